@@ -1,0 +1,30 @@
+// The servers that keep running from scenario to scenario. A server without load
+// costs nothing.
+
+import { Bench } from './bench.mjs'
+
+/** One server of each kind and transport, started when first needed. */
+export class Fleet {
+  /** @type {Map<string, Bench>} */
+  #benches = new Map()
+
+  /**
+   * @param {'tcp' | 'unix'} transport
+   * @param {readonly import('./peers.mjs').PeerName[]} peers
+   */
+  async benches(transport, peers) {
+    const found = []
+    for (const peer of peers) {
+      const key = `${transport} ${peer}`
+      const bench = this.#benches.get(key) ?? (await Bench.start(peer, transport))
+      this.#benches.set(key, bench)
+      found.push(bench)
+    }
+    return found
+  }
+
+  async stop() {
+    await Promise.all([...this.#benches.values()].map((bench) => bench.stop()))
+    this.#benches.clear()
+  }
+}

@@ -1,0 +1,24 @@
+// Tells on the terminal what is being measured. Results go to the standard
+// output, progress to the standard error.
+
+const terminal = process.stderr.isTTY
+
+/**
+ * Replaces the line of progress; elsewhere than on a terminal it adds one.
+ *
+ * @param {string} text
+ */
+export function progress(text) {
+  if (terminal) process.stderr.write(`\r\x1b[2K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`)
+  else process.stderr.write(`${text}\n`)
+}
+
+/**
+ * Prints a part of the results.
+ *
+ * @param {string} text
+ */
+export function print(text) {
+  if (terminal) process.stderr.write('\r\x1b[2K')
+  console.log(text)
+}

@@ -1,0 +1,146 @@
+// Full speed: every server in turn, round after round, so that whatever else the
+// machine does meets all of them alike.
+
+import { PEERS } from './peers.mjs'
+import { print, progress } from './progress.mjs'
+import { median, spread } from './statistics.mjs'
+import { megabytes, microseconds, percent, table, whole } from './table.mjs'
+
+/** A side that is busy for so much of the time has nothing left to give. */
+const SATURATED = 0.9
+const NOISY = 0.15
+
+/**
+ * @typedef {object} PeerResult
+ * @property {import('./peers.mjs').PeerName} peer
+ * @property {readonly import('./bench.mjs').Report[]} rounds
+ * @property {number} requestsPerSecond Median of the rounds.
+ * @property {number} spread Highest less lowest, as a part of the median.
+ */
+
+/**
+ * @typedef {object} Result
+ * @property {string} name
+ * @property {string} title
+ * @property {readonly PeerResult[]} peers
+ * @property {readonly Ratio[]} ratios
+ */
+
+/** @typedef {import('./scenarios.mjs').Target & { value: number, reached: string }} Ratio */
+
+/**
+ * @param {import('./scenarios.mjs').Scenario} scenario
+ * @param {import('./options.mjs').Options} options
+ * @param {import('./fleet.mjs').Fleet} fleet
+ * @returns {Promise<Result>}
+ */
+export async function measureThroughput(scenario, options, fleet) {
+  const benches = await fleet.benches(scenario.transport, options.servers)
+  const { connections, inFlight, size, title } = scenario
+  const load = { connections, inFlight, size, seconds: options.seconds, warmUp: options.warmUp }
+  if (!options.quick) {
+    // Servers on a just-in-time compiler need a while to reach their speed.
+    for (const bench of benches) {
+      progress(`${title} · ${PEERS[bench.peer].label} · warm-up`)
+      await bench.drive({ ...load, seconds: 0.5, warmUp: 0 })
+    }
+  }
+  /** @type {Map<import('./peers.mjs').PeerName, import('./bench.mjs').Report[]>} */
+  const reports = new Map(benches.map(({ peer }) => [peer, []]))
+  for (let round = 1; round <= options.rounds; round += 1) {
+    for (const bench of benches) {
+      const { label } = PEERS[bench.peer]
+      const earlier = reports.get(bench.peer)?.at(-1)
+      const before = earlier === undefined ? '' : ` · ${whole(earlier.requestsPerSecond)}/s before`
+      progress(`${title} · round ${round}/${options.rounds} · ${label}${before}`)
+      const report = await bench.drive(load)
+      if (report !== undefined) reports.get(bench.peer)?.push(report)
+    }
+  }
+  const peers = [...reports].map(([peer, rounds]) => summarize(peer, rounds))
+  return { name: scenario.name, title, peers, ratios: ratios(scenario.targets, peers) }
+}
+
+/**
+ * @param {import('./peers.mjs').PeerName} peer
+ * @param {readonly import('./bench.mjs').Report[]} rounds
+ * @returns {PeerResult}
+ */
+function summarize(peer, rounds) {
+  const rates = rounds.map(({ requestsPerSecond }) => requestsPerSecond)
+  return { peer, rounds, requestsPerSecond: median(rates), spread: spread(rates) }
+}
+
+/**
+ * @param {readonly import('./scenarios.mjs').Target[]} targets
+ * @param {readonly PeerResult[]} peers
+ * @returns {readonly Ratio[]}
+ */
+function ratios(targets, peers) {
+  const subject = peers.find(({ peer }) => peer === 'netpoll')
+  if (subject === undefined) return []
+  // Without a target the ratio is still worth knowing.
+  const others = peers.filter(({ peer }) => peer !== 'netpoll').toReversed()
+  return others.map(({ peer, requestsPerSecond }) => {
+    const target = targets.find(({ to }) => to === peer)
+    const { least = Number.NaN, goal = Number.NaN } = target ?? {}
+    const value = subject.requestsPerSecond / requestsPerSecond
+    return { to: peer, least, goal, value, reached: verdict(value, least, goal) }
+  })
+}
+
+/**
+ * @param {number} value
+ * @param {number} least
+ * @param {number} goal
+ */
+function verdict(value, least, goal) {
+  if (Number.isNaN(least)) return ''
+  return value >= goal ? 'goal reached' : value >= least ? 'least reached' : 'NOT REACHED'
+}
+
+/**
+ * Which side kept the other waiting, from the shares of a core that both used.
+ *
+ * @param {readonly import('./bench.mjs').Report[]} rounds
+ */
+export function bottleneck(rounds) {
+  const server = median(rounds.map(({ server }) => server.cpuShare ?? Number.NaN))
+  const client = median(rounds.map(({ client }) => client.cpuShare))
+  const side =
+    Math.max(server, client) < SATURATED || Number.isNaN(server)
+      ? 'neither'
+      : Math.min(server, client) >= SATURATED
+        ? 'both'
+        : server > client
+          ? 'server'
+          : 'client'
+  return `${side} (server ${percent(server)}, client ${percent(client)})`
+}
+
+/** @param {Result} result */
+export function printThroughput({ title, peers, ratios }) {
+  /** @type {(rounds: readonly import('./bench.mjs').Report[], pick: (report: import('./bench.mjs').Report) => number | null) => number} */
+  const middle = (rounds, pick) => median(rounds.map((report) => pick(report) ?? Number.NaN))
+  const rows = peers.map(({ peer, rounds, requestsPerSecond, spread }) => [
+    PEERS[peer].label,
+    whole(requestsPerSecond),
+    percent(spread),
+    microseconds(middle(rounds, ({ server }) => server.cpuMicrosecondsPerRequest)),
+    microseconds(middle(rounds, (report) => report.latencyMicroseconds.p50)),
+    microseconds(middle(rounds, (report) => report.latencyMicroseconds.p99)),
+    microseconds(middle(rounds, (report) => report.latencyMicroseconds.p999)),
+    megabytes(middle(rounds, ({ server }) => server.residentBytes)),
+    bottleneck(rounds),
+  ])
+  const header = ['', 'requests/s', 'spread', 'CPU/request', 'p50', 'p99', 'p99.9', 'memory', 'bottleneck']
+  print(`\n${title}\n${table(header, rows)}`)
+  for (const { to, value, least, goal, reached } of ratios) {
+    const target = reached === '' ? '' : `   least ${least}, goal ${goal}: ${reached}`
+    print(`  netpoll ÷ ${PEERS[to].label.padEnd(9)}  ${value.toFixed(2)}${target}`)
+  }
+  const noisy = peers.filter(({ spread }) => spread > NOISY).map(({ peer }) => PEERS[peer].label)
+  if (noisy.length > 0) {
+    print(`  warning: rounds of ${noisy.join(', ')} differ by more than 15 %: the machine is too noisy`)
+  }
+}

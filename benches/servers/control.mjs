@@ -1,0 +1,97 @@
+// What every benchmark server shares: its arguments, its handler, and how the
+// runner talks to it over the standard streams.
+
+import { createInterface } from 'node:readline'
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+
+/**
+ * @typedef {object} Arguments
+ * @property {{ host: string, port: number } | { path: string }} endpoint Where to listen.
+ * @property {number | undefined} hold Milliseconds to hold each request before it is answered.
+ * @property {boolean} onConnect Whether to set an `onConnect` hook.
+ */
+
+/** @returns {Arguments} */
+export function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      tcp: { type: 'string' },
+      unix: { type: 'string' },
+      hold: { type: 'string' },
+      'on-connect': { type: 'boolean', default: false },
+    },
+  })
+  return {
+    endpoint: readEndpoint(values.tcp, values.unix),
+    hold: values.hold === undefined ? undefined : Number(values.hold),
+    onConnect: values['on-connect'],
+  }
+}
+
+/**
+ * @param {string | undefined} tcp
+ * @param {string | undefined} unix
+ */
+function readEndpoint(tcp, unix) {
+  if (unix !== undefined) return { path: unix }
+  const match = /^\[?(.+?)\]?:(\d+)$/.exec(tcp ?? '')
+  if (match?.[1] === undefined) throw new Error('expected --tcp HOST:PORT or --unix PATH')
+  return { host: match[1], port: Number(match[2]) }
+}
+
+/**
+ * The handler under test: an echo that may keep the request across an `await`.
+ * Without `hold` it returns at once; with 0 it waits for the next turn of the
+ * event loop, and otherwise for that many milliseconds.
+ *
+ * @param {number | undefined} hold
+ * @returns {<Message>(request: Message) => Promise<Message>}
+ */
+export function echoHandler(hold) {
+  if (hold === undefined) return async (request) => request
+  if (hold === 0) {
+    return async (request) => {
+      await setImmediate()
+      return request
+    }
+  }
+  return async (request) => {
+    await setTimeout(hold)
+    return request
+  }
+}
+
+/**
+ * Says that clients may connect.
+ *
+ * @param {string | import('node:net').AddressInfo | null} address
+ */
+export function announce(address) {
+  const text =
+    address !== null && typeof address === 'object'
+      ? `${address.address.includes(':') ? `[${address.address}]` : address.address}:${address.port}`
+      : address
+  console.log(`listening ${text}`)
+}
+
+/**
+ * Obeys the runner: the line `gc` collects garbage and prints `memory {...}`;
+ * the end of the standard input ends the process.
+ *
+ * @param {() => object} [statistics] More to print beside the memory.
+ */
+export function obeyStandardInput(statistics = () => ({})) {
+  const lines = createInterface({ input: process.stdin })
+  lines.on('line', async (line) => {
+    if (line !== 'gc') return
+    if (globalThis.gc === undefined) throw new Error('`gc` needs node --expose-gc')
+    // Finalizers run in turns of the event loop and make more garbage: twice.
+    for (let pass = 0; pass < 2; pass += 1) {
+      globalThis.gc()
+      await setTimeout(20)
+    }
+    console.log(`memory ${JSON.stringify({ ...process.memoryUsage(), ...statistics() })}`)
+  })
+  lines.on('close', () => process.exit(0))
+}

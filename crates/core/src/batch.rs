@@ -1,0 +1,197 @@
+//! What a turn of the poller hands over: records of fixed size, and the chunks that they refer to.
+//! It is the core's only way out.
+
+use crate::buffer::Chunk;
+use crate::reason::Reason;
+
+/// What a [`Record`] tells. The numbers are the ones that JavaScript reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// Bytes: a whole message, or whatever arrived where there is no framing.
+    Message = 0,
+    /// A listener accepted this connection; `start` is the listener's slot, `length` the
+    /// connection's generation.
+    Accepted = 1,
+    /// A dialed connection is established.
+    Connected = 2,
+    /// The peer will send nothing more, or is gone; what had arrived may still follow.
+    Inactive = 3,
+    /// Everything that the peer sent has been handed over.
+    Ended = 4,
+    /// More than the high-water mark waits to be sent.
+    Congested = 5,
+    /// No longer so.
+    Drained = 6,
+    /// The slot's last record; `start` is the [`Reason`]'s code.
+    Closed = 7,
+    /// A listener lacks descriptors or memory and pauses; `start` is the system's error number.
+    AcceptPaused = 8,
+}
+
+/// One entry of a batch, as it lies in memory shared with JavaScript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Record {
+    /// The connection or listener that this is about.
+    pub slot: u32,
+    /// [`RecordKind`] in the low byte, index into the batch's chunks above it.
+    pub kind_and_chunk: u32,
+    /// Offset of the bytes in the chunk, or what the kind says.
+    pub start: u32,
+    /// Number of bytes, or what the kind says.
+    pub length: u32,
+}
+
+impl Record {
+    /// What the record tells, as its number.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        (self.kind_and_chunk & 0xff) as u8
+    }
+
+    /// Index of the chunk in [`Batch::chunks`].
+    #[must_use]
+    pub fn chunk(&self) -> usize {
+        (self.kind_and_chunk >> 8) as usize
+    }
+}
+
+/// The most lifecycle records that serving one connection can add beside its messages.
+const LIFECYCLE_ROOM: usize = 8;
+
+/// The records of one turn.
+pub struct Batch {
+    records: Box<[Record]>,
+    count: usize,
+    bytes: usize,
+    chunks: Vec<Chunk>,
+}
+
+impl Batch {
+    /// Room for `capacity` records, of which a few are kept for what is no message.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.max(2 * LIFECYCLE_ROOM);
+        Self {
+            records: vec![Record::default(); capacity].into_boxed_slice(),
+            count: 0,
+            bytes: 0,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// The records so far.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records[..self.count]
+    }
+
+    /// The chunks that the records refer to.
+    #[must_use]
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is nothing to hand over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of all messages so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many messages still fit, beside what else one connection may have to tell.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.records
+            .len()
+            .saturating_sub(self.count + LIFECYCLE_ROOM)
+    }
+
+    /// Forgets everything, and lets go of the chunks.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.bytes = 0;
+        self.chunks.clear();
+    }
+
+    /// Index of `chunk` among [`Self::chunks`], added where it is new.
+    pub(crate) fn chunk_index(&mut self, chunk: &Chunk) -> u32 {
+        // Nearly always the newest: a turn fills one chunk after the other.
+        let known = self.chunks.iter().rposition(|other| other.is_same(chunk));
+        known.unwrap_or_else(|| {
+            self.chunks.push(chunk.clone());
+            self.chunks.len() - 1
+        }) as u32
+    }
+
+    pub(crate) fn message(&mut self, slot: u32, chunk_index: u32, start: usize, length: usize) {
+        self.bytes += length;
+        let kind_and_chunk = RecordKind::Message as u32 | chunk_index << 8;
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: start as u32,
+            length: length as u32,
+        });
+    }
+
+    pub(crate) fn lifecycle(&mut self, slot: u32, kind: RecordKind) {
+        self.push(Record {
+            slot,
+            kind_and_chunk: kind as u32,
+            start: 0,
+            length: 0,
+        });
+    }
+
+    pub(crate) fn accepted(&mut self, slot: u32, generation: u32, listener: u32) {
+        let kind_and_chunk = RecordKind::Accepted as u32;
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: listener,
+            length: generation,
+        });
+    }
+
+    pub(crate) fn closed(&mut self, slot: u32, reason: Reason) {
+        let kind_and_chunk = RecordKind::Closed as u32;
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: reason.code(),
+            length: 0,
+        });
+    }
+
+    pub(crate) fn accept_paused(&mut self, slot: u32, errno: i32) {
+        let kind_and_chunk = RecordKind::AcceptPaused as u32;
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: errno.unsigned_abs(),
+            length: 0,
+        });
+    }
+
+    fn push(&mut self, record: Record) {
+        debug_assert!(
+            self.count < self.records.len(),
+            "callers ask for room first"
+        );
+        self.records[self.count] = record;
+        self.count += 1;
+    }
+}

@@ -1,0 +1,255 @@
+//! Chunks and the pool that they return to.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One owned, zero-initialised allocation.
+struct Memory {
+    pointer: NonNull<u8>,
+    capacity: usize,
+}
+
+// SAFETY: `Memory` owns its allocation alone, and nothing about it is tied to a thread.
+unsafe impl Send for Memory {}
+// SAFETY: through a shared `Memory` only the address can be read; access to the bytes is
+// governed by `Region` and `Slice`.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn layout(capacity: usize) -> Layout {
+        Layout::array::<u8>(capacity).expect("a chunk's capacity is bounded by the frame length")
+    }
+
+    /// Zeroed, so that every byte of a chunk is initialised before a socket is read into it.
+    fn allocate(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let layout = Self::layout(capacity);
+        // SAFETY: `capacity` is at least 1, so the layout is not of size zero.
+        let pointer = unsafe { alloc_zeroed(layout) };
+        let Some(pointer) = NonNull::new(pointer) else {
+            handle_alloc_error(layout)
+        };
+        Self { pointer, capacity }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `allocate` with the same layout, and freed once, here.
+        unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.capacity)) };
+    }
+}
+
+struct Shared {
+    chunk_size: usize,
+    cached_limit: usize,
+    free: Mutex<Vec<Memory>>,
+    live: AtomicUsize,
+    live_bytes: AtomicUsize,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Shared {
+    /// A panic while the list was held cannot have left it half-changed: `push` and `pop` are whole.
+    fn free(&self) -> MutexGuard<'_, Vec<Memory>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread-safe source of chunks. Clones share one pool; it lives as long as any chunk of it.
+#[derive(Clone)]
+pub struct ChunkPool(Arc<Shared>);
+
+/// What a pool holds at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Chunks in use: referred to by a poller, a connection or JavaScript.
+    pub live: usize,
+    /// Bytes of the chunks in use.
+    pub live_bytes: usize,
+    /// Free chunks kept for reuse.
+    pub cached: usize,
+    /// Chunks that were served from the cache, since the start.
+    pub hits: u64,
+    /// Chunks that had to be allocated, since the start.
+    pub misses: u64,
+}
+
+impl ChunkPool {
+    /// Chunks of `chunk_size` bytes, of which at most `cached_limit` free ones are kept.
+    #[must_use]
+    pub fn new(chunk_size: usize, cached_limit: usize) -> Self {
+        Self(Arc::new(Shared {
+            chunk_size,
+            cached_limit,
+            free: Mutex::new(Vec::new()),
+            live: AtomicUsize::new(0),
+            live_bytes: AtomicUsize::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }))
+    }
+
+    /// Size in bytes of an ordinary chunk.
+    #[must_use]
+    pub fn chunk_size(&self) -> usize {
+        self.0.chunk_size
+    }
+
+    /// An ordinary chunk, from the cache where it has one.
+    #[must_use]
+    pub fn take(&self) -> Chunk {
+        let cached = self.0.free().pop();
+        let counter = if cached.is_some() {
+            &self.0.hits
+        } else {
+            &self.0.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let memory = cached.unwrap_or_else(|| Memory::allocate(self.0.chunk_size));
+        self.lend(memory)
+    }
+
+    /// A chunk of at least `capacity` bytes; larger ones than the ordinary are not cached.
+    #[must_use]
+    pub fn take_at_least(&self, capacity: usize) -> Chunk {
+        if capacity <= self.0.chunk_size {
+            return self.take();
+        }
+        self.0.misses.fetch_add(1, Ordering::Relaxed);
+        self.lend(Memory::allocate(capacity))
+    }
+
+    /// The pool's state now.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        PoolStats {
+            live: self.0.live.load(Ordering::Relaxed),
+            live_bytes: self.0.live_bytes.load(Ordering::Relaxed),
+            cached: self.0.free().len(),
+            hits: self.0.hits.load(Ordering::Relaxed),
+            misses: self.0.misses.load(Ordering::Relaxed),
+        }
+    }
+
+    fn lend(&self, memory: Memory) -> Chunk {
+        self.0.live.fetch_add(1, Ordering::Relaxed);
+        self.0
+            .live_bytes
+            .fetch_add(memory.capacity, Ordering::Relaxed);
+        Chunk(Arc::new(Lent {
+            memory: ManuallyDrop::new(memory),
+            pool: self.clone(),
+        }))
+    }
+}
+
+struct Lent {
+    memory: ManuallyDrop<Memory>,
+    pool: ChunkPool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: taken out once, here; the struct is never looked at again.
+        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
+        let pool = &self.pool.0;
+        pool.live.fetch_sub(1, Ordering::Relaxed);
+        pool.live_bytes
+            .fetch_sub(memory.capacity, Ordering::Relaxed);
+        if memory.capacity == pool.chunk_size {
+            let mut free = pool.free();
+            if free.len() < pool.cached_limit {
+                free.push(memory);
+            }
+        }
+    }
+}
+
+/// A reference to pooled memory. Cloning shares it; the last one returns it to the pool.
+#[derive(Clone)]
+pub struct Chunk(Arc<Lent>);
+
+impl Chunk {
+    /// First byte of the chunk. What may be read or written through it is for the owner of the
+    /// respective [`super::Region`] or [`super::Slice`] to say.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.0.memory.pointer.as_ptr()
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.memory.capacity
+    }
+
+    /// Whether both refer to the same memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many references there are, this one included.
+    #[must_use]
+    pub fn reference_count(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    /// Whether nobody else refers to this chunk.
+    #[must_use]
+    pub fn is_unshared(&self) -> bool {
+        self.reference_count() == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_reference_returns_a_chunk_to_the_pool() {
+        let pool = ChunkPool::new(4096, 2);
+        let chunk = pool.take();
+        let address = chunk.as_ptr();
+        let other = chunk.clone();
+        assert!(!chunk.is_unshared());
+        drop(chunk);
+        assert_eq!(pool.stats().cached, 0);
+        assert!(other.is_unshared());
+        drop(other);
+        assert_eq!(pool.stats().cached, 1);
+        assert_eq!(pool.take().as_ptr(), address);
+        assert_eq!((pool.stats().hits, pool.stats().misses), (1, 1));
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_live_chunks_are_not() {
+        let pool = ChunkPool::new(64, 2);
+        let chunks: Vec<Chunk> = (0..5).map(|_| pool.take()).collect();
+        assert_eq!((pool.stats().live, pool.stats().live_bytes), (5, 320));
+        drop(chunks);
+        let stats = pool.stats();
+        assert_eq!((stats.live, stats.live_bytes, stats.cached), (0, 0, 2));
+    }
+
+    #[test]
+    fn a_large_chunk_is_made_to_measure_and_never_cached() {
+        let pool = ChunkPool::new(64, 2);
+        assert_eq!(pool.take_at_least(64).capacity(), 64);
+        assert_eq!(pool.take_at_least(65).capacity(), 65);
+        assert_eq!(pool.stats().cached, 1);
+    }
+
+    #[test]
+    fn a_chunk_outlives_the_handle_of_its_pool() {
+        let pool = ChunkPool::new(64, 2);
+        let chunk = pool.take();
+        drop(pool);
+        assert_eq!(chunk.capacity(), 64);
+    }
+}

@@ -1,0 +1,78 @@
+//! Where sockets are read into: the tail of a chunk that all connections of a poller share.
+
+use super::{ChunkPool, Region};
+
+/// The least that one read is offered. With less left, a chunk is done.
+const LEAST_READ: usize = 64 * 1024;
+/// The most that one read takes: what one busy peer gets of a turn.
+const MOST_READ: usize = 128 * 1024;
+
+/// Hands out fresh memory, packed into as few chunks as possible.
+pub struct Intake {
+    pool: ChunkPool,
+    tail: Region,
+    least_read: usize,
+}
+
+impl Intake {
+    /// Takes its chunks from `pool`.
+    #[must_use]
+    pub fn new(pool: ChunkPool) -> Self {
+        let tail = Region::over(pool.take());
+        let least_read = LEAST_READ.min(pool.chunk_size() / 2).max(1);
+        Self {
+            pool,
+            tail,
+            least_read,
+        }
+    }
+
+    /// The shared tail as the last read left it.
+    pub fn tail(&mut self) -> &mut Region {
+        &mut self.tail
+    }
+
+    /// The shared tail's next bytes, for one read. Begins a chunk where the last one has too few left.
+    pub fn spare(&mut self) -> &mut [u8] {
+        if self.tail.remaining() < self.least_read {
+            self.tail = Region::over(self.pool.take());
+        }
+        let length = self.tail.remaining().min(MOST_READ);
+        &mut self.tail.spare()[..length]
+    }
+
+    /// A region of exactly `size` bytes for one connection alone.
+    pub fn reserve(&mut self, size: usize) -> Region {
+        if size <= self.tail.remaining() {
+            return self.tail.split(size);
+        }
+        if size <= self.pool.chunk_size() / 2 {
+            self.tail = Region::over(self.pool.take());
+            return self.tail.split(size);
+        }
+        Region::over(self.pool.take_at_least(size)).split(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_always_offered_enough() {
+        let mut intake = Intake::new(ChunkPool::new(1024, 4));
+        for _ in 0..10 {
+            assert!(intake.spare().len() >= 512);
+            intake.tail().commit(300);
+        }
+    }
+
+    #[test]
+    fn reserved_regions_have_their_exact_size() {
+        let pool = ChunkPool::new(1024, 4);
+        let mut intake = Intake::new(pool.clone());
+        for size in [1, 100, 512, 513, 1024, 5000] {
+            assert_eq!(intake.reserve(size).remaining(), size);
+        }
+    }
+}

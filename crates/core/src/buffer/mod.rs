@@ -1,0 +1,25 @@
+//! Pooled memory that sockets are read into and written from.
+//!
+//! ```text
+//!  ChunkPool ──► Chunk (256 KiB, reference-counted)
+//!                ┌──────────────────────┬───────────┬──────────────┐
+//!                │ committed bytes      │  Region   │    Region    │
+//!                │ ▲Slice  ▲Slice       │ (a frame) │ (shared tail)│
+//!                └──────────────────────┴───────────┴──────────────┘
+//! ```
+//!
+//! A [`Region`] is the one owner of bytes that nobody has seen yet. What it commits
+//! becomes readable as [`Slice`]s, which only ever share. A chunk returns to its pool when the last
+//! region, slice and outside holder of it are gone. All the `unsafe` of the crate is in this folder.
+
+mod chunk;
+mod intake;
+mod reclaim;
+mod region;
+mod slice;
+
+pub use chunk::{Chunk, ChunkPool, PoolStats};
+pub use intake::Intake;
+pub use reclaim::ReclaimPacer;
+pub use region::Region;
+pub use slice::Slice;

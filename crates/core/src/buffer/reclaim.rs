@@ -1,0 +1,99 @@
+//! When to ask a holder of chunks who lets go lazily, such as a garbage collector, to do so now.
+//!
+//! A holder that is left alone keeps many chunks that nobody looks at any more. The pool then has to
+//! allocate, every byte is written to memory that no cache holds, and once a bound of the holder's own
+//! is reached it cleans up at a much higher price.
+
+/// Chunks handed out before the holder is first asked: 8 MiB of ordinary ones.
+const LEAST: usize = 32;
+/// The holder is asked at least this often.
+const MOST: usize = 1024;
+
+/// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
+/// in use, doubles the interval.
+pub struct ReclaimPacer {
+    since: usize,
+    interval: usize,
+    held_when_asked: usize,
+}
+
+impl Default for ReclaimPacer {
+    fn default() -> Self {
+        Self {
+            since: 0,
+            interval: LEAST,
+            held_when_asked: 0,
+        }
+    }
+}
+
+impl ReclaimPacer {
+    /// One more chunk was handed out.
+    pub fn handed_out(&mut self) {
+        self.since += 1;
+    }
+
+    /// Whether to ask now, given that the holder keeps `held` chunks.
+    pub fn is_due(&mut self, held: usize) -> bool {
+        if self.since < self.interval {
+            return false;
+        }
+        if held < LEAST {
+            // The holder lets go by itself.
+            *self = Self::default();
+            return false;
+        }
+        let grew = held.saturating_sub(self.held_when_asked);
+        let in_vain = self.held_when_asked > 0 && grew * 2 > self.since;
+        self.interval = if in_vain {
+            (self.interval * 2).min(MOST)
+        } else {
+            LEAST
+        };
+        self.since = 0;
+        self.held_when_asked = held;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hand_out(pacer: &mut ReclaimPacer, count: usize, held: usize) -> usize {
+        (0..count)
+            .filter(|_| {
+                pacer.handed_out();
+                pacer.is_due(held)
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_holder_that_lets_go_by_itself_is_never_asked() {
+        assert_eq!(hand_out(&mut ReclaimPacer::default(), 10_000, LEAST - 1), 0);
+    }
+
+    #[test]
+    fn a_lazy_holder_is_asked_once_per_interval() {
+        assert_eq!(
+            hand_out(&mut ReclaimPacer::default(), 10 * LEAST, 2 * LEAST),
+            10
+        );
+    }
+
+    #[test]
+    fn asking_in_vain_becomes_rare_and_success_makes_it_frequent_again() {
+        let mut pacer = ReclaimPacer::default();
+        let mut held = 0;
+        let mut asked = 0;
+        for _ in 0..100_000 {
+            held += 1;
+            pacer.handed_out();
+            asked += usize::from(pacer.is_due(held));
+        }
+        assert!(asked < 120, "{asked}");
+        while hand_out(&mut pacer, 1, held) == 0 {}
+        assert_eq!(hand_out(&mut pacer, LEAST, held), 1);
+    }
+}

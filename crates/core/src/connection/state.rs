@@ -1,0 +1,165 @@
+//! The life of a connection: one enum, and the table of what leads from where to where.
+//!
+//! ```text
+//!  Connecting ──Connected──► Open ──CloseAsked──────────────► Flushing ──Flushed──► Lingering
+//!                             │                                  ▲                      │
+//!                             └─FinishAsked─► Finishing ─Answered┘             PeerEnded│
+//!                                                                                       ▼
+//!  every state ──Failed──────────────────────────────────────────────────────────► Closed
+//! ```
+
+/// What is known of the peer's direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// May still send.
+    Sending,
+    /// Has said that nothing more will come, and all of it has been read.
+    Ended,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Dialed, not yet established.
+    Connecting,
+    /// Messages flow.
+    Open(Peer),
+    /// Nothing more is read; messages that were read are still handed over and answered.
+    Finishing(Peer),
+    /// What is queued is sent, nothing else is accepted.
+    Flushing(Peer),
+    /// Our side is shut down. Input is read and discarded until the peer ends, because closing a
+    /// socket that has unread input makes the kernel reset the peer, who then loses what is on its way.
+    Lingering,
+    /// Over.
+    Closed,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The dial succeeded.
+    Connected,
+    /// The peer's end was read.
+    PeerEnded,
+    /// Read nothing more, answer what was read, then close.
+    FinishAsked,
+    /// Nothing is being handled any more.
+    Answered,
+    /// Send what is queued, then close.
+    CloseAsked,
+    /// The queue is empty.
+    Flushed,
+    /// The socket failed, a deadline passed, or the user destroyed the connection.
+    Failed,
+}
+
+impl State {
+    /// The state after `event`; an event without meaning in a state leaves it as it is.
+    #[must_use]
+    pub fn after(self, event: Event) -> Self {
+        use State::{Closed, Connecting, Finishing, Flushing, Lingering, Open};
+        match (self, event) {
+            (_, Event::Failed) | (Connecting, Event::CloseAsked | Event::FinishAsked) => Closed,
+            (Connecting, Event::Connected) => Open(Peer::Sending),
+            (Open(_), Event::PeerEnded) => Open(Peer::Ended),
+            (Finishing(_), Event::PeerEnded) => Finishing(Peer::Ended),
+            (Flushing(_), Event::PeerEnded) => Flushing(Peer::Ended),
+            (Lingering, Event::PeerEnded) => Closed,
+            (Open(peer), Event::FinishAsked) => Finishing(peer),
+            (Finishing(peer), Event::Answered)
+            | (Open(peer) | Finishing(peer), Event::CloseAsked) => Flushing(peer),
+            (Flushing(Peer::Sending), Event::Flushed) => Lingering,
+            (Flushing(Peer::Ended), Event::Flushed) => Closed,
+            (state, _) => state,
+        }
+    }
+
+    /// Whether the peer is read from.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        self == Self::Open(Peer::Sending)
+    }
+
+    /// Whether messages that were read are handed over.
+    #[must_use]
+    pub fn hands_over(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Finishing(_))
+    }
+
+    /// Whether bytes may still be queued to be sent.
+    #[must_use]
+    pub fn accepts_output(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Finishing(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [State; 9] = [
+        State::Connecting,
+        State::Open(Peer::Sending),
+        State::Open(Peer::Ended),
+        State::Finishing(Peer::Sending),
+        State::Finishing(Peer::Ended),
+        State::Flushing(Peer::Sending),
+        State::Flushing(Peer::Ended),
+        State::Lingering,
+        State::Closed,
+    ];
+    const EVENTS: [Event; 7] = [
+        Event::Connected,
+        Event::PeerEnded,
+        Event::FinishAsked,
+        Event::Answered,
+        Event::CloseAsked,
+        Event::Flushed,
+        Event::Failed,
+    ];
+
+    #[test]
+    fn closed_is_final_and_failure_reaches_it_from_everywhere() {
+        for event in EVENTS {
+            assert_eq!(State::Closed.after(event), State::Closed);
+        }
+        for state in STATES {
+            assert_eq!(state.after(Event::Failed), State::Closed);
+        }
+    }
+
+    #[test]
+    fn an_orderly_close_passes_through_every_stage() {
+        let mut state = State::Connecting;
+        for (event, expected) in [
+            (Event::Connected, State::Open(Peer::Sending)),
+            (Event::FinishAsked, State::Finishing(Peer::Sending)),
+            (Event::Answered, State::Flushing(Peer::Sending)),
+            (Event::Flushed, State::Lingering),
+            (Event::PeerEnded, State::Closed),
+        ] {
+            state = state.after(event);
+            assert_eq!(state, expected);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_ended_needs_no_lingering() {
+        let state = State::Open(Peer::Ended).after(Event::CloseAsked);
+        assert_eq!(state.after(Event::Flushed), State::Closed);
+    }
+
+    #[test]
+    fn no_state_but_open_reads_and_none_reopens() {
+        for state in STATES {
+            assert_eq!(state.reads(), state == State::Open(Peer::Sending));
+            for event in EVENTS {
+                let after = state.after(event);
+                if !state.accepts_output() && state != State::Connecting {
+                    assert!(!after.accepts_output(), "{state:?} {event:?} {after:?}");
+                }
+            }
+        }
+    }
+}

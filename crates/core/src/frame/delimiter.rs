@@ -1,0 +1,116 @@
+//! A byte sequence after each message, such as a line end.
+
+use memchr::memmem;
+
+use super::{Cut, FrameError};
+
+/// Messages that end with `delimiter`, which is not part of them.
+#[derive(Clone, Debug)]
+pub struct Delimiter {
+    finder: Box<memmem::Finder<'static>>,
+    max_length: usize,
+}
+
+impl Delimiter {
+    /// Messages of at most `max_length` bytes, the delimiter not counted. `None` for an empty
+    /// delimiter, which would end a message everywhere.
+    #[must_use]
+    pub fn new(delimiter: &[u8], max_length: usize) -> Option<Self> {
+        if delimiter.is_empty() {
+            return None;
+        }
+        Some(Self {
+            finder: Box::new(memmem::Finder::new(delimiter).into_owned()),
+            max_length,
+        })
+    }
+
+    pub(super) fn cut(&self, bytes: &[u8], scanned: usize) -> Result<Cut, FrameError> {
+        let width = self.finder.needle().len();
+        let from = scanned.min(bytes.len());
+        match self.finder.find(&bytes[from..]) {
+            Some(found) if from + found > self.max_length => Err(FrameError::TooLarge),
+            Some(found) => {
+                let end = from + found;
+                Ok(Cut::Frame {
+                    total: end + width,
+                    start: 0,
+                    end,
+                })
+            }
+            // The delimiter may have begun in the last bytes, which are looked at again; a message
+            // that is too long even if it ended there is refused now.
+            None => {
+                let scanned = bytes.len().saturating_sub(width - 1);
+                if scanned > self.max_length {
+                    return Err(FrameError::TooLarge);
+                }
+                Ok(Cut::Unknown { scanned })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn found_across_every_split() {
+        let framing = Delimiter::new(b"\r\n", 100).expect("not empty");
+        let bytes = b"PING\r\nrest";
+        let mut scanned = 0;
+        for end in 0..6 {
+            match framing.cut(&bytes[..end], scanned) {
+                Ok(Cut::Unknown { scanned: next }) => scanned = next,
+                other => panic!("{end}: {other:?}"),
+            }
+        }
+        assert_eq!(
+            framing.cut(&bytes[..6], scanned),
+            Ok(Cut::Frame {
+                total: 6,
+                start: 0,
+                end: 4
+            })
+        );
+        assert_eq!(
+            framing.cut(bytes, 0),
+            Ok(Cut::Frame {
+                total: 6,
+                start: 0,
+                end: 4
+            })
+        );
+    }
+
+    #[test]
+    fn one_that_never_comes_is_refused() {
+        let framing = Delimiter::new(b"\r\n", 4).expect("not empty");
+        assert_eq!(framing.cut(b"abcd\r", 0), Ok(Cut::Unknown { scanned: 4 }));
+        assert_eq!(
+            framing.cut(b"abcd\r\n", 4),
+            Ok(Cut::Frame {
+                total: 6,
+                start: 0,
+                end: 4
+            })
+        );
+        assert_eq!(framing.cut(b"abcdef", 0), Err(FrameError::TooLarge));
+        assert_eq!(framing.cut(b"abcde\r\n", 0), Err(FrameError::TooLarge));
+        assert!(Delimiter::new(b"", 4).is_none());
+    }
+
+    #[test]
+    fn an_empty_message_is_a_message() {
+        let framing = Delimiter::new(b"\n", 4).expect("not empty");
+        assert_eq!(
+            framing.cut(b"\n\n", 0),
+            Ok(Cut::Frame {
+                total: 1,
+                start: 0,
+                end: 0
+            })
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Where one message ends and the next begins. Pure: bytes in, boundaries out.
+
+mod delimiter;
+mod length_field;
+mod varint;
+
+pub use delimiter::Delimiter;
+pub use length_field::{Endian, LengthField, LengthFieldError};
+pub use varint::Varint;
+
+/// The largest message that is accepted where the user names no bound: 16 MiB.
+pub const DEFAULT_MAX_LENGTH: usize = 16 * 1024 * 1024;
+
+/// How a byte stream is cut into messages.
+#[derive(Clone, Debug)]
+pub enum Framing {
+    /// Not at all: bytes are handed over as they arrive.
+    Stream,
+    /// A header carries the length.
+    LengthField(LengthField),
+    /// A byte sequence ends each message.
+    Delimiter(Delimiter),
+    /// A protobuf varint carries the length.
+    Varint(Varint),
+}
+
+/// The outcome of looking for the next message. Too few bytes are an expected outcome, no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// A whole frame of `total` bytes stands at the front; the message is `start..end` of it.
+    Frame {
+        /// Bytes of the frame, header and delimiter included.
+        total: usize,
+        /// First byte of the message.
+        start: usize,
+        /// Byte after the message.
+        end: usize,
+    },
+    /// The frame's length is known and not all of it is there.
+    Short {
+        /// Bytes of the whole frame.
+        total: usize,
+    },
+    /// Not even the length is known yet.
+    Unknown {
+        /// Bytes from the front that need not be looked at again.
+        scanned: usize,
+    },
+}
+
+/// Why a stream cannot be cut any further. The connection has to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// The message is longer than allowed.
+    TooLarge,
+    /// The header says something impossible: a length before the frame's own header, or a varint
+    /// that never ends.
+    Invalid,
+}
+
+impl Framing {
+    /// Looks for one frame at the front of `bytes`, whose first `scanned` bytes an earlier call has
+    /// looked at in vain.
+    ///
+    /// # Errors
+    /// [`FrameError`] as soon as the bytes show it, which is before a refused message is buffered.
+    ///
+    /// [`Framing::Stream`] hands over whatever is there as one message.
+    pub fn cut(&self, bytes: &[u8], scanned: usize) -> Result<Cut, FrameError> {
+        match self {
+            Self::Stream if bytes.is_empty() => Ok(Cut::Unknown { scanned: 0 }),
+            Self::Stream => Ok(Cut::Frame {
+                total: bytes.len(),
+                start: 0,
+                end: bytes.len(),
+            }),
+            Self::LengthField(framing) => framing.cut(bytes),
+            Self::Delimiter(framing) => framing.cut(bytes, scanned),
+            Self::Varint(framing) => framing.cut(bytes),
+        }
+    }
+}
+
+/// The frame of `total` bytes where `bytes` hold all of it, whose message starts at `start`.
+fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Cut {
+    if bytes.len() >= total {
+        Cut::Frame {
+            total,
+            start,
+            end: total,
+        }
+    } else {
+        Cut::Short { total }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_hands_over_what_is_there() {
+        assert_eq!(Framing::Stream.cut(b"", 0), Ok(Cut::Unknown { scanned: 0 }));
+        assert_eq!(
+            Framing::Stream.cut(b"abc", 0),
+            Ok(Cut::Frame {
+                total: 3,
+                start: 0,
+                end: 3
+            })
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! The socket layer of netpoll, without JavaScript.
+//!
+//! The way of a message, in the order of the files:
+//!
+//! | step | file |
+//! |---|---|
+//! | a socket becomes ready, the poller takes a turn | [`socket`], `poller/mod.rs`, `poller/endpoint.rs` |
+//! | it is read into pooled memory | `buffer/intake.rs`, `buffer/region.rs`, `buffer/chunk.rs` |
+//! | the bytes are cut into messages where they lie | [`frame`], `connection/inbound.rs` |
+//! | records of the messages are handed over | [`batch`] |
+//! | replies are queued and leave in one call per connection | `connection/outbound.rs`, `poller/endpoint.rs` |
+//!
+//! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`
+//! and `poller` touch the system; everything else takes bytes and time as arguments. `unsafe` lives
+//! in [`buffer`] alone.
+
+pub mod address;
+pub mod batch;
+pub mod buffer;
+pub mod connection;
+pub mod frame;
+pub mod poller;
+pub mod reason;
+pub mod settings;
+pub mod socket;
+pub mod timer;
+
+pub use address::Address;
+pub use batch::{Batch, Record, RecordKind};
+pub use buffer::{Chunk, ChunkPool, Slice};
+pub use poller::{Id, Poller};
+pub use reason::Reason;
+pub use settings::Settings;

@@ -1,0 +1,319 @@
+//! A connection with its socket: the only place that reads and writes.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Buf;
+use mio::{Interest, Registry};
+
+use super::slots::Id;
+use crate::address::Address;
+use crate::batch::Batch;
+use crate::buffer::Intake;
+use crate::connection::{Connection, Due, State};
+use crate::reason::Reason;
+use crate::settings::Settings;
+use crate::socket::Stream;
+
+/// Pieces that leave in one system call.
+const PIECES: usize = 64;
+/// The most that one flush writes before others have their turn.
+const WRITE_BUDGET: usize = 1024 * 1024;
+
+/// What edge-triggered events have announced and no call has used up yet.
+#[derive(Default)]
+struct Readiness {
+    readable: bool,
+    writable: bool,
+    /// No further event will come: read until the end, however short the reads are.
+    read_closed: bool,
+}
+
+/// What becomes of an endpoint after it was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It has more to do in the next turn.
+    Again,
+    /// It waits for an event or a command.
+    Wait,
+    /// Its last record is in the batch.
+    Gone,
+}
+
+pub(super) struct Endpoint {
+    stream: Stream,
+    id: Id,
+    connection: Connection,
+    readiness: Readiness,
+    interest: Interest,
+    peer: Option<Address>,
+    /// When the wheel will ask for this endpoint; never later than the connection's deadline.
+    armed: Option<Instant>,
+}
+
+impl Endpoint {
+    /// A socket that was just accepted. It is read at once: the request is often there already.
+    pub(super) fn accepted(
+        mut stream: Stream,
+        peer: Address,
+        id: Id,
+        settings: Arc<Settings>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        stream.set_no_delay(settings.no_delay)?;
+        registry.register(&mut stream, id.token(), Interest::READABLE)?;
+        let state = State::Open(crate::connection::Peer::Sending);
+        let connection = Connection::new(settings, state);
+        let mut endpoint = Self::over(stream, id, connection, Interest::READABLE);
+        endpoint.peer = Some(peer);
+        endpoint.readiness.readable = true;
+        Ok(endpoint)
+    }
+
+    /// A socket that is connecting, which must succeed before `deadline`.
+    pub(super) fn dialed(
+        mut stream: Stream,
+        id: Id,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        stream.set_no_delay(settings.no_delay)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut stream, id.token(), interest)?;
+        let mut connection = Connection::new(settings, State::Connecting);
+        if let Some(deadline) = deadline {
+            connection.connect_before(deadline);
+        }
+        Ok(Self::over(stream, id, connection, interest))
+    }
+
+    fn over(stream: Stream, id: Id, connection: Connection, interest: Interest) -> Self {
+        Self {
+            stream,
+            id,
+            connection,
+            readiness: Readiness::default(),
+            interest,
+            peer: None,
+            armed: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    pub(super) fn peer(&self) -> Option<&Address> {
+        self.peer.as_ref()
+    }
+
+    pub(super) fn observe(&mut self, event: &mio::event::Event) {
+        let closed = event.is_read_closed();
+        let failed = event.is_error();
+        self.readiness.readable |= event.is_readable() || closed || failed || event.is_priority();
+        self.readiness.writable |= event.is_writable() || event.is_write_closed() || failed;
+        self.readiness.read_closed |= closed || failed || event.is_priority();
+        if (closed || failed) && self.connection.state() != State::Connecting {
+            self.connection.hung_up();
+        }
+    }
+
+    /// Does what is due: completes a dial, sends, reads once and cuts, reports.
+    pub(super) fn serve(
+        &mut self,
+        now: Instant,
+        intake: &mut Intake,
+        registry: &Registry,
+        batch: &mut Batch,
+    ) -> Next {
+        if self.connection.state() == State::Connecting && self.readiness.writable {
+            self.finish_connect(batch);
+        }
+        if self.readiness.writable && self.connection.outbound().has_remaining() {
+            self.write(now);
+        }
+        self.read(intake, batch);
+        self.settle(now, registry);
+        self.connection.report(batch, self.id.slot);
+        if self.connection.state() == State::Closed {
+            return Next::Gone;
+        }
+        if self.wants_service() {
+            Next::Again
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Sends what is queued, as far as the socket takes it.
+    pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
+        // While write readiness is awaited, trying would only cost a system call.
+        if self.connection.outbound().has_remaining() && !self.interest.is_writable() {
+            self.write(now);
+        }
+        self.settle(now, registry);
+        if self.wants_service() || self.connection.has_news() {
+            Next::Again
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// The deadline for which the wheel has to be armed, if it is not armed early enough.
+    pub(super) fn deadline_to_arm(&mut self) -> Option<Instant> {
+        let deadline = self.connection.deadline()?;
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return None;
+        }
+        self.armed = Some(deadline);
+        Some(deadline)
+    }
+
+    /// The wheel asks; deadlines that were pushed back meanwhile are armed anew by the caller.
+    pub(super) fn wheel_fired(&mut self, now: Instant) {
+        self.armed = None;
+        if self
+            .connection
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.connection.expired();
+        }
+    }
+
+    fn wants_service(&self) -> bool {
+        match self.connection.state() {
+            State::Lingering => self.readiness.readable,
+            State::Closed => true,
+            _ => {
+                let unsent = self.connection.outbound().has_remaining();
+                let unread = self.readiness.readable && self.connection.state().reads()
+                    || self.connection.is_held_back();
+                unsent && self.readiness.writable || unread && self.connection.budget() > 0
+            }
+        }
+    }
+
+    fn finish_connect(&mut self, batch: &mut Batch) {
+        self.readiness.writable = false;
+        match self.stream.finish_connect() {
+            Ok(true) => {
+                self.peer = self.stream.peer_address().ok();
+                self.connection.connected(batch, self.id.slot);
+            }
+            Ok(false) => {}
+            Err(error) => self.connection.fail(Reason::from(&error)),
+        }
+    }
+
+    fn write(&mut self, now: Instant) {
+        self.readiness.writable = true;
+        let mut budget = WRITE_BUDGET;
+        while self.connection.outbound().has_remaining() && budget > 0 {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = self.connection.outbound().chunks_vectored(&mut pieces);
+            match self.stream.write(&pieces[..count]) {
+                Ok(written) => {
+                    budget = budget.saturating_sub(written);
+                    self.connection.sent(written, now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                    return;
+                }
+                Err(error) => return self.connection.fail(Reason::from(&error)),
+            }
+        }
+    }
+
+    fn read(&mut self, intake: &mut Intake, batch: &mut Batch) {
+        if self.connection.state() == State::Lingering {
+            return self.discard(intake);
+        }
+        let mut limit = self.connection.budget().min(batch.room());
+        if limit > 0 && self.connection.is_held_back() {
+            self.connection.take_held_back(batch, self.id.slot, limit);
+            limit = self.connection.budget().min(batch.room());
+        }
+        let reads = self.readiness.readable && self.connection.state().reads();
+        if limit == 0 || !reads || self.connection.is_held_back() {
+            return;
+        }
+        let stream = &mut self.stream;
+        match self.connection.fill(intake, |pieces| stream.read(pieces)) {
+            Ok(filled) if filled.count == 0 => {
+                self.readiness.readable = false;
+                self.connection.peer_ended();
+            }
+            Ok(filled) => {
+                // A short read has emptied the socket: the next bytes are announced by an event.
+                self.readiness.readable =
+                    filled.count == filled.offered || self.readiness.read_closed;
+                self.connection
+                    .take_filled(&filled, intake, batch, self.id.slot, limit);
+            }
+            Err(error) => self.read_failed(&error),
+        }
+    }
+
+    fn discard(&mut self, intake: &mut Intake) {
+        if !self.readiness.readable {
+            return;
+        }
+        match self.stream.read(&mut [io::IoSliceMut::new(intake.spare())]) {
+            Ok(0) => {
+                self.readiness.readable = false;
+                self.connection.peer_ended();
+            }
+            Ok(_) => {}
+            Err(error) => self.read_failed(&error),
+        }
+    }
+
+    fn read_failed(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.readiness.readable = false,
+            _ => self.connection.fail(Reason::from(error)),
+        }
+    }
+
+    fn settle(&mut self, now: Instant, registry: &Registry) {
+        if self.connection.settle(now) == Due::ShutdownWrite {
+            // Fails only where the peer is gone already, which the next read will tell.
+            let _ = self.stream.shutdown_write();
+            self.readiness.readable = true;
+        }
+        self.ask_for_events(registry);
+    }
+
+    /// Write readiness is asked for only while the socket is full: a unix socket otherwise
+    /// reports it whenever its peer reads.
+    fn ask_for_events(&mut self, registry: &Registry) {
+        let connecting = self.connection.state() == State::Connecting;
+        let full = self.connection.outbound().has_remaining() && !self.readiness.writable;
+        let wanted = if connecting || full {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        if wanted == self.interest || self.connection.state() == State::Closed {
+            return;
+        }
+        self.interest = wanted;
+        if let Err(error) = registry.reregister(&mut self.stream, self.id.token(), wanted) {
+            self.connection.fail(Reason::from(&error));
+        }
+    }
+}

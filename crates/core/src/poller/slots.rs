@@ -1,0 +1,148 @@
+//! Places for listeners and connections. A place is used again, an id never is: it carries a
+//! generation, so that whoever holds an old one reaches nobody.
+
+use mio::Token;
+
+use super::acceptor::Acceptor;
+use super::endpoint::Endpoint;
+
+/// A listener or connection of one poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id {
+    /// Index of the place.
+    pub slot: u32,
+    /// How often the place was given away before.
+    pub generation: u32,
+}
+
+impl Id {
+    pub(super) fn key(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+
+    pub(super) fn from_key(key: u64) -> Self {
+        Self {
+            slot: key as u32,
+            generation: (key >> 32) as u32,
+        }
+    }
+
+    pub(super) fn token(self) -> Token {
+        Token(self.key() as usize)
+    }
+}
+
+/// Who sits in a place.
+pub(super) enum Occupant {
+    Nobody,
+    Acceptor(Acceptor),
+    Endpoint(Box<Endpoint>),
+}
+
+struct Slot {
+    generation: u32,
+    /// On the ready list. A place is listed once, however often it has become ready.
+    listed: bool,
+    occupant: Occupant,
+}
+
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    vacant: Vec<u32>,
+}
+
+impl Slots {
+    /// The id that the next [`Self::occupy`] will give.
+    pub(super) fn next_id(&mut self) -> Id {
+        if self.vacant.is_empty() {
+            self.vacant.push(self.slots.len() as u32);
+            self.slots.push(Slot {
+                generation: 0,
+                listed: false,
+                occupant: Occupant::Nobody,
+            });
+        }
+        let slot = self.vacant.last().copied().unwrap_or_default();
+        Id {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        }
+    }
+
+    pub(super) fn occupy(&mut self, occupant: Occupant) -> Id {
+        let id = self.next_id();
+        self.vacant.pop();
+        self.slots[id.slot as usize].occupant = occupant;
+        id
+    }
+
+    pub(super) fn vacate(&mut self, slot: u32) {
+        let place = &mut self.slots[slot as usize];
+        place.occupant = Occupant::Nobody;
+        place.generation = place.generation.wrapping_add(1);
+        self.vacant.push(slot);
+    }
+
+    pub(super) fn at(&mut self, slot: u32) -> &mut Occupant {
+        &mut self.slots[slot as usize].occupant
+    }
+
+    pub(super) fn id_at(&self, slot: u32) -> Id {
+        Id {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        }
+    }
+
+    /// Who has this id, if nobody else took the place meanwhile.
+    pub(super) fn find(&mut self, id: Id) -> Option<&mut Occupant> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        (slot.generation == id.generation).then_some(&mut slot.occupant)
+    }
+
+    pub(super) fn endpoint(&mut self, id: Id) -> Option<&mut Endpoint> {
+        match self.find(id)? {
+            Occupant::Endpoint(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// Notes that `slot` is on the ready list; whether it was not before.
+    pub(super) fn list(&mut self, slot: u32) -> bool {
+        !std::mem::replace(&mut self.slots[slot as usize].listed, true)
+    }
+
+    pub(super) fn unlist(&mut self, slot: u32) {
+        self.slots[slot as usize].listed = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_id_reaches_nobody() {
+        let mut slots = Slots::default();
+        let first = slots.occupy(Occupant::Nobody);
+        assert!(slots.find(first).is_some());
+        slots.vacate(first.slot);
+        assert!(slots.find(first).is_none());
+        let second = slots.occupy(Occupant::Nobody);
+        assert_eq!(second.slot, first.slot);
+        assert_ne!(second, first);
+        assert!(slots.find(first).is_none());
+        assert_eq!(Id::from_key(second.key()), second);
+    }
+
+    #[test]
+    fn a_place_is_listed_once() {
+        let mut slots = Slots::default();
+        let id = slots.occupy(Occupant::Nobody);
+        assert!(slots.list(id.slot));
+        assert!(!slots.list(id.slot));
+        slots.unlist(id.slot);
+        assert!(slots.list(id.slot));
+    }
+}

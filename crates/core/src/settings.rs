@@ -1,0 +1,77 @@
+//! What a listener or a dial fixes for its connections, checked once.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::frame::Framing;
+use crate::socket::NoDelay;
+
+/// What happens to our direction when the peer ends its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfOpen {
+    /// It closes too, once what had arrived is answered.
+    Close,
+    /// It stays open until we close it.
+    Keep,
+}
+
+/// Whether a new connection hands over messages at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At once.
+    Reading,
+    /// When it is resumed.
+    Paused,
+}
+
+/// What all connections of one listener or dialer have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How input is cut.
+    pub framing: Framing,
+    /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
+    /// need no acknowledgement, and closing waits for none: replies that a client reads.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// Bytes waiting to be sent, at which reading stops and the connection counts as congested.
+    pub high_water_mark: usize,
+    /// Nagle's algorithm.
+    pub no_delay: NoDelay,
+    /// Half-closed connections.
+    pub half_open: HalfOpen,
+    /// Whether to begin paused.
+    pub start: Start,
+    /// How long a closing connection waits for a peer that makes no progress.
+    pub close_timeout: Duration,
+    /// Bound on the bytes of unfinished messages, shared by everyone who has the same settings.
+    pub unfinished: Arc<UnfinishedBound>,
+}
+
+/// How many bytes unfinished messages may take, all connections together.
+#[derive(Debug)]
+pub struct UnfinishedBound {
+    used: AtomicUsize,
+    most: usize,
+}
+
+impl UnfinishedBound {
+    /// At most `most` bytes.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    /// Replaces a claim of `before` bytes by one of `now`; whether that stays within the bound.
+    pub(crate) fn replace(&self, before: usize, now: usize) -> bool {
+        let used = if now >= before {
+            self.used.fetch_add(now - before, Ordering::Relaxed) + (now - before)
+        } else {
+            self.used.fetch_sub(before - now, Ordering::Relaxed) - (before - now)
+        };
+        now <= before || used <= self.most
+    }
+}

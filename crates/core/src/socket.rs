@@ -1,0 +1,306 @@
+//! TCP and unix sockets behind one type each. The only code of the crate that knows the platform.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::address::Address;
+
+/// A connected, or connecting, stream socket in non-blocking mode.
+pub enum Stream {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A unix stream socket.
+    Unix(UnixStream),
+}
+
+/// Runs the same expression on whichever socket it is.
+macro_rules! either {
+    ($self:expr, $type:ident, $socket:ident => $body:expr) => {
+        match $self {
+            $type::Tcp($socket) => $body,
+            $type::Unix($socket) => $body,
+        }
+    };
+}
+
+impl Stream {
+    /// Begins to connect to `address`; completion is reported as write readiness.
+    ///
+    /// # Errors
+    /// Whatever the system says at once.
+    pub fn connect(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(address) => TcpStream::connect(*address).map(Self::Tcp),
+            Address::Unix(Some(path)) => UnixStream::connect(path).map(Self::Unix),
+            Address::Unix(None) => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Reads into `pieces` in order.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, or the socket's own.
+    pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        // The plain call costs the kernel less than the vectored one.
+        either!(self, Self, socket => match pieces {
+            [piece] => socket.read(piece),
+            pieces => socket.read_vectored(pieces),
+        })
+    }
+
+    /// Writes `pieces` in order, as much as the socket takes.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket is full, or the socket's own.
+    pub fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, Self, socket => match pieces {
+            [piece] => socket.write(piece),
+            pieces => socket.write_vectored(pieces),
+        })
+    }
+
+    /// Ends our direction.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        either!(self, Self, socket => socket.shutdown(Shutdown::Write))
+    }
+
+    /// Makes the kernel reset the peer when this socket closes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => SockRef::from(socket).set_linger(Some(Duration::ZERO)),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// The error that the socket has met since it was last asked.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        either!(self, Self, socket => socket.take_error())
+    }
+
+    /// Whether a socket that became writable is connected.
+    ///
+    /// # Errors
+    /// Why connecting failed.
+    pub fn finish_connect(&self) -> io::Result<bool> {
+        if let Some(error) = self.take_error()? {
+            return Err(error);
+        }
+        match self.peer_address() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The other end.
+    ///
+    /// # Errors
+    /// The system's; `NotConnected` before the connection stands.
+    pub fn peer_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().map(Address::Ip),
+            Self::Unix(socket) => socket.peer_addr().map(|address| unix_address(&address)),
+        }
+    }
+
+    /// This end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
+            Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
+        }
+    }
+
+    /// Whether small writes leave at once (`TCP_NODELAY`). Means nothing to a unix socket.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_no_delay(&self, delay: NoDelay) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nodelay(delay == NoDelay::On),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Has the kernel probe an idle peer after `idle`, or no longer. Means nothing to a unix socket.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_keep_alive(&self, idle: Option<Duration>) -> io::Result<()> {
+        let Self::Tcp(socket) = self else {
+            return Ok(());
+        };
+        let socket = SockRef::from(socket);
+        match idle {
+            Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+            None => socket.set_keepalive(false),
+        }
+    }
+}
+
+/// Nagle's algorithm, off or on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoDelay {
+    /// Small writes leave at once.
+    On,
+    /// Small writes may wait for an acknowledgement.
+    Off,
+}
+
+fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address {
+    Address::Unix(address.as_pathname().map(Path::to_path_buf))
+}
+
+/// A listening socket in non-blocking mode.
+pub enum Listener {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpListener),
+    /// A unix stream socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Binds `address` and listens with room for `backlog` connections that wait to be accepted.
+    ///
+    /// # Errors
+    /// The system's, such as an address in use.
+    pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
+        let (domain, protocol, name) = match address {
+            Address::Ip(ip) => (Domain::for_address(*ip), Some(Protocol::TCP), (*ip).into()),
+            Address::Unix(Some(path)) => (Domain::UNIX, None, SockAddr::unix(path)?),
+            Address::Unix(None) => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let socket = Socket::new(domain, Type::STREAM, protocol)?;
+        socket.set_nonblocking(true)?;
+        if let Address::Ip(ip) = address {
+            socket.set_reuse_address(true)?;
+            if ip.is_ipv6() && !ip.ip().is_unspecified() {
+                socket.set_only_v6(true)?;
+            }
+        }
+        socket.bind(&name)?;
+        socket.listen(backlog)?;
+        let descriptor = OwnedFd::from(socket);
+        Ok(match address {
+            Address::Ip(_) => Self::Tcp(TcpListener::from_std(std::net::TcpListener::from(
+                descriptor,
+            ))),
+            Address::Unix(_) => Self::Unix(UnixListener::from_std(
+                std::os::unix::net::UnixListener::from(descriptor),
+            )),
+        })
+    }
+
+    /// The next connection that waits, and its other end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits, or the system's.
+    pub fn accept(&self) -> io::Result<(Stream, Address)> {
+        match self {
+            Self::Tcp(socket) => socket
+                .accept()
+                .map(|(stream, peer)| (Stream::Tcp(stream), Address::Ip(peer))),
+            Self::Unix(socket) => socket
+                .accept()
+                .map(|(stream, peer)| (Stream::Unix(stream), unix_address(&peer))),
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
+            Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
+        }
+    }
+}
+
+macro_rules! source {
+    ($type:ident) => {
+        impl Source for $type {
+            fn register(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
+                either!(self, Self, socket => socket.register(r, t, i))
+            }
+            fn reregister(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
+                either!(self, Self, socket => socket.reregister(r, t, i))
+            }
+            fn deregister(&mut self, r: &Registry) -> io::Result<()> {
+                either!(self, Self, socket => socket.deregister(r))
+            }
+        }
+
+        impl AsRawFd for $type {
+            fn as_raw_fd(&self) -> RawFd {
+                either!(self, Self, socket => socket.as_raw_fd())
+            }
+        }
+    };
+}
+
+source!(Stream);
+source!(Listener);
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// What stands at the path of a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// Nothing.
+    Nobody,
+    /// A socket that nobody listens on any more.
+    DeadSocket,
+    /// A socket that answers, or something that is no socket.
+    InUse,
+}
+
+/// Looks at `path`, by connecting to what is there: the only way to tell a dead socket from a live one.
+///
+/// # Errors
+/// The system's, such as a folder that may not be read.
+pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
+    use std::os::unix::fs::FileTypeExt;
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
+        Ok(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
+        // Connected, or a full backlog: someone is there.
+        _ => Ok(Occupant::InUse),
+    }
+}

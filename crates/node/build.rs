@@ -1,0 +1,5 @@
+//! Links the add-on the way Node.js expects it on each platform.
+
+fn main() {
+    napi_build::setup();
+}

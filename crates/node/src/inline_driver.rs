@@ -1,0 +1,298 @@
+//! Runs the poller inside the environment's own libuv loop: no second thread, no hand-over.
+//!
+//! | handle | why |
+//! |---|---|
+//! | poll | the poller's descriptor is readable: take a turn |
+//! | idle | active while the poller has more to do, which no event will tell: keeps libuv from blocking |
+//! | timer | the poller's next deadline |
+//! | prepare | once per iteration: send what handlers replied since the last turn |
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use napi::{Env, sys};
+
+use crate::bridge::{Agenda, Bridge};
+use crate::libuv::{self, Handle, Kind, Libuv, Loop};
+
+/// Memory of one handle, aligned for any of them. libuv uses it until the close callback has run.
+struct HandleMemory(Box<[u64]>);
+
+impl HandleMemory {
+    fn of(libuv: &Libuv, kind: Kind) -> Self {
+        // SAFETY: a plain query of the size.
+        let bytes = unsafe { (libuv.handle_size)(kind as c_int) };
+        Self(vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// The handles are being closed; JavaScript may not be entered any more.
+    Closing,
+}
+
+/// The four handles, and what they drive. Freed when the last handle has been closed.
+pub struct InlineDriver {
+    libuv: &'static Libuv,
+    event_loop: *mut Loop,
+    bridge: RefCell<Option<Rc<Bridge>>>,
+    poll: *mut Handle,
+    idle: *mut Handle,
+    timer: *mut Handle,
+    prepare: *mut Handle,
+    memory: RefCell<Vec<HandleMemory>>,
+    open_handles: Cell<usize>,
+    phase: Cell<Phase>,
+    idling: Cell<bool>,
+    wake: Cell<Option<Instant>>,
+}
+
+impl InlineDriver {
+    /// Drives `bridge` from now on, without keeping the loop alive. The environment's clean-up ends it.
+    ///
+    /// # Errors
+    /// Where the host has no libuv to offer, or libuv refuses the descriptor.
+    pub fn start(env: Env, bridge: Rc<Bridge>) -> io::Result<Rc<Self>> {
+        let libuv = libuv::libuv().ok_or(io::ErrorKind::Unsupported)?;
+        let mut event_loop = ptr::null_mut();
+        // SAFETY: a plain query on the environment's thread.
+        let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut event_loop) };
+        if status != sys::Status::napi_ok {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let descriptor = bridge.poller().borrow().as_raw_fd();
+        let kinds = [Kind::Poll, Kind::Idle, Kind::Timer, Kind::Prepare];
+        let mut memory: Vec<HandleMemory> = kinds
+            .iter()
+            .map(|kind| HandleMemory::of(libuv, *kind))
+            .collect();
+        let pointers: Vec<*mut Handle> = memory
+            .iter_mut()
+            .map(|memory| memory.0.as_mut_ptr().cast())
+            .collect();
+        let driver = Rc::new(Self {
+            libuv,
+            event_loop: event_loop.cast(),
+            bridge: RefCell::new(Some(bridge)),
+            poll: pointers[0],
+            idle: pointers[1],
+            timer: pointers[2],
+            prepare: pointers[3],
+            memory: RefCell::new(memory),
+            open_handles: Cell::new(0),
+            phase: Cell::new(Phase::Running),
+            idling: Cell::new(false),
+            wake: Cell::new(None),
+        });
+        driver.open(descriptor)?;
+        // SAFETY: the clean-up hook runs once, on this thread, and gives the reference back.
+        let status = unsafe {
+            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            driver.close();
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(driver)
+    }
+
+    /// Keeps the loop alive, or no longer.
+    pub fn set_referenced(&self, referenced: Referenced) {
+        if self.phase.get() == Phase::Running {
+            // SAFETY: the handle is open, and this is its loop's thread.
+            unsafe {
+                match referenced {
+                    Referenced::Yes => (self.libuv.reference)(self.poll),
+                    Referenced::No => (self.libuv.unref)(self.poll),
+                }
+            }
+        }
+    }
+
+    /// Arranges for what the bridge asks for.
+    pub fn follow(&self, agenda: &Agenda) {
+        if self.phase.get() != Phase::Running {
+            return;
+        }
+        if agenda.again != self.idling.replace(agenda.again) {
+            // SAFETY: the handle is open, and this is its loop's thread.
+            unsafe {
+                if agenda.again {
+                    (self.libuv.idle_start)(self.idle, on_idle);
+                } else {
+                    (self.libuv.idle_stop)(self.idle);
+                }
+            }
+        }
+        if agenda.wake == self.wake.replace(agenda.wake) {
+            return;
+        }
+        // A timer whose deadline is gone fires once, finds nothing due, and is not started again.
+        if let Some(wake) = agenda.wake {
+            let wait = wake.saturating_duration_since(Instant::now());
+            // Rounded up, so that the deadline has passed when it fires.
+            let millis = wait.as_millis() as u64 + 1;
+            // SAFETY: as above. libuv counts from the time that it looked at the clock last.
+            unsafe {
+                (self.libuv.update_time)(self.event_loop);
+                (self.libuv.timer_start)(self.timer, on_timer, millis, 0);
+            }
+        }
+    }
+
+    fn open(self: &Rc<Self>, descriptor: c_int) -> io::Result<()> {
+        let libuv = self.libuv;
+        let event_loop = self.event_loop;
+        // SAFETY: memory of the right size for each handle, which stays until its close callback has
+        // run: every handle that is initialised is counted, and holds a reference to `self`.
+        unsafe {
+            uv_result((libuv.poll_init)(event_loop, self.poll, descriptor))?;
+            self.opened(self.poll);
+            (libuv.idle_init)(event_loop, self.idle);
+            self.opened(self.idle);
+            (libuv.timer_init)(event_loop, self.timer);
+            self.opened(self.timer);
+            (libuv.prepare_init)(event_loop, self.prepare);
+            self.opened(self.prepare);
+            (libuv.prepare_start)(self.prepare, on_prepare);
+            uv_result((libuv.poll_start)(self.poll, libuv::READABLE, on_readable))
+        }
+    }
+
+    fn opened(self: &Rc<Self>, handle: *mut Handle) {
+        self.open_handles.set(self.open_handles.get() + 1);
+        // SAFETY: just initialised. The reference is given back in `on_closed`.
+        unsafe {
+            let data: *const Self = Rc::into_raw(self.clone());
+            (self.libuv.handle_set_data)(handle, data.cast_mut().cast());
+            (self.libuv.unref)(handle);
+        }
+    }
+
+    /// Makes no call into the environment: it may be going away.
+    fn close(&self) {
+        if self.phase.replace(Phase::Closing) == Phase::Closing {
+            return;
+        }
+        let handles = [self.poll, self.idle, self.timer, self.prepare];
+        for handle in handles.into_iter().take(self.open_handles.get()) {
+            // SAFETY: initialised in this order, and closed once.
+            unsafe { (self.libuv.close)(handle, Some(on_closed)) };
+        }
+        // The sockets close now and not when libuv comes round to it. libuv has stopped watching the
+        // poller's descriptor in `uv_close` above. A turn under way holds a reference of its own.
+        self.bridge.borrow_mut().take();
+    }
+
+    fn guarded(&self, work: impl FnOnce(&Bridge) -> io::Result<Agenda>) {
+        let Some(bridge) = self.bridge.borrow().clone() else {
+            return;
+        };
+        match catch_unwind(AssertUnwindSafe(|| work(&bridge))) {
+            Ok(Ok(agenda)) => self.follow(&agenda),
+            Ok(Err(error)) => bridge.javascript().scoped(|| {
+                bridge
+                    .javascript()
+                    .fatal(&format!("netpoll cannot poll: {error}"));
+            }),
+            Err(panic) => bridge.javascript().scoped(|| {
+                let reason = panic_message(&*panic);
+                bridge
+                    .javascript()
+                    .fatal(&format!("netpoll panicked: {reason}"));
+            }),
+        }
+    }
+}
+
+/// Whether the loop stays alive for our sake.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Referenced {
+    /// It does.
+    Yes,
+    /// It may end.
+    No,
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+fn uv_result(code: c_int) -> io::Result<()> {
+    if code < 0 {
+        Err(io::Error::from_raw_os_error(-code))
+    } else {
+        Ok(())
+    }
+}
+
+/// The driver that a handle belongs to.
+///
+/// # Safety
+/// `handle` must be one that [`InlineDriver::open`] made, and its close callback must not have run.
+unsafe fn driver_of(handle: *mut Handle) -> Option<Rc<InlineDriver>> {
+    let libuv = libuv::libuv()?;
+    // SAFETY: by contract the handle's data is a counted reference, of which this takes another.
+    unsafe {
+        let driver: *const InlineDriver = (libuv.handle_get_data)(handle).cast();
+        Rc::increment_strong_count(driver);
+        Some(Rc::from_raw(driver))
+    }
+}
+
+unsafe extern "C" fn on_readable(handle: *mut Handle, _status: c_int, _events: c_int) {
+    // SAFETY: libuv calls this with the poll handle, while it is open.
+    if let Some(driver) = unsafe { driver_of(handle) } {
+        driver.guarded(Bridge::turn);
+    }
+}
+
+unsafe extern "C" fn on_idle(handle: *mut Handle) {
+    // SAFETY: libuv calls this with the idle handle, while it is open.
+    if let Some(driver) = unsafe { driver_of(handle) } {
+        driver.guarded(Bridge::turn);
+    }
+}
+
+unsafe extern "C" fn on_timer(handle: *mut Handle) {
+    // SAFETY: libuv calls this with the timer handle, while it is open.
+    if let Some(driver) = unsafe { driver_of(handle) } {
+        driver.wake.set(None);
+        driver.guarded(Bridge::turn);
+    }
+}
+
+unsafe extern "C" fn on_prepare(handle: *mut Handle) {
+    // SAFETY: libuv calls this with the prepare handle, while it is open.
+    if let Some(driver) = unsafe { driver_of(handle) } {
+        driver.guarded(|bridge| Ok(bridge.flush()));
+    }
+}
+
+unsafe extern "C" fn on_closed(handle: *mut Handle) {
+    let Some(libuv) = libuv::libuv() else { return };
+    // SAFETY: the reference that `opened` put there, given back once: libuv calls this once.
+    let driver = unsafe { Rc::from_raw((libuv.handle_get_data)(handle) as *const InlineDriver) };
+    driver.open_handles.set(driver.open_handles.get() - 1);
+    if driver.open_handles.get() == 0 {
+        driver.memory.borrow_mut().clear();
+    }
+}
+
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the reference that `start` gave to the hook, which runs once.
+    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<InlineDriver>()) };
+    driver.close();
+}

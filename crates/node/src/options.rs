@@ -1,0 +1,118 @@
+//! Options and addresses as they cross the boundary, turned into the core's checked forms.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi_derive::napi;
+use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
+use netpoll_core::socket::NoDelay;
+use netpoll_core::{Address, Settings};
+
+use crate::framing::FramingOptions;
+
+/// What a server or dialer fixes for its connections.
+#[napi(object)]
+pub struct SettingsOptions {
+    /// How input is cut.
+    pub framing: FramingOptions,
+    /// Messages handed over and not yet done with, at which reading stops. 0: not counted.
+    pub max_in_flight: u32,
+    /// Bytes waiting to be sent, at which the connection counts as congested.
+    pub high_water_mark: u32,
+    /// Whether small writes leave at once.
+    pub no_delay: bool,
+    /// Whether our direction stays open when the peer has ended its own.
+    pub allow_half_open: bool,
+    /// Whether connections begin paused.
+    pub start_paused: bool,
+    /// Milliseconds that a closing connection waits for a peer without progress.
+    pub close_timeout: u32,
+    /// Bytes that unfinished messages of all connections may take.
+    pub max_buffered_bytes: f64,
+}
+
+impl SettingsOptions {
+    /// The core's settings.
+    ///
+    /// # Errors
+    /// When the framing is none.
+    pub fn parse(&self) -> napi::Result<Arc<Settings>> {
+        Ok(Arc::new(Settings {
+            framing: self.framing.parse()?,
+            max_in_flight: NonZeroU32::new(self.max_in_flight),
+            high_water_mark: self.high_water_mark as usize,
+            no_delay: if self.no_delay {
+                NoDelay::On
+            } else {
+                NoDelay::Off
+            },
+            half_open: if self.allow_half_open {
+                HalfOpen::Keep
+            } else {
+                HalfOpen::Close
+            },
+            start: if self.start_paused {
+                Start::Paused
+            } else {
+                Start::Reading
+            },
+            close_timeout: Duration::from_millis(u64::from(self.close_timeout)),
+            unfinished: Arc::new(UnfinishedBound::new(self.max_buffered_bytes as usize)),
+        }))
+    }
+}
+
+/// An IP address and port, or the path of a unix socket.
+#[napi(object)]
+pub struct SocketAddress {
+    /// Numeric IP address.
+    pub address: Option<String>,
+    /// Port.
+    pub port: Option<u16>,
+    /// Path; absent for a unix socket without a name, too.
+    pub path: Option<String>,
+}
+
+impl SocketAddress {
+    /// The core's address.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(&self) -> napi::Result<Address> {
+        let refused = || napi::Error::from_reason("not an address");
+        match (&self.address, self.port, &self.path) {
+            (_, _, Some(path)) => Ok(Address::Unix(Some(PathBuf::from(path)))),
+            (Some(address), Some(port), None) => {
+                // An IPv6 address may name its interface: the standard parser takes it with a port.
+                let ip = address
+                    .parse::<IpAddr>()
+                    .map(|ip| SocketAddr::new(ip, port));
+                let scoped = || format!("[{address}]:{port}").parse();
+                ip.or_else(|_| scoped())
+                    .map(Address::Ip)
+                    .map_err(|_| refused())
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl From<Address> for SocketAddress {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::Ip(ip) => Self {
+                address: Some(ip.ip().to_string()),
+                port: Some(ip.port()),
+                path: None,
+            },
+            Address::Unix(path) => Self {
+                address: None,
+                port: None,
+                path: path.map(|path| path.to_string_lossy().into_owned()),
+            },
+        }
+    }
+}

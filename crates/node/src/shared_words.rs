@@ -1,0 +1,189 @@
+//! Two arrays of 32-bit words that Rust and JavaScript both read and write: batches on the way up,
+//! commands on the way down. They spare a call across the boundary for every message.
+//!
+//! ```text
+//! batch:    [records, chunks, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
+//! commands: [count, arena cursor, arena handle, 0, (operation, slot, generation, handle, start, length) × n]
+//! ```
+//!
+//! JavaScript allocates them, so that they live exactly as long as its environment; both sides run
+//! on one thread, and no view of them outlives a function here.
+
+use napi::bindgen_prelude::{FromNapiValue, Int32Array};
+use napi::{Env, sys};
+use netpoll_core::{Id, Record};
+
+const BATCH_HEADER: usize = 2;
+const RECORD_WORDS: usize = 4;
+const COMMAND_HEADER: usize = 4;
+const COMMAND_WORDS: usize = 6;
+
+/// Words allocated by JavaScript, held by a strong reference.
+struct Words {
+    pointer: *mut i32,
+    length: usize,
+}
+
+impl Words {
+    fn of(env: Env, value: sys::napi_value) -> napi::Result<Self> {
+        let mut reference = std::ptr::null_mut();
+        // SAFETY: `value` is a live handle of this environment. The reference is never deleted: the
+        // array lives as long as the environment, which frees it.
+        let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &mut reference) };
+        if status != sys::Status::napi_ok {
+            return Err(napi::Error::from_reason("cannot hold the shared memory"));
+        }
+        // SAFETY: as above.
+        let array = unsafe { Int32Array::from_napi_value(env.raw(), value)? };
+        Ok(Self {
+            pointer: array.as_ptr().cast_mut(),
+            length: array.len(),
+        })
+    }
+
+    fn read(&self, index: usize) -> i32 {
+        assert!(index < self.length, "within the shared words");
+        // SAFETY: in bounds; the array is referenced, private to this package and never detached.
+        unsafe { self.pointer.add(index).read() }
+    }
+
+    fn write(&self, index: usize, value: i32) {
+        assert!(index < self.length, "within the shared words");
+        // SAFETY: as in `read`.
+        unsafe { self.pointer.add(index).write(value) };
+    }
+}
+
+/// What a command asks for. The numbers are the ones that JavaScript writes.
+pub enum Operation {
+    /// Send bytes.
+    Send,
+    /// Send bytes, which end the handling of a message.
+    Reply,
+    /// A message is done with; nothing is sent for it.
+    Acknowledge,
+    /// Send what is queued, then close.
+    Close,
+    /// Answer what was taken, then close.
+    Finish,
+    /// Close at once.
+    Destroy,
+    /// Close at once and reset the peer.
+    Reset,
+    /// Hand over no further message.
+    Pause,
+    /// Go on handing over messages.
+    Resume,
+}
+
+impl Operation {
+    fn from_word(word: i32) -> Option<Self> {
+        Some(match word {
+            0 => Self::Send,
+            1 => Self::Reply,
+            2 => Self::Acknowledge,
+            3 => Self::Close,
+            4 => Self::Finish,
+            5 => Self::Destroy,
+            6 => Self::Reset,
+            7 => Self::Pause,
+            8 => Self::Resume,
+            _ => return None,
+        })
+    }
+}
+
+/// One command of JavaScript's.
+pub struct Command {
+    pub operation: Operation,
+    pub id: Id,
+    /// Handle of the chunk that the bytes lie in.
+    pub handle: u32,
+    pub start: usize,
+    pub length: usize,
+}
+
+/// Both arrays.
+pub struct SharedWords {
+    batch: Words,
+    commands: Words,
+    capacity: usize,
+}
+
+impl SharedWords {
+    /// Over the arrays that JavaScript passes.
+    ///
+    /// # Errors
+    /// When they are no arrays of 32-bit words.
+    pub fn new(env: Env, batch: sys::napi_value, commands: sys::napi_value) -> napi::Result<Self> {
+        let batch = Words::of(env, batch)?;
+        let commands = Words::of(env, commands)?;
+        let capacity = batch.length.saturating_sub(BATCH_HEADER) / (1 + RECORD_WORDS);
+        Ok(Self {
+            batch,
+            commands,
+            capacity,
+        })
+    }
+
+    /// How many records a batch may have.
+    pub fn batch_capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Puts a batch where JavaScript reads it.
+    pub fn publish(&self, records: &[Record], handles: &[u32]) {
+        let at = BATCH_HEADER + self.capacity;
+        let words = records.len() * RECORD_WORDS;
+        assert!(at + words <= self.batch.length && handles.len() <= self.capacity);
+        self.batch.write(0, records.len() as i32);
+        self.batch.write(1, handles.len() as i32);
+        // SAFETY: both targets lie within the array (just checked) and not in Rust's own memory;
+        // `Record` is four 32-bit words without padding, and a handle is one.
+        unsafe {
+            let target = self.batch.pointer;
+            target
+                .add(BATCH_HEADER)
+                .copy_from_nonoverlapping(handles.as_ptr().cast(), handles.len());
+            target
+                .add(at)
+                .copy_from_nonoverlapping(records.as_ptr().cast(), words);
+        }
+    }
+
+    /// How many commands wait.
+    pub fn command_count(&self) -> usize {
+        self.commands.read(0).max(0) as usize
+    }
+
+    /// The command at `index`; `None` where it makes no sense.
+    pub fn command(&self, index: usize) -> Option<Command> {
+        let at = COMMAND_HEADER + index * COMMAND_WORDS;
+        let word = |offset| self.commands.read(at + offset);
+        Some(Command {
+            operation: Operation::from_word(word(0))?,
+            id: Id {
+                slot: word(1) as u32,
+                generation: word(2) as u32,
+            },
+            handle: word(3) as u32,
+            start: word(4) as u32 as usize,
+            length: word(5) as u32 as usize,
+        })
+    }
+
+    /// All commands have been carried out.
+    pub fn clear_commands(&self) {
+        self.commands.write(0, 0);
+    }
+
+    /// The chunk that JavaScript copies outgoing bytes into.
+    pub fn arena_handle(&self) -> u32 {
+        self.commands.read(2) as u32
+    }
+
+    /// Everything in the arena has been sent: JavaScript may begin at its front again.
+    pub fn reset_arena(&self) {
+        self.commands.write(1, 0);
+    }
+}

@@ -1,0 +1,403 @@
+import { type CallOptions, CallQueue } from './call'
+import { invalidReply, NetpollError, reasonError } from './errors'
+import type { NativeId, SocketAddress } from './native'
+import { Operation, type Payload } from './outbox'
+import type { Profile } from './profile'
+import { hasFailed, isThenable, PendingReply, ReplyQueue } from './reply'
+import type { Reply } from './reply'
+
+/** Host and port, or the path of a unix socket (`''` for an end without a name). */
+export type Address =
+  | { readonly address: string; readonly family: 'IPv4' | 'IPv6'; readonly port: number }
+  | string
+
+/** Handles one message; what it returns is the reply. */
+export type RequestHandler<Data = unknown> = (
+  request: Buffer,
+  connection: Connection<Data>,
+) => Reply | PromiseLike<Reply>
+
+/** Where a connection is in its life, as far as JavaScript can tell. */
+type Status = 'connecting' | 'open' | 'inactive' | 'closing' | 'closed'
+
+/**
+ * One connection, accepted by a server or made by a dialer. Not created by users.
+ *
+ * @typeParam Data what the user keeps in {@link data}
+ */
+export class Connection<Data = unknown> {
+  /** For the user to keep something by the connection. */
+  data!: Data
+  /**
+   * Handles messages that answer no {@link call}. The server's or dialer's own handler, until it is
+   * replaced.
+   */
+  onRequest: RequestHandler<Data> | undefined
+  /** @internal */
+  readonly slot: number
+  /** @internal */
+  readonly generation: number
+  readonly #profile: Profile
+  #status: Status
+  #referenced = true
+  #congested = false
+  /** Bytes sent since the core was last asked whether it can keep up. */
+  #burst = 0
+  #error: NetpollError | undefined
+  #replies: ReplyQueue | undefined
+  #calls: CallQueue | undefined
+  #closeCallbacks: (() => void)[] | undefined
+  #drainWaiters: PromiseWithResolvers[] | undefined
+  #remoteAddress: Address | undefined
+
+  /** @internal */
+  constructor(id: NativeId, profile: Profile, status: 'connecting' | 'open') {
+    this.slot = id.slot
+    this.generation = id.generation
+    this.#profile = profile
+    this.#status = status
+    this.onRequest = profile.onRequest as RequestHandler<Data> | undefined
+    profile.loop.retain()
+  }
+
+  /**
+   * Whether messages can still be exchanged: false once the connection is closing or the peer's end or
+   * reset is seen, even before what it sent has been handled.
+   */
+  get isActive(): boolean {
+    return this.#status === 'open'
+  }
+
+  /** The other end; `undefined` when it was not asked for before the connection was gone. */
+  get remoteAddress(): Address | undefined {
+    this.#remoteAddress ??= toAddress(this.#profile.loop.native.peerAddress(this.#id()))
+    return this.#remoteAddress
+  }
+
+  /** This end; `undefined` once the connection is gone. */
+  get localAddress(): Address | undefined {
+    return toAddress(this.#profile.loop.native.localAddress(this.#id()))
+  }
+
+  /**
+   * Sends a message at once, outside the order of replies.
+   *
+   * @param message copied before this returns, unless it lies in memory of a received message, which is
+   * sent from there
+   * @returns a promise that resolves when more may be sent: at once, or, for a slow peer, when at most
+   * half of `highWaterMark` waits to be sent
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`, `ERR_FRAME_TOO_LARGE`
+   */
+  send(message: Payload): Promise<void> {
+    try {
+      this.#send(message)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (!this.#congested) return resolved
+    const waiter = promiseWithResolvers()
+    this.#drainWaiters ??= []
+    this.#drainWaiters.push(waiter)
+    return waiter.promise
+  }
+
+  /**
+   * Sends a request and waits for its reply. Replies are matched in the order of the requests.
+   *
+   * @returns the reply, a view that stays valid as long as it is held
+   * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
+   * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol);
+   * the signal's reason when it was aborted
+   */
+  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (this.#profile.role === 'server') {
+        throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
+      }
+      options?.signal?.throwIfAborted()
+      this.#send(request)
+      this.#calls ??= new CallQueue()
+      this.#calls.append(options, resolve as (reply: Uint8Array) => void, reject)
+    })
+  }
+
+  /**
+   * Sends what was accepted before, then closes, in a way that the peer receives all of it. Messages
+   * that are still being handled are not answered.
+   *
+   * @returns a promise that resolves when the connection is gone
+   */
+  close(): Promise<void> {
+    if (this.#status !== 'closed' && this.#status !== 'closing') {
+      this.#status = 'closing'
+      this.#profile.loop.outbox.command(Operation.Close, this)
+    }
+    return this.#gone()
+  }
+
+  /** Closes at once. What was not sent yet is lost; calls reject with `error`, if given, as the cause. */
+  destroy(error?: unknown): void {
+    if (this.#status === 'closed') return
+    this.#status = 'closing'
+    if (error !== undefined) {
+      this.#error ??= new NetpollError('ERR_CONN_CLOSED', 'The connection was destroyed', { cause: error })
+    }
+    this.#profile.loop.outbox.command(Operation.Destroy, this)
+  }
+
+  /** Closes at once and resets the peer (TCP only; a unix socket just closes). */
+  resetAndDestroy(): void {
+    if (this.#status === 'closed') return
+    this.#status = 'closing'
+    this.#profile.loop.outbox.command(Operation.Reset, this)
+  }
+
+  /** Calls `callback` once the connection is gone; soon, when it is gone already. */
+  onClose(callback: () => void): this {
+    if (this.#status === 'closed') queueMicrotask(callback)
+    else {
+      this.#closeCallbacks ??= []
+      this.#closeCallbacks.push(callback)
+    }
+    return this
+  }
+
+  /** Hands over no further message until {@link resume}. Those of the current turn may still come. */
+  pause(): this {
+    this.#profile.loop.outbox.command(Operation.Pause, this)
+    return this
+  }
+
+  /** Undoes {@link pause}. */
+  resume(): this {
+    this.#profile.loop.outbox.command(Operation.Resume, this)
+    return this
+  }
+
+  /** Whether small writes leave at once (`TCP_NODELAY`). On by default; nothing on a unix socket. */
+  setNoDelay(on = true): this {
+    this.#profile.loop.native.setNoDelay(this.#id(), on)
+    return this
+  }
+
+  /** Has the system probe an idle peer after so many seconds; 0 turns it off. Off by default. */
+  setKeepAlive(seconds: number): this {
+    this.#profile.loop.native.setKeepAlive(this.#id(), seconds)
+    return this
+  }
+
+  /** Keeps the process alive as long as this connection is open. The default. */
+  ref(): this {
+    if (!this.#referenced && this.#status !== 'closed') {
+      this.#referenced = true
+      this.#profile.loop.retain()
+    }
+    return this
+  }
+
+  /** Lets the process end although this connection is open. */
+  unref(): this {
+    if (this.#referenced && this.#status !== 'closed') {
+      this.#referenced = false
+      this.#profile.loop.release()
+    }
+    return this
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal Answers what was read, then closes. */
+  finish(): void {
+    if (this.#status === 'closed' || this.#status === 'closing') return
+    this.#profile.loop.outbox.command(Operation.Finish, this)
+  }
+
+  /**
+   * @internal A message arrived. The hot path: one view, the handler, and for an asynchronous one a
+   * recycled place among the replies.
+   */
+  receive(chunk: Buffer, start: number, length: number): void {
+    const profile = this.#profile
+    const message =
+      profile.bytes === 'buffer'
+        ? chunk.subarray(start, start + length)
+        : (new Uint8Array(chunk.buffer, chunk.byteOffset + start, length) as Buffer)
+    if (this.#calls !== undefined && !this.#calls.isEmpty) {
+      this.#calls.reply(message)
+    } else if (this.#status === 'open' || this.#status === 'inactive') {
+      this.#handle(message)
+    }
+  }
+
+  /** @internal A place among the replies has its result. */
+  settled(place: PendingReply): void {
+    if (!this.#profile.ordered) {
+      this.#answer(place)
+      return
+    }
+    const replies = this.#replies as ReplyQueue
+    for (let next = replies.shiftSettled(); next !== undefined; next = replies.shiftSettled()) {
+      this.#answer(next)
+    }
+  }
+
+  /** @internal */
+  connected(): void {
+    if (this.#status !== 'connecting') return
+    this.#status = 'open'
+    this.#profile.opened(this as Connection)
+  }
+
+  /** @internal The peer has gone. */
+  inactive(): void {
+    if (this.#status === 'open') this.#status = 'inactive'
+  }
+
+  /** @internal */
+  congested(): void {
+    this.#congested = true
+  }
+
+  /** @internal */
+  drained(): void {
+    this.#congested = false
+    const waiters = this.#drainWaiters
+    this.#drainWaiters = undefined
+    for (const waiter of waiters ?? []) waiter.resolve()
+  }
+
+  /** @internal The slot's last record. */
+  closed(code: number): void {
+    const wasConnecting = this.#status === 'connecting'
+    if (this.#referenced) this.#profile.loop.release()
+    this.#status = 'closed'
+    const error = this.#error ?? reasonError(code, wasConnecting ? 'connect' : 'read')
+    const gone = error ?? new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')
+    this.#calls?.failAll(gone)
+    for (const waiter of this.#drainWaiters ?? []) waiter.reject(gone)
+    this.#drainWaiters = undefined
+    this.#profile.closed(this as Connection, error)
+    for (const callback of this.#closeCallbacks ?? []) this.#guarded(callback)
+    this.#closeCallbacks = undefined
+  }
+
+  /** @internal Reports `error`, and closes once the replies before it have left. */
+  fail(error: unknown): void {
+    if (this.#status === 'closed' || this.#status === 'closing') return
+    this.#profile.failed(error, this as Connection)
+    void this.close()
+  }
+
+  #handle(message: Buffer): void {
+    const handler = this.onRequest
+    if (handler === undefined) {
+      this.fail(new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits'))
+      return
+    }
+    this.#profile.requests += 1
+    let result: unknown
+    try {
+      result = handler(message, this)
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    if (isThenable(result)) {
+      const place = PendingReply.take(this as Connection)
+      if (this.#profile.ordered) {
+        this.#replies ??= new ReplyQueue()
+        this.#replies.append(place)
+      }
+      result.then(place.fulfilled, place.rejected)
+    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+      this.#reply(result)
+    } else {
+      const place = PendingReply.take(this as Connection)
+      this.#replies.append(place)
+      place.fulfilled(result)
+    }
+  }
+
+  #answer(place: PendingReply): void {
+    const { value } = place
+    const failed = hasFailed(place)
+    place.recycle()
+    if (failed) this.fail(value)
+    else this.#reply(value)
+  }
+
+  #reply(value: unknown): void {
+    if (this.#status === 'closing' || this.#status === 'closed') return
+    const { loop, framing } = this.#profile
+    try {
+      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
+        loop.outbox.message(Operation.Reply, this, framing, value)
+      } else if (value === undefined || value === null) {
+        loop.outbox.command(Operation.Acknowledge, this)
+      } else {
+        throw invalidReply(`a value of type ${typeof value}`)
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #send(message: Payload): void {
+    if (this.#status !== 'open' && this.#status !== 'inactive') {
+      throw this.#error ?? new NetpollError('ERR_CONN_CLOSED', 'The connection is closed')
+    }
+    const { loop, framing, highWaterMark } = this.#profile
+    this.#burst += loop.outbox.message(Operation.Send, this, framing, message)
+    if (this.#burst >= highWaterMark) {
+      // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
+      this.#burst = 0
+      loop.native.carryOut()
+      this.#congested = loop.native.isCongested(this.#id())
+    }
+  }
+
+  #gone(): Promise<void> {
+    return this.#status === 'closed' ? resolved : new Promise((resolve) => void this.onClose(resolve))
+  }
+
+  #guarded(callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      this.#profile.failed(error, this as Connection)
+    }
+  }
+
+  #id(): NativeId {
+    return { slot: this.slot, generation: this.generation }
+  }
+}
+
+interface PromiseWithResolvers {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** `Promise.withResolvers`, which Node.js 20 lacks. */
+function promiseWithResolvers(): PromiseWithResolvers {
+  let resolve!: () => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise, resolve, reject }
+}
+
+const resolved = Promise.resolve()
+
+/** An address as Node.js gives it. */
+export function toAddress(address: SocketAddress | null): Address | undefined {
+  if (address === null) return undefined
+  if (address.address === undefined) return address.path ?? ''
+  const family = address.address.includes(':') ? 'IPv6' : 'IPv4'
+  return { address: address.address, family, port: address.port ?? 0 }
+}

@@ -1,0 +1,102 @@
+import { getSystemErrorName } from 'node:util'
+
+/** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
+export type NetpollErrorCode =
+  | 'ERR_BUFFER_LIMIT'
+  | 'ERR_CLOSE_TIMEOUT'
+  | 'ERR_CONN_CLOSED'
+  | 'ERR_DIAL_TIMEOUT'
+  | 'ERR_EOF'
+  | 'ERR_FRAME_INVALID'
+  | 'ERR_FRAME_TOO_LARGE'
+  | 'ERR_INVALID_REPLY'
+  | 'ERR_REQUEST_TIMEOUT'
+  | 'ERR_SERVER_ALREADY_LISTENING'
+  | 'ERR_SERVER_CLOSED'
+  | 'ERR_UNEXPECTED_MESSAGE'
+  | 'ERR_UNSUPPORTED'
+
+/** What a system call that failed was about. */
+export interface SystemErrorDetails {
+  readonly errno?: number
+  readonly syscall?: string
+  readonly address?: string
+  readonly port?: number
+  readonly cause?: unknown
+}
+
+/**
+ * The one class of errors that this package gives, told apart by `code`: the system's own name of the
+ * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
+ */
+export class NetpollError extends Error {
+  override readonly name = 'NetpollError'
+  readonly code: NetpollErrorCode | (string & {})
+  /** The system's error number, negative as in Node.js. */
+  readonly errno: number | undefined
+  /** The system call that failed. */
+  readonly syscall: string | undefined
+  /** The address that it was about, or the path of a unix socket. */
+  readonly address: string | undefined
+  /** The port that it was about. */
+  readonly port: number | undefined
+
+  constructor(code: NetpollErrorCode | (string & {}), message: string, details: SystemErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.code = code
+    this.errno = details.errno
+    this.syscall = details.syscall
+    this.address = details.address
+    this.port = details.port
+  }
+}
+
+/** The error that the system reported by number. */
+export function systemError(
+  errno: number,
+  syscall: string,
+  where: { readonly address?: string; readonly port?: number } = {},
+): NetpollError {
+  const code = getSystemErrorName(-errno)
+  const port = where.port === undefined ? '' : `:${where.port}`
+  const place = where.address === undefined ? '' : ` ${where.address}${port}`
+  return new NetpollError(code, `${syscall} ${code}${place}`, { ...where, errno: -errno, syscall })
+}
+
+/** Reasons of the core's own, by the number that a connection's last record carries. */
+const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Map([
+  [10_000, ['ERR_FRAME_TOO_LARGE', 'The peer announced a message longer than maxLength']],
+  [10_001, ['ERR_FRAME_INVALID', 'The peer sent a header that describes no message']],
+  [10_002, ['ERR_EOF', 'The peer ended the connection within a message']],
+  [10_003, ['ERR_DIAL_TIMEOUT', 'The connection was not established within connectTimeout']],
+  [10_004, ['ERR_CLOSE_TIMEOUT', 'The peer did not read what was sent before the connection closed']],
+  [10_005, ['ERR_BUFFER_LIMIT', 'Unfinished messages of all connections exceed maxBufferedBytes']],
+])
+
+/** Why a connection ended; `undefined` for an orderly end. */
+export function reasonError(code: number, syscall: 'connect' | 'read'): NetpollError | undefined {
+  if (code === 0) return undefined
+  const known = reasons.get(code)
+  return known === undefined ? systemError(code, syscall) : new NetpollError(...known)
+}
+
+/** Says that an argument has the wrong type, the way Node.js does. */
+export function invalidType(name: string, expected: string, actual: unknown): TypeError {
+  const received = actual === null ? 'null' : `type ${typeof actual}`
+  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${received}`)
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
+}
+
+/** Says that an argument has an impossible value, the way Node.js does. */
+export function invalidValue(name: string, problem: string, actual: unknown): TypeError {
+  const error = new TypeError(`The "${name}" argument ${problem}. Received ${String(actual)}`)
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+/** Says that a handler returned something that cannot be sent. */
+export function invalidReply(actual: string): NetpollError {
+  return new NetpollError(
+    'ERR_INVALID_REPLY',
+    `A handler returns bytes, a string, a list of them, or nothing; this one returned ${actual}`,
+  )
+}

@@ -1,0 +1,167 @@
+import { adoptChunk } from './chunk'
+import type { Connection } from './connection'
+import { NetpollError } from './errors'
+import { minorCollection } from './minor-collection'
+import { NativeEventLoop, type NativeId } from './native'
+import { commandWords, Outbox } from './outbox'
+
+/** What a record tells. The numbers are those of `batch.rs`. */
+const RecordKind = {
+  Message: 0,
+  Accepted: 1,
+  Connected: 2,
+  Inactive: 3,
+  Ended: 4,
+  Congested: 5,
+  Drained: 6,
+  Closed: 7,
+  AcceptPaused: 8,
+} as const
+
+const batchCapacity = 2048
+const batchHeader = 2
+const recordWords = 4
+const firstRecord = batchHeader + batchCapacity
+
+/** Who accepts connections on a listener. */
+export interface Acceptor {
+  /** A connection was accepted; returns the object that stands for it. */
+  accepted(id: NativeId): Connection
+  /** No descriptor or memory left: accepting pauses and is tried again. */
+  acceptPaused(errno: number): void
+}
+
+/**
+ * The poller of this thread, as JavaScript sees it: batches of records up, commands down. There is one
+ * for each environment, made when it is first needed.
+ *
+ * What keeps the way of a message short: one call for all messages of a turn; records and commands are
+ * words in shared memory; connections and chunks are found by index; a message costs one view.
+ */
+export class EventLoop {
+  readonly native: NativeEventLoop
+  readonly outbox: Outbox
+  readonly #batch = new Int32Array(batchHeader + batchCapacity * (1 + recordWords))
+  readonly #connections: (Connection | undefined)[] = []
+  readonly #acceptors: (Acceptor | undefined)[] = []
+  /** Views over chunks that more bytes may come in, by handle. */
+  readonly #chunks: (Buffer | undefined)[] = []
+  readonly #turnChunks: Buffer[] = []
+  #references = 0
+
+  constructor() {
+    if (process.versions['bun'] !== undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'netpoll needs the event loop of Node.js')
+    }
+    const commands = new Int32Array(commandWords)
+    this.native = new NativeEventLoop(this.#batch, commands, {
+      receiver: this,
+      dispatch: () => this.#dispatch(),
+      adopt: (handle, buffer) => {
+        this.#chunks[handle] = adoptChunk(handle, buffer)
+      },
+      retire: (handle) => {
+        this.#chunks[handle] = undefined
+      },
+      collect: minorCollection(),
+    })
+    this.outbox = new Outbox(commands, this.native, this.#chunks)
+  }
+
+  /** From now on records of this slot are for `connection`. */
+  attach(connection: Connection): void {
+    this.#connections[connection.slot] = connection
+  }
+
+  /** From now on connections of this listener are for `acceptor`. */
+  attachAcceptor(slot: number, acceptor: Acceptor): void {
+    this.#acceptors[slot] = acceptor
+  }
+
+  /** The listener is closed. */
+  detachAcceptor(slot: number): void {
+    this.#acceptors[slot] = undefined
+  }
+
+  /** Keeps the process alive until it is released. */
+  retain(): void {
+    this.#references += 1
+    if (this.#references === 1) this.native.ref()
+  }
+
+  /** Undoes one {@link retain}. */
+  release(): void {
+    this.#references -= 1
+    if (this.#references === 0) this.native.unref()
+  }
+
+  /** Called once per turn, with all of its records. */
+  #dispatch(): void {
+    const batch = this.#batch
+    const records = batch[0] as number
+    const chunks = batch[1] as number
+    for (let index = 0; index < chunks; index += 1) {
+      this.#turnChunks[index] = this.#chunks[batch[batchHeader + index] as number] as Buffer
+    }
+    for (let index = 0, at = firstRecord; index < records; index += 1, at += recordWords) {
+      const slot = batch[at] as number
+      const kind = batch[at + 1] as number
+      const start = batch[at + 2] as number
+      const length = batch[at + 3] as number
+      if ((kind & 0xff) === RecordKind.Message) {
+        const connection = this.#connections[slot] as Connection
+        const chunk = this.#turnChunks[kind >>> 8] as Buffer
+        if (chunk.length > 0) connection.receive(chunk, start, length)
+        else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
+      } else {
+        this.#lifecycle(kind, slot, start, length)
+      }
+    }
+  }
+
+  /** User code has detached the chunk, by transferring `.buffer` of a message. */
+  #receiveCopy(connection: Connection, handle: number, start: number, length: number): void {
+    const copy = this.native.copy(handle, start, length)
+    if (copy !== null) connection.receive(copy, 0, length)
+  }
+
+  #lifecycle(kind: number, slot: number, start: number, length: number): void {
+    if (kind === RecordKind.Accepted) {
+      const acceptor = this.#acceptors[start] as Acceptor
+      this.#connections[slot] = acceptor.accepted({ slot, generation: length })
+      return
+    }
+    if (kind === RecordKind.AcceptPaused) {
+      this.#acceptors[slot]?.acceptPaused(start)
+      return
+    }
+    const connection = this.#connections[slot]
+    if (connection === undefined) return
+    switch (kind) {
+      case RecordKind.Connected:
+        connection.connected()
+        break
+      case RecordKind.Inactive:
+        connection.inactive()
+        break
+      case RecordKind.Congested:
+        connection.congested()
+        break
+      case RecordKind.Drained:
+        connection.drained()
+        break
+      case RecordKind.Closed:
+        this.#connections[slot] = undefined
+        connection.closed(start)
+        break
+    }
+  }
+}
+
+let current: EventLoop | undefined
+
+/** The event loop of this thread. */
+export function eventLoop(): EventLoop {
+  current ??= new EventLoop()
+  return current
+}

@@ -1,0 +1,22 @@
+/**
+ * Non-blocking sockets for RPC.
+ *
+ * The way of a message: the native core reads sockets into chunks and cuts messages (`crates/core`), one
+ * call per turn hands them to `event-loop.ts`, `connection.ts` runs the handler and keeps the order of
+ * replies (`reply.ts`), `outbox.ts` frames them into shared memory, and the core sends them.
+ */
+export type { CallOptions } from './call'
+export type { Address, RequestHandler } from './connection'
+export { Connection } from './connection'
+export type { DialOptions } from './dialer'
+export { Dialer } from './dialer'
+export type { NetpollErrorCode, SystemErrorDetails } from './errors'
+export { NetpollError } from './errors'
+export type { LengthFieldOptions, MaxLengthOptions } from './framing'
+export { delimiter, Framing, lengthField, varint } from './framing'
+export type { ChunkStats } from './native'
+export type { ConnectionOptions, DialerOptions, ServerOptions } from './options'
+export type { Payload } from './outbox'
+export type { Reply } from './reply'
+export type { ListenOptions, ServerStats } from './server'
+export { createServer, Server } from './server'

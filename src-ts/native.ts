@@ -1,0 +1,12 @@
+/** The only importer of the native binding. */
+import { EventLoop as NativeEventLoop, unixSocketOccupant } from '../binding/index.js'
+
+export type {
+  ChunkStats,
+  FramingOptions as NativeFraming,
+  NativeId,
+  Outcome,
+  SettingsOptions as NativeSettings,
+  SocketAddress,
+} from '../binding/index.js'
+export { NativeEventLoop, unixSocketOccupant }

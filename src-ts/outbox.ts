@@ -1,0 +1,246 @@
+import { chunkHandle } from './chunk'
+import { invalidReply } from './errors'
+import type { Framing } from './framing'
+import type { NativeEventLoop } from './native'
+
+/** What a command asks of the core. The numbers are those of `shared_words.rs`. */
+export const Operation = {
+  Send: 0,
+  Reply: 1,
+  Acknowledge: 2,
+  Close: 3,
+  Finish: 4,
+  Destroy: 5,
+  Reset: 6,
+  Pause: 7,
+  Resume: 8,
+} as const
+
+export type Operation = (typeof Operation)[keyof typeof Operation]
+
+/** Whom a command is for. */
+export interface Target {
+  readonly slot: number
+  readonly generation: number
+}
+
+/** Bytes to send: one piece, or several that are sent one after the other as one message. */
+export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
+
+const header = 4
+const words = 6
+const capacity = 4096
+
+/** Words that the commands take: `[count, arena cursor, arena handle, 0, commands…]`. */
+export const commandWords = header + words * capacity
+
+/** Bytes of a lent chunk; larger messages get one of their own. */
+const arenaSize = 256 * 1024
+/** Up to here copying is cheaper than one more piece in the system call. */
+const copyLimit = 256
+
+/**
+ * What leaves for the core. A command is six words in shared memory, and no call: the core carries
+ * them out after the turn that they were written in, or before the loop waits.
+ */
+export class Outbox {
+  readonly #commands: Int32Array
+  readonly #native: NativeEventLoop
+  /** Chunks that messages arrive in, by handle. */
+  readonly #chunks: readonly (Buffer | undefined)[]
+  #arena: Buffer = Buffer.alloc(0)
+
+  constructor(commands: Int32Array, native: NativeEventLoop, chunks: readonly (Buffer | undefined)[]) {
+    this.#commands = commands
+    this.#native = native
+    this.#chunks = chunks
+  }
+
+  /** Adds a command without bytes. */
+  command(operation: Operation, target: Target): void {
+    this.#push(operation, target, 0, 0, 0)
+  }
+
+  /**
+   * Adds a whole message, framed. `last` is the operation of its last piece.
+   *
+   * @returns how many bytes will be sent
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, before anything is added
+   */
+  message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
+    if (typeof payload === 'string') return this.#string(last, target, framing, payload)
+    if (payload instanceof Uint8Array) return this.#bytes(last, target, framing, payload)
+    return this.#pieces(last, target, framing, payload)
+  }
+
+  #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
+    const length = bytes.length
+    const handle = chunkHandle(bytes)
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const total = before + length + trailer.length
+    if (handle !== undefined && length > 0) {
+      const start = bytes.byteOffset - before
+      // An echo stands in its chunk framed already: it leaves as it came, in one piece.
+      if (start >= 0 && isFramed(framing, this.#chunks[handle], bytes, before)) {
+        this.#push(last, target, handle, start, total)
+        return total
+      }
+      if (length > copyLimit) {
+        this.#header(target, framing, before, length)
+        const ends = trailer.length === 0
+        this.#push(ends ? last : Operation.Send, target, handle, bytes.byteOffset, length)
+        if (!ends) this.#copy(last, target, trailer)
+        return total
+      }
+    }
+    const at = this.#reserve(total)
+    if (at < 0) return this.#large(last, target, framing, before, bytes, length)
+    const arena = this.#arena
+    framing.writeHeader(arena, at, length)
+    arena.set(bytes, at + before)
+    if (trailer.length > 0) arena.set(trailer, at + before + length)
+    this.#pushArena(last, target, at, total)
+    return total
+  }
+
+  #string(last: Operation, target: Target, framing: Framing, text: string): number {
+    const length = Buffer.byteLength(text)
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const total = before + length + trailer.length
+    const at = this.#reserve(total)
+    if (at < 0) return this.#large(last, target, framing, before, text, length)
+    const arena = this.#arena
+    framing.writeHeader(arena, at, length)
+    arena.write(text, at + before)
+    if (trailer.length > 0) arena.set(trailer, at + before + length)
+    this.#pushArena(last, target, at, total)
+    return total
+  }
+
+  #pieces(
+    last: Operation,
+    target: Target,
+    framing: Framing,
+    pieces: readonly (Uint8Array | string)[],
+  ): number {
+    let length = 0
+    for (const piece of pieces) {
+      if (typeof piece === 'string') length += Buffer.byteLength(piece)
+      else if (piece instanceof Uint8Array) length += piece.length
+      else throw invalidReply('a list that holds something other than bytes and strings')
+    }
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    this.#header(target, framing, before, length)
+    for (const piece of pieces) this.#piece(target, piece)
+    // The message's end as a piece of its own, so that whatever it consists of is added the same way.
+    this.#copy(last, target, trailer)
+    return before + length + trailer.length
+  }
+
+  #piece(target: Target, piece: Uint8Array | string): void {
+    if (typeof piece !== 'string') {
+      const handle = chunkHandle(piece)
+      if (handle !== undefined && piece.length > copyLimit) {
+        this.#push(Operation.Send, target, handle, piece.byteOffset, piece.length)
+        return
+      }
+    }
+    this.#copy(Operation.Send, target, piece)
+  }
+
+  #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
+    const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+    let at = this.#reserve(length)
+    let arena = this.#arena
+    let handle = this.#commands[2] as number
+    if (at < 0) {
+      const lent = this.#native.lendChunk(length)
+      arena = Buffer.from(lent.buffer)
+      handle = lent.handle
+      at = 0
+    }
+    if (typeof piece === 'string') arena.write(piece, at)
+    else arena.set(piece, at)
+    this.#push(operation, target, handle, at, length)
+  }
+
+  /** A message that the arena has no room for, in a chunk of its own. */
+  #large(
+    last: Operation,
+    target: Target,
+    framing: Framing,
+    before: number,
+    message: Uint8Array | string,
+    length: number,
+  ): number {
+    const total = before + length + framing.trailer.length
+    const lent = this.#native.lendChunk(total)
+    const chunk = Buffer.from(lent.buffer)
+    framing.writeHeader(chunk, 0, length)
+    if (typeof message === 'string') chunk.write(message, before)
+    else chunk.set(message, before)
+    chunk.set(framing.trailer, before + length)
+    this.#push(last, target, lent.handle, 0, total)
+    return total
+  }
+
+  #header(target: Target, framing: Framing, before: number, length: number): void {
+    if (before === 0) return
+    const at = this.#reserve(before)
+    framing.writeHeader(this.#arena, at, length)
+    this.#pushArena(Operation.Send, target, at, before)
+  }
+
+  /** Room for `length` bytes in the arena: where, or −1 when they are too many for it. */
+  #reserve(length: number): number {
+    const commands = this.#commands
+    // The core sets the cursor back once everything in the arena has been sent.
+    let at = commands[1] as number
+    if (at + length > this.#arena.length) {
+      if (length > arenaSize / 4) return -1
+      const lent = this.#native.lendChunk(arenaSize)
+      this.#arena = Buffer.from(lent.buffer)
+      commands[2] = lent.handle
+      at = 0
+    }
+    commands[1] = at + length
+    return at
+  }
+
+  #pushArena(operation: Operation, target: Target, start: number, length: number): void {
+    this.#push(operation, target, this.#commands[2] as number, start, length)
+  }
+
+  #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
+    const commands = this.#commands
+    let count = commands[0] as number
+    if (count === capacity) {
+      this.#native.carryOut()
+      count = 0
+    }
+    const at = header + count * words
+    commands[at] = operation
+    commands[at + 1] = target.slot
+    commands[at + 2] = target.generation
+    commands[at + 3] = handle
+    commands[at + 4] = start
+    commands[at + 5] = length
+    commands[0] = count + 1
+  }
+}
+
+/** Whether header and trailer stand around `bytes` in their chunk already. */
+function isFramed(framing: Framing, chunk: Buffer | undefined, bytes: Uint8Array, before: number): boolean {
+  if (chunk === undefined) return false
+  const start = bytes.byteOffset
+  if (!framing.hasHeader(chunk, start - before, bytes.length)) return false
+  const trailer = framing.trailer
+  const end = start + bytes.length
+  for (let index = 0; index < trailer.length; index += 1) {
+    if (chunk[end + index] !== trailer[index]) return false
+  }
+  return true
+}

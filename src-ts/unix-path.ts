@@ -1,0 +1,47 @@
+import { rmSync, statSync } from 'node:fs'
+
+import { systemError } from './errors'
+import { unixSocketOccupant } from './native'
+
+/** A socket file, known by what cannot be given to another one while it exists. */
+export interface SocketFile {
+  readonly path: string
+  readonly device: number
+  readonly inode: number
+}
+
+/**
+ * Removes a socket that nobody listens on any more. Anything else at `path` stays.
+ *
+ * @returns whether `path` is free now
+ */
+export function removeDeadSocket(path: string): boolean {
+  switch (unixSocketOccupant(path)) {
+    case 'nobody':
+      return true
+    case 'deadSocket':
+      rmSync(path, { force: true })
+      return true
+    default:
+      return false
+  }
+}
+
+/** Remembers the socket that was just bound to `path`. */
+export function socketFile(path: string): SocketFile | undefined {
+  const file = statSync(path, { throwIfNoEntry: false })
+  return file && { path, device: file.dev, inode: file.ino }
+}
+
+/** Removes a socket's file, unless a successor has put its own there. */
+export function removeSocketFile(file: SocketFile): void {
+  const now = statSync(file.path, { throwIfNoEntry: false })
+  if (now?.ino === file.inode && now.dev === file.device) rmSync(file.path, { force: true })
+}
+
+/** Refuses a path that the system would cut off. */
+export function checkSocketPath(path: string): void {
+  const limit = process.platform === 'linux' ? 107 : 103
+  const enametoolong = process.platform === 'linux' ? 36 : 63
+  if (Buffer.byteLength(path) > limit) throw systemError(enametoolong, 'listen', { address: path })
+}
