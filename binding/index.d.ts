@@ -9,6 +9,15 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/**
+ * Checked settings, which all connections of one server or dialer share: the bound on their
+ * unfinished messages is one.
+ */
+export declare class ConnectionSettings {
+  /** @throws when the framing is none */
+  constructor(options: SettingsOptions)
+}
+
 /** The poller of one environment. */
 export declare class EventLoop {
   /**
@@ -18,14 +27,14 @@ export declare class EventLoop {
    */
   constructor(batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
   /** Listens with room for `backlog` connections that wait to be accepted. */
-  listen(address: SocketAddress, backlog: number, settings: SettingsOptions): Outcome
+  listen(address: SocketAddress, backlog: number, settings: ConnectionSettings): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /** Where a listener listens. */
   listenerAddress(id: NativeId): SocketAddress | null
   /** Begins to connect; the outcome is a record. `timeout` in milliseconds, 0 for none. */
-  dial(address: SocketAddress, timeout: number, settings: SettingsOptions): Outcome
-  /** Carries out the commands in the shared words now: they are full. */
+  dial(address: SocketAddress, timeout: number, settings: ConnectionSettings): Outcome
+  /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
   lendChunk(capacity: number): LentChunk
@@ -35,6 +44,8 @@ export declare class EventLoop {
   peerAddress(id: NativeId): SocketAddress | null
   /** The local address, until the connection's last record. */
   localAddress(id: NativeId): SocketAddress | null
+  /** Whether a connection still takes bytes to send. */
+  acceptsOutput(id: NativeId): boolean
   /**
    * Whether more than the high-water mark waits to be sent. Whoever asks gets a record when it no
    * longer does.
@@ -134,6 +145,8 @@ export interface SettingsOptions {
   maxInFlight: number
   /** Bytes waiting to be sent, at which the connection counts as congested. */
   highWaterMark: number
+  /** Whether a congested connection reads nothing either. */
+  stopReadingWhenCongested: boolean
   /** Whether small writes leave at once. */
   noDelay: boolean
   /** Whether our direction stays open when the peer has ended its own. */

@@ -1,15 +1,14 @@
+import { type Address, toAddress } from './address'
 import { type CallOptions, CallQueue } from './call'
-import { invalidReply, NetpollError, reasonError } from './errors'
-import type { NativeId, SocketAddress } from './native'
+import { bufferView, plainView } from './chunk'
+import { invalidReply, NetpollError, reasonError, systemError } from './errors'
+import { checkInteger } from './framing'
+import { guarded, isThenable } from './hooks'
+import type { NativeId } from './native'
 import { Operation, type Payload } from './outbox'
+import { checkTimeout } from './options'
 import type { Profile } from './profile'
-import { hasFailed, isThenable, PendingReply, ReplyQueue } from './reply'
-import type { Reply } from './reply'
-
-/** Host and port, or the path of a unix socket (`''` for an end without a name). */
-export type Address =
-  | { readonly address: string; readonly family: 'IPv4' | 'IPv6'; readonly port: number }
-  | string
+import { hasFailed, PendingReply, type Reply, ReplyQueue } from './reply'
 
 /** Handles one message; what it returns is the reply. */
 export type RequestHandler<Data = unknown> = (
@@ -19,6 +18,12 @@ export type RequestHandler<Data = unknown> = (
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status = 'connecting' | 'open' | 'inactive' | 'closing' | 'closed'
+
+/** A `send` that waits until the peer has read. */
+interface DrainWaiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
 
 /**
  * One connection, accepted by a server or made by a dialer. Not created by users.
@@ -41,13 +46,14 @@ export class Connection<Data = unknown> {
   #status: Status
   #referenced = true
   #congested = false
+  #paused = false
   /** Bytes sent since the core was last asked whether it can keep up. */
   #burst = 0
   #error: NetpollError | undefined
   #replies: ReplyQueue | undefined
   #calls: CallQueue | undefined
   #closeCallbacks: (() => void)[] | undefined
-  #drainWaiters: PromiseWithResolvers[] | undefined
+  #drainWaiters: DrainWaiter[] | undefined
   #remoteAddress: Address | undefined
 
   /** @internal */
@@ -82,11 +88,12 @@ export class Connection<Data = unknown> {
   /**
    * Sends a message at once, outside the order of replies.
    *
-   * @param message copied before this returns, unless it lies in memory of a received message, which is
-   * sent from there
+   * @param message copied before this returns, unless it lies in memory of a received message: that is sent
+   * from there, so do not change it afterwards
    * @returns a promise that resolves when more may be sent: at once, or, for a slow peer, when at most
    * half of `highWaterMark` waits to be sent
-   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`, `ERR_FRAME_TOO_LARGE`
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`, `ERR_FRAME_TOO_LARGE`; TypeError
+   * `ERR_INVALID_ARG_TYPE`
    */
   send(message: Payload): Promise<void> {
     try {
@@ -95,25 +102,27 @@ export class Connection<Data = unknown> {
       return Promise.reject(error)
     }
     if (!this.#congested) return resolved
-    const waiter = promiseWithResolvers()
-    this.#drainWaiters ??= []
-    this.#drainWaiters.push(waiter)
-    return waiter.promise
+    return new Promise((resolve, reject) => {
+      this.#drainWaiters ??= []
+      this.#drainWaiters.push({ resolve, reject })
+    })
   }
 
   /**
-   * Sends a request and waits for its reply. Replies are matched in the order of the requests.
+   * Sends a request and waits for its reply. Replies are matched in the order of the requests. However many
+   * calls are made, they are queued.
    *
    * @returns the reply, a view that stays valid as long as it is held
    * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
    * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol);
-   * the signal's reason when it was aborted
+   * the signal's reason when it was aborted; as {@link send}
    */
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (this.#profile.role === 'server') {
         throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
       }
+      checkTimeout(options?.timeout, 1)
       options?.signal?.throwIfAborted()
       this.#send(request)
       this.#calls ??= new CallQueue()
@@ -123,9 +132,10 @@ export class Connection<Data = unknown> {
 
   /**
    * Sends what was accepted before, then closes, in a way that the peer receives all of it. Messages
-   * that are still being handled are not answered.
+   * that are still being handled are not answered, and calls that wait reject with `ERR_CONN_CLOSED`.
    *
-   * @returns a promise that resolves when the connection is gone
+   * @returns a promise that resolves when the connection is gone: at the peer's end, or after
+   * `closeTimeout`
    */
   close(): Promise<void> {
     if (this.#status !== 'closed' && this.#status !== 'closing') {
@@ -135,7 +145,10 @@ export class Connection<Data = unknown> {
     return this.#gone()
   }
 
-  /** Closes at once. What was not sent yet is lost; calls reject with `error`, if given, as the cause. */
+  /**
+   * Closes at once. What was not sent yet is lost. Calls reject, and `onDisconnect` is told, with
+   * `ERR_CONN_CLOSED`, whose `cause` is `error`.
+   */
   destroy(error?: unknown): void {
     if (this.#status === 'closed') return
     this.#status = 'closing'
@@ -164,25 +177,38 @@ export class Connection<Data = unknown> {
 
   /** Hands over no further message until {@link resume}. Those of the current turn may still come. */
   pause(): this {
+    this.#paused = true
     this.#profile.loop.outbox.command(Operation.Pause, this)
     return this
   }
 
   /** Undoes {@link pause}. */
   resume(): this {
+    this.#paused = false
     this.#profile.loop.outbox.command(Operation.Resume, this)
     return this
   }
 
-  /** Whether small writes leave at once (`TCP_NODELAY`). On by default; nothing on a unix socket. */
+  /**
+   * Whether small writes leave at once (`TCP_NODELAY`). On by default. Does nothing on a unix socket, or once
+   * the connection is gone.
+   *
+   * @throws NetpollError the system's code
+   */
   setNoDelay(on = true): this {
-    this.#profile.loop.native.setNoDelay(this.#id(), on)
+    this.#checkOption(this.#profile.loop.native.setNoDelay(this.#id(), on))
     return this
   }
 
-  /** Has the system probe an idle peer after so many seconds; 0 turns it off. Off by default. */
+  /**
+   * Has the system probe an idle peer after so many seconds, a whole number; 0 turns it off, the default.
+   * Does nothing on a unix socket, or once the connection is gone.
+   *
+   * @throws NetpollError the system's code
+   */
   setKeepAlive(seconds: number): this {
-    this.#profile.loop.native.setKeepAlive(this.#id(), seconds)
+    checkInteger('seconds', seconds, 0, 32_767)
+    this.#checkOption(this.#profile.loop.native.setKeepAlive(this.#id(), seconds))
     return this
   }
 
@@ -209,9 +235,15 @@ export class Connection<Data = unknown> {
     await this.close()
   }
 
+  /** @internal The hook is done: messages may come, unless it paused them itself. */
+  begin(): void {
+    if (!this.#paused) this.resume()
+  }
+
   /** @internal Answers what was read, then closes. */
   finish(): void {
     if (this.#status === 'closed' || this.#status === 'closing') return
+    this.#status = 'inactive'
     this.#profile.loop.outbox.command(Operation.Finish, this)
   }
 
@@ -223,10 +255,11 @@ export class Connection<Data = unknown> {
     const profile = this.#profile
     const message =
       profile.bytes === 'buffer'
-        ? chunk.subarray(start, start + length)
-        : (new Uint8Array(chunk.buffer, chunk.byteOffset + start, length) as Buffer)
+        ? bufferView(chunk, start, length)
+        : (plainView(chunk, start, length) as Buffer)
     if (this.#calls !== undefined && !this.#calls.isEmpty) {
       this.#calls.reply(message)
+      if (profile.onRequest !== undefined) profile.loop.outbox.command(Operation.Acknowledge, this)
     } else if (this.#status === 'open' || this.#status === 'inactive') {
       this.#handle(message)
     }
@@ -251,9 +284,12 @@ export class Connection<Data = unknown> {
     this.#profile.opened(this as Connection)
   }
 
-  /** @internal The peer has gone. */
-  inactive(): void {
+  /** @internal The peer has gone, or was refused: `code` says why. */
+  inactive(code: number): void {
     if (this.#status === 'open') this.#status = 'inactive'
+    if (code === 0 || this.#error !== undefined) return
+    this.#error = reasonError(code, 'read')
+    this.#profile.failed(this.#error, this as Connection)
   }
 
   /** @internal */
@@ -274,13 +310,16 @@ export class Connection<Data = unknown> {
     const wasConnecting = this.#status === 'connecting'
     if (this.#referenced) this.#profile.loop.release()
     this.#status = 'closed'
-    const error = this.#error ?? reasonError(code, wasConnecting ? 'connect' : 'read')
+    const news = this.#error === undefined ? reasonError(code, wasConnecting ? 'connect' : 'read') : undefined
+    const error = this.#error ?? news
     const gone = error ?? new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')
     this.#calls?.failAll(gone)
     for (const waiter of this.#drainWaiters ?? []) waiter.reject(gone)
     this.#drainWaiters = undefined
-    this.#profile.closed(this as Connection, error)
-    for (const callback of this.#closeCallbacks ?? []) this.#guarded(callback)
+    this.#profile.closed(this as Connection, error, news)
+    for (const callback of this.#closeCallbacks ?? []) {
+      guarded(callback, (failure) => this.#profile.failed(failure, this as Connection))
+    }
     this.#closeCallbacks = undefined
   }
 
@@ -337,18 +376,20 @@ export class Connection<Data = unknown> {
       } else if (value === undefined || value === null) {
         loop.outbox.command(Operation.Acknowledge, this)
       } else {
-        throw invalidReply(`a value of type ${typeof value}`)
+        throw invalidReply(value)
       }
     } catch (error) {
-      this.fail(error)
+      this.fail(error instanceof TypeError ? invalidReply(error) : error)
     }
   }
 
   #send(message: Payload): void {
-    if (this.#status !== 'open' && this.#status !== 'inactive') {
-      throw this.#error ?? new NetpollError('ERR_CONN_CLOSED', 'The connection is closed')
-    }
     const { loop, framing, highWaterMark } = this.#profile
+    const accepts =
+      this.#status === 'open' || (this.#status === 'inactive' && loop.native.acceptsOutput(this.#id()))
+    if (!accepts) {
+      throw new NetpollError('ERR_CONN_CLOSED', 'The connection is closed', { cause: this.#error })
+    }
     this.#burst += loop.outbox.message(Operation.Send, this, framing, message)
     if (this.#burst >= highWaterMark) {
       // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
@@ -362,12 +403,8 @@ export class Connection<Data = unknown> {
     return this.#status === 'closed' ? resolved : new Promise((resolve) => void this.onClose(resolve))
   }
 
-  #guarded(callback: () => void): void {
-    try {
-      callback()
-    } catch (error) {
-      this.#profile.failed(error, this as Connection)
-    }
+  #checkOption(errno: number): void {
+    if (errno !== 0) throw systemError(errno, 'setsockopt')
   }
 
   #id(): NativeId {
@@ -375,29 +412,4 @@ export class Connection<Data = unknown> {
   }
 }
 
-interface PromiseWithResolvers {
-  readonly promise: Promise<void>
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
-
-/** `Promise.withResolvers`, which Node.js 20 lacks. */
-function promiseWithResolvers(): PromiseWithResolvers {
-  let resolve!: () => void
-  let reject!: (error: unknown) => void
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  return { promise, resolve, reject }
-}
-
 const resolved = Promise.resolve()
-
-/** An address as Node.js gives it. */
-export function toAddress(address: SocketAddress | null): Address | undefined {
-  if (address === null) return undefined
-  if (address.address === undefined) return address.path ?? ''
-  const family = address.address.includes(':') ? 'IPv6' : 'IPv4'
-  return { address: address.address, family, port: address.port ?? 0 }
-}

@@ -8,12 +8,14 @@ import type { SocketAddress } from './native'
 import {
   checkConnectionOptions,
   checkConnectTimeout,
+  checkObject,
   checkPort,
   checkText,
   type CheckedOptions,
   type DialerOptions,
 } from './options'
 import { createProfile, type Profile } from './profile'
+import { checkSocketPath } from './unix-path'
 
 /** Whom to dial. */
 export type DialOptions = (
@@ -48,7 +50,11 @@ export class Dialer<Data = unknown> {
   constructor(options: DialerOptions<Data>) {
     this.#connectTimeout = checkConnectTimeout(options?.connectTimeout)
     const counted = options?.onRequest !== undefined
-    this.#checked = checkConnectionOptions(options, { paused: false, counted })
+    this.#checked = checkConnectionOptions(options, {
+      paused: false,
+      counted,
+      stopReadingWhenCongested: false,
+    })
     this.#options = options
   }
 
@@ -56,9 +62,10 @@ export class Dialer<Data = unknown> {
    * Connects. Of a name's addresses each is tried until one answers.
    *
    * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`; `ERR_DIAL_TIMEOUT`;
-   * `ERR_UNSUPPORTED`
+   * `ERR_UNSUPPORTED`; the signal's reason when it was aborted; Node's own error for an unknown name
    */
   async dial(options: DialOptions): Promise<Connection<Data>> {
+    checkObject('options', options)
     options.signal?.throwIfAborted()
     const addresses = await targets(options)
     let last: unknown
@@ -77,7 +84,7 @@ export class Dialer<Data = unknown> {
   #connect(address: SocketAddress, signal: AbortSignal | undefined): Promise<Connection> {
     const loop = eventLoop()
     this.#profile ??= this.#makeProfile(loop)
-    const outcome = loop.native.dial(address, this.#connectTimeout, this.#checked.settings)
+    const outcome = loop.native.dial(address, this.#connectTimeout, this.#profile.settings)
     if (outcome.id === undefined) {
       return Promise.reject(systemError(outcome.errno ?? 0, 'connect', place(address)))
     }
@@ -120,6 +127,7 @@ export class Dialer<Data = unknown> {
 async function targets(options: DialOptions): Promise<SocketAddress[]> {
   if ('path' in options) {
     checkText('options.path', options.path)
+    checkSocketPath('connect', options.path)
     return [{ path: options.path }]
   }
   const { port, host = 'localhost' } = options

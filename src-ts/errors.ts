@@ -26,7 +26,7 @@ export interface SystemErrorDetails {
 }
 
 /**
- * The one class of errors that this package gives, told apart by `code`: the system's own name of the
+ * What goes wrong with connections and servers, told apart by `code`: the system's own name of the
  * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
  */
 export class NetpollError extends Error {
@@ -94,9 +94,7 @@ export function invalidValue(name: string, problem: string, actual: unknown): Ty
 }
 
 /** Says that a handler returned something that cannot be sent. */
-export function invalidReply(actual: string): NetpollError {
-  return new NetpollError(
-    'ERR_INVALID_REPLY',
-    `A handler returns bytes, a string, a list of them, or nothing; this one returned ${actual}`,
-  )
+export function invalidReply(cause: unknown): NetpollError {
+  const message = 'A handler returns bytes (Uint8Array), a string, a list of them, or nothing'
+  return new NetpollError('ERR_INVALID_REPLY', message, { cause })
 }

@@ -2,7 +2,7 @@ import { adoptChunk } from './chunk'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
 import { minorCollection } from './minor-collection'
-import { NativeEventLoop, type NativeId } from './native'
+import { ConnectionSettings, NativeEventLoop, type NativeId, type NativeSettings } from './native'
 import { commandWords, Outbox } from './outbox'
 
 /** What a record tells. The numbers are those of `batch.rs`. */
@@ -50,11 +50,10 @@ export class EventLoop {
   #references = 0
 
   constructor() {
-    if (process.versions['bun'] !== undefined) {
-      throw new NetpollError('ERR_UNSUPPORTED', 'netpoll needs the event loop of Node.js')
-    }
+    // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
+    if (process.versions['bun'] !== undefined) throw unsupported()
     const commands = new Int32Array(commandWords)
-    this.native = new NativeEventLoop(this.#batch, commands, {
+    this.native = openNative(this.#batch, commands, {
       receiver: this,
       dispatch: () => this.#dispatch(),
       adopt: (handle, buffer) => {
@@ -68,6 +67,11 @@ export class EventLoop {
     this.outbox = new Outbox(commands, this.native, this.#chunks)
   }
 
+  /** Settings in the core's form, made once for a server or dialer. */
+  createSettings(settings: NativeSettings): ConnectionSettings {
+    return new ConnectionSettings(settings)
+  }
+
   /** From now on records of this slot are for `connection`. */
   attach(connection: Connection): void {
     this.#connections[connection.slot] = connection
@@ -76,11 +80,6 @@ export class EventLoop {
   /** From now on connections of this listener are for `acceptor`. */
   attachAcceptor(slot: number, acceptor: Acceptor): void {
     this.#acceptors[slot] = acceptor
-  }
-
-  /** The listener is closed. */
-  detachAcceptor(slot: number): void {
-    this.#acceptors[slot] = undefined
   }
 
   /** Keeps the process alive until it is released. */
@@ -142,7 +141,7 @@ export class EventLoop {
         connection.connected()
         break
       case RecordKind.Inactive:
-        connection.inactive()
+        connection.inactive(start)
         break
       case RecordKind.Congested:
         connection.congested()
@@ -156,6 +155,20 @@ export class EventLoop {
         break
     }
   }
+}
+
+type Callbacks = ConstructorParameters<typeof NativeEventLoop>[2]
+
+function openNative(batch: Int32Array, commands: Int32Array, callbacks: Callbacks): NativeEventLoop {
+  try {
+    return new NativeEventLoop(batch, commands, callbacks)
+  } catch (cause) {
+    throw unsupported(cause)
+  }
+}
+
+function unsupported(cause?: unknown): NetpollError {
+  return new NetpollError('ERR_UNSUPPORTED', 'netpoll needs the event loop of Node.js', { cause })
 }
 
 let current: EventLoop | undefined

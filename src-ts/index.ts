@@ -5,8 +5,9 @@
  * call per turn hands them to `event-loop.ts`, `connection.ts` runs the handler and keeps the order of
  * replies (`reply.ts`), `outbox.ts` frames them into shared memory, and the core sends them.
  */
+export type { Address } from './address'
 export type { CallOptions } from './call'
-export type { Address, RequestHandler } from './connection'
+export type { RequestHandler } from './connection'
 export { Connection } from './connection'
 export type { DialOptions } from './dialer'
 export { Dialer } from './dialer'

@@ -1,5 +1,5 @@
 /** The only importer of the native binding. */
-import { EventLoop as NativeEventLoop, unixSocketOccupant } from '../binding/index.js'
+import { ConnectionSettings, EventLoop as NativeEventLoop, unixSocketOccupant } from '../binding/index.js'
 
 export type {
   ChunkStats,
@@ -9,4 +9,4 @@ export type {
   SettingsOptions as NativeSettings,
   SocketAddress,
 } from '../binding/index.js'
-export { NativeEventLoop, unixSocketOccupant }
+export { ConnectionSettings, NativeEventLoop, unixSocketOccupant }

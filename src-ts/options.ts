@@ -12,7 +12,10 @@ export interface ConnectionOptions<Data = unknown> {
    * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
    */
   readonly bytes?: 'buffer' | 'uint8array'
-  /** Bytes waiting to be sent, at which reading pauses and `send` makes its caller wait. Default 262,144. */
+  /**
+   * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
+   * server stops to read from that connection. Default 262,144.
+   */
   readonly highWaterMark?: number
   /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
   readonly noDelay?: boolean
@@ -21,13 +24,16 @@ export interface ConnectionOptions<Data = unknown> {
    * is answered, then the connection closes.
    */
   readonly allowHalfOpen?: boolean
-  /** Milliseconds that a closing connection waits for a peer that makes no progress. Default 2,000. */
+  /**
+   * Milliseconds that a closing connection waits for a peer that does not read what is left to send, and
+   * then once more for the peer's end. Default 2,000.
+   */
   readonly closeTimeout?: number
-  /** Bytes that unfinished messages of all connections may take. Default 1 GiB. */
+  /** Bytes that unfinished messages of all connections of this server or dialer may take. Default 1 GiB. */
   readonly maxBufferedBytes?: number
   /**
    * Messages of one connection that may be in handling, at which reading from it pauses. Nothing is
-   * dropped. Default 1,024.
+   * dropped. Default 1,024. For a dialer it counts where `onRequest` is given.
    */
   readonly maxInFlight?: number
   /**
@@ -39,10 +45,10 @@ export interface ConnectionOptions<Data = unknown> {
   readonly onRequest?: RequestHandler<Data>
   /**
    * Is told what goes wrong: an error of a handler or hook, a message that its framing refuses, a peer's
-   * reset. Without it, what is the fault of code or protocol becomes a line on stderr.
+   * reset. Without it each becomes a line on stderr, except what the system reports of a connection.
    */
   readonly onError?: (error: unknown, connection: Connection<Data> | undefined) => void
-  /** The connection has gone; `error` says why, if it was not in order. */
+  /** The connection has gone; `error` says why, where peer or network ended it out of order. */
   readonly onDisconnect?: (connection: Connection<Data>, error: Error | undefined) => void
 }
 
@@ -54,7 +60,10 @@ export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
 
 /** Options of `new Dialer`. */
 export interface DialerOptions<Data = unknown> extends ConnectionOptions<Data> {
-  /** Milliseconds until a dial rejects with `ERR_DIAL_TIMEOUT`; 0 for never. Default 30,000. */
+  /**
+   * Milliseconds until connecting to one address fails with `ERR_DIAL_TIMEOUT`; 0 for never. Looking up a
+   * name is not counted. Default 30,000.
+   */
   readonly connectTimeout?: number
 }
 
@@ -78,12 +87,15 @@ export interface CheckedOptions {
   readonly settings: NativeSettings
 }
 
-/** Checks what servers and dialers share. `counted`: whether messages need to be acknowledged. */
+/**
+ * Checks what servers and dialers share. `paused`: connections wait to be resumed; `counted`: messages
+ * need to be acknowledged.
+ */
 export function checkConnectionOptions<Data>(
   options: ConnectionOptions<Data>,
-  start: { readonly paused: boolean; readonly counted: boolean },
+  role: { readonly paused: boolean; readonly counted: boolean; readonly stopReadingWhenCongested: boolean },
 ): CheckedOptions {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options)
+  checkObject('options', options)
   if (!(options.framing instanceof Framing)) {
     throw invalidType('options.framing', 'made by lengthField, delimiter or varint', options.framing)
   }
@@ -111,11 +123,12 @@ export function checkConnectionOptions<Data>(
     highWaterMark,
     settings: {
       framing: options.framing.native,
-      maxInFlight: start.counted ? maxInFlight : 0,
+      maxInFlight: role.counted ? maxInFlight : 0,
       highWaterMark,
+      stopReadingWhenCongested: role.stopReadingWhenCongested,
       noDelay: options.noDelay ?? true,
       allowHalfOpen: options.allowHalfOpen ?? false,
-      startPaused: start.paused,
+      startPaused: role.paused,
       closeTimeout: number('closeTimeout', 0, largestTimeout),
       maxBufferedBytes: number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER),
     },
@@ -129,9 +142,19 @@ export function checkConnectTimeout(value: unknown): number {
   return timeout as number
 }
 
-/** Checks the options of a call. */
-export function checkCallTimeout(value: unknown): void {
-  if (value !== undefined) checkInteger('options.timeout', value, 1, largestTimeout)
+/** Checks an optional time in milliseconds. */
+export function checkTimeout(value: unknown, least: 0 | 1): void {
+  if (value !== undefined) checkInteger('options.timeout', value, least, largestTimeout)
+}
+
+/** Checks an optional backlog. */
+export function checkBacklog(value: unknown): void {
+  if (value !== undefined) checkInteger('options.backlog', value, 1, 2 ** 31 - 1)
+}
+
+/** Checks an argument that has members. */
+export function checkObject(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value)
 }
 
 /** Checks a port. */

@@ -1,5 +1,5 @@
 import { chunkHandle } from './chunk'
-import { invalidReply } from './errors'
+import { invalidType } from './errors'
 import type { Framing } from './framing'
 import type { NativeEventLoop } from './native'
 
@@ -34,7 +34,7 @@ const capacity = 4096
 /** Words that the commands take: `[count, arena cursor, arena handle, 0, commands…]`. */
 export const commandWords = header + words * capacity
 
-/** Bytes of a lent chunk; larger messages get one of their own. */
+/** Bytes of a lent chunk. Messages over a quarter of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
 /** Up to here copying is cheaper than one more piece in the system call. */
 const copyLimit = 256
@@ -65,12 +65,14 @@ export class Outbox {
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *
    * @returns how many bytes will be sent
-   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, before anything is added
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said; TypeError
+   * `ERR_INVALID_ARG_TYPE` when it is no payload; either before anything is added
    */
   message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
     if (payload instanceof Uint8Array) return this.#bytes(last, target, framing, payload)
-    return this.#pieces(last, target, framing, payload)
+    if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
+    throw notPayload(payload)
   }
 
   #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
@@ -129,7 +131,7 @@ export class Outbox {
     for (const piece of pieces) {
       if (typeof piece === 'string') length += Buffer.byteLength(piece)
       else if (piece instanceof Uint8Array) length += piece.length
-      else throw invalidReply('a list that holds something other than bytes and strings')
+      else throw notPayload(piece)
     }
     const before = framing.headerLength(length)
     const trailer = framing.trailer
@@ -230,6 +232,10 @@ export class Outbox {
     commands[at + 5] = length
     commands[0] = count + 1
   }
+}
+
+function notPayload(actual: unknown): TypeError {
+  return invalidType('message', 'bytes (Uint8Array), a string, or a list of them', actual)
 }
 
 /** Whether header and trailer stand around `bytes` in their chunk already. */

@@ -1,15 +1,15 @@
 import type { Connection, RequestHandler } from './connection'
-import { NetpollError } from './errors'
+import type { NetpollError } from './errors'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
+import { type ErrorListener, guarded, report } from './hooks'
+import type { ConnectionSettings } from './native'
 import type { CheckedOptions, ConnectionOptions } from './options'
-
-/** Is told what went wrong, and on which connection. */
-export type ErrorListener = ((error: unknown, connection: Connection | undefined) => void) | undefined
 
 /** What all connections of one server or dialer have in common. */
 export interface Profile {
   readonly loop: EventLoop
+  readonly settings: ConnectionSettings
   readonly framing: Framing
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
@@ -19,18 +19,18 @@ export interface Profile {
   /** Requests handled so far. */
   requests: number
   /** Something went wrong on a connection, or in the user's code for it. */
-  failed(error: unknown, connection: Connection): void
+  failed(error: unknown, connection: Connection | undefined): void
   /** A dialed connection is established. */
   opened(connection: Connection): void
-  /** A connection has gone. */
-  closed(connection: Connection, error: NetpollError | undefined): void
+  /** A connection has gone; `news` is the part of why that nobody was told yet. */
+  closed(connection: Connection, error: NetpollError | undefined, news: NetpollError | undefined): void
 }
 
 /** Who is told first of the connections of a profile. */
 export interface Owner {
   readonly role: 'server' | 'client'
   opened(connection: Connection): void
-  /** Whether the connection was known to the user, so that its hooks run. */
+  /** Returns whether the connection was known to the user, so that its hooks run. */
   closed(connection: Connection, error: NetpollError | undefined): boolean
 }
 
@@ -42,8 +42,12 @@ export function createProfile<Data>(
   owner: Owner,
 ): Profile {
   const onError = options.onError as ErrorListener
+  const failed = (error: unknown, connection: Connection | undefined): void => {
+    report(onError, error, connection)
+  }
   return {
     loop,
+    settings: loop.createSettings(checked.settings),
     framing: checked.framing,
     bytes: checked.bytes,
     ordered: checked.ordered,
@@ -51,39 +55,17 @@ export function createProfile<Data>(
     role: owner.role,
     onRequest: options.onRequest as RequestHandler | undefined,
     requests: 0,
-    failed: (error, connection) => report(onError, error, connection),
+    failed,
     opened: (connection) => owner.opened(connection),
-    closed: (connection, error) => {
+    closed: (connection, error, news) => {
       if (!owner.closed(connection, error)) return
-      // A system's error is nobody's fault: it is told, and not logged.
-      if (error !== undefined && (onError !== undefined || error.errno === undefined)) {
-        report(onError, error, connection)
-      }
-      try {
-        options.onDisconnect?.(connection as Connection<Data>, error)
-      } catch (failure) {
-        report(onError, failure, connection)
-      }
+      // A failure of network or peer that the system names is nobody's fault: told, and not logged.
+      const isLogged = news?.errno === undefined
+      if (news !== undefined && (isLogged || onError !== undefined)) failed(news, connection)
+      guarded(
+        () => options.onDisconnect?.(connection as Connection<Data>, error),
+        (failure) => failed(failure, connection),
+      )
     },
   }
-}
-
-/** Tells the user what went wrong: nothing is swallowed, and nothing of it ends the process. */
-export function report(onError: ErrorListener, error: unknown, connection: Connection | undefined): void {
-  if (onError === undefined) {
-    logLine(error)
-    return
-  }
-  try {
-    onError(error, connection)
-  } catch (second) {
-    logLine(error)
-    logLine(second)
-  }
-}
-
-function logLine(error: unknown): void {
-  const code = error instanceof NetpollError ? `${error.code}: ` : ''
-  const text = error instanceof Error ? `${code}${error.message}` : String(error)
-  process.stderr.write(`netpoll: ${text.replaceAll('\n', ' ')}\n`)
 }

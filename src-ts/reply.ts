@@ -78,13 +78,3 @@ export class ReplyQueue {
 export function hasFailed(place: PendingReply): boolean {
   return place.stage === Stage.Failed
 }
-
-/** Whether a handler's result has to be waited for. */
-export function isThenable(result: unknown): result is PromiseLike<unknown> {
-  return (
-    result instanceof Promise ||
-    (typeof result === 'object' &&
-      result !== null &&
-      typeof (result as { then?: unknown }).then === 'function')
-  )
-}

@@ -1,19 +1,23 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
-import { type Address, Connection, type RequestHandler, toAddress } from './connection'
+import { type Address, toAddress } from './address'
+import { Connection, type RequestHandler } from './connection'
 import { NetpollError, systemError } from './errors'
-import { type Acceptor, type EventLoop, eventLoop } from './event-loop'
+import { type EventLoop, eventLoop } from './event-loop'
 import type { ChunkStats, NativeId, SocketAddress } from './native'
 import {
+  checkBacklog,
   checkConnectionOptions,
   checkFunction,
+  checkObject,
   checkPort,
   checkText,
+  checkTimeout,
   type CheckedOptions,
   type ServerOptions,
 } from './options'
-import { createProfile, type ErrorListener, type Profile, report } from './profile'
+import { createProfile, type Profile } from './profile'
 import { checkSocketPath, removeDeadSocket, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
 /** Where to listen. */
@@ -41,17 +45,19 @@ export interface ServerStats {
   readonly accepted: number
   /** Messages handed to handlers since the start. */
   readonly requests: number
-  /** Memory of received messages, of the whole process. */
+  /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
 }
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
 const defaultBacklog = 511
+/** How a system without IPv6 refuses '::'. */
+const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
 const EADDRINUSE = process.platform === 'darwin' ? 48 : 98
 
 /** A server for framed messages. Made by {@link createServer}. */
-export class Server<Data = unknown> implements Acceptor {
+export class Server<Data = unknown> {
   readonly #options: ServerOptions<Data>
   readonly #checked: CheckedOptions
   readonly #connections = new Set<Connection>()
@@ -69,7 +75,11 @@ export class Server<Data = unknown> implements Acceptor {
     checkFunction('onConnect', options?.onConnect)
     const merged = handler === undefined ? options : { ...options, onRequest: handler }
     const paused = merged?.onConnect !== undefined
-    this.#checked = checkConnectionOptions(merged, { paused, counted: true })
+    this.#checked = checkConnectionOptions(merged, {
+      paused,
+      counted: true,
+      stopReadingWhenCongested: true,
+    })
     this.#options = merged
   }
 
@@ -84,6 +94,8 @@ export class Server<Data = unknown> implements Acceptor {
     if (this.#state !== 'idle') {
       throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
     }
+    checkObject('options', options)
+    checkBacklog(options.backlog)
     this.#state = 'starting'
     try {
       if ('path' in options) this.#listenPath(options.path, options.backlog)
@@ -111,10 +123,12 @@ export class Server<Data = unknown> implements Acceptor {
    * answered.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
-   * never
+   * never, so that a handler which does not end keeps the server
    * @returns a promise that resolves when the last connection is gone
    */
   async close(options: { readonly timeout?: number } = {}): Promise<void> {
+    checkObject('options', options)
+    checkTimeout(options.timeout, 0)
     if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'
     if (this.#state === 'listening') {
       this.#state = 'closing'
@@ -137,7 +151,7 @@ export class Server<Data = unknown> implements Acceptor {
     return this
   }
 
-  /** Lets the process end although the server listens. */
+  /** Lets the process end although the server listens. Its connections keep it alive all the same. */
   unref(): this {
     if (this.#referenced && this.#listener !== undefined) this.#loop?.release()
     this.#referenced = false
@@ -159,8 +173,7 @@ export class Server<Data = unknown> implements Acceptor {
     await this.close()
   }
 
-  /** @internal */
-  accepted(id: NativeId): Connection {
+  #accept(id: NativeId): Connection {
     const connection = new Connection<Data>(id, this.#profile as Profile, 'open')
     this.#accepted += 1
     this.#connections.add(connection as Connection)
@@ -169,13 +182,8 @@ export class Server<Data = unknown> implements Acceptor {
     return connection as Connection
   }
 
-  /** @internal */
-  acceptPaused(errno: number): void {
-    report(this.#options.onError as ErrorListener, systemError(errno, 'accept'), undefined)
-  }
-
   #connect(connection: Connection<Data>, onConnect: NonNullable<ServerOptions<Data>['onConnect']>): void {
-    const begin = (): void => void connection.resume()
+    const begin = (): void => connection.begin()
     const refuse = (error: unknown): void => connection.fail(error)
     try {
       const pending = onConnect(connection)
@@ -188,7 +196,7 @@ export class Server<Data = unknown> implements Acceptor {
 
   #listenPath(path: string, backlog: number | undefined): void {
     checkText('options.path', path)
-    checkSocketPath(path)
+    checkSocketPath('listen', path)
     const bind = (): number | undefined => this.#bind({ path }, backlog)
     let errno = bind()
     if (errno === EADDRINUSE && removeDeadSocket(path)) errno = bind()
@@ -200,8 +208,10 @@ export class Server<Data = unknown> implements Acceptor {
     checkPort(port, 0)
     if (host !== undefined) checkText('options.host', host)
     if (host === undefined) {
-      // A system without IPv6 refuses '::'.
-      if (this.#bind({ address: '::', port }, backlog) === undefined) return
+      const errno = this.#bind({ address: '::', port }, backlog)
+      if (errno === undefined) return
+      const { code } = systemError(errno, 'listen', { address: '::', port })
+      if (!withoutIpv6.includes(code)) throw systemError(errno, 'listen', { address: '::', port })
     }
     const address = host === undefined ? '0.0.0.0' : await resolve(host)
     if (this.#state !== 'starting') throw serverClosed()
@@ -213,10 +223,13 @@ export class Server<Data = unknown> implements Acceptor {
   #bind(address: SocketAddress, backlog = defaultBacklog): number | undefined {
     this.#loop ??= eventLoop()
     this.#profile ??= this.#makeProfile(this.#loop)
-    const outcome = this.#loop.native.listen(address, backlog, this.#checked.settings)
+    const outcome = this.#loop.native.listen(address, backlog, this.#profile.settings)
     if (outcome.id === undefined) return outcome.errno
     this.#listener = outcome.id
-    this.#loop.attachAcceptor(outcome.id.slot, this)
+    this.#loop.attachAcceptor(outcome.id.slot, {
+      accepted: (id) => this.#accept(id),
+      acceptPaused: (errno) => this.#profile?.failed(systemError(errno, 'accept'), undefined),
+    })
     if (this.#referenced) this.#loop.retain()
     this.#state = 'listening'
     return undefined
@@ -253,7 +266,7 @@ export class Server<Data = unknown> implements Acceptor {
  * Makes a server. It listens once {@link Server.listen} is called.
  *
  * @param handler handles each message, sync or async, and returns the reply: bytes, a string, a list of
- * them, or nothing. Replies leave in the order of the requests.
+ * them, or nothing. It goes before \`options.onRequest\`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function createServer<Data = unknown>(

@@ -40,8 +40,8 @@ export function removeSocketFile(file: SocketFile): void {
 }
 
 /** Refuses a path that the system would cut off. */
-export function checkSocketPath(path: string): void {
+export function checkSocketPath(syscall: 'connect' | 'listen', path: string): void {
   const limit = process.platform === 'linux' ? 107 : 103
   const enametoolong = process.platform === 'linux' ? 36 : 63
-  if (Buffer.byteLength(path) > limit) throw systemError(enametoolong, 'listen', { address: path })
+  if (Buffer.byteLength(path) > limit) throw systemError(enametoolong, syscall, { address: path })
 }

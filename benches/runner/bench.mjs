@@ -90,6 +90,7 @@ export class Bench {
       ...(count === undefined ? ['--duration', String(seconds)] : ['--count', String(count)]),
       ...(rate === undefined ? [] : ['--rate', String(rate)]),
       ...['--warm-up', warmUp, '--pid', this.#service.pid].map(String),
+      '--busy-poll',
       '--json',
     ])
     if (code !== 0) {

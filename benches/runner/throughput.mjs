@@ -81,10 +81,15 @@ function ratios(targets, peers) {
   if (subject === undefined) return []
   // Without a target the ratio is still worth knowing.
   const others = peers.filter(({ peer }) => peer !== 'netpoll').toReversed()
-  return others.map(({ peer, requestsPerSecond }) => {
+  return others.map(({ peer, rounds }) => {
     const target = targets.find(({ to }) => to === peer)
     const { least = Number.NaN, goal = Number.NaN } = target ?? {}
-    const value = subject.requestsPerSecond / requestsPerSecond
+    // Round by round, because the machine's speed drifts, and both drift with it.
+    const pairs = rounds.map((other, index) => {
+      const own = subject.rounds[index]?.requestsPerSecond ?? Number.NaN
+      return own / other.requestsPerSecond
+    })
+    const value = median(pairs)
     return { to: peer, least, goal, value, reached: verdict(value, least, goal) }
   })
 }

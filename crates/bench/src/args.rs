@@ -115,6 +115,11 @@ pub struct ClientOptions {
     /// The client then polls without sleeping, to be on time.
     #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub rate: Option<f64>,
+    /// Poll without sleeping. A client that sleeps charges the server for waking
+    /// it, which on a virtual machine is most of the noise. Polls that find
+    /// nothing do not count as the client's processor time.
+    #[arg(long)]
+    pub busy_poll: bool,
     /// Process id of the server, to report its processor time and memory.
     #[arg(long)]
     pub pid: Option<u32>,

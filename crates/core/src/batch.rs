@@ -15,7 +15,8 @@ pub enum RecordKind {
     Accepted = 1,
     /// A dialed connection is established.
     Connected = 2,
-    /// The peer will send nothing more, or is gone; what had arrived may still follow.
+    /// The peer will send nothing more, is gone, or was refused; what had arrived may still follow.
+    /// `start` is the code of the [`Reason`] to close, as far as there is one already.
     Inactive = 3,
     /// Everything that the peer sent has been handed over.
     Ended = 4,
@@ -164,6 +165,11 @@ impl Batch {
             start: listener,
             length: generation,
         });
+    }
+
+    pub(crate) fn inactive(&mut self, slot: u32, reason: Reason) {
+        let kind_and_chunk = RecordKind::Inactive as u32;
+        self.push(Record { slot, kind_and_chunk, start: reason.code(), length: 0 });
     }
 
     pub(crate) fn closed(&mut self, slot: u32, reason: Reason) {

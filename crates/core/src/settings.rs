@@ -17,6 +17,16 @@ pub enum HalfOpen {
     Keep,
 }
 
+/// What a connection does about a peer that does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenCongested {
+    /// It reads no further requests either: whoever does not read replies is not served.
+    StopReading,
+    /// It goes on reading, because what waits to be sent are requests, and what arrives are replies:
+    /// two sides that both stopped would wait for each other.
+    KeepReading,
+}
+
 /// Whether a new connection hands over messages at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -34,8 +44,10 @@ pub struct Settings {
     /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
     /// need no acknowledgement, and closing waits for none: replies that a client reads.
     pub max_in_flight: Option<NonZeroU32>,
-    /// Bytes waiting to be sent, at which reading stops and the connection counts as congested.
+    /// Bytes waiting to be sent, at which the connection counts as congested.
     pub high_water_mark: usize,
+    /// What follows from that for reading.
+    pub when_congested: WhenCongested,
     /// Nagle's algorithm.
     pub no_delay: NoDelay,
     /// Half-closed connections.

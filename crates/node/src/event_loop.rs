@@ -14,7 +14,7 @@ use netpoll_core::socket::{NoDelay, Occupant, unix_occupant};
 use crate::bridge::{Bridge, chunk_pool};
 use crate::inline_driver::{InlineDriver, Referenced};
 use crate::javascript::JavaScript;
-use crate::options::{SettingsOptions, SocketAddress};
+use crate::options::{ConnectionSettings, SocketAddress};
 use crate::shared_words::SharedWords;
 
 /// A listener or connection, and how often its slot was given away before.
@@ -152,15 +152,14 @@ impl EventLoop {
         &self,
         address: SocketAddress,
         backlog: i32,
-        settings: SettingsOptions,
+        settings: &ConnectionSettings,
     ) -> napi::Result<Outcome> {
         let address = address.parse()?;
-        let settings = settings.parse()?;
         Ok(self
             .bridge
             .poller()
             .borrow_mut()
-            .listen(&address, backlog, settings)
+            .listen(&address, backlog, settings.0.clone())
             .into())
     }
 
@@ -187,22 +186,21 @@ impl EventLoop {
         &self,
         address: SocketAddress,
         timeout: u32,
-        settings: SettingsOptions,
+        settings: &ConnectionSettings,
     ) -> napi::Result<Outcome> {
         let address = address.parse()?;
-        let settings = settings.parse()?;
         let deadline =
             (timeout > 0).then(|| Instant::now() + Duration::from_millis(u64::from(timeout)));
         let result = self
             .bridge
             .poller()
             .borrow_mut()
-            .dial(&address, settings, deadline);
+            .dial(&address, settings.0.clone(), deadline);
         self.driver.follow(&self.bridge.carry_out());
         Ok(result.into())
     }
 
-    /// Carries out the commands in the shared words now: they are full.
+    /// Carries out the commands in the shared words now, because they are full or many bytes wait.
     #[napi]
     pub fn carry_out(&self) {
         self.driver.follow(&self.bridge.carry_out());
@@ -243,6 +241,12 @@ impl EventLoop {
             .borrow_mut()
             .local_address(id.into())
             .map(SocketAddress::from)
+    }
+
+    /// Whether a connection still takes bytes to send.
+    #[napi]
+    pub fn accepts_output(&self, id: NativeId) -> bool {
+        self.bridge.poller().borrow_mut().accepts_output(id.into())
     }
 
     /// Whether more than the high-water mark waits to be sent. Whoever asks gets a record when it no

@@ -35,6 +35,7 @@ macro_rules! functions {
         /// Entry points of libuv. Every one must be called on the loop's own thread.
         pub struct Libuv {
             $(
+                // Each is documented by libuv.
                 #[allow(missing_docs)]
                 pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,
             )*

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use napi_derive::napi;
-use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
+use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound, WhenCongested};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Settings};
 
@@ -22,6 +22,8 @@ pub struct SettingsOptions {
     pub max_in_flight: u32,
     /// Bytes waiting to be sent, at which the connection counts as congested.
     pub high_water_mark: u32,
+    /// Whether a congested connection reads nothing either.
+    pub stop_reading_when_congested: bool,
     /// Whether small writes leave at once.
     pub no_delay: bool,
     /// Whether our direction stays open when the peer has ended its own.
@@ -34,16 +36,31 @@ pub struct SettingsOptions {
     pub max_buffered_bytes: f64,
 }
 
+/// Checked settings, which all connections of one server or dialer share: the bound on their
+/// unfinished messages is one.
+#[napi]
+pub struct ConnectionSettings(pub(crate) Arc<Settings>);
+
+#[napi]
+impl ConnectionSettings {
+    /// @throws when the framing is none
+    #[napi(constructor)]
+    pub fn new(options: SettingsOptions) -> napi::Result<Self> {
+        options.parse().map(Self)
+    }
+}
+
 impl SettingsOptions {
-    /// The core's settings.
-    ///
-    /// # Errors
-    /// When the framing is none.
-    pub fn parse(&self) -> napi::Result<Arc<Settings>> {
+    fn parse(&self) -> napi::Result<Arc<Settings>> {
         Ok(Arc::new(Settings {
             framing: self.framing.parse()?,
             max_in_flight: NonZeroU32::new(self.max_in_flight),
             high_water_mark: self.high_water_mark as usize,
+            when_congested: if self.stop_reading_when_congested {
+                WhenCongested::StopReading
+            } else {
+                WhenCongested::KeepReading
+            },
             no_delay: if self.no_delay {
                 NoDelay::On
             } else {

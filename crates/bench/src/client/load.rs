@@ -36,6 +36,17 @@ pub struct Plan {
     pub measured: Extent,
     /// Time without any reply after which the run is given up.
     pub stall_timeout: Duration,
+    /// What happens while no reply is there.
+    pub waiting: Waiting,
+}
+
+/// What the client does while no reply is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It sleeps until the next event.
+    Sleep,
+    /// It asks again at once.
+    BusyPoll,
 }
 
 /// A run in progress.
@@ -51,6 +62,7 @@ pub struct Load<'a> {
     phases: Phases,
     /// Nanoseconds without any reply after which the run is given up.
     stall_timeout: u64,
+    waiting: Waiting,
     /// Requests that may still be sent, or become due.
     left: u64,
     /// Requests sent or due whose reply has not come.
@@ -92,6 +104,7 @@ impl<'a> Load<'a> {
             pace,
             phases,
             stall_timeout: plan.stall_timeout.as_nanos() as u64,
+            waiting: plan.waiting,
             left: ENDLESS,
             outstanding: 0,
             answered: 0,
@@ -124,6 +137,10 @@ impl<'a> Load<'a> {
                     return Err(error.into());
                 }
                 _ => {}
+            }
+            if self.waiting == Waiting::BusyPoll && events.is_empty() {
+                self.measurement
+                    .record_idle(self.clock.now().saturating_sub(now));
             }
             for event in &events {
                 self.on_event(event, failures);
@@ -167,6 +184,9 @@ impl<'a> Load<'a> {
 
     /// How long to sleep at most.
     fn timeout(&self, now: u64) -> Duration {
+        if self.waiting == Waiting::BusyPoll {
+            return Duration::ZERO;
+        }
         let mut wake_at = now + self.stall_timeout;
         if let Some(end) = self.phases.ends_at() {
             wake_at = wake_at.min(end);

@@ -24,6 +24,8 @@ pub struct Measurement {
     latency: Histogram<u64>,
     replies: u64,
     unsent: u64,
+    /// Nanoseconds of the window spent on looking for replies in vain.
+    idle: u64,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,7 @@ pub struct Figures {
     pub unsent: u64,
     /// Latencies in nanoseconds.
     pub latency: Histogram<u64>,
-    /// Processor time of the client in the window.
+    /// Processor time that the client worked in the window.
     pub own: Duration,
     /// Processor time of the server in the window, where it is known.
     pub server: Option<ProcessorTime>,
@@ -77,6 +79,7 @@ impl Measurement {
             latency,
             replies: 0,
             unsent: 0,
+            idle: 0,
         })
     }
 
@@ -126,12 +129,20 @@ impl Measurement {
         self.latency.saturating_record(now.saturating_sub(due));
     }
 
+    /// Adds time in which the client looked for replies in vain, which is no work.
+    pub fn record_idle(&mut self, nanoseconds: u64) {
+        if matches!(self.state, State::Open(_)) {
+            self.idle += nanoseconds;
+        }
+    }
+
     /// The figures; all zero if the window never opened.
     pub fn figures(self) -> Figures {
         let Self {
             latency,
             replies,
             unsent,
+            idle,
             ..
         } = self;
         let (length, own, server) = match self.state {
@@ -143,7 +154,7 @@ impl Measurement {
             replies,
             unsent,
             latency,
-            own,
+            own: own.saturating_sub(Duration::from_nanos(idle)),
             server,
         }
     }

@@ -28,7 +28,7 @@ use self::connection::Connection;
 use self::failure::{Count, Failure, Failures};
 use self::frames::{Comparison, Shape};
 use self::idle::Idle;
-use self::load::{Load, Plan};
+use self::load::{Load, Plan, Waiting};
 use self::measurement::{Figures, Measurement};
 use crate::args::ClientOptions;
 use crate::limits;
@@ -60,6 +60,11 @@ pub fn run(options: &ClientOptions) -> Result<ExitCode> {
                 warm_up: options.warm_up.extent(measured),
                 measured,
                 stall_timeout: options.stall_timeout,
+                waiting: if options.busy_poll {
+                    Waiting::BusyPoll
+                } else {
+                    Waiting::Sleep
+                },
             };
             Load::new(connections, &mut idle, plan, measurement)?.run(&mut failures)?
         }

@@ -69,8 +69,7 @@ mod tests {
 
     #[test]
     fn reserved_regions_have_their_exact_size() {
-        let pool = ChunkPool::new(1024, 4);
-        let mut intake = Intake::new(pool.clone());
+        let mut intake = Intake::new(ChunkPool::new(1024, 4));
         for size in [1, 100, 512, 513, 1024, 5000] {
             assert_eq!(intake.reserve(size).remaining(), size);
         }

@@ -93,7 +93,8 @@ mod tests {
             asked += usize::from(pacer.is_due(held));
         }
         assert!(asked < 120, "{asked}");
-        while hand_out(&mut pacer, 1, held) == 0 {}
-        assert_eq!(hand_out(&mut pacer, LEAST, held), 1);
+        // From here on the holder keeps no more than before; the time until the first asking still counts.
+        hand_out(&mut pacer, 2 * MOST, held);
+        assert_eq!(hand_out(&mut pacer, 10 * LEAST, held), 10);
     }
 }

@@ -18,7 +18,7 @@ use crate::batch::{Batch, RecordKind};
 use crate::buffer::{Intake, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
-use crate::settings::{HalfOpen, Settings, Start};
+use crate::settings::{HalfOpen, Settings, Start, WhenCongested};
 
 /// What has been reported so far; the difference to what is the case becomes records.
 #[derive(Default)]
@@ -105,8 +105,8 @@ impl Connection {
     #[must_use]
     pub fn budget(&self) -> usize {
         let flowing = self.state.hands_over() && self.flow == Start::Reading;
-        // Whoever does not read its replies is not read from either.
-        if !flowing || self.outbound.remaining() >= self.settings.high_water_mark {
+        let stops = self.settings.when_congested == WhenCongested::StopReading;
+        if !flowing || stops && self.outbound.remaining() >= self.settings.high_water_mark {
             return 0;
         }
         let most = self
@@ -202,6 +202,12 @@ impl Connection {
         if self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal {
             self.state = self.state.after(Event::FinishAsked);
         }
+    }
+
+    /// Whether [`Self::send`] still takes anything.
+    #[must_use]
+    pub fn accepts_output(&self) -> bool {
+        self.state.accepts_output()
     }
 
     /// Queues `slice` to be sent, unless the connection is past that.
@@ -307,7 +313,7 @@ impl Connection {
     pub fn report(&mut self, batch: &mut Batch, slot: u32) {
         if self.is_inactive() && !self.told.inactive {
             self.told.inactive = true;
-            batch.lifecycle(slot, RecordKind::Inactive);
+            batch.inactive(slot, self.reason);
         }
         if self.is_ended() && !self.told.ended {
             self.told.ended = true;
@@ -330,7 +336,8 @@ impl Connection {
     fn is_inactive(&self) -> bool {
         let half_open = self.settings.half_open == HalfOpen::Keep;
         let ours_open = matches!(self.state, State::Open(_));
-        self.told.inactive || self.peer_gone && !(half_open && ours_open)
+        let refused = self.reason != Reason::Normal && self.state != State::Closed;
+        self.told.inactive || refused || self.peer_gone && !(half_open && ours_open)
     }
 
     fn is_ended(&self) -> bool {

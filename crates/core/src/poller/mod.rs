@@ -236,6 +236,11 @@ impl Poller {
         self.slots.endpoint(id)?.stream().local_address().ok()
     }
 
+    /// Whether a connection still takes bytes to send.
+    pub fn accepts_output(&mut self, id: Id) -> bool {
+        self.slots.endpoint(id).is_some_and(|endpoint| endpoint.connection().accepts_output())
+    }
+
     /// See [`crate::connection::Connection::ask_congested`].
     pub fn ask_congested(&mut self, id: Id) -> bool {
         self.slots

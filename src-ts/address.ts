@@ -1,0 +1,14 @@
+import type { SocketAddress } from './native'
+
+/** Host and port, or the path of a unix socket (`''` for an end without a name). */
+export type Address =
+  | { readonly address: string; readonly family: 'IPv4' | 'IPv6'; readonly port: number }
+  | string
+
+/** An address as Node.js gives it. */
+export function toAddress(address: SocketAddress | null): Address | undefined {
+  if (address === null) return undefined
+  if (address.address === undefined) return address.path ?? ''
+  const family = address.address.includes(':') ? 'IPv6' : 'IPv4'
+  return { address: address.address, family, port: address.port ?? 0 }
+}
