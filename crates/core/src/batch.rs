@@ -169,7 +169,12 @@ impl Batch {
 
     pub(crate) fn inactive(&mut self, slot: u32, reason: Reason) {
         let kind_and_chunk = RecordKind::Inactive as u32;
-        self.push(Record { slot, kind_and_chunk, start: reason.code(), length: 0 });
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: reason.code(),
+            length: 0,
+        });
     }
 
     pub(crate) fn closed(&mut self, slot: u32, reason: Reason) {

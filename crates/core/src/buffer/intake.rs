@@ -3,7 +3,7 @@
 use super::{ChunkPool, Region};
 
 /// The least that one read is offered. With less left, a chunk is done.
-const LEAST_READ: usize = 64 * 1024;
+const LEAST_READ: usize = 16 * 1024;
 /// The most that one read takes: what one busy peer gets of a turn.
 const MOST_READ: usize = 128 * 1024;
 
@@ -11,7 +11,7 @@ const MOST_READ: usize = 128 * 1024;
 pub struct Intake {
     pool: ChunkPool,
     tail: Region,
-    least_read: usize,
+    most_read: usize,
 }
 
 impl Intake {
@@ -19,11 +19,11 @@ impl Intake {
     #[must_use]
     pub fn new(pool: ChunkPool) -> Self {
         let tail = Region::over(pool.take());
-        let least_read = LEAST_READ.min(pool.chunk_size() / 2).max(1);
+        let most_read = MOST_READ.min(pool.chunk_size() / 2).max(1);
         Self {
             pool,
             tail,
-            least_read,
+            most_read,
         }
     }
 
@@ -32,13 +32,23 @@ impl Intake {
         &mut self.tail
     }
 
-    /// The shared tail's next bytes, for one read. Begins a chunk where the last one has too few left.
-    pub fn spare(&mut self) -> &mut [u8] {
-        if self.tail.remaining() < self.least_read {
+    /// The shared tail's next bytes, for one read that will probably bring `expected`: cutting it short
+    /// would tear a message, or a burst of them. Begins a chunk where the last one has too few left.
+    pub fn spare(&mut self, expected: usize) -> &mut [u8] {
+        let least = expected.clamp(LEAST_READ.min(self.most_read), self.most_read);
+        if self.tail.remaining() < least {
             self.tail = Region::over(self.pool.take());
         }
-        let length = self.tail.remaining().min(MOST_READ);
+        let length = self.tail.remaining().min(self.most_read);
         &mut self.tail.spare()[..length]
+    }
+
+    /// What the next read will probably bring, after one that brought `count` of the `offered`.
+    #[must_use]
+    pub fn expect(&self, before: usize, count: usize, offered: usize) -> usize {
+        let seen = if count == offered { 2 * count } else { count };
+        // Large reads are remembered for a while.
+        seen.max(before - before / 8).min(self.most_read)
     }
 
     /// A region of exactly `size` bytes for one connection alone.
@@ -62,7 +72,7 @@ mod tests {
     fn a_read_is_always_offered_enough() {
         let mut intake = Intake::new(ChunkPool::new(1024, 4));
         for _ in 0..10 {
-            assert!(intake.spare().len() >= 512);
+            assert!(intake.spare(512).len() >= 512);
             intake.tail().commit(300);
         }
     }

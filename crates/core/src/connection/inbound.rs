@@ -47,6 +47,8 @@ impl Backlog {
 #[derive(Default)]
 pub struct Inbound {
     backlog: Option<Backlog>,
+    /// What the next read will probably bring.
+    expected: usize,
     /// Whether the backlog may hold a whole message that found no room.
     held_back: bool,
 }
@@ -94,8 +96,10 @@ impl Inbound {
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<Filled, E> {
         let Some(backlog) = &mut self.backlog else {
-            let offered = intake.spare().len();
-            let count = read(&mut [IoSliceMut::new(intake.spare())])?;
+            let spare = intake.spare(self.expected);
+            let offered = spare.len();
+            let count = read(&mut [IoSliceMut::new(spare)])?;
+            self.expected = intake.expect(self.expected, count, offered);
             let fresh = Self::commit_fresh(intake, count);
             return Ok(Filled {
                 count,
@@ -123,7 +127,7 @@ impl Inbound {
                 fresh,
             });
         }
-        let spare = intake.spare();
+        let spare = intake.spare(self.expected);
         let offered = own_length + spare.len();
         let count = read(&mut [IoSliceMut::new(own), IoSliceMut::new(spare)])?;
         backlog.region.commit(count.min(own_length));
@@ -205,7 +209,8 @@ impl Inbound {
         };
         let taken = run.cut(&backlog.region, framing, batch, slot, limit);
         if run.start == backlog.region.filled() {
-            self.clear();
+            self.backlog = None;
+            self.held_back = false;
         } else {
             self.held_back = taken.count == limit;
             backlog.start = run.start;

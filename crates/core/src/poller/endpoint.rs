@@ -271,7 +271,10 @@ impl Endpoint {
         if !self.readiness.readable {
             return;
         }
-        match self.stream.read(&mut [io::IoSliceMut::new(intake.spare())]) {
+        match self
+            .stream
+            .read(&mut [io::IoSliceMut::new(intake.spare(0))])
+        {
             Ok(0) => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();

@@ -238,7 +238,9 @@ impl Poller {
 
     /// Whether a connection still takes bytes to send.
     pub fn accepts_output(&mut self, id: Id) -> bool {
-        self.slots.endpoint(id).is_some_and(|endpoint| endpoint.connection().accepts_output())
+        self.slots
+            .endpoint(id)
+            .is_some_and(|endpoint| endpoint.connection().accepts_output())
     }
 
     /// See [`crate::connection::Connection::ask_congested`].
