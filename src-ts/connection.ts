@@ -6,7 +6,7 @@ import { checkInteger } from './framing'
 import { guarded, isThenable } from './hooks'
 import type { NativeId } from './native'
 import { Operation, type Payload } from './outbox'
-import { checkTimeout } from './options'
+import { checkSignal, checkTimeout } from './options'
 import type { Profile } from './profile'
 import { hasFailed, PendingReply, type Reply, ReplyQueue } from './reply'
 
@@ -123,6 +123,7 @@ export class Connection<Data = unknown> {
         throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
       }
       checkTimeout(options?.timeout, 1)
+      checkSignal(options?.signal)
       options?.signal?.throwIfAborted()
       this.#send(request)
       this.#calls ??= new CallQueue()
@@ -167,7 +168,7 @@ export class Connection<Data = unknown> {
 
   /** Calls `callback` once the connection is gone; soon, when it is gone already. */
   onClose(callback: () => void): this {
-    if (this.#status === 'closed') queueMicrotask(callback)
+    if (this.#status === 'closed') queueMicrotask(() => this.#run(callback))
     else {
       this.#closeCallbacks ??= []
       this.#closeCallbacks.push(callback)
@@ -287,9 +288,11 @@ export class Connection<Data = unknown> {
   /** @internal The peer has gone, or was refused: `code` says why. */
   inactive(code: number): void {
     if (this.#status === 'open') this.#status = 'inactive'
-    if (code === 0 || this.#error !== undefined) return
-    this.#error = reasonError(code, 'read')
-    this.#profile.failed(this.#error, this as Connection)
+    const error = reasonError(code, 'read')
+    // What the system says is told with the end, which follows at once.
+    if (error === undefined || error.errno !== undefined || this.#error !== undefined) return
+    this.#error = error
+    this.#profile.failed(error, this as Connection)
   }
 
   /** @internal */
@@ -317,15 +320,12 @@ export class Connection<Data = unknown> {
     for (const waiter of this.#drainWaiters ?? []) waiter.reject(gone)
     this.#drainWaiters = undefined
     this.#profile.closed(this as Connection, error, news)
-    for (const callback of this.#closeCallbacks ?? []) {
-      guarded(callback, (failure) => this.#profile.failed(failure, this as Connection))
-    }
+    for (const callback of this.#closeCallbacks ?? []) this.#run(callback)
     this.#closeCallbacks = undefined
   }
 
   /** @internal Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
-    if (this.#status === 'closed' || this.#status === 'closing') return
     this.#profile.failed(error, this as Connection)
     void this.close()
   }
@@ -340,23 +340,28 @@ export class Connection<Data = unknown> {
     let result: unknown
     try {
       result = handler(message, this)
+      // Other kinds of promises may settle twice or at once; one of our own does neither.
+      if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result)
     } catch (error) {
       result = Promise.reject(error)
     }
-    if (isThenable(result)) {
+    if (result instanceof Promise) {
       const place = PendingReply.take(this as Connection)
-      if (this.#profile.ordered) {
-        this.#replies ??= new ReplyQueue()
-        this.#replies.append(place)
-      }
+      this.#enqueue(place)
       result.then(place.fulfilled, place.rejected)
     } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
       this.#reply(result)
     } else {
       const place = PendingReply.take(this as Connection)
-      this.#replies.append(place)
+      this.#enqueue(place)
       place.fulfilled(result)
     }
+  }
+
+  #enqueue(place: PendingReply): void {
+    if (!this.#profile.ordered) return
+    this.#replies ??= new ReplyQueue()
+    this.#replies.append(place)
   }
 
   #answer(place: PendingReply): void {
@@ -401,6 +406,10 @@ export class Connection<Data = unknown> {
 
   #gone(): Promise<void> {
     return this.#status === 'closed' ? resolved : new Promise((resolve) => void this.onClose(resolve))
+  }
+
+  #run(callback: () => void): void {
+    guarded(callback, (failure) => this.#profile.failed(failure, this as Connection))
   }
 
   #checkOption(errno: number): void {

@@ -10,6 +10,7 @@ import {
   checkConnectTimeout,
   checkObject,
   checkPort,
+  checkSignal,
   checkText,
   type CheckedOptions,
   type DialerOptions,
@@ -66,6 +67,7 @@ export class Dialer<Data = unknown> {
    */
   async dial(options: DialOptions): Promise<Connection<Data>> {
     checkObject('options', options)
+    checkSignal(options.signal)
     options.signal?.throwIfAborted()
     const addresses = await targets(options)
     let last: unknown

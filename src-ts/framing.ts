@@ -106,7 +106,11 @@ class LengthField extends Framing {
 
   writeHeader(target: Uint8Array, at: number, length: number): void {
     const strip = this.#strip
-    if (strip === 0) return
+    if (strip <= this.#offset) {
+      // The length is part of the message; only what stands before it was stripped.
+      target.fill(0, at, at + strip)
+      return
+    }
     const value = length + this.#difference
     if (value < 0 || value > this.#largestValue) throw unrepresentable(length)
     if (strip === 4 && this.#size === 4 && !this.#littleEndian) {
@@ -135,10 +139,10 @@ class LengthField extends Framing {
         source[at] === rest >>> 24
       )
     }
-    if (strip === 0) return true
-    for (let index = 0; index < this.#offset; index += 1) {
+    for (let index = 0; index < Math.min(strip, this.#offset); index += 1) {
       if (source[at + index] !== 0) return false
     }
+    if (strip <= this.#offset) return true
     for (let index = 0; index < this.#size; index += 1) {
       if (source[at + this.#offset + this.#place(index)] !== rest % 256) return false
       rest = Math.floor(rest / 256)
@@ -223,6 +227,7 @@ function unrepresentable(length: number): NetpollError {
  * @throws TypeError with `ERR_INVALID_ARG_VALUE` when the numbers describe no frame
  */
 export function lengthField(options: LengthFieldOptions): Framing {
+  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options)
   const { size, offset = 0, adjustment = 0, endian = 'big', maxLength } = options
   if (![1, 2, 3, 4, 8].includes(size)) throw invalidValue('options.size', 'must be 1, 2, 3, 4 or 8', size)
   checkInteger('options.offset', offset, 0, 65_536)

@@ -8,7 +8,7 @@ export type ErrorListener = ((error: unknown, connection: Connection | undefined
 export function guarded(work: () => unknown, failed: (error: unknown) => void): void {
   try {
     const result = work()
-    if (isThenable(result)) result.then(undefined, failed)
+    if (isThenable(result)) Promise.resolve(result).then(undefined, failed)
   } catch (error) {
     failed(error)
   }

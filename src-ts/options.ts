@@ -152,6 +152,13 @@ export function checkBacklog(value: unknown): void {
   if (value !== undefined) checkInteger('options.backlog', value, 1, 2 ** 31 - 1)
 }
 
+/** Checks an optional signal. */
+export function checkSignal(value: unknown): void {
+  if (value !== undefined && !(value instanceof AbortSignal)) {
+    throw invalidType('options.signal', 'an instance of AbortSignal', value)
+  }
+}
+
 /** Checks an argument that has members. */
 export function checkObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value)

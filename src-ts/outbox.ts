@@ -49,6 +49,9 @@ export class Outbox {
   /** Chunks that messages arrive in, by handle. */
   readonly #chunks: readonly (Buffer | undefined)[]
   #arena: Buffer = Buffer.alloc(0)
+  /** Where the last bytes were taken: the arena, or a chunk of their own. */
+  #memory: Buffer = this.#arena
+  #handle = 0
 
   constructor(commands: Int32Array, native: NativeEventLoop, chunks: readonly (Buffer | undefined)[]) {
     this.#commands = commands
@@ -96,13 +99,10 @@ export class Outbox {
         return total
       }
     }
-    const at = this.#reserve(total)
-    if (at < 0) return this.#large(last, target, framing, before, bytes, length)
-    const arena = this.#arena
-    framing.writeHeader(arena, at, length)
-    arena.set(bytes, at + before)
-    if (trailer.length > 0) arena.set(trailer, at + before + length)
-    this.#pushArena(last, target, at, total)
+    const at = this.#take(total)
+    framing.writeHeader(this.#memory, at, length)
+    this.#memory.set(bytes, at + before)
+    this.#end(last, target, trailer, at, total)
     return total
   }
 
@@ -111,13 +111,10 @@ export class Outbox {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    const at = this.#reserve(total)
-    if (at < 0) return this.#large(last, target, framing, before, text, length)
-    const arena = this.#arena
-    framing.writeHeader(arena, at, length)
-    arena.write(text, at + before)
-    if (trailer.length > 0) arena.set(trailer, at + before + length)
-    this.#pushArena(last, target, at, total)
+    const at = this.#take(total)
+    framing.writeHeader(this.#memory, at, length)
+    this.#memory.write(text, at + before)
+    this.#end(last, target, trailer, at, total)
     return total
   }
 
@@ -153,67 +150,48 @@ export class Outbox {
     this.#copy(Operation.Send, target, piece)
   }
 
-  #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
-    const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
-    let at = this.#reserve(length)
-    let arena = this.#arena
-    let handle = this.#commands[2] as number
-    if (at < 0) {
-      const lent = this.#native.lendChunk(length)
-      arena = Buffer.from(lent.buffer)
-      handle = lent.handle
-      at = 0
-    }
-    if (typeof piece === 'string') arena.write(piece, at)
-    else arena.set(piece, at)
-    this.#push(operation, target, handle, at, length)
-  }
-
-  /** A message that the arena has no room for, in a chunk of its own. */
-  #large(
-    last: Operation,
-    target: Target,
-    framing: Framing,
-    before: number,
-    message: Uint8Array | string,
-    length: number,
-  ): number {
-    const total = before + length + framing.trailer.length
-    const lent = this.#native.lendChunk(total)
-    const chunk = Buffer.from(lent.buffer)
-    framing.writeHeader(chunk, 0, length)
-    if (typeof message === 'string') chunk.write(message, before)
-    else chunk.set(message, before)
-    chunk.set(framing.trailer, before + length)
-    this.#push(last, target, lent.handle, 0, total)
-    return total
-  }
-
   #header(target: Target, framing: Framing, before: number, length: number): void {
     if (before === 0) return
-    const at = this.#reserve(before)
-    framing.writeHeader(this.#arena, at, length)
-    this.#pushArena(Operation.Send, target, at, before)
+    const at = this.#take(before)
+    framing.writeHeader(this.#memory, at, length)
+    this.#push(Operation.Send, target, this.#handle, at, before)
   }
 
-  /** Room for `length` bytes in the arena: where, or −1 when they are too many for it. */
-  #reserve(length: number): number {
+  #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
+    const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+    const at = this.#take(length)
+    if (typeof piece === 'string') this.#memory.write(piece, at)
+    else this.#memory.set(piece, at)
+    this.#push(operation, target, this.#handle, at, length)
+  }
+
+  /** Completes a message of `total` bytes that begins at `at`. */
+  #end(last: Operation, target: Target, trailer: Uint8Array, at: number, total: number): void {
+    if (trailer.length > 0) this.#memory.set(trailer, at + total - trailer.length)
+    this.#push(last, target, this.#handle, at, total)
+  }
+
+  /** Room for `length` bytes in `#memory`, which `#handle` names; returns where. */
+  #take(length: number): number {
     const commands = this.#commands
     // The core sets the cursor back once everything in the arena has been sent.
-    let at = commands[1] as number
-    if (at + length > this.#arena.length) {
-      if (length > arenaSize / 4) return -1
-      const lent = this.#native.lendChunk(arenaSize)
-      this.#arena = Buffer.from(lent.buffer)
-      commands[2] = lent.handle
-      at = 0
+    const at = commands[1] as number
+    if (at + length <= this.#arena.length) {
+      commands[1] = at + length
+      this.#memory = this.#arena
+      this.#handle = commands[2] as number
+      return at
     }
-    commands[1] = at + length
-    return at
-  }
-
-  #pushArena(operation: Operation, target: Target, start: number, length: number): void {
-    this.#push(operation, target, this.#commands[2] as number, start, length)
+    const isLarge = length > arenaSize / 4
+    const lent = this.#native.lendChunk(isLarge ? length : arenaSize)
+    this.#memory = Buffer.from(lent.buffer)
+    this.#handle = lent.handle
+    if (!isLarge) {
+      this.#arena = this.#memory
+      commands[1] = length
+      commands[2] = lent.handle
+    }
+    return 0
   }
 
   #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {

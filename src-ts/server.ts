@@ -18,6 +18,7 @@ import {
   type ServerOptions,
 } from './options'
 import { createProfile, type Profile } from './profile'
+import { isThenable } from './hooks'
 import { checkSocketPath, removeDeadSocket, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
 /** Where to listen. */
@@ -187,8 +188,8 @@ export class Server<Data = unknown> {
     const refuse = (error: unknown): void => connection.fail(error)
     try {
       const pending = onConnect(connection)
-      if (pending === undefined) begin()
-      else pending.then(begin, refuse)
+      if (isThenable(pending)) Promise.resolve(pending).then(begin, refuse)
+      else begin()
     } catch (error) {
       refuse(error)
     }

@@ -1,6 +1,6 @@
 import { rmSync, statSync } from 'node:fs'
 
-import { systemError } from './errors'
+import { invalidValue, systemError } from './errors'
 import { unixSocketOccupant } from './native'
 
 /** A socket file, known by what cannot be given to another one while it exists. */
@@ -39,8 +39,9 @@ export function removeSocketFile(file: SocketFile): void {
   if (now?.ino === file.inode && now.dev === file.device) rmSync(file.path, { force: true })
 }
 
-/** Refuses a path that the system would cut off. */
+/** Refuses a path that the system would cut off, or read as something else. */
 export function checkSocketPath(syscall: 'connect' | 'listen', path: string): void {
+  if (path.includes('\0')) throw invalidValue('options.path', 'must not contain a zero byte', path)
   const limit = process.platform === 'linux' ? 107 : 103
   const enametoolong = process.platform === 'linux' ? 36 : 63
   if (Buffer.byteLength(path) > limit) throw systemError(enametoolong, syscall, { address: path })

@@ -319,7 +319,8 @@ impl Connection {
             self.told.ended = true;
             batch.lifecycle(slot, RecordKind::Ended);
         }
-        if self.congested != self.told.congested {
+        // What a failed connection had queued is lost: nobody may take that for sent.
+        if self.congested != self.told.congested && self.state != State::Closed {
             self.told.congested = self.congested;
             let kind = if self.congested {
                 RecordKind::Congested

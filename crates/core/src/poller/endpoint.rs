@@ -179,9 +179,13 @@ impl Endpoint {
         Some(deadline)
     }
 
-    /// The wheel asks; deadlines that were pushed back meanwhile are armed anew by the caller.
-    pub(super) fn wheel_fired(&mut self, now: Instant) {
+    /// The wheel has fired. The caller arms it anew for a deadline that still lies ahead.
+    pub(super) fn disarm(&mut self) {
         self.armed = None;
+    }
+
+    /// Gives up what should have happened by `now`.
+    pub(super) fn expire(&mut self, now: Instant) {
         if self
             .connection
             .deadline()

@@ -153,7 +153,6 @@ impl Poller {
         for slot in self.resting.drain(..) {
             self.slots.vacate(slot);
         }
-        self.expire(now);
         for _ in 0..self.ready.len() {
             if batch.room() == 0 || batch.len() >= TURN_RECORDS || batch.bytes() >= TURN_BYTES {
                 break;
@@ -164,6 +163,9 @@ impl Poller {
             self.slots.unlist(slot);
             self.serve(slot, now, batch);
         }
+        // Last, so that after a long pause of the process the progress that a peer has made meanwhile
+        // counts before the deadline does.
+        self.expire(now);
     }
 
     /// Whether another turn has something to do, without any event. The poller's descriptor does
@@ -292,12 +294,15 @@ impl Poller {
         let (slots, ready) = (&mut self.slots, &mut self.ready);
         self.wheel.expire(now, |key| {
             let id = Id::from_key(key);
-            match slots.find(id) {
-                Some(Occupant::Endpoint(endpoint)) => endpoint.wheel_fired(now),
-                Some(Occupant::Acceptor(_)) => {}
-                Some(Occupant::Nobody) | None => return,
+            let has_waited = slots.find(id).is_some() && slots.list(id.slot);
+            if let Some(endpoint) = slots.endpoint(id) {
+                endpoint.disarm();
+                // Whoever is listed already has something to do, which comes first.
+                if has_waited {
+                    endpoint.expire(now);
+                }
             }
-            if slots.list(id.slot) {
+            if has_waited {
                 ready.push_back(id.slot);
             }
         });

@@ -1,0 +1,144 @@
+import { createRequire } from 'node:module'
+import test from 'ava'
+
+import * as esm from '../dist/index.mjs'
+import { Inbox } from './support/deferred.mjs'
+import { frame, frames, pattern } from './support/frames.mjs'
+import { connectPeer, dial, serve } from './support/netpoll.mjs'
+import { runFixture } from './support/system.mjs'
+
+for (const bytes of ['buffer', 'uint8array'] as const) {
+  test(`views of requests that are held never change, with bytes: '${bytes}'`, async (t) => {
+    const held: Buffer[] = []
+    const { port } = await serve(t, { bytes }, (request) => {
+      held.push(request)
+      return request
+    })
+    const peers = await Promise.all(Array.from({ length: 10 }, () => connectPeer(t, { port })))
+    const sent = new Map<number, Buffer>()
+    for (let round = 0; round < 40; round += 1) {
+      await Promise.all(
+        peers.map(async (peer, index) => {
+          const messages = Array.from({ length: 10 }, (_, place) => {
+            const seed = 1 + place + 10 * (index + 10 * round)
+            const message = pattern(16 + ((seed * 37) % 3_000), seed)
+            message.writeUInt32BE(seed)
+            sent.set(seed, message)
+            return message
+          })
+          const request = frames(...messages)
+          await peer.write(request)
+          t.true((await peer.read(request.length)).equals(request))
+        }),
+      )
+    }
+    t.is(held.length, 4_000)
+    for (const view of held) {
+      const copy = Buffer.from(view)
+      t.true(copy.equals(sent.get(copy.readUInt32BE(0)) as Buffer))
+    }
+  })
+}
+
+test('replies that are held never change', async (t) => {
+  const { port } = await serve(t, {}, (request) => request)
+  const client = await dial(t, { host: '127.0.0.1', port })
+  const held: Buffer[] = []
+  for (let seed = 0; seed < 3_000; seed += 1) held.push(await client.call(pattern(500, seed)))
+  t.true(held.every((view, seed) => view.equals(pattern(500, seed))))
+})
+
+test('views survive collections, and memory comes back', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'held-views', { flags: ['--expose-gc'] })
+  t.is(stderr, '')
+  t.is(stdout, 'intact\n')
+  t.is(code, 0)
+})
+
+test('a request whose buffer is transferred away spoils no other connection', async (t) => {
+  const taken: { readonly from: number; readonly buffer: ArrayBuffer }[] = []
+  const { port } = await serve(t, {}, (request) => {
+    if (request.toString('latin1', 0, 4) !== 'take') return request
+    const buffer = request.buffer as ArrayBuffer & { transfer?: () => ArrayBuffer }
+    const from = request.byteOffset
+    // Node.js 20 has no `transfer`, and copies what a native module owns.
+    taken.push({ from, buffer: buffer.transfer?.() ?? structuredClone(buffer, { transfer: [buffer] }) })
+    return 'taken'
+  })
+  const taker = await connectPeer(t, { port })
+  const others = await Promise.all(Array.from({ length: 5 }, () => connectPeer(t, { port })))
+  for (let round = 0; round < 50; round += 1) {
+    const messages = [1, 2, 3].map((seed) => pattern(1_000, seed + round))
+    await Promise.all([
+      taker.write(frames('take this', 'echo')),
+      ...others.map((other) => other.write(frames(...messages))),
+    ])
+    for (const other of others) {
+      const expected = frames(...messages)
+      t.true((await other.read(expected.length)).equals(expected))
+    }
+    t.deepEqual(await taker.read(17), frames('taken', 'echo'))
+  }
+  t.is(taken.length, 50)
+  for (const { buffer, from } of taken) t.is(Buffer.from(buffer, from, 9).toString(), 'take this')
+})
+
+test('a reply may be changed by its owner as soon as it was returned or sent', async (t) => {
+  const { port } = await serve(t, {}, (_request, connection) => {
+    const large = Buffer.alloc(200_000, 1)
+    const small = Buffer.alloc(10, 1)
+    void connection.send(large)
+    void connection.send([small, large])
+    void connection.send(small)
+    large.fill(2)
+    small.fill(2)
+  })
+  const peer = await connectPeer(t, { port })
+  await peer.write(frame('x'))
+  const [large, small] = [Buffer.alloc(200_000, 1), Buffer.alloc(10, 1)]
+  const expected = frames(large, Buffer.concat([small, large]), small)
+  t.true((await peer.read(expected.length)).equals(expected))
+})
+
+test('a request may be sent on to other connections, as often as one likes', async (t) => {
+  const connections = new Inbox<esm.Connection>()
+  const { port } = await serve(
+    t,
+    { onConnect: (connection) => void connections.push(connection) },
+    (request) => {
+      for (const connection of connections.all) void connection.send([request, '!', request.subarray(1)])
+    },
+  )
+  const peers = await Promise.all(Array.from({ length: 5 }, () => connectPeer(t, { port })))
+  await connections.reach(5)
+  const message = pattern(20_000)
+  await peers[0]?.write(frames(message, 'short'))
+  const expected = Buffer.concat([
+    frame(Buffer.concat([message, Buffer.from('!'), message.subarray(1)])),
+    frame('short!hort'),
+  ])
+  for (const peer of peers) t.true((await peer.read(expected.length)).equals(expected))
+})
+
+test('messages by the ten thousand in one turn are sent in order', async (t) => {
+  const { port } = await serve(t, {}, (_request, connection) => {
+    for (let index = 0; index < 10_000; index += 1) void connection.send([`${index}`, '|', `${index * 2}`])
+  })
+  const peer = await connectPeer(t, { port })
+  await peer.write(frame('x'))
+  const expected = frames(...Array.from({ length: 10_000 }, (_, index) => `${index}|${index * 2}`))
+  t.true((await peer.read(expected.length)).equals(expected))
+})
+
+test('ES modules and CommonJS share one implementation', async (t) => {
+  const require = createRequire(import.meta.url)
+  const cjs = require('../dist/index.js') as typeof esm
+  t.is(cjs.NetpollError, esm.NetpollError)
+  t.deepEqual(Object.keys(esm).toSorted(), Object.keys(cjs).toSorted())
+  const exported = new Map<string, unknown>(Object.entries(esm))
+  for (const [name, value] of Object.entries(cjs)) t.is(exported.get(name), value, name)
+  const error = await new cjs.Dialer({ framing: esm.varint() })
+    .dial({ path: '/nowhere' })
+    .catch((e: unknown) => e)
+  t.true(error instanceof esm.NetpollError)
+})

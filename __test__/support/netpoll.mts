@@ -1,0 +1,79 @@
+import type { ExecutionContext } from 'ava'
+
+import {
+  type Connection,
+  createServer,
+  Dialer,
+  type DialerOptions,
+  lengthField,
+  type RequestHandler,
+  type Server,
+  type ServerOptions,
+} from '../../dist/index.mjs'
+import { Peer, type Target } from './peer.mjs'
+
+export const framing = lengthField({ size: 4 })
+
+/** A server on a port of its own, gone with the test. */
+export async function serve(
+  t: ExecutionContext,
+  options: Partial<ServerOptions>,
+  handler?: RequestHandler,
+): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer({ framing, ...options }, handler)
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  return { server, port: portOf(server) }
+}
+
+export function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no port')
+  return address.port
+}
+
+/** A connection to a server, gone with the test. */
+export async function dial(
+  t: ExecutionContext,
+  target: Target,
+  options: Partial<DialerOptions> = {},
+): Promise<Connection> {
+  const connection = await new Dialer({ framing, ...options }).dial(target)
+  t.teardown(() => gone(connection))
+  return connection
+}
+
+/** Destroys a connection, and waits until it is gone. */
+export function gone(connection: Connection): Promise<void> {
+  connection.destroy()
+  return new Promise((resolve) => void connection.onClose(resolve))
+}
+
+/** A `node:net` connection, gone with the test. */
+export async function connectPeer(
+  t: ExecutionContext,
+  target: Target,
+  options: { readonly reading?: boolean } = {},
+): Promise<Peer> {
+  const peer = await Peer.connect(target, options)
+  t.teardown(() => {
+    peer.destroy()
+    return peer.closed
+  })
+  return peer
+}
+
+/** The `code` of whatever was thrown. */
+export function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+/** The error that `promise` rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error('the promise was fulfilled')
+}

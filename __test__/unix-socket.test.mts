@@ -1,0 +1,178 @@
+import { spawn } from 'node:child_process'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer as createNetServer } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
+
+import { createServer, NetpollError, type Server } from '../dist/index.mjs'
+import { codeOf, dial, framing, rejection } from './support/netpoll.mjs'
+import { socketPath } from './support/system.mjs'
+
+function server(t: ExecutionContext, reply = 'reply'): Server {
+  const made = createServer({ framing }, () => reply)
+  t.teardown(() => made.close({ timeout: 0 }))
+  return made
+}
+
+/** Leaves a socket at `path` that nobody listens on: its process was killed. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
+  const child = spawn(process.execPath, ['-e', script, path], { stdio: 'ignore' })
+  await new Promise((resolve) => child.once('close', resolve))
+}
+
+test('the socket’s file is there while the server listens, and gone afterwards', async (t) => {
+  const path = socketPath(t)
+  const first = server(t)
+  await first.listen({ path })
+  t.true(statSync(path).isSocket())
+  await first.close()
+  t.false(existsSync(path))
+})
+
+test('a path with a live socket is refused, and its server goes on', async (t) => {
+  const path = socketPath(t)
+  await server(t, 'first').listen({ path })
+  const before = statSync(path).ino
+  const error = await rejection(server(t, 'second').listen({ path }))
+  t.true(error instanceof NetpollError)
+  const { code, syscall, address, port, message } = error as NetpollError
+  t.deepEqual([code, syscall, address, port], ['EADDRINUSE', 'listen', path, undefined])
+  t.is(message, `listen EADDRINUSE ${path}`)
+  t.is(statSync(path).ino, before)
+  t.is((await (await dial(t, { path })).call('who')).toString(), 'first')
+})
+
+test('a path where another program listens is refused, too', async (t) => {
+  const path = socketPath(t)
+  const other = createNetServer((socket) => socket.end('other'))
+  await new Promise<void>((resolve) => other.listen(path, resolve))
+  t.teardown(() => other.close())
+  t.is(codeOf(await rejection(server(t).listen({ path }))), 'EADDRINUSE')
+  t.true(statSync(path).isSocket())
+})
+
+test('a dead socket is replaced', async (t) => {
+  const path = socketPath(t)
+  await leaveDeadSocket(path)
+  t.true(statSync(path).isSocket())
+  await server(t, 'replaced').listen({ path })
+  t.is((await (await dial(t, { path })).call('who')).toString(), 'replaced')
+})
+
+test('a dial to a dead socket is refused', async (t) => {
+  const path = socketPath(t)
+  await leaveDeadSocket(path)
+  t.is(codeOf(await rejection(dial(t, { path }))), 'ECONNREFUSED')
+})
+
+test('a file that is no socket is refused and left as it is', async (t) => {
+  const path = socketPath(t)
+  writeFileSync(path, 'precious')
+  t.is(codeOf(await rejection(server(t).listen({ path }))), 'EADDRINUSE')
+  t.is(readFileSync(path, 'utf8'), 'precious')
+})
+
+test('a directory is refused and left as it is', async (t) => {
+  const path = socketPath(t)
+  mkdirSync(path)
+  t.is(codeOf(await rejection(server(t).listen({ path }))), 'EADDRINUSE')
+  t.true(statSync(path).isDirectory())
+})
+
+test('a link to a file that is no socket is refused, and both are left as they are', async (t) => {
+  const path = socketPath(t)
+  writeFileSync(`${path}.target`, 'precious')
+  symlinkSync(`${path}.target`, path)
+  t.is(codeOf(await rejection(server(t).listen({ path }))), 'EADDRINUSE')
+  t.true(lstatSync(path).isSymbolicLink())
+  t.is(readFileSync(path, 'utf8'), 'precious')
+})
+
+test('a path in a directory that does not exist is refused', async (t) => {
+  const path = `${socketPath(t)}/nowhere/server.sock`
+  const error = await rejection(server(t).listen({ path }))
+  t.is(codeOf(error), 'ENOENT')
+  t.is((error as NetpollError).address, path)
+})
+
+test('a path that is too long is refused rather than cut off', async (t) => {
+  const path = socketPath(t, 'x'.repeat(108))
+  const error = await rejection(server(t).listen({ path }))
+  t.true(error instanceof NetpollError)
+  t.is(codeOf(error), 'ENAMETOOLONG')
+  t.is((error as NetpollError).syscall, 'listen')
+  // The longest one that fits is served.
+  const fitting = path.slice(0, 107)
+  await server(t).listen({ path: fitting })
+  t.is((await (await dial(t, { path: fitting })).call('who')).toString(), 'reply')
+})
+
+for (const kind of ['begins with', 'contains'] as const) {
+  test(`a path that ${kind} a zero byte is refused, and leaves nothing listening`, async (t) => {
+    const whole = socketPath(t)
+    const path = kind === 'contains' ? `${whole}\0cut` : `\0${whole}`
+    const made = server(t)
+    await t.throwsAsync(made.listen({ path }), { code: 'ERR_INVALID_ARG_VALUE' })
+    t.false(made.listening)
+    t.is(made.address(), null)
+    t.false(existsSync(whole))
+  })
+}
+
+test('close leaves the socket of a successor alone', async (t) => {
+  const path = socketPath(t)
+  const first = server(t, 'first')
+  await first.listen({ path })
+  rmSync(path)
+  await server(t, 'second').listen({ path })
+  await first.close()
+  t.is((await (await dial(t, { path })).call('who')).toString(), 'second')
+})
+
+test('close leaves alone what was moved to its path', async (t) => {
+  const path = socketPath(t)
+  const first = server(t)
+  await first.listen({ path })
+  rmSync(path)
+  writeFileSync(`${path}.new`, 'precious')
+  renameSync(`${path}.new`, path)
+  await first.close()
+  t.is(readFileSync(path, 'utf8'), 'precious')
+})
+
+test('a path may be listened on again once its server is closed', async (t) => {
+  const path = socketPath(t)
+  for (const reply of ['first', 'second', 'third']) {
+    const made = server(t, reply)
+    await made.listen({ path })
+    const client = await dial(t, { path })
+    t.is((await client.call('who')).toString(), reply)
+    await Promise.all([client.close(), made.close()])
+  }
+  t.false(existsSync(path))
+})
+
+test('the ends of a unix socket’s connections have paths for addresses', async (t) => {
+  const path = socketPath(t)
+  const addresses: unknown[] = []
+  const made = createServer({ framing }, (request, connection) => {
+    addresses.push(connection.localAddress, connection.remoteAddress)
+    return request
+  })
+  t.teardown(() => made.close({ timeout: 0 }))
+  await made.listen({ path })
+  const client = await dial(t, { path })
+  await client.call('x')
+  t.deepEqual(addresses, [path, ''])
+  t.deepEqual([client.localAddress, client.remoteAddress], ['', path])
+})

@@ -1,0 +1,21 @@
+import test from 'ava'
+
+import { runFixture } from './support/system.mjs'
+
+for (const [scenario, title] of [
+  ['several', 'several workers serve and dial at once, beside the main thread'],
+  ['terminate', 'a worker may be terminated under traffic, thirty times'],
+  ['terminate-many', 'many workers may be terminated at once'],
+  ['exit', 'a worker that has closed everything ends by itself'],
+  ['process-exit', 'a worker may end itself under traffic by process.exit'],
+  ['main-exit', 'a process may exit while its workers serve'],
+  ['held', 'views that a worker held do not outlive their bytes'],
+] as const) {
+  test(title, async (t) => {
+    const { code, signal, stdout, stderr } = await runFixture(t, 'workers', { args: [scenario] })
+    t.is(stderr, '')
+    t.is(signal, null)
+    t.is(stdout, 'done\n')
+    t.is(code, 0)
+  })
+}
