@@ -106,7 +106,7 @@ impl Batch {
         self.count == 0
     }
 
-    /// Bytes of all messages so far.
+    /// Bytes read for it so far, those of unfinished messages included.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -137,8 +137,11 @@ impl Batch {
         }) as u32
     }
 
+    pub(crate) fn read(&mut self, count: usize) {
+        self.bytes += count;
+    }
+
     pub(crate) fn message(&mut self, slot: u32, chunk_index: u32, start: usize, length: usize) {
-        self.bytes += length;
         let kind_and_chunk = RecordKind::Message as u32 | chunk_index << 8;
         self.push(Record {
             slot,

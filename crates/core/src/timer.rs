@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 /// How fine deadlines are told apart. A timer never fires early, and up to this much late.
-const TICK: Duration = Duration::from_millis(4);
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+const TICK_MILLIS: u64 = 4;
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
 
@@ -87,8 +88,7 @@ impl Wheel {
             let slot = (first + ahead) as usize % SLOTS;
             self.occupied[slot / 64] & 1 << (slot % 64) != 0
         })?;
-        let ticks = u32::try_from(first + ahead).unwrap_or(u32::MAX);
-        Some(self.origin + TICK * ticks)
+        Some(self.origin + Duration::from_millis(TICK_MILLIS * (first + ahead)))
     }
 }
 

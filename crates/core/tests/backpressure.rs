@@ -187,7 +187,6 @@ fn who_asks_is_told_when_it_is_over() {
 }
 
 #[test]
-#[ignore = "bug: congestion is known only after a flush"]
 fn asking_right_after_sending_tells_what_is_queued() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|s| s.high_water_mark = 1000));

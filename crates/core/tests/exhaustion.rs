@@ -58,6 +58,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
             h.advance(ahead);
             h.quiesce();
             h.turn();
+            h.quiesce();
             wakes += 1;
             assert!(wakes < 1000);
         }

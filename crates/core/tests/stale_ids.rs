@@ -119,7 +119,6 @@ fn the_slot_of_a_closed_listener_rests_until_the_next_turn() {
 }
 
 #[test]
-#[ignore = "bug: the slot of a closed connection is given away while its records are unread"]
 fn the_slot_of_a_closed_connection_rests_until_the_next_turn() {
     let mut h = Harness::new();
     let settings = settings(|_| {});

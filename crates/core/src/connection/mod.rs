@@ -39,6 +39,9 @@ pub struct Connection {
     flow: Start,
     congested: bool,
     peer_gone: bool,
+    hung_up: bool,
+    /// Whether everything that the peer sent was read before we closed.
+    end_read: bool,
     told: Told,
     /// Bytes claimed from the bound on unfinished messages.
     claimed: usize,
@@ -59,6 +62,8 @@ impl Connection {
             in_flight: 0,
             congested: false,
             peer_gone: false,
+            hung_up: false,
+            end_read: false,
             told: Told::default(),
             claimed: 0,
             deadline: None,
@@ -183,20 +188,35 @@ impl Connection {
     /// Takes nothing more from this peer, and closes once what it asked before is answered.
     fn refuse(&mut self, reason: Reason) {
         self.reason = reason;
-        self.inbound.clear();
+        self.forget_input();
         self.state = self.state.after(Event::FinishAsked);
     }
 
-    /// The peer hung up: its end, or a reset, is seen though not yet read.
+    fn forget_input(&mut self) {
+        self.inbound.clear();
+        let claimed = std::mem::take(&mut self.claimed);
+        self.settings.unfinished.replace(claimed, 0);
+    }
+
+    /// The peer's end is seen, though not yet read.
+    pub fn peer_closing(&mut self) {
+        self.peer_gone = true;
+    }
+
+    /// Neither direction works any more: the peer reset the connection, or closed it altogether.
     pub fn hung_up(&mut self) {
         self.peer_gone = true;
+        self.hung_up = true;
     }
 
     /// Everything that the peer sent has been read.
     pub fn peer_ended(&mut self) {
         self.peer_gone = true;
-        if self.inbound.has_partial() && self.reason == Reason::Normal {
-            self.reason = Reason::UnexpectedEnd;
+        if self.state.reads() {
+            self.end_read = true;
+            if self.inbound.has_partial() {
+                self.reason = Reason::UnexpectedEnd;
+            }
         }
         self.state = self.state.after(Event::PeerEnded);
         if self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal {
@@ -244,7 +264,7 @@ impl Connection {
         }
         self.state = self.state.after(Event::Failed);
         self.outbound.clear();
-        self.inbound.clear();
+        self.forget_input();
     }
 
     /// `count` bytes left.
@@ -296,7 +316,8 @@ impl Connection {
     /// Whether more than the high-water mark waits to be sent. Whoever asks is told when it no
     /// longer does.
     pub fn ask_congested(&mut self) -> bool {
-        self.told.congested = self.congested;
+        self.congested |= self.outbound.remaining() >= self.settings.high_water_mark;
+        self.told.congested |= self.congested;
         self.congested
     }
 
@@ -305,7 +326,7 @@ impl Connection {
     pub fn has_news(&self) -> bool {
         self.state == State::Closed
             || self.is_inactive() != self.told.inactive
-            || self.is_ended() != self.told.ended
+            || self.end_read != self.told.ended
             || self.congested != self.told.congested
     }
 
@@ -315,7 +336,7 @@ impl Connection {
             self.told.inactive = true;
             batch.inactive(slot, self.reason);
         }
-        if self.is_ended() && !self.told.ended {
+        if self.end_read && !self.told.ended {
             self.told.ended = true;
             batch.lifecycle(slot, RecordKind::Ended);
         }
@@ -338,15 +359,8 @@ impl Connection {
         let half_open = self.settings.half_open == HalfOpen::Keep;
         let ours_open = matches!(self.state, State::Open(_));
         let refused = self.reason != Reason::Normal && self.state != State::Closed;
-        self.told.inactive || refused || self.peer_gone && !(half_open && ours_open)
-    }
-
-    fn is_ended(&self) -> bool {
-        let ended = matches!(
-            self.state,
-            State::Open(Peer::Ended) | State::Finishing(Peer::Ended) | State::Flushing(Peer::Ended)
-        );
-        self.told.ended || ended
+        let gone = self.hung_up || self.peer_gone && !(half_open && ours_open);
+        self.told.inactive || refused || gone
     }
 }
 

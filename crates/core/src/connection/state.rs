@@ -26,7 +26,7 @@ pub enum State {
     Open(Peer),
     /// Nothing more is read; messages that were read are still handed over and answered.
     Finishing(Peer),
-    /// What is queued is sent, nothing else is accepted.
+    /// What is queued is sent, nothing else is accepted, input is discarded.
     Flushing(Peer),
     /// Our side is shut down. Input is read and discarded until the peer ends, because closing a
     /// socket that has unread input makes the kernel reset the peer, who then loses what is on its way.
@@ -85,6 +85,13 @@ impl State {
     #[must_use]
     pub fn hands_over(self) -> bool {
         matches!(self, Self::Open(_) | Self::Finishing(_))
+    }
+
+    /// Whether what the peer still sends is read and thrown away: a peer that writes all of its requests
+    /// before it reads would otherwise never get to reading what is left to send.
+    #[must_use]
+    pub fn discards(self) -> bool {
+        matches!(self, Self::Flushing(Peer::Sending) | Self::Lingering)
     }
 
     /// Whether bytes may still be queued to be sent.

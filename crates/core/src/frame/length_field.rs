@@ -76,7 +76,8 @@ impl LengthField {
         if body > self.max_length {
             return Err(FrameError::TooLarge);
         }
-        Ok(whole_or_short(bytes, header + body, self.strip))
+        let total = header.checked_add(body).ok_or(FrameError::TooLarge)?;
+        Ok(whole_or_short(bytes, total, self.strip))
     }
 
     fn read(&self, field: &[u8]) -> u64 {

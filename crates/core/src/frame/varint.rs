@@ -28,8 +28,11 @@ impl Varint {
             }
             if byte & 0x80 == 0 {
                 let start = index + 1;
-                // Within `max_length`, so it fits.
-                return Ok(whole_or_short(bytes, start + length as usize, start));
+                // Within `max_length`, so it fits a word.
+                let total = start
+                    .checked_add(length as usize)
+                    .ok_or(FrameError::TooLarge)?;
+                return Ok(whole_or_short(bytes, total, start));
             }
         }
         if bytes.len() >= LONGEST {

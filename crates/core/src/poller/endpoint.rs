@@ -28,6 +28,8 @@ struct Readiness {
     writable: bool,
     /// No further event will come: read until the end, however short the reads are.
     read_closed: bool,
+    /// The socket has an error to tell.
+    failed: bool,
 }
 
 /// What becomes of an endpoint after it was served.
@@ -122,9 +124,15 @@ impl Endpoint {
         let failed = event.is_error();
         self.readiness.readable |= event.is_readable() || closed || failed || event.is_priority();
         self.readiness.writable |= event.is_writable() || event.is_write_closed() || failed;
+        self.readiness.failed |= failed;
         self.readiness.read_closed |= closed || failed || event.is_priority();
-        if (closed || failed) && self.connection.state() != State::Connecting {
+        if self.connection.state() == State::Connecting {
+            return;
+        }
+        if failed || event.is_write_closed() {
             self.connection.hung_up();
+        } else if closed {
+            self.connection.peer_closing();
         }
     }
 
@@ -143,6 +151,7 @@ impl Endpoint {
             self.write(now);
         }
         self.read(intake, batch);
+        self.fail_unread();
         self.settle(now, registry);
         self.connection.report(batch, self.id.slot);
         if self.connection.state() == State::Closed {
@@ -197,13 +206,14 @@ impl Endpoint {
 
     fn wants_service(&self) -> bool {
         match self.connection.state() {
-            State::Lingering => self.readiness.readable,
             State::Closed => true,
-            _ => {
+            state => {
                 let unsent = self.connection.outbound().has_remaining();
-                let unread = self.readiness.readable && self.connection.state().reads()
-                    || self.connection.is_held_back();
-                unsent && self.readiness.writable || unread && self.connection.budget() > 0
+                let unread =
+                    self.readiness.readable && state.reads() || self.connection.is_held_back();
+                unsent && self.readiness.writable
+                    || unread && self.connection.budget() > 0
+                    || self.readiness.readable && state.discards()
             }
         }
     }
@@ -242,7 +252,7 @@ impl Endpoint {
     }
 
     fn read(&mut self, intake: &mut Intake, batch: &mut Batch) {
-        if self.connection.state() == State::Lingering {
+        if self.connection.state().discards() {
             return self.discard(intake);
         }
         let mut limit = self.connection.budget().min(batch.room());
@@ -261,6 +271,7 @@ impl Endpoint {
                 self.connection.peer_ended();
             }
             Ok(filled) => {
+                batch.read(filled.count);
                 // A short read has emptied the socket: the next bytes are announced by an event.
                 self.readiness.readable =
                     filled.count == filled.offered || self.readiness.read_closed;
@@ -268,6 +279,20 @@ impl Endpoint {
                     .take_filled(&filled, intake, batch, self.id.slot, limit);
             }
             Err(error) => self.read_failed(&error),
+        }
+    }
+
+    /// A connection that is not read from any more learns of a reset only from here.
+    fn fail_unread(&mut self) {
+        let state = self.connection.state();
+        if !std::mem::take(&mut self.readiness.failed) || state == State::Connecting {
+            return;
+        }
+        if state.reads() {
+            // Reading tells, after what had arrived before.
+            self.readiness.failed = true;
+        } else if let Ok(Some(error)) = self.stream.take_error() {
+            self.connection.fail(Reason::from(&error));
         }
     }
 

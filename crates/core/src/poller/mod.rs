@@ -30,7 +30,7 @@ const EVENTS: usize = 1024;
 /// Records after which a turn takes nobody else on. A few busy peers and their server work at the same
 /// time only if the first of them gets its replies while the others are still being read.
 const TURN_RECORDS: usize = 64;
-/// Message bytes after which a turn takes nobody else on: what is still in the processor's cache when
+/// Bytes read after which a turn takes nobody else on: what is still in the processor's cache when
 /// the replies leave is sent for much less.
 const TURN_BYTES: usize = 256 * 1024;
 
@@ -41,8 +41,8 @@ pub struct Poller {
     slots: Slots,
     ready: VecDeque<u32>,
     unflushed: Vec<Id>,
-    /// Slots of listeners that were closed. Records of connections that they accepted may not have
-    /// been looked at yet, so nobody else gets such a slot before the next turn.
+    /// Slots whose listener or connection has gone. Records about it may not have been looked at yet,
+    /// so nobody else gets such a slot before the next turn.
     resting: Vec<u32>,
     wheel: Wheel,
     intake: Intake,
@@ -88,9 +88,8 @@ impl Poller {
 
     /// Stops listening. Connections that wait to be accepted are reset by the system.
     pub fn unlisten(&mut self, id: Id) {
-        if let Some(occupant @ Occupant::Acceptor(_)) = self.slots.find(id) {
-            *occupant = Occupant::Nobody;
-            self.resting.push(id.slot);
+        if let Some(Occupant::Acceptor(_)) = self.slots.find(id) {
+            self.rest(id.slot);
         }
     }
 
@@ -153,8 +152,10 @@ impl Poller {
         for slot in self.resting.drain(..) {
             self.slots.vacate(slot);
         }
+        let bytes_before = batch.bytes();
         for _ in 0..self.ready.len() {
-            if batch.room() == 0 || batch.len() >= TURN_RECORDS || batch.bytes() >= TURN_BYTES {
+            let bytes = batch.bytes() - bytes_before;
+            if batch.room() == 0 || batch.len() >= TURN_RECORDS || bytes >= TURN_BYTES {
                 break;
             }
             let Some(slot) = self.ready.pop_front() else {
@@ -330,7 +331,7 @@ impl Poller {
         match next {
             Next::Again => self.list(slot),
             Next::Wait => {}
-            Next::Gone => self.slots.vacate(slot),
+            Next::Gone => self.rest(slot),
         }
     }
 
@@ -374,6 +375,11 @@ impl Poller {
             batch.accepted(id.slot, id.generation, listener);
             self.list(id.slot);
         }
+    }
+
+    fn rest(&mut self, slot: u32) {
+        *self.slots.at(slot) = Occupant::Nobody;
+        self.resting.push(slot);
     }
 
     fn retry_accepting(&mut self, slot: u32) {
