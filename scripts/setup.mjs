@@ -30,4 +30,6 @@ function isInstalled() {
 
 requireTool('cargo', 'install Rust, see https://rustup.rs')
 requireTool('cc', 'install a C compiler')
-if (!isInstalled()) run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+// Not `npm ci`: it refuses a lock file that was written where the registry does not have the packages of
+// every other platform, which npm then leaves out.
+if (!isInstalled()) run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
