@@ -46,7 +46,7 @@ export class EventLoop {
   readonly #acceptors: (Acceptor | undefined)[] = []
   /** Views over chunks that more bytes may come in, by handle. */
   readonly #chunks: (Buffer | undefined)[] = []
-  readonly #turnChunks: Buffer[] = []
+  readonly #turnChunks: (Buffer | undefined)[] = []
   #references = 0
 
   constructor() {
@@ -116,6 +116,8 @@ export class EventLoop {
         this.#lifecycle(kind, slot, start, length)
       }
     }
+    // What is left here would keep its chunk until a later turn has as many.
+    for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
   }
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
