@@ -86,6 +86,39 @@ fn lingering_ends_with_its_timeout() {
     assert_eq!(h.reason(id), Some(Reason::Normal.code()));
 }
 
+/// Its time is over although there is always something to discard: the peer sends without end, and reads
+/// what was `queued` for it or not at all.
+fn ends_in_spite_of_a_flood(queued: usize, reason: Reason) {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.close_timeout = TIMEOUT));
+    let slice = h.slice(&vec![0; queued]);
+    h.poller.send(id, slice);
+    h.poller.close(id);
+    h.quiesce();
+    for _ in 0..1000 {
+        // Room that was made is filled up again before the next turn.
+        while peer.write(&[0; 65_536]).is_ok() {}
+        h.look();
+        h.advance(TIMEOUT / 10);
+        h.turn();
+        if let Some(told) = h.reason(id) {
+            assert_eq!(told, reason.code());
+            return;
+        }
+    }
+    panic!("there since 100 times its timeout");
+}
+
+#[test]
+fn lingering_ends_with_its_timeout_also_for_a_peer_that_never_stops_sending() {
+    ends_in_spite_of_a_flood(0, Reason::Normal);
+}
+
+#[test]
+fn flushing_ends_with_its_timeout_also_for_a_peer_that_never_stops_sending() {
+    ends_in_spite_of_a_flood(3_000_000, Reason::CloseTimeout);
+}
+
 #[test]
 fn a_peer_that_takes_nothing_is_given_up_after_the_timeout() {
     let mut h = Harness::new();

@@ -32,6 +32,15 @@ struct Readiness {
     failed: bool,
 }
 
+/// Whether an endpoint is on the ready list when its deadline passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// It is, and waits to be served.
+    Waiting,
+    /// It is not.
+    None,
+}
+
 /// What becomes of an endpoint after it was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -52,6 +61,8 @@ pub(super) struct Endpoint {
     peer: Option<Address>,
     /// When the wheel will ask for this endpoint; never later than the connection's deadline.
     armed: Option<Instant>,
+    /// The deadline that has passed while there was something to do.
+    deferred: Option<Instant>,
 }
 
 impl Endpoint {
@@ -100,6 +111,7 @@ impl Endpoint {
             interest,
             peer: None,
             armed: None,
+            deferred: None,
         }
     }
 
@@ -188,18 +200,21 @@ impl Endpoint {
         Some(deadline)
     }
 
-    /// The wheel has fired. The caller arms it anew for a deadline that still lies ahead.
-    pub(super) fn disarm(&mut self) {
+    /// The wheel has fired: gives up what should have happened by `now`. Who has something to do is
+    /// served once more before, because the process may have stalled and not the peer; once, so that a
+    /// peer that keeps us busy for good does not escape its deadline.
+    pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {
         self.armed = None;
-    }
-
-    /// Gives up what should have happened by `now`.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if self
+        let Some(deadline) = self
             .connection
             .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
+            .filter(|deadline| *deadline <= now)
+        else {
+            return;
+        };
+        if work == Work::Waiting && self.deferred != Some(deadline) {
+            self.deferred = Some(deadline);
+        } else {
             self.connection.expired();
         }
     }

@@ -23,7 +23,7 @@ use crate::settings::{Settings, Start};
 use crate::socket::{Listener, NoDelay, Stream};
 use crate::timer::Wheel;
 use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor};
-use endpoint::{Endpoint, Next};
+use endpoint::{Endpoint, Next, Work};
 use slots::{Occupant, Slots};
 
 const EVENTS: usize = 1024;
@@ -295,16 +295,17 @@ impl Poller {
         let (slots, ready) = (&mut self.slots, &mut self.ready);
         self.wheel.expire(now, |key| {
             let id = Id::from_key(key);
-            let has_waited = slots.find(id).is_some() && slots.list(id.slot);
-            if let Some(endpoint) = slots.endpoint(id) {
-                endpoint.disarm();
-                // Whoever is listed already has something to do, which comes first.
-                if has_waited {
-                    endpoint.expire(now);
-                }
+            if slots.find(id).is_none() {
+                return;
             }
-            if has_waited {
+            let work = if slots.list(id.slot) {
                 ready.push_back(id.slot);
+                Work::None
+            } else {
+                Work::Waiting
+            };
+            if let Some(endpoint) = slots.endpoint(id) {
+                endpoint.wheel_fired(now, work);
             }
         });
     }
