@@ -44,6 +44,10 @@ export declare class EventLoop {
   peerAddress(id: NativeId): SocketAddress | null
   /** The local address, until the connection's last record. */
   localAddress(id: NativeId): SocketAddress | null
+  /** Bytes that came from the socket, until the connection's last record; 0 after it. */
+  bytesRead(id: NativeId): number
+  /** Bytes that the socket took, until the connection's last record; 0 after it. */
+  bytesWritten(id: NativeId): number
   /** Whether a connection still takes bytes to send. */
   acceptsOutput(id: NativeId): boolean
   /**
@@ -155,6 +159,14 @@ export interface SettingsOptions {
   startPaused: boolean
   /** Milliseconds that a closing connection waits for a peer without progress. */
   closeTimeout: number
+  /** Milliseconds that a message may be unfinished. 0, the default: any time. */
+  readTimeout?: number
+  /** Milliseconds that the peer may take nothing of what is queued. 0, the default: any time. */
+  writeTimeout?: number
+  /** Milliseconds without a byte in either direction until that is told. 0, the default: never. */
+  idleTimeout?: number
+  /** Seconds that a TCP peer is silent before it is probed. 0, the default: never probed. */
+  keepAlive?: number
   /** Bytes that unfinished messages of all connections may take. */
   maxBufferedBytes: number
 }

@@ -10,11 +10,13 @@ export type NetpollErrorCode =
   | 'ERR_FRAME_INVALID'
   | 'ERR_FRAME_TOO_LARGE'
   | 'ERR_INVALID_REPLY'
+  | 'ERR_READ_TIMEOUT'
   | 'ERR_REQUEST_TIMEOUT'
   | 'ERR_SERVER_ALREADY_LISTENING'
   | 'ERR_SERVER_CLOSED'
   | 'ERR_UNEXPECTED_MESSAGE'
   | 'ERR_UNSUPPORTED'
+  | 'ERR_WRITE_TIMEOUT'
 
 /** What a system call that failed was about. */
 export interface SystemErrorDetails {
@@ -71,6 +73,8 @@ const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Ma
   [10_003, ['ERR_DIAL_TIMEOUT', 'The connection was not established within connectTimeout']],
   [10_004, ['ERR_CLOSE_TIMEOUT', 'The peer did not read what was sent before the connection closed']],
   [10_005, ['ERR_BUFFER_LIMIT', 'Unfinished messages of all connections exceed maxBufferedBytes']],
+  [10_006, ['ERR_READ_TIMEOUT', 'The peer did not finish a message within readTimeout']],
+  [10_007, ['ERR_WRITE_TIMEOUT', 'The peer took nothing of what was sent within writeTimeout']],
 ])
 
 /** Why a connection ended; `undefined` for an orderly end. */

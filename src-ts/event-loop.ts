@@ -16,6 +16,10 @@ const RecordKind = {
   Drained: 6,
   Closed: 7,
   AcceptPaused: 8,
+  Idle: 9,
+  Alarm: 10,
+  BytesRead: 11,
+  BytesWritten: 12,
 } as const
 
 const batchCapacity = 2048

@@ -14,6 +14,11 @@ export const Operation = {
   Reset: 6,
   Pause: 7,
   Resume: 8,
+  End: 9,
+  Alarm: 10,
+  ReadTimeout: 11,
+  WriteTimeout: 12,
+  IdleTimeout: 13,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

@@ -28,6 +28,15 @@ pub enum RecordKind {
     Closed = 7,
     /// A listener lacks descriptors or memory and pauses; `start` is the system's error number.
     AcceptPaused = 8,
+    /// Nothing was read or written for the idle timeout, and nothing is in handling.
+    Idle = 9,
+    /// The alarm that was set has come.
+    Alarm = 10,
+    /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
+    /// `length`.
+    BytesRead = 11,
+    /// Bytes written in all, as [`Self::BytesRead`].
+    BytesWritten = 12,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
@@ -59,7 +68,7 @@ impl Record {
 }
 
 /// The most lifecycle records that serving one connection can add beside its messages.
-const LIFECYCLE_ROOM: usize = 8;
+const LIFECYCLE_ROOM: usize = 12;
 
 /// The records of one turn.
 pub struct Batch {
@@ -157,6 +166,15 @@ impl Batch {
             kind_and_chunk: kind as u32,
             start: 0,
             length: 0,
+        });
+    }
+
+    pub(crate) fn count(&mut self, slot: u32, kind: RecordKind, count: u64) {
+        self.push(Record {
+            slot,
+            kind_and_chunk: kind as u32,
+            start: count as u32,
+            length: (count >> 32) as u32,
         });
     }
 

@@ -21,6 +21,10 @@ pub enum Reason {
     CloseTimeout,
     /// Unfinished messages filled the space that their server allows.
     BufferLimit,
+    /// The peer did not finish a message within the time allowed.
+    ReadTimeout,
+    /// The peer took nothing of what was queued within the time allowed.
+    WriteTimeout,
 }
 
 impl Reason {
@@ -36,6 +40,8 @@ impl Reason {
             Self::ConnectTimeout => 10_003,
             Self::CloseTimeout => 10_004,
             Self::BufferLimit => 10_005,
+            Self::ReadTimeout => 10_006,
+            Self::WriteTimeout => 10_007,
         }
     }
 }

@@ -56,6 +56,14 @@ pub struct Settings {
     pub start: Start,
     /// How long a closing connection waits for a peer that makes no progress.
     pub close_timeout: Duration,
+    /// How long a message may be unfinished while we read. Means nothing without framing.
+    pub read_timeout: Option<Duration>,
+    /// How long the peer may take nothing of what is queued.
+    pub write_timeout: Option<Duration>,
+    /// How long nothing may be read, written or in handling before that is told. It closes nothing.
+    pub idle_timeout: Option<Duration>,
+    /// How long a TCP peer is silent before the kernel probes it. `None`: it never does.
+    pub keep_alive: Option<Duration>,
     /// Bound on the bytes of unfinished messages, shared by everyone who has the same settings.
     pub unfinished: Arc<UnfinishedBound>,
 }

@@ -533,6 +533,107 @@ fn half_open_connections_go_on_after_the_peers_end() {
     }
 }
 
+/// Our direction ends, the peer's goes on: it reads our end, and what it sends then still arrives.
+#[test]
+fn ending_our_direction_leaves_the_peers_open() {
+    for unix in [false, true] {
+        let mut h = Harness::new();
+        let settings = settings(|_| {});
+        let (id, mut peer): (_, Box<dyn Conversation>) = if unix {
+            let (id, peer) = h.unix(&settings);
+            (id, Box::new(peer))
+        } else {
+            let (id, peer) = h.tcp(&settings);
+            (id, Box::new(peer))
+        };
+        let bytes = Random::new(5).bytes(1_000_000);
+        let slice = h.slice(&bytes);
+        h.poller.send(id, slice);
+        h.poller.end(id);
+        let late = h.slice(b"too late");
+        h.poller.send(id, late);
+        assert!(!h.poller.accepts_output(id));
+        h.flush();
+        let (got, end) = h.peer_reads_to_end(&mut peer, |_, _| {});
+        assert!(end.is_ok() && got == bytes, "unix: {unix}");
+        for count in 1..=5 {
+            peer.write_all(&frame(b"still here")).expect("room");
+            h.until(|h| h.message_count(id) == count);
+            h.poller.acknowledge(id, 1);
+            h.flush();
+        }
+        assert_eq!(h.life(id), ["accepted"]);
+        peer.half_close();
+        assert_eq!(h.until_closed(id), 0);
+        assert_eq!(h.life(id), ["accepted", "inactive", "ended", "closed"]);
+    }
+}
+
+#[test]
+fn who_has_ended_still_gets_what_was_held_back() {
+    for peer_first in [false, true] {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|s| {
+            s.max_in_flight = NonZeroU32::new(1);
+            s.half_open = HalfOpen::Keep;
+        }));
+        if !peer_first {
+            h.poller.end(id);
+            h.quiesce();
+        }
+        peer.write_all(&frame(b"abcd").repeat(4)).expect("room");
+        peer.shutdown(Shutdown::Write).expect("shutdown");
+        h.quiesce();
+        if peer_first {
+            h.poller.end(id);
+            h.quiesce();
+        }
+        assert_eq!((h.message_count(id), h.reason(id)), (1, None));
+        assert_eq!(peer.read(&mut [0]).expect("our end"), 0);
+        for count in 2..=4 {
+            h.poller.acknowledge(id, 1);
+            h.quiesce();
+            assert_eq!((h.message_count(id), h.reason(id)), (count, None));
+        }
+        h.poller.acknowledge(id, 1);
+        h.quiesce();
+        assert_eq!(h.reason(id), Some(0), "peer first: {peer_first}");
+    }
+}
+
+#[test]
+fn an_end_within_a_message_is_unexpected_also_after_our_own() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    h.poller.end(id);
+    peer.write_all(&frame(b"abcd")[..6]).expect("room");
+    h.quiesce();
+    drop(peer);
+    h.quiesce();
+    assert_eq!(h.reason(id), Some(Reason::UnexpectedEnd.code()));
+}
+
+#[test]
+fn close_after_end_discards_until_the_peers_end() {
+    for pending in [0, 3_000_000] {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|s| s.close_timeout = TIMEOUT));
+        let slice = h.slice(&vec![0; pending]);
+        h.poller.send(id, slice);
+        h.poller.end(id);
+        h.quiesce();
+        h.poller.close(id);
+        h.quiesce();
+        let (got, end) = h.peer_reads_to_end(&mut peer, |_, _| {});
+        assert!(end.is_ok() && got.len() == pending);
+        peer.write_all(&frame(b"nobody wants it")).expect("room");
+        h.quiesce();
+        assert_eq!((h.message_count(id), h.reason(id)), (0, None));
+        h.pass(TIMEOUT + Duration::from_secs(10));
+        assert_eq!(h.reason(id), Some(0));
+    }
+}
+
 #[test]
 fn half_open_does_not_excuse_an_end_within_a_message() {
     let mut h = Harness::new();

@@ -112,6 +112,7 @@ fn a_dial_that_hangs_ends_with_its_deadline() {
     h.turn();
     assert!(h.log.is_empty());
     h.advance(Duration::from_secs(200));
+    h.look();
     h.turn();
     h.turn();
     assert_eq!(h.reason(id), Some(Reason::ConnectTimeout.code()));
@@ -127,6 +128,7 @@ fn a_deadline_that_is_over_already_ends_the_dial() {
     let deadline = h.now() - Duration::from_secs(50);
     let id = h.dial_before(&address, &settings(|_| {}), Some(deadline));
     h.advance(Duration::from_millis(8));
+    h.look();
     h.turn();
     h.turn();
     assert_eq!(h.reason(id), Some(Reason::ConnectTimeout.code()));

@@ -199,8 +199,15 @@ fn closing_goes_through_its_stages() {
     assert_eq!(bench.connection.settle(later), Due::ShutdownWrite);
     assert_eq!(bench.connection.settle(later), Due::Nothing);
     assert_eq!(bench.connection.state(), State::Lingering);
-    bench.connection.expired();
-    assert_eq!(bench.kinds(), [RecordKind::Closed as u8]);
+    bench.connection.expire_stage();
+    assert_eq!(
+        bench.kinds(),
+        [
+            RecordKind::BytesRead as u8,
+            RecordKind::BytesWritten as u8,
+            RecordKind::Closed as u8
+        ]
+    );
 }
 
 #[test]
@@ -209,7 +216,9 @@ fn the_first_reason_counts() {
     bench.connection.fail(Reason::System(5));
     bench.connection.fail(Reason::CloseTimeout);
     bench.connection.report(&mut bench.batch, 7);
-    assert_eq!(bench.batch.records()[0].start, 5);
+    let last = bench.batch.records().last().expect("closed");
+    assert_eq!(last.kind(), RecordKind::Closed as u8);
+    assert_eq!(last.start, 5);
 }
 
 #[test]
@@ -287,6 +296,76 @@ fn half_open_or_not_a_peer_that_is_gone_is_inactive() {
     // An event of an error or a full hang-up, which is more than the end that was read.
     bench.connection.hung_up();
     assert_eq!(bench.kinds(), [RecordKind::Inactive as u8]);
+}
+
+#[test]
+fn the_deadline_is_the_first_of_those_that_apply() {
+    let now = Instant::now();
+    let seconds = Duration::from_secs;
+    let mut bench = Bench::new(settings(|s| {
+        s.read_timeout = Some(seconds(3));
+        s.write_timeout = Some(seconds(5));
+        s.idle_timeout = Some(seconds(7));
+    }));
+    bench.connection.settle(now);
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(7)));
+    let reply = bench.slice(&[0; 100]);
+    bench.connection.send(reply);
+    bench.connection.settle(now);
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(5)));
+    bench.feed(&frame(b"abcd")[..5]);
+    bench.connection.settle(now + seconds(1));
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(4)));
+    bench.connection.set_alarm(Some(now + seconds(2)));
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(2)));
+    bench.connection.expire_alarm(now + seconds(2));
+    assert_eq!(bench.kinds(), [RecordKind::Alarm as u8]);
+    bench.connection.sent(100, now + seconds(2));
+    bench.connection.settle(now + seconds(2));
+    bench.connection.expire_write(now + seconds(9));
+    bench.feed(&frame(b"abcd")[5..]);
+    assert_eq!(bench.messages().len(), 1);
+    bench.connection.settle(now + seconds(3));
+    assert_eq!(
+        bench.connection.deadline(),
+        None,
+        "a message is in handling"
+    );
+    bench.connection.acknowledge(1);
+    bench.connection.settle(now + seconds(4));
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(11)));
+    bench.connection.expire_idle(now + seconds(11));
+    assert_eq!(bench.connection.deadline(), Some(now + seconds(18)));
+    assert_eq!(bench.kinds(), [RecordKind::Idle as u8]);
+}
+
+/// Idleness that is over before it was told is none.
+#[test]
+fn activity_takes_idleness_back() {
+    let now = Instant::now();
+    let mut bench = Bench::new(settings(|s| s.idle_timeout = Some(Duration::from_secs(1))));
+    bench.connection.settle(now);
+    bench.connection.expire_idle(now + Duration::from_secs(1));
+    assert!(bench.connection.has_news());
+    bench.feed(&frame(b"abcd")[..5]);
+    bench.connection.settle(now + Duration::from_secs(1));
+    assert!(!bench.connection.has_news());
+}
+
+#[test]
+fn counts_of_bytes_are_told_in_two_words() {
+    let mut bench = Bench::new(settings(|_| {}));
+    bench.connection.discarded(0x1_0000_0002);
+    bench.connection.fail(Reason::Normal);
+    bench.connection.report(&mut bench.batch, 7);
+    let [read, written, closed] = bench.batch.records() else {
+        panic!("three records");
+    };
+    assert_eq!(read.kind(), RecordKind::BytesRead as u8);
+    assert_eq!((read.start, read.length), (2, 1));
+    assert_eq!(written.kind(), RecordKind::BytesWritten as u8);
+    assert_eq!((written.start, written.length), (0, 0));
+    assert_eq!(closed.kind(), RecordKind::Closed as u8);
 }
 
 #[test]

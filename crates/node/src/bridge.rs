@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use napi::{Env, sys};
 use netpoll_core::buffer::ReclaimPacer;
+use netpoll_core::connection::Limit;
 use netpoll_core::settings::Start;
 use netpoll_core::{Batch, ChunkPool, Poller};
 
 use crate::chunk_exports::{ChunkExports, Holder};
 use crate::javascript::JavaScript;
+use crate::options::millis;
 use crate::shared_words::{Command, Operation, SharedWords};
 
 /// Size of an ordinary chunk in bytes.
@@ -134,11 +136,12 @@ impl Bridge {
         let poller = &mut *self.poller.borrow_mut();
         let count = self.words.command_count();
         if count > 0 {
+            let now = Instant::now();
             for command in (0..count).filter_map(|index| self.words.command(index)) {
-                self.command(poller, &command);
+                self.command(poller, &command, now);
             }
             self.words.clear_commands();
-            poller.flush(Instant::now());
+            poller.flush(now);
         }
         self.exports.forget_collected();
         Agenda {
@@ -163,7 +166,7 @@ impl Bridge {
             .map(|slice| slice.as_ref().to_vec())
     }
 
-    fn command(&self, poller: &mut Poller, command: &Command) {
+    fn command(&self, poller: &mut Poller, command: &Command, now: Instant) {
         let Command {
             id,
             handle,
@@ -183,13 +186,20 @@ impl Bridge {
                 }
                 poller.acknowledge(id, 1);
             }
-            Operation::Acknowledge => poller.acknowledge(id, 1),
+            Operation::Acknowledge => poller.acknowledge(id, length.max(1) as u32),
             Operation::Close => poller.close(id),
             Operation::Finish => poller.finish(id),
             Operation::Destroy => poller.destroy(id),
             Operation::Reset => poller.reset(id),
             Operation::Pause => poller.set_flow(id, Start::Paused),
             Operation::Resume => poller.set_flow(id, Start::Reading),
+            Operation::End => poller.end(id),
+            Operation::Alarm => {
+                poller.set_alarm(id, millis(length as u32).map(|time| now + time));
+            }
+            Operation::ReadTimeout => poller.set_limit(id, Limit::Read, millis(length as u32)),
+            Operation::WriteTimeout => poller.set_limit(id, Limit::Write, millis(length as u32)),
+            Operation::IdleTimeout => poller.set_limit(id, Limit::Idle, millis(length as u32)),
         }
     }
 

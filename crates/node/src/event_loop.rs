@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
 use napi::{Env, JsValue};
@@ -14,7 +14,7 @@ use netpoll_core::socket::{NoDelay, Occupant, unix_occupant};
 use crate::bridge::{Bridge, chunk_pool};
 use crate::inline_driver::{InlineDriver, Referenced};
 use crate::javascript::JavaScript;
-use crate::options::{ConnectionSettings, SocketAddress};
+use crate::options::{self, ConnectionSettings, SocketAddress};
 use crate::shared_words::SharedWords;
 
 /// A listener or connection, and how often its slot was given away before.
@@ -189,8 +189,7 @@ impl EventLoop {
         settings: &ConnectionSettings,
     ) -> napi::Result<Outcome> {
         let address = address.parse()?;
-        let deadline =
-            (timeout > 0).then(|| Instant::now() + Duration::from_millis(u64::from(timeout)));
+        let deadline = options::millis(timeout).map(|time| Instant::now() + time);
         let result = self
             .bridge
             .poller()
@@ -243,6 +242,20 @@ impl EventLoop {
             .map(SocketAddress::from)
     }
 
+    /// Bytes that came from the socket, until the connection's last record; 0 after it.
+    #[napi]
+    pub fn bytes_read(&self, id: NativeId) -> f64 {
+        let count = self.bridge.poller().borrow_mut().bytes_read(id.into());
+        count.unwrap_or_default() as f64
+    }
+
+    /// Bytes that the socket took, until the connection's last record; 0 after it.
+    #[napi]
+    pub fn bytes_written(&self, id: NativeId) -> f64 {
+        let count = self.bridge.poller().borrow_mut().bytes_written(id.into());
+        count.unwrap_or_default() as f64
+    }
+
     /// Whether a connection still takes bytes to send.
     #[napi]
     pub fn accepts_output(&self, id: NativeId) -> bool {
@@ -271,7 +284,7 @@ impl EventLoop {
     /// Probes an idle peer after `seconds`, 0 for never. The system's error number, or 0.
     #[napi]
     pub fn set_keep_alive(&self, id: NativeId, seconds: u32) -> i32 {
-        let idle = (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)));
+        let idle = options::seconds(seconds);
         let result = self
             .bridge
             .poller()

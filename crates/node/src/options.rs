@@ -32,6 +32,14 @@ pub struct SettingsOptions {
     pub start_paused: bool,
     /// Milliseconds that a closing connection waits for a peer without progress.
     pub close_timeout: u32,
+    /// Milliseconds that a message may be unfinished. 0, the default: any time.
+    pub read_timeout: Option<u32>,
+    /// Milliseconds that the peer may take nothing of what is queued. 0, the default: any time.
+    pub write_timeout: Option<u32>,
+    /// Milliseconds without a byte in either direction until that is told. 0, the default: never.
+    pub idle_timeout: Option<u32>,
+    /// Seconds that a TCP peer is silent before it is probed. 0, the default: never probed.
+    pub keep_alive: Option<u32>,
     /// Bytes that unfinished messages of all connections may take.
     pub max_buffered_bytes: f64,
 }
@@ -77,9 +85,23 @@ impl SettingsOptions {
                 Start::Reading
             },
             close_timeout: Duration::from_millis(u64::from(self.close_timeout)),
+            read_timeout: self.read_timeout.and_then(millis),
+            write_timeout: self.write_timeout.and_then(millis),
+            idle_timeout: self.idle_timeout.and_then(millis),
+            keep_alive: self.keep_alive.and_then(seconds),
             unfinished: Arc::new(UnfinishedBound::new(self.max_buffered_bytes as usize)),
         }))
     }
+}
+
+/// A time in milliseconds, of which 0 means none.
+pub fn millis(count: u32) -> Option<Duration> {
+    (count > 0).then(|| Duration::from_millis(u64::from(count)))
+}
+
+/// A time in seconds, of which 0 means none.
+pub fn seconds(count: u32) -> Option<Duration> {
+    (count > 0).then(|| Duration::from_secs(u64::from(count)))
 }
 
 /// An IP address and port, or the path of a unix socket.

@@ -60,7 +60,7 @@ pub enum Operation {
     Send,
     /// Send bytes, which end the handling of a message.
     Reply,
-    /// A message is done with; nothing is sent for it.
+    /// As many messages as `length` says are done with, one where it is 0; nothing is sent for them.
     Acknowledge,
     /// Send what is queued, then close.
     Close,
@@ -74,6 +74,16 @@ pub enum Operation {
     Pause,
     /// Go on handing over messages.
     Resume,
+    /// Send what is queued, then end our direction.
+    End,
+    /// Tell when `length` milliseconds have passed; 0: not any more.
+    Alarm,
+    /// Replace a time limit by `length` milliseconds; 0: none.
+    ReadTimeout,
+    /// As above.
+    WriteTimeout,
+    /// As above.
+    IdleTimeout,
 }
 
 impl Operation {
@@ -88,6 +98,11 @@ impl Operation {
             6 => Self::Reset,
             7 => Self::Pause,
             8 => Self::Resume,
+            9 => Self::End,
+            10 => Self::Alarm,
+            11 => Self::ReadTimeout,
+            12 => Self::WriteTimeout,
+            13 => Self::IdleTimeout,
             _ => return None,
         })
     }
@@ -100,6 +115,7 @@ pub struct Command {
     /// Handle of the chunk that the bytes lie in.
     pub handle: u32,
     pub start: usize,
+    /// How many bytes, or what the operation says.
     pub length: usize,
 }
 

@@ -1,8 +1,11 @@
 //! A connection without its socket: state, what arrived, what waits to be sent.
 
+mod clocks;
 mod inbound;
 mod outbound;
+mod report;
 mod state;
+mod stopwatch;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use std::time::Instant;
 
 use bytes::Buf;
 
+pub use clocks::Limit;
 pub use inbound::{Filled, Inbound, Taken};
 pub use outbound::Outbound;
 pub use state::{Event, Peer, State};
@@ -19,14 +23,8 @@ use crate::buffer::{Intake, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
 use crate::settings::{HalfOpen, Settings, Start, WhenCongested};
-
-/// What has been reported so far; the difference to what is the case becomes records.
-#[derive(Default)]
-struct Told {
-    inactive: bool,
-    ended: bool,
-    congested: bool,
-}
+use clocks::Clocks;
+use report::{News, Told};
 
 /// Everything about a connection that takes bytes and time as arguments.
 pub struct Connection {
@@ -43,9 +41,12 @@ pub struct Connection {
     /// Whether everything that the peer sent was read before we closed.
     end_read: bool,
     told: Told,
+    news: News,
     /// Bytes claimed from the bound on unfinished messages.
     claimed: usize,
-    deadline: Option<Instant>,
+    bytes_read: u64,
+    bytes_written: u64,
+    clocks: Clocks,
 }
 
 impl Connection {
@@ -54,6 +55,7 @@ impl Connection {
     pub fn new(settings: Arc<Settings>, state: State) -> Self {
         Self {
             flow: settings.start,
+            clocks: Clocks::new(&settings),
             settings,
             state,
             reason: Reason::Normal,
@@ -65,8 +67,10 @@ impl Connection {
             hung_up: false,
             end_read: false,
             told: Told::default(),
+            news: News::default(),
             claimed: 0,
-            deadline: None,
+            bytes_read: 0,
+            bytes_written: 0,
         }
     }
 
@@ -88,21 +92,27 @@ impl Connection {
         &self.outbound
     }
 
-    /// When this connection fails unless something happens before.
+    /// Bytes that came from the socket, also those that nobody wanted any more.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Bytes that the socket took.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written
     }
 
     /// A dial must succeed before `deadline`.
     pub fn connect_before(&mut self, deadline: Instant) {
-        self.deadline = Some(deadline);
+        self.clocks.stage = Some(deadline);
     }
 
     /// The dial succeeded.
     pub fn connected(&mut self, batch: &mut Batch, slot: u32) {
         self.state = self.state.after(Event::Connected);
-        self.deadline = None;
+        self.clocks.stage = None;
         batch.lifecycle(slot, RecordKind::Connected);
     }
 
@@ -136,7 +146,14 @@ impl Connection {
         intake: &mut Intake,
         read: impl FnOnce(&mut [std::io::IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<Filled, E> {
-        self.inbound.fill(intake, read)
+        let filled = self.inbound.fill(intake, read)?;
+        self.bytes_read += filled.count as u64;
+        Ok(filled)
+    }
+
+    /// `count` bytes were read and thrown away.
+    pub fn discarded(&mut self, count: usize) {
+        self.bytes_read += count as u64;
     }
 
     /// Hands over the messages that a read brought, at most `limit`.
@@ -164,6 +181,10 @@ impl Connection {
     }
 
     fn account(&mut self, taken: Taken) {
+        if taken.count > 0 {
+            // What is unfinished now is another message.
+            self.clocks.read.stop();
+        }
         if self.settings.max_in_flight.is_some() {
             self.in_flight += taken.count as u32;
         }
@@ -219,7 +240,9 @@ impl Connection {
             }
         }
         self.state = self.state.after(Event::PeerEnded);
-        if self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal {
+        // Where our direction has ended by itself, only what is held back still has to be handed over.
+        let open = matches!(self.state, State::Open(_));
+        if open && (self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal) {
             self.state = self.state.after(Event::FinishAsked);
         }
     }
@@ -247,6 +270,11 @@ impl Connection {
         self.flow = flow;
     }
 
+    /// Sends what is queued, then ends our direction. The peer's is still read.
+    pub fn end(&mut self) {
+        self.state = self.state.after(Event::EndAsked);
+    }
+
     /// Answers what was taken, then closes.
     pub fn finish(&mut self) {
         self.state = self.state.after(Event::FinishAsked);
@@ -270,8 +298,10 @@ impl Connection {
     /// `count` bytes left.
     pub fn sent(&mut self, count: usize, now: Instant) {
         self.outbound.advance(count);
+        self.bytes_written += count as u64;
+        self.clocks.write.restart(now);
         if matches!(self.state, State::Flushing(_)) {
-            self.deadline = Some(now + self.settings.close_timeout);
+            self.clocks.stage = Some(now + self.settings.close_timeout);
         }
     }
 
@@ -284,83 +314,27 @@ impl Connection {
             self.congested = false;
         }
         let before = self.state;
-        if self.in_flight == 0 && !self.inbound.is_held_back() {
-            self.state = self.state.after(Event::Answered);
-        }
+        self.follow_answered();
         if queued == 0 {
             self.state = self.state.after(Event::Flushed);
+            self.follow_answered();
         }
         let waits = matches!(self.state, State::Flushing(_) | State::Lingering);
-        if waits && (self.deadline.is_none() || before != self.state) {
-            self.deadline = Some(now + self.settings.close_timeout);
+        if waits && (self.clocks.stage.is_none() || before != self.state) {
+            self.clocks.stage = Some(now + self.settings.close_timeout);
         }
-        if before != State::Lingering && self.state == State::Lingering {
+        self.follow_clocks(now);
+        if self.state.is_shut_down() && !before.is_shut_down() {
             Due::ShutdownWrite
         } else {
             Due::Nothing
         }
     }
 
-    /// The deadline has passed.
-    pub fn expired(&mut self) {
-        self.deadline = None;
-        match self.state {
-            State::Connecting => self.fail(Reason::ConnectTimeout),
-            State::Flushing(_) => self.fail(Reason::CloseTimeout),
-            // All that we had to send is with the kernel; the peer just never said goodbye.
-            State::Lingering => self.fail(Reason::Normal),
-            State::Open(_) | State::Finishing(_) | State::Closed => {}
+    fn follow_answered(&mut self) {
+        if self.in_flight == 0 && !self.inbound.is_held_back() {
+            self.state = self.state.after(Event::Answered);
         }
-    }
-
-    /// Whether more than the high-water mark waits to be sent. Whoever asks is told when it no
-    /// longer does.
-    pub fn ask_congested(&mut self) -> bool {
-        self.congested |= self.outbound.remaining() >= self.settings.high_water_mark;
-        self.told.congested |= self.congested;
-        self.congested
-    }
-
-    /// Whether [`Self::report`] has something to say.
-    #[must_use]
-    pub fn has_news(&self) -> bool {
-        self.state == State::Closed
-            || self.is_inactive() != self.told.inactive
-            || self.end_read != self.told.ended
-            || self.congested != self.told.congested
-    }
-
-    /// Adds records for what has changed since the last report.
-    pub fn report(&mut self, batch: &mut Batch, slot: u32) {
-        if self.is_inactive() && !self.told.inactive {
-            self.told.inactive = true;
-            batch.inactive(slot, self.reason);
-        }
-        if self.end_read && !self.told.ended {
-            self.told.ended = true;
-            batch.lifecycle(slot, RecordKind::Ended);
-        }
-        // What a failed connection had queued is lost: nobody may take that for sent.
-        if self.congested != self.told.congested && self.state != State::Closed {
-            self.told.congested = self.congested;
-            let kind = if self.congested {
-                RecordKind::Congested
-            } else {
-                RecordKind::Drained
-            };
-            batch.lifecycle(slot, kind);
-        }
-        if self.state == State::Closed {
-            batch.closed(slot, self.reason);
-        }
-    }
-
-    fn is_inactive(&self) -> bool {
-        let half_open = self.settings.half_open == HalfOpen::Keep;
-        let ours_open = matches!(self.state, State::Open(_));
-        let refused = self.reason != Reason::Normal && self.state != State::Closed;
-        let gone = self.hung_up || self.peer_gone && !(half_open && ours_open);
-        self.told.inactive || refused || gone
     }
 }
 

@@ -2,10 +2,16 @@
 //!
 //! ```text
 //!  Connecting ──Connected──► Open ──CloseAsked──────────────► Flushing ──Flushed──► Lingering
-//!                             │                                  ▲                      │
-//!                             └─FinishAsked─► Finishing ─Answered┘             PeerEnded│
-//!                                                                                       ▼
-//!  every state ──Failed──────────────────────────────────────────────────────────► Closed
+//!                             │ │                               ▲  ▲                 ▲  │
+//!                             │ └─FinishAsked─► Finishing ─Answered│                 │  │
+//!                             │                                 │                    │  │
+//!                             └─EndAsked─► Ending ──CloseAsked──┘                    │  │
+//!                                            │                                       │  │
+//!                                            └─Flushed─► ReadOnly ──CloseAsked───────┘  │PeerEnded
+//!                                                           │                           ▼
+//!                                                           └─Answered, once the ──► Closed
+//!                                                             peer has ended            ▲
+//!  every state ──Failed─────────────────────────────────────────────────────────────────┘
 //! ```
 
 /// What is known of the peer's direction.
@@ -24,6 +30,11 @@ pub enum State {
     Connecting,
     /// Messages flow.
     Open(Peer),
+    /// What is queued is sent, then our direction ends; nothing else is accepted. Input is read and
+    /// handed over as before.
+    Ending(Peer),
+    /// Our direction has ended. Input is read and handed over as before.
+    ReadOnly(Peer),
     /// Nothing more is read; messages that were read are still handed over and answered.
     Finishing(Peer),
     /// What is queued is sent, nothing else is accepted, input is discarded.
@@ -42,6 +53,8 @@ pub enum Event {
     Connected,
     /// The peer's end was read.
     PeerEnded,
+    /// Send what is queued, then end our direction.
+    EndAsked,
     /// Read nothing more, answer what was read, then close.
     FinishAsked,
     /// Nothing is being handled any more.
@@ -58,19 +71,29 @@ impl State {
     /// The state after `event`; an event without meaning in a state leaves it as it is.
     #[must_use]
     pub fn after(self, event: Event) -> Self {
-        use State::{Closed, Connecting, Finishing, Flushing, Lingering, Open};
+        use State::{Closed, Connecting, Ending, Finishing, Flushing, Lingering, Open, ReadOnly};
         match (self, event) {
-            (_, Event::Failed) | (Connecting, Event::CloseAsked | Event::FinishAsked) => Closed,
+            (_, Event::Failed)
+            | (Connecting, Event::CloseAsked | Event::FinishAsked)
+            | (Lingering, Event::PeerEnded)
+            | (Flushing(Peer::Ended), Event::Flushed)
+            | (ReadOnly(Peer::Ended), Event::Answered | Event::CloseAsked | Event::FinishAsked) => {
+                Closed
+            }
             (Connecting, Event::Connected) => Open(Peer::Sending),
             (Open(_), Event::PeerEnded) => Open(Peer::Ended),
+            (Ending(_), Event::PeerEnded) => Ending(Peer::Ended),
+            (ReadOnly(_), Event::PeerEnded) => ReadOnly(Peer::Ended),
             (Finishing(_), Event::PeerEnded) => Finishing(Peer::Ended),
             (Flushing(_), Event::PeerEnded) => Flushing(Peer::Ended),
-            (Lingering, Event::PeerEnded) => Closed,
             (Open(peer), Event::FinishAsked) => Finishing(peer),
+            (Open(peer), Event::EndAsked) => Ending(peer),
+            (Ending(peer), Event::Flushed) => ReadOnly(peer),
             (Finishing(peer), Event::Answered)
-            | (Open(peer) | Finishing(peer), Event::CloseAsked) => Flushing(peer),
-            (Flushing(Peer::Sending), Event::Flushed) => Lingering,
-            (Flushing(Peer::Ended), Event::Flushed) => Closed,
+            | (Ending(peer), Event::FinishAsked)
+            | (Open(peer) | Finishing(peer) | Ending(peer), Event::CloseAsked) => Flushing(peer),
+            (Flushing(Peer::Sending), Event::Flushed)
+            | (ReadOnly(Peer::Sending), Event::CloseAsked | Event::FinishAsked) => Lingering,
             (state, _) => state,
         }
     }
@@ -78,13 +101,19 @@ impl State {
     /// Whether the peer is read from.
     #[must_use]
     pub fn reads(self) -> bool {
-        self == Self::Open(Peer::Sending)
+        matches!(
+            self,
+            Self::Open(Peer::Sending) | Self::Ending(Peer::Sending) | Self::ReadOnly(Peer::Sending)
+        )
     }
 
     /// Whether messages that were read are handed over.
     #[must_use]
     pub fn hands_over(self) -> bool {
-        matches!(self, Self::Open(_) | Self::Finishing(_))
+        matches!(
+            self,
+            Self::Open(_) | Self::Ending(_) | Self::ReadOnly(_) | Self::Finishing(_)
+        )
     }
 
     /// Whether what the peer still sends is read and thrown away: a peer that writes all of its requests
@@ -99,16 +128,26 @@ impl State {
     pub fn accepts_output(self) -> bool {
         matches!(self, Self::Open(_) | Self::Finishing(_))
     }
+
+    /// Whether our direction has ended, while the socket is still open.
+    #[must_use]
+    pub fn is_shut_down(self) -> bool {
+        matches!(self, Self::ReadOnly(_) | Self::Lingering)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STATES: [State; 9] = [
+    const STATES: [State; 13] = [
         State::Connecting,
         State::Open(Peer::Sending),
         State::Open(Peer::Ended),
+        State::Ending(Peer::Sending),
+        State::Ending(Peer::Ended),
+        State::ReadOnly(Peer::Sending),
+        State::ReadOnly(Peer::Ended),
         State::Finishing(Peer::Sending),
         State::Finishing(Peer::Ended),
         State::Flushing(Peer::Sending),
@@ -116,9 +155,10 @@ mod tests {
         State::Lingering,
         State::Closed,
     ];
-    const EVENTS: [Event; 7] = [
+    const EVENTS: [Event; 8] = [
         Event::Connected,
         Event::PeerEnded,
+        Event::EndAsked,
         Event::FinishAsked,
         Event::Answered,
         Event::CloseAsked,
@@ -158,13 +198,52 @@ mod tests {
     }
 
     #[test]
-    fn no_state_but_open_reads_and_none_reopens() {
+    fn ending_our_direction_leaves_the_peers_open() {
+        let mut state = State::Open(Peer::Sending);
+        for (event, expected) in [
+            (Event::EndAsked, State::Ending(Peer::Sending)),
+            (Event::Answered, State::Ending(Peer::Sending)),
+            (Event::Flushed, State::ReadOnly(Peer::Sending)),
+            (Event::Answered, State::ReadOnly(Peer::Sending)),
+            (Event::PeerEnded, State::ReadOnly(Peer::Ended)),
+            (Event::Answered, State::Closed),
+        ] {
+            state = state.after(event);
+            assert_eq!(state, expected);
+        }
+        let state = State::Open(Peer::Ended).after(Event::EndAsked);
+        assert_eq!(state.after(Event::Flushed), State::ReadOnly(Peer::Ended));
+        let state = State::Ending(Peer::Sending).after(Event::PeerEnded);
+        assert_eq!(state.after(Event::Flushed), State::ReadOnly(Peer::Ended));
+    }
+
+    #[test]
+    fn closing_goes_on_from_wherever_our_direction_is() {
+        for asked in [Event::CloseAsked, Event::FinishAsked] {
+            for (state, expected) in [
+                (State::Ending(Peer::Sending), State::Flushing(Peer::Sending)),
+                (State::Ending(Peer::Ended), State::Flushing(Peer::Ended)),
+                (State::ReadOnly(Peer::Sending), State::Lingering),
+                (State::ReadOnly(Peer::Ended), State::Closed),
+            ] {
+                assert_eq!(state.after(asked), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_hands_over_reads_and_no_direction_reopens() {
         for state in STATES {
-            assert_eq!(state.reads(), state == State::Open(Peer::Sending));
+            assert!(!state.reads() || state.hands_over() && !state.discards());
             for event in EVENTS {
                 let after = state.after(event);
-                if !state.accepts_output() && state != State::Connecting {
-                    assert!(!after.accepts_output(), "{state:?} {event:?} {after:?}");
+                let same = format!("{state:?} {event:?} {after:?}");
+                if state != State::Connecting {
+                    assert!(state.accepts_output() || !after.accepts_output(), "{same}");
+                    assert!(state.reads() || !after.reads(), "{same}");
+                }
+                if state.is_shut_down() {
+                    assert!(after.is_shut_down() || after == State::Closed, "{same}");
                 }
             }
         }

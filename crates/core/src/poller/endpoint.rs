@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Buf;
 use mio::{Interest, Registry};
 
+use super::armed::Armed;
 use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
@@ -59,9 +60,8 @@ pub(super) struct Endpoint {
     readiness: Readiness,
     interest: Interest,
     peer: Option<Address>,
-    /// When the wheel will ask for this endpoint; never later than the connection's deadline.
-    armed: Option<Instant>,
-    /// The deadline that has passed while there was something to do.
+    armed: Armed,
+    /// The deadline for closing that has passed while there was something to do.
     deferred: Option<Instant>,
 }
 
@@ -74,7 +74,7 @@ impl Endpoint {
         settings: Arc<Settings>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        stream.set_no_delay(settings.no_delay)?;
+        set_options(&stream, &settings)?;
         registry.register(&mut stream, id.token(), Interest::READABLE)?;
         let state = State::Open(crate::connection::Peer::Sending);
         let connection = Connection::new(settings, state);
@@ -92,7 +92,7 @@ impl Endpoint {
         deadline: Option<Instant>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        stream.set_no_delay(settings.no_delay)?;
+        set_options(&stream, &settings)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut stream, id.token(), interest)?;
         let mut connection = Connection::new(settings, State::Connecting);
@@ -110,7 +110,7 @@ impl Endpoint {
             readiness: Readiness::default(),
             interest,
             peer: None,
-            armed: None,
+            armed: Armed::default(),
             deferred: None,
         }
     }
@@ -193,21 +193,33 @@ impl Endpoint {
     /// The deadline for which the wheel has to be armed, if it is not armed early enough.
     pub(super) fn deadline_to_arm(&mut self) -> Option<Instant> {
         let deadline = self.connection.deadline()?;
-        if self.armed.is_some_and(|armed| armed <= deadline) {
-            return None;
-        }
-        self.armed = Some(deadline);
-        Some(deadline)
+        self.armed.arm(deadline).then_some(deadline)
     }
 
-    /// The wheel has fired: gives up what should have happened by `now`. Who has something to do is
-    /// served once more before, because the process may have stalled and not the peer; once, so that a
-    /// peer that keeps us busy for good does not escape its deadline.
+    /// The wheel has fired: gives up what should have happened by `now`. A stall of the process is not the
+    /// peer's: nothing runs out for which the socket is ready and we have not come round to it.
     pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {
-        self.armed = None;
+        self.armed.fired();
+        self.expire_stage(now, work);
+        let (unread, unsent) = (self.is_unread(), self.is_unsent());
+        if !unread {
+            self.connection.expire_read(now);
+        }
+        if !unsent {
+            self.connection.expire_write(now);
+        }
+        if !unread && !unsent {
+            self.connection.expire_idle(now);
+        }
+        self.connection.expire_alarm(now);
+    }
+
+    /// Who has something to do is served once more before it fails to close in time; once, so that a peer
+    /// that keeps us busy for good does not escape its deadline.
+    fn expire_stage(&mut self, now: Instant, work: Work) {
         let Some(deadline) = self
             .connection
-            .deadline()
+            .stage_deadline()
             .filter(|deadline| *deadline <= now)
         else {
             return;
@@ -215,20 +227,26 @@ impl Endpoint {
         if work == Work::Waiting && self.deferred != Some(deadline) {
             self.deferred = Some(deadline);
         } else {
-            self.connection.expired();
+            self.connection.expire_stage();
         }
+    }
+
+    /// Whether the socket would take what is queued.
+    fn is_unsent(&self) -> bool {
+        self.readiness.writable && self.connection.outbound().has_remaining()
+    }
+
+    /// Whether there is input that we would hand over.
+    fn is_unread(&self) -> bool {
+        let readable = self.readiness.readable && self.connection.state().reads();
+        (readable || self.connection.is_held_back()) && self.connection.budget() > 0
     }
 
     fn wants_service(&self) -> bool {
         match self.connection.state() {
             State::Closed => true,
             state => {
-                let unsent = self.connection.outbound().has_remaining();
-                let unread =
-                    self.readiness.readable && state.reads() || self.connection.is_held_back();
-                unsent && self.readiness.writable
-                    || unread && self.connection.budget() > 0
-                    || self.readiness.readable && state.discards()
+                self.is_unsent() || self.is_unread() || self.readiness.readable && state.discards()
             }
         }
     }
@@ -323,7 +341,7 @@ impl Endpoint {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
-            Ok(_) => {}
+            Ok(count) => self.connection.discarded(count),
             Err(error) => self.read_failed(&error),
         }
     }
@@ -362,5 +380,13 @@ impl Endpoint {
         if let Err(error) = registry.reregister(&mut self.stream, self.id.token(), wanted) {
             self.connection.fail(Reason::from(&error));
         }
+    }
+}
+
+fn set_options(stream: &Stream, settings: &Settings) -> io::Result<()> {
+    stream.set_no_delay(settings.no_delay)?;
+    match settings.keep_alive {
+        Some(idle) => stream.set_keep_alive(Some(idle)),
+        None => Ok(()),
     }
 }

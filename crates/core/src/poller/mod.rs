@@ -2,6 +2,8 @@
 //! turn, and to flush; nothing above knows which driver that is.
 
 mod acceptor;
+mod armed;
+mod commands;
 mod endpoint;
 mod slots;
 
@@ -17,10 +19,9 @@ pub use slots::Id;
 
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{ChunkPool, Intake, Slice};
-use crate::reason::Reason;
-use crate::settings::{Settings, Start};
-use crate::socket::{Listener, NoDelay, Stream};
+use crate::buffer::{ChunkPool, Intake};
+use crate::settings::Settings;
+use crate::socket::{Listener, Stream};
 use crate::timer::Wheel;
 use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor};
 use endpoint::{Endpoint, Next, Work};
@@ -45,7 +46,16 @@ pub struct Poller {
     /// so nobody else gets such a slot before the next turn.
     resting: Vec<u32>,
     wheel: Wheel,
+    /// Whether anyone has looked what is ready since deadlines were last acted on.
+    looked: Looked,
     intake: Intake,
+}
+
+/// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Yes,
+    No,
 }
 
 impl Poller {
@@ -62,6 +72,7 @@ impl Poller {
             unflushed: Vec::new(),
             resting: Vec::new(),
             wheel: Wheel::new(now),
+            looked: Looked::No,
             intake: Intake::new(pool),
         })
     }
@@ -132,6 +143,7 @@ impl Poller {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
+        self.looked = Looked::Yes;
         for event in &self.events {
             let id = Id::from_key(event.token().0 as u64);
             match self.slots.find(id) {
@@ -166,7 +178,9 @@ impl Poller {
         }
         // Last, so that after a long pause of the process the progress that a peer has made meanwhile
         // counts before the deadline does.
-        self.expire(now);
+        if std::mem::replace(&mut self.looked, Looked::No) == Looked::Yes {
+            self.expire(now);
+        }
     }
 
     /// Whether another turn has something to do, without any event. The poller's descriptor does
@@ -180,36 +194,6 @@ impl Poller {
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         self.wheel.next_wake()
-    }
-
-    /// Queues `slice` to be sent by the next [`Self::flush`].
-    pub fn send(&mut self, id: Id, slice: Slice) {
-        self.command(id, |endpoint| endpoint.connection().send(slice));
-    }
-
-    /// `count` messages of this connection are done with.
-    pub fn acknowledge(&mut self, id: Id, count: u32) {
-        self.command(id, |endpoint| endpoint.connection().acknowledge(count));
-    }
-
-    /// Stops or resumes handing over messages.
-    pub fn set_flow(&mut self, id: Id, flow: Start) {
-        self.command(id, |endpoint| endpoint.connection().set_flow(flow));
-    }
-
-    /// Answers what was taken, then closes.
-    pub fn finish(&mut self, id: Id) {
-        self.command(id, |endpoint| endpoint.connection().finish());
-    }
-
-    /// Sends what is queued, then closes.
-    pub fn close(&mut self, id: Id) {
-        self.command(id, |endpoint| endpoint.connection().close());
-    }
-
-    /// Closes at once; what is queued is lost.
-    pub fn destroy(&mut self, id: Id) {
-        self.command(id, |endpoint| endpoint.connection().fail(Reason::Normal));
     }
 
     /// Sends what the commands since the last flush have queued: one system call per connection.
@@ -227,68 +211,6 @@ impl Poller {
         }
         // Keeps its memory for the next turn.
         self.unflushed = unflushed;
-    }
-
-    /// The peer's address, as long as the connection has its slot.
-    pub fn peer_address(&mut self, id: Id) -> Option<Address> {
-        self.slots.endpoint(id)?.peer().cloned()
-    }
-
-    /// The local address, as long as the connection has its slot.
-    pub fn local_address(&mut self, id: Id) -> Option<Address> {
-        self.slots.endpoint(id)?.stream().local_address().ok()
-    }
-
-    /// Whether a connection still takes bytes to send.
-    pub fn accepts_output(&mut self, id: Id) -> bool {
-        self.slots
-            .endpoint(id)
-            .is_some_and(|endpoint| endpoint.connection().accepts_output())
-    }
-
-    /// See [`crate::connection::Connection::ask_congested`].
-    pub fn ask_congested(&mut self, id: Id) -> bool {
-        self.slots
-            .endpoint(id)
-            .is_some_and(|endpoint| endpoint.connection().ask_congested())
-    }
-
-    /// See [`Stream::set_no_delay`]. A connection that is gone is no error.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn set_no_delay(&mut self, id: Id, delay: NoDelay) -> io::Result<()> {
-        let endpoint = self.slots.endpoint(id);
-        endpoint.map_or(Ok(()), |endpoint| endpoint.stream().set_no_delay(delay))
-    }
-
-    /// See [`Stream::set_keep_alive`]. A connection that is gone is no error.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn set_keep_alive(&mut self, id: Id, idle: Option<Duration>) -> io::Result<()> {
-        let endpoint = self.slots.endpoint(id);
-        endpoint.map_or(Ok(()), |endpoint| endpoint.stream().set_keep_alive(idle))
-    }
-
-    /// Closes at once, and has the kernel reset a TCP peer.
-    pub fn reset(&mut self, id: Id) {
-        self.command(id, |endpoint| {
-            // Where it fails, closing still ends the connection.
-            let _ = endpoint.stream().reset_on_close();
-            endpoint.connection().fail(Reason::Normal);
-        });
-    }
-
-    fn command(&mut self, id: Id, command: impl FnOnce(&mut Endpoint)) {
-        let Some(endpoint) = self.slots.endpoint(id) else {
-            return;
-        };
-        command(endpoint);
-        // Replies of one connection usually follow each other.
-        if self.unflushed.last() != Some(&id) {
-            self.unflushed.push(id);
-        }
     }
 
     fn expire(&mut self, now: Instant) {

@@ -22,7 +22,7 @@ use netpoll_core::buffer::Region;
 use netpoll_core::frame::{Endian, Framing, LengthField};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::socket::NoDelay;
-use netpoll_core::{Address, Batch, ChunkPool, Id, Poller, RecordKind, Settings, Slice};
+use netpoll_core::{Address, Batch, ChunkPool, Id, Poller, Record, RecordKind, Settings, Slice};
 use socket2::SockRef;
 
 /// When a condition that does not come makes a test fail.
@@ -53,6 +53,8 @@ pub enum What {
     Drained,
     Closed(u32),
     AcceptPaused(u32),
+    Idle,
+    Alarm,
 }
 
 impl What {
@@ -67,6 +69,8 @@ impl What {
             Self::Drained => "drained",
             Self::Closed(_) => "closed",
             Self::AcceptPaused(_) => "accept paused",
+            Self::Idle => "idle",
+            Self::Alarm => "alarm",
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct Harness {
     pub batch: Batch,
     pub log: Vec<Entry>,
     pub turns: usize,
+    /// Bytes read and written by connections that are over.
+    pub totals: HashMap<Id, (u64, u64)>,
     ids: HashMap<u32, Id>,
     ahead: Duration,
 }
@@ -95,6 +101,7 @@ impl Harness {
             batch: Batch::with_capacity(records),
             log: Vec::new(),
             turns: 0,
+            totals: HashMap::new(),
             ids: HashMap::new(),
             ahead: Duration::ZERO,
         }
@@ -108,6 +115,14 @@ impl Harness {
     /// Puts the poller's clock forward.
     pub fn advance(&mut self, by: Duration) {
         self.ahead += by;
+    }
+
+    /// Puts the poller's clock forward, acts on what is due, and serves whatever comes of it.
+    pub fn pass(&mut self, time: Duration) {
+        self.advance(time);
+        self.look();
+        self.turn();
+        self.quiesce();
     }
 
     pub fn listen_tcp(&mut self, settings: &Arc<Settings>) -> (Id, SocketAddr) {
@@ -182,6 +197,19 @@ impl Harness {
                 kind if kind == RecordKind::Drained as u8 => What::Drained,
                 kind if kind == RecordKind::Closed as u8 => What::Closed(record.start),
                 kind if kind == RecordKind::AcceptPaused as u8 => What::AcceptPaused(record.start),
+                kind if kind == RecordKind::Idle as u8 => What::Idle,
+                kind if kind == RecordKind::Alarm as u8 => What::Alarm,
+                kind if kind == RecordKind::BytesRead as u8 => {
+                    let id = self.ids[&record.slot];
+                    let before = self.totals.insert(id, (count(record), 0));
+                    assert!(before.is_none(), "told once");
+                    continue;
+                }
+                kind if kind == RecordKind::BytesWritten as u8 => {
+                    let id = self.ids[&record.slot];
+                    self.totals.get_mut(&id).expect("told after the other").1 = count(record);
+                    continue;
+                }
                 kind => panic!("unknown record {kind}"),
             };
             let id = match what {
@@ -424,6 +452,10 @@ impl Harness {
     }
 }
 
+fn count(record: &Record) -> u64 {
+    u64::from(record.length) << 32 | u64::from(record.start)
+}
+
 /// Reads what is there, at most until there are `most` bytes; whether the end was met.
 pub fn read_available(
     peer: &mut (impl Read + ?Sized),
@@ -500,6 +532,10 @@ pub fn base() -> Settings {
         half_open: HalfOpen::Close,
         start: Start::Reading,
         close_timeout: Duration::from_secs(3600),
+        read_timeout: None,
+        write_timeout: None,
+        idle_timeout: None,
+        keep_alive: None,
         unfinished: Arc::new(UnfinishedBound::new(256 * 1024 * 1024)),
     }
 }

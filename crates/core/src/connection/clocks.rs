@@ -1,0 +1,163 @@
+//! What a connection waits for, and how long. Timers are lazy: a message costs a store at most, and
+//! whether a deadline still applies is looked at when it has passed.
+
+use std::time::{Duration, Instant};
+
+use bytes::Buf;
+
+use super::stopwatch::Stopwatch;
+use super::{Connection, State};
+use crate::reason::Reason;
+use crate::settings::Settings;
+
+/// A time limit that can be changed while the connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// See [`Settings::read_timeout`].
+    Read,
+    /// See [`Settings::write_timeout`].
+    Write,
+    /// See [`Settings::idle_timeout`].
+    Idle,
+}
+
+pub(super) struct Clocks {
+    /// For dialing, and later for closing.
+    pub(super) stage: Option<Instant>,
+    /// Runs while a message is unfinished.
+    pub(super) read: Stopwatch,
+    /// Runs while something is queued.
+    pub(super) write: Stopwatch,
+    /// Runs while nothing goes on.
+    idle: Stopwatch,
+    alarm: Option<Instant>,
+    /// Bytes in both directions when last looked at.
+    moved: u64,
+}
+
+impl Clocks {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            stage: None,
+            read: Stopwatch::new(settings.read_timeout),
+            write: Stopwatch::new(settings.write_timeout),
+            idle: Stopwatch::new(settings.idle_timeout),
+            alarm: None,
+            moved: 0,
+        }
+    }
+}
+
+impl Connection {
+    /// When [`Self::expire_stage`] or one of its kind has something to do, unless something happens
+    /// before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let clocks = &self.clocks;
+        let all = [
+            clocks.stage,
+            clocks.read.deadline(),
+            clocks.write.deadline(),
+            clocks.idle.deadline(),
+            clocks.alarm,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// When dialing or closing fails.
+    #[must_use]
+    pub fn stage_deadline(&self) -> Option<Instant> {
+        self.clocks.stage
+    }
+
+    /// Replaces a limit of the settings. Its time begins anew.
+    pub fn set_limit(&mut self, limit: Limit, time: Option<Duration>) {
+        let watch = match limit {
+            Limit::Read => &mut self.clocks.read,
+            Limit::Write => &mut self.clocks.write,
+            Limit::Idle => &mut self.clocks.idle,
+        };
+        watch.set_limit(time);
+    }
+
+    /// Has an alarm told at `time`, instead of the one before.
+    pub fn set_alarm(&mut self, time: Option<Instant>) {
+        self.clocks.alarm = time;
+        self.news.alarm = false;
+    }
+
+    /// Starts and stops what depends on the connection's condition.
+    pub(super) fn follow_clocks(&mut self, now: Instant) {
+        let unfinished = self.inbound.has_partial() && self.state.reads() && self.budget() > 0;
+        let moved = self.bytes_read.wrapping_add(self.bytes_written);
+        let quiet = matches!(self.state, State::Open(_))
+            && !self.outbound.has_remaining()
+            && self.in_flight == 0
+            && !self.inbound.is_held_back();
+        let clocks = &mut self.clocks;
+        if unfinished {
+            clocks.read.start(now);
+        } else {
+            clocks.read.stop();
+        }
+        if self.outbound.has_remaining() {
+            clocks.write.start(now);
+        } else {
+            clocks.write.stop();
+        }
+        if moved != clocks.moved || !quiet {
+            clocks.moved = moved;
+            clocks.idle.stop();
+            self.news.idle = false;
+        }
+        if quiet {
+            clocks.idle.start(now);
+        }
+    }
+
+    /// The deadline for dialing or closing has passed.
+    pub fn expire_stage(&mut self) {
+        self.clocks.stage = None;
+        match self.state {
+            State::Connecting => self.fail(Reason::ConnectTimeout),
+            State::Flushing(_) => self.fail(Reason::CloseTimeout),
+            // All that we had to send is with the kernel; the peer just never said goodbye.
+            State::Lingering => self.fail(Reason::Normal),
+            State::Open(_)
+            | State::Ending(_)
+            | State::ReadOnly(_)
+            | State::Finishing(_)
+            | State::Closed => {}
+        }
+    }
+
+    /// Fails if a message has been unfinished for too long by `now`.
+    pub fn expire_read(&mut self, now: Instant) {
+        if self.clocks.read.is_over(now) {
+            self.fail(Reason::ReadTimeout);
+        }
+    }
+
+    /// Fails if nothing of what is queued has left for too long by `now`.
+    pub fn expire_write(&mut self, now: Instant) {
+        if self.clocks.write.is_over(now) {
+            self.fail(Reason::WriteTimeout);
+        }
+    }
+
+    /// Has it told if the connection has been idle for too long by `now`, and begins anew.
+    pub fn expire_idle(&mut self, now: Instant) {
+        if self.clocks.idle.is_over(now) {
+            self.clocks.idle.restart(now);
+            self.news.idle = true;
+        }
+    }
+
+    /// Has the alarm told if it is due by `now`.
+    pub fn expire_alarm(&mut self, now: Instant) {
+        if self.clocks.alarm.is_some_and(|alarm| alarm <= now) {
+            self.clocks.alarm = None;
+            self.news.alarm = true;
+        }
+    }
+}

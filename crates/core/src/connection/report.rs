@@ -1,0 +1,86 @@
+//! What a connection tells: the difference between what is the case and what was reported.
+
+use bytes::Buf;
+
+use super::{Connection, State};
+use crate::batch::{Batch, RecordKind};
+use crate::reason::Reason;
+use crate::settings::HalfOpen;
+
+/// What has been reported so far.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) inactive: bool,
+    pub(super) ended: bool,
+    pub(super) congested: bool,
+}
+
+/// What happened and has not been reported yet.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) idle: bool,
+    pub(super) alarm: bool,
+}
+
+impl Connection {
+    /// Whether more than the high-water mark waits to be sent. Whoever asks is told when it no
+    /// longer does.
+    pub fn ask_congested(&mut self) -> bool {
+        self.congested |= self.outbound.remaining() >= self.settings.high_water_mark;
+        self.told.congested |= self.congested;
+        self.congested
+    }
+
+    /// Whether [`Self::report`] has something to say.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.state == State::Closed
+            || self.news.idle
+            || self.news.alarm
+            || self.is_inactive() != self.told.inactive
+            || self.end_read != self.told.ended
+            || self.congested != self.told.congested
+    }
+
+    /// Adds records for what has changed since the last report.
+    pub fn report(&mut self, batch: &mut Batch, slot: u32) {
+        if self.is_inactive() && !self.told.inactive {
+            self.told.inactive = true;
+            batch.inactive(slot, self.reason);
+        }
+        if self.end_read && !self.told.ended {
+            self.told.ended = true;
+            batch.lifecycle(slot, RecordKind::Ended);
+        }
+        if self.state == State::Closed {
+            batch.count(slot, RecordKind::BytesRead, self.bytes_read);
+            batch.count(slot, RecordKind::BytesWritten, self.bytes_written);
+            batch.closed(slot, self.reason);
+            return;
+        }
+        // Not told of a failed connection: what it had queued is lost, and nobody may take that for sent.
+        if self.congested != self.told.congested {
+            self.told.congested = self.congested;
+            let kind = if self.congested {
+                RecordKind::Congested
+            } else {
+                RecordKind::Drained
+            };
+            batch.lifecycle(slot, kind);
+        }
+        if std::mem::take(&mut self.news.idle) {
+            batch.lifecycle(slot, RecordKind::Idle);
+        }
+        if std::mem::take(&mut self.news.alarm) {
+            batch.lifecycle(slot, RecordKind::Alarm);
+        }
+    }
+
+    fn is_inactive(&self) -> bool {
+        let half_open = self.settings.half_open == HalfOpen::Keep;
+        let ours_open = matches!(self.state, State::Open(_) | State::Ending(_));
+        let refused = self.reason != Reason::Normal && self.state != State::Closed;
+        let gone = self.hung_up || self.peer_gone && !(half_open && ours_open);
+        self.told.inactive || refused || gone
+    }
+}

@@ -1,0 +1,139 @@
+//! What may be asked of one connection, and asked about it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Poller;
+use super::endpoint::Endpoint;
+use super::slots::Id;
+use crate::address::Address;
+use crate::buffer::Slice;
+use crate::connection::Limit;
+use crate::reason::Reason;
+use crate::settings::Start;
+use crate::socket::NoDelay;
+
+/// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
+impl Poller {
+    /// Queues `slice` to be sent by the next [`Self::flush`].
+    pub fn send(&mut self, id: Id, slice: Slice) {
+        self.command(id, |endpoint| endpoint.connection().send(slice));
+    }
+
+    /// `count` messages of this connection are done with.
+    pub fn acknowledge(&mut self, id: Id, count: u32) {
+        self.command(id, |endpoint| endpoint.connection().acknowledge(count));
+    }
+
+    /// Stops or resumes handing over messages.
+    pub fn set_flow(&mut self, id: Id, flow: Start) {
+        self.command(id, |endpoint| endpoint.connection().set_flow(flow));
+    }
+
+    /// Sends what is queued, then ends our direction.
+    pub fn end(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().end());
+    }
+
+    /// Answers what was taken, then closes.
+    pub fn finish(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().finish());
+    }
+
+    /// Sends what is queued, then closes.
+    pub fn close(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().close());
+    }
+
+    /// Closes at once; what is queued is lost.
+    pub fn destroy(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().fail(Reason::Normal));
+    }
+
+    /// Closes at once, and has the kernel reset a TCP peer.
+    pub fn reset(&mut self, id: Id) {
+        self.command(id, |endpoint| {
+            // Where it fails, closing still ends the connection.
+            let _ = endpoint.stream().reset_on_close();
+            endpoint.connection().fail(Reason::Normal);
+        });
+    }
+
+    /// See [`crate::connection::Connection::set_limit`].
+    pub fn set_limit(&mut self, id: Id, limit: Limit, time: Option<Duration>) {
+        self.command(id, |endpoint| endpoint.connection().set_limit(limit, time));
+    }
+
+    /// See [`crate::connection::Connection::set_alarm`].
+    pub fn set_alarm(&mut self, id: Id, time: Option<Instant>) {
+        self.command(id, |endpoint| endpoint.connection().set_alarm(time));
+    }
+
+    fn command(&mut self, id: Id, command: impl FnOnce(&mut Endpoint)) {
+        let Some(endpoint) = self.slots.endpoint(id) else {
+            return;
+        };
+        command(endpoint);
+        // Replies of one connection usually follow each other.
+        if self.unflushed.last() != Some(&id) {
+            self.unflushed.push(id);
+        }
+    }
+}
+
+/// Settings of the socket, and questions.
+impl Poller {
+    /// The peer's address, as long as the connection has its slot.
+    pub fn peer_address(&mut self, id: Id) -> Option<Address> {
+        self.slots.endpoint(id)?.peer().cloned()
+    }
+
+    /// The local address, as long as the connection has its slot.
+    pub fn local_address(&mut self, id: Id) -> Option<Address> {
+        self.slots.endpoint(id)?.stream().local_address().ok()
+    }
+
+    /// Whether a connection still takes bytes to send.
+    pub fn accepts_output(&mut self, id: Id) -> bool {
+        self.slots
+            .endpoint(id)
+            .is_some_and(|endpoint| endpoint.connection().accepts_output())
+    }
+
+    /// Bytes that came from the socket so far, as long as the connection has its slot.
+    pub fn bytes_read(&mut self, id: Id) -> Option<u64> {
+        let endpoint = self.slots.endpoint(id)?;
+        Some(endpoint.connection().bytes_read())
+    }
+
+    /// Bytes that the socket took so far, as long as the connection has its slot.
+    pub fn bytes_written(&mut self, id: Id) -> Option<u64> {
+        let endpoint = self.slots.endpoint(id)?;
+        Some(endpoint.connection().bytes_written())
+    }
+
+    /// See [`crate::connection::Connection::ask_congested`].
+    pub fn ask_congested(&mut self, id: Id) -> bool {
+        self.slots
+            .endpoint(id)
+            .is_some_and(|endpoint| endpoint.connection().ask_congested())
+    }
+
+    /// See [`crate::socket::Stream::set_no_delay`]. A connection that is gone is no error.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_no_delay(&mut self, id: Id, delay: NoDelay) -> io::Result<()> {
+        let endpoint = self.slots.endpoint(id);
+        endpoint.map_or(Ok(()), |endpoint| endpoint.stream().set_no_delay(delay))
+    }
+
+    /// See [`crate::socket::Stream::set_keep_alive`]. A connection that is gone is no error.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_keep_alive(&mut self, id: Id, idle: Option<Duration>) -> io::Result<()> {
+        let endpoint = self.slots.endpoint(id);
+        endpoint.map_or(Ok(()), |endpoint| endpoint.stream().set_keep_alive(idle))
+    }
+}

@@ -1,0 +1,322 @@
+//! Read, write and idle timeouts, alarms, and the counters of bytes, with a clock that is put forward.
+
+mod support;
+
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use netpoll_core::Reason;
+use netpoll_core::connection::Limit;
+use netpoll_core::settings::{HalfOpen, Start};
+use support::{Harness, frame, read_available, settings};
+
+/// Long enough that the real time of a test means nothing.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// Passes a tick of the wheel.
+const MORE: Duration = Duration::from_secs(10);
+
+#[test]
+fn an_unfinished_message_fails_with_its_timeout_however_it_trickles() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.read_timeout = Some(LIMIT)));
+    let wire = frame(&[7; 100]);
+    for byte in &wire[..9] {
+        peer.write_all(&[*byte]).expect("room");
+        h.quiesce();
+        assert_eq!(h.reason(id), None);
+        h.pass(LIMIT / 10);
+    }
+    assert_eq!(h.reason(id), None);
+    h.pass(LIMIT / 10 + MORE);
+    assert_eq!(h.reason(id), Some(Reason::ReadTimeout.code()));
+    assert_eq!(h.life(id), ["accepted", "closed"]);
+}
+
+#[test]
+fn each_message_has_the_read_timeout_for_itself() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT);
+        s.max_in_flight = None;
+    }));
+    let wire = frame(b"whole");
+    peer.write_all(&wire[..6]).expect("room");
+    h.quiesce();
+    for _ in 0..5 {
+        h.pass(LIMIT / 3 * 2);
+        // Ends one message and begins the next.
+        peer.write_all(&wire[6..]).expect("room");
+        peer.write_all(&wire[..6]).expect("room");
+        h.quiesce();
+    }
+    assert_eq!(h.message_count(id), 5);
+    assert_eq!(h.reason(id), None);
+    peer.write_all(&wire[6..]).expect("room");
+    h.quiesce();
+    // Between messages there is no hurry.
+    h.pass(LIMIT * 9);
+    assert_eq!(h.message_count(id), 6);
+    assert_eq!(h.reason(id), None);
+}
+
+#[test]
+fn time_in_which_we_do_not_read_does_not_count() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT);
+        s.max_in_flight = NonZeroU32::new(1);
+    }));
+    let wire = frame(b"whole");
+    peer.write_all(&wire[..6]).expect("room");
+    h.quiesce();
+    h.poller.set_flow(id, Start::Paused);
+    h.quiesce();
+    h.pass(LIMIT * 2);
+    h.poller.set_flow(id, Start::Reading);
+    h.quiesce();
+    h.pass(LIMIT / 2);
+    peer.write_all(&wire[6..]).expect("room");
+    peer.write_all(&wire[..6]).expect("room");
+    h.quiesce();
+    assert_eq!(h.message_count(id), 1);
+    // One is in handling, so the next is not read.
+    h.pass(LIMIT * 2);
+    assert_eq!(h.reason(id), None);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.reason(id), Some(Reason::ReadTimeout.code()));
+}
+
+/// The process was stopped for longer than every timeout. What arrived meanwhile is there.
+#[test]
+fn a_stall_of_the_process_is_not_the_peers() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT);
+        s.idle_timeout = Some(LIMIT);
+        s.write_timeout = Some(LIMIT);
+        s.high_water_mark = 16 * 1024 * 1024;
+    }));
+    let reply = vec![3; 3_000_000];
+    let slice = h.slice(&reply);
+    h.poller.send(id, slice);
+    // Longer than one read takes, so that it is still unfinished after the first.
+    let wire = frame(&vec![7; 150_000]);
+    peer.write_all(&wire[..10]).expect("room");
+    h.quiesce();
+    let mut got = Vec::new();
+    read_available(&mut peer, &mut got, usize::MAX).expect("reading");
+    let mut rest = &wire[10..];
+    while let Ok(count) = peer.write(rest) {
+        rest = &rest[count..];
+        if rest.is_empty() {
+            break;
+        }
+    }
+    h.turn();
+    h.advance(LIMIT * 2);
+    // A turn without a look at the sockets knows nothing of what has arrived.
+    h.turn();
+    assert_eq!(h.reason(id), None);
+    h.look();
+    while h.poller.has_ready() {
+        h.turn();
+        h.look();
+        assert_eq!(h.reason(id), None);
+    }
+    h.peer_writes(&mut peer, rest, |_, _| {});
+    h.until(|h| h.message_count(id) == 1);
+    got.extend(h.peer_reads(&mut peer, reply.len() - got.len(), |_, _| {}));
+    assert!(got == reply);
+    assert_eq!(h.life(id), ["accepted"]);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_fails_with_the_write_timeout() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.write_timeout = Some(LIMIT)));
+    let slice = h.slice(&vec![0; 3_000_000]);
+    h.poller.send(id, slice);
+    h.quiesce();
+    let mut got = Vec::new();
+    for _ in 0..5 {
+        h.pass(LIMIT / 3 * 2);
+        assert_eq!(h.reason(id), None);
+        read_available(&mut peer, &mut got, usize::MAX).expect("reading");
+        h.quiesce();
+    }
+    assert!(got.len() < 3_000_000, "nothing is left to wait for");
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.reason(id), Some(Reason::WriteTimeout.code()));
+}
+
+#[test]
+fn who_has_nothing_to_send_has_no_write_timeout() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.write_timeout = Some(LIMIT)));
+    let slice = h.slice(b"a little");
+    h.poller.send(id, slice);
+    h.quiesce();
+    h.pass(LIMIT * 2);
+    assert_eq!(h.reason(id), None);
+    assert_eq!(h.peer_reads(&mut peer, 8, |_, _| {}), b"a little");
+}
+
+#[test]
+fn idleness_is_told_once_each_time_and_closes_nothing() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+    h.quiesce();
+    h.pass(LIMIT - MORE);
+    assert!(!h.has(id, "idle"));
+    // A byte is activity, even of a message that is not finished.
+    peer.write_all(&frame(b"abcd")[..3]).expect("room");
+    h.quiesce();
+    h.pass(LIMIT - MORE);
+    assert!(!h.has(id, "idle"));
+    h.pass(2 * MORE);
+    h.pass(LIMIT / 2);
+    assert_eq!(h.life(id), ["accepted", "idle"]);
+    h.pass(LIMIT / 2 + MORE);
+    assert_eq!(h.life(id), ["accepted", "idle", "idle"]);
+}
+
+#[test]
+fn who_handles_a_message_or_waits_to_send_is_not_idle() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+    peer.write_all(&frame(b"abcd")).expect("room");
+    h.quiesce();
+    h.pass(LIMIT * 3);
+    assert!(!h.has(id, "idle"));
+    let slice = h.slice(&vec![0; 2_000_000]);
+    h.poller.send(id, slice);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    h.pass(LIMIT * 3);
+    assert!(!h.has(id, "idle"));
+    h.peer_reads(&mut peer, 2_000_000, |_, _| {});
+    h.quiesce();
+    h.pass(LIMIT - MORE);
+    assert!(!h.has(id, "idle"), "it was busy until now");
+    h.pass(2 * MORE);
+    assert!(h.has(id, "idle"));
+    h.poller.close(id);
+    h.quiesce();
+    let before = h.story(id).len();
+    h.pass(LIMIT / 2);
+    assert_eq!(h.story(id).len(), before, "closing is not idleness");
+}
+
+#[test]
+fn limits_can_be_replaced_and_their_time_begins_anew() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.read_timeout = Some(LIMIT)));
+    peer.write_all(&frame(b"abcd")[..5]).expect("room");
+    h.quiesce();
+    h.pass(LIMIT / 2);
+    h.poller.set_limit(id, Limit::Read, None);
+    h.poller.set_limit(id, Limit::Idle, Some(LIMIT));
+    h.quiesce();
+    h.pass(LIMIT * 2);
+    assert_eq!(h.reason(id), None);
+    assert!(h.has(id, "idle"));
+    h.poller.set_limit(id, Limit::Read, Some(LIMIT / 2));
+    h.quiesce();
+    h.pass(LIMIT / 2 - MORE);
+    assert_eq!(h.reason(id), None);
+    h.pass(2 * MORE);
+    assert_eq!(h.reason(id), Some(Reason::ReadTimeout.code()));
+
+    let (other, _peer) = h.unix(&settings(|_| {}));
+    h.poller.set_limit(other, Limit::Write, Some(LIMIT));
+    let slice = h.slice(&vec![0; 3_000_000]);
+    h.poller.send(other, slice);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.reason(other), Some(Reason::WriteTimeout.code()));
+}
+
+#[test]
+fn an_alarm_comes_once_and_a_new_one_replaces_it() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|s| s.start = Start::Paused));
+    let set = |h: &mut Harness, after: Option<Duration>| {
+        let time = after.map(|after| h.now() + after);
+        h.poller.set_alarm(id, time);
+        h.quiesce();
+    };
+    set(&mut h, Some(LIMIT));
+    h.pass(LIMIT - MORE);
+    assert!(!h.has(id, "alarm"));
+    h.pass(2 * MORE);
+    h.pass(LIMIT * 9);
+    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    set(&mut h, Some(LIMIT));
+    set(&mut h, Some(LIMIT * 3));
+    h.pass(LIMIT * 2);
+    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.life(id), ["accepted", "alarm", "alarm"]);
+    set(&mut h, Some(LIMIT));
+    set(&mut h, None);
+    h.pass(LIMIT * 9);
+    assert_eq!(h.life(id), ["accepted", "alarm", "alarm"]);
+    assert_eq!(h.poller.next_wake(), None);
+}
+
+#[test]
+fn a_connection_without_limits_arms_nothing() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    peer.write_all(&frame(b"abcd")).expect("room");
+    h.quiesce();
+    assert_eq!(h.message_count(id), 1);
+    assert_eq!(h.poller.next_wake(), None);
+}
+
+#[test]
+fn messages_that_are_finished_in_time_never_fail() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT / 60);
+        s.idle_timeout = Some(LIMIT);
+        s.max_in_flight = None;
+    }));
+    let wire = frame(b"abcd");
+    for _ in 0..500 {
+        peer.write_all(&wire[..5]).expect("room");
+        h.quiesce();
+        h.pass(LIMIT / 100);
+        peer.write_all(&wire[5..]).expect("room");
+        h.quiesce();
+        h.pass(LIMIT / 100);
+    }
+    assert_eq!(h.message_count(id), 500);
+    assert_eq!(h.life(id), ["accepted"]);
+}
+
+#[test]
+fn bytes_are_counted_and_told_before_the_end() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.half_open = HalfOpen::Keep));
+    let wire = frame(&[1; 1_000]);
+    peer.write_all(&wire).expect("room");
+    let slice = h.slice(&[0; 300]);
+    h.poller.send(id, slice);
+    h.quiesce();
+    assert_eq!(h.poller.bytes_read(id), Some(1_004));
+    assert_eq!(h.poller.bytes_written(id), Some(300));
+    h.poller.acknowledge(id, 1);
+    h.poller.close(id);
+    h.quiesce();
+    peer.write_all(&[0; 50]).expect("room");
+    drop(peer);
+    h.until_closed(id);
+    assert_eq!(h.totals[&id], (1_054, 300));
+    h.quiesce();
+    h.turn();
+    assert_eq!(h.poller.bytes_read(id), None);
+}
