@@ -1,9 +1,10 @@
-//! `netpoll-bench`: a load client for servers that answer length-prefixed
-//! messages, and the bare echo server that marks how fast such a server can be.
+//! `netpoll-bench`: load clients for servers that answer length-prefixed messages
+//! or HTTP, or move one large stream, and the bare servers that mark how fast
+//! such servers can be.
 //!
 //! Reading order: [`args`] says what can be asked for; [`client`] drives a
-//! server and measures it; [`server`] is the ceiling it is compared with;
-//! [`report`] prints what was found.
+//! server with requests and measures it, [`transfer`] with one stream; [`server`]
+//! has the ceilings they are compared with; [`report`] prints what was found.
 
 mod address;
 mod args;
@@ -14,17 +15,25 @@ mod report;
 mod server;
 mod shutdown;
 mod socket;
+mod transfer;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::{Arguments, Command};
+use crate::server::echo::Echo;
+use crate::server::transfer::Transfer;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Server(options) => server::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Server(options) => server::run::<Echo>(&options).map(|()| ExitCode::SUCCESS),
+        Command::TransferServer(options) => {
+            server::run::<Transfer>(&options).map(|()| ExitCode::SUCCESS)
+        }
         Command::Client(options) => client::run(&options),
+        Command::Http(options) => client::run_http(&options),
+        Command::Transfer(options) => transfer::run(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("netpoll-bench: {error:#}");

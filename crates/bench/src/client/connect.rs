@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::connection::{Clock, Connection, Readiness};
 use super::failure::{Failure, Kind};
-use super::frames::{Comparison, Shape};
+use super::frames::{Comparison, Frames, Shape};
 use crate::address::Address;
 use crate::socket::Stream;
 
@@ -31,10 +31,22 @@ const CONNECTIONS_PER_SOURCE: usize = 5_000;
 pub struct Target<'a> {
     /// Where it listens.
     pub address: &'a Address,
-    /// Bytes of the length in front of its messages.
-    pub length_size: usize,
+    /// How it is known that it has accepted a connection.
+    pub acceptance: Acceptance,
     /// How long it may take to accept or to answer.
     pub timeout: Duration,
+}
+
+/// How it is known that the server has accepted a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It echoes a message with a length of so many bytes in front.
+    Echoed {
+        /// Bytes of the length.
+        length_size: usize,
+    },
+    /// It is not: the server must have a queue for all of them.
+    Assumed,
 }
 
 /// Where connections come from.
@@ -75,7 +87,8 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn connect(&self, sources: Sources, number: usize) -> Result<Stream, Failure> {
+    /// Opens the connection `number`.
+    pub fn connect(&self, sources: Sources, number: usize) -> Result<Stream, Failure> {
         let connected = match self.address {
             Address::Tcp(address) => self.connect_tcp(*address, sources, number),
             Address::Unix(_) => self.connect_unix(),
@@ -121,14 +134,17 @@ impl Target<'_> {
         }
     }
 
-    /// Sends one small message over the connection and awaits its echo.
+    /// Sends one small message over the connection and awaits its echo, if there is one.
     fn round_trip(&self, stream: Stream) -> Result<Stream, Failure> {
+        let Acceptance::Echoed { length_size } = self.acceptance else {
+            return Ok(stream);
+        };
         let shape = Shape {
-            length_size: self.length_size,
+            length_size,
             payload_size: 16,
             comparison: Comparison::Whole,
         };
-        let mut connection = Connection::new(stream, shape, 1, 0);
+        let mut connection = Connection::new(stream, Frames::new(shape, 1, 0));
         let mut poll = Poll::new()?;
         let mut events = Events::with_capacity(1);
         let mut buffer = [0; 64];

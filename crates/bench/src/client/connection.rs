@@ -3,8 +3,8 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::time::Instant;
 
+use super::exchange::Exchange;
 use super::failure::{Failure, Kind};
-use super::frames::{Frames, Shape};
 use crate::socket::Stream;
 
 /// Time since the run began, in nanoseconds.
@@ -46,22 +46,23 @@ pub enum Readiness {
 
 /// A connection and its requests.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<E> {
     stream: Stream,
-    frames: Frames,
+    exchange: E,
     /// For each slot, when its request was sent or should have been.
     sent_at: Box<[u64]>,
     requests: u64,
     replies: u64,
 }
 
-impl Connection {
-    /// A connection with up to `in_flight` requests at a time.
-    pub fn new(stream: Stream, shape: Shape, in_flight: usize, seed: u64) -> Self {
+impl<E: Exchange> Connection<E> {
+    /// A connection without any request in flight yet.
+    pub fn new(stream: Stream, exchange: E) -> Self {
+        let sent_at = vec![0; exchange.free()].into_boxed_slice();
         Self {
             stream,
-            frames: Frames::new(shape, in_flight, seed),
-            sent_at: vec![0; in_flight].into_boxed_slice(),
+            exchange,
+            sent_at,
             requests: 0,
             replies: 0,
         }
@@ -84,34 +85,34 @@ impl Connection {
 
     /// Requests that await their reply.
     pub fn in_flight(&self) -> usize {
-        self.frames.in_flight()
+        self.exchange.in_flight()
     }
 
     /// How many more requests may be queued.
     pub fn free(&self) -> usize {
-        self.frames.free()
+        self.exchange.free()
     }
 
     /// Whether queued bytes wait for the socket to take them.
     pub fn is_blocked(&self) -> bool {
-        self.frames.has_unsent()
+        self.exchange.has_unsent()
     }
 
     /// Queues a request whose latency counts from `sent_at`.
     pub fn queue(&mut self, sent_at: u64) {
-        let slot = self.frames.queue();
+        let slot = self.exchange.queue();
         self.sent_at[slot] = sent_at;
         self.requests += 1;
     }
 
     /// Writes what is queued, as far as the socket takes it.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        while self.frames.has_unsent() {
+        while self.exchange.has_unsent() {
             match self
                 .stream
-                .write_vectored(&self.frames.unsent().map(IoSlice::new))
+                .write_vectored(&self.exchange.unsent().map(IoSlice::new))
             {
-                Ok(length) => self.frames.sent(length),
+                Ok(length) => self.exchange.sent(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -143,7 +144,7 @@ impl Connection {
                 count: 0,
             };
             let sent_at = &self.sent_at;
-            let checked = self.frames.receive(&buffer[..length], |slot| {
+            let checked = self.exchange.receive(&buffer[..length], |slot| {
                 if together.count > 0 && together.sent_at != sent_at[slot] {
                     answered(together);
                     together.count = 0;
@@ -155,7 +156,7 @@ impl Connection {
             if together.count > 0 {
                 answered(together);
             }
-            checked?;
+            checked.map_err(Into::into)?;
             // A read shorter than its space has drained the socket.
             if length < buffer.len() && readiness == Readiness::Open {
                 return Ok(());
@@ -164,8 +165,8 @@ impl Connection {
     }
 
     fn closed_by_peer(&self) -> Failure {
-        let in_flight = self.frames.in_flight();
-        let part = self.frames.received();
+        let in_flight = self.exchange.in_flight();
+        let part = self.exchange.received();
         Failure::new(
             Kind::Closed,
             format!(

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use super::exchange::Exchange;
 use super::random::Random;
 
 /// Bytes at the start of a payload that differ for every request.
@@ -134,23 +135,27 @@ impl Frames {
         }
     }
 
-    /// Requests that await their reply, sent or not.
-    pub fn in_flight(&self) -> usize {
+    fn following(&self, slot: usize) -> usize {
+        if slot + 1 == self.slots { 0 } else { slot + 1 }
+    }
+}
+
+impl Exchange for Frames {
+    type Mismatch = Mismatch;
+
+    fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// How many more requests may be in flight.
-    pub fn free(&self) -> usize {
+    fn free(&self) -> usize {
         self.slots - self.in_flight
     }
 
-    /// Bytes of a reply that have come while the rest has not.
-    pub fn received(&self) -> usize {
+    fn received(&self) -> usize {
         self.received
     }
 
-    /// Puts the next request in line and returns its slot.
-    pub fn queue(&mut self) -> usize {
+    fn queue(&mut self) -> usize {
         debug_assert!(
             self.in_flight < self.slots,
             "the reply of a slot came before its reuse"
@@ -176,20 +181,17 @@ impl Frames {
         slot
     }
 
-    /// Whether bytes wait to be sent.
-    pub fn has_unsent(&self) -> bool {
+    fn has_unsent(&self) -> bool {
         self.unsent_length > 0
     }
 
-    /// The bytes that wait to be sent; the second part is empty unless they wrap.
-    pub fn unsent(&self) -> [&[u8]; 2] {
+    fn unsent(&self) -> [&[u8]; 2] {
         let (wrapped, rest) = self.ring.split_at(self.unsent_start);
         let first = &rest[..self.unsent_length.min(rest.len())];
         [first, &wrapped[..self.unsent_length - first.len()]]
     }
 
-    /// Notes that the first `length` unsent bytes are sent.
-    pub fn sent(&mut self, length: usize) {
+    fn sent(&mut self, length: usize) {
         self.unsent_length -= length;
         self.unsent_start += length;
         if self.unsent_start >= self.ring.len() {
@@ -197,9 +199,7 @@ impl Frames {
         }
     }
 
-    /// Compares received bytes with the requests they answer and calls `answered`
-    /// with the slot of each request whose reply is complete.
-    pub fn receive(
+    fn receive(
         &mut self,
         mut bytes: &[u8],
         mut answered: impl FnMut(usize),
@@ -237,10 +237,6 @@ impl Frames {
             }
         }
         Ok(())
-    }
-
-    fn following(&self, slot: usize) -> usize {
-        if slot + 1 == self.slots { 0 } else { slot + 1 }
     }
 }
 

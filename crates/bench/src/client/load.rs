@@ -8,6 +8,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
 use super::connection::{Clock, Connection, Readiness};
+use super::exchange::Exchange;
 use super::failure::{Failure, Failures, Kind};
 use super::idle::Idle;
 use super::measurement::Measurement;
@@ -51,10 +52,10 @@ pub enum Waiting {
 
 /// A run in progress.
 #[derive(Debug)]
-pub struct Load<'a> {
+pub struct Load<'a, E> {
     poll: Poll,
     /// `None` once it has failed.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<Connection<E>>>,
     idle: &'a mut Idle,
     buffer: Box<[u8]>,
     clock: Clock,
@@ -74,10 +75,10 @@ pub struct Load<'a> {
     measurement: Measurement,
 }
 
-impl<'a> Load<'a> {
+impl<'a, E: Exchange> Load<'a, E> {
     /// Prepares a run over open connections.
     pub fn new(
-        connections: Vec<Connection>,
+        connections: Vec<Connection<E>>,
         idle: &'a mut Idle,
         plan: Plan,
         measurement: Measurement,

@@ -1,15 +1,18 @@
 //! The load client: opens connections, drives them, measures.
 //!
 //! [`connect`] and [`idle`] open connections; [`load`] is the loop over all of
-//! them; [`connection`] is one of them, with its requests and the check of its
-//! replies in [`frames`]; [`pace`] and [`schedule`] say when a request may go;
-//! [`phase`] says what is warm-up and what is measured by [`measurement`];
-//! [`failure`] counts what went wrong.
+//! them; [`connection`] is one of them, whose requests and the check of their
+//! replies are an [`exchange`]: of framed messages in [`frames`], of HTTP in
+//! [`http`]; [`pace`] and [`schedule`] say when a request may go; [`phase`] says
+//! what is warm-up and what is measured by [`measurement`]; [`failure`] counts
+//! what went wrong.
 
 pub mod connect;
 pub mod connection;
+pub mod exchange;
 pub mod failure;
 pub mod frames;
+pub mod http;
 pub mod idle;
 pub mod load;
 pub mod measurement;
@@ -19,65 +22,41 @@ pub mod random;
 pub mod schedule;
 
 use std::io;
+use std::iter;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use self::connect::{Sources, Target};
+use self::connect::{Acceptance, Sources, Target};
 use self::connection::Connection;
+use self::exchange::Exchange;
 use self::failure::{Count, Failure, Failures};
-use self::frames::{Comparison, Shape};
+use self::frames::{Comparison, Frames, Shape};
+use self::http::Http;
 use self::idle::Idle;
-use self::load::{Load, Plan, Waiting};
+use self::load::{Load, Plan};
 use self::measurement::{Figures, Measurement};
-use crate::args::ClientOptions;
+use crate::address::Address;
+use crate::args::{ClientOptions, HttpOptions, RunOptions};
 use crate::limits;
 use crate::process;
-use crate::report::Report;
+use crate::report::{self, requests::Report};
 
-/// Runs the client and says whether all went well.
+/// Runs the load of framed messages and says whether all went well.
 pub fn run(options: &ClientOptions) -> Result<ExitCode> {
     options.check()?;
     limits::raise_open_files().context("raising the limit on open files")?;
     let address = options.endpoint.address()?;
     let target = Target {
         address: &address,
-        length_size: options.length_size,
-        timeout: options.stall_timeout,
+        acceptance: Acceptance::Echoed {
+            length_size: options.length_size,
+        },
+        timeout: options.run.stall_timeout,
     };
     if options.idle_hold {
         return hold_idle(target, options.idle);
     }
-    check_server_process(options.pid)?;
-
-    let mut failures = Failures::default();
-    let measurement = Measurement::new(options.pid)?;
-    let measurement = match open(options, target) {
-        Ok((connections, mut idle)) => {
-            let measured = options.extent();
-            let plan = Plan {
-                rate: options.rate,
-                warm_up: options.warm_up.extent(measured),
-                measured,
-                stall_timeout: options.stall_timeout,
-                waiting: if options.busy_poll {
-                    Waiting::BusyPoll
-                } else {
-                    Waiting::Sleep
-                },
-            };
-            Load::new(connections, &mut idle, plan, measurement)?.run(&mut failures)?
-        }
-        Err(failure) => {
-            failures.add(failure);
-            measurement
-        }
-    };
-    finish(options, &measurement.figures(), failures.counts())
-}
-
-fn open(options: &ClientOptions, target: Target<'_>) -> Result<(Vec<Connection>, Idle), Failure> {
-    let idle = Idle::open(target, options.idle)?;
     let shape = Shape {
         length_size: options.length_size,
         payload_size: options.size,
@@ -87,13 +66,72 @@ fn open(options: &ClientOptions, target: Target<'_>) -> Result<(Vec<Connection>,
             Comparison::Start
         },
     };
-    let streams = target.open(options.connections, Sources::Chosen)?;
-    let connections = streams
-        .into_iter()
-        .zip(1..)
-        .map(|(stream, seed)| Connection::new(stream, shape, options.in_flight, seed))
-        .collect();
-    Ok((connections, idle))
+    check_server_process(options.run.pid)?;
+    let opened = Idle::open(target, options.idle).and_then(|idle| {
+        let exchanges = (1..).map(|seed| Frames::new(shape, options.in_flight, seed));
+        Ok((open(target, options.connections, exchanges)?, idle))
+    });
+    drive(&options.run, opened)
+}
+
+/// Runs the load of HTTP requests and says whether all went well.
+pub fn run_http(options: &HttpOptions) -> Result<ExitCode> {
+    options.check()?;
+    limits::raise_open_files().context("raising the limit on open files")?;
+    let address = options.endpoint.address()?;
+    let target = Target {
+        address: &address,
+        acceptance: Acceptance::Assumed,
+        timeout: options.run.stall_timeout,
+    };
+    let host = match &address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(_) => "localhost".into(),
+    };
+    check_server_process(options.run.pid)?;
+    let exchanges = iter::repeat_with(|| Http::new(&host, &options.path));
+    let opened = open(target, options.connections, exchanges)
+        .map(|connections| (connections, Idle::default()));
+    drive(&options.run, opened)
+}
+
+fn open<E: Exchange>(
+    target: Target<'_>,
+    count: usize,
+    exchanges: impl Iterator<Item = E>,
+) -> Result<Vec<Connection<E>>, Failure> {
+    let streams = target.open(count, Sources::Chosen)?.into_iter();
+    Ok(streams
+        .zip(exchanges)
+        .map(|(stream, exchange)| Connection::new(stream, exchange))
+        .collect())
+}
+
+/// Drives what was opened, and reports.
+fn drive<E: Exchange>(
+    options: &RunOptions,
+    opened: Result<(Vec<Connection<E>>, Idle), Failure>,
+) -> Result<ExitCode> {
+    let mut failures = Failures::default();
+    let measurement = Measurement::new(options.pid)?;
+    let measurement = match opened {
+        Ok((connections, mut idle)) => {
+            let measured = options.extent();
+            let plan = Plan {
+                rate: options.rate,
+                warm_up: options.warm_up.extent(measured),
+                measured,
+                stall_timeout: options.stall_timeout,
+                waiting: options.waiting(),
+            };
+            Load::new(connections, &mut idle, plan, measurement)?.run(&mut failures)?
+        }
+        Err(failure) => {
+            failures.add(failure);
+            measurement
+        }
+    };
+    finish(options, &measurement.figures(), failures.counts())
 }
 
 fn hold_idle(target: Target<'_>, count: usize) -> Result<ExitCode> {
@@ -106,7 +144,7 @@ fn hold_idle(target: Target<'_>, count: usize) -> Result<ExitCode> {
 }
 
 /// Finds a wrong process id before anything is measured.
-fn check_server_process(pid: Option<u32>) -> Result<()> {
+pub fn check_server_process(pid: Option<u32>) -> Result<()> {
     let Some(pid) = pid else { return Ok(()) };
     match process::processor_time(pid) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
@@ -121,14 +159,15 @@ fn check_server_process(pid: Option<u32>) -> Result<()> {
     }
 }
 
-fn finish(options: &ClientOptions, figures: &Figures, errors: Vec<Count>) -> Result<ExitCode> {
+fn finish(options: &RunOptions, figures: &Figures, errors: Vec<Count>) -> Result<ExitCode> {
     let memory = options.pid.and_then(|pid| process::memory(pid).ok());
     let code = exit_code(&errors);
-    Report::new(figures, memory, errors).print(options.json)?;
+    report::print(&Report::new(figures, memory, errors), options.json)?;
     Ok(code)
 }
 
-fn exit_code(errors: &[Count]) -> ExitCode {
+/// Prints what went wrong and says whether anything did.
+pub fn exit_code(errors: &[Count]) -> ExitCode {
     for error in errors {
         eprintln!("netpoll-bench: {error}");
     }

@@ -1,116 +1,18 @@
 //! The program as its users run it: the client against the echo server, and
 //! against servers that misbehave.
 
-use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::thread::{self, JoinHandle};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
+use crate::support::{Directory, Outcome, PROGRAM, Server, failure, join, report, serve_one};
 use serde_json::Value;
-
-type Outcome = Result<(), Box<dyn Error>>;
-type ServerThread = JoinHandle<std::io::Result<()>>;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netpoll-bench");
-
-/// A running echo server, which ends with its standard input.
-struct Server {
-    process: Child,
-    stdout: BufReader<ChildStdout>,
-    address: String,
-}
-
-impl Server {
-    fn start(option: &str, address: &str) -> Result<Self, Box<dyn Error>> {
-        let mut process = Command::new(PROGRAM)
-            .args(["server", option, address, "--exit-with-stdin"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut stdout = BufReader::new(process.stdout.take().ok_or("no standard output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let address = line
-            .strip_prefix("listening ")
-            .ok_or("the server did not start")?
-            .trim()
-            .into();
-        Ok(Self {
-            process,
-            stdout,
-            address,
-        })
-    }
-
-    fn stop(mut self) -> Outcome {
-        drop(self.process.stdin.take());
-        assert!(self.process.wait()?.success());
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest)?;
-        assert_eq!(rest, "");
-        Ok(())
-    }
-}
-
-fn client(option: &str, address: &str, options: &str) -> Result<Output, Box<dyn Error>> {
-    Ok(Command::new(PROGRAM)
-        .args(["client", option, address])
-        .args(options.split_whitespace())
-        .stdin(Stdio::null())
-        .output()?)
-}
-
-/// Runs a client that must succeed and returns its report.
-fn report(option: &str, address: &str, options: &str) -> Result<Value, Box<dyn Error>> {
-    let output = client(option, address, &format!("{options} --json"))?;
-    let errors = String::from_utf8(output.stderr)?;
-    assert!(output.status.success(), "{options}: {errors}");
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// Runs a client that must fail and returns what it says.
-fn failure(address: &str, options: &str) -> Result<String, Box<dyn Error>> {
-    let output = client("--tcp", address, options)?;
-    assert_eq!(output.status.code(), Some(1));
-    Ok(String::from_utf8(output.stderr)?)
-}
-
-/// A server for one connection.
-fn serve_one(
-    serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static,
-) -> Result<(String, ServerThread), Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    Ok((address, thread::spawn(move || serve(listener.accept()?.0))))
-}
-
-fn join(server: ServerThread) -> Outcome {
-    Ok(server.join().map_err(|_| "the server panicked")??)
-}
-
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> std::io::Result<Self> {
-        let path =
-            std::env::temp_dir().join(format!("netpoll-bench-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 #[test]
 fn every_reply_is_verified_over_tcp() -> Outcome {
-    let server = Server::start("--tcp", "127.0.0.1:0")?;
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
     let report = report(
+        "client",
         "--tcp",
         &server.address,
         "--connections 7 --in-flight 5 --size 3000 --count 4000 --warm-up 10% --verify --idle 150",
@@ -127,10 +29,10 @@ fn every_reply_is_verified_over_tcp() -> Outcome {
 
 #[test]
 fn one_connection_and_one_request_are_enough() -> Outcome {
-    let server = Server::start("--tcp", "127.0.0.1:0")?;
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
     for length_size in [1, 2, 3, 4, 8] {
         let options = format!("--connections 1 --count 1 --size 200 --length-size {length_size}");
-        let report = report("--tcp", &server.address, &options)?;
+        let report = report("client", "--tcp", &server.address, &options)?;
         assert_eq!(report["requests"], 1);
     }
     server.stop()
@@ -141,11 +43,14 @@ fn every_reply_is_verified_over_a_unix_socket() -> Outcome {
     let directory = Directory::new("unix")?;
     let path = directory.0.join("echo.sock");
     let address = path.to_str().ok_or("the path is no text")?;
-    let server = Server::start("--unix", address)?;
+    let server = Server::start("server", "--unix", address)?;
     assert_eq!(server.address, address);
     // More in flight than a socket buffer holds: both sides must cope with a full one.
     let options = "--connections 3 --in-flight 40 --size 32768 --count 600 --verify";
-    assert_eq!(report("--unix", address, options)?["requests"], 600);
+    assert_eq!(
+        report("client", "--unix", address, options)?["requests"],
+        600
+    );
     server.stop()?;
     assert!(!path.exists(), "the server removes its socket");
     Ok(())
@@ -153,8 +58,9 @@ fn every_reply_is_verified_over_a_unix_socket() -> Outcome {
 
 #[test]
 fn a_fixed_rate_sends_no_more_than_scheduled() -> Outcome {
-    let server = Server::start("--tcp", "127.0.0.1:0")?;
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
     let report = report(
+        "client",
         "--tcp",
         &server.address,
         "--connections 3 --rate 20000 --count 500",
@@ -172,9 +78,9 @@ fn a_fixed_rate_sends_no_more_than_scheduled() -> Outcome {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_server_process_is_measured() -> Outcome {
-    let server = Server::start("--tcp", "127.0.0.1:0")?;
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
     let options = format!("--connections 2 --count 2000 --pid {}", server.process.id());
-    let report = report("--tcp", &server.address, &options)?;
+    let report = report("client", "--tcp", &server.address, &options)?;
     for figure in [
         "cpuMicrosecondsPerRequest",
         "cpuShare",
@@ -193,7 +99,7 @@ fn the_server_process_is_measured() -> Outcome {
 
 #[test]
 fn idle_connections_are_held_until_the_input_ends() -> Outcome {
-    let server = Server::start("--tcp", "127.0.0.1:0")?;
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
     let mut holder = Command::new(PROGRAM)
         .args([
             "client",
@@ -219,7 +125,7 @@ fn a_server_that_is_not_there_is_reported() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     drop(listener);
-    assert!(failure(&address, "--count 1")?.contains("connection refused: 1 × "));
+    assert!(failure("client", &address, "--count 1")?.contains("connection refused: 1 × "));
     Ok(())
 }
 
@@ -230,7 +136,7 @@ fn a_server_that_closes_within_a_reply_is_reported() -> Outcome {
         stream.read_exact(&mut request)?;
         stream.write_all(&request[..50])
     })?;
-    let message = failure(&address, "--connections 1 --count 5 --size 100")?;
+    let message = failure("client", &address, "--connections 1 --count 5 --size 100")?;
     assert!(
         message.contains("connection closed by the server: 1 × "),
         "{message}"
@@ -251,7 +157,11 @@ fn a_wrong_reply_is_reported() -> Outcome {
         stream.write_all(&request)?;
         stream.read_to_end(&mut Vec::new()).map(|_| ())
     })?;
-    let message = failure(&address, "--connections 1 --count 1 --size 100 --verify")?;
+    let message = failure(
+        "client",
+        &address,
+        "--connections 1 --count 1 --size 100 --verify",
+    )?;
     assert!(message.contains("reply does not match: 1 × "), "{message}");
     assert!(message.contains("at byte 74 of the frame"), "{message}");
     join(server)
@@ -262,6 +172,7 @@ fn a_server_that_never_answers_is_given_up() -> Outcome {
     let (address, server) =
         serve_one(|mut stream| stream.read_to_end(&mut Vec::new()).map(|_| ()))?;
     let message = failure(
+        "client",
         &address,
         "--connections 1 --duration 60 --stall-timeout 0.05",
     )?;

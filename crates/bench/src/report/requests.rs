@@ -1,12 +1,11 @@
-//! What a run found, as text for people or as JSON for programs.
+//! The report of a load of requests.
 
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
-use anyhow::Result;
 use serde::Serialize;
 
+use super::{NOT_KNOWN, grouped, memory_text, quotient};
 use crate::client::failure::Count;
 use crate::client::measurement::Figures;
 use crate::process::Memory;
@@ -92,26 +91,6 @@ impl Report {
             errors,
         }
     }
-
-    /// Prints to the standard output.
-    pub fn print(&self, as_json: bool) -> Result<()> {
-        let text = if as_json {
-            serde_json::to_string(self)? + "\n"
-        } else {
-            self.to_string()
-        };
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(())
-    }
-}
-
-/// 0 where there is nothing to divide by.
-fn quotient(dividend: f64, divisor: f64) -> f64 {
-    if divisor > 0.0 {
-        dividend / divisor
-    } else {
-        0.0
-    }
 }
 
 impl fmt::Display for Report {
@@ -140,7 +119,7 @@ impl fmt::Display for Report {
             )?;
         }
         line("server CPU", &self.server.cpu())?;
-        line("server memory", &self.server.memory())?;
+        line("server memory", &memory_text(self.server.memory()))?;
         line(
             "client CPU",
             &format!("{:.0} % of a core", self.client.cpu_share * 100.0),
@@ -160,7 +139,7 @@ impl Server {
             self.system_microseconds_per_request,
             self.cpu_share,
         ) else {
-            return "not known (see --pid)".into();
+            return NOT_KNOWN.into();
         };
         let share = share * 100.0;
         format!(
@@ -168,37 +147,16 @@ impl Server {
         )
     }
 
-    fn memory(&self) -> String {
-        match (self.resident_bytes, self.peak_resident_bytes) {
-            (Some(resident), Some(peak)) => {
-                let megabytes = |bytes| bytes as f64 / 1e6;
-                format!(
-                    "{:.1} MB resident, {:.1} MB at its peak",
-                    megabytes(resident),
-                    megabytes(peak)
-                )
-            }
-            _ => "not known (see --pid)".into(),
-        }
+    fn memory(&self) -> Option<Memory> {
+        self.resident_bytes
+            .zip(self.peak_resident_bytes)
+            .map(|(resident, peak)| Memory { resident, peak })
     }
-}
-
-/// A whole number with a comma between thousands.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        // Writing to a string cannot fail.
-        let _ = text.write_char(digit);
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Result;
     use hdrhistogram::Histogram;
 
     use super::*;
@@ -277,11 +235,5 @@ mod tests {
         assert_eq!(json["requestsPerSecond"], 0.0);
         assert_eq!(json["server"]["cpuShare"], 0.0);
         Ok(())
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let texts = [0.0, 999.0, 1_000.0, 12_345_678.4].map(grouped);
-        assert_eq!(texts, ["0", "999", "1,000", "12,345,678"]);
     }
 }

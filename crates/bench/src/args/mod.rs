@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, with defaults and checks.
 
+mod transfer;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,12 +10,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+pub use self::transfer::{Direction, TransferOptions};
 use crate::address::{Address, parse_tcp};
+use crate::client::load::Waiting;
 
 /// How long a run lasts when neither a duration nor a count is given.
 const DEFAULT_DURATION: Duration = Duration::from_secs(5);
 
-/// Load client and reference echo server for length-prefixed messages.
+/// Load clients and reference servers: length-prefixed messages, HTTP, large streams.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {
@@ -22,7 +26,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The two halves of the benchmark.
+/// The servers and clients of the benchmark.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Echo every byte back: one thread, one mio poller, no framework.
@@ -35,9 +39,17 @@ pub enum Command {
     ///
     /// Exits with 1 and a line per kind of error when anything went wrong.
     Client(ClientOptions),
+    /// Send HTTP/1.1 requests over kept connections, one at a time on each, and
+    /// report the same.
+    Http(HttpOptions),
+    /// Take or send one large stream, as `transfer` asks: the bare loop again.
+    TransferServer(ServerOptions),
+    /// Move one large stream over one connection, in writes of 64 KiB, and report
+    /// speed and what the server spent.
+    Transfer(TransferOptions),
 }
 
-/// The endpoint, the same for both halves.
+/// The endpoint, the same for servers and clients.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Endpoint {
@@ -60,7 +72,7 @@ impl Endpoint {
     }
 }
 
-/// Options of `netpoll-bench server`.
+/// Options of `netpoll-bench server` and `transfer-server`.
 #[derive(Debug, Args)]
 pub struct ServerOptions {
     /// Where to listen.
@@ -89,15 +101,6 @@ pub struct ClientOptions {
     /// Bytes of the big-endian length before the payload: 1, 2, 3, 4 or 8.
     #[arg(long, value_name = "BYTES", default_value = "4", value_parser = parse_length_size)]
     pub length_size: usize,
-    /// Seconds to measure (5 unless --count is given).
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "count")]
-    pub duration: Option<Duration>,
-    /// Requests to measure, instead of a duration.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-    /// Load before measuring: seconds (`0.3`) or a part of the run (`10%`).
-    #[arg(long, value_name = "SECONDS|PERCENT%", default_value = "0")]
-    pub warm_up: WarmUp,
     /// Connections opened before measuring that send nothing.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub idle: usize,
@@ -110,6 +113,23 @@ pub struct ClientOptions {
     /// (distinct for every request) are compared, and the rest repeats.
     #[arg(long)]
     pub verify: bool,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// Options of every load of requests.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Seconds to measure (5 unless --count is given).
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "count")]
+    pub duration: Option<Duration>,
+    /// Requests to measure, instead of a duration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Load before measuring: seconds (`0.3`) or a part of the run (`10%`).
+    #[arg(long, value_name = "SECONDS|PERCENT%", default_value = "0")]
+    pub warm_up: WarmUp,
     /// Send this many requests per second in all, on a fixed schedule; latency
     /// counts from the scheduled time, however long the request had to wait.
     /// The client then polls without sleeping, to be on time.
@@ -131,7 +151,7 @@ pub struct ClientOptions {
     pub json: bool,
 }
 
-impl ClientOptions {
+impl RunOptions {
     /// What ends the measured part.
     pub fn extent(&self) -> Extent {
         match (self.duration, self.count) {
@@ -140,6 +160,13 @@ impl ClientOptions {
         }
     }
 
+    /// What the client does while no reply is there.
+    pub fn waiting(&self) -> Waiting {
+        waiting(self.busy_poll)
+    }
+}
+
+impl ClientOptions {
     /// Refuses what cannot be measured, before anything is opened.
     pub fn check(&self) -> Result<()> {
         if self.connections == 0 || self.in_flight == 0 {
@@ -155,6 +182,34 @@ impl ClientOptions {
                 self.length_size,
                 self.size
             );
+        }
+        Ok(())
+    }
+}
+
+/// Options of `netpoll-bench http`.
+#[derive(Debug, Args)]
+pub struct HttpOptions {
+    /// Where the server listens.
+    #[command(flatten)]
+    pub endpoint: Endpoint,
+    /// Connections that send requests. All are opened at once, so the server's
+    /// queue (its backlog) must have room for them.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub connections: usize,
+    /// What is asked for.
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = parse_path)]
+    pub path: String,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+impl HttpOptions {
+    /// Refuses what cannot be measured, before anything is opened.
+    pub fn check(&self) -> Result<()> {
+        if self.connections == 0 {
+            bail!("--connections must be at least 1");
         }
         Ok(())
     }
@@ -210,6 +265,22 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+fn waiting(busy_poll: bool) -> Waiting {
+    if busy_poll {
+        Waiting::BusyPoll
+    } else {
+        Waiting::Sleep
+    }
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.into())
+    } else {
+        Err("expected a path such as /a".into())
+    }
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
@@ -232,7 +303,7 @@ mod tests {
         let words = format!("netpoll-bench client --tcp 127.0.0.1:1 {options}");
         match Arguments::parse_from(words.split_whitespace()).command {
             Command::Client(options) => options,
-            Command::Server(_) => unreachable!("the words ask for a client"),
+            _ => unreachable!("the words ask for a client"),
         }
     }
 
@@ -244,27 +315,33 @@ mod tests {
 
     #[test]
     fn a_run_lasts_five_seconds_unless_told() {
-        assert_eq!(client("").extent(), Extent::Time(Duration::from_secs(5)));
         assert_eq!(
-            client("--duration 0.5").extent(),
+            client("").run.extent(),
+            Extent::Time(Duration::from_secs(5))
+        );
+        assert_eq!(
+            client("--duration 0.5").run.extent(),
             Extent::Time(Duration::from_millis(500))
         );
-        assert_eq!(client("--count 7").extent(), Extent::Replies(7));
+        assert_eq!(client("--count 7").run.extent(), Extent::Replies(7));
     }
 
     #[test]
     fn a_warm_up_is_a_time_or_a_part_of_the_run() {
         let time = Extent::Time(Duration::from_secs(2));
         assert_eq!(
-            client("--warm-up 0.3").warm_up.extent(time),
+            client("--warm-up 0.3").run.warm_up.extent(time),
             Extent::Time(Duration::from_millis(300))
         );
         assert_eq!(
-            client("--warm-up 10%").warm_up.extent(time),
+            client("--warm-up 10%").run.warm_up.extent(time),
             Extent::Time(Duration::from_millis(200))
         );
         assert_eq!(
-            client("--warm-up 10%").warm_up.extent(Extent::Replies(11)),
+            client("--warm-up 10%")
+                .run
+                .warm_up
+                .extent(Extent::Replies(11)),
             Extent::Replies(2)
         );
         assert!("10 percent".parse::<WarmUp>().is_err());

@@ -1,10 +1,14 @@
-//! The ceiling: an echo loop directly on mio, without framing or framework.
+//! The ceilings: servers directly on mio, without framing or framework.
 //!
-//! It sends back whatever bytes it reads, one read and one write per wake-up.
-//! What a socket does not take is kept for that connection, which is then not
-//! read until the rest is sent, so a slow peer costs at most one read's worth.
+//! The loop is the same for all of them: one thread, one poller, one turn for
+//! each connection and wake-up. What a connection does in its turn is its
+//! [`Service`]: [`echo`] sends back what it reads, [`transfer`] takes or sends
+//! one large stream.
 
-use std::io::{self, Read, Write};
+pub mod echo;
+pub mod transfer;
+
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,8 +24,32 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const SHUTDOWN: Token = Token(usize::MAX - 2);
 const READ_SIZE: usize = 256 * 1024;
 
+/// What a server does with one connection.
+pub trait Service {
+    /// The service of a connection that was just accepted.
+    fn new() -> Self;
+
+    /// Reads and writes once, with `buffer` to read into, which no turn keeps.
+    fn turn(&mut self, stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Turn>;
+}
+
+/// What became of a connection's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A read was shorter than its space, which has drained the socket.
+    Short,
+    /// Nothing left to read.
+    Drained,
+    /// There is more to do at once.
+    Ready,
+    /// Output waits for the peer.
+    Blocked,
+    /// It is done with, or the peer has gone.
+    Closed,
+}
+
 /// Serves until told to end.
-pub fn run(options: &ServerOptions) -> Result<()> {
+pub fn run<S: Service>(options: &ServerOptions) -> Result<()> {
     let address = options.endpoint.address()?;
     limits::raise_open_files().context("raising the limit on open files")?;
     let standard_input = if options.exit_with_stdin {
@@ -42,7 +70,7 @@ pub fn run(options: &ServerOptions) -> Result<()> {
     writeln!(stdout, "listening {}", listener.local_address()?)?;
     stdout.flush()?;
 
-    let mut server = Server {
+    let mut server = Server::<S> {
         listener,
         connections: Slab::new(),
         ready: Vec::new(),
@@ -79,37 +107,26 @@ pub fn run(options: &ServerOptions) -> Result<()> {
     }
 }
 
-struct Server {
+struct Server<S> {
     listener: Listener,
-    connections: Slab<Connection>,
-    /// Connections whose socket may hold more than was read.
+    connections: Slab<Connection<S>>,
+    /// Connections that have more to do at once.
     ready: Vec<usize>,
     buffer: Box<[u8]>,
 }
 
-struct Connection {
+struct Connection<S> {
     stream: Stream,
-    /// What the socket has not taken yet; empty most of the time.
-    pending: Vec<u8>,
+    service: S,
+    /// Output waits for the peer, whose readiness to take it is watched.
+    blocked: bool,
     /// The peer's end or an error was announced: read until it is reached.
     closing: bool,
     /// It is on the list of those to be served again.
     queued: bool,
 }
 
-/// What became of a connection's turn.
-enum Turn {
-    /// Nothing left to read for now.
-    Drained,
-    /// The socket may hold more.
-    Ready,
-    /// Output waits for the peer.
-    Blocked,
-    /// The peer has gone.
-    Closed,
-}
-
-impl Server {
+impl<S: Service> Server<S> {
     fn accept(&mut self, registry: &Registry) -> Result<()> {
         loop {
             let mut stream = match self.listener.accept() {
@@ -127,7 +144,8 @@ impl Server {
             registry.register(&mut stream, Token(entry.key()), Interest::READABLE)?;
             entry.insert(Connection {
                 stream,
-                pending: Vec::new(),
+                service: S::new(),
+                blocked: false,
                 closing: false,
                 queued: false,
             });
@@ -151,22 +169,27 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else {
             return Ok(());
         };
-        let was_blocked = !connection.pending.is_empty();
-        let turn = connection.turn(&mut self.buffer).unwrap_or(Turn::Closed);
-        match turn {
+        let turn = connection
+            .service
+            .turn(&mut connection.stream, &mut self.buffer)
+            .unwrap_or(Turn::Closed);
+        let is_ready = match turn {
             Turn::Closed => {
                 self.connections.remove(key);
                 return self.accept(registry);
             }
-            Turn::Ready if !connection.queued => {
-                connection.queued = true;
-                self.ready.push(key);
-            }
-            Turn::Ready | Turn::Drained | Turn::Blocked => {}
+            Turn::Ready => true,
+            Turn::Short => connection.closing,
+            Turn::Drained | Turn::Blocked => false,
+        };
+        if is_ready && !connection.queued {
+            connection.queued = true;
+            self.ready.push(key);
         }
         // A unix socket reports writable at every read of its peer: ask only while needed.
-        let is_blocked = matches!(turn, Turn::Blocked);
-        if was_blocked != is_blocked {
+        let is_blocked = turn == Turn::Blocked;
+        if connection.blocked != is_blocked {
+            connection.blocked = is_blocked;
             let interest = if is_blocked {
                 Interest::READABLE | Interest::WRITABLE
             } else {
@@ -178,33 +201,20 @@ impl Server {
     }
 }
 
-impl Connection {
-    fn turn(&mut self, buffer: &mut [u8]) -> io::Result<Turn> {
-        if !self.pending.is_empty() {
-            let written = write_until_blocked(&mut self.stream, &self.pending)?;
-            self.pending.drain(..written);
-            if !self.pending.is_empty() {
-                return Ok(Turn::Blocked);
-            }
-        }
-        let length = match self.stream.read(buffer) {
-            Ok(0) => return Ok(Turn::Closed),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Drained),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::Ready),
-            Err(error) => return Err(error),
-        };
-        let written = write_until_blocked(&mut self.stream, &buffer[..length])?;
-        if written < length {
-            self.pending.extend_from_slice(&buffer[written..length]);
-            return Ok(Turn::Blocked);
-        }
-        // A read shorter than its space has drained the socket.
-        Ok(if length == buffer.len() || self.closing {
-            Turn::Ready
-        } else {
-            Turn::Drained
-        })
+/// What one read brought.
+enum Input {
+    /// So many bytes, 0 at the peer's end.
+    Bytes(usize),
+    /// None for now: the turn is over.
+    None(Turn),
+}
+
+fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<Input> {
+    match io::Read::read(stream, buffer) {
+        Ok(length) => Ok(Input::Bytes(length)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Input::None(Turn::Drained)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Input::None(Turn::Ready)),
+        Err(error) => Err(error),
     }
 }
 
