@@ -10,6 +10,9 @@
 //! | records of the messages are handed over | [`batch`] |
 //! | replies are queued and leave in one call per connection | `connection/outbound.rs`, `poller/endpoint.rs` |
 //!
+//! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
+//! pieces.
+//!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`
 //! and `poller` touch the system; everything else takes bytes and time as arguments. `unsafe` lives
 //! in [`buffer`] alone.

@@ -11,15 +11,19 @@
 //! A [`Region`] is the one owner of bytes that nobody has seen yet. What it commits
 //! becomes readable as [`Slice`]s, which only ever share. A chunk returns to its pool when the last
 //! region, slice and outside holder of it are gone. All the `unsafe` of the crate is in this folder.
+//!
+//! [`LinkReader`] reads a stream of such pieces without joining them; [`LinkWriter`] makes one.
 
 mod chunk;
 mod intake;
+mod link;
 mod reclaim;
 mod region;
 mod slice;
 
 pub use chunk::{Chunk, ChunkPool, PoolStats};
 pub use intake::Intake;
+pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
 pub use reclaim::ReclaimPacer;
 pub use region::Region;
 pub use slice::Slice;

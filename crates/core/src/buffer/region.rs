@@ -102,6 +102,20 @@ impl Region {
         }
     }
 
+    /// Whether the next byte that this region commits lies right behind `slice`.
+    #[must_use]
+    pub fn follows(&self, slice: &Slice) -> bool {
+        self.chunk.is_same(slice.chunk()) && slice.start() + slice.len() == self.filled
+    }
+
+    /// Commits all that remains and shares it.
+    #[must_use]
+    pub fn into_slice(mut self) -> Slice {
+        let (start, length) = (self.filled, self.remaining());
+        self.commit(length);
+        Slice::new(self.chunk, start, length)
+    }
+
     /// Appends a copy of `bytes` and returns them as a slice.
     ///
     /// # Panics

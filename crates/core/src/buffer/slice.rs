@@ -77,6 +77,17 @@ impl Slice {
         self.start += count;
         self.length -= count;
     }
+
+    /// Takes the first `count` bytes off as a slice of their own, which shares the chunk.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn split_to(&mut self, count: usize) -> Self {
+        let start = self.start;
+        self.advance(count);
+        Self::new(self.chunk.clone(), start, count)
+    }
 }
 
 impl AsRef<[u8]> for Slice {

@@ -1,0 +1,56 @@
+//! The link buffer: a stream of bytes as a list of shared pieces, in Netpoll's nocopy contract.
+//!
+//! ```text
+//!  push ─► LinkReader  ┌───────┐ ┌──────────┐ ┌───┐      next, peek, until: one Piece
+//!                      │ Piece │►│  Piece   │►│ … │ ───► slice: a LinkReader of its own
+//!                      └───────┘ └──────────┘ └───┘      read_binary, read_string: a copy
+//!
+//!  malloc, write ──►   LinkWriter  ───► flush: the pieces in order, to be sent or pushed
+//!  write_direct, append
+//! ```
+//!
+//! Reader and writer are separate types, because a connection fills one and empties the other. What
+//! the writer gives out is what the reader takes, so the two together are Netpoll's link buffer.
+//!
+//! A [`Piece`] holds the memory that it shows: no call on a reader or writer ends or changes a piece
+//! that was given out before. Nothing here waits; too few bytes are [`NotEnoughData`].
+//!
+//! The cases that the buffers of both languages are held to are in `testdata/link-buffer.json`.
+
+mod adapters;
+mod piece;
+mod reader;
+mod search;
+mod writer;
+
+use std::error::Error;
+use std::fmt;
+
+pub use piece::Piece;
+pub use reader::LinkReader;
+pub use writer::{Flushed, LinkWriter};
+
+/// More bytes were asked for than there are. Whoever returns it has consumed and changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotEnoughData {
+    /// How many bytes there must be more, at the least.
+    pub missing: usize,
+}
+
+impl NotEnoughData {
+    /// Fails where `wanted` bytes are more than the `present` ones.
+    fn check(wanted: usize, present: usize) -> Result<(), Self> {
+        match wanted.checked_sub(present) {
+            None | Some(0) => Ok(()),
+            Some(missing) => Err(Self { missing }),
+        }
+    }
+}
+
+impl fmt::Display for NotEnoughData {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "at least {} bytes are missing", self.missing)
+    }
+}
+
+impl Error for NotEnoughData {}
