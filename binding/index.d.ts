@@ -32,8 +32,13 @@ export declare class EventLoop {
   unlisten(id: NativeId): void
   /** Where a listener listens. */
   listenerAddress(id: NativeId): SocketAddress | null
-  /** Begins to connect; the outcome is a record. `timeout` in milliseconds, 0 for none. */
-  dial(address: SocketAddress, timeout: number, settings: ConnectionSettings): Outcome
+  /**
+   * Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
+   * milliseconds, 0 for none.
+   *
+   * @throws when an address is none
+   */
+  dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */

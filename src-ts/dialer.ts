@@ -1,146 +1,231 @@
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { constants } from 'node:os'
 
 import { Connection } from './connection'
+import {
+  type CheckedDialSettings,
+  checkDialSettings,
+  type DialOptions,
+  defaultDialSettings,
+} from './dial-options'
 import { NetpollError, systemError } from './errors'
 import { type EventLoop, eventLoop } from './event-loop'
+import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import type { SocketAddress } from './native'
 import {
+  type CheckedOptions,
   checkConnectionOptions,
-  checkConnectTimeout,
   checkObject,
   checkPort,
   checkSignal,
   checkText,
-  type CheckedOptions,
   type DialerOptions,
 } from './options'
 import { createProfile, type Profile } from './profile'
+import { type ResolvedAddress, resolveHost } from './resolve'
 import { checkSocketPath } from './unix-path'
 
-/** Whom to dial. */
-export type DialOptions = (
-  | {
-      readonly port: number
-      /** Address or name. Default `'localhost'`. */
-      readonly host?: string
-    }
-  | {
-      /** Path of a unix socket. */
-      readonly path: string
-    }
-) & {
-  /** Gives the dial up, and rejects with the signal's reason. */
-  readonly signal?: AbortSignal
-}
-
-interface Dialing {
-  readonly opened: (connection: Connection) => void
-  readonly failed: (error: NetpollError) => void
+/** Where one attempt goes, and from where, if the user cares. */
+interface Route {
+  readonly remote: SocketAddress
+  readonly local: SocketAddress | undefined
 }
 
 /** Makes connections to servers. */
 export class Dialer<Data = unknown> {
   readonly #options: DialerOptions<Data>
   readonly #checked: CheckedOptions
-  readonly #connectTimeout: number
-  readonly #dialing = new Map<Connection, Dialing>()
+  readonly #settings: CheckedDialSettings
+  readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
   #profile: Profile | undefined
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(options: DialerOptions<Data>) {
-    this.#connectTimeout = checkConnectTimeout(options?.connectTimeout)
     const counted = options?.onRequest !== undefined
     this.#checked = checkConnectionOptions(options, {
       paused: false,
       counted,
       stopReadingWhenCongested: false,
     })
+    this.#settings = checkDialSettings(options, defaultDialSettings)
     this.#options = options
   }
 
   /**
-   * Connects. Of a name's addresses each is tried until one answers.
+   * Connects. Of a name's addresses the first that answers is taken: they are tried one after the other,
+   * families in turns, the next as soon as the last one failed or has not answered for
+   * `connectionAttemptDelay` (Happy Eyeballs, RFC 8305). When this resolves or rejects, nothing is left of
+   * the other attempts, or they are being closed.
    *
-   * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`; `ERR_DIAL_TIMEOUT`;
-   * `ERR_UNSUPPORTED`; the signal's reason when it was aborted; Node's own error for an unknown name
+   * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`: for several addresses
+   * that of the first, with an `AggregateError` of all as the `cause`; `ERR_DIAL_TIMEOUT`; `EAFNOSUPPORT` when
+   * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
+   * aborted; the lookup's own error for an unknown name
    */
   async dial(options: DialOptions): Promise<Connection<Data>> {
     checkObject('options', options)
-    checkSignal(options.signal)
-    options.signal?.throwIfAborted()
-    const addresses = await targets(options)
-    let last: unknown
-    for (const address of addresses) {
-      options.signal?.throwIfAborted()
-      try {
-        return (await this.#connect(address, options.signal)) as Connection<Data>
-      } catch (error) {
-        if (options.signal?.aborted) throw options.signal.reason
-        last = error
-      }
-    }
-    throw last
-  }
-
-  #connect(address: SocketAddress, signal: AbortSignal | undefined): Promise<Connection> {
+    const { signal } = options
+    checkSignal(signal)
+    const settings = checkDialSettings(options, this.#settings)
+    signal?.throwIfAborted()
+    const deadline = new Deadline(settings.connectTimeout)
+    const routes = await findRoutes(options, settings, deadline)
+    signal?.throwIfAborted()
     const loop = eventLoop()
     this.#profile ??= this.#makeProfile(loop)
-    const outcome = loop.native.dial(address, this.#connectTimeout, this.#profile.settings)
-    if (outcome.id === undefined) {
-      return Promise.reject(systemError(outcome.errno ?? 0, 'connect', place(address)))
-    }
-    const connection = new Connection(outcome.id, this.#profile, 'connecting')
-    loop.attach(connection)
+    return (await this.#race(routes, settings, deadline, signal)) as Connection<Data>
+  }
+
+  #race(
+    routes: readonly Route[],
+    settings: CheckedDialSettings,
+    deadline: Deadline,
+    signal: AbortSignal | undefined,
+  ): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const abandon = (): void => connection.destroy(signal?.reason)
-      signal?.addEventListener('abort', abandon, { once: true })
-      const done = (): void => {
-        signal?.removeEventListener('abort', abandon)
-        this.#dialing.delete(connection)
-      }
-      this.#dialing.set(connection, {
-        opened: (opened) => {
-          done()
-          resolve(opened)
+      const abandon = (): void => race.abandon(signal?.reason)
+      const race = new Race<Route, Connection>({
+        addresses: routes,
+        attemptDelay: settings.connectionAttemptDelay,
+        startTimer,
+        begin: (route, { connected, failed }) =>
+          this.#connect(route, deadline, {
+            connected,
+            failed: (error) => {
+              // The attempts have one deadline: when the first notices, it has passed for all.
+              if (isDialTimeout(error)) race.abandon(error)
+              failed(error)
+            },
+          }),
+        won: (connection) => {
+          signal?.removeEventListener('abort', abandon)
+          resolve(connection)
         },
-        failed: (error) => {
-          done()
-          const { errno } = error
-          reject(errno === undefined ? error : systemError(-errno, 'connect', place(address)))
+        lost: (loss) => {
+          signal?.removeEventListener('abort', abandon)
+          reject(lossError(loss))
         },
       })
+      signal?.addEventListener('abort', abandon, { once: true })
+      race.start()
     })
+  }
+
+  #connect(route: Route, deadline: Deadline, outcome: AttemptOutcome<Connection>): Attempt {
+    const profile = this.#profile as Profile
+    const { remote, local } = route
+    const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
+    if (begun.id === undefined) throw connectError(begun.errno ?? 0, route)
+    const connection = new Connection(begun.id, profile, 'connecting')
+    profile.loop.attach(connection)
+    this.#dialing.set(connection, {
+      connected: outcome.connected,
+      failed: (error) => {
+        const errno = error instanceof NetpollError ? error.errno : undefined
+        outcome.failed(errno === undefined ? error : connectError(-errno, route))
+      },
+    })
+    return { abandon: () => connection.destroy() }
   }
 
   #makeProfile(loop: EventLoop): Profile {
     return createProfile(loop, this.#checked, this.#options, {
       role: 'client',
-      opened: (connection) => this.#dialing.get(connection)?.opened(connection),
+      opened: (connection) => {
+        const outcome = this.#dialing.get(connection)
+        this.#dialing.delete(connection)
+        outcome?.connected(connection)
+      },
       closed: (connection, error) => {
-        const dialing = this.#dialing.get(connection)
-        dialing?.failed(error ?? new NetpollError('ERR_CONN_CLOSED', 'The dial was given up'))
-        return dialing === undefined
+        const outcome = this.#dialing.get(connection)
+        this.#dialing.delete(connection)
+        outcome?.failed(error ?? new NetpollError('ERR_CONN_CLOSED', 'The dial was given up'))
+        return outcome === undefined
       },
     })
   }
 }
 
-async function targets(options: DialOptions): Promise<SocketAddress[]> {
+/** The end of a dial's time. */
+class Deadline {
+  readonly #end: number
+
+  /** `timeout` in milliseconds, 0 for none. */
+  constructor(timeout: number) {
+    this.#end = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout
+  }
+
+  /** Milliseconds left, at least 1; 0 for no end. */
+  remaining(): number {
+    if (this.#end === Number.POSITIVE_INFINITY) return 0
+    return Math.max(1, Math.ceil(this.#end - performance.now()))
+  }
+}
+
+async function findRoutes(
+  options: DialOptions,
+  settings: CheckedDialSettings,
+  deadline: Deadline,
+): Promise<readonly Route[]> {
   if ('path' in options) {
     checkText('options.path', options.path)
     checkSocketPath('connect', options.path)
-    return [{ path: options.path }]
+    return [{ remote: { path: options.path }, local: undefined }]
   }
-  const { port, host = 'localhost' } = options
+  const { port, host = 'localhost', signal } = options
   checkPort(port, 1)
   checkText('options.host', host)
-  if (isIP(host) !== 0) return [{ address: host, port }]
-  const found = await lookup(host, { all: true })
-  return found.map(({ address }) => ({ address, port }))
+  const found = await resolveHost(host, settings.lookup, { signal, timeout: deadline.remaining() })
+  return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
+    remote: { address, port },
+    local: localEnd(family, settings),
+  }))
 }
 
-function place(target: SocketAddress): { address: string; port?: number } {
-  const address = target.path ?? target.address ?? ''
-  return target.port === undefined ? { address } : { address, port: target.port }
+/** Those of the family of the local address, if one was asked for. */
+function reachable(
+  addresses: readonly ResolvedAddress[],
+  { localAddress }: CheckedDialSettings,
+): readonly ResolvedAddress[] {
+  if (localAddress === undefined) return addresses
+  const usable = addresses.filter(({ family }) => family === localAddress.family)
+  if (usable.length > 0) return usable
+  throw systemError(constants.errno.EAFNOSUPPORT, 'bind', { address: localAddress.address })
+}
+
+function localEnd(
+  family: 4 | 6,
+  { localAddress, localPort }: CheckedDialSettings,
+): SocketAddress | undefined {
+  if (localAddress !== undefined) return { address: localAddress.address, port: localPort }
+  if (localPort === 0) return undefined
+  return { address: family === 4 ? '0.0.0.0' : '::', port: localPort }
+}
+
+function startTimer(milliseconds: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, milliseconds)
+  return () => clearTimeout(timer)
+}
+
+function isDialTimeout(error: unknown): boolean {
+  return error instanceof NetpollError && error.code === 'ERR_DIAL_TIMEOUT'
+}
+
+/** What a dial rejects with. */
+function lossError(loss: Loss): unknown {
+  if (loss.kind === 'abandoned') return loss.reason
+  const { errors } = loss
+  const first = errors[0]
+  if (errors.length === 1 || !(first instanceof NetpollError)) return first
+  const { code, errno, syscall, address, port } = first
+  const message = `${first.message}; no other of ${errors.length} addresses could be connected to either`
+  const cause = new AggregateError(errors, 'Each address failed')
+  return new NetpollError(code, message, { errno, syscall, address, port, cause })
+}
+
+function connectError(errno: number, { remote, local }: Route): NetpollError {
+  if (remote.port === undefined) return systemError(errno, 'connect', { address: remote.path ?? '' })
+  const { address = '', port } = remote
+  // What the system says may be about either end.
+  const from = local && `${local.address}:${local.port}`
+  return systemError(errno, 'connect', { address, port, from })
 }

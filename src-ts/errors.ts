@@ -9,6 +9,7 @@ export type NetpollErrorCode =
   | 'ERR_EOF'
   | 'ERR_FRAME_INVALID'
   | 'ERR_FRAME_TOO_LARGE'
+  | 'ERR_INVALID_IP_ADDRESS'
   | 'ERR_INVALID_REPLY'
   | 'ERR_READ_TIMEOUT'
   | 'ERR_REQUEST_TIMEOUT'
@@ -20,10 +21,10 @@ export type NetpollErrorCode =
 
 /** What a system call that failed was about. */
 export interface SystemErrorDetails {
-  readonly errno?: number
-  readonly syscall?: string
-  readonly address?: string
-  readonly port?: number
+  readonly errno?: number | undefined
+  readonly syscall?: string | undefined
+  readonly address?: string | undefined
+  readonly port?: number | undefined
   readonly cause?: unknown
 }
 
@@ -57,12 +58,13 @@ export class NetpollError extends Error {
 export function systemError(
   errno: number,
   syscall: string,
-  where: { readonly address?: string; readonly port?: number } = {},
+  where: { readonly address?: string; readonly port?: number; readonly from?: string | undefined } = {},
 ): NetpollError {
   const code = getSystemErrorName(-errno)
   const port = where.port === undefined ? '' : `:${where.port}`
   const place = where.address === undefined ? '' : ` ${where.address}${port}`
-  return new NetpollError(code, `${syscall} ${code}${place}`, { ...where, errno: -errno, syscall })
+  const from = where.from === undefined ? '' : ` from ${where.from}`
+  return new NetpollError(code, `${syscall} ${code}${place}${from}`, { ...where, errno: -errno, syscall })
 }
 
 /** Reasons of the core's own, by the number that a connection's last record carries. */

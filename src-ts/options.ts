@@ -1,4 +1,5 @@
 import type { Connection, RequestHandler } from './connection'
+import type { DialSettings } from './dial-options'
 import { invalidType } from './errors'
 import { checkInteger, Framing } from './framing'
 import type { NativeSettings } from './native'
@@ -59,13 +60,7 @@ export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
 }
 
 /** Options of `new Dialer`. */
-export interface DialerOptions<Data = unknown> extends ConnectionOptions<Data> {
-  /**
-   * Milliseconds until connecting to one address fails with `ERR_DIAL_TIMEOUT`; 0 for never. Looking up a
-   * name is not counted. Default 30,000.
-   */
-  readonly connectTimeout?: number
-}
+export interface DialerOptions<Data = unknown> extends ConnectionOptions<Data>, DialSettings {}
 
 /** The defaults, in one place. */
 const defaults = {
@@ -73,10 +68,10 @@ const defaults = {
   closeTimeout: 2_000,
   maxBufferedBytes: 1024 ** 3,
   maxInFlight: 1_024,
-  connectTimeout: 30_000,
 } as const
 
-const largestTimeout = 2 ** 31 - 1
+/** Milliseconds that a timer takes. */
+export const largestTimeout = 2 ** 31 - 1
 
 /** Options after checking: nothing is optional any more. */
 export interface CheckedOptions {
@@ -133,13 +128,6 @@ export function checkConnectionOptions<Data>(
       maxBufferedBytes: number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER),
     },
   }
-}
-
-/** Checks a dialer's own options. */
-export function checkConnectTimeout(value: unknown): number {
-  const timeout = value ?? defaults.connectTimeout
-  checkInteger('options.connectTimeout', timeout, 0, largestTimeout)
-  return timeout as number
 }
 
 /** Checks an optional time in milliseconds. */

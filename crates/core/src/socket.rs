@@ -1,7 +1,7 @@
 //! TCP and unix sockets behind one type each. The only code of the crate that knows the platform.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
@@ -42,6 +42,33 @@ impl Stream {
             Address::Unix(Some(path)) => UnixStream::connect(path).map(Self::Unix),
             Address::Unix(None) => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+
+    /// As [`connect`](Self::connect), by TCP, from `local`. Port 0 lets the system choose; an unspecified
+    /// address leaves that choice to it.
+    ///
+    /// # Errors
+    /// Whatever the system says at once, such as a `local` that is taken or not one of this host.
+    pub fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(remote),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_nonblocking(true)?;
+        // A port can be dialed from again while the last connection from it is in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        if remote.is_ipv6() {
+            // Else `[::]` with a port would stand in the way of an attempt over IPv4 from that port.
+            socket.set_only_v6(remote.ip().to_canonical().is_ipv6())?;
+        }
+        socket.bind(&local.into())?;
+        match socket.connect(&remote.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let descriptor = std::net::TcpStream::from(OwnedFd::from(socket));
+        Ok(Self::Tcp(TcpStream::from_std(descriptor)))
     }
 
     /// Reads into `pieces` in order.

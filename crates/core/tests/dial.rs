@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
@@ -184,6 +184,46 @@ fn addresses_are_those_of_the_two_ends() {
         assert_eq!(h.poller.local_address(accepted), Some(dialed_to));
         assert_eq!(h.poller.peer_address(accepted), h.poller.local_address(id));
     }
+}
+
+#[test]
+fn a_dial_goes_out_from_the_local_address_and_port_that_it_is_given() {
+    let mut h = Harness::new();
+    let (_, remote) = h.listen_tcp(&settings(|_| {}));
+    let other: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let first = h.dial_from(other, remote);
+    h.until(|h| h.has(first, "connected"));
+    let Some(Address::Ip(chosen)) = h.poller.local_address(first) else {
+        panic!("no local address");
+    };
+    assert_eq!(chosen.ip(), other.ip());
+    assert_ne!(chosen.port(), 0);
+
+    // The port is free for another destination, and any address of this host will do.
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("binding");
+    let remote = elsewhere.local_addr().expect("an address");
+    let any: SocketAddr = ([0, 0, 0, 0], chosen.port()).into();
+    let second = h.dial_from(any, remote);
+    h.until(|h| h.has(second, "connected"));
+    assert_eq!(h.poller.local_address(second), Some(Address::Ip(chosen)));
+}
+
+#[test]
+fn a_local_address_that_cannot_be_had_fails_at_once() {
+    let mut h = Harness::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binding");
+    let remote = listener.local_addr().expect("an address");
+    // 192.0.2.0/24 is for documentation: nobody has it.
+    let foreign: SocketAddr = ([192, 0, 2, 1], 0).into();
+    for (local, errno) in [(foreign, libc::EADDRNOTAVAIL), (remote, libc::EADDRINUSE)] {
+        let error = h
+            .poller
+            .dial_from(local, remote, settings(|_| {}), None)
+            .expect_err("refused");
+        assert_eq!(error.raw_os_error(), Some(errno));
+    }
+    h.quiesce();
+    assert!(h.log.is_empty());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Instant;
 use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::Id;
 use netpoll_core::socket::{NoDelay, Occupant, unix_occupant};
+use netpoll_core::{Address, Id};
 
 use crate::bridge::{Bridge, chunk_pool};
 use crate::inline_driver::{InlineDriver, Referenced};
@@ -180,21 +180,31 @@ impl EventLoop {
         address.ok().map(SocketAddress::from)
     }
 
-    /// Begins to connect; the outcome is a record. `timeout` in milliseconds, 0 for none.
+    /// Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
+    /// milliseconds, 0 for none.
+    ///
+    /// @throws when an address is none
     #[napi]
     pub fn dial(
         &self,
         address: SocketAddress,
+        local: Option<SocketAddress>,
         timeout: u32,
         settings: &ConnectionSettings,
     ) -> napi::Result<Outcome> {
         let address = address.parse()?;
+        let local = local.map(|local| local.parse()).transpose()?;
+        let settings = settings.0.clone();
         let deadline = options::millis(timeout).map(|time| Instant::now() + time);
-        let result = self
-            .bridge
-            .poller()
-            .borrow_mut()
-            .dial(&address, settings.0.clone(), deadline);
+        let mut poller = self.bridge.poller().borrow_mut();
+        let result = match (local, address) {
+            (None, address) => poller.dial(&address, settings, deadline),
+            (Some(Address::Ip(local)), Address::Ip(remote)) => {
+                poller.dial_from(local, remote, settings, deadline)
+            }
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        drop(poller);
         self.driver.follow(&self.bridge.carry_out());
         Ok(result.into())
     }

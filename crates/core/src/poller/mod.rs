@@ -9,6 +9,7 @@ mod slots;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,7 +126,30 @@ impl Poller {
         settings: Arc<Settings>,
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
-        let stream = Stream::connect(address)?;
+        self.follow_dial(Stream::connect(address)?, settings, deadline)
+    }
+
+    /// As [`dial`](Self::dial), by TCP, from an address and port of this host. Port 0 lets the system
+    /// choose; an unspecified address leaves that choice to it.
+    ///
+    /// # Errors
+    /// Whatever the system says at once.
+    pub fn dial_from(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        self.follow_dial(Stream::connect_from(local, remote)?, settings, deadline)
+    }
+
+    fn follow_dial(
+        &mut self,
+        stream: Stream,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
         let id = self.slots.next_id();
         let registry = self.poll.registry();
         let endpoint = Endpoint::dialed(stream, id, settings, deadline, registry)?;

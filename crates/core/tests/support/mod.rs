@@ -165,6 +165,15 @@ impl Harness {
         id
     }
 
+    pub fn dial_from(&mut self, local: SocketAddr, remote: SocketAddr) -> Id {
+        let id = self
+            .poller
+            .dial_from(local, remote, settings(|_| {}), None)
+            .expect("dialing begins");
+        self.ids.insert(id.slot, id);
+        id
+    }
+
     /// Takes one turn without looking for events, and returns its records. Nothing is flushed.
     pub fn turn(&mut self) -> Vec<Entry> {
         let now = self.now();

@@ -1,0 +1,101 @@
+import { lookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+
+import { invalidValue } from './errors'
+import { checkInteger } from './framing'
+import { checkFunction, checkText, largestTimeout } from './options'
+
+/** How connections are made: of a dialer for all of its dials, or of one dial, which goes first. */
+export interface DialSettings {
+  /**
+   * Milliseconds until a dial fails with `ERR_DIAL_TIMEOUT`, from the call of `dial` on: looking up the
+   * name and trying all of its addresses included. 0 for never. Default 30,000.
+   */
+  readonly connectTimeout?: number
+  /**
+   * Milliseconds that an address of a name has to answer before the next is tried beside it, at least 10.
+   * Default 250.
+   */
+  readonly connectionAttemptDelay?: number
+  /**
+   * Finds the addresses of a name, called as `node:net` calls it, with `{ all: true, … }`; more than one
+   * address is welcome, in the order to try them. Default `dns.lookup` of Node.js, whose order is kept.
+   */
+  readonly lookup?: LookupFunction
+  /**
+   * IP address of this host to connect from. Of a name's addresses only those of its family are tried. Means
+   * nothing to a unix socket. Default: the system's choice.
+   */
+  readonly localAddress?: string
+  /** Port to connect from; 0, the default, lets the system choose. Means nothing to a unix socket. */
+  readonly localPort?: number
+}
+
+/** Whom to dial, and how. */
+export type DialOptions = (
+  | {
+      readonly port: number
+      /** Address or name. Default `'localhost'`. */
+      readonly host?: string
+    }
+  | {
+      /** Path of a unix socket. */
+      readonly path: string
+    }
+) &
+  DialSettings & {
+    /** Gives the dial up, and rejects with the signal's reason. */
+    readonly signal?: AbortSignal
+  }
+
+/** Settings after checking: nothing but the address is optional any more. */
+export interface CheckedDialSettings {
+  readonly connectTimeout: number
+  readonly connectionAttemptDelay: number
+  readonly lookup: LookupFunction
+  readonly localAddress: { readonly address: string; readonly family: 4 | 6 } | undefined
+  readonly localPort: number
+}
+
+/** The defaults, in one place. */
+export const defaultDialSettings: CheckedDialSettings = {
+  connectTimeout: 30_000,
+  connectionAttemptDelay: 250,
+  lookup: lookup as LookupFunction,
+  localAddress: undefined,
+  localPort: 0,
+}
+
+/** The least that RFC 8305 allows, so that addresses which answer are not flooded. */
+const leastAttemptDelay = 10
+
+/**
+ * Checks settings; what they do not say is as in `others`.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function checkDialSettings(settings: DialSettings, others: CheckedDialSettings): CheckedDialSettings {
+  const { connectTimeout = others.connectTimeout, localPort = others.localPort } = settings
+  const { connectionAttemptDelay = others.connectionAttemptDelay } = settings
+  checkInteger('options.connectTimeout', connectTimeout, 0, largestTimeout)
+  checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, leastAttemptDelay, largestTimeout)
+  checkFunction('lookup', settings.lookup)
+  checkInteger('options.localPort', localPort, 0, 65_535)
+  return {
+    connectTimeout,
+    connectionAttemptDelay,
+    lookup: settings.lookup ?? others.lookup,
+    localAddress:
+      settings.localAddress === undefined ? others.localAddress : checkLocalAddress(settings.localAddress),
+    localPort,
+  }
+}
+
+function checkLocalAddress(address: unknown): NonNullable<CheckedDialSettings['localAddress']> {
+  checkText('options.localAddress', address)
+  const family = isIP(address)
+  if (family !== 4 && family !== 6) {
+    throw invalidValue('options.localAddress', 'must be an IP address', address)
+  }
+  return { address, family }
+}

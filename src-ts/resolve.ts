@@ -1,0 +1,85 @@
+import type { LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+
+import { NetpollError } from './errors'
+
+/** An IP address, and its family. */
+export interface ResolvedAddress {
+  readonly address: string
+  readonly family: 4 | 6
+}
+
+/** What ends the wait for a lookup. */
+export interface LookupLimits {
+  readonly signal: AbortSignal | undefined
+  /** Milliseconds, 0 for none. */
+  readonly timeout: number
+}
+
+/**
+ * The addresses of a name, at least one, in the lookup's order. An IP address is its own. A lookup cannot be
+ * called off: past its limits nobody waits for it, and what it finds is dropped.
+ *
+ * @throws (as a rejection) whatever `lookup` throws or reports; NetpollError `ENOTFOUND` for no address,
+ * `ERR_INVALID_IP_ADDRESS` for something that is none, `ERR_DIAL_TIMEOUT`; the signal's reason
+ */
+export async function resolveHost(
+  host: string,
+  lookup: LookupFunction,
+  limits: LookupLimits,
+): Promise<readonly ResolvedAddress[]> {
+  const family = familyOf(host)
+  if (family !== undefined) return [{ address: host, family }]
+  return checkFound(host, await lookUp(host, lookup, limits))
+}
+
+/** What a lookup gives: a list, or, if it knows only one address, that alone, as `node:net` takes it too. */
+type Found = string | readonly LookupAddress[]
+
+function lookUp(host: string, lookup: LookupFunction, { signal, timeout }: LookupLimits): Promise<Found> {
+  return new Promise((resolve, reject) => {
+    const abandon = (): void => {
+      settle()
+      reject(signal?.reason)
+    }
+    const expire = (): void => {
+      settle()
+      const message = `The addresses of ${host} were not found within connectTimeout`
+      reject(new NetpollError('ERR_DIAL_TIMEOUT', message))
+    }
+    const timer = timeout > 0 ? setTimeout(expire, timeout) : undefined
+    const settle = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abandon)
+    }
+    signal?.addEventListener('abort', abandon, { once: true })
+    try {
+      lookup(host, { all: true, order: 'verbatim', family: 0, hints: 0 }, (error, found) => {
+        settle()
+        if (error) reject(error)
+        else resolve(found)
+      })
+    } catch (error) {
+      settle()
+      reject(error)
+    }
+  })
+}
+
+function checkFound(host: string, found: Found): readonly ResolvedAddress[] {
+  const addresses = Array.isArray(found) ? found.map(({ address }) => address) : [found]
+  if (addresses.length === 0) {
+    throw new NetpollError('ENOTFOUND', `The lookup found no address of ${host}`)
+  }
+  return addresses.map((address) => {
+    const family = familyOf(address)
+    if (family !== undefined) return { address, family }
+    const message = `The lookup of ${host} gave ${String(address)}, which is no IP address`
+    throw new NetpollError('ERR_INVALID_IP_ADDRESS', message)
+  })
+}
+
+function familyOf(address: string): 4 | 6 | undefined {
+  const family = isIP(address)
+  return family === 4 || family === 6 ? family : undefined
+}
