@@ -26,8 +26,10 @@ export declare class EventLoop {
    * @throws where the host offers no libuv loop
    */
   constructor(batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
-  /** Listens with room for `backlog` connections that wait to be accepted. */
-  listen(address: SocketAddress, backlog: number, settings: ConnectionSettings): Outcome
+  /** Binds and listens. */
+  listen(place: ListenPlace, settings: ConnectionSettings): Outcome
+  /** Takes over a descriptor that listens already. Refused, it is left to the caller. */
+  adopt(descriptor: number, settings: ConnectionSettings): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /** Where a listener listens. */
@@ -128,6 +130,20 @@ export interface LentChunk {
   handle: number
   /** The memory. */
   buffer: ArrayBuffer
+}
+
+/** Where and how to listen. */
+export interface ListenPlace {
+  /** An IP address and port, or a path. */
+  address: SocketAddress
+  /** Connections that may wait to be accepted. */
+  backlog: number
+  /** Whether others may listen on the same port. */
+  reusePort: boolean
+  /** Whether `::` stands for IPv6 addresses alone. */
+  ipv6Only: boolean
+  /** Permission bits of a unix socket's file; what the umask leaves when absent. */
+  mode?: number
 }
 
 /** A listener or connection, and how often its slot was given away before. */

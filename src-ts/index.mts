@@ -3,8 +3,8 @@ export type * from './index.js'
 export {
   Connection,
   createServer,
-  delimiter,
   Dialer,
+  delimiter,
   Framing,
   lengthField,
   NetpollError,

@@ -4,6 +4,7 @@ import { ConnectionSettings, EventLoop as NativeEventLoop, unixSocketOccupant } 
 export type {
   ChunkStats,
   FramingOptions as NativeFraming,
+  ListenPlace,
   NativeId,
   Outcome,
   SettingsOptions as NativeSettings,

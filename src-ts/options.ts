@@ -1,3 +1,4 @@
+import type { Drop } from './admission'
 import type { Connection, RequestHandler } from './connection'
 import type { DialSettings } from './dial-options'
 import { invalidType } from './errors'
@@ -57,6 +58,13 @@ export interface ConnectionOptions<Data = unknown> {
 export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
   /** A connection was accepted. Its messages wait until the hook, or the promise it returns, is done. */
   readonly onConnect?: (connection: Connection<Data>) => void | PromiseLike<void>
+  /**
+   * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
+   * limit.
+   */
+  readonly maxConnections?: number
+  /** A connection was closed at once because there were `maxConnections`. */
+  readonly onDrop?: (drop: Drop) => void
 }
 
 /** Options of `new Dialer`. */
@@ -169,7 +177,8 @@ export function checkFunction(name: string, value: unknown): void {
   }
 }
 
-function checkBoolean(name: string, value: unknown): void {
+/** Checks an optional boolean. */
+export function checkBoolean(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'boolean') {
     throw invalidType(`options.${name}`, 'of type boolean', value)
   }

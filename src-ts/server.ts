@@ -1,49 +1,31 @@
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { addAbortListener } from 'node:events'
 
-import { type Address, toAddress } from './address'
+import type { Address } from './address'
+import { Admission } from './admission'
 import { Connection, type RequestHandler } from './connection'
 import { NetpollError, systemError } from './errors'
 import { type EventLoop, eventLoop } from './event-loop'
-import type { ChunkStats, NativeId, SocketAddress } from './native'
+import { type ErrorListener, guarded, isThenable, report } from './hooks'
+import { checkListenOptions, Listening, type ListenOptions, type PlaceToOpen, resolveName } from './listen'
+import type { ChunkStats, NativeId } from './native'
 import {
-  checkBacklog,
+  type CheckedOptions,
   checkConnectionOptions,
   checkFunction,
   checkObject,
-  checkPort,
-  checkText,
   checkTimeout,
-  type CheckedOptions,
   type ServerOptions,
 } from './options'
 import { createProfile, type Profile } from './profile'
-import { isThenable } from './hooks'
-import { checkSocketPath, removeDeadSocket, removeSocketFile, type SocketFile, socketFile } from './unix-path'
-
-/** Where to listen. */
-export type ListenOptions = (
-  | {
-      /** Port; 0 lets the system choose. */
-      readonly port: number
-      /** Address or name. Default: all addresses, IPv6 and IPv4. */
-      readonly host?: string
-    }
-  | {
-      /** Path of a unix socket. A dead socket there is replaced, a live one refused. */
-      readonly path: string
-    }
-) & {
-  /** Connections that may wait to be accepted. Default 511; the system may allow fewer. */
-  readonly backlog?: number
-}
 
 /** What a server has done and holds. */
 export interface ServerStats {
   /** Connections now. */
   readonly connections: number
-  /** Connections accepted since the start. */
+  /** Connections accepted since the start, without those that were dropped. */
   readonly accepted: number
+  /** Connections closed at once since the start, because there were `maxConnections`. */
+  readonly dropped: number
   /** Messages handed to handlers since the start. */
   readonly requests: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */
@@ -52,28 +34,25 @@ export interface ServerStats {
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
-const defaultBacklog = 511
-/** How a system without IPv6 refuses '::'. */
-const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
-const EADDRINUSE = process.platform === 'darwin' ? 48 : 98
-
 /** A server for framed messages. Made by {@link createServer}. */
 export class Server<Data = unknown> {
   readonly #options: ServerOptions<Data>
   readonly #checked: CheckedOptions
+  readonly #admission: Admission
   readonly #connections = new Set<Connection>()
   #loop: EventLoop | undefined
   #profile: Profile | undefined
   #state: State = 'idle'
   #referenced = true
-  #listener: NativeId | undefined
-  #file: SocketFile | undefined
+  #listening: Listening | undefined
+  #signalWatch: Disposable | undefined
   #accepted = 0
   #whenEmpty: (() => void)[] = []
 
   /** @internal */
   constructor(options: ServerOptions<Data>, handler: RequestHandler<Data> | undefined) {
     checkFunction('onConnect', options?.onConnect)
+    checkFunction('onDrop', options?.onDrop)
     const merged = handler === undefined ? options : { ...options, onRequest: handler }
     const paused = merged?.onConnect !== undefined
     this.#checked = checkConnectionOptions(merged, {
@@ -81,6 +60,7 @@ export class Server<Data = unknown> {
       counted: true,
       stopReadingWhenCongested: true,
     })
+    this.#admission = new Admission(merged)
     this.#options = merged
   }
 
@@ -88,30 +68,31 @@ export class Server<Data = unknown> {
    * Starts to listen.
    *
    * @throws NetpollError (as a rejection) the system's code, such as `EADDRINUSE` for a port, or a path
-   * with a live socket; `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`
+   * with a live socket; `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`; the
+   * signal's reason when it is aborted before the server listens
    */
   async listen(options: ListenOptions): Promise<this> {
     if (this.#state === 'closing' || this.#state === 'closed') throw serverClosed()
     if (this.#state !== 'idle') {
       throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
     }
-    checkObject('options', options)
-    checkBacklog(options.backlog)
+    const { place, signal } = checkListenOptions(options)
+    signal?.throwIfAborted()
     this.#state = 'starting'
+    this.#signalWatch = signal && addAbortListener(signal, () => this.#closeByItself())
     try {
-      if ('path' in options) this.#listenPath(options.path, options.backlog)
-      else await this.#listenPort(options.port, options.host, options.backlog)
+      this.#open(place.kind === 'name' ? await resolveName(place) : place)
     } catch (error) {
+      this.#signalWatch?.[Symbol.dispose]()
       if (this.#state === 'starting') this.#state = 'idle'
-      throw error
+      throw signal?.aborted === true ? signal.reason : error
     }
     return this
   }
 
   /** Where the server listens, as Node.js gives it; `null` when it does not. */
   address(): Address | null {
-    if (this.#loop === undefined || this.#listener === undefined) return null
-    return toAddress(this.#loop.native.listenerAddress(this.#listener)) ?? null
+    return this.#listening?.address ?? null
   }
 
   /** Whether connections are accepted. */
@@ -147,14 +128,14 @@ export class Server<Data = unknown> {
 
   /** Keeps the process alive while the server listens. The default. */
   ref(): this {
-    if (!this.#referenced && this.#listener !== undefined) this.#loop?.retain()
+    if (!this.#referenced && this.#listening !== undefined) this.#loop?.retain()
     this.#referenced = true
     return this
   }
 
   /** Lets the process end although the server listens. Its connections keep it alive all the same. */
   unref(): this {
-    if (this.#referenced && this.#listener !== undefined) this.#loop?.release()
+    if (this.#referenced && this.#listening !== undefined) this.#loop?.release()
     this.#referenced = false
     return this
   }
@@ -164,6 +145,7 @@ export class Server<Data = unknown> {
     return {
       connections: this.#connections.size,
       accepted: this.#accepted,
+      dropped: this.#admission.dropped,
       requests: this.#profile?.requests ?? 0,
       chunks: (this.#loop ?? eventLoop()).native.chunkStats(),
     }
@@ -175,6 +157,8 @@ export class Server<Data = unknown> {
   }
 
   #accept(id: NativeId): Connection {
+    if (this.#admission.isFull(this.#connections.size))
+      return this.#admission.drop(id, this.#profile as Profile)
     const connection = new Connection<Data>(id, this.#profile as Profile, 'open')
     this.#accepted += 1
     this.#connections.add(connection as Connection)
@@ -195,55 +179,36 @@ export class Server<Data = unknown> {
     }
   }
 
-  #listenPath(path: string, backlog: number | undefined): void {
-    checkText('options.path', path)
-    checkSocketPath('listen', path)
-    const bind = (): number | undefined => this.#bind({ path }, backlog)
-    let errno = bind()
-    if (errno === EADDRINUSE && removeDeadSocket(path)) errno = bind()
-    if (errno !== undefined) throw systemError(errno, 'listen', { address: path })
-    this.#file = socketFile(path)
-  }
-
-  async #listenPort(port: number, host: string | undefined, backlog: number | undefined): Promise<void> {
-    checkPort(port, 0)
-    if (host !== undefined) checkText('options.host', host)
-    if (host === undefined) {
-      const errno = this.#bind({ address: '::', port }, backlog)
-      if (errno === undefined) return
-      const { code } = systemError(errno, 'listen', { address: '::', port })
-      if (!withoutIpv6.includes(code)) throw systemError(errno, 'listen', { address: '::', port })
-    }
-    const address = host === undefined ? '0.0.0.0' : await resolve(host)
+  #open(place: PlaceToOpen): void {
     if (this.#state !== 'starting') throw serverClosed()
-    const errno = this.#bind({ address, port }, backlog)
-    if (errno !== undefined) throw systemError(errno, 'listen', { address, port })
-  }
-
-  /** Binds and listens; the system's error number when it refuses. */
-  #bind(address: SocketAddress, backlog = defaultBacklog): number | undefined {
-    this.#loop ??= eventLoop()
-    this.#profile ??= this.#makeProfile(this.#loop)
-    const outcome = this.#loop.native.listen(address, backlog, this.#profile.settings)
-    if (outcome.id === undefined) return outcome.errno
-    this.#listener = outcome.id
-    this.#loop.attachAcceptor(outcome.id.slot, {
+    const loop = this.#loop ?? eventLoop()
+    const profile = this.#profile ?? this.#makeProfile(loop)
+    this.#loop = loop
+    this.#profile = profile
+    const listening = Listening.open(place, loop, profile.settings)
+    this.#listening = listening
+    loop.attachAcceptor(listening.slot, {
       accepted: (id) => this.#accept(id),
-      acceptPaused: (errno) => this.#profile?.failed(systemError(errno, 'accept'), undefined),
+      acceptPaused: (errno) => profile.failed(systemError(errno, 'accept'), undefined),
     })
-    if (this.#referenced) this.#loop.retain()
+    if (this.#referenced) loop.retain()
     this.#state = 'listening'
-    return undefined
   }
 
   #stopListening(): void {
-    const loop = this.#loop
-    if (loop === undefined || this.#listener === undefined) return
-    // Before the socket closes: afterwards a successor may have bound the path.
-    if (this.#file !== undefined) removeSocketFile(this.#file)
-    loop.native.unlisten(this.#listener)
-    this.#listener = undefined
-    if (this.#referenced) loop.release()
+    if (this.#listening === undefined) return
+    this.#signalWatch?.[Symbol.dispose]()
+    this.#listening.stop()
+    this.#listening = undefined
+    if (this.#referenced) this.#loop?.release()
+  }
+
+  /** Closes because the signal was aborted: nobody waits for it. */
+  #closeByItself(): void {
+    guarded(
+      () => this.close(),
+      (error) => report(this.#options.onError as ErrorListener, error, undefined),
+    )
   }
 
   #destroyAll(): void {
@@ -276,10 +241,6 @@ export function createServer<Data = unknown>(
 ): Server<Data> {
   checkFunction('handler', handler)
   return new Server(options, handler)
-}
-
-async function resolve(host: string): Promise<string> {
-  return isIP(host) === 0 ? (await lookup(host)).address : host
 }
 
 function serverClosed(): NetpollError {

@@ -13,15 +13,16 @@
 //! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
 //! pieces.
 //!
-//! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`
-//! and `poller` touch the system; everything else takes bytes and time as arguments. `unsafe` lives
-//! in [`buffer`] alone.
+//! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`,
+//! [`listener`] and `poller` touch the system; everything else takes bytes and time as arguments.
+//! `unsafe` lives in [`buffer`] alone.
 
 pub mod address;
 pub mod batch;
 pub mod buffer;
 pub mod connection;
 pub mod frame;
+pub mod listener;
 pub mod poller;
 pub mod reason;
 pub mod settings;

@@ -1,4 +1,5 @@
-//! TCP and unix sockets behind one type each. The only code of the crate that knows the platform.
+//! Connected sockets, TCP and unix behind one type. With [`crate::listener`] the only code of the
+//! crate that knows the platform.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -7,9 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use mio::event::Source;
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
 
@@ -194,75 +195,8 @@ pub enum NoDelay {
     Off,
 }
 
-fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address {
+pub(crate) fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address {
     Address::Unix(address.as_pathname().map(Path::to_path_buf))
-}
-
-/// A listening socket in non-blocking mode.
-pub enum Listener {
-    /// TCP over IPv4 or IPv6.
-    Tcp(TcpListener),
-    /// A unix stream socket.
-    Unix(UnixListener),
-}
-
-impl Listener {
-    /// Binds `address` and listens with room for `backlog` connections that wait to be accepted.
-    ///
-    /// # Errors
-    /// The system's, such as an address in use.
-    pub fn bind(address: &Address, backlog: i32) -> io::Result<Self> {
-        let (domain, protocol, name) = match address {
-            Address::Ip(ip) => (Domain::for_address(*ip), Some(Protocol::TCP), (*ip).into()),
-            Address::Unix(Some(path)) => (Domain::UNIX, None, SockAddr::unix(path)?),
-            Address::Unix(None) => return Err(io::ErrorKind::InvalidInput.into()),
-        };
-        let socket = Socket::new(domain, Type::STREAM, protocol)?;
-        socket.set_nonblocking(true)?;
-        if let Address::Ip(ip) = address {
-            socket.set_reuse_address(true)?;
-            if ip.is_ipv6() && !ip.ip().is_unspecified() {
-                socket.set_only_v6(true)?;
-            }
-        }
-        socket.bind(&name)?;
-        socket.listen(backlog)?;
-        let descriptor = OwnedFd::from(socket);
-        Ok(match address {
-            Address::Ip(_) => Self::Tcp(TcpListener::from_std(std::net::TcpListener::from(
-                descriptor,
-            ))),
-            Address::Unix(_) => Self::Unix(UnixListener::from_std(
-                std::os::unix::net::UnixListener::from(descriptor),
-            )),
-        })
-    }
-
-    /// The next connection that waits, and its other end.
-    ///
-    /// # Errors
-    /// `WouldBlock` when none waits, or the system's.
-    pub fn accept(&self) -> io::Result<(Stream, Address)> {
-        match self {
-            Self::Tcp(socket) => socket
-                .accept()
-                .map(|(stream, peer)| (Stream::Tcp(stream), Address::Ip(peer))),
-            Self::Unix(socket) => socket
-                .accept()
-                .map(|(stream, peer)| (Stream::Unix(stream), unix_address(&peer))),
-        }
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn local_address(&self) -> io::Result<Address> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
-            Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
-        }
-    }
 }
 
 macro_rules! source {
@@ -287,8 +221,9 @@ macro_rules! source {
     };
 }
 
+pub(crate) use {either, source};
+
 source!(Stream);
-source!(Listener);
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -296,38 +231,5 @@ impl AsFd for Stream {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
         }
-    }
-}
-
-/// What stands at the path of a unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occupant {
-    /// Nothing.
-    Nobody,
-    /// A socket that nobody listens on any more.
-    DeadSocket,
-    /// A socket that answers, or something that is no socket.
-    InUse,
-}
-
-/// Looks at `path`, by connecting to what is there: the only way to tell a dead socket from a live one.
-///
-/// # Errors
-/// The system's, such as a folder that may not be read.
-pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
-    use std::os::unix::fs::FileTypeExt;
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
-        Ok(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
-        // Connected, or a full backlog: someone is there.
-        _ => Ok(Occupant::InUse),
     }
 }

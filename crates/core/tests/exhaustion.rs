@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use support::{Harness, What, echo, frame, is_readable, open_descriptors, settings};
+use support::{Harness, What, echo, frame, is_readable, listen_at, open_descriptors, settings};
 
 fn limit_descriptors(most: u64) {
     let mut limit = libc::rlimit {
@@ -55,6 +55,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
             assert!(!is_readable(h.poller.as_raw_fd()));
             let wake = h.poller.next_wake().expect("it tries again");
             let ahead = wake.saturating_duration_since(h.now());
+            assert!(ahead < Duration::from_secs(1));
             h.advance(ahead);
             h.quiesce();
             h.turn();
@@ -70,20 +71,31 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
         peers.push(UnixStream::connect(file.path()).expect("connecting"));
         h.quiesce();
         assert_eq!(h.log.len(), 1);
-        // Enough for four, then for all.
-        hoard.truncate(hoard.len() - 4);
+        // Enough for four, but nobody looks before it is time: a newcomer makes no attempt either.
+        hoard.truncate(hoard.len() - 5);
+        peers.push(UnixStream::connect(file.path()).expect("connecting"));
+        h.quiesce();
+        assert!(h.accepted().is_empty());
         h.advance(Duration::from_millis(200));
         h.quiesce();
         h.turn();
         h.quiesce();
         assert_eq!(h.accepted().len(), 4);
-        assert_eq!(paused(&h), 2);
+        // One now and then: it is the same shortage all along, which was reported.
+        for count in 5..8 {
+            hoard.pop();
+            h.advance(Duration::from_millis(200));
+            h.turn();
+            h.quiesce();
+            assert_eq!(h.accepted().len(), count);
+        }
+        assert_eq!(paused(&h), 1);
         drop(hoard);
         h.advance(Duration::from_millis(200));
         h.turn();
         h.quiesce();
-        assert_eq!(h.accepted().len(), 11);
-        assert_eq!(paused(&h), 2);
+        assert_eq!(h.accepted().len(), 12);
+        assert_eq!(paused(&h), 1);
         for peer in &mut peers {
             peer.set_nonblocking(true).expect("non-blocking");
             h.peer_writes(peer, &frame(b"ping"), echo);
@@ -94,6 +106,21 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
         h.turn();
         assert_eq!(h.poller.next_wake(), None);
 
+        // Everyone was accepted in between, so the next shortage is another one.
+        let mut hoard = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            hoard.push(file);
+        }
+        hoard.pop();
+        let _late = UnixStream::connect(file.path()).expect("connecting");
+        h.quiesce();
+        assert_eq!(paused(&h), 2);
+        drop(hoard);
+        h.advance(Duration::from_millis(200));
+        h.turn();
+        h.quiesce();
+        assert_eq!(h.accepted().len(), 13);
+
         // A dial without descriptors fails at once, and a listener too.
         let mut hoard = Vec::new();
         while let Ok(file) = File::open("/dev/null") {
@@ -102,7 +129,9 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
         let settings = settings(|_| {});
         for error in [
             h.poller.dial(&file.address(), settings.clone(), None).err(),
-            h.poller.listen(&file.address(), 1, settings).err(),
+            h.poller
+                .listen(&listen_at(&file.address(), 1), settings)
+                .err(),
         ] {
             let errno = error.and_then(|error| error.raw_os_error());
             assert_eq!(errno, Some(libc::EMFILE));

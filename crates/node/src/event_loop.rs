@@ -1,6 +1,8 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
 use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -8,13 +10,14 @@ use std::time::Instant;
 use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::socket::{NoDelay, Occupant, unix_occupant};
+use netpoll_core::listener::{Occupant, unix_occupant};
+use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id};
 
 use crate::bridge::{Bridge, chunk_pool};
 use crate::inline_driver::{InlineDriver, Referenced};
 use crate::javascript::JavaScript;
-use crate::options::{self, ConnectionSettings, SocketAddress};
+use crate::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::shared_words::SharedWords;
 
 /// A listener or connection, and how often its slot was given away before.
@@ -146,21 +149,34 @@ impl EventLoop {
         Ok(Self { bridge, driver })
     }
 
-    /// Listens with room for `backlog` connections that wait to be accepted.
+    /// Binds and listens.
     #[napi]
     pub fn listen(
         &self,
-        address: SocketAddress,
-        backlog: i32,
+        place: ListenPlace,
         settings: &ConnectionSettings,
     ) -> napi::Result<Outcome> {
-        let address = address.parse()?;
-        Ok(self
-            .bridge
-            .poller()
-            .borrow_mut()
-            .listen(&address, backlog, settings.0.clone())
-            .into())
+        let listen = place.parse()?;
+        let mut poller = self.bridge.poller().borrow_mut();
+        Ok(poller.listen(&listen, settings.0.clone()).into())
+    }
+
+    /// Takes over a descriptor that listens already. Refused, it is left to the caller.
+    #[napi]
+    pub fn adopt(&self, descriptor: i32, settings: &ConnectionSettings) -> Outcome {
+        // SAFETY: asking for the flags of a number that is no descriptor is an error and nothing else.
+        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
+            return Err(io::Error::last_os_error()).into();
+        }
+        // SAFETY: open, as was just seen; JavaScript, on whose thread this runs, gives it away, and
+        // nobody else is told of it before it is either duplicated and closed or handed back.
+        let given = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        let mut poller = self.bridge.poller().borrow_mut();
+        let result = poller.adopt(given.as_fd(), settings.0.clone());
+        if result.is_ok() {
+            drop(ManuallyDrop::into_inner(given));
+        }
+        result.into()
     }
 
     /// Stops listening.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use napi_derive::napi;
+use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound, WhenCongested};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Settings};
@@ -136,6 +137,54 @@ impl SocketAddress {
             }
             _ => Err(refused()),
         }
+    }
+}
+
+/// Where and how to listen.
+#[napi(object)]
+pub struct ListenPlace {
+    /// An IP address and port, or a path.
+    pub address: SocketAddress,
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// Whether others may listen on the same port.
+    pub reuse_port: bool,
+    /// Whether `::` stands for IPv6 addresses alone.
+    pub ipv6_only: bool,
+    /// Permission bits of a unix socket's file; what the umask leaves when absent.
+    pub mode: Option<u32>,
+}
+
+impl ListenPlace {
+    /// The core's form.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn parse(&self) -> napi::Result<Listen> {
+        let place = match self.address.parse()? {
+            Address::Ip(address) => Place::Port {
+                address,
+                sharing: if self.reuse_port {
+                    PortSharing::Shared
+                } else {
+                    PortSharing::Exclusive
+                },
+                unspecified: if self.ipv6_only {
+                    Unspecified::OnlyIpv6
+                } else {
+                    Unspecified::Both
+                },
+            },
+            Address::Unix(Some(path)) => Place::Path {
+                path,
+                access: self.mode.map_or(Access::Umask, Access::Mode),
+            },
+            Address::Unix(None) => return Err(napi::Error::from_reason("not a path")),
+        };
+        Ok(Listen {
+            place,
+            backlog: self.backlog,
+        })
     }
 }
 

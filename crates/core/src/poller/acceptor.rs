@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
+use crate::listener::Listener;
 use crate::settings::Settings;
-use crate::socket::{Listener, Stream};
+use crate::socket::Stream;
 
 /// How long accepting pauses when the process or the system has no descriptor or memory left.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// Connections accepted before others have their turn.
 pub(super) const ACCEPT_BUDGET: usize = 64;
 
-/// Whether the shortage that goes on now has been reported.
+/// Whether connections can be accepted. A shortage is reported when it begins, and is over when everyone
+/// who waits is accepted: one descriptor that becomes free now and then does not make it a new one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Supply {
     Enough,
     Short { retry: Instant },
+    Recovering,
 }
 
 pub(super) struct Acceptor {
@@ -33,9 +36,10 @@ pub(super) enum Accepted {
     Drained,
     /// The peer was gone before it was accepted; the next one may be there.
     Lost,
-    /// No descriptor or memory, for the first time since it was last otherwise.
+    /// Accepting fails, for lack of descriptors or memory as a rule, and has not failed before since
+    /// nobody waited.
     ShortageBegan(i32),
-    /// Still none.
+    /// It fails again, or is not tried yet.
     ShortageGoesOn,
 }
 
@@ -59,7 +63,7 @@ impl Acceptor {
     /// When to try again after a shortage.
     pub(super) fn retry(&self) -> Option<Instant> {
         match self.supply {
-            Supply::Enough => None,
+            Supply::Enough | Supply::Recovering => None,
             Supply::Short { retry } => Some(retry),
         }
     }
@@ -70,27 +74,50 @@ impl Acceptor {
         }
         match self.listener.accept() {
             Ok((stream, peer)) => {
-                self.supply = Supply::Enough;
+                if self.supply != Supply::Enough {
+                    self.supply = Supply::Recovering;
+                }
                 Accepted::Connection(stream, peer)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.supply = Supply::Enough;
                 Accepted::Drained
             }
-            Err(error) => match error.raw_os_error() {
-                Some(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {
-                    let known = self.retry().is_some();
-                    self.supply = Supply::Short {
-                        retry: now + BACK_OFF,
-                    };
-                    if known {
-                        Accepted::ShortageGoesOn
-                    } else {
-                        Accepted::ShortageBegan(errno)
-                    }
+            Err(error) if concerns_one_peer(&error) => Accepted::Lost,
+            // Whatever else it is, trying again at once would keep the processor busy for nothing.
+            Err(error) => {
+                let is_known = self.supply != Supply::Enough;
+                self.supply = Supply::Short {
+                    retry: now + BACK_OFF,
+                };
+                if is_known {
+                    Accepted::ShortageGoesOn
+                } else {
+                    Accepted::ShortageBegan(error.raw_os_error().unwrap_or(libc::EIO))
                 }
-                _ => Accepted::Lost,
-            },
+            }
         }
     }
+}
+
+/// Whether the failure took a connection out of the queue, so that the next one may be accepted. Linux
+/// passes on network errors that are pending on the new socket.
+fn concerns_one_peer(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EINTR
+                | libc::EPERM
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ETIMEDOUT
+        )
+    )
 }

@@ -10,7 +10,7 @@ mod slots;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,9 @@ pub use slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{ChunkPool, Intake};
+use crate::listener::{Listen, Listener};
 use crate::settings::Settings;
-use crate::socket::{Listener, Stream};
+use crate::socket::Stream;
 use crate::timer::Wheel;
 use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor};
 use endpoint::{Endpoint, Next, Work};
@@ -78,17 +79,23 @@ impl Poller {
         })
     }
 
-    /// Listens on `address`.
+    /// Binds and listens.
     ///
     /// # Errors
     /// The system's, such as an address in use.
-    pub fn listen(
-        &mut self,
-        address: &Address,
-        backlog: i32,
-        settings: Arc<Settings>,
-    ) -> io::Result<Id> {
-        let mut listener = Listener::bind(address, backlog)?;
+    pub fn listen(&mut self, listen: &Listen, settings: Arc<Settings>) -> io::Result<Id> {
+        self.attend(Listener::bind(listen)?, settings)
+    }
+
+    /// Listens on a duplicate of `descriptor`: see [`Listener::adopt`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn adopt(&mut self, descriptor: BorrowedFd<'_>, settings: Arc<Settings>) -> io::Result<Id> {
+        self.attend(Listener::adopt(descriptor)?, settings)
+    }
+
+    fn attend(&mut self, mut listener: Listener, settings: Arc<Settings>) -> io::Result<Id> {
         let id = self.slots.next_id();
         self.poll
             .registry()

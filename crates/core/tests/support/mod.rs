@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use netpoll_core::buffer::Region;
 use netpoll_core::frame::{Endian, Framing, LengthField};
+use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Batch, ChunkPool, Id, Poller, Record, RecordKind, Settings, Slice};
@@ -129,7 +130,7 @@ impl Harness {
         let address = Address::Ip(([127, 0, 0, 1], 0).into());
         let id = self
             .poller
-            .listen(&address, 128, settings.clone())
+            .listen(&listen_at(&address, 128), settings.clone())
             .expect("listening");
         match self.poller.listener_address(id) {
             Ok(Address::Ip(address)) => (id, address),
@@ -141,7 +142,7 @@ impl Harness {
         let file = SocketFile::new();
         let id = self
             .poller
-            .listen(&file.address(), 128, settings.clone())
+            .listen(&listen_at(&file.address(), 128), settings.clone())
             .expect("listening");
         (id, file)
     }
@@ -517,6 +518,22 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// To listen on `address` alone, with whatever permissions the umask leaves.
+pub fn listen_at(address: &Address, backlog: i32) -> Listen {
+    let place = match address.clone() {
+        Address::Ip(address) => Place::Port {
+            address,
+            sharing: PortSharing::Exclusive,
+            unspecified: Unspecified::Both,
+        },
+        Address::Unix(path) => Place::Path {
+            path: path.expect("a path"),
+            access: Access::Umask,
+        },
+    };
+    Listen { place, backlog }
 }
 
 /// A frame is a length of four bytes and as many bytes; the message is all of it, so that an echo

@@ -1,0 +1,309 @@
+//! Listening sockets, TCP and unix behind one type: what is asked of them, how they are made, taken over
+//! and accepted from.
+
+use std::fs::{self, Permissions};
+#[cfg(target_os = "linux")]
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use crate::address::Address;
+use crate::socket::{Stream, either, source, unix_address};
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where.
+    pub place: Place,
+    /// Connections that may wait to be accepted; the system may allow fewer.
+    pub backlog: i32,
+}
+
+/// A port or a path, each with what only it can be told.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A TCP port.
+    Port {
+        /// Address and port; port 0 lets the system choose one.
+        address: SocketAddr,
+        /// Whether others may listen on the same port.
+        sharing: PortSharing,
+        /// What the unspecified IPv6 address stands for.
+        unspecified: Unspecified,
+    },
+    /// The path of a unix socket.
+    Path {
+        /// The path, which must be free.
+        path: PathBuf,
+        /// Who may connect.
+        access: Access,
+    },
+}
+
+/// Whether several sockets may listen on one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortSharing {
+    /// This one alone.
+    Exclusive,
+    /// Others may, if they ask for it as well and belong to the same user (`SO_REUSEPORT`). Linux
+    /// distributes connections among them; macOS does not.
+    Shared,
+}
+
+/// What listening on `::` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unspecified {
+    /// All addresses, IPv6 and IPv4.
+    Both,
+    /// All IPv6 addresses.
+    OnlyIpv6,
+}
+
+/// The permissions of a unix socket's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// What the process's umask leaves.
+    Umask,
+    /// These permission bits, whatever the umask.
+    Mode(u32),
+}
+
+/// A listening socket in non-blocking mode.
+pub enum Listener {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpListener),
+    /// A unix stream socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// The system's, such as an address in use.
+    pub fn bind(listen: &Listen) -> io::Result<Self> {
+        match &listen.place {
+            Place::Port {
+                address,
+                sharing,
+                unspecified,
+            } => {
+                let socket = bind_port(*address, *sharing, *unspecified)?;
+                socket.listen(listen.backlog)?;
+                Ok(Self::tcp(socket.into()))
+            }
+            Place::Path { path, access } => {
+                let socket = bind_path(path, *access)?;
+                // Whoever sees the file before this is refused, so nobody connects under other
+                // permissions than those asked for.
+                if let Err(error) = socket.listen(listen.backlog) {
+                    return Err(abandon(path, error));
+                }
+                Ok(Self::unix(socket.into()))
+            }
+        }
+    }
+
+    /// Listens on a duplicate of `descriptor`, which must be a listening TCP or unix stream socket. On
+    /// platforms that do not tell whether a socket listens, a bound one is made to.
+    ///
+    /// Puts the socket in non-blocking mode, for everyone who shares it.
+    ///
+    /// # Errors
+    /// `ENOTSOCK`, `EINVAL` for another kind of socket, or the system's; then nothing has changed.
+    pub fn adopt(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+        let unsuitable = || io::Error::from_raw_os_error(libc::EINVAL);
+        let socket = SockRef::from(&descriptor);
+        if socket.r#type()? != Type::STREAM || !listens(&socket)? {
+            return Err(unsuitable());
+        }
+        let name = socket.local_addr()?;
+        let make = match (name.as_socket(), name.is_unix()) {
+            (Some(_), _) => Self::tcp,
+            (None, true) => Self::unix,
+            (None, false) => return Err(unsuitable()),
+        };
+        let own = descriptor.try_clone_to_owned()?;
+        socket.set_nonblocking(true)?;
+        Ok(make(own))
+    }
+
+    fn tcp(descriptor: OwnedFd) -> Self {
+        Self::Tcp(TcpListener::from_std(descriptor.into()))
+    }
+
+    fn unix(descriptor: OwnedFd) -> Self {
+        Self::Unix(UnixListener::from_std(descriptor.into()))
+    }
+
+    /// The next connection that waits, and its other end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits, or the system's.
+    pub fn accept(&self) -> io::Result<(Stream, Address)> {
+        match self {
+            Self::Tcp(socket) => socket
+                .accept()
+                .map(|(stream, peer)| (Stream::Tcp(stream), Address::Ip(peer))),
+            Self::Unix(socket) => socket
+                .accept()
+                .map(|(stream, peer)| (Stream::Unix(stream), unix_address(&peer))),
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
+            Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
+        }
+    }
+}
+
+source!(Listener);
+
+fn bind_port(
+    address: SocketAddr,
+    sharing: PortSharing,
+    unspecified: Unspecified,
+) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if sharing == PortSharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        let both = address.ip().is_unspecified() && unspecified == Unspecified::Both;
+        socket.set_only_v6(!both)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn bind_path(path: &Path, access: Access) -> io::Result<Socket> {
+    let name = SockAddr::unix(path)?;
+    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if let Access::Mode(mode) = access {
+        socket = limit_access(socket, mode)?;
+    }
+    socket.bind(&name)?;
+    if let Access::Mode(mode) = access
+        && let Err(error) = set_access(path, mode)
+    {
+        return Err(abandon(path, error));
+    }
+    Ok(socket)
+}
+
+/// Has the file that binding makes never show more than `mode`: Linux gives it the socket's own
+/// permissions, less the umask.
+#[cfg(target_os = "linux")]
+fn limit_access(socket: Socket, mode: u32) -> io::Result<Socket> {
+    let file = File::from(OwnedFd::from(socket));
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(OwnedFd::from(file).into())
+}
+
+/// A socket has no permissions here that its file would get. Until it listens, none are needed.
+#[cfg(not(target_os = "linux"))]
+fn limit_access(socket: Socket, _: u32) -> io::Result<Socket> {
+    Ok(socket)
+}
+
+/// Gives the socket at `path` what the umask has taken. The umask itself belongs to the whole process.
+#[cfg(target_os = "linux")]
+fn set_access(path: &Path, mode: u32) -> io::Result<()> {
+    // By a descriptor of the very file, so that a link put in its place meanwhile is not followed.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+    }
+    if metadata.permissions().mode() & 0o777 == mode {
+        return Ok(());
+    }
+    let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(descriptor, Permissions::from_mode(mode))
+}
+
+/// Gives the socket at `path` its permissions. The umask belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+fn set_access(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Removes the file of a socket that never came to listen. Returns why.
+fn abandon(path: &Path, error: io::Error) -> io::Error {
+    // Left behind, it is a dead socket, which the next one to listen there replaces.
+    let _ = fs::remove_file(path);
+    error
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn listens(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn listens(socket: &Socket) -> io::Result<bool> {
+    let name = socket.local_addr()?;
+    let is_bound = match name.as_socket() {
+        Some(address) => address.port() != 0,
+        None => name.as_pathname().is_some(),
+    };
+    if !is_bound || socket.peer_addr().is_ok() {
+        return Ok(false);
+    }
+    socket.listen(libc::SOMAXCONN).map(|()| true)
+}
+
+/// What stands at the path of a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// Nothing.
+    Nobody,
+    /// A socket that nobody listens on any more.
+    DeadSocket,
+    /// A socket that answers, or something that is no socket.
+    InUse,
+}
+
+/// Looks at `path`, by connecting to what is there: the only way to tell a dead socket from a live one.
+///
+/// # Errors
+/// The system's, such as a folder that may not be read.
+pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
+        Ok(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
+        // Connected, or a full backlog: someone is there.
+        _ => Ok(Occupant::InUse),
+    }
+}

@@ -1,0 +1,62 @@
+import type { Address } from './address'
+import { Connection } from './connection'
+import { checkInteger } from './framing'
+import { guarded } from './hooks'
+import type { NativeId } from './native'
+import type { ServerOptions } from './options'
+import type { Profile } from './profile'
+
+/** A connection that was closed because its server had `maxConnections` already. */
+export interface Drop {
+  /** The other end; `undefined` when it was gone already. */
+  readonly remoteAddress: Address | undefined
+  /** This end; `undefined` when the connection was gone already. */
+  readonly localAddress: Address | undefined
+}
+
+/** Lets in so many connections, and turns away the others. */
+export class Admission {
+  readonly #most: number
+  readonly #onDrop: ((drop: Drop) => void) | undefined
+  #dropped = 0
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+  constructor({ maxConnections, onDrop }: Pick<ServerOptions, 'maxConnections' | 'onDrop'>) {
+    if (maxConnections !== undefined) {
+      checkInteger('options.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
+    }
+    this.#most = maxConnections ?? Number.POSITIVE_INFINITY
+    this.#onDrop = onDrop
+  }
+
+  /** Connections turned away so far. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Whether one more than `connections` would be too many. */
+  isFull(connections: number): boolean {
+    return connections >= this.#most
+  }
+
+  /** Closes a connection at once. No hook but `onDrop` learns of it. */
+  drop(id: NativeId, profile: Profile): Connection {
+    this.#dropped += 1
+    const connection = new Connection(id, strangers(profile), 'open')
+    const onDrop = this.#onDrop
+    if (onDrop !== undefined) {
+      const { remoteAddress, localAddress } = connection
+      guarded(
+        () => onDrop({ remoteAddress, localAddress }),
+        (error) => profile.failed(error, undefined),
+      )
+    }
+    connection.destroy()
+    return connection
+  }
+}
+
+/** For connections that the user never sees: what becomes of them is told to nobody. */
+function strangers(profile: Profile): Profile {
+  return { ...profile, onRequest: undefined, failed: () => {}, closed: () => {} }
+}

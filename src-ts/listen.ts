@@ -1,0 +1,223 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+
+import { type Address, toAddress } from './address'
+import { invalidType, invalidValue, systemError } from './errors'
+import type { EventLoop } from './event-loop'
+import { checkInteger } from './framing'
+import type { ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
+import { checkBacklog, checkBoolean, checkObject, checkPort, checkSignal, checkText } from './options'
+import { checkSocketPath, removeDeadSocket, removeSocketFile, type SocketFile, socketFile } from './unix-path'
+
+/** Listens on a TCP port. */
+export interface ListenPortOptions {
+  /** Port; 0 lets the system choose. */
+  readonly port: number
+  /** Address or name. Default: all addresses, IPv6 and IPv4. */
+  readonly host?: string
+  /**
+   * Whether others that ask for it as well, and run as the same user, may listen on the same port
+   * (`SO_REUSEPORT`): several processes, cluster workers or worker threads. Linux distributes connections
+   * among them; macOS gives them all to one. Default false.
+   */
+  readonly reusePort?: boolean
+  /** Whether listening on all addresses means those of IPv6 alone. Default false. */
+  readonly ipv6Only?: boolean
+}
+
+/** Listens on a unix socket. */
+export interface ListenPathOptions {
+  /** Path of a unix socket. A dead socket there is replaced, a live one refused. */
+  readonly path: string
+  /**
+   * Permission bits of the socket's file, such as `0o660`; to connect takes permission to write. They are in
+   * force before anyone can connect, whatever the umask. Default: what the umask leaves of `0o777`.
+   */
+  readonly mode?: number
+}
+
+/** Listens on a socket that someone else has made. */
+export interface ListenFdOptions {
+  /**
+   * Descriptor of a TCP or unix stream socket that listens already, as a service manager passes it. The
+   * server takes it over: from then on it must not be used or closed by anyone else. Refused, it is left
+   * alone. The file of a unix socket is not removed on close.
+   */
+  readonly fd: number
+}
+
+/** Where to listen. */
+export type ListenOptions = (
+  | (ListenPortOptions & {
+      /** Connections that may wait to be accepted. Default 511; the system may allow fewer. */
+      readonly backlog?: number
+    })
+  | (ListenPathOptions & {
+      /** Connections that may wait to be accepted. Default 511; the system may allow fewer. */
+      readonly backlog?: number
+    })
+  | ListenFdOptions
+) & {
+  /** Closes the server, as `close()` does, when it is aborted. */
+  readonly signal?: AbortSignal
+}
+
+/** A place of a TCP port whose host may still be a name. */
+interface NamePlace {
+  readonly kind: 'name'
+  readonly name: string
+  readonly at: (address: string) => PlaceToOpen
+}
+
+/** A place that can be opened. */
+export type PlaceToOpen =
+  | { readonly kind: 'address'; readonly native: ListenPlace }
+  | { readonly kind: 'everywhere'; readonly ipv6: ListenPlace; readonly ipv4: ListenPlace | undefined }
+  | { readonly kind: 'path'; readonly path: string; readonly native: ListenPlace }
+  | { readonly kind: 'descriptor'; readonly fd: number }
+
+/** {@link ListenOptions} after checking. */
+export interface CheckedListen {
+  readonly place: NamePlace | PlaceToOpen
+  readonly signal: AbortSignal | undefined
+}
+
+/** What may be given beside each of the three ways to say where. */
+const companions: Readonly<Record<'port' | 'path' | 'fd', readonly string[]>> = {
+  port: ['host', 'reusePort', 'ipv6Only', 'backlog'],
+  path: ['mode', 'backlog'],
+  fd: [],
+}
+const allOptions = ['port', 'path', 'fd', ...new Set(Object.values(companions).flat())]
+
+const defaultBacklog = 511
+/** How a system without IPv6 refuses '::'. */
+const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
+const EADDRINUSE = process.platform === 'darwin' ? 48 : 98
+
+/**
+ * Checks what `listen` is given.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`, also for an option that means
+ * nothing for this kind of socket; NetpollError `ENAMETOOLONG`
+ */
+export function checkListenOptions(options: ListenOptions): CheckedListen {
+  checkObject('options', options)
+  const given: { readonly [name: string]: unknown } = { ...options }
+  const key = (['fd', 'path', 'port'] as const).find((name) => given[name] !== undefined)
+  if (key === undefined) throw invalidType('options', 'an object with a port, a path or an fd', options)
+  for (const name of allOptions) {
+    if (given[name] !== undefined && name !== key && !companions[key].includes(name)) {
+      throw invalidValue(`options.${name}`, `must not be given together with options.${key}`, given[name])
+    }
+  }
+  checkSignal(given['signal'])
+  checkBacklog(given['backlog'])
+  const place = { fd: checkFd, path: checkPath, port: checkPortPlace }[key](options as never)
+  return { place, signal: options.signal }
+}
+
+/** The addresses of a name are looked up; everything else is known. */
+export async function resolveName({ name, at }: NamePlace): Promise<PlaceToOpen> {
+  return at((await lookup(name)).address)
+}
+
+/** A socket that listens. */
+export class Listening {
+  readonly slot: number
+  readonly #loop: EventLoop
+  readonly #id: NativeId
+  readonly #file: SocketFile | undefined
+
+  /**
+   * Opens `place`, replacing a dead socket at its path.
+   *
+   * @throws NetpollError the system's code
+   */
+  static open(place: PlaceToOpen, loop: EventLoop, settings: ConnectionSettings): Listening {
+    const { native } = loop
+    const listen = (where: ListenPlace): Outcome => native.listen(where, settings)
+    switch (place.kind) {
+      case 'descriptor':
+        return new Listening(loop, idOf(native.adopt(place.fd, settings), {}))
+      case 'address':
+        return new Listening(loop, idOf(listen(place.native), place.native.address))
+      case 'everywhere': {
+        const outcome = listen(place.ipv6)
+        if (place.ipv4 === undefined || !isWithoutIpv6(outcome)) {
+          return new Listening(loop, idOf(outcome, place.ipv6.address))
+        }
+        return new Listening(loop, idOf(listen(place.ipv4), place.ipv4.address))
+      }
+      case 'path': {
+        let outcome = listen(place.native)
+        if (outcome.errno === EADDRINUSE && removeDeadSocket(place.path)) outcome = listen(place.native)
+        return new Listening(loop, idOf(outcome, { address: place.path }), socketFile(place.path))
+      }
+    }
+  }
+
+  private constructor(loop: EventLoop, id: NativeId, file?: SocketFile) {
+    this.#loop = loop
+    this.#id = id
+    this.#file = file
+    this.slot = id.slot
+  }
+
+  /** Where it listens, as Node.js gives it. */
+  get address(): Address | null {
+    return toAddress(this.#loop.native.listenerAddress(this.#id)) ?? null
+  }
+
+  /** Stops to listen. Connections that were not accepted yet are reset. */
+  stop(): void {
+    // Before the socket closes: afterwards a successor may have bound the path.
+    if (this.#file !== undefined) removeSocketFile(this.#file)
+    this.#loop.native.unlisten(this.#id)
+  }
+}
+
+function checkPortPlace(options: ListenPortOptions & { readonly backlog?: number }): NamePlace | PlaceToOpen {
+  const { port, host, reusePort, ipv6Only, backlog = defaultBacklog } = options
+  checkPort(port, 0)
+  checkBoolean('reusePort', reusePort)
+  checkBoolean('ipv6Only', ipv6Only)
+  const native = (address: string): ListenPlace => ({
+    address: { address, port },
+    backlog,
+    reusePort: reusePort ?? false,
+    ipv6Only: ipv6Only ?? false,
+  })
+  if (host === undefined) {
+    return { kind: 'everywhere', ipv6: native('::'), ipv4: ipv6Only === true ? undefined : native('0.0.0.0') }
+  }
+  checkText('options.host', host)
+  const at = (address: string): PlaceToOpen => ({ kind: 'address', native: native(address) })
+  return isIP(host) === 0 ? { kind: 'name', name: host, at } : at(host)
+}
+
+function checkPath(options: ListenPathOptions & { readonly backlog?: number }): PlaceToOpen {
+  const { path, mode, backlog = defaultBacklog } = options
+  checkText('options.path', path)
+  checkSocketPath('listen', path)
+  if (mode !== undefined) checkInteger('options.mode', mode, 0, 0o777)
+  const native = { address: { path }, backlog, reusePort: false, ipv6Only: false }
+  return { kind: 'path', path, native: mode === undefined ? native : { ...native, mode } }
+}
+
+function checkFd({ fd }: ListenFdOptions): PlaceToOpen {
+  checkInteger('options.fd', fd, 0, 2 ** 31 - 1)
+  return { kind: 'descriptor', fd }
+}
+
+function isWithoutIpv6({ errno }: Outcome): boolean {
+  return errno !== undefined && withoutIpv6.includes(systemError(errno, 'listen').code)
+}
+
+function idOf(
+  { id, errno }: Outcome,
+  where: { readonly address?: string; readonly port?: number },
+): NativeId {
+  if (id === undefined) throw systemError(errno as number, 'listen', where)
+  return id
+}
