@@ -45,6 +45,15 @@ export declare class EventLoop {
   carryOut(): void
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
   lendChunk(capacity: number): LentChunk
+  /**
+   * Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
+   * let go of when they have been sent, or never will be.
+   *
+   * @throws when it is no `Uint8Array`
+   */
+  attachForeign(bytes: Uint8Array): number
+  /** Lets go of an array that no command has named. */
+  releaseForeign(handle: number): void
   /** A copy of bytes whose `ArrayBuffer` user code has detached. */
   copy(handle: number, start: number, length: number): Buffer | null
   /** The peer's address, until the connection's last record. */

@@ -2,6 +2,7 @@ import { getSystemErrorName } from 'node:util'
 
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
 export type NetpollErrorCode =
+  | 'ERR_BUFFER_DETACHED'
   | 'ERR_BUFFER_LIMIT'
   | 'ERR_CLOSE_TIMEOUT'
   | 'ERR_CONN_CLOSED'
@@ -77,6 +78,13 @@ const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Ma
   [10_005, ['ERR_BUFFER_LIMIT', 'Unfinished messages of all connections exceed maxBufferedBytes']],
   [10_006, ['ERR_READ_TIMEOUT', 'The peer did not finish a message within readTimeout']],
   [10_007, ['ERR_WRITE_TIMEOUT', 'The peer took nothing of what was sent within writeTimeout']],
+  [
+    10_008,
+    [
+      'ERR_BUFFER_DETACHED',
+      'A buffer passed to writeDirect was transferred away or shrunk before it was sent',
+    ],
+  ],
 ])
 
 /** Why a connection ended; `undefined` for an orderly end. */

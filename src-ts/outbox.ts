@@ -19,6 +19,7 @@ export const Operation = {
   ReadTimeout: 11,
   WriteTimeout: 12,
   IdleTimeout: 13,
+  SendForeign: 14,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

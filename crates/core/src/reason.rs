@@ -25,6 +25,8 @@ pub enum Reason {
     ReadTimeout,
     /// The peer took nothing of what was queued within the time allowed.
     WriteTimeout,
+    /// Someone else's memory was taken away or shrunk before it was sent.
+    ForeignDetached,
 }
 
 impl Reason {
@@ -42,6 +44,7 @@ impl Reason {
             Self::BufferLimit => 10_005,
             Self::ReadTimeout => 10_006,
             Self::WriteTimeout => 10_007,
+            Self::ForeignDetached => 10_008,
         }
     }
 }

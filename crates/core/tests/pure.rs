@@ -7,7 +7,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Buf;
 use netpoll_core::buffer::{Intake, Region};
 use netpoll_core::connection::{Connection, Due, Outbound, Peer, State};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
@@ -154,7 +153,7 @@ fn outbound_leaves_in_order_under_any_writes() {
             while random.below(3) == 0 && outbound.has_remaining() {
                 let most = 1 + random.below(200);
                 let mut pieces = [IoSlice::new(&[]); 3];
-                let count = outbound.chunks_vectored(&mut pieces);
+                let count = outbound.gather(&mut pieces).expect("all is ours");
                 let mut taken: Vec<u8> = pieces[..count].iter().flat_map(|p| p.to_vec()).collect();
                 taken.truncate(most);
                 outbound.advance(taken.len());
@@ -163,7 +162,9 @@ fn outbound_leaves_in_order_under_any_writes() {
             assert_eq!(outbound.remaining(), expected.len() - sent.len());
         }
         while outbound.has_remaining() {
-            let taken = outbound.chunk().to_vec();
+            let mut pieces = [IoSlice::new(&[])];
+            outbound.gather(&mut pieces).expect("all is ours");
+            let taken = pieces[0].to_vec();
             outbound.advance(taken.len());
             sent.extend(taken);
         }

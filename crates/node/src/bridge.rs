@@ -12,6 +12,7 @@ use netpoll_core::settings::Start;
 use netpoll_core::{Batch, ChunkPool, Poller};
 
 use crate::chunk_exports::{ChunkExports, Holder};
+use crate::foreign_bytes::ForeignArrays;
 use crate::javascript::JavaScript;
 use crate::options::millis;
 use crate::shared_words::{Command, Operation, SharedWords};
@@ -39,6 +40,7 @@ pub struct Bridge {
     handles: RefCell<Vec<u32>>,
     words: SharedWords,
     exports: ChunkExports,
+    foreign: ForeignArrays,
     pacer: RefCell<ReclaimPacer>,
     javascript: JavaScript,
 }
@@ -64,6 +66,7 @@ impl Bridge {
             handles: RefCell::new(Vec::new()),
             words,
             exports: ChunkExports::default(),
+            foreign: ForeignArrays::new(env),
             pacer: RefCell::new(ReclaimPacer::default()),
             javascript,
         })
@@ -72,6 +75,11 @@ impl Bridge {
     /// The poller, for calls that are no part of a turn.
     pub fn poller(&self) -> &RefCell<Poller> {
         &self.poller
+    }
+
+    /// Buffers of the user's that wait to be sent.
+    pub fn foreign(&self) -> &ForeignArrays {
+        &self.foreign
     }
 
     /// How JavaScript is entered.
@@ -193,6 +201,11 @@ impl Bridge {
             Operation::Reset => poller.reset(id),
             Operation::Pause => poller.set_flow(id, Start::Paused),
             Operation::Resume => poller.set_flow(id, Start::Reading),
+            Operation::SendForeign => {
+                if let Some(array) = self.foreign.take(handle) {
+                    poller.send_foreign(id, Box::new(array), start, length);
+                }
+            }
             Operation::End => poller.end(id),
             Operation::Alarm => {
                 poller.set_alarm(id, millis(length as u32).map(|time| now + time));

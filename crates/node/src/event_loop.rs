@@ -240,6 +240,24 @@ impl EventLoop {
         Ok(LentChunk { handle, buffer })
     }
 
+    /// Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
+    /// let go of when they have been sent, or never will be.
+    ///
+    /// @throws when it is no `Uint8Array`
+    #[napi]
+    pub fn attach_foreign(
+        &self,
+        #[napi(ts_arg_type = "Uint8Array")] bytes: Unknown<'_>,
+    ) -> napi::Result<u32> {
+        self.bridge.foreign().attach(bytes.raw())
+    }
+
+    /// Lets go of an array that no command has named.
+    #[napi]
+    pub fn release_foreign(&self, handle: u32) {
+        self.bridge.foreign().release(handle);
+    }
+
     /// A copy of bytes whose `ArrayBuffer` user code has detached.
     #[napi]
     pub fn copy(&self, handle: u32, start: u32, length: u32) -> Option<Buffer> {

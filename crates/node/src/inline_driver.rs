@@ -179,7 +179,7 @@ impl InlineDriver {
         }
     }
 
-    /// Makes no call into the environment: it may be going away.
+    /// Enters no JavaScript: the environment may be going away.
     fn close(&self) {
         if self.phase.replace(Phase::Closing) == Phase::Closing {
             return;
@@ -191,7 +191,10 @@ impl InlineDriver {
         }
         // The sockets close now and not when libuv comes round to it. libuv has stopped watching the
         // poller's descriptor in `uv_close` above. A turn under way holds a reference of its own.
-        self.bridge.borrow_mut().take();
+        let bridge = self.bridge.borrow_mut().take();
+        if let Some(bridge) = bridge {
+            bridge.foreign().clear();
+        }
     }
 
     fn guarded(&self, work: impl FnOnce(&Bridge) -> io::Result<Agenda>) {

@@ -6,6 +6,7 @@
 //! | the poller takes a turn, JavaScript gets the batch, its commands are carried out | `bridge.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
 //! | chunks become `ArrayBuffer`s, and come back | `chunk_exports.rs` |
+//! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | entering JavaScript | `javascript.rs` |
 //! | what JavaScript calls, and its options | `event_loop.rs`, `options.rs`, `framing.rs` |
 
@@ -15,6 +16,7 @@
 mod bridge;
 mod chunk_exports;
 mod event_loop;
+mod foreign_bytes;
 mod framing;
 mod inline_driver;
 mod javascript;

@@ -84,6 +84,8 @@ pub enum Operation {
     WriteTimeout,
     /// As above.
     IdleTimeout,
+    /// Send bytes of a buffer of the user's, whose handle is used up by it.
+    SendForeign,
 }
 
 impl Operation {
@@ -103,6 +105,7 @@ impl Operation {
             11 => Self::ReadTimeout,
             12 => Self::WriteTimeout,
             13 => Self::IdleTimeout,
+            14 => Self::SendForeign,
             _ => return None,
         })
     }
@@ -112,7 +115,7 @@ impl Operation {
 pub struct Command {
     pub operation: Operation,
     pub id: Id,
-    /// Handle of the chunk that the bytes lie in.
+    /// Handle of the chunk, or of the user's buffer, that the bytes lie in.
     pub handle: u32,
     pub start: usize,
     /// How many bytes, or what the operation says.

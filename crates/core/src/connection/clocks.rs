@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Buf;
-
 use super::stopwatch::Stopwatch;
 use super::{Connection, State};
 use crate::reason::Reason;

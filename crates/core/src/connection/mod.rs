@@ -11,11 +11,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Buf;
-
 pub use clocks::Limit;
 pub use inbound::{Filled, Inbound, Taken};
-pub use outbound::Outbound;
+pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};
 
 use crate::batch::{Batch, RecordKind};
@@ -257,6 +255,13 @@ impl Connection {
     pub fn send(&mut self, slice: Slice) {
         if self.state.accepts_output() {
             self.outbound.push(slice);
+        }
+    }
+
+    /// As [`Self::send`], for bytes `start..start + length` of someone else's memory.
+    pub fn send_foreign(&mut self, owner: Box<dyn ForeignBytes>, start: usize, length: usize) {
+        if self.state.accepts_output() {
+            self.outbound.push_foreign(owner, start, length);
         }
     }
 

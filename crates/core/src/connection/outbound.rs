@@ -3,14 +3,68 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Buf;
-
 use crate::buffer::Slice;
 
-/// Slices in the order in which they are sent. None of them is copied.
+/// Memory that is not ours, and may be taken away or shrink before it is sent.
+pub trait ForeignBytes {
+    /// What is there now; `None` where nothing is any more. Asked before every write.
+    fn bytes(&self) -> Option<&[u8]>;
+}
+
+/// Bytes of someone else's memory are not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detached;
+
+/// A part of someone else's memory. Dropped when it has been sent, or never will be.
+struct Foreign {
+    owner: Box<dyn ForeignBytes>,
+    start: usize,
+    length: usize,
+}
+
+impl Foreign {
+    fn bytes(&self) -> Result<&[u8], Detached> {
+        let end = self.start.checked_add(self.length).ok_or(Detached)?;
+        let all = self.owner.bytes().ok_or(Detached)?;
+        all.get(self.start..end).ok_or(Detached)
+    }
+}
+
+enum Piece {
+    Ours(Slice),
+    Foreign(Foreign),
+}
+
+impl Piece {
+    fn bytes(&self) -> Result<&[u8], Detached> {
+        match self {
+            Self::Ours(slice) => Ok(slice.as_ref()),
+            Self::Foreign(foreign) => foreign.bytes(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Ours(slice) => slice.len(),
+            Self::Foreign(foreign) => foreign.length,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Ours(slice) => slice.advance(count),
+            Self::Foreign(foreign) => {
+                foreign.start += count;
+                foreign.length -= count;
+            }
+        }
+    }
+}
+
+/// Pieces in the order in which they are sent. None of them is copied.
 #[derive(Default)]
 pub struct Outbound {
-    slices: VecDeque<Slice>,
+    pieces: VecDeque<Piece>,
     queued: usize,
 }
 
@@ -19,44 +73,65 @@ impl Outbound {
     /// echo of many small messages leaves as few pieces as it arrived in.
     pub fn push(&mut self, slice: Slice) {
         self.queued += slice.len();
-        let separate = match self.slices.back_mut() {
-            Some(last) => last.extend(slice).err(),
-            None => Some(slice),
+        let separate = match self.pieces.back_mut() {
+            Some(Piece::Ours(last)) => last.extend(slice).err(),
+            _ => Some(slice),
         };
-        self.slices
-            .extend(separate.filter(|slice| !slice.is_empty()));
+        let piece = separate.filter(|slice| !slice.is_empty());
+        self.pieces.extend(piece.map(Piece::Ours));
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.slices.clear();
-        self.queued = 0;
+    /// Appends bytes `start..start + length` of `owner`, which is kept until they have been sent.
+    pub fn push_foreign(&mut self, owner: Box<dyn ForeignBytes>, start: usize, length: usize) {
+        if length > 0 {
+            self.queued += length;
+            self.pieces.push_back(Piece::Foreign(Foreign {
+                owner,
+                start,
+                length,
+            }));
+        }
     }
-}
 
-impl Buf for Outbound {
-    fn remaining(&self) -> usize {
+    /// Bytes that wait.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
         self.queued
     }
 
-    fn chunk(&self) -> &[u8] {
-        self.slices.front().map_or(&[], AsRef::as_ref)
+    /// Whether any bytes wait.
+    #[must_use]
+    pub fn has_remaining(&self) -> bool {
+        self.queued > 0
     }
 
-    fn chunks_vectored<'a>(&'a self, target: &mut [IoSlice<'a>]) -> usize {
+    /// Puts the first pieces into `target`, as many as there is room for; how many they are. Those
+    /// before memory that was taken away are still given.
+    ///
+    /// # Errors
+    /// [`Detached`] when the very first bytes are not there any more.
+    pub fn gather<'a>(&'a self, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
         let mut count = 0;
-        for (place, slice) in target.iter_mut().zip(&self.slices) {
-            *place = IoSlice::new(slice.as_ref());
+        for (place, piece) in target.iter_mut().zip(&self.pieces) {
+            match piece.bytes() {
+                Ok(bytes) => *place = IoSlice::new(bytes),
+                Err(Detached) if count > 0 => break,
+                Err(Detached) => return Err(Detached),
+            }
             count += 1;
         }
-        count
+        Ok(count)
     }
 
-    fn advance(&mut self, mut count: usize) {
+    /// The first `count` bytes have left.
+    ///
+    /// # Panics
+    /// When fewer are queued.
+    pub fn advance(&mut self, mut count: usize) {
         assert!(count <= self.queued, "advanced beyond what is queued");
         self.queued -= count;
         while count > 0 {
-            let Some(front) = self.slices.front_mut() else {
+            let Some(front) = self.pieces.front_mut() else {
                 break;
             };
             if count < front.len() {
@@ -64,15 +139,30 @@ impl Buf for Outbound {
                 break;
             }
             count -= front.len();
-            self.slices.pop_front();
+            self.pieces.pop_front();
         }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.queued = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
     use crate::buffer::{ChunkPool, Region};
+
+    fn gathered(outbound: &Outbound) -> Result<Vec<u8>, Detached> {
+        let mut vectors = [IoSlice::new(&[]); 2];
+        let count = outbound.gather(&mut vectors)?;
+        Ok(vectors[..count].iter().flat_map(|v| v.to_vec()).collect())
+    }
 
     #[test]
     fn leaves_in_order_whatever_the_writes_take() {
@@ -80,22 +170,22 @@ mod tests {
         for step in 1..12 {
             let mut outbound = Outbound::default();
             let (mut one, mut other) = (Region::over(pool.take()), Region::over(pool.take()));
+            let (owner, _) = lent(b"..1234..");
             outbound.push(one.append(b"ab"));
             outbound.push(other.append(b"cd"));
+            outbound.push_foreign(owner, 2, 4);
             outbound.push(one.append(b"ef"));
             outbound.push(one.append(b"gh"));
             outbound.push(other.append(b""));
             let mut sent = Vec::new();
             while outbound.has_remaining() {
-                let mut vectors = [IoSlice::new(&[]); 2];
-                let count = outbound.chunks_vectored(&mut vectors);
-                let all: Vec<u8> = vectors[..count].iter().flat_map(|v| v.to_vec()).collect();
+                let all = gathered(&outbound).expect("all is there");
                 let taken = step.min(all.len());
                 sent.extend_from_slice(&all[..taken]);
                 outbound.advance(taken);
             }
-            assert_eq!(sent, b"abcdefgh");
-            assert!(outbound.slices.is_empty());
+            assert_eq!(sent, b"abcd1234efgh");
+            assert!(outbound.pieces.is_empty());
         }
     }
 
@@ -106,7 +196,72 @@ mod tests {
         for _ in 0..8 {
             outbound.push(region.append(b"message"));
         }
-        assert_eq!(outbound.slices.len(), 1);
+        assert_eq!(outbound.pieces.len(), 1);
         assert_eq!(outbound.remaining(), 56);
+    }
+
+    /// Memory of which the first `there` bytes are still there.
+    struct Lent {
+        memory: &'static [u8],
+        there: Rc<Cell<Option<usize>>>,
+    }
+
+    impl ForeignBytes for Lent {
+        fn bytes(&self) -> Option<&[u8]> {
+            self.there.get().map(|there| &self.memory[..there])
+        }
+    }
+
+    fn lent(memory: &'static [u8]) -> (Box<dyn ForeignBytes>, Rc<Cell<Option<usize>>>) {
+        let there = Rc::new(Cell::new(Some(memory.len())));
+        let owner = Lent {
+            memory,
+            there: there.clone(),
+        };
+        (Box::new(owner), there)
+    }
+
+    #[test]
+    fn memory_that_is_taken_away_is_not_read_and_what_is_before_it_leaves() {
+        for left in [None, Some(0), Some(5)] {
+            let mut outbound = Outbound::default();
+            let (owner, there) = lent(b"foreign");
+            outbound.push(Region::over(ChunkPool::new(64, 4).take()).append(b"ours"));
+            outbound.push_foreign(owner, 1, 5);
+            assert_eq!(gathered(&outbound), Ok(b"oursoreig".to_vec()));
+            outbound.advance(2);
+            there.set(left);
+            assert_eq!(gathered(&outbound), Ok(b"rs".to_vec()));
+            outbound.advance(2);
+            assert_eq!(gathered(&outbound), Err(Detached));
+        }
+    }
+
+    #[test]
+    fn memory_is_let_go_of_once_it_is_sent_or_forgotten() {
+        for sent in [false, true] {
+            let mut outbound = Outbound::default();
+            let (owner, there) = lent(b"foreign");
+            outbound.push_foreign(owner, 0, 7);
+            outbound.advance(6);
+            assert_eq!(Rc::strong_count(&there), 2);
+            if sent {
+                outbound.advance(1);
+            } else {
+                outbound.clear();
+            }
+            assert_eq!(Rc::strong_count(&there), 1);
+            let (owner, there) = lent(b"foreign");
+            outbound.push_foreign(owner, 3, 0);
+            assert_eq!(Rc::strong_count(&there), 1);
+        }
+    }
+
+    #[test]
+    fn bounds_that_make_no_sense_are_never_there() {
+        let mut outbound = Outbound::default();
+        let (owner, _) = lent(b"foreign");
+        outbound.push_foreign(owner, usize::MAX, 1);
+        assert_eq!(gathered(&outbound), Err(Detached));
     }
 }

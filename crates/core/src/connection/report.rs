@@ -1,7 +1,5 @@
 //! What a connection tells: the difference between what is the case and what was reported.
 
-use bytes::Buf;
-
 use super::{Connection, State};
 use crate::batch::{Batch, RecordKind};
 use crate::reason::Reason;

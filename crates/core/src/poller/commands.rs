@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::slots::Id;
 use crate::address::Address;
 use crate::buffer::Slice;
-use crate::connection::Limit;
+use crate::connection::{ForeignBytes, Limit};
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
@@ -18,6 +18,20 @@ impl Poller {
     /// Queues `slice` to be sent by the next [`Self::flush`].
     pub fn send(&mut self, id: Id, slice: Slice) {
         self.command(id, |endpoint| endpoint.connection().send(slice));
+    }
+
+    /// As [`Self::send`], for bytes `start..start + length` of someone else's memory. If they are not there
+    /// any more when it is their turn, the connection fails with [`Reason::ForeignDetached`].
+    pub fn send_foreign(
+        &mut self,
+        id: Id,
+        owner: Box<dyn ForeignBytes>,
+        start: usize,
+        length: usize,
+    ) {
+        self.command(id, |endpoint| {
+            endpoint.connection().send_foreign(owner, start, length);
+        });
     }
 
     /// `count` messages of this connection are done with.

@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Buf;
 use mio::{Interest, Registry};
 
 use super::armed::Armed;
@@ -268,7 +267,9 @@ impl Endpoint {
         let mut budget = WRITE_BUDGET;
         while self.connection.outbound().has_remaining() && budget > 0 {
             let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = self.connection.outbound().chunks_vectored(&mut pieces);
+            let Ok(count) = self.connection.outbound().gather(&mut pieces) else {
+                return self.connection.fail(Reason::ForeignDetached);
+            };
             match self.stream.write(&pieces[..count]) {
                 Ok(written) => {
                     budget = budget.saturating_sub(written);

@@ -1,0 +1,166 @@
+//! Memory of the user's that is sent where it lies: typed arrays, each held by a strong reference until
+//! it has been sent. Its memory may be transferred away or shrink meanwhile, so pointer and length are
+//! asked for again before every write.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::rc::Rc;
+
+use napi::{Env, sys};
+use netpoll_core::connection::ForeignBytes;
+use slab::Slab;
+
+/// Who has a typed array now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// JavaScript, which has its handle.
+    JavaScript,
+    /// The queue of a connection. The handle means nothing any more.
+    Queue,
+}
+
+struct Entry {
+    reference: sys::napi_ref,
+    holder: Holder,
+}
+
+struct Table {
+    env: Env,
+    entries: RefCell<Slab<Entry>>,
+}
+
+/// The typed arrays of one environment.
+pub struct ForeignArrays(Rc<Table>);
+
+/// A typed array that waits to be sent. Let go of when dropped.
+pub struct QueuedArray {
+    table: Rc<Table>,
+    key: usize,
+}
+
+impl ForeignArrays {
+    /// None yet.
+    pub fn new(env: Env) -> Self {
+        Self(Rc::new(Table {
+            env,
+            entries: RefCell::default(),
+        }))
+    }
+
+    /// Holds `array`; its handle is for one command, or for [`Self::release`].
+    ///
+    /// # Errors
+    /// When it is no `Uint8Array`.
+    pub fn attach(&self, array: sys::napi_value) -> napi::Result<u32> {
+        let env = self.0.env.raw();
+        let (kind, _, _) = describe(env, array)
+            .ok_or_else(|| napi::Error::from_reason("expected a Uint8Array"))?;
+        if kind != sys::TypedarrayType::uint8_array {
+            return Err(napi::Error::from_reason("expected a Uint8Array"));
+        }
+        let mut reference = ptr::null_mut();
+        // SAFETY: a live handle of this environment, on its thread.
+        let status = unsafe { sys::napi_create_reference(env, array, 1, &mut reference) };
+        if status != sys::Status::napi_ok {
+            return Err(napi::Error::from_reason("cannot hold the array"));
+        }
+        let key = self.0.entries.borrow_mut().insert(Entry {
+            reference,
+            holder: Holder::JavaScript,
+        });
+        Ok(key as u32)
+    }
+
+    /// Takes over what was attached, for a connection's queue; `None` where the handle makes no sense.
+    pub fn take(&self, handle: u32) -> Option<QueuedArray> {
+        let key = handle as usize;
+        let entries = &mut *self.0.entries.borrow_mut();
+        let entry = entries.get_mut(key)?;
+        (std::mem::replace(&mut entry.holder, Holder::Queue) == Holder::JavaScript).then(|| {
+            QueuedArray {
+                table: self.0.clone(),
+                key,
+            }
+        })
+    }
+
+    /// Lets go of what was attached and not sent.
+    pub fn release(&self, handle: u32) {
+        drop(self.take(handle));
+    }
+
+    /// Lets go of everything, because the environment is going away. What still waits to be sent finds
+    /// nothing any more.
+    pub fn clear(&self) {
+        for entry in self.0.entries.borrow_mut().drain() {
+            self.0.delete(entry.reference);
+        }
+    }
+}
+
+impl Table {
+    fn delete(&self, reference: sys::napi_ref) {
+        // SAFETY: made by `attach`, and deleted once, before the environment has gone: `clear` has emptied
+        // the table by then.
+        unsafe { sys::napi_delete_reference(self.env.raw(), reference) };
+    }
+}
+
+impl ForeignBytes for QueuedArray {
+    fn bytes(&self) -> Option<&[u8]> {
+        let reference = self.table.entries.borrow().get(self.key)?.reference;
+        let env = self.table.env.raw();
+        let mut scope = ptr::null_mut();
+        let mut array = ptr::null_mut();
+        // SAFETY: on the environment's thread, which exists as long as the table has entries. The scope is
+        // closed once. The memory stays where it is until JavaScript runs again, or `self` lets go of the
+        // array: both need the poller, which is borrowed while it writes.
+        unsafe {
+            if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
+                return None;
+            }
+            let status = sys::napi_get_reference_value(env, reference, &mut array);
+            let described = (status == sys::Status::napi_ok && !array.is_null())
+                .then(|| describe(env, array))
+                .flatten();
+            sys::napi_close_handle_scope(env, scope);
+            let (_, length, data) = described?;
+            (!data.is_null()).then(|| std::slice::from_raw_parts(data, length))
+        }
+    }
+}
+
+impl Drop for QueuedArray {
+    fn drop(&mut self) {
+        let entry = self.table.entries.borrow_mut().try_remove(self.key);
+        if let Some(entry) = entry {
+            self.table.delete(entry.reference);
+        }
+    }
+}
+
+/// Kind, length and memory of a typed array, as they are now. A detached one has no length.
+fn describe(
+    env: sys::napi_env,
+    array: sys::napi_value,
+) -> Option<(sys::napi_typedarray_type, usize, *const u8)> {
+    let (mut is_typed_array, mut kind, mut length) = (false, 0, 0);
+    let mut data = ptr::null_mut();
+    // SAFETY: a live handle of this environment, on its thread; the last two are not asked for.
+    let status = unsafe {
+        let status = sys::napi_is_typedarray(env, array, &mut is_typed_array);
+        if status != sys::Status::napi_ok || !is_typed_array {
+            return None;
+        }
+        sys::napi_get_typedarray_info(
+            env,
+            array,
+            &mut kind,
+            &mut length,
+            &mut data,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    (status == sys::Status::napi_ok).then_some((kind, length, data.cast_const().cast()))
+}
