@@ -1,37 +1,12 @@
-import { createServer as createNetServer, type Socket } from 'node:net'
-import test, { type ExecutionContext } from 'ava'
+import { getEventListeners } from 'node:events'
+import test from 'ava'
 
-import { type Connection, Dialer, NetpollError } from '../dist/index.mjs'
-import { deferred, Inbox } from './support/deferred.mjs'
+import { type Connection, createServer, Dialer, NetpollError } from '../dist/index.mjs'
+import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames } from './support/frames.mjs'
-import { codeOf, dial, framing, gone, rejection, serve } from './support/netpoll.mjs'
+import { descriptorLimit, freePort, fullListener, lookupOf, netServer } from './support/listeners.mjs'
+import { codeOf, dial, framing, gone, portOf, rejection, serve } from './support/netpoll.mjs'
 import { openSockets, socketPath } from './support/system.mjs'
-
-/** A `node:net` server: what a dialer’s peer does is up to the test. */
-async function netServer(
-  t: ExecutionContext,
-): Promise<{ readonly port: number; readonly sockets: Inbox<Socket> }> {
-  const sockets = new Inbox<Socket>()
-  const server = createNetServer((socket) => {
-    socket.on('error', () => {})
-    sockets.push(socket)
-  })
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
-  t.teardown(() => {
-    for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
-  })
-  return { port: (server.address() as { port: number }).port, sockets }
-}
-
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createNetServer()
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
-}
 
 test.serial('a refused dial rejects with the system’s code, and leaves nothing open', async (t) => {
   const port = await freePort()
@@ -42,6 +17,154 @@ test.serial('a refused dial rejects with the system’s code, and leaves nothing
   const { code, syscall, address, port: place } = error as NetpollError
   t.deepEqual([code, syscall, address, place], ['ECONNREFUSED', 'connect', '127.0.0.1', port])
   t.deepEqual(openSockets(), before)
+})
+
+test.serial('thousands of dials at once succeed, and leave no descriptor behind', async (t) => {
+  // Both ends of each connection are in this process.
+  const count = Math.min(2_000, Math.floor((descriptorLimit() - 200) / 2))
+  const before = openSockets()
+  const disconnects = new Inbox<Error | undefined>()
+  const server = createServer(
+    { framing, onDisconnect: (_connection, error) => disconnects.push(error) },
+    (request) => request,
+  )
+  await server.listen({ host: '127.0.0.1', port: 0, backlog: count })
+  const dialer = new Dialer({ framing })
+  const connections = await Promise.all(
+    Array.from({ length: count }, () => dialer.dial({ host: '127.0.0.1', port: portOf(server) })),
+  )
+  const answers = await Promise.all(connections.map((connection, index) => connection.call(`${index}`)))
+  t.deepEqual(
+    answers.map(String),
+    connections.map((_, index) => `${index}`),
+  )
+  t.is(server.stats().connections, count)
+  await Promise.all(connections.map((connection) => connection.close()))
+  t.deepEqual(new Set(await disconnects.reach(count)), new Set([undefined]))
+  await server.close()
+  t.deepEqual(openSockets(), before)
+})
+
+test.serial('a dial that hangs rejects with ERR_DIAL_TIMEOUT, and leaves nothing open', async (t) => {
+  const { port, error } = await fullListener(t)
+  t.true(error instanceof NetpollError)
+  t.is(error.code, 'ERR_DIAL_TIMEOUT')
+  const before = openSockets()
+  const dialer = new Dialer({ framing, connectTimeout: 0, onDisconnect: () => t.fail() })
+  const controller = new AbortController()
+  const dialing = dialer.dial({ host: '127.0.0.1', port, connectTimeout: 1, signal: controller.signal })
+  t.is(codeOf(await rejection(dialing)), 'ERR_DIAL_TIMEOUT')
+  t.deepEqual(openSockets(), before)
+  t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
+})
+
+test.serial(
+  'a dial that hangs and is given up rejects with the reason, and leaves nothing open',
+  async (t) => {
+    const { port } = await fullListener(t)
+    const before = openSockets()
+    const dialer = new Dialer({ framing, connectTimeout: 0, onDisconnect: () => t.fail() })
+    const controller = new AbortController()
+    const dialing = dialer.dial({ host: '127.0.0.1', port, signal: controller.signal })
+    await nextTurn()
+    t.is(openSockets().size, before.size + 1)
+    const reason = new Error('no longer')
+    controller.abort(reason)
+    t.is(await rejection(dialing), reason)
+    t.deepEqual(openSockets(), before)
+    t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
+  },
+)
+
+test.serial('a descriptor that one connection gave back serves the next', async (t) => {
+  const { port } = await serve(t, {}, (_request, connection) => void connection.close())
+  const dialer = new Dialer({ framing })
+  const before = openSockets().size
+  for (let round = 0; round < 100; round += 1) {
+    const connection = await dialer.dial({ host: '127.0.0.1', port })
+    t.true(connection.isActive)
+    const closed = new Promise<void>((resolve) => void connection.onClose(resolve))
+    void connection.send('hello world')
+    await closed
+    t.false(connection.isActive)
+  }
+  t.true(openSockets().size <= before + 1)
+})
+
+test('connections that come and go beside each other reach their own servers', async (t) => {
+  const servers = await Promise.all(
+    ['one', 'two'].map(async (name) => ({
+      name,
+      port: (await serve(t, {}, (request) => `${name} ${request}`)).port,
+    })),
+  )
+  const dialer = new Dialer({ framing })
+  const visit = async (visitor: number): Promise<void> => {
+    for (let round = 0; round < 10; round += 1) {
+      for (const { name, port } of servers) {
+        const connection = await dialer.dial({ host: '127.0.0.1', port })
+        t.is((await connection.call(`${visitor}.${round}`)).toString(), `${name} ${visitor}.${round}`)
+        if (round % 2 === 0) await connection.close()
+        else connection.destroy()
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: 20 }, (_, visitor) => visit(visitor)))
+})
+
+test('a dial goes out from the local address and port that are asked for', async (t) => {
+  const { port } = await serve(t, {}, (_request, { remoteAddress }) => JSON.stringify(remoteAddress))
+  const localPort = await freePort()
+  const dialer = new Dialer({ framing, localAddress: '127.0.0.2', localPort })
+  const options = [
+    { settings: {}, from: { address: '127.0.0.2', port: localPort } },
+    { settings: { localAddress: '127.0.0.3' }, from: { address: '127.0.0.3', port: localPort } },
+    { settings: { localPort: 0 }, from: { address: '127.0.0.2', port: undefined } },
+  ]
+  for (const { settings, from } of options) {
+    const connection = await dialer.dial({ host: '127.0.0.1', port, ...settings })
+    const seen = JSON.parse((await connection.call('who am I?')).toString()) as typeof from
+    t.is(seen.address, from.address)
+    if (from.port !== undefined) t.is(seen.port, from.port)
+    t.deepEqual(connection.localAddress, seen as unknown as typeof connection.localAddress)
+    connection.resetAndDestroy()
+    await new Promise<void>((resolve) => void connection.onClose(resolve))
+  }
+})
+
+test('a local port alone is taken at the address that the system chooses', async (t) => {
+  const { port } = await serve(t, {}, (_request, { remoteAddress }) => JSON.stringify(remoteAddress))
+  const localPort = await freePort()
+  const connection = await dial(t, { host: '127.0.0.1', port }, { localPort })
+  const seen = JSON.parse((await connection.call('who am I?')).toString()) as unknown
+  t.deepEqual(seen, { address: '127.0.0.1', family: 'IPv4', port: localPort })
+})
+
+test('a local address that is not of this host is the system’s error, and says so', async (t) => {
+  const error = await rejection(
+    new Dialer({ framing }).dial({ host: '127.0.0.1', port: 1, localAddress: '192.0.2.1' }),
+  )
+  t.true(error instanceof NetpollError)
+  t.is((error as NetpollError).message, 'connect EADDRNOTAVAIL 127.0.0.1:1 from 192.0.2.1:0')
+})
+
+test('only addresses of the local address’s family are tried', async (t) => {
+  const port = await freePort()
+  const lookup = lookupOf('::1', '127.0.0.1')
+  const dialer = new Dialer({ framing, lookup, localAddress: '127.0.0.1' })
+  const refused = (await rejection(dialer.dial({ host: 'some.name', port }))) as NetpollError
+  t.deepEqual([refused.code, refused.address, refused.cause], ['ECONNREFUSED', '127.0.0.1', undefined])
+  const none = await rejection(dialer.dial({ host: '::1', port }))
+  t.deepEqual([codeOf(none), (none as NetpollError).address], ['EAFNOSUPPORT', '127.0.0.1'])
+})
+
+test('a local address means nothing to a unix socket', async (t) => {
+  const path = socketPath(t)
+  const server = createServer({ framing }, (request) => request)
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen({ path })
+  const client = await dial(t, { path }, { localAddress: '127.0.0.1', localPort: 1 })
+  t.is((await client.call('x')).toString(), 'x')
 })
 
 test('a dial to a path where nothing is rejects with ENOENT', async (t) => {
@@ -56,12 +179,6 @@ test('a dial to a path that is too long rejects with its own error', async (t) =
   const error = await rejection(new Dialer({ framing }).dial({ path: `/tmp/${'x'.repeat(200)}` }))
   t.true(error instanceof NetpollError)
   t.is((error as NetpollError).code, 'ENAMETOOLONG')
-})
-
-test('a dial tries each address of a name', async (t) => {
-  const { port } = await serve(t, {}, (request) => request)
-  const client = await dial(t, { host: 'localhost', port })
-  t.is((await client.call('x')).toString(), 'x')
 })
 
 test('a dial that was given up before it began rejects with the reason', async (t) => {
@@ -93,6 +210,7 @@ test('a signal that comes after the dial ends nothing', async (t) => {
     signal: controller.signal,
   })
   t.teardown(() => gone(connection))
+  t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
   controller.abort()
   t.is((await connection.call('x')).toString(), 'x')
 })
@@ -237,22 +355,6 @@ test('a message that no call awaits goes to onRequest, where there is one', asyn
   socket.write(frame('hello'))
   t.deepEqual(await received.take(), frame('re: hello'))
   t.true(client.isActive)
-})
-
-test('a dialer makes many connections at once', async (t) => {
-  const { port, server } = await serve(t, {}, (request) => request)
-  const dialer = new Dialer({ framing })
-  const connections = await Promise.all(
-    Array.from({ length: 200 }, () => dialer.dial({ host: '127.0.0.1', port })),
-  )
-  t.teardown(() => Promise.all(connections.map(gone)))
-  const answers = await Promise.all(connections.map((connection, index) => connection.call(`${index}`)))
-  t.deepEqual(
-    answers.map(String),
-    connections.map((_, index) => `${index}`),
-  )
-  t.is(server.stats().connections, 200)
-  await Promise.all(connections.map((connection) => connection.close()))
 })
 
 test('a dialed connection closes gracefully: the server gets everything first', async (t) => {

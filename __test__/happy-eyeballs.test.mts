@@ -1,4 +1,5 @@
-import test from 'ava'
+import { getEventListeners } from 'node:events'
+import test, { type ExecutionContext } from 'ava'
 
 import {
   type AttemptOutcome,
@@ -7,6 +8,11 @@ import {
   Race,
   type StartTimer,
 } from '../dist/happy-eyeballs.js'
+import { Dialer, NetpollError } from '../dist/index.mjs'
+import { nextTurn } from './support/deferred.mjs'
+import { freePort, fullListener, lookupOf } from './support/listeners.mjs'
+import { codeOf, framing, gone, rejection, serve } from './support/netpoll.mjs'
+import { openSockets } from './support/system.mjs'
 
 /** A clock that the test moves, and that knows its timers. */
 class FakeClock {
@@ -233,3 +239,101 @@ for (const [found, tried] of orders) {
     t.is(ordered.map(({ name }) => name).join(' '), tried)
   })
 }
+
+/** A dialer whose attempts that do not win are nobody’s business. */
+function quietDialer(t: ExecutionContext, ...addresses: readonly string[]): Dialer {
+  return new Dialer({
+    framing,
+    lookup: lookupOf(...addresses),
+    connectTimeout: 0,
+    connectionAttemptDelay: 10,
+    onError: () => t.fail(),
+    onDisconnect: () => t.fail(),
+  })
+}
+
+for (const dead of [['::1'], ['127.0.0.2'], ['::1', '127.0.0.2', '127.0.0.3']]) {
+  test(`behind ${dead.join(' and ')}, where nobody listens, the next address is found`, async (t) => {
+    const { port } = await serve(t, {}, (request) => request)
+    const dialer = new Dialer({ framing, lookup: lookupOf(...dead, '127.0.0.1') })
+    const connection = await dialer.dial({ host: 'some.name', port })
+    t.teardown(() => gone(connection))
+    t.deepEqual(connection.remoteAddress, { address: '127.0.0.1', family: 'IPv4', port })
+    t.is((await connection.call('x')).toString(), 'x')
+  })
+}
+
+test.serial('an address that hangs holds up no other, and its attempt is closed', async (t) => {
+  const { port } = await serve(t, {}, (request) => request)
+  await fullListener(t, { host: '127.0.0.2', port })
+  const before = openSockets()
+  const controller = new AbortController()
+  const dialer = new Dialer({
+    framing,
+    lookup: lookupOf('127.0.0.2', '127.0.0.1'),
+    connectTimeout: 0,
+    connectionAttemptDelay: 10,
+    onError: () => t.fail(),
+  })
+  const connection = await dialer.dial({ host: 'some.name', port, signal: controller.signal })
+  t.deepEqual(connection.remoteAddress, { address: '127.0.0.1', family: 'IPv4', port })
+  t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
+  t.is((await connection.call('x')).toString(), 'x')
+  // Both ends of the connection, and nothing else.
+  t.is(openSockets().size, before.size + 2)
+  await connection.close()
+})
+
+test.serial('several addresses that hang end with the one deadline of their dial', async (t) => {
+  const { port } = await fullListener(t, { host: '0.0.0.0' })
+  const before = openSockets()
+  const dialer = quietDialer(t, '127.0.0.1', '127.0.0.2', '127.0.0.3')
+  const error = await rejection(dialer.dial({ host: 'some.name', port, connectTimeout: 100 }))
+  t.true(error instanceof NetpollError)
+  t.is(codeOf(error), 'ERR_DIAL_TIMEOUT')
+  t.deepEqual(openSockets(), before)
+})
+
+test.serial('a dial that is given up ends all of its attempts', async (t) => {
+  const { port } = await fullListener(t, { host: '0.0.0.0' })
+  const before = openSockets()
+  const controller = new AbortController()
+  const { signal } = controller
+  const dialer = quietDialer(t, '127.0.0.1', '127.0.0.2', '127.0.0.3')
+  const dialing = rejection(dialer.dial({ host: 'some.name', port, signal }))
+  while (openSockets().size < before.size + 3) await nextTurn()
+  const reason = new Error('no longer')
+  controller.abort(reason)
+  t.is(await dialing, reason)
+  t.deepEqual(openSockets(), before)
+  t.deepEqual(getEventListeners(signal, 'abort'), [])
+})
+
+test.serial(
+  'when every address fails the error is the first one’s, with all of them as its cause',
+  async (t) => {
+    const port = await freePort()
+    const before = openSockets()
+    const dialer = quietDialer(t, '127.0.0.1', '127.0.0.2', '::1')
+    const error = (await rejection(dialer.dial({ host: 'some.name', port }))) as NetpollError
+    t.true(error instanceof NetpollError)
+    t.deepEqual(
+      [error.code, error.syscall, error.address, error.port],
+      ['ECONNREFUSED', 'connect', '127.0.0.1', port],
+    )
+    t.true(error.cause instanceof AggregateError)
+    const errors = (error.cause as AggregateError).errors as readonly NetpollError[]
+    t.deepEqual(
+      errors.map(({ code, address }) => [code, address]),
+      ['127.0.0.1', '::1', '127.0.0.2'].map((address) => ['ECONNREFUSED', address]),
+    )
+    t.deepEqual(openSockets(), before)
+  },
+)
+
+test('the error of the only address is its own', async (t) => {
+  const port = await freePort()
+  const error = await rejection(quietDialer(t, '127.0.0.2').dial({ host: 'some.name', port }))
+  t.deepEqual([codeOf(error), (error as NetpollError).address], ['ECONNREFUSED', '127.0.0.2'])
+  t.is((error as NetpollError).cause, undefined)
+})

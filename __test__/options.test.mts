@@ -13,6 +13,22 @@ const type = 'ERR_INVALID_ARG_TYPE'
 const value = 'ERR_INVALID_ARG_VALUE'
 const make = (options: unknown, handler?: unknown): unknown =>
   createServer(options as Parameters<typeof createServer>[0], handler as undefined)
+/** Settings that a dialer refuses, and a dial as well. */
+const dialSettings: readonly { readonly title: string; readonly settings: object; readonly code: string }[] =
+  [
+    { title: 'half a millisecond to connect', settings: { connectTimeout: 0.5 }, code: value },
+    { title: 'attempts that follow too fast', settings: { connectionAttemptDelay: 9 }, code: value },
+    {
+      title: 'a delay of attempts that is a string',
+      settings: { connectionAttemptDelay: '250' },
+      code: type,
+    },
+    { title: 'a lookup that is no function', settings: { lookup: 'localhost' }, code: type },
+    { title: 'a local address that is a name', settings: { localAddress: 'localhost' }, code: value },
+    { title: 'an empty local address', settings: { localAddress: '' }, code: type },
+    { title: 'local port 65,536', settings: { localPort: 65_536 }, code: value },
+    { title: 'a local port that is a string', settings: { localPort: '80' }, code: type },
+  ]
 const dialer = (options: unknown): unknown => new Dialer(options as ConstructorParameters<typeof Dialer>[0])
 const field = (options: unknown): unknown => lengthField(options as Parameters<typeof lengthField>[0])
 
@@ -76,6 +92,11 @@ const wrongs: readonly Wrong[] = [
     act: () => dialer({ framing, connectTimeout: 2 ** 31 }),
     code: value,
   },
+  ...dialSettings.map(({ title, settings, code }) => ({
+    title: `a dialer with ${title}`,
+    act: () => dialer({ framing, ...settings }),
+    code,
+  })),
   ...[0, 5, 1.5, '4', undefined].map((size) => ({
     title: `a length field of the ${typeof size} ${size} bytes`,
     act: () => field({ size }),
@@ -149,6 +170,15 @@ const dials: readonly { readonly title: string; readonly options: unknown; reado
   { title: 'an empty path', options: { path: '' }, code: type },
   { title: 'with a signal that is none', options: { port: 1, host: '127.0.0.1', signal: {} }, code: type },
 ]
+
+for (const { title, settings, code } of dialSettings) {
+  test(`to dial with ${title} is refused`, async (t) => {
+    const dialing = new Dialer({ framing }).dial({ port: 1, host: '127.0.0.1', ...settings } as {
+      port: number
+    })
+    await t.throwsAsync(dialing, { instanceOf: TypeError, code })
+  })
+}
 
 for (const { title, options, code } of dials) {
   test(`to dial ${title} is refused`, async (t) => {

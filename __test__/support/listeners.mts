@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer as createNetServer, type LookupFunction, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import type { ExecutionContext } from 'ava'
+
+import { Dialer, type NetpollError } from '../../dist/index.mjs'
+import { Inbox } from './deferred.mjs'
+import { framing, gone } from './netpoll.mjs'
+
+/** A `node:net` server: what a dialer’s peer does is up to the test. */
+export async function netServer(
+  t: ExecutionContext,
+): Promise<{ readonly port: number; readonly sockets: Inbox<Socket> }> {
+  const sockets = new Inbox<Socket>()
+  const server = createNetServer((socket) => {
+    socket.on('error', () => {})
+    sockets.push(socket)
+  })
+  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
+  t.teardown(() => {
+    for (const socket of sockets.all) socket.destroy()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  })
+  return { port: (server.address() as { port: number }).port, sockets }
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createNetServer()
+  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return port
+}
+
+/**
+ * A TCP listener that accepts nobody and whose backlog is full, so that connecting hangs. Also returns the
+ * error of the dial that noticed.
+ */
+export async function fullListener(
+  t: ExecutionContext,
+  { host = '127.0.0.1', port = 0 }: { readonly host?: string; readonly port?: number } = {},
+): Promise<{ readonly port: number; readonly error: NetpollError }> {
+  const file = new URL('../fixtures/never-accepts.mjs', import.meta.url)
+  const worker = new Worker(file, { workerData: { host, port } })
+  t.teardown(() => worker.terminate())
+  const [listening] = (await once(worker, 'message')) as [number]
+  const dialer = new Dialer({ framing, connectTimeout: 150, onError: () => t.fail() })
+  for (let accepted = 0; accepted < 100; accepted += 1) {
+    try {
+      const connection = await dialer.dial({ host, port: listening })
+      t.teardown(() => gone(connection))
+    } catch (error) {
+      return { port: listening, error: error as NetpollError }
+    }
+  }
+  throw new Error('the backlog never fills')
+}
+
+/** A lookup that knows these addresses for every name. */
+export function lookupOf(...addresses: readonly string[]): LookupFunction {
+  const found = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
+  return (_name, _options, callback) => callback(null, found)
+}
+
+/** How many descriptors this process may open. */
+export function descriptorLimit(): number {
+  const limit = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim()
+  return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit)
+}
