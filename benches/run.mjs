@@ -7,47 +7,69 @@ import { problems } from './runner/bench.mjs'
 import { Fleet } from './runner/fleet.mjs'
 import { measureHalfLoad, printHalfLoad } from './runner/half-load.mjs'
 import { measureIdle, printIdle } from './runner/idle.mjs'
-import { NoiseCheck, describeMachine } from './runner/machine.mjs'
+import { describeMachine, NoiseCheck } from './runner/machine.mjs'
 import { measureMemory, printMemory } from './runner/memory.mjs'
-import { USAGE, readOptions } from './runner/options.mjs'
+import { readOptions, USAGE } from './runner/options.mjs'
 import { checkBuilt } from './runner/peers.mjs'
 import { print } from './runner/progress.mjs'
 import { SCENARIOS, TCP_100 } from './runner/scenarios.mjs'
 import { measureThroughput, printThroughput } from './runner/throughput.mjs'
+import { measureTransfer, printTransfer } from './runner/transfer.mjs'
+
+/**
+ * Measures one thing. What goes wrong is a problem, and the others are measured
+ * all the same.
+ *
+ * @template Result
+ * @param {string} name
+ * @param {() => Promise<Result>} measure
+ * @param {(result: Result) => void} show
+ * @returns {Promise<Result | undefined>}
+ */
+async function attempt(name, measure, show) {
+  try {
+    const result = await measure()
+    show(result)
+    return result
+  } catch (error) {
+    problems.push(`${name}: ${error instanceof Error ? error.message : error}`)
+    return undefined
+  }
+}
 
 /** @param {import('./runner/options.mjs').Options} options */
-async function measure(options) {
+async function measureThroughputs(options) {
   const fleet = new Fleet()
   /** @type {import('./runner/throughput.mjs').Result[]} */
   const throughput = []
   for (const scenario of SCENARIOS) {
-    if (!options.experiments.includes(scenario.name)) continue
-    const result = await measureThroughput(scenario, options, fleet)
-    printThroughput(result)
-    throughput.push(result)
+    if (!options.experiments.includes(scenario.experiment)) continue
+    const measure = () => measureThroughput(scenario, options, fleet)
+    const result = await attempt(scenario.name, measure, printThroughput)
+    if (result !== undefined) throughput.push(result)
   }
-  /** @type {Record<string, readonly object[]>} */
-  const results = { throughput }
-  if (options.experiments.includes('half-load')) {
-    const full =
-      throughput.find(({ name }) => name === TCP_100.name) ??
-      (await measureThroughput(TCP_100, options, fleet))
-    const halfLoad = await measureHalfLoad(full, options, fleet)
-    printHalfLoad(halfLoad)
-    results.halfLoad = halfLoad
+  if (!options.experiments.includes('half-load')) return { fleet, throughput }
+  const measureHalf = async () => {
+    const known = throughput.find(({ name }) => name === TCP_100.name)
+    const full = known ?? (await measureThroughput(TCP_100, options, fleet))
+    return measureHalfLoad(full, options, fleet)
   }
+  return { fleet, throughput, halfLoad: await attempt('half-load', measureHalf, printHalfLoad) }
+}
+
+/** @param {import('./runner/options.mjs').Options} options */
+async function measure(options) {
+  const { fleet, ...results } = await measureThroughputs(options)
   await fleet.stop()
-  if (options.experiments.includes('idle')) {
-    const idle = await measureIdle(options)
-    printIdle(idle)
-    results.idle = idle
+  /** @type {<Result>(name: string, measure: () => Promise<Result>, show: (result: Result) => void) => Promise<Result | undefined>} */
+  const asked = async (name, measure, show) =>
+    options.experiments.includes(name) ? attempt(name, measure, show) : undefined
+  return {
+    ...results,
+    transfer: await asked('transfer', () => measureTransfer(options), printTransfer),
+    idle: await asked('idle', () => measureIdle(options), printIdle),
+    memory: await asked('memory', () => measureMemory(options), printMemory),
   }
-  if (options.experiments.includes('memory')) {
-    const memory = await measureMemory(options)
-    printMemory(memory)
-    results.memory = memory
-  }
-  return results
 }
 
 /** @param {import('./runner/options.mjs').Options} options */

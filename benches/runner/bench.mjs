@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { BENCH_PROGRAM, PEERS } from './peers.mjs'
-import { Service, residentMemory, runToEnd } from './processes.mjs'
+import { residentMemory, runToEnd, Service } from './processes.mjs'
 
 const directory = await mkdtemp(join(tmpdir(), 'netpoll-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
@@ -27,17 +27,47 @@ let sockets = 0
  */
 
 /**
+ * What `netpoll-bench transfer --json` prints.
+ *
+ * @typedef {object} TransferReport
+ * @property {number} seconds
+ * @property {number} bytes
+ * @property {number} megabytesPerSecond
+ * @property {{ cpuShare: number }} client
+ * @property {{ cpuShare: number | null, cpuMillisecondsPerGibibyte: number | null,
+ *   residentBytes: number | null, peakResidentBytes: number | null }} server
+ */
+
+/**
+ * What connections send; `size` is bytes of payload.
+ *
+ * @typedef {{ protocol: 'frames', connections: number, inFlight: number, size: number }
+ *   | { protocol: 'http', connections: number }} Shape
+ */
+
+/**
  * The load of one run.
  *
  * @typedef {object} Load
- * @property {number} connections
- * @property {number} inFlight
- * @property {number} size Bytes of payload.
+ * @property {Shape} shape
  * @property {number} [seconds]
  * @property {number} [count]
  * @property {number} [warmUp] Seconds.
  * @property {number} [rate] Requests per second on a schedule.
  */
+
+/**
+ * The words that ask the client for a shape.
+ *
+ * @param {Shape} shape
+ * @param {readonly string[]} endpoint
+ */
+function shapeWords(shape, endpoint) {
+  const connections = ['--connections', String(shape.connections)]
+  if (shape.protocol === 'http') return ['http', ...endpoint, ...connections]
+  const { inFlight, size } = shape
+  return ['client', ...endpoint, ...connections, ...['--in-flight', inFlight, '--size', size].map(String)]
+}
 
 /** What went wrong in this run of the benchmark, in the order it happened. */
 export const problems = /** @type {string[]} */ ([])
@@ -81,22 +111,34 @@ export class Bench {
    * @param {Load} load
    * @returns {Promise<Report | undefined>} Nothing if the client failed, which is then a problem.
    */
-  async drive({ connections, inFlight, size, seconds, count, warmUp = 0, rate }) {
-    const { code, output, errors } = await runToEnd([
-      BENCH_PROGRAM,
-      'client',
-      ...this.#endpoint,
-      ...['--connections', connections, '--in-flight', inFlight, '--size', size].map(String),
+  drive({ shape, seconds, count, warmUp = 0, rate }) {
+    return this.#run([
+      ...shapeWords(shape, this.#endpoint),
       ...(count === undefined ? ['--duration', String(seconds)] : ['--count', String(count)]),
       ...(rate === undefined ? [] : ['--rate', String(rate)]),
-      ...['--warm-up', warmUp, '--pid', this.#service.pid].map(String),
-      '--busy-poll',
-      '--json',
+      ...['--warm-up', String(warmUp)],
     ])
+  }
+
+  /**
+   * Moves so many bytes over one connection.
+   *
+   * @param {{ direction: 'upload' | 'download', bytes: number }} stream
+   * @returns {Promise<TransferReport | undefined>} Nothing if the client failed, which is then a problem.
+   */
+  transfer({ direction, bytes }) {
+    return this.#run(['transfer', ...this.#endpoint, '--direction', direction, '--bytes', String(bytes)])
+  }
+
+  /**
+   * @param {readonly string[]} words What the client is asked to do.
+   */
+  async #run(words) {
+    const always = ['--pid', String(this.#service.pid), '--busy-poll', '--json']
+    const { code, output, errors } = await runToEnd([BENCH_PROGRAM, ...words, ...always])
     if (code !== 0) {
-      problems.push(
-        `${PEERS[this.#peer].label}, ${connections} × ${inFlight}: ${errors || `exit code ${code}`}`,
-      )
+      const task = words.filter((word) => !this.#endpoint.includes(word)).join(' ')
+      problems.push(`${PEERS[this.#peer].label}, ${task}: ${errors || `exit code ${code}`}`)
       return undefined
     }
     return JSON.parse(output)

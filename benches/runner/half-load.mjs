@@ -30,21 +30,13 @@ export async function measureHalfLoad(full, options, fleet) {
       rounds: /** @type {import('./bench.mjs').Report[]} */ ([]),
     }
   })
-  const { connections, inFlight, size } = TCP_100
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const [index, { peer, rate, rounds }] of results.entries()) {
       // A server that failed at full speed has no rate to halve.
       if (!(rate > 0)) continue
       progress(`half load · round ${round}/${options.rounds} · ${PEERS[peer].label} at ${whole(rate)}/s`)
       const { seconds, warmUp } = options
-      const report = await benches[index]?.drive({
-        connections,
-        inFlight,
-        size,
-        seconds,
-        warmUp,
-        rate,
-      })
+      const report = await benches[index]?.drive({ shape: TCP_100.shape, seconds, warmUp, rate })
       if (report !== undefined) rounds.push(report)
     }
   }

@@ -47,8 +47,7 @@ export async function measureIdle(options) {
 async function measurePeer(bench, options) {
   const count = options.quick ? QUICK_COUNT : COUNT
   const { label } = PEERS[bench.peer]
-  const { connections, inFlight, size } = TCP_100
-  const load = { connections, inFlight, size, seconds: options.seconds, warmUp: options.warmUp }
+  const load = { shape: TCP_100.shape, seconds: options.seconds, warmUp: options.warmUp }
 
   progress(`${count} idle connections · ${label} · memory`)
   // Load first, so that what any load allocates is not charged to the idle ones.

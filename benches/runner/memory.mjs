@@ -15,10 +15,10 @@ const LIMIT = 1.1
  * How long requests are held, and a load that keeps a server busy all the same:
  * requests that wait 100 ms need many of them in flight.
  */
-const HOLDS = [
-  { milliseconds: 0, connections: 4, inFlight: 64 },
-  { milliseconds: 100, connections: 200, inFlight: 64 },
-]
+const HOLDS = /** @type {const} */ ([
+  { milliseconds: 0, shape: { protocol: 'frames', connections: 4, inFlight: 64, size: 1024 } },
+  { milliseconds: 100, shape: { protocol: 'frames', connections: 200, inFlight: 64, size: 1024 } },
+])
 
 /**
  * @typedef {object} MemoryResult
@@ -38,7 +38,7 @@ export async function measureMemory(options) {
   const peer = options.servers.includes('netpoll') ? 'netpoll' : options.servers[0]
   if (peer === undefined || !PEERS[peer].collects) return []
   const results = []
-  for (const { milliseconds, ...load } of HOLDS) {
+  for (const { milliseconds, shape } of HOLDS) {
     const bench = await Bench.start(peer, 'tcp', ['--hold', String(milliseconds)])
     try {
       const count = options.quick ? QUICK_PART : PART
@@ -46,7 +46,7 @@ export async function measureMemory(options) {
       for (let part = 1; part <= PARTS; part += 1) {
         const requests = `${whole((part - 1) * count)} of ${whole(PARTS * count)}`
         progress(`memory · ${PEERS[peer].label} holding requests ${milliseconds} ms · ${requests}`)
-        await bench.drive({ ...load, size: 1024, count })
+        await bench.drive({ shape, count })
         resident.push(bench.memory())
       }
       const growth = (resident.at(-1) ?? Number.NaN) / (resident[1] ?? Number.NaN)

@@ -16,53 +16,89 @@ export const BENCH_PROGRAM = process.env.NETPOLL_BENCH ?? fromRoot('target/relea
  * @property {readonly string[]} [options] More words for the servers on Node.
  */
 
-/** @typedef {'netpoll' | 'node' | 'bare'} PeerName */
+/**
+ * What a server is made of.
+ *
+ * @typedef {'netpoll' | 'node' | 'bare'} Family
+ */
+
+/** @type {readonly Family[]} */
+export const FAMILIES = ['netpoll', 'node', 'bare']
+
+/**
+ * @typedef {Family | 'netpollStream' | 'netpollContexts' | 'netpollHttp' | 'nodeHttp'
+ *   | 'netpollTransfer' | 'nodeTransfer' | 'bareTransfer'} PeerName
+ */
 
 /**
  * @typedef {object} Peer
  * @property {string} label
+ * @property {Family} family
  * @property {boolean} collects Whether it has a garbage collector to be asked to run.
  * @property {(request: ServerRequest) => readonly string[]} command
  */
 
 /** @type {Readonly<Record<PeerName, Peer>>} */
 export const PEERS = {
-  netpoll: {
-    label: 'netpoll',
-    collects: true,
-    command: (request) => onNode('netpoll.mjs', request),
-  },
-  node: {
-    label: 'node:net',
-    collects: true,
-    command: (request) => onNode('node-net.mjs', request),
-  },
-  bare: {
-    label: 'bare loop',
-    collects: false,
-    command: ({ transport, address }) => [
-      BENCH_PROGRAM,
-      'server',
-      `--${transport}`,
-      address,
-      '--exit-with-stdin',
-    ],
-  },
+  netpoll: onNode('netpoll', 'netpoll', 'netpoll.mjs'),
+  node: onNode('node', 'node:net', 'node-net.mjs'),
+  bare: onMio('server'),
+  netpollStream: onNode('netpoll', 'netpoll, cut in JavaScript', 'netpoll-stream.mjs'),
+  netpollContexts: onNode('netpoll', 'netpoll, a context for each', 'netpoll.mjs', ['--contexts']),
+  netpollHttp: onNode('netpoll', 'http over netpoll', 'http-netpoll.mjs'),
+  nodeHttp: onNode('node', 'http over node:net', 'http-node.mjs'),
+  netpollTransfer: onNode('netpoll', 'netpoll', 'netpoll-transfer.mjs'),
+  nodeTransfer: onNode('node', 'node:net', 'node-net-transfer.mjs'),
+  bareTransfer: onMio('transfer-server'),
 }
 
 /**
- * @param {string} file
- * @param {ServerRequest} request
+ * @param {readonly PeerName[]} peers
+ * @param {readonly Family[]} families
  */
-function onNode(file, { transport, address, options = [] }) {
+export const selectPeers = (peers, families) => peers.filter((peer) => families.includes(PEERS[peer].family))
+
+/**
+ * @param {Family} family
+ * @param {string} label
+ * @param {string} file
+ * @param {readonly string[]} [always] Words that this peer is always started with.
+ * @returns {Peer}
+ */
+function onNode(family, label, file, always = []) {
   const script = fromRoot(`benches/servers/${file}`)
-  return [process.execPath, '--expose-gc', script, `--${transport}`, address, ...options]
+  return {
+    label,
+    family,
+    collects: true,
+    command: ({ transport, address, options = [] }) => [
+      ...[process.execPath, '--expose-gc', script, `--${transport}`, address],
+      ...always,
+      ...options,
+    ],
+  }
+}
+
+/**
+ * @param {string} subcommand
+ * @returns {Peer}
+ */
+function onMio(subcommand) {
+  return {
+    label: 'bare loop',
+    family: 'bare',
+    collects: false,
+    command: ({ transport, address }) => [
+      ...[BENCH_PROGRAM, subcommand, `--${transport}`, address],
+      '--exit-with-stdin',
+    ],
+  }
 }
 
 /**
  * Finds out early what has not been built.
  *
- * @param {readonly PeerName[]} names
+ * @param {readonly Family[]} names
  */
 export function checkBuilt(names) {
   const needed = [BENCH_PROGRAM, ...(names.includes('netpoll') ? [fromRoot('dist/index.mjs')] : [])]

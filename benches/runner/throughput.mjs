@@ -1,8 +1,9 @@
 // Full speed: every server in turn, round after round, so that whatever else the
 // machine does meets all of them alike.
 
-import { PEERS } from './peers.mjs'
+import { PEERS, selectPeers } from './peers.mjs'
 import { print, progress } from './progress.mjs'
+import { printRatios, ratios } from './ratios.mjs'
 import { median, spread } from './statistics.mjs'
 import { megabytes, microseconds, percent, table, whole } from './table.mjs'
 
@@ -23,10 +24,8 @@ const NOISY = 0.15
  * @property {string} name
  * @property {string} title
  * @property {readonly PeerResult[]} peers
- * @property {readonly Ratio[]} ratios
+ * @property {readonly import('./ratios.mjs').Ratio[]} ratios
  */
-
-/** @typedef {import('./scenarios.mjs').Target & { value: number, reached: string }} Ratio */
 
 /**
  * @param {import('./scenarios.mjs').Scenario} scenario
@@ -35,9 +34,9 @@ const NOISY = 0.15
  * @returns {Promise<Result>}
  */
 export async function measureThroughput(scenario, options, fleet) {
-  const benches = await fleet.benches(scenario.transport, options.servers)
-  const { connections, inFlight, size, title } = scenario
-  const load = { connections, inFlight, size, seconds: options.seconds, warmUp: options.warmUp }
+  const { name, title, subject, shape, transport, targets } = scenario
+  const benches = await fleet.benches(transport, selectPeers([subject, ...scenario.others], options.servers))
+  const load = { shape, seconds: options.seconds, warmUp: options.warmUp }
   if (!options.quick) {
     // Servers on a just-in-time compiler need a while to reach their speed.
     for (const bench of benches) {
@@ -58,7 +57,11 @@ export async function measureThroughput(scenario, options, fleet) {
     }
   }
   const peers = [...reports].map(([peer, rounds]) => summarize(peer, rounds))
-  return { name: scenario.name, title, peers, ratios: ratios(scenario.targets, peers) }
+  const rates = peers.map(({ peer, rounds }) => ({
+    peer,
+    rates: rounds.map(({ requestsPerSecond }) => requestsPerSecond),
+  }))
+  return { name, title, peers, ratios: ratios(subject, rates, targets) }
 }
 
 /**
@@ -72,42 +75,9 @@ function summarize(peer, rounds) {
 }
 
 /**
- * @param {readonly import('./scenarios.mjs').Target[]} targets
- * @param {readonly PeerResult[]} peers
- * @returns {readonly Ratio[]}
- */
-function ratios(targets, peers) {
-  const subject = peers.find(({ peer }) => peer === 'netpoll')
-  if (subject === undefined) return []
-  // Without a target the ratio is still worth knowing.
-  const others = peers.filter(({ peer }) => peer !== 'netpoll').toReversed()
-  return others.map(({ peer, rounds }) => {
-    const target = targets.find(({ to }) => to === peer)
-    const { least = Number.NaN, goal = Number.NaN } = target ?? {}
-    // Round by round, because the machine's speed drifts, and both drift with it.
-    const pairs = rounds.map((other, index) => {
-      const own = subject.rounds[index]?.requestsPerSecond ?? Number.NaN
-      return own / other.requestsPerSecond
-    })
-    const value = median(pairs)
-    return { to: peer, least, goal, value, reached: verdict(value, least, goal) }
-  })
-}
-
-/**
- * @param {number} value
- * @param {number} least
- * @param {number} goal
- */
-function verdict(value, least, goal) {
-  if (Number.isNaN(least)) return ''
-  return value >= goal ? 'goal reached' : value >= least ? 'least reached' : 'NOT REACHED'
-}
-
-/**
  * Which side kept the other waiting, from the shares of a core that both used.
  *
- * @param {readonly import('./bench.mjs').Report[]} rounds
+ * @param {readonly { server: { cpuShare: number | null }, client: { cpuShare: number } }[]} rounds
  */
 export function bottleneck(rounds) {
   const server = median(rounds.map(({ server }) => server.cpuShare ?? Number.NaN))
@@ -140,10 +110,7 @@ export function printThroughput({ title, peers, ratios }) {
   ])
   const header = ['', 'requests/s', 'spread', 'CPU/request', 'p50', 'p99', 'p99.9', 'memory', 'bottleneck']
   print(`\n${title}\n${table(header, rows)}`)
-  for (const { to, value, least, goal, reached } of ratios) {
-    const target = reached === '' ? '' : `   least ${least}, goal ${goal}: ${reached}`
-    print(`  netpoll ÷ ${PEERS[to].label.padEnd(9)}  ${value.toFixed(2)}${target}`)
-  }
+  printRatios(ratios)
   const noisy = peers.filter(({ spread }) => spread > NOISY).map(({ peer }) => PEERS[peer].label)
   if (noisy.length > 0) {
     print(`  warning: rounds of ${noisy.join(', ')} differ by more than 15 %: the machine is too noisy`)

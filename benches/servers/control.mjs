@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
  * @property {{ host: string, port: number } | { path: string }} endpoint Where to listen.
  * @property {number | undefined} hold Milliseconds to hold each request before it is answered.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
+ * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  */
 
 /** @returns {Arguments} */
@@ -20,12 +21,14 @@ export function readArguments() {
       unix: { type: 'string' },
       hold: { type: 'string' },
       'on-connect': { type: 'boolean', default: false },
+      contexts: { type: 'boolean', default: false },
     },
   })
   return {
     endpoint: readEndpoint(values.tcp, values.unix),
     hold: values.hold === undefined ? undefined : Number(values.hold),
     onConnect: values['on-connect'],
+    contexts: values.contexts,
   }
 }
 

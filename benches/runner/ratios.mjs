@@ -1,0 +1,75 @@
+// How one server compares with the others.
+
+import { PEERS } from './peers.mjs'
+import { print } from './progress.mjs'
+import { median } from './statistics.mjs'
+
+/**
+ * A ratio of throughputs that is aimed at.
+ *
+ * @typedef {object} Target
+ * @property {import('./peers.mjs').PeerName} to The server that the subject is compared with.
+ * @property {number} least
+ * @property {number} [goal]
+ */
+
+/**
+ * The throughput of a server in each round.
+ *
+ * @typedef {object} Rates
+ * @property {import('./peers.mjs').PeerName} peer
+ * @property {readonly number[]} rates
+ */
+
+/**
+ * @typedef {object} Ratio
+ * @property {import('./peers.mjs').PeerName} of
+ * @property {import('./peers.mjs').PeerName} to
+ * @property {number} value
+ * @property {number} [least]
+ * @property {number} [goal]
+ * @property {string} reached
+ */
+
+/**
+ * Compares the subject, where it was measured, with each of the others. Without
+ * a target the ratio is still worth knowing.
+ *
+ * @param {import('./peers.mjs').PeerName} subject
+ * @param {readonly Rates[]} peers
+ * @param {readonly Target[]} targets
+ * @returns {readonly Ratio[]}
+ */
+export function ratios(subject, peers, targets) {
+  const own = peers.find(({ peer }) => peer === subject)
+  if (own === undefined) return []
+  const others = peers.filter((rates) => rates !== own).toReversed()
+  return others.map(({ peer, rates }) => {
+    const { least, goal } = targets.find(({ to }) => to === peer) ?? {}
+    // Round by round, because the machine's speed drifts, and both drift with it.
+    const value = median(rates.map((rate, index) => (own.rates[index] ?? Number.NaN) / rate))
+    return { of: subject, to: peer, value, least, goal, reached: verdict(value, least, goal) }
+  })
+}
+
+/**
+ * @param {number} value
+ * @param {number | undefined} least
+ * @param {number | undefined} goal
+ */
+function verdict(value, least, goal) {
+  if (least === undefined) return ''
+  if (!(value >= least)) return 'NOT REACHED'
+  if (goal === undefined) return 'reached'
+  return value >= goal ? 'goal reached' : 'least reached'
+}
+
+/** @param {readonly Ratio[]} ratios */
+export function printRatios(ratios) {
+  const width = Math.max(...ratios.map(({ to }) => PEERS[to].label.length))
+  for (const { of, to, value, least, goal, reached } of ratios) {
+    const aim = goal === undefined ? '' : `, goal ${goal}`
+    const target = least === undefined ? '' : `   least ${least}${aim}: ${reached}`
+    print(`  ${PEERS[of].label} ÷ ${PEERS[to].label.padEnd(width)}  ${value.toFixed(2)}${target}`)
+  }
+}
