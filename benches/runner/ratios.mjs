@@ -4,6 +4,8 @@ import { PEERS } from './peers.mjs'
 import { print } from './progress.mjs'
 import { median } from './statistics.mjs'
 
+const NOISY = 0.15
+
 /**
  * A ratio of throughputs that is aimed at.
  *
@@ -71,5 +73,17 @@ export function printRatios(ratios) {
     const aim = goal === undefined ? '' : `, goal ${goal}`
     const target = least === undefined ? '' : `   least ${least}${aim}: ${reached}`
     print(`  ${PEERS[of].label} ÷ ${PEERS[to].label.padEnd(width)}  ${value.toFixed(2)}${target}`)
+  }
+}
+
+/**
+ * Says which rounds differ too much to be trusted.
+ *
+ * @param {readonly { peer: import('./peers.mjs').PeerName, spread: number }[]} peers
+ */
+export function printNoise(peers) {
+  const noisy = peers.filter(({ spread }) => spread > NOISY).map(({ peer }) => PEERS[peer].label)
+  if (noisy.length > 0) {
+    print(`  warning: rounds of ${noisy.join(', ')} differ by more than 15 %: the machine is too noisy`)
   }
 }

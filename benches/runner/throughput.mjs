@@ -3,13 +3,12 @@
 
 import { PEERS, selectPeers } from './peers.mjs'
 import { print, progress } from './progress.mjs'
-import { printRatios, ratios } from './ratios.mjs'
+import { printNoise, printRatios, ratios } from './ratios.mjs'
 import { median, spread } from './statistics.mjs'
 import { megabytes, microseconds, percent, table, whole } from './table.mjs'
 
 /** A side that is busy for so much of the time has nothing left to give. */
 const SATURATED = 0.9
-const NOISY = 0.15
 
 /**
  * @typedef {object} PeerResult
@@ -111,8 +110,5 @@ export function printThroughput({ title, peers, ratios }) {
   const header = ['', 'requests/s', 'spread', 'CPU/request', 'p50', 'p99', 'p99.9', 'memory', 'bottleneck']
   print(`\n${title}\n${table(header, rows)}`)
   printRatios(ratios)
-  const noisy = peers.filter(({ spread }) => spread > NOISY).map(({ peer }) => PEERS[peer].label)
-  if (noisy.length > 0) {
-    print(`  warning: rounds of ${noisy.join(', ')} differ by more than 15 %: the machine is too noisy`)
-  }
+  printNoise(peers)
 }

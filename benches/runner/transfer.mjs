@@ -3,7 +3,7 @@
 import { Bench } from './bench.mjs'
 import { PEERS, selectPeers } from './peers.mjs'
 import { print, progress } from './progress.mjs'
-import { printRatios, ratios } from './ratios.mjs'
+import { printNoise, printRatios, ratios } from './ratios.mjs'
 import { median, spread } from './statistics.mjs'
 import { megabytes, percent, table, whole } from './table.mjs'
 import { bottleneck } from './throughput.mjs'
@@ -28,6 +28,8 @@ const DIRECTIONS = /** @type {const} */ (['upload', 'download'])
  * @property {import('./peers.mjs').PeerName} peer
  * @property {number} memoryBefore Resident bytes before anything was transferred.
  * @property {readonly import('./bench.mjs').TransferReport[]} rounds
+ * @property {number} megabytesPerSecond Median of the rounds.
+ * @property {number} spread Highest less lowest, as a part of the median.
  */
 
 /**
@@ -75,21 +77,30 @@ async function measureDirection(direction, options) {
   } finally {
     await Promise.all(runs.map(({ bench }) => bench.stop()))
   }
-  const peers = runs.map(({ bench, ...figures }) => ({ peer: bench.peer, ...figures }))
-  const rates = peers.map(({ peer, rounds }) => ({ peer, rates: speeds(rounds) }))
+  const rates = runs.map(({ bench, rounds }) => ({
+    peer: bench.peer,
+    rates: rounds.map(({ megabytesPerSecond }) => megabytesPerSecond),
+  }))
+  const peers = runs.map(({ bench, memoryBefore, rounds }, index) => {
+    const speeds = rates[index]?.rates ?? []
+    return {
+      peer: bench.peer,
+      memoryBefore,
+      rounds,
+      megabytesPerSecond: median(speeds),
+      spread: spread(speeds),
+    }
+  })
   return { direction, bytes, peers, ratios: ratios(SUBJECT, rates, TARGETS) }
 }
-
-/** @param {readonly import('./bench.mjs').TransferReport[]} rounds */
-const speeds = (rounds) => rounds.map(({ megabytesPerSecond }) => megabytesPerSecond)
 
 /** @param {readonly TransferResult[]} results */
 export function printTransfer(results) {
   for (const { direction, bytes, peers, ratios } of results) {
-    const rows = peers.map(({ peer, memoryBefore, rounds }) => [
+    const rows = peers.map(({ peer, memoryBefore, rounds, megabytesPerSecond, spread }) => [
       PEERS[peer].label,
-      whole(median(speeds(rounds))),
-      percent(spread(speeds(rounds))),
+      whole(megabytesPerSecond),
+      percent(spread),
       `${whole(median(rounds.map(({ server }) => server.cpuMillisecondsPerGibibyte ?? Number.NaN)))} ms`,
       megabytes(memoryBefore),
       megabytes(rounds.at(-1)?.server.peakResidentBytes ?? Number.NaN),
@@ -100,5 +111,6 @@ export function printTransfer(results) {
     print(`\nTransfer: ${direction} of ${size} in writes of 64 KiB over one TCP connection`)
     print(table(header, rows))
     printRatios(ratios)
+    printNoise(peers)
   }
 }
