@@ -50,7 +50,6 @@ const shared = [
   { name: 'maxInFlight', wrong: 0, code: value },
   { name: 'bytes', wrong: 'string', code: type },
   { name: 'bytes', wrong: null, code: type },
-  { name: 'framing', wrong: undefined, code: type },
   { name: 'framing', wrong: {}, code: type },
   { name: 'framing', wrong: 'lengthField', code: type },
 ]
@@ -77,8 +76,12 @@ const wrongs: readonly Wrong[] = [
       act: () => make(wrong, () => {}),
       code: type,
     },
-    { title: `a dialer’s options that are ${wrong}`, act: () => dialer(wrong), code: type },
   ]),
+  ...[null, 'options', 1].map((wrong) => ({
+    title: `a dialer’s options that are ${wrong}`,
+    act: () => dialer(wrong),
+    code: type,
+  })),
   { title: 'a handler that is no function', act: () => make({ framing }, {}), code: type },
   { title: 'an onConnect that is no function', act: () => make({ framing, onConnect: 1 }), code: type },
   {
@@ -189,7 +192,7 @@ for (const { title, options, code } of dials) {
 
 const calls: readonly { readonly title: string; readonly options: unknown; readonly code: string }[] = [
   { title: 'a timeout that is a string', options: { timeout: '1' }, code: type },
-  { title: 'a timeout of 0', options: { timeout: 0 }, code: value },
+  { title: 'a negative timeout', options: { timeout: -1 }, code: value },
   { title: 'a timeout that is no number', options: { timeout: Number.NaN }, code: value },
   { title: 'a timeout too long for a timer', options: { timeout: 2 ** 31 }, code: value },
   { title: 'a signal that is none', options: { signal: {} }, code: type },

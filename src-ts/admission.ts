@@ -1,5 +1,6 @@
 import type { Address } from './address'
 import { Connection } from './connection'
+import type { Context } from './context'
 import { checkInteger } from './framing'
 import { guarded } from './hooks'
 import type { NativeId } from './native'
@@ -40,14 +41,14 @@ export class Admission {
   }
 
   /** Closes a connection at once. No hook but `onDrop` learns of it. */
-  drop(id: NativeId, profile: Profile): Connection {
+  drop(id: NativeId, profile: Profile, context: Context): Connection {
     this.#dropped += 1
-    const connection = new Connection(id, strangers(profile), 'open')
+    const connection = new Connection(id, strangers(profile), 'open', context)
     const onDrop = this.#onDrop
     if (onDrop !== undefined) {
       const { remoteAddress, localAddress } = connection
       guarded(
-        () => onDrop({ remoteAddress, localAddress }),
+        () => context.run(onDrop, { remoteAddress, localAddress }, undefined),
         (error) => profile.failed(error, undefined),
       )
     }
@@ -58,5 +59,5 @@ export class Admission {
 
 /** For connections that the user never sees: what becomes of them is told to nobody. */
 function strangers(profile: Profile): Profile {
-  return { ...profile, onRequest: undefined, failed: () => {}, closed: () => {} }
+  return { ...profile, failed: () => {}, closed: () => false }
 }

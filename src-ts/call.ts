@@ -2,7 +2,7 @@ import { NetpollError } from './errors'
 
 /** Options of `connection.call`. */
 export interface CallOptions {
-  /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`. Default: none. */
+  /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
   readonly timeout?: number
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal
@@ -14,46 +14,48 @@ export interface CallOptions {
  */
 class PendingCall {
   next: PendingCall | undefined
+  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never, and once it is settled. */
+  deadline: number
+  readonly #timeout: number
   readonly #resolve: (reply: Uint8Array) => void
   readonly #reject: (error: unknown) => void
-  #timer: NodeJS.Timeout | undefined
-  #signal: AbortSignal | undefined
-  readonly #aborted = (): void => this.fail(this.#signal?.reason)
+  readonly #signal: AbortSignal | undefined
+  readonly #aborted: (() => void) | undefined
 
   constructor(
-    options: CallOptions | undefined,
+    deadline: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
     resolve: (reply: Uint8Array) => void,
     reject: (error: unknown) => void,
   ) {
+    this.deadline = deadline
+    this.#timeout = timeout
     this.#resolve = resolve
     this.#reject = reject
-    const timeout = options?.timeout
-    if (timeout !== undefined) this.#timer = setTimeout(expire, timeout, this, timeout)
-    const signal = options?.signal
-    if (signal !== undefined) {
-      this.#signal = signal
-      signal.addEventListener('abort', this.#aborted, { once: true })
-    }
+    this.#signal = signal
+    this.#aborted = signal === undefined ? undefined : () => this.fail(signal.reason)
+    if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
   succeed(reply: Uint8Array): void {
-    this.#disarm()
+    this.#settle()
     this.#resolve(reply)
   }
 
   fail(error: unknown): void {
-    this.#disarm()
+    this.#settle()
     this.#reject(error)
   }
 
-  #disarm(): void {
-    clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#aborted)
+  expire(): void {
+    this.fail(new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`))
   }
-}
 
-function expire(call: PendingCall, timeout: number): void {
-  call.fail(new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${timeout} ms`))
+  #settle(): void {
+    this.deadline = Number.POSITIVE_INFINITY
+    if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
+  }
 }
 
 /** Calls of one connection, in the order in which their replies come. */
@@ -66,11 +68,13 @@ export class CallQueue {
   }
 
   append(
-    options: CallOptions | undefined,
+    deadline: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
     resolve: (reply: Uint8Array) => void,
     reject: (error: unknown) => void,
   ): void {
-    const call = new PendingCall(options, resolve, reject)
+    const call = new PendingCall(deadline, timeout, signal, resolve, reject)
     if (this.#tail === undefined) this.#head = call
     else this.#tail.next = call
     this.#tail = call
@@ -83,6 +87,16 @@ export class CallQueue {
     this.#head = call.next
     if (call.next === undefined) this.#tail = undefined
     call.succeed(message)
+  }
+
+  /** Gives up the calls whose time is over at `now`; returns when the next one's is, `Infinity` for never. */
+  expire(now: number): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (let call = this.#head; call !== undefined; call = call.next) {
+      if (call.deadline <= now) call.expire()
+      else earliest = Math.min(earliest, call.deadline)
+    }
+    return earliest
   }
 
   /** Fails every call. */

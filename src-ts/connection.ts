@@ -1,32 +1,51 @@
 import { type Address, toAddress } from './address'
+import { Alarm } from './alarm'
 import { type CallOptions, CallQueue } from './call'
 import { bufferView, plainView } from './chunk'
-import { invalidReply, NetpollError, reasonError, systemError } from './errors'
+import type { Context } from './context'
+import { NetpollError, reasonError, systemError } from './errors'
+import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
-import { guarded, isThenable } from './hooks'
+import { Lifecycle } from './lifecycle'
+import type { Written } from './link-buffer/pieces'
+import type { Reader } from './link-buffer/reader'
+import { Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
-import { checkSignal, checkTimeout } from './options'
+import { checkMilliseconds, checkSignal, type DataHandler, type RequestHandler } from './options'
 import { Operation, type Payload } from './outbox'
 import type { Profile } from './profile'
-import { hasFailed, PendingReply, type Reply, ReplyQueue } from './reply'
-
-/** Handles one message; what it returns is the reply. */
-export type RequestHandler<Data = unknown> = (
-  request: Buffer,
-  connection: Connection<Data>,
-) => Reply | PromiseLike<Reply>
+import { Requests } from './requests'
+import { type Consumer, StreamInput } from './stream-input'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
-type Status = 'connecting' | 'open' | 'inactive' | 'closing' | 'closed'
+type Status =
+  /** Dialed, and not established. */
+  | 'connecting'
+  | 'open'
+  /** Our direction has ended, the peer's goes on. */
+  | 'ending'
+  /** The peer has ended its direction, or was refused; what was asked before may still be answered. */
+  | 'inactive'
+  | 'closing'
+  | 'closed'
 
-/** A `send` that waits until the peer has read. */
+/** A `send` or `flush` that waits until the peer has read. */
 interface DrainWaiter {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
+/** Bytes that went through a connection. */
+interface Totals {
+  read: number
+  written: number
+}
+
 /**
  * One connection, accepted by a server or made by a dialer. Not created by users.
+ *
+ * With a framing it exchanges messages: `onRequest`, {@link send}, {@link call}. Without one it is a stream of bytes:
+ * `onData` and {@link reader}. Either is an async iterable of what arrives, for a connection without a handler.
  *
  * @typeParam Data what the user keeps in {@link data}
  */
@@ -34,44 +53,65 @@ export class Connection<Data = unknown> {
   /** For the user to keep something by the connection. */
   data!: Data
   /**
-   * Handles messages that answer no {@link call}. The server's or dialer's own handler, until it is
-   * replaced.
+   * Handles messages that answer no {@link call}, of a framed connection. The server's or dialer's own handler,
+   * until it is replaced.
    */
   onRequest: RequestHandler<Data> | undefined
+  /** Called while unread bytes are there, of a connection without framing. As {@link onRequest}. */
+  onData: DataHandler<Data> | undefined
   /** @internal */
   readonly slot: number
   /** @internal */
   readonly generation: number
+  /** @internal The context that the user's code runs in. */
+  readonly context: Context
+  /** @internal */
+  readonly flow: Flow
   readonly #profile: Profile
+  readonly #alarm: Alarm
+  readonly #lifecycle: Lifecycle
+  readonly #requests: Requests | undefined
+  readonly #stream: StreamInput | undefined
+  #writer: Writer | undefined
   #status: Status
   #referenced = true
   #congested = false
-  #paused = false
   /** Bytes sent since the core was last asked whether it can keep up. */
   #burst = 0
+  #requestTimeout: number
   #error: NetpollError | undefined
-  #replies: ReplyQueue | undefined
   #calls: CallQueue | undefined
-  #closeCallbacks: (() => void)[] | undefined
+  #goneWaiters: (() => void)[] | undefined
   #drainWaiters: DrainWaiter[] | undefined
   #remoteAddress: Address | undefined
+  #totals: Totals | undefined
 
   /** @internal */
-  constructor(id: NativeId, profile: Profile, status: 'connecting' | 'open') {
+  constructor(id: NativeId, profile: Profile, status: 'connecting' | 'open', context: Context) {
+    const { outbox } = profile.loop
     this.slot = id.slot
     this.generation = id.generation
+    this.context = context
     this.#profile = profile
     this.#status = status
-    this.onRequest = profile.onRequest as RequestHandler<Data> | undefined
+    this.#requestTimeout = profile.requestTimeout
+    this.onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
+    this.onData = profile.hooks.onData as DataHandler<Data> | undefined
+    this.flow = new Flow(outbox, this, profile.startsHeld ? Hold.Hook : 0)
+    this.#alarm = new Alarm(outbox, this)
+    this.#lifecycle = new Lifecycle(this as Connection, profile)
+    const streams = profile.framing.isStream
+    this.#requests = streams ? undefined : new Requests(this as Connection, profile)
+    this.#stream = streams ? new StreamInput(this as Connection, profile, this.#alarm) : undefined
     profile.loop.retain()
   }
 
   /**
    * Whether messages can still be exchanged: false once the connection is closing or the peer's end or
-   * reset is seen, even before what it sent has been handled.
+   * reset is seen, even before what it sent has been handled. With `allowHalfOpen`: once both sides have ended.
    */
   get isActive(): boolean {
-    return this.#status === 'open'
+    return this.#status === 'open' || this.#status === 'ending'
   }
 
   /** The other end; `undefined` when it was not asked for before the connection was gone. */
@@ -83,6 +123,39 @@ export class Connection<Data = unknown> {
   /** This end; `undefined` once the connection is gone. */
   get localAddress(): Address | undefined {
     return toAddress(this.#profile.loop.native.localAddress(this.#id()))
+  }
+
+  /** Bytes received so far, framing included. */
+  get bytesRead(): number {
+    return this.#totals?.read ?? this.#profile.loop.native.bytesRead(this.#id())
+  }
+
+  /** Bytes sent so far, framing included: what the system has taken, not what waits. */
+  get bytesWritten(): number {
+    return this.#totals?.written ?? this.#profile.loop.native.bytesWritten(this.#id())
+  }
+
+  /**
+   * What has arrived and is unread, of a connection without framing.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing, where messages are cut before anybody sees the bytes
+   */
+  get reader(): Reader {
+    if (this.#stream === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing has messages and no reader')
+    }
+    return this.#stream.reader
+  }
+
+  /** What is to be sent, until it is flushed. With a framing, everything between two flushes is one message. */
+  get writer(): Writer {
+    this.#writer ??= new Writer(this.#profile.loop.outbox, (written) => this.#flush(written))
+    return this.#writer
+  }
+
+  /** Whether more than `highWaterMark` waits to be sent, and {@link send} and `flush` wait. `onDrain` tells the end. */
+  get isCongested(): boolean {
+    return this.#congested
   }
 
   /**
@@ -101,11 +174,7 @@ export class Connection<Data = unknown> {
     } catch (error) {
       return Promise.reject(error)
     }
-    if (!this.#congested) return resolved
-    return new Promise((resolve, reject) => {
-      this.#drainWaiters ??= []
-      this.#drainWaiters.push({ resolve, reject })
-    })
+    return this.#drained()
   }
 
   /**
@@ -114,21 +183,51 @@ export class Connection<Data = unknown> {
    *
    * @returns the reply, a view that stays valid as long as it is held
    * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
-   * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol);
-   * the signal's reason when it was aborted; as {@link send}
+   * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
+   * framing; the signal's reason when it was aborted; as {@link send}
    */
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      if (this.#profile.role === 'server') {
-        throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
-      }
-      checkTimeout(options?.timeout, 1)
-      checkSignal(options?.signal)
-      options?.signal?.throwIfAborted()
+      this.#checkCalls()
+      const timeout = options?.timeout ?? this.#requestTimeout
+      checkMilliseconds('options.timeout', timeout)
+      const signal = options?.signal
+      checkSignal(signal)
+      signal?.throwIfAborted()
       this.#send(request)
       this.#calls ??= new CallQueue()
-      this.#calls.append(options, resolve as (reply: Uint8Array) => void, reject)
+      let deadline = Number.POSITIVE_INFINITY
+      if (timeout > 0) {
+        const now = performance.now()
+        deadline = now + timeout
+        this.#alarm.arm(deadline, now)
+      }
+      this.#calls.append(deadline, timeout, signal, resolve as (reply: Uint8Array) => void, reject)
     })
+  }
+
+  /**
+   * What arrives, one after the other, for a connection without a handler: messages, or pieces of the stream. Ends
+   * when the peer ends, or the connection is closed here; throws when it failed. Leaving the loop leaves the
+   * connection open.
+   *
+   * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return this.#stream === undefined ? (this.#requests as Requests).messages() : this.#stream.pieces()
+  }
+
+  /**
+   * Ends our direction once everything that was accepted before is sent. The peer's messages still come, and calls that
+   * wait still get their replies; the connection closes when the peer ends, too.
+   */
+  end(): void {
+    if (this.#status === 'open') {
+      this.#status = 'ending'
+      this.#profile.loop.outbox.command(Operation.End, this)
+    } else if (this.#status === 'inactive') {
+      this.#profile.loop.outbox.command(Operation.End, this)
+    }
   }
 
   /**
@@ -142,6 +241,7 @@ export class Connection<Data = unknown> {
     if (this.#status !== 'closed' && this.#status !== 'closing') {
       this.#status = 'closing'
       this.#profile.loop.outbox.command(Operation.Close, this)
+      this.#inputEnded(closedHere())
     }
     return this.#gone()
   }
@@ -151,42 +251,64 @@ export class Connection<Data = unknown> {
    * `ERR_CONN_CLOSED`, whose `cause` is `error`.
    */
   destroy(error?: unknown): void {
-    if (this.#status === 'closed') return
-    this.#status = 'closing'
-    if (error !== undefined) {
+    if (error !== undefined && this.#status !== 'closed') {
       this.#error ??= new NetpollError('ERR_CONN_CLOSED', 'The connection was destroyed', { cause: error })
     }
-    this.#profile.loop.outbox.command(Operation.Destroy, this)
+    this.#abandon(Operation.Destroy)
   }
 
   /** Closes at once and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): void {
-    if (this.#status === 'closed') return
-    this.#status = 'closing'
-    this.#profile.loop.outbox.command(Operation.Reset, this)
+    this.#abandon(Operation.Reset)
   }
 
-  /** Calls `callback` once the connection is gone; soon, when it is gone already. */
+  /** Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already. */
   onClose(callback: () => void): this {
-    if (this.#status === 'closed') queueMicrotask(() => this.#run(callback))
-    else {
-      this.#closeCallbacks ??= []
-      this.#closeCallbacks.push(callback)
-    }
+    this.#lifecycle.onClose(callback)
     return this
   }
 
-  /** Hands over no further message until {@link resume}. Those of the current turn may still come. */
+  /** Hands over nothing further until {@link resume}. What is of the current turn may still come. */
   pause(): this {
-    this.#paused = true
-    this.#profile.loop.outbox.command(Operation.Pause, this)
+    this.flow.hold(Hold.User)
     return this
   }
 
   /** Undoes {@link pause}. */
   resume(): this {
-    this.#paused = false
-    this.#profile.loop.outbox.command(Operation.Resume, this)
+    this.flow.release(Hold.User)
+    return this
+  }
+
+  /**
+   * Milliseconds that an unfinished message may take to arrive, or that a reader waits; 0 for ever. Counts from the
+   * next message or wait on.
+   */
+  setReadTimeout(milliseconds: number): this {
+    checkMilliseconds('milliseconds', milliseconds)
+    if (this.#stream !== undefined) this.#stream.readTimeout = milliseconds
+    this.#profile.loop.outbox.command(Operation.ReadTimeout, this, milliseconds)
+    return this
+  }
+
+  /** Milliseconds that the peer may take nothing of what waits to be sent; 0 for ever. */
+  setWriteTimeout(milliseconds: number): this {
+    checkMilliseconds('milliseconds', milliseconds)
+    this.#profile.loop.outbox.command(Operation.WriteTimeout, this, milliseconds)
+    return this
+  }
+
+  /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
+  setIdleTimeout(milliseconds: number): this {
+    checkMilliseconds('milliseconds', milliseconds)
+    this.#profile.loop.outbox.command(Operation.IdleTimeout, this, milliseconds)
+    return this
+  }
+
+  /** Milliseconds that a {@link call} without a timeout of its own waits; 0 for ever. */
+  setRequestTimeout(milliseconds: number): this {
+    checkMilliseconds('milliseconds', milliseconds)
+    this.#requestTimeout = milliseconds
     return this
   }
 
@@ -231,14 +353,49 @@ export class Connection<Data = unknown> {
     return this
   }
 
+  /** As {@link destroy}. */
+  [Symbol.dispose](): void {
+    this.destroy()
+  }
+
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  /** @internal The hook is done: messages may come, unless it paused them itself. */
+  /** @internal Whether it is established and nobody has closed it. */
+  get isOpen(): boolean {
+    return this.#status !== 'connecting' && this.#status !== 'closing' && this.#status !== 'closed'
+  }
+
+  /** @internal Whether the hooks that come before messages are still running. */
+  get isOpening(): boolean {
+    return this.#lifecycle.isOpening
+  }
+
+  /** @internal Whether what a handler returns is still sent. */
+  get takesReplies(): boolean {
+    return this.#status !== 'closing' && this.#status !== 'closed'
+  }
+
+  /** @internal Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
+  open(): void | Promise<void> {
+    return this.#lifecycle.open()
+  }
+
+  /** @internal The hooks are done: messages may come. */
   begin(): void {
-    if (!this.#paused) this.resume()
+    this.#stream?.begin()
+    this.#requests?.begin()
+    this.flow.release(Hold.Hook)
+  }
+
+  /** @internal Hands the stream to somebody else than the reader. */
+  takeOver(consumer: Consumer): void {
+    if (this.#stream === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
+    }
+    this.#stream.takeOver(consumer)
   }
 
   /** @internal Answers what was read, then closes. */
@@ -246,35 +403,27 @@ export class Connection<Data = unknown> {
     if (this.#status === 'closed' || this.#status === 'closing') return
     this.#status = 'inactive'
     this.#profile.loop.outbox.command(Operation.Finish, this)
+    this.#stream?.drain()
   }
 
-  /**
-   * @internal A message arrived. The hot path: one view, the handler, and for an asynchronous one a
-   * recycled place among the replies.
-   */
+  /** @internal A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
   receive(chunk: Buffer, start: number, length: number): void {
-    const profile = this.#profile
+    if (this.#status === 'closing' || this.#status === 'closed') return
+    if (this.#stream !== undefined) {
+      this.#stream.receive(chunk, start, length)
+      return
+    }
     const message =
-      profile.bytes === 'buffer'
+      this.#profile.bytes === 'buffer'
         ? bufferView(chunk, start, length)
         : (plainView(chunk, start, length) as Buffer)
     if (this.#calls !== undefined && !this.#calls.isEmpty) {
       this.#calls.reply(message)
-      if (profile.onRequest !== undefined) profile.loop.outbox.command(Operation.Acknowledge, this)
-    } else if (this.#status === 'open' || this.#status === 'inactive') {
-      this.#handle(message)
-    }
-  }
-
-  /** @internal A place among the replies has its result. */
-  settled(place: PendingReply): void {
-    if (!this.#profile.ordered) {
-      this.#answer(place)
-      return
-    }
-    const replies = this.#replies as ReplyQueue
-    for (let next = replies.shiftSettled(); next !== undefined; next = replies.shiftSettled()) {
-      this.#answer(next)
+      if (this.#profile.hooks.onRequest !== undefined) {
+        this.#profile.loop.outbox.command(Operation.Acknowledge, this)
+      }
+    } else {
+      ;(this.#requests as Requests).receive(message)
     }
   }
 
@@ -287,12 +436,17 @@ export class Connection<Data = unknown> {
 
   /** @internal The peer has gone, or was refused: `code` says why. */
   inactive(code: number): void {
-    if (this.#status === 'open') this.#status = 'inactive'
+    if (this.#status === 'open' || this.#status === 'ending') this.#status = 'inactive'
     const error = reasonError(code, 'read')
     // What the system says is told with the end, which follows at once.
     if (error === undefined || error.errno !== undefined || this.#error !== undefined) return
     this.#error = error
     this.#profile.failed(error, this as Connection)
+  }
+
+  /** @internal Everything that the peer sent was handed over. */
+  ended(): void {
+    this.#inputEnded(new NetpollError('ERR_EOF', 'The peer has ended the connection'))
   }
 
   /** @internal */
@@ -302,10 +456,46 @@ export class Connection<Data = unknown> {
 
   /** @internal */
   drained(): void {
+    if (!this.#congested) return
     this.#congested = false
     const waiters = this.#drainWaiters
     this.#drainWaiters = undefined
     for (const waiter of waiters ?? []) waiter.resolve()
+    this.#stream?.consumer?.drained()
+    const { onDrain } = this.#profile.hooks
+    if (onDrain === undefined) return
+    try {
+      this.context.run(onDrain, this as Connection, undefined)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** @internal Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
+  idle(): void {
+    const consumer = this.#stream?.consumer
+    if (consumer !== undefined) {
+      consumer.idle()
+      return
+    }
+    const waits = this.#calls !== undefined && !this.#calls.isEmpty
+    if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
+    this.#error ??= new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout')
+    void this.close()
+  }
+
+  /** @internal The alarm has gone off. */
+  alarm(): void {
+    const now = performance.now()
+    const calls = this.#calls?.expire(now) ?? Number.POSITIVE_INFINITY
+    const reads = this.#stream?.expire(now) ?? Number.POSITIVE_INFINITY
+    this.#alarm.fired(Math.min(calls, reads), now)
+  }
+
+  /** @internal How much went through it, told right before its last record. */
+  totals(part: keyof Totals, bytes: number): void {
+    this.#totals ??= { read: 0, written: 0 }
+    this.#totals[part] = bytes
   }
 
   /** @internal The slot's last record. */
@@ -315,13 +505,15 @@ export class Connection<Data = unknown> {
     this.#status = 'closed'
     const news = this.#error === undefined ? reasonError(code, wasConnecting ? 'connect' : 'read') : undefined
     const error = this.#error ?? news
-    const gone = error ?? new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')
+    const gone = error ?? closedHere()
     this.#calls?.failAll(gone)
     for (const waiter of this.#drainWaiters ?? []) waiter.reject(gone)
     this.#drainWaiters = undefined
-    this.#profile.closed(this as Connection, error, news)
-    for (const callback of this.#closeCallbacks ?? []) this.#run(callback)
-    this.#closeCallbacks = undefined
+    this.#inputEnded(gone)
+    this.#stream?.consumer?.closed(error)
+    if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
+    for (const resolve of this.#goneWaiters ?? []) resolve()
+    this.#goneWaiters = undefined
   }
 
   /** @internal Reports `error`, and closes once the replies before it have left. */
@@ -330,72 +522,38 @@ export class Connection<Data = unknown> {
     void this.close()
   }
 
-  #handle(message: Buffer): void {
-    const handler = this.onRequest
-    if (handler === undefined) {
-      this.fail(new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits'))
-      return
-    }
-    this.#profile.requests += 1
-    let result: unknown
-    try {
-      result = handler(message, this)
-      // Other kinds of promises may settle twice or at once; one of our own does neither.
-      if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result)
-    } catch (error) {
-      result = Promise.reject(error)
-    }
-    if (result instanceof Promise) {
-      const place = PendingReply.take(this as Connection)
-      this.#enqueue(place)
-      result.then(place.fulfilled, place.rejected)
-    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
-      this.#reply(result)
-    } else {
-      const place = PendingReply.take(this as Connection)
-      this.#enqueue(place)
-      place.fulfilled(result)
-    }
+  #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
+    if (this.#status === 'closed') return
+    this.#status = 'closing'
+    this.#profile.loop.outbox.command(operation, this)
+    this.#inputEnded(this.#error ?? closedHere())
   }
 
-  #enqueue(place: PendingReply): void {
-    if (!this.#profile.ordered) return
-    this.#replies ??= new ReplyQueue()
-    this.#replies.append(place)
-  }
-
-  #answer(place: PendingReply): void {
-    const { value } = place
-    const failed = hasFailed(place)
-    place.recycle()
-    if (failed) this.fail(value)
-    else this.#reply(value)
-  }
-
-  #reply(value: unknown): void {
-    if (this.#status === 'closing' || this.#status === 'closed') return
-    const { loop, framing } = this.#profile
-    try {
-      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
-        loop.outbox.message(Operation.Reply, this, framing, value)
-      } else if (value === undefined || value === null) {
-        loop.outbox.command(Operation.Acknowledge, this)
-      } else {
-        throw invalidReply(value)
-      }
-    } catch (error) {
-      this.fail(error instanceof TypeError ? invalidReply(error) : error)
-    }
+  #inputEnded(error: NetpollError): void {
+    this.#stream?.end(error)
+    this.#requests?.end(error)
   }
 
   #send(message: Payload): void {
-    const { loop, framing, highWaterMark } = this.#profile
-    const accepts =
-      this.#status === 'open' || (this.#status === 'inactive' && loop.native.acceptsOutput(this.#id()))
-    if (!accepts) {
-      throw new NetpollError('ERR_CONN_CLOSED', 'The connection is closed', { cause: this.#error })
+    this.#checkOutput()
+    const { loop, framing } = this.#profile
+    this.#sent(loop.outbox.message(Operation.Send, this, framing, message))
+  }
+
+  #flush(written: Written): Promise<void> {
+    try {
+      this.#checkOutput()
+      const { loop, framing } = this.#profile
+      if (written.length > 0) this.#sent(loop.outbox.written(this, framing, written))
+    } catch (error) {
+      return Promise.reject(error)
     }
-    this.#burst += loop.outbox.message(Operation.Send, this, framing, message)
+    return this.#drained()
+  }
+
+  #sent(bytes: number): void {
+    const { loop, highWaterMark } = this.#profile
+    this.#burst += bytes
     if (this.#burst >= highWaterMark) {
       // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
       this.#burst = 0
@@ -404,12 +562,39 @@ export class Connection<Data = unknown> {
     }
   }
 
-  #gone(): Promise<void> {
-    return this.#status === 'closed' ? resolved : new Promise((resolve) => void this.onClose(resolve))
+  #drained(): Promise<void> {
+    if (!this.#congested) return resolved
+    return new Promise((resolve, reject) => {
+      this.#drainWaiters ??= []
+      this.#drainWaiters.push({ resolve, reject })
+    })
   }
 
-  #run(callback: () => void): void {
-    guarded(callback, (failure) => this.#profile.failed(failure, this as Connection))
+  #checkOutput(): void {
+    if (this.#status === 'open') return
+    const accepts = this.#status === 'inactive' && this.#profile.loop.native.acceptsOutput(this.#id())
+    if (!accepts) throw this.#closedError()
+  }
+
+  #closedError(): NetpollError {
+    return new NetpollError('ERR_CONN_CLOSED', 'The connection is closed', { cause: this.#error })
+  }
+
+  #checkCalls(): void {
+    if (this.#profile.role === 'server') {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
+    }
+    if (this.#requests === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
+    }
+  }
+
+  #gone(): Promise<void> {
+    if (this.#status === 'closed') return resolved
+    return new Promise((resolve) => {
+      this.#goneWaiters ??= []
+      this.#goneWaiters.push(resolve)
+    })
   }
 
   #checkOption(errno: number): void {
@@ -422,3 +607,7 @@ export class Connection<Data = unknown> {
 }
 
 const resolved = Promise.resolve()
+
+function closedHere(): NetpollError {
+  return new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')
+}

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 
 import { Connection } from './connection'
+import { type Context, captureContext } from './context'
 import {
   type CheckedDialSettings,
   checkDialSettings,
@@ -32,22 +33,15 @@ interface Route {
 
 /** Makes connections to servers. */
 export class Dialer<Data = unknown> {
-  readonly #options: DialerOptions<Data>
   readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
   readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
   #profile: Profile | undefined
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
-  constructor(options: DialerOptions<Data>) {
-    const counted = options?.onRequest !== undefined
-    this.#checked = checkConnectionOptions(options, {
-      paused: false,
-      counted,
-      stopReadingWhenCongested: false,
-    })
+  constructor(options: DialerOptions<Data> = {}) {
+    this.#checked = checkConnectionOptions(options, 'client')
     this.#settings = checkDialSettings(options, defaultDialSettings)
-    this.#options = options
   }
 
   /**
@@ -67,18 +61,19 @@ export class Dialer<Data = unknown> {
     checkSignal(signal)
     const settings = checkDialSettings(options, this.#settings)
     signal?.throwIfAborted()
+    const context = captureContext()
     const deadline = new Deadline(settings.connectTimeout)
     const routes = await findRoutes(options, settings, deadline)
     signal?.throwIfAborted()
     const loop = eventLoop()
     this.#profile ??= this.#makeProfile(loop)
-    return (await this.#race(routes, settings, deadline, signal)) as Connection<Data>
+    return (await this.#race(routes, settings, { deadline, context }, signal)) as Connection<Data>
   }
 
   #race(
     routes: readonly Route[],
     settings: CheckedDialSettings,
-    deadline: Deadline,
+    dial: Dial,
     signal: AbortSignal | undefined,
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
@@ -88,7 +83,7 @@ export class Dialer<Data = unknown> {
         attemptDelay: settings.connectionAttemptDelay,
         startTimer,
         begin: (route, { connected, failed }) =>
-          this.#connect(route, deadline, {
+          this.#connect(route, dial, {
             connected,
             failed: (error) => {
               // The attempts have one deadline: when the first notices, it has passed for all.
@@ -98,7 +93,7 @@ export class Dialer<Data = unknown> {
           }),
         won: (connection) => {
           signal?.removeEventListener('abort', abandon)
-          resolve(connection)
+          opened(connection).then(resolve, reject)
         },
         lost: (loss) => {
           signal?.removeEventListener('abort', abandon)
@@ -110,12 +105,12 @@ export class Dialer<Data = unknown> {
     })
   }
 
-  #connect(route: Route, deadline: Deadline, outcome: AttemptOutcome<Connection>): Attempt {
+  #connect(route: Route, { deadline, context }: Dial, outcome: AttemptOutcome<Connection>): Attempt {
     const profile = this.#profile as Profile
     const { remote, local } = route
     const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
     if (begun.id === undefined) throw connectError(begun.errno ?? 0, route)
-    const connection = new Connection(begun.id, profile, 'connecting')
+    const connection = new Connection(begun.id, profile, 'connecting', context)
     profile.loop.attach(connection)
     this.#dialing.set(connection, {
       connected: outcome.connected,
@@ -128,7 +123,7 @@ export class Dialer<Data = unknown> {
   }
 
   #makeProfile(loop: EventLoop): Profile {
-    return createProfile(loop, this.#checked, this.#options, {
+    return createProfile(loop, this.#checked, {
       role: 'client',
       opened: (connection) => {
         const outcome = this.#dialing.get(connection)
@@ -138,11 +133,28 @@ export class Dialer<Data = unknown> {
       closed: (connection, error) => {
         const outcome = this.#dialing.get(connection)
         this.#dialing.delete(connection)
-        outcome?.failed(error ?? new NetpollError('ERR_CONN_CLOSED', 'The dial was given up'))
+        outcome?.failed(error ?? refused())
         return outcome === undefined
       },
     })
   }
+}
+
+function refused(): NetpollError {
+  return new NetpollError('ERR_CONN_CLOSED', 'The dial was given up')
+}
+
+/** Runs the hooks of a connection that won its race. */
+async function opened(connection: Connection): Promise<Connection> {
+  await connection.open()
+  if (!connection.isOpen) throw refused()
+  return connection
+}
+
+/** What the attempts of one dial have in common. */
+interface Dial {
+  readonly deadline: Deadline
+  readonly context: Context
 }
 
 /** The end of a dial's time. */

@@ -81,6 +81,11 @@ export class EventLoop {
     this.#connections[connection.slot] = connection
   }
 
+  /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
+  forget(connection: Connection): void {
+    if (this.#connections[connection.slot] === connection) this.#connections[connection.slot] = undefined
+  }
+
   /** From now on connections of this listener are for `acceptor`. */
   attachAcceptor(slot: number, acceptor: Acceptor): void {
     this.#acceptors[slot] = acceptor
@@ -112,7 +117,9 @@ export class EventLoop {
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
       if ((kind & 0xff) === RecordKind.Message) {
-        const connection = this.#connections[slot] as Connection
+        const connection = this.#connections[slot]
+        // A connection that was given away in this turn had records left.
+        if (connection === undefined) continue
         const chunk = this.#turnChunks[kind >>> 8] as Buffer
         if (chunk.length > 0) connection.receive(chunk, start, length)
         else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
@@ -133,7 +140,9 @@ export class EventLoop {
   #lifecycle(kind: number, slot: number, start: number, length: number): void {
     if (kind === RecordKind.Accepted) {
       const acceptor = this.#acceptors[start] as Acceptor
-      this.#connections[slot] = acceptor.accepted({ slot, generation: length })
+      const connection = acceptor.accepted({ slot, generation: length })
+      this.#connections[slot] = connection
+      connection.open()
       return
     }
     if (kind === RecordKind.AcceptPaused) {
@@ -149,11 +158,26 @@ export class EventLoop {
       case RecordKind.Inactive:
         connection.inactive(start)
         break
+      case RecordKind.Ended:
+        connection.ended()
+        break
       case RecordKind.Congested:
         connection.congested()
         break
       case RecordKind.Drained:
         connection.drained()
+        break
+      case RecordKind.Idle:
+        connection.idle()
+        break
+      case RecordKind.Alarm:
+        connection.alarm()
+        break
+      case RecordKind.BytesRead:
+        connection.totals('read', wide(start, length))
+        break
+      case RecordKind.BytesWritten:
+        connection.totals('written', wide(start, length))
         break
       case RecordKind.Closed:
         this.#connections[slot] = undefined
@@ -161,6 +185,11 @@ export class EventLoop {
         break
     }
   }
+}
+
+/** A number of two words. */
+function wide(low: number, high: number): number {
+  return (low >>> 0) + (high >>> 0) * 2 ** 32
 }
 
 type Callbacks = ConstructorParameters<typeof NativeEventLoop>[2]

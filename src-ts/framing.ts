@@ -53,6 +53,9 @@ export abstract class Framing {
   /** @internal Whether those bytes stand at `at` already: so an echo is sent from where it arrived. */
   abstract hasHeader(source: Uint8Array, at: number, length: number): boolean
 
+  /** @internal Whether nothing is cut. */
+  readonly isStream: boolean = false
+
   /** @internal Bytes that go after every message. */
   readonly trailer: Uint8Array = emptyTrailer
 }
@@ -243,6 +246,25 @@ export function lengthField(options: LengthFieldOptions): Framing {
   checkMaxLength(maxLength)
   return new LengthField(options)
 }
+
+/** No framing: bytes as they come. */
+class Stream extends Framing {
+  readonly native: NativeFraming = { ...nothing, kind: 'stream', maxLength: 0 }
+  override readonly isStream = true
+
+  headerLength(): number {
+    return 0
+  }
+
+  writeHeader(): void {}
+
+  hasHeader(): boolean {
+    return true
+  }
+}
+
+/** What connections without a framing have. */
+export const streamFraming: Framing = new Stream()
 
 /**
  * Messages that end with `bytes`, such as a line end. The delimiter is no part of the message, and a

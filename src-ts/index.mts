@@ -3,11 +3,16 @@ export type * from './index.js'
 export {
   Connection,
   createServer,
+  createWriter,
   Dialer,
   delimiter,
   Framing,
   lengthField,
   NetpollError,
+  Reader,
+  readerFrom,
   Server,
   varint,
+  Writer,
+  writerTo,
 } from './index.js'

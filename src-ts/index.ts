@@ -5,10 +5,10 @@
  * call per turn hands them to `event-loop.ts`, `connection.ts` runs the handler and keeps the order of
  * replies (`reply.ts`), `outbox.ts` frames them into shared memory, and the core sends them.
  */
+export { createWriter, readerFrom, writerTo } from './adapters'
 export type { Address } from './address'
 export type { Drop } from './admission'
 export type { CallOptions } from './call'
-export type { RequestHandler } from './connection'
 export { Connection } from './connection'
 export type { DialOptions, DialSettings } from './dial-options'
 export { Dialer } from './dialer'
@@ -16,10 +16,19 @@ export type { NetpollErrorCode, SystemErrorDetails } from './errors'
 export { NetpollError } from './errors'
 export type { LengthFieldOptions, MaxLengthOptions } from './framing'
 export { delimiter, Framing, lengthField, varint } from './framing'
+export type { Endian, UintSize } from './link-buffer/reader'
+export { Reader } from './link-buffer/reader'
+export { Writer } from './link-buffer/writer'
 export type { ListenFdOptions, ListenOptions, ListenPathOptions, ListenPortOptions } from './listen'
 export type { ChunkStats } from './native'
-export type { ConnectionOptions, DialerOptions, ServerOptions } from './options'
+export type {
+  ConnectionOptions,
+  DataHandler,
+  DialerOptions,
+  RequestHandler,
+  ServerOptions,
+} from './options'
 export type { Payload } from './outbox'
 export type { Reply } from './reply'
-export type { ServerStats } from './server'
+export type { FramedServerOptions, ServerStats, StreamServerOptions } from './server'
 export { createServer, Server } from './server'

@@ -1,14 +1,30 @@
 import type { Drop } from './admission'
-import type { Connection, RequestHandler } from './connection'
+import type { Connection } from './connection'
 import type { DialSettings } from './dial-options'
-import { invalidType } from './errors'
-import { checkInteger, Framing } from './framing'
+import { invalidType, invalidValue } from './errors'
+import { checkInteger, Framing, streamFraming } from './framing'
 import type { NativeSettings } from './native'
+import type { Reply } from './reply'
+
+/** Handles one message; what it returns is the reply. */
+export type RequestHandler<Data = unknown> = (
+  request: Buffer,
+  connection: Connection<Data>,
+) => Reply | PromiseLike<Reply>
+
+/**
+ * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
+ * has taken some, or more have come.
+ */
+export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
 
 /** Options that servers and dialers share. */
 export interface ConnectionOptions<Data = unknown> {
-  /** How input is cut into messages: `lengthField`, `delimiter` or `varint`. */
-  readonly framing: Framing
+  /**
+   * How input is cut into messages: `lengthField`, `delimiter` or `varint`. Without one a connection is a stream of
+   * bytes, with a `reader`.
+   */
+  readonly framing?: Framing
   /**
    * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less. Default
    * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
@@ -16,11 +32,29 @@ export interface ConnectionOptions<Data = unknown> {
   readonly bytes?: 'buffer' | 'uint8array'
   /**
    * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
-   * server stops to read from that connection. Default 262,144.
+   * server stops to read from that connection. Also the unread bytes of a stream at which reading pauses. Default
+   * 262,144.
    */
   readonly highWaterMark?: number
   /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
   readonly noDelay?: boolean
+  /** Seconds of silence after which the system probes the peer (TCP keep-alive); 0, the default, for never. */
+  readonly keepAlive?: number
+  /**
+   * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for
+   * ever. The message's connection fails with `ERR_READ_TIMEOUT`; whoever reads gets that error.
+   */
+  readonly readTimeout?: number
+  /**
+   * Milliseconds that a peer may take nothing of what waits to be sent, until its connection fails with
+   * `ERR_WRITE_TIMEOUT`; 0, the default, for ever.
+   */
+  readonly writeTimeout?: number
+  /**
+   * Milliseconds without a byte in either direction, nothing being handled and no call waiting, after which a
+   * connection closes with `ERR_IDLE_TIMEOUT`; 0, the default, for never.
+   */
+  readonly idleTimeout?: number
   /**
    * Whether our direction stays open when the peer has ended its own. Default false: what had arrived
    * is answered, then the connection closes.
@@ -43,8 +77,19 @@ export interface ConnectionOptions<Data = unknown> {
    * messages carry ids.
    */
   readonly ordered?: boolean
-  /** Handles a message. */
+  /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
+  readonly onPrepare?: (connection: Connection<Data>) => boolean | void
+  /**
+   * A connection is established. Its messages, and `onData`, wait until the hook, or the promise it returns, is done.
+   * `dial` resolves after it.
+   */
+  readonly onConnect?: (connection: Connection<Data>) => void | PromiseLike<void>
+  /** Handles a message. With a framing only. */
   readonly onRequest?: RequestHandler<Data>
+  /** Reads what has arrived. Without a framing only. */
+  readonly onData?: DataHandler<Data>
+  /** At most half of `highWaterMark` waits to be sent, after it was more than that. */
+  readonly onDrain?: (connection: Connection<Data>) => void
   /**
    * Is told what goes wrong: an error of a handler or hook, a message that its framing refuses, a peer's
    * reset. Without it each becomes a line on stderr, except what the system reports of a connection.
@@ -56,8 +101,6 @@ export interface ConnectionOptions<Data = unknown> {
 
 /** Options of `createServer`. */
 export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
-  /** A connection was accepted. Its messages wait until the hook, or the promise it returns, is done. */
-  readonly onConnect?: (connection: Connection<Data>) => void | PromiseLike<void>
   /**
    * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
    * limit.
@@ -68,7 +111,10 @@ export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
 }
 
 /** Options of `new Dialer`. */
-export interface DialerOptions<Data = unknown> extends ConnectionOptions<Data>, DialSettings {}
+export interface DialerOptions<Data = unknown> extends ConnectionOptions<Data>, DialSettings {
+  /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
+  readonly requestTimeout?: number
+}
 
 /** The defaults, in one place. */
 const defaults = {
@@ -76,10 +122,30 @@ const defaults = {
   closeTimeout: 2_000,
   maxBufferedBytes: 1024 ** 3,
   maxInFlight: 1_024,
+  readTimeout: 0,
+  writeTimeout: 0,
+  idleTimeout: 0,
+  requestTimeout: 0,
+  keepAlive: 0,
 } as const
 
 /** Milliseconds that a timer takes. */
 export const largestTimeout = 2 ** 31 - 1
+
+/** The user's hooks, checked to be functions. */
+export type Hooks = {
+  readonly [Name in (typeof hookNames)[number]]: Exclude<ConnectionOptions[Name], undefined> | undefined
+}
+
+const hookNames = [
+  'onPrepare',
+  'onConnect',
+  'onRequest',
+  'onData',
+  'onDrain',
+  'onDisconnect',
+  'onError',
+] as const
 
 /** Options after checking: nothing is optional any more. */
 export interface CheckedOptions {
@@ -87,60 +153,108 @@ export interface CheckedOptions {
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
   readonly highWaterMark: number
+  readonly maxInFlight: number
+  readonly readTimeout: number
+  readonly requestTimeout: number
+  readonly hooks: Hooks
   readonly settings: NativeSettings
 }
 
-/**
- * Checks what servers and dialers share. `paused`: connections wait to be resumed; `counted`: messages
- * need to be acknowledged.
- */
+/** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
+const uncountedPieces = 2 ** 32 - 1
+
+type NumberOption =
+  | 'highWaterMark'
+  | 'closeTimeout'
+  | 'maxInFlight'
+  | 'maxBufferedBytes'
+  | 'readTimeout'
+  | 'writeTimeout'
+  | 'idleTimeout'
+  | 'requestTimeout'
+  | 'keepAlive'
+
+/** Checks what servers and dialers share. */
 export function checkConnectionOptions<Data>(
-  options: ConnectionOptions<Data>,
-  role: { readonly paused: boolean; readonly counted: boolean; readonly stopReadingWhenCongested: boolean },
+  options: ConnectionOptions<Data> & { readonly requestTimeout?: number },
+  role: 'server' | 'client',
 ): CheckedOptions {
   checkObject('options', options)
-  if (!(options.framing instanceof Framing)) {
-    throw invalidType('options.framing', 'made by lengthField, delimiter or varint', options.framing)
-  }
-  for (const name of ['onRequest', 'onError', 'onDisconnect'] as const) checkFunction(name, options[name])
+  const framing = checkFraming(options.framing)
+  const hooks = checkHooks(options, framing)
   for (const name of ['noDelay', 'allowHalfOpen', 'ordered'] as const) checkBoolean(name, options[name])
   const { bytes = 'buffer' } = options
   if (bytes !== 'buffer' && bytes !== 'uint8array') {
     throw invalidType('options.bytes', "'buffer' or 'uint8array'", bytes)
   }
-  const number = (
-    name: 'highWaterMark' | 'closeTimeout' | 'maxInFlight' | 'maxBufferedBytes',
-    least: number,
-    most: number,
-  ): number => {
+  const number = (name: NumberOption, least: number, most: number): number => {
     const value = options[name] ?? defaults[name]
     checkInteger(`options.${name}`, value, least, most)
     return value
   }
+  const time = (name: NumberOption): number => number(name, 0, largestTimeout)
   const highWaterMark = number('highWaterMark', 1, 2 ** 31 - 1)
   const maxInFlight = number('maxInFlight', 1, 1_000_000)
+  const readTimeout = time('readTimeout')
+  const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {
-    framing: options.framing,
+    framing,
     bytes,
     ordered: options.ordered ?? true,
     highWaterMark,
+    maxInFlight,
+    readTimeout,
+    requestTimeout: time('requestTimeout'),
+    hooks,
     settings: {
-      framing: options.framing.native,
-      maxInFlight: role.counted ? maxInFlight : 0,
+      framing: framing.native,
+      maxInFlight: framing.isStream ? uncountedPieces : counted,
       highWaterMark,
-      stopReadingWhenCongested: role.stopReadingWhenCongested,
+      // A server does not serve who does not read; a client that stopped to read might wait for itself.
+      stopReadingWhenCongested: role === 'server',
       noDelay: options.noDelay ?? true,
       allowHalfOpen: options.allowHalfOpen ?? false,
-      startPaused: role.paused,
-      closeTimeout: number('closeTimeout', 0, largestTimeout),
+      // A stream's bytes can be read within the hook; a message would go to its handler.
+      startPaused: hooks.onConnect !== undefined && hooks.onRequest !== undefined,
+      closeTimeout: time('closeTimeout'),
       maxBufferedBytes: number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER),
+      readTimeout,
+      writeTimeout: time('writeTimeout'),
+      idleTimeout: time('idleTimeout'),
+      keepAlive: number('keepAlive', 0, 32_767),
     },
   }
+}
+
+function checkFraming(framing: unknown): Framing {
+  if (framing === undefined) return streamFraming
+  if (framing instanceof Framing) return framing
+  throw invalidType('options.framing', 'made by lengthField, delimiter or varint', framing)
+}
+
+function checkHooks<Data>(options: ConnectionOptions<Data>, framing: Framing): Hooks {
+  for (const name of hookNames) checkFunction(name, options[name])
+  const misplaced = framing.isStream ? 'onRequest' : 'onData'
+  if (options[misplaced] !== undefined) {
+    const problem = framing.isStream
+      ? 'needs a framing; a stream has onData'
+      : 'is for streams; a framing has onRequest'
+    throw invalidValue(`options.${misplaced}`, problem, 'a function')
+  }
+  // Users' types of `connection.data` end here.
+  const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
+    options as unknown as ConnectionOptions
+  return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }
 }
 
 /** Checks an optional time in milliseconds. */
 export function checkTimeout(value: unknown, least: 0 | 1): void {
   if (value !== undefined) checkInteger('options.timeout', value, least, largestTimeout)
+}
+
+/** Checks a time in milliseconds; 0 stands for ever. */
+export function checkMilliseconds(name: string, value: unknown): asserts value is number {
+  checkInteger(name, value, 0, largestTimeout)
 }
 
 /** Checks an optional backlog. */

@@ -1,6 +1,7 @@
 import { chunkHandle } from './chunk'
 import { invalidType } from './errors'
 import type { Framing } from './framing'
+import { copyLimit, foreign, type Written } from './link-buffer/pieces'
 import type { NativeEventLoop } from './native'
 
 /** What a command asks of the core. The numbers are those of `shared_words.rs`. */
@@ -37,13 +38,11 @@ const header = 4
 const words = 6
 const capacity = 4096
 
-/** Words that the commands take: `[count, arena cursor, arena handle, 0, commands…]`. */
+/** Words that the commands take: `[count, arena cursor, arena handle, holds on the arena, commands…]`. */
 export const commandWords = header + words * capacity
 
 /** Bytes of a lent chunk. Messages over a quarter of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
-/** Up to here copying is cheaper than one more piece in the system call. */
-const copyLimit = 256
 
 /**
  * What leaves for the core. A command is six words in shared memory, and no call: the core carries
@@ -55,6 +54,8 @@ export class Outbox {
   /** Chunks that messages arrive in, by handle. */
   readonly #chunks: readonly (Buffer | undefined)[]
   #arena: Buffer = Buffer.alloc(0)
+  /** How many arenas there were. */
+  #generation = 0
   /** Where the last bytes were taken: the arena, or a chunk of their own. */
   #memory: Buffer = this.#arena
   #handle = 0
@@ -65,9 +66,19 @@ export class Outbox {
     this.#chunks = chunks
   }
 
-  /** Adds a command without bytes. */
-  command(operation: Operation, target: Target): void {
-    this.#push(operation, target, 0, 0, 0)
+  /** Where {@link take} has just taken bytes. */
+  get memory(): Buffer {
+    return this.#memory
+  }
+
+  /** How commands name {@link memory}. */
+  get handle(): number {
+    return this.#handle
+  }
+
+  /** Adds a command without bytes; `value` is a count or a time, for those that have one. */
+  command(operation: Operation, target: Target, value = 0): void {
+    this.#push(operation, target, 0, 0, value)
   }
 
   /**
@@ -82,6 +93,45 @@ export class Outbox {
     if (payload instanceof Uint8Array) return this.#bytes(last, target, framing, payload)
     if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
     throw notPayload(payload)
+  }
+
+  /** Adds what a writer has collected, as one message. */
+  written(target: Target, framing: Framing, { first, length }: Written): number {
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    this.#header(target, framing, before, length)
+    for (let piece = first; piece !== undefined; piece = piece.next) {
+      if (piece.handle !== foreign) {
+        this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
+      } else {
+        const handle = this.#native.attachForeign(piece.memory)
+        this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
+      }
+    }
+    if (trailer.length > 0) this.#copy(Operation.Send, target, trailer)
+    return before + length + trailer.length
+  }
+
+  /**
+   * Keeps the bytes that were just taken until they are sent or {@link endHold}: the core begins the arena anew once
+   * nothing in it waits to be sent, and knows only of what was sent. `previous` is what the same writer holds.
+   */
+  hold(previous: number | undefined): number | undefined {
+    const generation = this.#generation
+    if (previous === generation || this.#memory !== this.#arena) return previous
+    this.#commands[3] = (this.#commands[3] as number) + 1
+    return generation
+  }
+
+  /** Ends a hold. One on an arena of before has ended by itself: that is never used again. */
+  endHold(generation: number): void {
+    if (generation === this.#generation) this.#commands[3] = (this.#commands[3] as number) - 1
+  }
+
+  /** Makes two holds one. */
+  joinHolds(one: number, other: number): number {
+    if (one === other) this.endHold(other)
+    return Math.max(one, other)
   }
 
   #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
@@ -105,7 +155,7 @@ export class Outbox {
         return total
       }
     }
-    const at = this.#take(total)
+    const at = this.take(total)
     framing.writeHeader(this.#memory, at, length)
     this.#memory.set(bytes, at + before)
     this.#end(last, target, trailer, at, total)
@@ -117,7 +167,7 @@ export class Outbox {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    const at = this.#take(total)
+    const at = this.take(total)
     framing.writeHeader(this.#memory, at, length)
     this.#memory.write(text, at + before)
     this.#end(last, target, trailer, at, total)
@@ -158,14 +208,14 @@ export class Outbox {
 
   #header(target: Target, framing: Framing, before: number, length: number): void {
     if (before === 0) return
-    const at = this.#take(before)
+    const at = this.take(before)
     framing.writeHeader(this.#memory, at, length)
     this.#push(Operation.Send, target, this.#handle, at, before)
   }
 
   #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
     const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
-    const at = this.#take(length)
+    const at = this.take(length)
     if (typeof piece === 'string') this.#memory.write(piece, at)
     else this.#memory.set(piece, at)
     this.#push(operation, target, this.#handle, at, length)
@@ -177,8 +227,8 @@ export class Outbox {
     this.#push(last, target, this.#handle, at, total)
   }
 
-  /** Room for `length` bytes in `#memory`, which `#handle` names; returns where. */
-  #take(length: number): number {
+  /** Room for `length` bytes in {@link memory}, which {@link handle} names; returns where. */
+  take(length: number): number {
     const commands = this.#commands
     // The core sets the cursor back once everything in the arena has been sent.
     const at = commands[1] as number
@@ -194,8 +244,10 @@ export class Outbox {
     this.#handle = lent.handle
     if (!isLarge) {
       this.#arena = this.#memory
+      this.#generation += 1
       commands[1] = length
       commands[2] = lent.handle
+      commands[3] = 0
     }
     return 0
   }

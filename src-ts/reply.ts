@@ -1,5 +1,5 @@
-import type { Connection } from './connection'
 import type { Payload } from './outbox'
+import type { Requests } from './requests'
 
 /** What a handler may return: one message, or nothing. */
 export type Reply = Payload | undefined | void
@@ -17,25 +17,25 @@ export class PendingReply {
   next: PendingReply | undefined
   stage: Stage = Stage.Running
   value: unknown
-  #connection: Connection | undefined
+  #owner: Requests | undefined
 
   readonly fulfilled = (value: unknown): void => this.#settle(Stage.Replied, value)
   readonly rejected = (error: unknown): void => this.#settle(Stage.Failed, error)
 
-  /** A place for the next reply of `connection`. */
-  static take(connection: Connection): PendingReply {
+  /** A place for the next reply of `owner`. */
+  static take(owner: Requests): PendingReply {
     const place = spare ?? new PendingReply()
     spare = place.next
     place.next = undefined
     place.stage = Stage.Running
-    place.#connection = connection
+    place.#owner = owner
     return place
   }
 
   /** Gives the place back. */
   recycle(): void {
     this.value = undefined
-    this.#connection = undefined
+    this.#owner = undefined
     this.next = spare
     spare = this
   }
@@ -43,7 +43,7 @@ export class PendingReply {
   #settle(stage: Stage, value: unknown): void {
     this.stage = stage
     this.value = value
-    this.#connection?.settled(this)
+    this.#owner?.settled(this)
   }
 }
 

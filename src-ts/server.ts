@@ -2,10 +2,13 @@ import { addAbortListener } from 'node:events'
 
 import type { Address } from './address'
 import { Admission } from './admission'
-import { Connection, type RequestHandler } from './connection'
+import { Connection } from './connection'
+import { type Context, captureContext } from './context'
+import { channels } from './diagnostics'
 import { NetpollError, systemError } from './errors'
 import { type EventLoop, eventLoop } from './event-loop'
-import { type ErrorListener, guarded, isThenable, report } from './hooks'
+import type { Framing } from './framing'
+import { guarded, report } from './hooks'
 import { checkListenOptions, Listening, type ListenOptions, type PlaceToOpen, resolveName } from './listen'
 import type { ChunkStats, NativeId } from './native'
 import {
@@ -14,6 +17,8 @@ import {
   checkFunction,
   checkObject,
   checkTimeout,
+  type DataHandler,
+  type RequestHandler,
   type ServerOptions,
 } from './options'
 import { createProfile, type Profile } from './profile'
@@ -36,12 +41,12 @@ type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
 /** A server for framed messages. Made by {@link createServer}. */
 export class Server<Data = unknown> {
-  readonly #options: ServerOptions<Data>
   readonly #checked: CheckedOptions
   readonly #admission: Admission
   readonly #connections = new Set<Connection>()
   #loop: EventLoop | undefined
   #profile: Profile | undefined
+  #context: Context | undefined
   #state: State = 'idle'
   #referenced = true
   #listening: Listening | undefined
@@ -50,18 +55,10 @@ export class Server<Data = unknown> {
   #whenEmpty: (() => void)[] = []
 
   /** @internal */
-  constructor(options: ServerOptions<Data>, handler: RequestHandler<Data> | undefined) {
-    checkFunction('onConnect', options?.onConnect)
-    checkFunction('onDrop', options?.onDrop)
-    const merged = handler === undefined ? options : { ...options, onRequest: handler }
-    const paused = merged?.onConnect !== undefined
-    this.#checked = checkConnectionOptions(merged, {
-      paused,
-      counted: true,
-      stopReadingWhenCongested: true,
-    })
-    this.#admission = new Admission(merged)
-    this.#options = merged
+  constructor(options: ServerOptions<Data>) {
+    this.#checked = checkConnectionOptions(options, 'server')
+    checkFunction('onDrop', options.onDrop)
+    this.#admission = new Admission(options)
   }
 
   /**
@@ -79,6 +76,7 @@ export class Server<Data = unknown> {
     const { place, signal } = checkListenOptions(options)
     signal?.throwIfAborted()
     this.#state = 'starting'
+    this.#context = captureContext()
     this.#signalWatch = signal && addAbortListener(signal, () => this.#closeByItself())
     try {
       this.#open(place.kind === 'name' ? await resolveName(place) : place)
@@ -87,6 +85,7 @@ export class Server<Data = unknown> {
       if (this.#state === 'starting') this.#state = 'idle'
       throw signal?.aborted === true ? signal.reason : error
     }
+    if (channels.listen.hasSubscribers) channels.listen.publish({ server: this })
     return this
   }
 
@@ -157,26 +156,14 @@ export class Server<Data = unknown> {
   }
 
   #accept(id: NativeId): Connection {
-    if (this.#admission.isFull(this.#connections.size))
-      return this.#admission.drop(id, this.#profile as Profile)
-    const connection = new Connection<Data>(id, this.#profile as Profile, 'open')
+    const profile = this.#profile as Profile
+    const context = this.#context as Context
+    if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
+    const connection = new Connection(id, profile, 'open', context)
     this.#accepted += 1
-    this.#connections.add(connection as Connection)
+    this.#connections.add(connection)
     if (this.#state !== 'listening') connection.destroy()
-    else if (this.#options.onConnect !== undefined) this.#connect(connection, this.#options.onConnect)
-    return connection as Connection
-  }
-
-  #connect(connection: Connection<Data>, onConnect: NonNullable<ServerOptions<Data>['onConnect']>): void {
-    const begin = (): void => connection.begin()
-    const refuse = (error: unknown): void => connection.fail(error)
-    try {
-      const pending = onConnect(connection)
-      if (isThenable(pending)) Promise.resolve(pending).then(begin, refuse)
-      else begin()
-    } catch (error) {
-      refuse(error)
-    }
+    return connection
   }
 
   #open(place: PlaceToOpen): void {
@@ -207,7 +194,7 @@ export class Server<Data = unknown> {
   #closeByItself(): void {
     guarded(
       () => this.close(),
-      (error) => report(this.#options.onError as ErrorListener, error, undefined),
+      (error) => report(this.#checked.hooks.onError, error, undefined),
     )
   }
 
@@ -216,7 +203,7 @@ export class Server<Data = unknown> {
   }
 
   #makeProfile(loop: EventLoop): Profile {
-    return createProfile(loop, this.#checked, this.#options, {
+    return createProfile(loop, this.#checked, {
       role: 'server',
       opened: () => {},
       closed: (connection) => {
@@ -228,19 +215,35 @@ export class Server<Data = unknown> {
   }
 }
 
+/** Options of a server with a framing. */
+export type FramedServerOptions<Data = unknown> = ServerOptions<Data> & { readonly framing: Framing }
+
+/** Options of a server without one. */
+export type StreamServerOptions<Data = unknown> = ServerOptions<Data> & { readonly framing?: undefined }
+
 /**
  * Makes a server. It listens once {@link Server.listen} is called.
  *
- * @param handler handles each message, sync or async, and returns the reply: bytes, a string, a list of
- * them, or nothing. It goes before \`options.onRequest\`.
+ * @param handler with a framing handles each message, sync or async, and returns the reply: bytes, a string, a list of
+ * them, or nothing; without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function createServer<Data = unknown>(
-  options: ServerOptions<Data>,
+  options: FramedServerOptions<Data>,
   handler?: RequestHandler<Data>,
+): Server<Data>
+export function createServer<Data = unknown>(
+  options: StreamServerOptions<Data>,
+  handler?: DataHandler<Data>,
+): Server<Data>
+export function createServer<Data>(
+  options: ServerOptions<Data>,
+  handler?: RequestHandler<Data> | DataHandler<Data>,
 ): Server<Data> {
   checkFunction('handler', handler)
-  return new Server(options, handler)
+  if (handler === undefined || typeof options !== 'object' || options === null) return new Server(options)
+  const name = options.framing === undefined ? 'onData' : 'onRequest'
+  return new Server({ ...options, [name]: handler })
 }
 
 function serverClosed(): NetpollError {

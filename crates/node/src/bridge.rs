@@ -132,7 +132,7 @@ impl Bridge {
     /// Carries out what JavaScript has asked for, between two of its tasks.
     pub fn flush(&self) -> Agenda {
         let agenda = self.carry_out();
-        if self.exports.is_idle(self.words.arena_handle()) {
+        if !self.words.is_arena_held() && self.exports.is_idle(self.words.arena_handle()) {
             self.words.reset_arena();
         }
         agenda

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! batch:    [records, chunks, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
-//! commands: [count, arena cursor, arena handle, 0, (operation, slot, generation, handle, start, length) × n]
+//! commands: [count, arena cursor, arena handle, holds, (operation, slot, generation, handle, start, length) × n]
 //! ```
 //!
 //! JavaScript allocates them, so that they live exactly as long as its environment; both sides run
@@ -199,6 +199,11 @@ impl SharedWords {
     /// The chunk that JavaScript copies outgoing bytes into.
     pub fn arena_handle(&self) -> u32 {
         self.commands.read(2) as u32
+    }
+
+    /// Whether bytes in the arena wait in JavaScript, to be sent or dropped later.
+    pub fn is_arena_held(&self) -> bool {
+        self.commands.read(3) > 0
     }
 
     /// Everything in the arena has been sent: JavaScript may begin at its front again.

@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+
+import { invalidType, NetpollError } from './errors'
+import { eventLoop } from './event-loop'
+import { foreign, type Piece } from './link-buffer/pieces'
+import { Reader } from './link-buffer/reader'
+import { Writer } from './link-buffer/writer'
+
+/**
+ * A reader over `source`: a Node.js stream, or anything else that iterates over bytes. It takes a piece from the source
+ * when somebody waits for more than is there; `for await` over it works as well.
+ *
+ * The pieces are read from where they are: do not change them.
+ */
+export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Reader {
+  const iterator = iterate(source)
+  const reader: Reader = new Reader({
+    consumed: () => {},
+    awaited: () => void pull(reader, iterator),
+  })
+  return reader
+}
+
+/** A writer that belongs to no connection: to write into, and to {@link Writer.append} to one that does. */
+export function createWriter(): Writer {
+  return new Writer(eventLoop().outbox)
+}
+
+/** A writer whose `flush` writes to a Node.js stream, and resolves when that takes more. */
+export function writerTo(target: Writable): Writer {
+  return new Writer(eventLoop().outbox, async ({ first }) => {
+    let takesMore = true
+    for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
+    if (!takesMore) await once(target, 'drain')
+  })
+}
+
+/** The user's own memory as it is. Ours is used again after a flush, and the stream may hold on to what it gets. */
+function bytesOf({ memory, handle, start, length }: Piece): Uint8Array {
+  return handle === foreign
+    ? memory.subarray(start, start + length)
+    : Buffer.copyBytesFrom(new Uint8Array(memory.buffer, start, length))
+}
+
+type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
+
+function iterate(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Source {
+  if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()
+  if (Symbol.iterator in source) return source[Symbol.iterator]()
+  throw invalidType('source', 'an iterable of bytes', source)
+}
+
+/** Takes pieces until nobody waits for more. */
+async function pull(reader: Reader, source: Source): Promise<void> {
+  try {
+    while (reader.awaited > 0) {
+      const { done, value } = await source.next()
+      if (done === true) {
+        reader.end(new NetpollError('ERR_EOF', 'The source has ended'))
+      } else if (!(value instanceof Uint8Array)) {
+        throw invalidType('source', 'an iterable of bytes', value)
+      } else if (value.length > 0) {
+        reader.push(Buffer.from(value.buffer, value.byteOffset, value.length), 0, value.length)
+      }
+    }
+  } catch (error) {
+    reader.end(error)
+  }
+}

@@ -1,0 +1,31 @@
+import { Operation, type Outbox, type Target } from './outbox'
+
+/**
+ * The one timer of a connection in the poller's wheel, for everything that JavaScript times: calls and reads. It
+ * is never disarmed and rarely armed: when it fires, its owner looks which deadlines have passed, and arms it for the
+ * next. So a call with a timeout that is answered in time costs a comparison.
+ */
+export class Alarm {
+  readonly #outbox: Outbox
+  readonly #target: Target
+  /** When it fires, on the clock of `performance.now()`. */
+  #armed = Number.POSITIVE_INFINITY
+
+  constructor(outbox: Outbox, target: Target) {
+    this.#outbox = outbox
+    this.#target = target
+  }
+
+  /** Sees to it that the owner is told no later than right after `deadline`. */
+  arm(deadline: number, now: number): void {
+    if (deadline >= this.#armed) return
+    this.#armed = deadline
+    this.#outbox.command(Operation.Alarm, this.#target, Math.max(1, Math.ceil(deadline - now)))
+  }
+
+  /** It has fired; `next` is when it is needed again. */
+  fired(next: number, now: number): void {
+    this.#armed = Number.POSITIVE_INFINITY
+    if (next !== Number.POSITIVE_INFINITY) this.arm(next, now)
+  }
+}

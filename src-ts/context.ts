@@ -1,0 +1,50 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+
+/** The asynchronous context that was current when it was captured: the user's code runs in it. */
+export interface Context {
+  /** Runs `work`. What it enters into an `AsyncLocalStorage` ends with it. */
+  run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result
+}
+
+/** Node.js 24 and later: entering a scope replaces the whole context, and leaving it restores the old one. */
+class FrameContext implements Context {
+  readonly #resource = new AsyncResource('NETPOLL')
+
+  run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
+    return this.#resource.runInAsyncScope(work, undefined, a, b)
+  }
+}
+
+/**
+ * Node.js 20 and 22: `enterWith` writes to the current resource, and stays there. So each run gets a resource of
+ * its own, made within the captured one, from which it takes what the storages hold.
+ */
+class ResourceContext implements Context {
+  readonly #resource = new AsyncResource('NETPOLL')
+
+  run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
+    return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+  }
+}
+
+function runApart<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
+  return new AsyncResource('NETPOLL_CALLBACK').runInAsyncScope(work, undefined, a, b)
+}
+
+/** Whether a resource keeps what `enterWith` sets, so that the next run in it sees that. */
+function resourcesKeep(): boolean {
+  const storage = new AsyncLocalStorage<true>()
+  const resource = new AsyncResource('NETPOLL')
+  resource.runInAsyncScope(() => storage.enterWith(true))
+  const kept = resource.runInAsyncScope(() => storage.getStore())
+  storage.disable()
+  return kept === true
+}
+
+let implementation: (new () => Context) | undefined
+
+/** The context of whoever calls this. */
+export function captureContext(): Context {
+  implementation ??= resourcesKeep() ? ResourceContext : FrameContext
+  return new implementation()
+}

@@ -1,0 +1,151 @@
+import type { Connection } from './connection'
+import { channels } from './diagnostics'
+import type { NetpollError } from './errors'
+import { guarded, isThenable } from './hooks'
+import type { Profile } from './profile'
+
+/** How far the hooks of a connection have come. */
+const Phase = {
+  /** Nobody knows of the connection yet. */
+  New: 0,
+  /** `onPrepare` runs, or `onConnect`, which may take its time. */
+  Opening: 1,
+  /** They are done. */
+  Open: 2,
+  /** `onPrepare` has refused the connection: no other hook runs. */
+  Refused: 3,
+  /** The last callbacks have run. */
+  Over: 4,
+} as const
+
+type Phase = (typeof Phase)[keyof typeof Phase]
+
+/** How a connection has ended. */
+interface End {
+  /** Why, where it was not in order. */
+  readonly error: NetpollError | undefined
+  /** The part of it that nobody was told yet. */
+  readonly news: NetpollError | undefined
+}
+
+/**
+ * The hooks of a connection in Netpoll's order, each once: `onPrepare`, `onConnect`, its messages, `onDisconnect`, close
+ * callbacks. A connection that ends while `onConnect` runs keeps `onDisconnect` waiting until that is done.
+ */
+export class Lifecycle {
+  readonly #connection: Connection
+  readonly #profile: Profile
+  #phase: Phase = Phase.New
+  #end: End | undefined
+  #callbacks: (() => void)[] | undefined
+
+  constructor(connection: Connection, profile: Profile) {
+    this.#connection = connection
+    this.#profile = profile
+  }
+
+  /** Whether the hooks that come before messages are still running. */
+  get isOpening(): boolean {
+    return this.#phase === Phase.Opening
+  }
+
+  /** Whether the last callbacks have run. */
+  get isOver(): boolean {
+    return this.#phase === Phase.Over
+  }
+
+  /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
+  open(): void | Promise<void> {
+    this.#phase = Phase.Opening
+    const connection = this.#connection
+    const { onPrepare, onConnect } = this.#profile.hooks
+    // Refused before anybody was asked: the server is closing, or full.
+    if (!connection.isOpen) return this.#refuse()
+    try {
+      const verdict =
+        onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection, undefined)
+      if (verdict === false || !connection.isOpen) return this.#refuse()
+      if (onConnect === undefined) return this.#opened()
+      const pending = connection.context.run(onConnect, connection, undefined)
+      if (!isThenable(pending)) return this.#opened()
+      return Promise.resolve(pending).then(
+        () => this.#opened(),
+        (error) => this.#failed(error),
+      )
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** The connection is gone. */
+  closed(end: End): void {
+    this.#end = end
+    if (this.#phase !== Phase.Opening) this.#finish()
+  }
+
+  /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
+  onClose(callback: () => void): void {
+    if (this.#phase === Phase.Over) queueMicrotask(() => this.#run(callback))
+    else {
+      this.#callbacks ??= []
+      this.#callbacks.push(callback)
+    }
+  }
+
+  #opened(): void {
+    // Whoever dials sets handlers or begins to read only after `dial` has resolved.
+    if (this.#profile.role === 'client') setImmediate(() => this.#begin())
+    else this.#begin()
+  }
+
+  #begin(): void {
+    this.#phase = Phase.Open
+    if (channels.connect.hasSubscribers) channels.connect.publish({ connection: this.#connection })
+    if (this.#end === undefined) this.#connection.begin()
+    else this.#finish()
+  }
+
+  #refuse(): void {
+    this.#phase = Phase.Refused
+    this.#connection.destroy()
+  }
+
+  #failed(error: unknown): void {
+    this.#phase = Phase.Open
+    this.#connection.fail(error)
+    if (this.#end !== undefined) this.#finish()
+  }
+
+  #finish(): void {
+    const end = this.#end as End
+    const known = this.#phase === Phase.Open
+    this.#phase = Phase.Over
+    if (known) this.#disconnected(end)
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    for (const callback of callbacks ?? []) this.#run(callback)
+  }
+
+  #disconnected({ error, news }: End): void {
+    const connection = this.#connection
+    const { onDisconnect, onError } = this.#profile.hooks
+    // A failure of network or peer that the system names is nobody's fault: told, and not logged.
+    if (news !== undefined && (news.errno === undefined || onError !== undefined)) {
+      this.#profile.failed(news, connection)
+    }
+    if (channels.close.hasSubscribers) channels.close.publish({ connection, error })
+    if (onDisconnect === undefined) return
+    guarded(
+      () => connection.context.run(onDisconnect, connection, error),
+      (failure) => this.#profile.failed(failure, connection),
+    )
+  }
+
+  #run(callback: () => void): void {
+    const connection = this.#connection
+    guarded(
+      () => connection.context.run(callback as (a: undefined, b: undefined) => void, undefined, undefined),
+      (failure) => this.#profile.failed(failure, connection),
+    )
+  }
+}

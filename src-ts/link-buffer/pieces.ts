@@ -1,0 +1,20 @@
+/** Up to here copying is cheaper than one more piece in the system call. */
+export const copyLimit = 256
+
+/** Handle of a piece that is the user's own memory. */
+export const foreign = -1
+
+/** Bytes that wait to be flushed: `start..start + length` of a chunk, or of the user's memory. */
+export interface Piece {
+  readonly memory: Uint8Array
+  readonly handle: number
+  start: number
+  length: number
+  next: Piece | undefined
+}
+
+/** What was written between two flushes. */
+export interface Written {
+  readonly first: Piece | undefined
+  readonly length: number
+}

@@ -1,0 +1,408 @@
+import { bufferView } from '../chunk'
+import { invalidType, NetpollError } from '../errors'
+import { checkInteger } from '../framing'
+import { find } from './search'
+import { noChunk, type Segment } from './segments'
+
+/** Byte order of a number. */
+export type Endian = 'big' | 'little'
+
+/** How many bytes a number may have. */
+export type UintSize = 1 | 2 | 3 | 4 | 5 | 6
+
+/** Whom a connection's reader tells. */
+export interface ReaderOwner {
+  /** Bytes were consumed. Asked for only while `notifyConsumed` is set. */
+  consumed(): void
+  /** Somebody waits until so many bytes are there. */
+  awaited(length: number): void
+}
+
+interface Waiter {
+  /** How many bytes have to be there; for a delimiter one more than there were. */
+  needed: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Bytes that have arrived, as the chunks that they arrived in. Views share that memory and stay valid as
+ * long as they are held, also after the connection has closed. They never change; do not write to them.
+ *
+ * All methods but {@link fill} and {@link fillUntil} are synchronous on what is there, and throw
+ * `ERR_NOT_ENOUGH_DATA`, consuming nothing, when that is too little. A view that reaches over the end of a chunk is
+ * made by copying both sides into one piece, once; every other one copies nothing.
+ *
+ * The contract is that of the reader of CloudWeGo's Netpoll (`nocopy.go`).
+ */
+export class Reader {
+  /** The first segment, taken apart: nearly always the only one. */
+  #chunk: Buffer = noChunk
+  #at = 0
+  #end = 0
+  /** The segments after it. */
+  #next: Segment | undefined
+  #last: Segment | undefined
+  #length = 0
+  #consumed = 0
+  #owner: ReaderOwner | undefined
+  #waiter: Waiter | undefined
+  /** Why nothing more comes. */
+  #ended: unknown
+  /** @internal Whether the owner wants to know that bytes were consumed. */
+  notifyConsumed = false
+
+  /** @internal Readers come from connections, {@link slice} and `readerFrom`. */
+  constructor(owner?: ReaderOwner) {
+    this.#owner = owner
+  }
+
+  /** How many bytes are there. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** @internal Bytes taken since the start. */
+  get consumed(): number {
+    return this.#consumed
+  }
+
+  /** @internal How many bytes lie in one piece at the front. */
+  get contiguous(): number {
+    return this.#end - this.#at
+  }
+
+  /** @internal How many bytes somebody waits for; 0 when nobody does. */
+  get awaited(): number {
+    return this.#waiter?.needed ?? 0
+  }
+
+  /**
+   * The next `length` bytes, consumed.
+   *
+   * @throws NetpollError `ERR_NOT_ENOUGH_DATA`; TypeError `ERR_INVALID_ARG_VALUE` for what is no whole
+   * number from 0 on
+   */
+  next(length: number): Buffer {
+    const at = this.#at
+    if (length > 0 && length <= this.#end - at) {
+      const view = bufferView(this.#chunk, at, length)
+      this.#consume(length)
+      return view
+    }
+    const view = this.peek(length)
+    this.#consume(length)
+    return view
+  }
+
+  /** The next `length` bytes, which stay. Throws as {@link next}. */
+  peek(length: number): Buffer {
+    this.#require(length)
+    if (length > this.#end - this.#at) this.#join(length)
+    return bufferView(this.#chunk, this.#at, length)
+  }
+
+  /** Drops the next `length` bytes. Throws as {@link next}. */
+  skip(length: number): void {
+    this.#require(length)
+    this.#consume(length)
+  }
+
+  /**
+   * Everything up to and with the first `delimiter`, consumed. `delimiter`: a byte, or several.
+   *
+   * @throws NetpollError `ERR_NOT_ENOUGH_DATA` when there is none yet
+   */
+  until(delimiter: number | string | Uint8Array): Buffer {
+    const bytes = delimiterBytes(delimiter)
+    const at = this.#find(bytes, 0)
+    if (at < 0) throw new NetpollError('ERR_NOT_ENOUGH_DATA', 'The delimiter has not arrived')
+    return this.next(at + bytes.length)
+  }
+
+  /** Where `delimiter` first stands at or after `from`, counted from the next byte; −1 where it does not. */
+  indexOf(delimiter: number | string | Uint8Array, from = 0): number {
+    checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER)
+    return this.#find(delimiterBytes(delimiter), from)
+  }
+
+  /** The next `length` bytes as text, consumed. Throws as {@link next}. */
+  readString(length: number, encoding: BufferEncoding = 'utf8'): string {
+    this.#require(length)
+    if (length > this.#end - this.#at) this.#join(length)
+    const text = this.#chunk.toString(encoding, this.#at, this.#at + length)
+    this.#consume(length)
+    return text
+  }
+
+  /**
+   * A copy of the next `length` bytes, consumed. Unlike a view it keeps no chunk alive: the way to keep a few
+   * bytes for long. Throws as {@link next}.
+   */
+  readBinary(length: number): Buffer {
+    this.#require(length)
+    const copy = Buffer.allocUnsafeSlow(length)
+    this.#copy(copy, length)
+    this.#consume(length)
+    return copy
+  }
+
+  /** The next byte, consumed. Throws as {@link next}. */
+  readByte(): number {
+    this.#require(1)
+    const byte = this.#chunk[this.#at] as number
+    this.#consume(1)
+    return byte
+  }
+
+  /** The next `size` bytes as a number without sign, consumed. Throws as {@link next}. */
+  readUint(size: UintSize, endian: Endian = 'big'): number {
+    const value = this.peekUint(size, 0, endian)
+    this.#consume(size)
+    return value
+  }
+
+  /**
+   * `size` bytes, `offset` bytes from the next, as a number without sign; consumes nothing. Makes no view: the
+   * cheapest way to look at a header.
+   *
+   * @throws NetpollError `ERR_NOT_ENOUGH_DATA`; TypeError `ERR_INVALID_ARG_VALUE`
+   */
+  peekUint(size: UintSize, offset = 0, endian: Endian = 'big'): number {
+    if (offset + size > this.#length || !(size >= 1 && size <= 6) || !(offset >= 0)) {
+      checkInteger('size', size, 1, 6)
+      this.#require(offset + size)
+    }
+    if (offset + size > this.#end - this.#at) this.#join(offset + size)
+    const chunk = this.#chunk
+    const at = this.#at + offset
+    if (size === 4) return endian === 'big' ? chunk.readUInt32BE(at) : chunk.readUInt32LE(at)
+    return endian === 'big' ? chunk.readUIntBE(at, size) : chunk.readUIntLE(at, size)
+  }
+
+  /** The next `length` bytes as a reader of their own, which shares their memory; consumed. Throws as {@link next}. */
+  slice(length: number): Reader {
+    this.#require(length)
+    const slice = new Reader()
+    while (slice.length < length) {
+      const piece = Math.min(length - slice.length, this.#end - this.#at)
+      slice.push(this.#chunk, this.#at, piece)
+      this.#consume(piece)
+    }
+    return slice
+  }
+
+  /**
+   * Gives up what is unread in a {@link slice}, so that its chunks need not wait until the slice itself is
+   * collected. On a connection's reader it does nothing: what was consumed is let go of at once, as far as no view
+   * refers to it.
+   */
+  release(): void {
+    if (this.#owner === undefined) this.#consume(this.#length)
+  }
+
+  /**
+   * Waits until at least `length` bytes are there; at once where they are. A number over `highWaterMark` raises
+   * that for as long as it is waited for.
+   *
+   * @throws NetpollError (as a rejection) `ERR_EOF` when the peer ends before, `ERR_READ_TIMEOUT` after
+   * `readTimeout`, `ERR_CONN_CLOSED` or the system's code when the connection closes before,
+   * `ERR_CONCURRENT_ACCESS` while somebody else waits
+   */
+  fill(length: number): Promise<void> {
+    if (length <= this.#length && length >= 0) return filled
+    checkInteger('length', length, 0, 2 ** 31 - 1)
+    return this.#wait(length)
+  }
+
+  /**
+   * Waits until `delimiter` is there.
+   *
+   * @param options.maxLength bytes within which it must be found. Default 1 MiB
+   * @returns how many bytes {@link next} has to take to get everything up to and with the delimiter
+   * @throws NetpollError (as a rejection) `ERR_FRAME_TOO_LARGE` when it does not come within `maxLength` bytes; as
+   * {@link fill}
+   */
+  async fillUntil(
+    delimiter: number | string | Uint8Array,
+    options: { readonly maxLength?: number } = {},
+  ): Promise<number> {
+    const bytes = delimiterBytes(delimiter)
+    const { maxLength = 1024 * 1024 } = options
+    checkInteger('options.maxLength', maxLength, 1, 2 ** 31 - 1)
+    for (let searched = 0; ; ) {
+      const at = this.#find(bytes, searched)
+      const end = at + bytes.length
+      if (at >= 0 && end <= maxLength) return end
+      if (at >= 0 || this.#length >= maxLength) {
+        throw new NetpollError('ERR_FRAME_TOO_LARGE', `No delimiter within ${maxLength} bytes`)
+      }
+      searched = Math.max(0, this.#length - bytes.length + 1)
+      await this.#wait(this.#length + 1)
+    }
+  }
+
+  /**
+   * The bytes, piece by piece as they arrived, until nothing more comes.
+   *
+   * @throws as {@link fill}, but ends with `ERR_EOF`
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    for (;;) {
+      if (this.#length > 0) {
+        yield this.next(this.contiguous)
+        continue
+      }
+      try {
+        await this.fill(1)
+      } catch (error) {
+        if (error instanceof NetpollError && error.code === 'ERR_EOF') return
+        throw error
+      }
+    }
+  }
+
+  /** @internal Appends `length` bytes of `chunk`. */
+  push(chunk: Buffer, start: number, length: number): void {
+    if (this.#length === 0) {
+      this.#chunk = chunk
+      this.#at = start
+      this.#end = start + length
+    } else {
+      this.#append(chunk, start, start + length)
+    }
+    this.#length += length
+    const waiter = this.#waiter
+    if (waiter !== undefined && waiter.needed <= this.#length) {
+      this.#waiter = undefined
+      waiter.resolve()
+    }
+  }
+
+  /** @internal Nothing more will come. What is there may still be read. */
+  end(error: unknown): void {
+    this.#ended ??= error
+    this.interrupt(error)
+  }
+
+  /** @internal Whoever waits gets `error`. */
+  interrupt(error: unknown): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.reject(error)
+  }
+
+  #wait(needed: number): Promise<void> {
+    if (this.#waiter !== undefined) {
+      return Promise.reject(new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for this reader'))
+    }
+    const ended = this.#ended ?? (this.#owner === undefined ? endOfSlice() : undefined)
+    if (ended !== undefined) return Promise.reject(ended)
+    return new Promise((resolve, reject) => {
+      this.#waiter = { needed, resolve, reject }
+      this.#owner?.awaited(needed)
+    })
+  }
+
+  #append(chunk: Buffer, start: number, end: number): void {
+    const last = this.#last
+    if (last === undefined) {
+      if (this.#chunk === chunk && this.#end === start) {
+        this.#end = end
+        return
+      }
+      this.#next = this.#last = { chunk, start, end, next: undefined }
+    } else if (last.chunk === chunk && last.end === start) {
+      last.end = end
+    } else {
+      this.#last = last.next = { chunk, start, end, next: undefined }
+    }
+  }
+
+  #consume(length: number): void {
+    this.#length -= length
+    this.#consumed += length
+    let rest = length
+    while (rest >= this.#end - this.#at) {
+      rest -= this.#end - this.#at
+      if (!this.#shift()) break
+    }
+    this.#at += rest
+    if (this.notifyConsumed && length > 0) this.#owner?.consumed()
+  }
+
+  /** Makes the next segment the first one; false, and no chunk held, where there is none. */
+  #shift(): boolean {
+    const next = this.#next
+    if (next === undefined) {
+      this.#chunk = noChunk
+      this.#at = 0
+      this.#end = 0
+      return false
+    }
+    this.#chunk = next.chunk
+    this.#at = next.start
+    this.#end = next.end
+    this.#next = next.next
+    if (next.next === undefined) this.#last = undefined
+    return true
+  }
+
+  /** Makes the next `length` bytes lie in one piece. */
+  #join(length: number): void {
+    const joined = Buffer.allocUnsafeSlow(length)
+    this.#copy(joined, length)
+    let rest = length
+    while (rest > 0) {
+      const piece = Math.min(rest, this.#end - this.#at)
+      this.#at += piece
+      rest -= piece
+      if (this.#at === this.#end && !this.#shift()) break
+    }
+    if (this.#at < this.#end) {
+      this.#next = { chunk: this.#chunk, start: this.#at, end: this.#end, next: this.#next }
+      this.#last ??= this.#next
+    }
+    this.#chunk = joined
+    this.#at = 0
+    this.#end = length
+  }
+
+  #copy(target: Buffer, length: number): void {
+    let done = Math.min(length, this.#end - this.#at)
+    this.#chunk.copy(target, 0, this.#at, this.#at + done)
+    for (let next = this.#next; done < length && next !== undefined; next = next.next) {
+      const piece = Math.min(length - done, next.end - next.start)
+      next.chunk.copy(target, done, next.start, next.start + piece)
+      done += piece
+    }
+  }
+
+  #find(delimiter: Uint8Array, from: number): number {
+    return find({ chunk: this.#chunk, start: this.#at, end: this.#end, next: this.#next }, delimiter, from)
+  }
+
+  #require(length: number): void {
+    if (length >= 0 && length <= this.#length && Number.isInteger(length)) return
+    checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER)
+    throw new NetpollError('ERR_NOT_ENOUGH_DATA', `${length} bytes were asked for, ${this.#length} are there`)
+  }
+}
+
+const filled = Promise.resolve()
+
+function endOfSlice(): NetpollError {
+  return new NetpollError('ERR_EOF', 'Nothing more comes to a slice')
+}
+
+function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Array {
+  if (typeof delimiter === 'number') {
+    checkInteger('delimiter', delimiter, 0, 255)
+    return Uint8Array.of(delimiter)
+  }
+  const bytes = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter
+  if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
+    throw invalidType('delimiter', 'a byte, or bytes or text that are not empty', delimiter)
+  }
+  return bytes
+}

@@ -1,0 +1,232 @@
+import { bufferView, chunkHandle } from '../chunk'
+import { invalidType, invalidValue, NetpollError } from '../errors'
+import { checkInteger } from '../framing'
+import type { Outbox } from '../outbox'
+import { copyLimit, foreign, type Piece, type Written } from './pieces'
+import type { Endian, UintSize } from './reader'
+
+/** Sends what was written; resolves when more may be written. */
+export type Flush = (written: Written) => Promise<void>
+
+/**
+ * Bytes to send, collected until {@link flush}. What {@link malloc} hands out is the memory that is sent from;
+ * what was received is sent from where it lies, and {@link writeDirect} sends the user's own memory.
+ *
+ * On a framed connection everything between two flushes is one message.
+ *
+ * The contract is that of the writer of CloudWeGo's Netpoll (`nocopy.go`).
+ */
+export class Writer {
+  readonly #outbox: Outbox
+  readonly #flush: Flush | undefined
+  #first: Piece | undefined
+  #last: Piece | undefined
+  #length = 0
+  /** The arena that our pieces keep from being used again. */
+  #arena: number | undefined
+
+  /** @internal Writers come from connections and `createWriter`. */
+  constructor(outbox: Outbox, flush?: Flush) {
+    this.#outbox = outbox
+    this.#flush = flush
+  }
+
+  /** Bytes written since the last {@link flush}. */
+  get mallocLength(): number {
+    return this.#length
+  }
+
+  /**
+   * `length` bytes to fill before the next {@link flush}; what is in them before is undefined. Do not touch them
+   * afterwards.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  malloc(length: number): Buffer {
+    checkInteger('length', length, 0, 2 ** 31 - 1)
+    const start = this.#reserve(length)
+    return bufferView(this.#outbox.memory, start, length)
+  }
+
+  /**
+   * Keeps the first `length` bytes of what was written since the last flush, and drops the rest.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_VALUE` for more than {@link mallocLength}
+   */
+  mallocAck(length: number): void {
+    checkInteger('length', length, 0, this.#length)
+    this.#length = length
+    let rest = length
+    let piece = this.#first
+    this.#last = undefined
+    while (piece !== undefined && rest > 0) {
+      piece.length = Math.min(piece.length, rest)
+      rest -= piece.length
+      this.#last = piece
+      piece = piece.next
+    }
+    if (this.#last === undefined) this.#first = undefined
+    else this.#last.next = undefined
+  }
+
+  /** Writes `text` as UTF-8; returns how many bytes that is. */
+  writeString(text: string): number {
+    if (typeof text !== 'string') throw invalidType('text', 'of type string', text)
+    const length = Buffer.byteLength(text)
+    const start = this.#reserve(length)
+    this.#outbox.memory.write(text, start)
+    return length
+  }
+
+  /**
+   * Writes `bytes`, copied before this returns, unless they lie in memory of a received message: that is sent
+   * from there, so do not change it afterwards. Returns how many bytes it is.
+   */
+  writeBinary(bytes: Uint8Array): number {
+    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
+    const length = bytes.length
+    const handle = length > copyLimit ? chunkHandle(bytes) : undefined
+    if (handle === undefined) {
+      const start = this.#reserve(length)
+      this.#outbox.memory.set(bytes, start)
+    } else {
+      this.#add(bytes, handle, bytes.byteOffset, length)
+    }
+    return length
+  }
+
+  /** Writes one byte, 0 to 255. */
+  writeByte(byte: number): void {
+    checkInteger('byte', byte, 0, 255)
+    const start = this.#reserve(1)
+    this.#outbox.memory[start] = byte
+  }
+
+  /** Writes `value` as a number of `size` bytes without sign. */
+  writeUint(value: number, size: UintSize, endian: Endian = 'big'): void {
+    checkInteger('size', size, 1, 6)
+    checkInteger('value', value, 0, 2 ** (8 * size) - 1)
+    const start = this.#reserve(size)
+    const memory = this.#outbox.memory
+    if (endian === 'big') memory.writeUIntBE(value, start, size)
+    else memory.writeUIntLE(value, start, size)
+  }
+
+  /**
+   * Sends `bytes` from where they are, without a copy. They are kept alive until they have left; do not change
+   * them before they have been sent. Transferring their `ArrayBuffer` away, or shrinking it, fails the
+   * connection with `ERR_BUFFER_DETACHED`. Worth it from some 10 KiB on.
+   *
+   * @param remaining how many of the bytes written last come after `bytes` and not before
+   */
+  writeDirect(bytes: Uint8Array, remaining = 0): void {
+    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
+    checkInteger('remaining', remaining, 0, this.#length)
+    const { length } = bytes
+    if (length === 0) return
+    const handle = chunkHandle(bytes)
+    const start = handle === undefined ? 0 : bytes.byteOffset
+    const piece: Piece = { memory: bytes, handle: handle ?? foreign, start, length, next: undefined }
+    const before = this.#pieceBefore(this.#length - remaining)
+    this.#length += length
+    if (before === undefined) {
+      piece.next = this.#first
+      this.#first = piece
+    } else {
+      piece.next = before.next
+      before.next = piece
+    }
+    if (piece.next === undefined) this.#last = piece
+  }
+
+  /**
+   * Takes over everything that `other` has written, in the same time for little and for much; `other` is empty
+   * afterwards.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` when it is no writer, `ERR_INVALID_ARG_VALUE` when it is this one
+   */
+  append(other: Writer): void {
+    if (!(other instanceof Writer)) throw invalidType('other', 'an instance of Writer', other)
+    if (other === this) throw invalidValue('other', 'must be another writer', 'the writer itself')
+    if (other.#first === undefined) return
+    if (this.#last === undefined) this.#first = other.#first
+    else this.#last.next = other.#first
+    this.#last = other.#last
+    this.#length += other.#length
+    if (this.#arena === undefined) this.#arena = other.#arena
+    else if (other.#arena !== undefined) this.#arena = this.#outbox.joinHolds(this.#arena, other.#arena)
+    other.#forget()
+  }
+
+  /**
+   * Sends what was written since the last flush.
+   *
+   * @returns a promise that resolves when more may be written: at once, or, for a slow peer, when at most half of
+   * `highWaterMark` waits to be sent
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`; `ERR_FRAME_TOO_LARGE`; `ERR_UNSUPPORTED` for a writer
+   * that belongs to no connection, which keeps what was written
+   */
+  flush(): Promise<void> {
+    const flush = this.#flush
+    if (flush === undefined) {
+      return Promise.reject(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
+    }
+    const written = { first: this.#first, length: this.#length }
+    const arena = this.#arena
+    this.#forget()
+    try {
+      return flush(written)
+    } finally {
+      if (arena !== undefined) this.#outbox.endHold(arena)
+    }
+  }
+
+  #forget(): void {
+    this.#first = undefined
+    this.#last = undefined
+    this.#length = 0
+    this.#arena = undefined
+  }
+
+  /** `length` bytes of the outbox's memory, added to what is written; returns where they start. */
+  #reserve(length: number): number {
+    const outbox = this.#outbox
+    const start = outbox.take(length)
+    this.#arena = outbox.hold(this.#arena)
+    if (length > 0) this.#add(outbox.memory, outbox.handle, start, length)
+    return start
+  }
+
+  #add(memory: Uint8Array, handle: number, start: number, length: number): void {
+    this.#length += length
+    const last = this.#last
+    if (last !== undefined && last.handle === handle && last.start + last.length === start) {
+      last.length += length
+      return
+    }
+    const piece: Piece = { memory, handle, start, length, next: undefined }
+    if (last === undefined) this.#first = piece
+    else last.next = piece
+    this.#last = piece
+  }
+
+  /** The piece that ends after `length` bytes, made by cutting one in two where none does. */
+  #pieceBefore(length: number): Piece | undefined {
+    if (length === 0) return undefined
+    if (length === this.#length) return this.#last
+    let rest = length
+    let piece = this.#first as Piece
+    while (rest > piece.length) {
+      rest -= piece.length
+      piece = piece.next as Piece
+    }
+    if (rest < piece.length) {
+      const { memory, handle, start, next } = piece
+      const second: Piece = { memory, handle, start: start + rest, length: piece.length - rest, next }
+      if (next === undefined) this.#last = second
+      piece.length = rest
+      piece.next = second
+    }
+    return piece
+  }
+}

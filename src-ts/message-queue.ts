@@ -1,0 +1,81 @@
+import { NetpollError } from './errors'
+import { type Flow, Hold } from './flow'
+
+interface Waiter {
+  readonly resolve: () => void
+}
+
+/** Messages that wait for whoever iterates over them. Reading pauses at `limit` of them. */
+export class MessageQueue {
+  readonly #flow: Flow
+  readonly #limit: number
+  readonly #taken: () => void
+  #messages: Buffer[] = []
+  #iterated = false
+  #waiter: Waiter | undefined
+  #ended: NetpollError | undefined
+
+  /** `taken` is called for each message that was taken out. */
+  constructor(flow: Flow, limit: number, taken: () => void) {
+    this.#flow = flow
+    this.#limit = limit
+    this.#taken = taken
+  }
+
+  /** Whether somebody iterates, or has. */
+  get isIterated(): boolean {
+    return this.#iterated
+  }
+
+  push(message: Buffer): void {
+    this.#messages.push(message)
+    if (this.#messages.length >= this.#limit) this.#flow.hold(Hold.Full)
+    this.#wake()
+  }
+
+  /** Nothing more will come; `ERR_EOF` ends the iteration, anything else is thrown by it. */
+  end(error: NetpollError): void {
+    this.#ended ??= error
+    this.#wake()
+  }
+
+  /** Everything that is there, for the handler that was set meanwhile: it replies, so nothing counts as taken. */
+  takeAll(): Buffer[] {
+    const messages = this.#messages
+    this.#messages = []
+    this.#flow.release(Hold.Full)
+    return messages
+  }
+
+  async *messages(): AsyncGenerator<Buffer, void, undefined> {
+    this.#iterated = true
+    for (;;) {
+      const message = this.#messages.shift()
+      if (message !== undefined) {
+        this.#taken()
+        if (this.#messages.length <= this.#limit / 2) this.#flow.release(Hold.Full)
+        yield message
+      } else if (this.#ended !== undefined) {
+        if (this.#ended.code === 'ERR_EOF' || this.#ended.code === 'ERR_CONN_CLOSED') return
+        throw this.#ended
+      } else {
+        await this.#next()
+      }
+    }
+  }
+
+  #next(): Promise<void> {
+    if (this.#waiter !== undefined) {
+      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message')
+    }
+    return new Promise((resolve) => {
+      this.#waiter = { resolve }
+    })
+  }
+
+  #wake(): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.resolve()
+  }
+}

@@ -1,0 +1,135 @@
+import type { Connection } from './connection'
+import { channels } from './diagnostics'
+import { invalidReply, NetpollError } from './errors'
+import { isThenable } from './hooks'
+import { MessageQueue } from './message-queue'
+import { Operation } from './outbox'
+import type { Profile } from './profile'
+import { hasFailed, PendingReply, ReplyQueue } from './reply'
+
+/** The messages of a framed connection: their handler, and the order of its replies. */
+export class Requests {
+  readonly #connection: Connection
+  readonly #profile: Profile
+  #replies: ReplyQueue | undefined
+  #queue: MessageQueue | undefined
+
+  constructor(connection: Connection, profile: Profile) {
+    this.#connection = connection
+    this.#profile = profile
+  }
+
+  /**
+   * A message that no call awaits. The hot path: the handler, and for an asynchronous one a recycled place among the
+   * replies.
+   */
+  receive(message: Buffer): void {
+    const handler = this.#connection.onRequest
+    if (handler === undefined || this.#queue !== undefined) {
+      this.#keep(message)
+      return
+    }
+    this.#profile.requests += 1
+    if (channels.request.hasSubscribers) {
+      channels.request.publish({ connection: this.#connection, request: message })
+    }
+    let result: unknown
+    try {
+      result = this.#connection.context.run(handler, message, this.#connection)
+      // Other kinds of promises may settle twice or at once; one of our own does neither.
+      if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result)
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    if (result instanceof Promise) {
+      const place = PendingReply.take(this)
+      this.#enqueue(place)
+      result.then(place.fulfilled, place.rejected)
+    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+      this.#reply(result)
+    } else {
+      const place = PendingReply.take(this)
+      this.#enqueue(place)
+      place.fulfilled(result)
+    }
+  }
+
+  /** A place among the replies has its result. */
+  settled(place: PendingReply): void {
+    if (!this.#profile.ordered) {
+      this.#answer(place)
+      return
+    }
+    const replies = this.#replies as ReplyQueue
+    for (let next = replies.shiftSettled(); next !== undefined; next = replies.shiftSettled()) {
+      this.#answer(next)
+    }
+  }
+
+  /** The hooks are done: messages that came before go to their handler. */
+  begin(): void {
+    const queue = this.#queue
+    if (queue === undefined || queue.isIterated) return
+    this.#queue = undefined
+    for (const message of queue.takeAll()) this.receive(message)
+  }
+
+  /** Messages one after the other, for a connection without a handler. */
+  messages(): AsyncGenerator<Buffer, void, undefined> {
+    this.#queue ??= this.#newQueue()
+    return this.#queue.messages()
+  }
+
+  /** Nothing more will come. */
+  end(error: NetpollError): void {
+    if (this.#queue === undefined && this.#connection.onRequest === undefined) this.#queue = this.#newQueue()
+    this.#queue?.end(error)
+  }
+
+  #newQueue(): MessageQueue {
+    return new MessageQueue(this.#connection.flow, this.#profile.maxInFlight, () => {
+      this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection)
+    })
+  }
+
+  #keep(message: Buffer): void {
+    if (this.#queue === undefined && !this.#connection.isOpening) {
+      this.#connection.fail(
+        new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits'),
+      )
+      return
+    }
+    this.#queue ??= this.#newQueue()
+    this.#queue.push(message)
+  }
+
+  #enqueue(place: PendingReply): void {
+    if (!this.#profile.ordered) return
+    this.#replies ??= new ReplyQueue()
+    this.#replies.append(place)
+  }
+
+  #answer(place: PendingReply): void {
+    const { value } = place
+    const failed = hasFailed(place)
+    place.recycle()
+    if (failed) this.#connection.fail(value)
+    else this.#reply(value)
+  }
+
+  #reply(value: unknown): void {
+    if (!this.#connection.takesReplies) return
+    const { loop, framing } = this.#profile
+    try {
+      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
+        loop.outbox.message(Operation.Reply, this.#connection, framing, value)
+      } else if (value === undefined || value === null) {
+        loop.outbox.command(Operation.Acknowledge, this.#connection)
+      } else {
+        throw invalidReply(value)
+      }
+    } catch (error) {
+      this.#connection.fail(error instanceof TypeError ? invalidReply(error) : error)
+    }
+  }
+}

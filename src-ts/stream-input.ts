@@ -1,0 +1,254 @@
+import type { Alarm } from './alarm'
+import type { Connection } from './connection'
+import { NetpollError } from './errors'
+import { Hold } from './flow'
+import { isThenable } from './hooks'
+import { Reader } from './link-buffer/reader'
+import { Operation } from './outbox'
+import type { Profile } from './profile'
+
+/** Takes a stream over from its reader: what `toDuplex` is made of. */
+export interface Consumer {
+  /** Bytes have arrived, `length` of them from `start` in `chunk`. */
+  received(chunk: Buffer, start: number, length: number): void
+  /** The peer will send nothing more. */
+  ended(): void
+  /** More may be sent again. */
+  drained(): void
+  /** Nothing was sent or received for `idleTimeout`. */
+  idle(): void
+  /** The connection is gone; `error` says why, where it was not in order. */
+  closed(error: NetpollError | undefined): void
+}
+
+/** Who gets the bytes of a stream. */
+const State = {
+  /** `onConnect` is not done. Whoever reads is served; `onData` waits. */
+  Opening: 0,
+  /** `onData` waits for bytes, or there is none and somebody reads. */
+  Idle: 1,
+  /** `onData` runs. */
+  Running: 2,
+} as const
+
+type State = (typeof State)[keyof typeof State]
+
+/** Pieces after which the core is told of them, although nothing waits for it: it counts in 32 bits. */
+const mostUnacknowledged = 1_000_000
+
+/**
+ * The bytes of a connection without framing: its reader, and when `onData` runs.
+ *
+ * Every piece that the core hands up counts as a message in flight, so that a graceful close waits for handlers as
+ * it does on framed connections. The core is told only once it matters: when nothing more will come.
+ */
+export class StreamInput {
+  readonly reader: Reader
+  readonly #connection: Connection
+  readonly #profile: Profile
+  readonly #alarm: Alarm
+  #state: State = State.Opening
+  #consumer: Consumer | undefined
+  /** Pieces received so far. */
+  #received = 0
+  #unacknowledged = 0
+  #iterating = false
+  /** Milliseconds that a read may wait; 0 for ever. */
+  readTimeout: number
+  /** When the read that waits is given up. */
+  #readDeadline = Number.POSITIVE_INFINITY
+  #ended: NetpollError | undefined
+  /** Whether the core waits for us to be done with what came. */
+  #draining = false
+
+  constructor(connection: Connection, profile: Profile, alarm: Alarm) {
+    this.#connection = connection
+    this.#profile = profile
+    this.#alarm = alarm
+    this.readTimeout = profile.readTimeout
+    this.reader = new Reader({
+      consumed: () => this.#consumed(),
+      awaited: (length) => this.#awaited(length),
+    })
+  }
+
+  /** Bytes have arrived: once per read of the socket. */
+  receive(chunk: Buffer, start: number, length: number): void {
+    this.#received += 1
+    this.#unacknowledged += 1
+    if (this.#consumer !== undefined) {
+      this.#consumer.received(chunk, start, length)
+      return
+    }
+    this.reader.push(chunk, start, length)
+    if (this.#state === State.Idle) this.#run()
+    if (this.reader.length >= Math.max(this.#profile.highWaterMark, this.reader.awaited)) {
+      this.#connection.flow.hold(Hold.Full)
+      this.reader.notifyConsumed = true
+    }
+  }
+
+  /** The hooks are done: `onData` may run. */
+  begin(): void {
+    if (this.#state !== State.Opening) return
+    this.#state = State.Idle
+    if (this.reader.length > 0 && this.#consumer === undefined) this.#run()
+    else this.#settle()
+  }
+
+  /** Nothing more will come. What is there can still be read. */
+  end(error: NetpollError): void {
+    if (this.#ended !== undefined) return
+    this.#ended = error
+    this.reader.end(error)
+    if (error.code === 'ERR_EOF') this.#consumer?.ended()
+    this.drain()
+  }
+
+  /** Nothing more is read: the connection closes once what came is done with. */
+  drain(): void {
+    this.#draining = true
+    this.reader.notifyConsumed = true
+    this.#settle()
+  }
+
+  /** The read timeout may have passed; returns when to look again. */
+  expire(now: number): number {
+    if (this.reader.awaited === 0) this.#readDeadline = Number.POSITIVE_INFINITY
+    if (this.#readDeadline > now) return this.#readDeadline
+    this.#readDeadline = Number.POSITIVE_INFINITY
+    this.reader.interrupt(
+      new NetpollError('ERR_READ_TIMEOUT', `Too little arrived within ${this.readTimeout} ms`),
+    )
+    return this.#readDeadline
+  }
+
+  /** Whether the stream is in use, so that silence on the wire does not mean that nobody needs it. */
+  get isBusy(): boolean {
+    return this.#state !== State.Idle
+  }
+
+  /** From now on `consumer` gets the bytes, those that are there first. */
+  takeOver(consumer: Consumer): void {
+    if (this.#consumer !== undefined || this.reader.awaited > 0 || this.#iterating) {
+      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
+    }
+    this.#consumer = consumer
+    const { reader } = this
+    while (reader.length > 0) {
+      const piece = reader.next(reader.contiguous)
+      consumer.received(piece, 0, piece.length)
+    }
+    if (this.#ended?.code === 'ERR_EOF') consumer.ended()
+  }
+
+  get consumer(): Consumer | undefined {
+    return this.#consumer
+  }
+
+  /** The bytes, piece by piece as they arrived. */
+  async *pieces(): AsyncGenerator<Buffer, void, undefined> {
+    if (this.#iterating || this.#consumer !== undefined) {
+      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
+    }
+    this.#iterating = true
+    try {
+      for (;;) {
+        if (this.reader.length === 0) {
+          if (this.#ended !== undefined) break
+          this.#settle()
+          await this.#more()
+        } else {
+          yield this.reader.next(this.reader.contiguous)
+        }
+      }
+    } finally {
+      this.#iterating = false
+      this.#settle()
+    }
+    const code = this.#ended?.code
+    if (code !== 'ERR_EOF' && code !== 'ERR_CONN_CLOSED') throw this.#ended
+  }
+
+  /** Waits for bytes, or for the end. */
+  async #more(): Promise<void> {
+    try {
+      await this.reader.fill(1)
+    } catch (error) {
+      if (this.#ended === undefined) throw error
+    }
+  }
+
+  /** Runs `onData` as long as it takes something and something is left. */
+  #run(): void {
+    const connection = this.#connection
+    while (connection.onData !== undefined) {
+      const consumed = this.reader.consumed
+      const received = this.#received
+      this.#state = State.Running
+      let result: unknown
+      this.#profile.requests += 1
+      try {
+        result = connection.context.run(connection.onData, connection, undefined)
+      } catch (error) {
+        this.#failed(error)
+        return
+      }
+      if (isThenable(result)) {
+        Promise.resolve(result).then(
+          () => {
+            this.#state = State.Idle
+            if (this.#goesOn(consumed, received)) this.#run()
+            else this.#settle()
+          },
+          (error) => this.#failed(error),
+        )
+        return
+      }
+      this.#state = State.Idle
+      if (!this.#goesOn(consumed, received)) break
+    }
+    this.#settle()
+  }
+
+  /** Whether bytes are left, and something has changed since `onData` was called: otherwise it wants more first. */
+  #goesOn(consumed: number, received: number): boolean {
+    if (this.reader.length === 0 || !this.#connection.takesReplies) return false
+    return this.reader.consumed !== consumed || this.#received !== received
+  }
+
+  #failed(error: unknown): void {
+    this.#state = State.Idle
+    this.#connection.fail(error)
+  }
+
+  /** Tells the core that what it handed up is done with, when it is. */
+  #settle(): void {
+    if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
+    if (this.#unacknowledged === 0 || this.#state !== State.Idle || this.#consumer !== undefined) return
+    const declined = this.#connection.onData !== undefined && !this.#iterating
+    if (this.reader.length > 0 && !declined) return
+    this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
+    this.#unacknowledged = 0
+  }
+
+  #consumed(): void {
+    const { reader } = this
+    if (reader.length <= Math.max(this.#profile.highWaterMark, reader.awaited) / 2) {
+      reader.notifyConsumed = this.#draining
+      this.#connection.flow.release(Hold.Full)
+    }
+    if (reader.length === 0) this.#settle()
+  }
+
+  #awaited(length: number): void {
+    if (length >= this.#profile.highWaterMark) {
+      this.#connection.flow.release(Hold.Full)
+    }
+    if (this.readTimeout > 0) {
+      const now = performance.now()
+      this.#readDeadline = now + this.readTimeout
+      this.#alarm.arm(this.#readDeadline, now)
+    }
+  }
+}
