@@ -6,6 +6,7 @@ import type { Context } from './context'
 import { NetpollError, reasonError, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
+import { guarded } from './hooks'
 import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
@@ -13,6 +14,7 @@ import { Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
 import { checkMilliseconds, checkSignal, type DataHandler, type RequestHandler } from './options'
 import { Operation, type Payload } from './outbox'
+import { Output } from './output'
 import type { Profile } from './profile'
 import { Requests } from './requests'
 import { type Consumer, StreamInput } from './stream-input'
@@ -28,12 +30,6 @@ type Status =
   | 'inactive'
   | 'closing'
   | 'closed'
-
-/** A `send` or `flush` that waits until the peer has read. */
-interface DrainWaiter {
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
 
 /** Bytes that went through a connection. */
 interface Totals {
@@ -69,20 +65,17 @@ export class Connection<Data = unknown> {
   readonly flow: Flow
   readonly #profile: Profile
   readonly #alarm: Alarm
+  readonly #output: Output
   readonly #lifecycle: Lifecycle
   readonly #requests: Requests | undefined
   readonly #stream: StreamInput | undefined
   #writer: Writer | undefined
   #status: Status
   #referenced = true
-  #congested = false
-  /** Bytes sent since the core was last asked whether it can keep up. */
-  #burst = 0
   #requestTimeout: number
   #error: NetpollError | undefined
   #calls: CallQueue | undefined
   #goneWaiters: (() => void)[] | undefined
-  #drainWaiters: DrainWaiter[] | undefined
   #remoteAddress: Address | undefined
   #totals: Totals | undefined
 
@@ -99,6 +92,7 @@ export class Connection<Data = unknown> {
     this.onData = profile.hooks.onData as DataHandler<Data> | undefined
     this.flow = new Flow(outbox, this, profile.startsHeld ? Hold.Hook : 0)
     this.#alarm = new Alarm(outbox, this)
+    this.#output = new Output(this, profile)
     this.#lifecycle = new Lifecycle(this as Connection, profile)
     const streams = profile.framing.isStream
     this.#requests = streams ? undefined : new Requests(this as Connection, profile)
@@ -155,7 +149,7 @@ export class Connection<Data = unknown> {
 
   /** Whether more than `highWaterMark` waits to be sent, and {@link send} and `flush` wait. `onDrain` tells the end. */
   get isCongested(): boolean {
-    return this.#congested
+    return this.#output.isCongested
   }
 
   /**
@@ -170,11 +164,12 @@ export class Connection<Data = unknown> {
    */
   send(message: Payload): Promise<void> {
     try {
-      this.#send(message)
+      this.#checkOutput()
+      this.#output.send(message)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#drained()
+    return this.#output.drained()
   }
 
   /**
@@ -194,7 +189,8 @@ export class Connection<Data = unknown> {
       const signal = options?.signal
       checkSignal(signal)
       signal?.throwIfAborted()
-      this.#send(request)
+      this.#checkOutput()
+      this.#output.send(request)
       this.#calls ??= new CallQueue()
       let deadline = Number.POSITIVE_INFINITY
       if (timeout > 0) {
@@ -451,24 +447,20 @@ export class Connection<Data = unknown> {
 
   /** @internal */
   congested(): void {
-    this.#congested = true
+    this.#output.congested()
   }
 
-  /** @internal */
+  /** @internal At most half of the high-water mark waits to be sent. */
   drained(): void {
-    if (!this.#congested) return
-    this.#congested = false
-    const waiters = this.#drainWaiters
-    this.#drainWaiters = undefined
-    for (const waiter of waiters ?? []) waiter.resolve()
+    if (!this.#output.isCongested) return
+    this.#output.relieved()
     this.#stream?.consumer?.drained()
     const { onDrain } = this.#profile.hooks
     if (onDrain === undefined) return
-    try {
-      this.context.run(onDrain, this as Connection, undefined)
-    } catch (error) {
-      this.fail(error)
-    }
+    guarded(
+      () => this.context.run(onDrain, this as Connection, undefined),
+      (error) => this.fail(error),
+    )
   }
 
   /** @internal Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
@@ -507,8 +499,7 @@ export class Connection<Data = unknown> {
     const error = this.#error ?? news
     const gone = error ?? closedHere()
     this.#calls?.failAll(gone)
-    for (const waiter of this.#drainWaiters ?? []) waiter.reject(gone)
-    this.#drainWaiters = undefined
+    this.#output.end(gone)
     this.#inputEnded(gone)
     this.#stream?.consumer?.closed(error)
     if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
@@ -534,40 +525,14 @@ export class Connection<Data = unknown> {
     this.#requests?.end(error)
   }
 
-  #send(message: Payload): void {
-    this.#checkOutput()
-    const { loop, framing } = this.#profile
-    this.#sent(loop.outbox.message(Operation.Send, this, framing, message))
-  }
-
   #flush(written: Written): Promise<void> {
     try {
       this.#checkOutput()
-      const { loop, framing } = this.#profile
-      if (written.length > 0) this.#sent(loop.outbox.written(this, framing, written))
+      this.#output.flush(written)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#drained()
-  }
-
-  #sent(bytes: number): void {
-    const { loop, highWaterMark } = this.#profile
-    this.#burst += bytes
-    if (this.#burst >= highWaterMark) {
-      // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
-      this.#burst = 0
-      loop.native.carryOut()
-      this.#congested = loop.native.isCongested(this.#id())
-    }
-  }
-
-  #drained(): Promise<void> {
-    if (!this.#congested) return resolved
-    return new Promise((resolve, reject) => {
-      this.#drainWaiters ??= []
-      this.#drainWaiters.push({ resolve, reject })
-    })
+    return this.#output.drained()
   }
 
   #checkOutput(): void {

@@ -1,0 +1,90 @@
+import type { Written } from './link-buffer/pieces'
+import { Operation, type Payload, type Target } from './outbox'
+import type { Profile } from './profile'
+
+/** A `send` or `flush` that waits until the peer has read. */
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** What one connection sends, and whether its peer keeps up. */
+export class Output {
+  readonly #target: Target
+  readonly #profile: Profile
+  #congested = false
+  /** Bytes sent since the core was last asked whether it can keep up. */
+  #burst = 0
+  #waiters: Waiter[] | undefined
+
+  constructor(target: Target, profile: Profile) {
+    this.#target = target
+    this.#profile = profile
+  }
+
+  /** Whether more waits to be sent than the high-water mark. */
+  get isCongested(): boolean {
+    return this.#congested
+  }
+
+  /** Queues one message. */
+  send(message: Payload): void {
+    const { loop, framing } = this.#profile
+    this.#queued(loop.outbox.message(Operation.Send, this.#target, framing, message))
+  }
+
+  /** Queues what a writer has collected. */
+  flush(written: Written): void {
+    if (written.length === 0) return
+    const { loop, framing } = this.#profile
+    this.#queued(loop.outbox.written(this.#target, framing, written))
+  }
+
+  /** Resolves when more may be sent. */
+  drained(): Promise<void> {
+    if (!this.#congested) return resolved
+    return new Promise((resolve, reject) => {
+      this.#waiters ??= []
+      this.#waiters.push({ resolve, reject })
+    })
+  }
+
+  /** The core says that more waits than the high-water mark. */
+  congested(): void {
+    this.#congested = true
+  }
+
+  /** The core says that it is no longer so. */
+  relieved(): void {
+    this.#congested = false
+    for (const waiter of this.#takeWaiters()) waiter.resolve()
+  }
+
+  /** Nothing more will be sent. */
+  end(error: unknown): void {
+    this.#congested = false
+    for (const waiter of this.#takeWaiters()) waiter.reject(error)
+  }
+
+  #queued(bytes: number): void {
+    const { loop, highWaterMark } = this.#profile
+    const { slot, generation } = this.#target
+    this.#burst += bytes
+    if (this.#burst < highWaterMark) return
+    // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
+    this.#burst = 0
+    loop.native.carryOut()
+    this.#congested = loop.native.isCongested({
+      slot: this.#target.slot,
+      generation: this.#target.generation,
+    })
+  }
+
+  #takeWaiters(): readonly Waiter[] {
+    const waiters = this.#waiters ?? []
+    this.#waiters = undefined
+    return waiters
+  }
+}
+
+const resolved = Promise.resolve()
