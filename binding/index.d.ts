@@ -20,6 +20,19 @@ export declare class ConnectionSettings {
 
 /** The poller of one environment. */
 export declare class EventLoop {
+  /** Takes over a descriptor that listens already. Refused, it is left to the caller. */
+  adopt(descriptor: number, settings: ConnectionSettings): Outcome
+  /**
+   * Takes over the descriptor of a connected stream socket, as an open connection. Refused, it is left to
+   * the caller: `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket.
+   */
+  adoptStream(descriptor: number, settings: ConnectionSettings): Outcome
+  /**
+   * Gives the descriptor of a connection away, in non-blocking mode, after what commands have asked for
+   * before. No further record tells of it. `EAGAIN` while bytes wait to be sent, or have been read and
+   * not been handed over; `ENOTCONN` where it is not open: either leaves it as it is.
+   */
+  detach(id: NativeId): DetachOutcome
   /**
    * `batch` and `commands` are the shared words.
    *
@@ -28,8 +41,6 @@ export declare class EventLoop {
   constructor(batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
   /** Binds and listens. */
   listen(place: ListenPlace, settings: ConnectionSettings): Outcome
-  /** Takes over a descriptor that listens already. Refused, it is left to the caller. */
-  adopt(descriptor: number, settings: ConnectionSettings): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /** Where a listener listens. */
@@ -111,6 +122,14 @@ export interface ChunkStats {
   misses: number
   /** Chunks of this environment that only views of messages keep. */
   pinned: number
+}
+
+/** Either a descriptor, or the system's error number. */
+export interface DetachOutcome {
+  /** The descriptor, which is the caller's now. */
+  fd?: number
+  /** The system's error number. */
+  errno?: number
 }
 
 /** A framing: `kind` says which of the other members count. */

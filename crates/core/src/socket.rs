@@ -72,6 +72,31 @@ impl Stream {
         Ok(Self::Tcp(TcpStream::from_std(descriptor)))
     }
 
+    /// A duplicate of `descriptor`, which must be a connected TCP or unix stream socket.
+    ///
+    /// Puts the socket in non-blocking mode, for everyone who shares it.
+    ///
+    /// # Errors
+    /// `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket, or the system's; then nothing has
+    /// changed.
+    pub fn adopt(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+        let unsuitable = || io::Error::from_raw_os_error(libc::EINVAL);
+        let socket = SockRef::from(&descriptor);
+        if socket.r#type()? != Type::STREAM {
+            return Err(unsuitable());
+        }
+        let name = socket.local_addr()?;
+        socket.peer_addr()?;
+        let make: fn(OwnedFd) -> Self = match (name.as_socket(), name.is_unix()) {
+            (Some(_), _) => |own| Self::Tcp(TcpStream::from_std(own.into())),
+            (None, true) => |own| Self::Unix(UnixStream::from_std(own.into())),
+            (None, false) => return Err(unsuitable()),
+        };
+        let own = descriptor.try_clone_to_owned()?;
+        socket.set_nonblocking(true)?;
+        Ok(make(own))
+    }
+
     /// Reads into `pieces` in order.
     ///
     /// # Errors
@@ -224,6 +249,12 @@ macro_rules! source {
 pub(crate) use {either, source};
 
 source!(Stream);
+
+impl From<Stream> for OwnedFd {
+    fn from(stream: Stream) -> Self {
+        either!(stream, Stream, socket => socket.into())
+    }
+}
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {

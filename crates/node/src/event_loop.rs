@@ -1,8 +1,6 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -118,8 +116,8 @@ pub struct Callbacks<'env> {
 /// The poller of one environment.
 #[napi]
 pub struct EventLoop {
-    bridge: Rc<Bridge>,
-    driver: Rc<InlineDriver>,
+    pub(crate) bridge: Rc<Bridge>,
+    pub(crate) driver: Rc<InlineDriver>,
 }
 
 #[napi]
@@ -159,24 +157,6 @@ impl EventLoop {
         let listen = place.parse()?;
         let mut poller = self.bridge.poller().borrow_mut();
         Ok(poller.listen(&listen, settings.0.clone()).into())
-    }
-
-    /// Takes over a descriptor that listens already. Refused, it is left to the caller.
-    #[napi]
-    pub fn adopt(&self, descriptor: i32, settings: &ConnectionSettings) -> Outcome {
-        // SAFETY: asking for the flags of a number that is no descriptor is an error and nothing else.
-        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
-            return Err(io::Error::last_os_error()).into();
-        }
-        // SAFETY: open, as was just seen; JavaScript, on whose thread this runs, gives it away, and
-        // nobody else is told of it before it is either duplicated and closed or handed back.
-        let given = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
-        let mut poller = self.bridge.poller().borrow_mut();
-        let result = poller.adopt(given.as_fd(), settings.0.clone());
-        if result.is_ok() {
-            drop(ManuallyDrop::into_inner(given));
-        }
-        result.into()
     }
 
     /// Stops listening.
@@ -379,7 +359,7 @@ pub fn unix_socket_occupant(path: String) -> napi::Result<String> {
     Ok(name.to_owned())
 }
 
-fn errno(error: &io::Error) -> i32 {
+pub fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EINVAL)
 }
 

@@ -8,13 +8,14 @@
 //! | chunks become `ArrayBuffer`s, and come back | `chunk_exports.rs` |
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | entering JavaScript | `javascript.rs` |
-//! | what JavaScript calls, and its options | `event_loop.rs`, `options.rs`, `framing.rs` |
+//! | what JavaScript calls, and its options | `event_loop.rs`, `descriptors.rs`, `options.rs`, `framing.rs` |
 
 // What JavaScript passes is owned by whoever is called.
 #![allow(clippy::needless_pass_by_value)]
 
 mod bridge;
 mod chunk_exports;
+mod descriptors;
 mod event_loop;
 mod foreign_bytes;
 mod framing;

@@ -73,6 +73,12 @@ impl Inbound {
         self.backlog.is_some() && !self.held_back
     }
 
+    /// Whether everything that was read has been handed over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.backlog.is_none()
+    }
+
     /// Bytes of memory reserved for this connection alone.
     #[must_use]
     pub fn reserved(&self) -> usize {

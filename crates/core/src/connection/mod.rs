@@ -135,6 +135,12 @@ impl Connection {
         self.inbound.is_held_back()
     }
 
+    /// Whether bytes are here that neither the socket nor the user has.
+    #[must_use]
+    pub fn holds_bytes(&self) -> bool {
+        self.outbound.has_remaining() || !self.inbound.is_empty()
+    }
+
     /// See [`Inbound::fill`].
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A connection with its socket: the only place that reads and writes.
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,8 +66,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// A socket that was just accepted. It is read at once: the request is often there already.
-    pub(super) fn accepted(
+    /// A socket that is connected. It is read at once: the request is often there already.
+    pub(super) fn established(
         mut stream: Stream,
         peer: Address,
         id: Id,
@@ -128,6 +129,22 @@ impl Endpoint {
 
     pub(super) fn peer(&self) -> Option<&Address> {
         self.peer.as_ref()
+    }
+
+    /// Stops watching the socket, so that it can be given away.
+    pub(super) fn prepare_detach(&mut self, registry: &Registry) -> io::Result<()> {
+        let state = self.connection.state();
+        if !matches!(state, State::Open(_) | State::ReadOnly(_)) {
+            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        }
+        if self.connection.holds_bytes() {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        registry.deregister(&mut self.stream)
+    }
+
+    pub(super) fn into_descriptor(self) -> OwnedFd {
+        self.stream.into()
     }
 
     pub(super) fn observe(&mut self, event: &mio::event::Event) {

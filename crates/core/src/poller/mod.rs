@@ -6,6 +6,7 @@ mod armed;
 mod commands;
 mod endpoint;
 mod slots;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::io;
@@ -324,7 +325,9 @@ impl Poller {
     ) {
         let id = self.slots.next_id();
         // Fails when the peer has reset the connection already: nobody has to know.
-        if let Ok(endpoint) = Endpoint::accepted(stream, peer, id, settings, self.poll.registry()) {
+        if let Ok(endpoint) =
+            Endpoint::established(stream, peer, id, settings, self.poll.registry())
+        {
             self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
             batch.accepted(id.slot, id.generation, listener);
             self.list(id.slot);

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -171,6 +171,16 @@ impl Harness {
             .poller
             .dial_from(local, remote, settings(|_| {}), None)
             .expect("dialing begins");
+        self.ids.insert(id.slot, id);
+        id
+    }
+
+    /// Remembers whom a slot belongs to, as for a dial.
+    pub fn adopt_stream(&mut self, descriptor: BorrowedFd<'_>, settings: &Arc<Settings>) -> Id {
+        let id = self
+            .poller
+            .adopt_stream(descriptor, settings.clone())
+            .expect("a connected stream");
         self.ids.insert(id.slot, id);
         id
     }
