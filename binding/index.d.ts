@@ -39,7 +39,7 @@ export declare class EventLoop {
    * @throws where the host offers no libuv loop
    */
   constructor(batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
-  /** Binds and listens. */
+  /** Binds and listens. A dead socket at a path is replaced. */
   listen(place: ListenPlace, settings: ConnectionSettings): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
@@ -229,10 +229,3 @@ export interface SocketAddress {
   /** Path; absent for a unix socket without a name, too. */
   path?: string
 }
-
-/**
- * Who is at the path of a unix socket: `'nobody'`, `'deadSocket'` or `'inUse'`.
- *
- * @throws the system's error
- */
-export declare function unixSocketOccupant(path: string): string

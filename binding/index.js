@@ -837,4 +837,3 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
-module.exports.unixSocketOccupant = nativeBinding.unixSocketOccupant

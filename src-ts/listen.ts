@@ -7,7 +7,7 @@ import type { EventLoop } from './event-loop'
 import { checkInteger } from './framing'
 import type { ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
 import { checkBacklog, checkBoolean, checkObject, checkPort, checkSignal, checkText } from './options'
-import { checkSocketPath, removeDeadSocket, removeSocketFile, type SocketFile, socketFile } from './unix-path'
+import { checkSocketPath, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
 /** Listens on a TCP port. */
 export interface ListenPortOptions {
@@ -93,7 +93,6 @@ const allOptions = ['port', 'path', 'fd', ...new Set(Object.values(companions).f
 const defaultBacklog = 511
 /** How a system without IPv6 refuses '::'. */
 const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
-const EADDRINUSE = process.platform === 'darwin' ? 48 : 98
 
 /**
  * Checks what `listen` is given.
@@ -130,7 +129,7 @@ export class Listening {
   readonly #file: SocketFile | undefined
 
   /**
-   * Opens `place`, replacing a dead socket at its path.
+   * Opens `place`.
    *
    * @throws NetpollError the system's code
    */
@@ -149,11 +148,12 @@ export class Listening {
         }
         return new Listening(loop, idOf(listen(place.ipv4), place.ipv4.address))
       }
-      case 'path': {
-        let outcome = listen(place.native)
-        if (outcome.errno === EADDRINUSE && removeDeadSocket(place.path)) outcome = listen(place.native)
-        return new Listening(loop, idOf(outcome, { address: place.path }), socketFile(place.path))
-      }
+      case 'path':
+        return new Listening(
+          loop,
+          idOf(listen(place.native), { address: place.path }),
+          socketFile(place.path),
+        )
     }
   }
 

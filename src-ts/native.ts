@@ -1,5 +1,5 @@
 /** The only importer of the native binding. */
-import { ConnectionSettings, EventLoop as NativeEventLoop, unixSocketOccupant } from '../binding/index.js'
+import { ConnectionSettings, EventLoop as NativeEventLoop } from '../binding/index.js'
 
 export type {
   ChunkStats,
@@ -10,4 +10,4 @@ export type {
   SettingsOptions as NativeSettings,
   SocketAddress,
 } from '../binding/index.js'
-export { ConnectionSettings, NativeEventLoop, unixSocketOccupant }
+export { ConnectionSettings, NativeEventLoop }

@@ -1,36 +1,20 @@
 import { rmSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 
 import { invalidValue, systemError } from './errors'
-import { unixSocketOccupant } from './native'
 
 /** A socket file, known by what cannot be given to another one while it exists. */
 export interface SocketFile {
+  /** Absolute: the process may change its directory. */
   readonly path: string
   readonly device: number
   readonly inode: number
 }
 
-/**
- * Removes a socket that nobody listens on any more. Anything else at `path` stays.
- *
- * @returns whether `path` is free now
- */
-export function removeDeadSocket(path: string): boolean {
-  switch (unixSocketOccupant(path)) {
-    case 'nobody':
-      return true
-    case 'deadSocket':
-      rmSync(path, { force: true })
-      return true
-    default:
-      return false
-  }
-}
-
 /** Remembers the socket that was just bound to `path`. */
 export function socketFile(path: string): SocketFile | undefined {
   const file = statSync(path, { throwIfNoEntry: false })
-  return file && { path, device: file.dev, inode: file.ino }
+  return file && { path: resolve(path), device: file.dev, inode: file.ino }
 }
 
 /** Removes a socket's file, unless a successor has put its own there. */

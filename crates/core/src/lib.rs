@@ -14,8 +14,8 @@
 //! pieces.
 //!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`,
-//! [`listener`] and `poller` touch the system; everything else takes bytes and time as arguments.
-//! `unsafe` lives in [`buffer`] alone.
+//! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
+//! arguments. `unsafe` lives in [`buffer`] alone.
 
 pub mod address;
 pub mod batch;
@@ -28,6 +28,7 @@ pub mod reason;
 pub mod settings;
 pub mod socket;
 pub mod timer;
+pub mod unix_path;
 
 pub use address::Address;
 pub use batch::{Batch, Record, RecordKind};

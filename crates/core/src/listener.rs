@@ -1,24 +1,19 @@
 //! Listening sockets, TCP and unix behind one type: what is asked of them, how they are made, taken over
-//! and accepted from.
+//! and accepted from. What is special about paths is in [`crate::unix_path`].
 
-use std::fs::{self, Permissions};
-#[cfg(target_os = "linux")]
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-#[cfg(target_os = "linux")]
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::address::Address;
 use crate::socket::{Stream, either, source, unix_address};
+use crate::unix_path;
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
@@ -43,7 +38,7 @@ pub enum Place {
     },
     /// The path of a unix socket.
     Path {
-        /// The path, which must be free.
+        /// The path; nothing may be there but a dead socket.
         path: PathBuf,
         /// Who may connect.
         access: Access,
@@ -87,7 +82,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds and listens.
+    /// Binds and listens. A dead socket at a path is replaced.
     ///
     /// # Errors
     /// The system's, such as an address in use.
@@ -103,12 +98,7 @@ impl Listener {
                 Ok(Self::tcp(socket.into()))
             }
             Place::Path { path, access } => {
-                let socket = bind_path(path, *access)?;
-                // Whoever sees the file before this is refused, so nobody connects under other
-                // permissions than those asked for.
-                if let Err(error) = socket.listen(listen.backlog) {
-                    return Err(abandon(path, error));
-                }
+                let socket = unix_path::listen(path, *access, listen.backlog)?;
                 Ok(Self::unix(socket.into()))
             }
         }
@@ -195,69 +185,6 @@ fn bind_port(
     Ok(socket)
 }
 
-fn bind_path(path: &Path, access: Access) -> io::Result<Socket> {
-    let name = SockAddr::unix(path)?;
-    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    if let Access::Mode(mode) = access {
-        socket = limit_access(socket, mode)?;
-    }
-    socket.bind(&name)?;
-    if let Access::Mode(mode) = access
-        && let Err(error) = set_access(path, mode)
-    {
-        return Err(abandon(path, error));
-    }
-    Ok(socket)
-}
-
-/// Has the file that binding makes never show more than `mode`: Linux gives it the socket's own
-/// permissions, less the umask.
-#[cfg(target_os = "linux")]
-fn limit_access(socket: Socket, mode: u32) -> io::Result<Socket> {
-    let file = File::from(OwnedFd::from(socket));
-    file.set_permissions(Permissions::from_mode(mode))?;
-    Ok(OwnedFd::from(file).into())
-}
-
-/// A socket has no permissions here that its file would get. Until it listens, none are needed.
-#[cfg(not(target_os = "linux"))]
-fn limit_access(socket: Socket, _: u32) -> io::Result<Socket> {
-    Ok(socket)
-}
-
-/// Gives the socket at `path` what the umask has taken. The umask itself belongs to the whole process.
-#[cfg(target_os = "linux")]
-fn set_access(path: &Path, mode: u32) -> io::Result<()> {
-    // By a descriptor of the very file, so that a link put in its place meanwhile is not followed.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.file_type().is_socket() {
-        return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
-    }
-    if metadata.permissions().mode() & 0o777 == mode {
-        return Ok(());
-    }
-    let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
-    fs::set_permissions(descriptor, Permissions::from_mode(mode))
-}
-
-/// Gives the socket at `path` its permissions. The umask belongs to the whole process.
-#[cfg(not(target_os = "linux"))]
-fn set_access(path: &Path, mode: u32) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
-}
-
-/// Removes the file of a socket that never came to listen. Returns why.
-fn abandon(path: &Path, error: io::Error) -> io::Error {
-    // Left behind, it is a dead socket, which the next one to listen there replaces.
-    let _ = fs::remove_file(path);
-    error
-}
-
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn listens(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
@@ -274,36 +201,4 @@ fn listens(socket: &Socket) -> io::Result<bool> {
         return Ok(false);
     }
     socket.listen(libc::SOMAXCONN).map(|()| true)
-}
-
-/// What stands at the path of a unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occupant {
-    /// Nothing.
-    Nobody,
-    /// A socket that nobody listens on any more.
-    DeadSocket,
-    /// A socket that answers, or something that is no socket.
-    InUse,
-}
-
-/// Looks at `path`, by connecting to what is there: the only way to tell a dead socket from a live one.
-///
-/// # Errors
-/// The system's, such as a folder that may not be read.
-pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
-        Ok(_) => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
-        // Connected, or a full backlog: someone is there.
-        _ => Ok(Occupant::InUse),
-    }
 }

@@ -1,5 +1,5 @@
-//! Connected sockets, TCP and unix behind one type. With [`crate::listener`] the only code of the
-//! crate that knows the platform.
+//! Connected sockets, TCP and unix behind one type. With [`crate::listener`] and [`crate::unix_path`]
+//! the only code of the crate that knows the platform.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};

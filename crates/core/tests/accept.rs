@@ -10,9 +10,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use netpoll_core::listener::{
-    Access, Listen, Occupant, Place, PortSharing, Unspecified, unix_occupant,
-};
+use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
+use netpoll_core::unix_path::{Occupant, unix_occupant};
 use netpoll_core::{Address, Id};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use support::{Harness, SocketFile, What, frame, listen_at, reset, settings};
@@ -165,6 +164,12 @@ fn what_stands_at_a_path_is_told_apart() {
         unix_occupant(file.path()).expect("a look"),
         Occupant::DeadSocket
     );
+    let successor = h
+        .poller
+        .listen(&listen_at(&file.address(), 1), settings(|_| {}))
+        .expect("listening in its place");
+    assert_eq!(unix_occupant(file.path()).expect("a look"), Occupant::InUse);
+    h.poller.unlisten(successor);
     std::fs::remove_file(file.path()).expect("removing");
     std::fs::write(file.path(), b"").expect("a plain file");
     assert_eq!(unix_occupant(file.path()).expect("a look"), Occupant::InUse);

@@ -1,14 +1,12 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
 use std::io;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
 use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::listener::{Occupant, unix_occupant};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id};
 
@@ -147,7 +145,7 @@ impl EventLoop {
         Ok(Self { bridge, driver })
     }
 
-    /// Binds and listens.
+    /// Binds and listens. A dead socket at a path is replaced.
     #[napi]
     pub fn listen(
         &self,
@@ -342,21 +340,6 @@ impl EventLoop {
             pinned: self.bridge.chunks_held_by_views() as u32,
         }
     }
-}
-
-/// Who is at the path of a unix socket: `'nobody'`, `'deadSocket'` or `'inUse'`.
-///
-/// @throws the system's error
-#[napi]
-#[cfg_attr(test, allow(dead_code))]
-pub fn unix_socket_occupant(path: String) -> napi::Result<String> {
-    let occupant = unix_occupant(Path::new(&path)).map_err(napi_error)?;
-    let name = match occupant {
-        Occupant::Nobody => "nobody",
-        Occupant::DeadSocket => "deadSocket",
-        Occupant::InUse => "inUse",
-    };
-    Ok(name.to_owned())
 }
 
 pub fn errno(error: &io::Error) -> i32 {

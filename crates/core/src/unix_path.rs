@@ -1,0 +1,157 @@
+//! The files of unix sockets: who is there, what permissions they have, and how a dead one is replaced.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{
+    fs::OpenOptions,
+    os::fd::{AsRawFd, OwnedFd},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::listener::Access;
+
+/// How often a lock that someone else holds is tried, and how long each time is waited.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
+
+/// Listens on `path`, in place of a dead socket if there is one.
+pub(crate) fn listen(path: &Path, access: Access, backlog: i32) -> io::Result<Socket> {
+    let name = SockAddr::unix(path)?;
+    let _lock = lock_directory(path);
+    let socket = match bind(&name, access) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if unix_occupant(path).unwrap_or(Occupant::InUse) == Occupant::InUse {
+                return Err(error);
+            }
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            bind(&name, access)?
+        }
+        other => other?,
+    };
+    // Whoever sees the file before it listens is refused, so nobody connects under other permissions
+    // than those asked for.
+    let listening = match access {
+        Access::Umask => Ok(()),
+        Access::Mode(mode) => set_access(path, mode),
+    }
+    .and_then(|()| socket.listen(backlog));
+    if let Err(error) = listening {
+        // Left behind, it is a dead socket, which the next one to listen there replaces.
+        let _ = fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(socket)
+}
+
+/// Keeps others of our kind from looking at `path` until we listen there: a socket that is bound and does
+/// not listen yet looks dead, and one found dead may have been replaced before it is removed.
+///
+/// The lock is one of the system's on the directory. Other programs lock directories for their own ends,
+/// and for as long as they like; so, and where the directory cannot be read, it is done without.
+fn lock_directory(path: &Path) -> Option<File> {
+    let directory = match path.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        parent => parent,
+    };
+    let directory = File::open(directory).ok()?;
+    for _ in 0..LOCK_ATTEMPTS {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+fn bind(name: &SockAddr, access: Access) -> io::Result<Socket> {
+    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if let Access::Mode(mode) = access {
+        socket = limit_access(socket, mode)?;
+    }
+    socket.bind(name)?;
+    Ok(socket)
+}
+
+/// Has the file that binding makes never show more than `mode`: Linux gives it the socket's own
+/// permissions, less the umask.
+#[cfg(target_os = "linux")]
+fn limit_access(socket: Socket, mode: u32) -> io::Result<Socket> {
+    let file = File::from(OwnedFd::from(socket));
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(OwnedFd::from(file).into())
+}
+
+/// A socket has no permissions here that its file would get. Until it listens, none are needed.
+#[cfg(not(target_os = "linux"))]
+fn limit_access(socket: Socket, _: u32) -> io::Result<Socket> {
+    Ok(socket)
+}
+
+/// Gives the socket at `path` what the umask has taken. The umask itself belongs to the whole process.
+#[cfg(target_os = "linux")]
+fn set_access(path: &Path, mode: u32) -> io::Result<()> {
+    // By a descriptor of the very file, so that a link put in its place meanwhile is not followed.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+    }
+    if metadata.permissions().mode() & 0o777 == mode {
+        return Ok(());
+    }
+    let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(descriptor, Permissions::from_mode(mode))
+}
+
+/// Gives the socket at `path` its permissions. The umask belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+fn set_access(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// What stands at the path of a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// Nothing.
+    Nobody,
+    /// A socket that nobody listens on any more.
+    DeadSocket,
+    /// A socket that answers, or something that is no socket.
+    InUse,
+}
+
+/// Looks at `path`, by connecting to what is there: the only way to tell a dead socket from a live one.
+///
+/// # Errors
+/// The system's, such as a folder that may not be read.
+pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
+        Ok(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
+        // Connected, or a full backlog: someone is there.
+        _ => Ok(Occupant::InUse),
+    }
+}
