@@ -1,7 +1,7 @@
 import { bufferView } from '../chunk'
-import { invalidType, NetpollError } from '../errors'
+import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
-import { find } from './search'
+import { delimiterBytes, find } from './search'
 import { noChunk, type Segment } from './segments'
 
 /** Byte order of a number. */
@@ -45,6 +45,8 @@ export class Reader {
   #last: Segment | undefined
   #length = 0
   #consumed = 0
+  /** The first chunk, if bytes were joined there: what is behind {@link #end} in it is room for more. */
+  #joined: Buffer = noChunk
   #owner: ReaderOwner | undefined
   #waiter: Waiter | undefined
   /** Why nothing more comes. */
@@ -85,7 +87,7 @@ export class Reader {
    */
   next(length: number): Buffer {
     const at = this.#at
-    if (length > 0 && length <= this.#end - at) {
+    if (length > 0 && length <= this.#end - at && Number.isInteger(length)) {
       const view = bufferView(this.#chunk, at, length)
       this.#consume(length)
       return view
@@ -169,11 +171,13 @@ export class Reader {
    * @throws NetpollError `ERR_NOT_ENOUGH_DATA`; TypeError `ERR_INVALID_ARG_VALUE`
    */
   peekUint(size: UintSize, offset = 0, endian: Endian = 'big'): number {
-    if (offset + size > this.#length || !(size >= 1 && size <= 6) || !(offset >= 0)) {
+    const isSize = size >>> 0 === size && size >= 1 && size <= 6
+    if (!isSize || offset >>> 0 !== offset || offset + size > this.#length) {
       checkInteger('size', size, 1, 6)
+      checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER)
       this.#require(offset + size)
     }
-    if (offset + size > this.#end - this.#at) this.#join(offset + size)
+    if (offset + size > this.#end - this.#at) return this.#gatherUint(size, offset, endian)
     const chunk = this.#chunk
     const at = this.#at + offset
     if (size === 4) return endian === 'big' ? chunk.readUInt32BE(at) : chunk.readUInt32LE(at)
@@ -193,12 +197,11 @@ export class Reader {
   }
 
   /**
-   * Gives up what is unread in a {@link slice}, so that its chunks need not wait until the slice itself is
-   * collected. On a connection's reader it does nothing: what was consumed is let go of at once, as far as no view
-   * refers to it.
+   * Says that what was read is not needed any more, as Netpoll's readers must be told. Here it changes nothing: chunks
+   * whose bytes were consumed are let go of at once, as far as no view refers to them. What is unread stays.
    */
   release(): void {
-    if (this.#owner === undefined) this.#consume(this.#length)
+    // Nothing is held that could be given back.
   }
 
   /**
@@ -334,6 +337,7 @@ export class Reader {
   /** Makes the next segment the first one; false, and no chunk held, where there is none. */
   #shift(): boolean {
     const next = this.#next
+    this.#joined = noChunk
     if (next === undefined) {
       this.#chunk = noChunk
       this.#at = 0
@@ -348,24 +352,43 @@ export class Reader {
     return true
   }
 
-  /** Makes the next `length` bytes lie in one piece. */
+  /**
+   * Makes the next `length` bytes lie in one piece. A joined piece is continued where it ends, and moved to twice the
+   * room when it is full: looking ahead a byte more each time must not copy everything each time.
+   */
   #join(length: number): void {
-    const joined = Buffer.allocUnsafeSlow(length)
-    this.#copy(joined, length)
-    let rest = length
-    while (rest > 0) {
-      const piece = Math.min(rest, this.#end - this.#at)
-      this.#at += piece
-      rest -= piece
-      if (this.#at === this.#end && !this.#shift()) break
+    const isJoined = this.#chunk === this.#joined
+    if (!isJoined || this.#at + length > this.#joined.length) {
+      const joined = Buffer.allocUnsafeSlow(isJoined ? 2 * length : length)
+      const first = this.#chunk.copy(joined, 0, this.#at, this.#end)
+      this.#chunk = this.#joined = joined
+      this.#at = 0
+      this.#end = first
     }
-    if (this.#at < this.#end) {
-      this.#next = { chunk: this.#chunk, start: this.#at, end: this.#end, next: this.#next }
-      this.#last ??= this.#next
+    while (this.#end - this.#at < length && this.#next !== undefined) {
+      const next = this.#next
+      const piece = Math.min(length - (this.#end - this.#at), next.end - next.start)
+      next.chunk.copy(this.#chunk, this.#end, next.start, next.start + piece)
+      this.#end += piece
+      next.start += piece
+      if (next.start < next.end) break
+      this.#next = next.next
+      if (next.next === undefined) this.#last = undefined
     }
-    this.#chunk = joined
-    this.#at = 0
-    this.#end = length
+  }
+
+  /** A number that lies across chunks, put together without joining them. */
+  #gatherUint(size: number, offset: number, endian: Endian): number {
+    const bytes = Buffer.allocUnsafe(size)
+    let skipped = offset
+    let filled = 0
+    for (let segment: Segment | undefined = this.#segments(); segment !== undefined; segment = segment.next) {
+      const from = segment.start + Math.min(skipped, segment.end - segment.start)
+      filled += segment.chunk.copy(bytes, filled, from, segment.end)
+      if (filled === size) break
+      skipped -= from - segment.start
+    }
+    return endian === 'big' ? bytes.readUIntBE(0, size) : bytes.readUIntLE(0, size)
   }
 
   #copy(target: Buffer, length: number): void {
@@ -379,7 +402,11 @@ export class Reader {
   }
 
   #find(delimiter: Uint8Array, from: number): number {
-    return find({ chunk: this.#chunk, start: this.#at, end: this.#end, next: this.#next }, delimiter, from)
+    return find(this.#segments(), delimiter, from)
+  }
+
+  #segments(): Segment {
+    return { chunk: this.#chunk, start: this.#at, end: this.#end, next: this.#next }
   }
 
   #require(length: number): void {
@@ -393,16 +420,4 @@ const filled = Promise.resolve()
 
 function endOfSlice(): NetpollError {
   return new NetpollError('ERR_EOF', 'Nothing more comes to a slice')
-}
-
-function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Array {
-  if (typeof delimiter === 'number') {
-    checkInteger('delimiter', delimiter, 0, 255)
-    return Uint8Array.of(delimiter)
-  }
-  const bytes = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
-    throw invalidType('delimiter', 'a byte, or bytes or text that are not empty', delimiter)
-  }
-  return bytes
 }

@@ -1,4 +1,19 @@
+import { invalidType } from '../errors'
+import { checkInteger } from '../framing'
 import type { Segment } from './segments'
+
+/** What users may give as a delimiter, as bytes. */
+export function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Array {
+  if (typeof delimiter === 'number') {
+    checkInteger('delimiter', delimiter, 0, 255)
+    return Uint8Array.of(delimiter)
+  }
+  const bytes = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter
+  if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
+    throw invalidType('delimiter', 'a byte, or bytes or text that are not empty', delimiter)
+  }
+  return bytes
+}
 
 /**
  * Where `wanted` first stands at or after `from` in the bytes of `first` and the segments after it; −1 where it does

@@ -44,7 +44,7 @@ fn the_table_holds() {
     let table: Value = serde_json::from_str(TABLE).expect("the table is JSON");
     let cases = table["cases"].as_array().expect("cases");
     assert!(!cases.is_empty());
-    for case in cases {
+    for case in cases.iter().filter(|case| case["only"] != "typescript") {
         let mut bench = Bench::new();
         for (number, step) in case["steps"].as_array().expect("steps").iter().enumerate() {
             let place = format!("{}, step {}: {step}", case["name"], number + 1);
@@ -99,9 +99,17 @@ impl Step<'_> {
             (Err(error), None) => panic!("{place}: {error}"),
             (Ok(_), Some(_)) => panic!("{place}: did not fail"),
             (Err(NotEnoughData { missing }), Some(code)) => {
-                assert_eq!(code, "ERR_NOT_ENOUGH_DATA", "{place}");
+                assert_eq!(code, self.code(), "{place}");
                 assert!(missing > 0, "{place}");
             }
+        }
+    }
+
+    /// What [`NotEnoughData`] is called elsewhere: of a writer it is the caller's mistake.
+    fn code(&self) -> &'static str {
+        match self.text("do") {
+            Some("mallocAck" | "writeDirect") => "ERR_INVALID_ARG_VALUE",
+            _ => "ERR_NOT_ENOUGH_DATA",
         }
     }
 
@@ -125,7 +133,7 @@ fn bytes_of(value: &Value) -> Vec<u8> {
     } else if let Some([byte, count]) = value["repeat"].as_array().map(Vec::as_slice) {
         vec![byte.as_u64().expect("a byte") as u8; count.as_u64().expect("a count") as usize]
     } else if let Some(parts) = value["all"].as_array() {
-        parts.iter().flat_map(bytes_of).collect()
+        parts.iter().map(bytes_of).collect::<Vec<_>>().concat()
     } else {
         numbers(&value["bytes"])
     }

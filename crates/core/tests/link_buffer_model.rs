@@ -3,7 +3,9 @@
 //! A failure prints its seed; `LINK_BUFFER_SEED=… cargo test -p netpoll-core --test link_buffer_model`
 //! repeats that round alone.
 
-mod support;
+#[allow(dead_code, reason = "other tests use its other parts")]
+#[path = "support/random.rs"]
+mod random;
 
 use std::io::Read;
 
@@ -11,7 +13,7 @@ use bytes::{Buf, Bytes};
 use netpoll_core::ChunkPool;
 use netpoll_core::buffer::{LinkReader, LinkWriter, NotEnoughData, Piece, Region};
 use netpoll_core::frame::Endian;
-use support::Random;
+use random::Random;
 
 /// Rounds and operations in each: a million together, but few where each takes a thousand times longer.
 const ROUNDS: u64 = if cfg!(miri) { 8 } else { 1000 };

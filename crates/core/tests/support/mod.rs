@@ -7,6 +7,8 @@
     reason = "every test binary uses its own part of this module"
 )]
 
+mod random;
+
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,6 +27,9 @@ use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Batch, ChunkPool, Id, Poller, Record, RecordKind, Settings, Slice};
 use socket2::SockRef;
+
+#[allow(unused_imports, reason = "not every test is random")]
+pub use random::Random;
 
 /// When a condition that does not come makes a test fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -625,24 +630,4 @@ pub fn is_readable(descriptor: RawFd) -> bool {
 
 pub fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("/proc").count()
-}
-
-/// xorshift: what is random here is the same in every run.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.below(256) as u8).collect()
-    }
 }

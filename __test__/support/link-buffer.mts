@@ -1,0 +1,74 @@
+import { eventLoop } from '../../dist/event-loop.js'
+import { Reader, Writer } from '../../dist/index.mjs'
+
+/** What a connection does with its reader. */
+export type FilledReader = Reader & { push(chunk: Buffer, start: number, length: number): void }
+
+interface Piece {
+  readonly memory: Uint8Array
+  readonly handle: number
+  readonly start: number
+  readonly length: number
+  readonly next: Piece | undefined
+}
+
+interface Written {
+  readonly first: Piece | undefined
+  readonly length: number
+}
+
+type InternalWriter = new (outbox: unknown, flush: (written: Written) => Promise<void>) => Writer
+
+/** The handle of memory that is not the core's, whose pieces count from their own start. */
+const foreign = -1
+
+/** Views of the memory that a flush would send, in order. */
+function* views({ first }: Written): Generator<Uint8Array> {
+  for (let piece = first; piece !== undefined; piece = piece.next) {
+    const { memory, handle, start, length } = piece
+    yield handle === foreign
+      ? memory.subarray(start, start + length)
+      : new Uint8Array(memory.buffer, start, length)
+  }
+}
+
+/** One piece of a flush: a copy, and where it lay. */
+export interface FlushedPiece {
+  readonly bytes: Buffer
+  readonly memory: ArrayBufferLike
+  readonly start: number
+}
+
+/** A reader without a connection. */
+export function emptyReader(): FilledReader {
+  return new Reader() as FilledReader
+}
+
+/** A writer without a connection, and what its last flush gave out. */
+export class CollectingWriter {
+  readonly writer: Writer
+  #flushed: FlushedPiece[] = []
+  #length = 0
+
+  constructor() {
+    this.writer = new (Writer as unknown as InternalWriter)(eventLoop().outbox, async (written) => {
+      // The memory is used again afterwards.
+      this.#flushed = Array.from(views(written), (view) => {
+        return { bytes: Buffer.copyBytesFrom(view), memory: view.buffer, start: view.byteOffset }
+      })
+      this.#length = written.length
+    })
+  }
+
+  async flush(): Promise<{ readonly pieces: readonly FlushedPiece[]; readonly length: number }> {
+    await this.writer.flush()
+    return { pieces: this.#flushed, length: this.#length }
+  }
+}
+
+/** A chunk of its own, with a copy of `bytes`. */
+export function chunkOf(bytes: Uint8Array): Buffer {
+  const chunk = Buffer.from(new ArrayBuffer(bytes.length))
+  chunk.set(bytes)
+  return chunk
+}
