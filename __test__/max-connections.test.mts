@@ -39,6 +39,7 @@ test('who comes beyond maxConnections is closed at once, and none of the hooks b
     {
       maxConnections: 2,
       onDrop: drops.push,
+      onPrepare: () => void told.push('prepare'),
       onConnect: () => void told.push('connect'),
       onDisconnect: () => void told.push('disconnect'),
       onError: (error) => void told.push(String(error)),
@@ -61,7 +62,7 @@ test('who comes beyond maxConnections is closed at once, and none of the hooks b
     remoteAddress: { address: host, family: 'IPv4', port: localPort as number },
     localAddress: { address: host, family: 'IPv4', port },
   })
-  t.deepEqual(told, ['connect', 'connect', 'x', 'x'])
+  t.deepEqual(told.sort(), ['connect', 'connect', 'prepare', 'prepare', 'x', 'x'])
   const { connections, accepted, dropped, requests } = server.stats()
   t.deepEqual([connections, accepted, dropped, requests], [2, 2, 1, 2])
 })
