@@ -1,5 +1,5 @@
 // The campaigns that take too long for every change: all supported versions of Node.js, and the whole
-// suite many times over, also while the machine is busy.
+// suite many times over, also while the machine is busy, and the buffers under Miri.
 //
 //   npm run test:long [-- --repeats 50]
 
@@ -61,6 +61,18 @@ try {
   for (const child of busy) child.kill('SIGKILL')
 }
 report('rounds on a busy machine')
+
+// Undefined behaviour does not show in results: Miri watches every access of the buffers, whose `unsafe` it is.
+const miri = ['+nightly', 'miri', 'test', '--package', 'netpoll-core', '--locked']
+if (spawnSync('cargo', ['+nightly', 'miri', '--version']).status === 0) {
+  // The pacer has no memory of its own, only long loops.
+  attempt('Miri, the buffers', 'cargo', [...miri, '--lib', 'buffer::', '--', '--skip', 'reclaim'])
+  attempt('Miri, the table', 'cargo', [...miri, '--test', 'link_buffer'])
+  attempt('Miri, random operations', 'cargo', [...miri, '--test', 'link_buffer_model'])
+  report('Miri')
+} else {
+  process.stdout.write('Miri: skipped, the nightly toolchain has no component of that name\n')
+}
 
 for (let round = 1; round <= repeats; round += 1) {
   attempt(`cargo round ${round}`, 'cargo', ['test', '--workspace', '--locked', '--quiet'])
