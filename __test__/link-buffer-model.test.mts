@@ -2,37 +2,16 @@
 //
 // A failure names its seed; `LINK_BUFFER_SEED=… npx ava .test/link-buffer-model.test.mjs` repeats that round alone.
 
-import { Readable } from 'node:stream'
 import test from 'ava'
 
-import { createWriter, NetpollError, readerFrom, type UintSize } from '../dist/index.mjs'
+import { createWriter, NetpollError, type UintSize } from '../dist/index.mjs'
 import { CollectingWriter, chunkOf, emptyReader, type FilledReader } from './support/link-buffer.mjs'
+import { Random } from './support/random.mjs'
 
 const rounds = 100
 const operations = 1_000
 /** Beyond this a round reads more than it writes. */
 const much = 600
-
-/** xorshift: what is random here is the same in every run. */
-class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = Math.imul(seed, 0x9e37_79b1) | 1
-  }
-
-  below(bound: number): number {
-    this.#state ^= this.#state << 13
-    this.#state ^= this.#state >>> 17
-    this.#state ^= this.#state << 5
-    return (this.#state >>> 0) % Math.max(1, bound)
-  }
-
-  /** Fewer than `bound` bytes, few of them different, so that delimiters are found. */
-  bytes(bound: number): Buffer {
-    return Buffer.from(Array.from({ length: this.below(bound) }, () => this.below(4)))
-  }
-}
 
 /** A reader, and the bytes that it must have. */
 interface Modelled {
@@ -278,18 +257,4 @@ test(`reader and writer do what a list of bytes does, ${rounds * operations} tim
     }
   }
   t.is(seeds.length, only === undefined ? rounds : 1)
-})
-
-test('a reader over a stream gives its bytes, however they are torn', async (t) => {
-  const random = new Random(1)
-  const pieces = Array.from({ length: 300 }, () => random.bytes(50)).filter((piece) => piece.length > 0)
-  const bytes = Buffer.concat(pieces)
-  const reader = readerFrom(Readable.from(pieces))
-  for (let at = 0; at < bytes.length; ) {
-    const count = Math.min(random.below(120), bytes.length - at)
-    await reader.fill(count)
-    t.true(reader.next(count).equals(bytes.subarray(at, at + count)))
-    at += count
-  }
-  await t.throwsAsync(reader.fill(1), { code: 'ERR_EOF' })
 })

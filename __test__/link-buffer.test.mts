@@ -300,3 +300,43 @@ test('numbers across chunks are looked at without joining', (t) => {
   t.is(reader.peekUint(4, 1), 0x62_63_64_65)
   t.is(reader.peek(3).buffer, before.buffer)
 })
+
+test('writeBinary copies, writeDirect refers, and neither is written behind', async (t) => {
+  const collecting = new CollectingWriter()
+  const { writer } = collecting
+  const memory = Buffer.alloc(16)
+  writer.writeBinary(memory.subarray(0, 9))
+  writer.writeDirect(memory.subarray(0, 9))
+  writer.writeByte(1)
+  writer.malloc(1)[0] = 2
+  t.deepEqual([...memory], Array(16).fill(0))
+  memory.fill(7)
+  const { pieces } = await collecting.flush()
+  const expected = [...Array(9).fill(0), ...Array(9).fill(7), 1, 2]
+  t.deepEqual([...Buffer.concat(pieces.map(({ bytes }) => bytes))], expected)
+})
+
+test('what malloc gave may be filled after something was inserted into it', async (t) => {
+  const collecting = new CollectingWriter()
+  const { writer } = collecting
+  const memory = writer.malloc(8)
+  memory.write('ab', 0)
+  writer.writeDirect(Buffer.from('cdef'), 6)
+  memory.write('g', 2)
+  writer.writeDirect(Buffer.from('hij'), 5)
+  memory.write('klmno', 3)
+  const { pieces } = await collecting.flush()
+  t.is(pieces.map(({ bytes }) => bytes).join(''), 'abcdefghijklmno')
+})
+
+test('an appended writer is empty and of use again, and keeps nothing of what it gave', async (t) => {
+  const first = new CollectingWriter()
+  const other = new CollectingWriter()
+  other.writer.writeString('one')
+  first.writer.append(other.writer)
+  t.is(other.writer.mallocLength, 0)
+  other.writer.writeString('two')
+  other.writer.mallocAck(1)
+  t.is((await first.flush()).pieces[0]?.bytes.toString(), 'one')
+  t.is((await other.flush()).pieces[0]?.bytes.toString(), 't')
+})

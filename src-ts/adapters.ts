@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import type { Writable } from 'node:stream'
+import { finished, type Writable } from 'node:stream'
 
 import { invalidType, NetpollError } from './errors'
 import { eventLoop } from './event-loop'
@@ -27,12 +26,27 @@ export function createWriter(): Writer {
   return new Writer(eventLoop().outbox)
 }
 
-/** A writer whose `flush` writes to a Node.js stream, and resolves when that takes more. */
+/** A writer whose `flush` writes to a Node.js stream; it resolves when that takes more, and rejects when it never will. */
 export function writerTo(target: Writable): Writer {
   return new Writer(eventLoop().outbox, async ({ first }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
-    if (!takesMore) await once(target, 'drain')
+    if (!takesMore) await drained(target)
+  })
+}
+
+function drained(target: Writable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const forget = finished(target, { readable: false }, (error) => {
+      target.off('drain', takesMore)
+      if (error) reject(error)
+      else resolve()
+    })
+    const takesMore = () => {
+      forget()
+      resolve()
+    }
+    target.once('drain', takesMore)
   })
 }
 

@@ -16,7 +16,7 @@ use netpoll_core::frame::Endian;
 use random::Random;
 
 /// Rounds and operations in each: a million together, but few where each takes a thousand times longer.
-const ROUNDS: u64 = if cfg!(miri) { 8 } else { 1000 };
+const ROUNDS: u64 = if cfg!(miri) { 20 } else { 1000 };
 const OPERATIONS: usize = if cfg!(miri) { 150 } else { 1000 };
 /// Beyond this a round reads more than it writes.
 const MUCH: usize = 600;
