@@ -74,10 +74,7 @@ export class Output {
     // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
     loop.native.carryOut()
-    this.#congested = loop.native.isCongested({
-      slot: this.#target.slot,
-      generation: this.#target.generation,
-    })
+    this.#congested = loop.native.isCongested({ slot, generation })
   }
 
   #takeWaiters(): readonly Waiter[] {
