@@ -74,7 +74,8 @@ export class Output {
     // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
     loop.native.carryOut()
-    this.#congested = loop.native.isCongested({ slot, generation })
+    // Once congested, the core's word that it is over ends it, and nothing else: those who wait hear it then.
+    this.#congested ||= loop.native.isCongested({ slot, generation })
   }
 
   #takeWaiters(): readonly Waiter[] {
