@@ -258,6 +258,26 @@ export class Connection<Data = unknown> {
     this.#abandon(Operation.Reset)
   }
 
+  /**
+   * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
+   * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
+   *
+   * @throws NetpollError `EAGAIN` while bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`
+   */
+  detach(): number {
+    if (this.#status === 'connecting' || this.#status === 'closing' || this.#status === 'closed') {
+      throw this.#closedError()
+    }
+    const { loop } = this.#profile
+    const totals = { read: this.bytesRead, written: this.bytesWritten }
+    const { fd, errno } = loop.native.detach(this.#id())
+    if (fd === undefined) throw systemError(errno ?? 0, 'detach')
+    this.#totals = totals
+    loop.forget(this as Connection)
+    this.closed(0)
+    return fd
+  }
+
   /** Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already. */
   onClose(callback: () => void): this {
     this.#lifecycle.onClose(callback)

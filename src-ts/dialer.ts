@@ -10,6 +10,7 @@ import {
 } from './dial-options'
 import { NetpollError, systemError } from './errors'
 import { type EventLoop, eventLoop } from './event-loop'
+import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import type { SocketAddress } from './native'
 import {
@@ -68,6 +69,24 @@ export class Dialer<Data = unknown> {
     const loop = eventLoop()
     this.#profile ??= this.#makeProfile(loop)
     return (await this.#race(routes, settings, { deadline, context }, signal)) as Connection<Data>
+  }
+
+  /**
+   * Makes a connection of a connected TCP or unix stream socket that somebody else has opened, such as
+   * {@link Connection.detach}. From then on it must not be used or closed by anyone else; refused, it is left alone.
+   *
+   * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
+   * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
+   */
+  async fromFd(fd: number): Promise<Connection<Data>> {
+    checkInteger('fd', fd, 0, 2 ** 31 - 1)
+    const loop = eventLoop()
+    this.#profile ??= this.#makeProfile(loop)
+    const { id, errno } = loop.native.adoptStream(fd, this.#profile.settings)
+    if (id === undefined) throw systemError(errno ?? 0, 'adopt')
+    const connection = new Connection(id, this.#profile, 'open', captureContext())
+    loop.attach(connection)
+    return (await opened(connection)) as Connection<Data>
   }
 
   #race(

@@ -82,10 +82,16 @@ export class StreamInput {
     }
     this.reader.push(chunk, start, length)
     if (this.#state === State.Idle) this.#run()
-    if (this.reader.length >= Math.max(this.#profile.highWaterMark, this.reader.awaited)) {
+    if (this.reader.length < this.#profile.highWaterMark) return
+    if (this.reader.length >= this.reader.awaited && !this.#wantsMore) {
       this.#connection.flow.hold(Hold.Full)
       this.reader.notifyConsumed = true
     }
+  }
+
+  /** Whether `onData` has seen everything that is there, and left it: it waits for the rest of something. */
+  get #wantsMore(): boolean {
+    return this.#state === State.Idle && this.#connection.onData !== undefined && !this.#iterating
   }
 
   /** The hooks are done: `onData` may run. */
@@ -222,12 +228,12 @@ export class StreamInput {
     this.#connection.fail(error)
   }
 
-  /** Tells the core that what it handed up is done with, when it is. */
+  /** Nobody is reading right now. Tells the core that what it handed up is done with, when it matters. */
   #settle(): void {
+    if (this.#wantsMore) this.#connection.flow.release(Hold.Full)
     if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
     if (this.#unacknowledged === 0 || this.#state !== State.Idle || this.#consumer !== undefined) return
-    const declined = this.#connection.onData !== undefined && !this.#iterating
-    if (this.reader.length > 0 && !declined) return
+    if (this.reader.length > 0 && !this.#wantsMore) return
     this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0
   }
