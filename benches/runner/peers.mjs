@@ -26,7 +26,7 @@ export const BENCH_PROGRAM = process.env.NETPOLL_BENCH ?? fromRoot('target/relea
 export const FAMILIES = ['netpoll', 'node', 'bare']
 
 /**
- * @typedef {Family | 'netpollStream' | 'netpollContexts' | 'netpollHttp' | 'nodeHttp'
+ * @typedef {Family | 'netpollStream' | 'netpollContexts' | 'netpollTimers' | 'netpollHttp' | 'nodeHttp'
  *   | 'netpollTransfer' | 'nodeTransfer' | 'bareTransfer'} PeerName
  */
 
@@ -45,6 +45,7 @@ export const PEERS = {
   bare: onMio('server'),
   netpollStream: onNode('netpoll', 'netpoll, cut in JavaScript', 'netpoll-stream.mjs'),
   netpollContexts: onNode('netpoll', 'netpoll, a context for each', 'netpoll.mjs', ['--contexts']),
+  netpollTimers: onNode('netpoll', 'netpoll, timers armed', 'netpoll.mjs', ['--timers']),
   netpollHttp: onNode('netpoll', 'http over netpoll', 'http-netpoll.mjs'),
   nodeHttp: onNode('node', 'http over node:net', 'http-node.mjs'),
   netpollTransfer: onNode('netpoll', 'netpoll', 'netpoll-transfer.mjs'),

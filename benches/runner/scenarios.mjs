@@ -99,6 +99,8 @@ export const SCENARIOS = [
   inJavaScript(TCP_4, 0.5),
   withContexts(TCP_100),
   withContexts(TCP_4),
+  withTimers(TCP_100),
+  withTimers(TCP_4),
   {
     name: 'http',
     experiment: 'http',
@@ -157,5 +159,24 @@ function withContexts(scenario) {
     subject: 'netpollContexts',
     others: ['netpoll'],
     targets: [],
+  }
+}
+
+/**
+ * The same load, with every time limit set and 100,000 calls waiting under a limit of their own.
+ *
+ * @param {Scenario} scenario
+ * @returns {Scenario}
+ */
+function withTimers(scenario) {
+  return {
+    ...scenario,
+    name: `timers-${scenario.name}`,
+    experiment: 'timers',
+    title: `100,000 timers armed: ${scenario.title}`,
+    main: false,
+    subject: 'netpollTimers',
+    others: ['netpoll'],
+    targets: [{ to: 'netpoll', least: 0.95 }],
   }
 }

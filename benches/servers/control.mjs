@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
  * @property {number | undefined} hold Milliseconds to hold each request before it is answered.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
+ * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
  */
 
 /** @returns {Arguments} */
@@ -22,6 +23,7 @@ export function readArguments() {
       hold: { type: 'string' },
       'on-connect': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
+      timers: { type: 'boolean', default: false },
     },
   })
   return {
@@ -29,6 +31,7 @@ export function readArguments() {
     hold: values.hold === undefined ? undefined : Number(values.hold),
     onConnect: values['on-connect'],
     contexts: values.contexts,
+    timers: values.timers,
   }
 }
 

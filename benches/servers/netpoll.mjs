@@ -2,11 +2,16 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-import { createServer, lengthField } from '../../dist/index.mjs'
+import { createServer, Dialer, lengthField } from '../../dist/index.mjs'
 import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
 
-const { endpoint, hold, onConnect, contexts } = readArguments()
-const options = { framing: lengthField({ size: 4 }) }
+const MINUTE = 60_000
+const WAITING_CALLS = 100_000
+
+const { endpoint, hold, onConnect, contexts, timers } = readArguments()
+const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
+const framing = lengthField({ size: 4 })
+const options = timers ? { framing, ...limits } : { framing }
 
 /** @returns {import('../../dist/index.mjs').RequestHandler} */
 function chooseHandler() {
@@ -22,6 +27,19 @@ function chooseHandler() {
 
 const server = createServer(onConnect ? { ...options, onConnect() {} } : options, chooseHandler())
 
+/** Has as many calls wait as a busy client would, each under its own time limit. */
+async function armTimers() {
+  const silent = createServer({ onData: ({ reader }) => reader.skip(reader.length) })
+  await silent.listen({ host: '127.0.0.1', port: 0 })
+  const address = /** @type {import('node:net').AddressInfo} */ (silent.address())
+  const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: address.port })
+  const late = () => {}
+  for (let call = 0; call < WAITING_CALLS; call += 1) {
+    connection.call('?', { timeout: 60 * MINUTE }).catch(late)
+  }
+}
+
+if (timers) await armTimers()
 await server.listen(endpoint)
 announce(server.address())
 obeyStandardInput(() => {

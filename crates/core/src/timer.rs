@@ -80,15 +80,27 @@ impl Wheel {
     /// by more than a tick. `None` when no timer is armed.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        if self.occupied.iter().all(|word| *word == 0) {
-            return None;
-        }
         let first = self.current + 1;
-        let ahead = (0..SLOTS as u64).find(|ahead| {
-            let slot = (first + ahead) as usize % SLOTS;
-            self.occupied[slot / 64] & 1 << (slot % 64) != 0
-        })?;
+        let ahead = self.slots_ahead(first as usize % SLOTS)?;
         Some(self.origin + Duration::from_millis(TICK_MILLIS * (first + ahead)))
+    }
+
+    /// How many slots from `start` on hold nothing, before one does. Asked for after every round, so it
+    /// looks at 64 slots at a time.
+    fn slots_ahead(&self, start: usize) -> Option<u64> {
+        let (first_word, first_bit) = (start / 64, start % 64);
+        let from_start = u64::MAX << first_bit;
+        (0..=WORDS).find_map(|step| {
+            let word = (first_word + step) % WORDS;
+            let mask = match step {
+                0 => from_start,
+                WORDS => !from_start,
+                _ => u64::MAX,
+            };
+            let occupied = self.occupied[word] & mask;
+            let slot = word * 64 + occupied.trailing_zeros() as usize;
+            (occupied != 0).then(|| ((slot + SLOTS - start) % SLOTS) as u64)
+        })
     }
 }
 
