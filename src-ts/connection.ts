@@ -53,8 +53,6 @@ export class Connection<Data = unknown> {
    * until it is replaced.
    */
   onRequest: RequestHandler<Data> | undefined
-  /** Called while unread bytes are there, of a connection without framing. As {@link onRequest}. */
-  onData: DataHandler<Data> | undefined
   /** @internal */
   readonly slot: number
   /** @internal */
@@ -69,6 +67,7 @@ export class Connection<Data = unknown> {
   readonly #lifecycle: Lifecycle
   readonly #requests: Requests | undefined
   readonly #stream: StreamInput | undefined
+  #onData: DataHandler<Data> | undefined
   #writer: Writer | undefined
   #status: Status
   #referenced = true
@@ -89,7 +88,7 @@ export class Connection<Data = unknown> {
     this.#status = status
     this.#requestTimeout = profile.requestTimeout
     this.onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
-    this.onData = profile.hooks.onData as DataHandler<Data> | undefined
+    this.#onData = profile.hooks.onData as DataHandler<Data> | undefined
     this.flow = new Flow(outbox, this, profile.startsHeld ? Hold.Hook : 0)
     this.#alarm = new Alarm(outbox, this)
     this.#output = new Output(this, profile)
@@ -98,6 +97,19 @@ export class Connection<Data = unknown> {
     this.#requests = streams ? undefined : new Requests(this as Connection, profile)
     this.#stream = streams ? new StreamInput(this as Connection, profile, this.#alarm) : undefined
     profile.loop.retain()
+  }
+
+  /**
+   * Called while unread bytes are there, of a connection without framing. As {@link onRequest}; set later, it is called
+   * for what is there already.
+   */
+  get onData(): DataHandler<Data> | undefined {
+    return this.#onData
+  }
+
+  set onData(handler: DataHandler<Data> | undefined) {
+    this.#onData = handler
+    this.#stream?.handlerChanged()
   }
 
   /**

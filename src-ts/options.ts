@@ -14,7 +14,9 @@ export type RequestHandler<Data = unknown> = (
 
 /**
  * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
- * has taken some, or more have come.
+ * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
+ * many, so it must refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
+ * pending.
  */
 export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
 

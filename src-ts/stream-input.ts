@@ -68,7 +68,7 @@ export class StreamInput {
     this.readTimeout = profile.readTimeout
     this.reader = new Reader({
       consumed: () => this.#consumed(),
-      awaited: (length) => this.#awaited(length),
+      awaited: () => this.#awaited(),
     })
   }
 
@@ -100,6 +100,15 @@ export class StreamInput {
     this.#state = State.Idle
     if (this.reader.length > 0 && this.#consumer === undefined) this.#run()
     else this.#settle()
+  }
+
+  /** `onData` was replaced: what is there already is for it. */
+  handlerChanged(): void {
+    if (this.reader.length === 0) return
+    // After whoever sets it, who may have more to prepare.
+    queueMicrotask(() => {
+      if (this.#state === State.Idle && this.#consumer === undefined && this.reader.length > 0) this.#run()
+    })
   }
 
   /** Nothing more will come. What is there can still be read. */
@@ -247,10 +256,9 @@ export class StreamInput {
     if (reader.length === 0) this.#settle()
   }
 
-  #awaited(length: number): void {
-    if (length >= this.#profile.highWaterMark) {
-      this.#connection.flow.release(Hold.Full)
-    }
+  #awaited(): void {
+    // Also for less than the high-water mark: held at that, reading resumes only at half of it.
+    this.#connection.flow.release(Hold.Full)
     if (this.readTimeout > 0) {
       const now = performance.now()
       this.#readDeadline = now + this.readTimeout
