@@ -474,7 +474,8 @@ export class Connection<Data = unknown> {
 
   /** @internal Everything that the peer sent was handed over. */
   ended(): void {
-    this.#inputEnded(new NetpollError('ERR_EOF', 'The peer has ended the connection'))
+    const failure = this.#error
+    this.#inputEnded(failure ?? new NetpollError('ERR_EOF', 'The peer has ended the connection'), failure)
   }
 
   /** @internal */
@@ -532,7 +533,7 @@ export class Connection<Data = unknown> {
     const gone = error ?? closedHere()
     this.#calls?.failAll(gone)
     this.#output.end(gone)
-    this.#inputEnded(gone)
+    this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
     if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
     for (const resolve of this.#goneWaiters ?? []) resolve()
@@ -552,9 +553,10 @@ export class Connection<Data = unknown> {
     this.#inputEnded(this.#error ?? closedHere())
   }
 
-  #inputEnded(error: NetpollError): void {
+  /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
+  #inputEnded(error: NetpollError, failure?: NetpollError): void {
     this.#stream?.end(error)
-    this.#requests?.end(error)
+    this.#requests?.end(failure)
   }
 
   #flush(written: Written): Promise<void> {

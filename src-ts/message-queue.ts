@@ -13,7 +13,9 @@ export class MessageQueue {
   #messages: Buffer[] = []
   #iterated = false
   #waiter: Waiter | undefined
-  #ended: NetpollError | undefined
+  #isOver = false
+  /** Why it is over, where that was not in order. */
+  #failure: NetpollError | undefined
 
   /** `taken` is called for each message that was taken out. */
   constructor(flow: Flow, limit: number, taken: () => void) {
@@ -33,9 +35,11 @@ export class MessageQueue {
     this.#wake()
   }
 
-  /** Nothing more will come; `ERR_EOF` ends the iteration, anything else is thrown by it. */
-  end(error: NetpollError): void {
-    this.#ended ??= error
+  /** Nothing more will come: the iteration ends, or throws `failure`. */
+  end(failure: NetpollError | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#failure = failure
     this.#wake()
   }
 
@@ -47,17 +51,21 @@ export class MessageQueue {
     return messages
   }
 
-  async *messages(): AsyncGenerator<Buffer, void, undefined> {
+  messages(): AsyncGenerator<Buffer, void, undefined> {
     this.#iterated = true
+    return this.#iterate()
+  }
+
+  async *#iterate(): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       const message = this.#messages.shift()
       if (message !== undefined) {
         this.#taken()
         if (this.#messages.length <= this.#limit / 2) this.#flow.release(Hold.Full)
         yield message
-      } else if (this.#ended !== undefined) {
-        if (this.#ended.code === 'ERR_EOF' || this.#ended.code === 'ERR_CONN_CLOSED') return
-        throw this.#ended
+      } else if (this.#isOver) {
+        if (this.#failure !== undefined) throw this.#failure
+        return
       } else {
         await this.#next()
       }

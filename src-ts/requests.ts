@@ -80,10 +80,10 @@ export class Requests {
     return this.#queue.messages()
   }
 
-  /** Nothing more will come. */
-  end(error: NetpollError): void {
+  /** Nothing more will come; `failure` says why, where that is not in order. */
+  end(failure: NetpollError | undefined): void {
     if (this.#queue === undefined && this.#connection.onRequest === undefined) this.#queue = this.#newQueue()
-    this.#queue?.end(error)
+    this.#queue?.end(failure)
   }
 
   #newQueue(): MessageQueue {
