@@ -41,7 +41,7 @@ const capacity = 4096
 /** Words that the commands take: `[count, arena cursor, arena handle, holds on the arena, commands…]`. */
 export const commandWords = header + words * capacity
 
-/** Bytes of a lent chunk. Messages over a quarter of it get one of their own, unless they still fit. */
+/** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
 
 /**
@@ -238,7 +238,7 @@ export class Outbox {
       this.#handle = commands[2] as number
       return at
     }
-    const isLarge = length > arenaSize / 4
+    const isLarge = length > arenaSize / 2
     const lent = this.#native.lendChunk(isLarge ? length : arenaSize)
     this.#memory = Buffer.from(lent.buffer)
     this.#handle = lent.handle
