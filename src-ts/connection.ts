@@ -59,14 +59,14 @@ export class Connection<Data = unknown> {
   readonly generation: number
   /** @internal The context that the user's code runs in. */
   readonly context: Context
-  /** @internal */
-  readonly flow: Flow
   readonly #profile: Profile
-  readonly #alarm: Alarm
-  readonly #output: Output
   readonly #lifecycle: Lifecycle
-  readonly #requests: Requests | undefined
   readonly #stream: StreamInput | undefined
+  // Made when they are first needed: an idle connection is to cost little.
+  #flow: Flow | undefined
+  #alarm: Alarm | undefined
+  #output: Output | undefined
+  #requests: Requests | undefined
   #onData: DataHandler<Data> | undefined
   #writer: Writer | undefined
   #status: Status
@@ -80,7 +80,6 @@ export class Connection<Data = unknown> {
 
   /** @internal */
   constructor(id: NativeId, profile: Profile, status: 'connecting' | 'open', context: Context) {
-    const { outbox } = profile.loop
     this.slot = id.slot
     this.generation = id.generation
     this.context = context
@@ -89,13 +88,8 @@ export class Connection<Data = unknown> {
     this.#requestTimeout = profile.requestTimeout
     this.onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
     this.#onData = profile.hooks.onData as DataHandler<Data> | undefined
-    this.flow = new Flow(outbox, this, profile.startsHeld ? Hold.Hook : 0)
-    this.#alarm = new Alarm(outbox, this)
-    this.#output = new Output(this, profile)
     this.#lifecycle = new Lifecycle(this as Connection, profile)
-    const streams = profile.framing.isStream
-    this.#requests = streams ? undefined : new Requests(this as Connection, profile)
-    this.#stream = streams ? new StreamInput(this as Connection, profile, this.#alarm) : undefined
+    this.#stream = profile.framing.isStream ? new StreamInput(this as Connection, profile) : undefined
     profile.loop.retain()
   }
 
@@ -161,7 +155,7 @@ export class Connection<Data = unknown> {
 
   /** Whether more than `highWaterMark` waits to be sent, and {@link send} and `flush` wait. `onDrain` tells the end. */
   get isCongested(): boolean {
-    return this.#output.isCongested
+    return this.#output?.isCongested ?? false
   }
 
   /**
@@ -177,11 +171,11 @@ export class Connection<Data = unknown> {
   send(message: Payload): Promise<void> {
     try {
       this.#checkOutput()
-      this.#output.send(message)
+      this.#out().send(message)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#output.drained()
+    return this.#out().drained()
   }
 
   /**
@@ -202,13 +196,13 @@ export class Connection<Data = unknown> {
       checkSignal(signal)
       signal?.throwIfAborted()
       this.#checkOutput()
-      this.#output.send(request)
+      this.#out().send(request)
       this.#calls ??= new CallQueue()
       let deadline = Number.POSITIVE_INFINITY
       if (timeout > 0) {
         const now = performance.now()
         deadline = now + timeout
-        this.#alarm.arm(deadline, now)
+        this.alarm.arm(deadline, now)
       }
       this.#calls.append(deadline, timeout, signal, resolve as (reply: Uint8Array) => void, reject)
     })
@@ -222,7 +216,7 @@ export class Connection<Data = unknown> {
    * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
    */
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
-    return this.#stream === undefined ? (this.#requests as Requests).messages() : this.#stream.pieces()
+    return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
   }
 
   /**
@@ -391,6 +385,18 @@ export class Connection<Data = unknown> {
     await this.close()
   }
 
+  /** @internal For what reasons nothing is read. */
+  get flow(): Flow {
+    this.#flow ??= new Flow(this.#profile.loop.outbox, this, this.#profile.startsHeld ? Hold.Hook : 0)
+    return this.#flow
+  }
+
+  /** @internal The timer of its calls and reads. */
+  get alarm(): Alarm {
+    this.#alarm ??= new Alarm(this.#profile.loop.outbox, this)
+    return this.#alarm
+  }
+
   /** @internal Whether it is established and nobody has closed it. */
   get isOpen(): boolean {
     return this.#status !== 'connecting' && this.#status !== 'closing' && this.#status !== 'closed'
@@ -415,7 +421,7 @@ export class Connection<Data = unknown> {
   begin(): void {
     this.#stream?.begin()
     this.#requests?.begin()
-    this.flow.release(Hold.Hook)
+    if (this.#profile.startsHeld) this.flow.release(Hold.Hook)
   }
 
   /** @internal Hands the stream to somebody else than the reader. */
@@ -451,7 +457,7 @@ export class Connection<Data = unknown> {
         this.#profile.loop.outbox.command(Operation.Acknowledge, this)
       }
     } else {
-      ;(this.#requests as Requests).receive(message)
+      this.#messages().receive(message)
     }
   }
 
@@ -480,12 +486,12 @@ export class Connection<Data = unknown> {
 
   /** @internal */
   congested(): void {
-    this.#output.congested()
+    this.#out().congested()
   }
 
   /** @internal At most half of the high-water mark waits to be sent. */
   drained(): void {
-    if (!this.#output.isCongested) return
+    if (this.#output?.isCongested !== true) return
     this.#output.relieved()
     this.#stream?.consumer?.drained()
     const { onDrain } = this.#profile.hooks
@@ -510,11 +516,11 @@ export class Connection<Data = unknown> {
   }
 
   /** @internal The alarm has gone off. */
-  alarm(): void {
+  alarmed(): void {
     const now = performance.now()
     const calls = this.#calls?.expire(now) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(now) ?? Number.POSITIVE_INFINITY
-    this.#alarm.fired(Math.min(calls, reads), now)
+    this.alarm.fired(Math.min(calls, reads), now)
   }
 
   /** @internal How much went through it, told right before its last record. */
@@ -532,7 +538,7 @@ export class Connection<Data = unknown> {
     const error = this.#error ?? news
     const gone = error ?? closedHere()
     this.#calls?.failAll(gone)
-    this.#output.end(gone)
+    this.#output?.end(gone)
     this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
     if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
@@ -555,18 +561,28 @@ export class Connection<Data = unknown> {
 
   /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
   #inputEnded(error: NetpollError, failure?: NetpollError): void {
-    this.#stream?.end(error)
-    this.#requests?.end(failure)
+    if (this.#stream === undefined) this.#messages().end(failure)
+    else this.#stream.end(error)
   }
 
   #flush(written: Written): Promise<void> {
     try {
       this.#checkOutput()
-      this.#output.flush(written)
+      this.#out().flush(written)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#output.drained()
+    return this.#out().drained()
+  }
+
+  #out(): Output {
+    this.#output ??= new Output(this, this.#profile)
+    return this.#output
+  }
+
+  #messages(): Requests {
+    this.#requests ??= new Requests(this as Connection, this.#profile)
+    return this.#requests
   }
 
   #checkOutput(): void {
@@ -583,7 +599,7 @@ export class Connection<Data = unknown> {
     if (this.#profile.role === 'server') {
       throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
     }
-    if (this.#requests === undefined) {
+    if (this.#stream !== undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
     }
   }

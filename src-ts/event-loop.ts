@@ -171,7 +171,7 @@ export class EventLoop {
         connection.idle()
         break
       case RecordKind.Alarm:
-        connection.alarm()
+        connection.alarmed()
         break
       case RecordKind.BytesRead:
         connection.totals('read', wide(start, length))

@@ -1,4 +1,3 @@
-import type { Alarm } from './alarm'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
 import { Hold } from './flow'
@@ -46,7 +45,6 @@ export class StreamInput {
   readonly reader: Reader
   readonly #connection: Connection
   readonly #profile: Profile
-  readonly #alarm: Alarm
   #state: State = State.Opening
   #consumer: Consumer | undefined
   /** Pieces received so far. */
@@ -61,10 +59,9 @@ export class StreamInput {
   /** Whether the core waits for us to be done with what came. */
   #draining = false
 
-  constructor(connection: Connection, profile: Profile, alarm: Alarm) {
+  constructor(connection: Connection, profile: Profile) {
     this.#connection = connection
     this.#profile = profile
-    this.#alarm = alarm
     this.readTimeout = profile.readTimeout
     this.reader = new Reader({
       consumed: () => this.#consumed(),
@@ -262,7 +259,7 @@ export class StreamInput {
     if (this.readTimeout > 0) {
       const now = performance.now()
       this.#readDeadline = now + this.readTimeout
-      this.#alarm.arm(this.#readDeadline, now)
+      this.#connection.alarm.arm(this.#readDeadline, now)
     }
   }
 }
