@@ -19,9 +19,9 @@ pub enum Limit {
     Idle,
 }
 
+/// The clocks of a connection that has any: with ten thousand idle ones, every byte counts.
+#[derive(Default)]
 pub(super) struct Clocks {
-    /// For dialing, and later for closing.
-    pub(super) stage: Option<Instant>,
     /// Runs while a message is unfinished.
     pub(super) read: Stopwatch,
     /// Runs while something is queued.
@@ -34,15 +34,22 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            stage: None,
-            read: Stopwatch::new(settings.read_timeout),
-            write: Stopwatch::new(settings.write_timeout),
-            idle: Stopwatch::new(settings.idle_timeout),
-            alarm: None,
-            moved: 0,
-        }
+    /// Those that `settings` ask for, if they ask for any.
+    pub(super) fn new(settings: &Settings) -> Option<Box<Self>> {
+        let limits = [
+            settings.read_timeout,
+            settings.write_timeout,
+            settings.idle_timeout,
+        ];
+        let [read, write, idle] = limits.map(Stopwatch::new);
+        limits.iter().any(Option::is_some).then(|| {
+            Box::new(Self {
+                read,
+                write,
+                idle,
+                ..Self::default()
+            })
+        })
     }
 }
 
@@ -51,9 +58,11 @@ impl Connection {
     /// before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let clocks = &self.clocks;
+        let Some(clocks) = &self.clocks else {
+            return self.stage;
+        };
         let all = [
-            clocks.stage,
+            self.stage,
             clocks.read.deadline(),
             clocks.write.deadline(),
             clocks.idle.deadline(),
@@ -65,34 +74,40 @@ impl Connection {
     /// When dialing or closing fails.
     #[must_use]
     pub fn stage_deadline(&self) -> Option<Instant> {
-        self.clocks.stage
+        self.stage
     }
 
     /// Replaces a limit of the settings. Its time begins anew.
     pub fn set_limit(&mut self, limit: Limit, time: Option<Duration>) {
+        let clocks = self.clocks.get_or_insert_default();
         let watch = match limit {
-            Limit::Read => &mut self.clocks.read,
-            Limit::Write => &mut self.clocks.write,
-            Limit::Idle => &mut self.clocks.idle,
+            Limit::Read => &mut clocks.read,
+            Limit::Write => &mut clocks.write,
+            Limit::Idle => &mut clocks.idle,
         };
         watch.set_limit(time);
     }
 
     /// Has an alarm told at `time`, instead of the one before.
     pub fn set_alarm(&mut self, time: Option<Instant>) {
-        self.clocks.alarm = time;
+        self.clocks.get_or_insert_default().alarm = time;
         self.news.alarm = false;
     }
 
     /// Starts and stops what depends on the connection's condition.
     pub(super) fn follow_clocks(&mut self, now: Instant) {
+        if self.clocks.is_none() {
+            return;
+        }
         let unfinished = self.inbound.has_partial() && self.state.reads() && self.budget() > 0;
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
         let quiet = matches!(self.state, State::Open(_))
             && !self.outbound.has_remaining()
             && self.in_flight == 0
             && !self.inbound.is_held_back();
-        let clocks = &mut self.clocks;
+        let Some(clocks) = &mut self.clocks else {
+            return;
+        };
         if unfinished {
             clocks.read.start(now);
         } else {
@@ -115,7 +130,7 @@ impl Connection {
 
     /// The deadline for dialing or closing has passed.
     pub fn expire_stage(&mut self) {
-        self.clocks.stage = None;
+        self.stage = None;
         match self.state {
             State::Connecting => self.fail(Reason::ConnectTimeout),
             State::Flushing(_) => self.fail(Reason::CloseTimeout),
@@ -131,30 +146,36 @@ impl Connection {
 
     /// Fails if a message has been unfinished for too long by `now`.
     pub fn expire_read(&mut self, now: Instant) {
-        if self.clocks.read.is_over(now) {
+        let clocks = self.clocks.as_deref();
+        if clocks.is_some_and(|clocks| clocks.read.is_over(now)) {
             self.fail(Reason::ReadTimeout);
         }
     }
 
     /// Fails if nothing of what is queued has left for too long by `now`.
     pub fn expire_write(&mut self, now: Instant) {
-        if self.clocks.write.is_over(now) {
+        let clocks = self.clocks.as_deref();
+        if clocks.is_some_and(|clocks| clocks.write.is_over(now)) {
             self.fail(Reason::WriteTimeout);
         }
     }
 
     /// Has it told if the connection has been idle for too long by `now`, and begins anew.
     pub fn expire_idle(&mut self, now: Instant) {
-        if self.clocks.idle.is_over(now) {
-            self.clocks.idle.restart(now);
+        if let Some(clocks) = self.clocks.as_deref_mut()
+            && clocks.idle.is_over(now)
+        {
+            clocks.idle.restart(now);
             self.news.idle = true;
         }
     }
 
     /// Has the alarm told if it is due by `now`.
     pub fn expire_alarm(&mut self, now: Instant) {
-        if self.clocks.alarm.is_some_and(|alarm| alarm <= now) {
-            self.clocks.alarm = None;
+        if let Some(clocks) = self.clocks.as_deref_mut()
+            && clocks.alarm.is_some_and(|alarm| alarm <= now)
+        {
+            clocks.alarm = None;
             self.news.alarm = true;
         }
     }

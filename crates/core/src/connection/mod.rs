@@ -44,7 +44,9 @@ pub struct Connection {
     claimed: usize,
     bytes_read: u64,
     bytes_written: u64,
-    clocks: Clocks,
+    /// Until when dialing, and later closing, must be done.
+    stage: Option<Instant>,
+    clocks: Option<Box<Clocks>>,
 }
 
 impl Connection {
@@ -53,6 +55,7 @@ impl Connection {
     pub fn new(settings: Arc<Settings>, state: State) -> Self {
         Self {
             flow: settings.start,
+            stage: None,
             clocks: Clocks::new(&settings),
             settings,
             state,
@@ -104,13 +107,13 @@ impl Connection {
 
     /// A dial must succeed before `deadline`.
     pub fn connect_before(&mut self, deadline: Instant) {
-        self.clocks.stage = Some(deadline);
+        self.stage = Some(deadline);
     }
 
     /// The dial succeeded.
     pub fn connected(&mut self, batch: &mut Batch, slot: u32) {
         self.state = self.state.after(Event::Connected);
-        self.clocks.stage = None;
+        self.stage = None;
         batch.lifecycle(slot, RecordKind::Connected);
     }
 
@@ -187,7 +190,9 @@ impl Connection {
     fn account(&mut self, taken: Taken) {
         if taken.count > 0 {
             // What is unfinished now is another message.
-            self.clocks.read.stop();
+            if let Some(clocks) = &mut self.clocks {
+                clocks.read.stop();
+            }
         }
         if self.settings.max_in_flight.is_some() {
             self.in_flight += taken.count as u32;
@@ -310,9 +315,11 @@ impl Connection {
     pub fn sent(&mut self, count: usize, now: Instant) {
         self.outbound.advance(count);
         self.bytes_written += count as u64;
-        self.clocks.write.restart(now);
+        if let Some(clocks) = &mut self.clocks {
+            clocks.write.restart(now);
+        }
         if matches!(self.state, State::Flushing(_)) {
-            self.clocks.stage = Some(now + self.settings.close_timeout);
+            self.stage = Some(now + self.settings.close_timeout);
         }
     }
 
@@ -331,8 +338,8 @@ impl Connection {
             self.follow_answered();
         }
         let waits = matches!(self.state, State::Flushing(_) | State::Lingering);
-        if waits && (self.clocks.stage.is_none() || before != self.state) {
-            self.clocks.stage = Some(now + self.settings.close_timeout);
+        if waits && (self.stage.is_none() || before != self.state) {
+            self.stage = Some(now + self.settings.close_timeout);
         }
         self.follow_clocks(now);
         if self.state.is_shut_down() && !before.is_shut_down() {

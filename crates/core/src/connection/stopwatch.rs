@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Runs from when it was started until it is stopped. Without a limit it does nothing.
+#[derive(Default)]
 pub(super) struct Stopwatch {
     limit: Option<Duration>,
     since: Option<Instant>,
