@@ -49,11 +49,6 @@ export class Lifecycle {
     return this.#phase === Phase.Opening
   }
 
-  /** Whether the last callbacks have run. */
-  get isOver(): boolean {
-    return this.#phase === Phase.Over
-  }
-
   /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
   open(): void | Promise<void> {
     this.#phase = Phase.Opening
