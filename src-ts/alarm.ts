@@ -23,6 +23,14 @@ export class Alarm {
     this.#outbox.command(Operation.Alarm, this.#target, Math.max(1, Math.ceil(deadline - now)))
   }
 
+  /**
+   * Which deadlines have passed, now that it has fired: up to the one that it was armed for. For later ones nobody has
+   * looked at the socket since, and a process that stalled might take what came meanwhile for late.
+   */
+  due(now: number): number {
+    return Math.min(this.#armed, now)
+  }
+
   /** It has fired; `next` is when it is needed again. */
   fired(next: number, now: number): void {
     this.#armed = Number.POSITIVE_INFINITY

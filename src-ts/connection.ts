@@ -518,8 +518,9 @@ export class Connection<Data = unknown> {
   /** @internal The alarm has gone off. */
   alarmed(): void {
     const now = performance.now()
-    const calls = this.#calls?.expire(now) ?? Number.POSITIVE_INFINITY
-    const reads = this.#stream?.expire(now) ?? Number.POSITIVE_INFINITY
+    const due = this.alarm.due(now)
+    const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
+    const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY
     this.alarm.fired(Math.min(calls, reads), now)
   }
 

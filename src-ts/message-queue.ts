@@ -9,7 +9,7 @@ interface Waiter {
 export class MessageQueue {
   readonly #flow: Flow
   readonly #limit: number
-  readonly #taken: () => void
+  readonly #done: () => void
   #messages: Buffer[] = []
   #iterated = false
   #waiter: Waiter | undefined
@@ -17,11 +17,11 @@ export class MessageQueue {
   /** Why it is over, where that was not in order. */
   #failure: NetpollError | undefined
 
-  /** `taken` is called for each message that was taken out. */
-  constructor(flow: Flow, limit: number, taken: () => void) {
+  /** `done` is called for each message that the loop is done with. */
+  constructor(flow: Flow, limit: number, done: () => void) {
     this.#flow = flow
     this.#limit = limit
-    this.#taken = taken
+    this.#done = done
   }
 
   /** Whether somebody iterates, or has. */
@@ -60,9 +60,12 @@ export class MessageQueue {
     for (;;) {
       const message = this.#messages.shift()
       if (message !== undefined) {
-        this.#taken()
         if (this.#messages.length <= this.#limit / 2) this.#flow.release(Hold.Full)
-        yield message
+        try {
+          yield message
+        } finally {
+          this.#done()
+        }
       } else if (this.#isOver) {
         if (this.#failure !== undefined) throw this.#failure
         return

@@ -51,6 +51,8 @@ export class StreamInput {
   #received = 0
   #unacknowledged = 0
   #iterating = false
+  /** Whether the body of a loop over the stream has a piece. */
+  #isLooping = false
   /** Milliseconds that a read may wait; 0 for ever. */
   readTimeout: number
   /** When the read that waits is given up. */
@@ -137,7 +139,7 @@ export class StreamInput {
 
   /** Whether the stream is in use, so that silence on the wire does not mean that nobody needs it. */
   get isBusy(): boolean {
-    return this.#state !== State.Idle
+    return this.#state !== State.Idle || this.#isLooping
   }
 
   /** From now on `consumer` gets the bytes, those that are there first. */
@@ -171,11 +173,14 @@ export class StreamInput {
           this.#settle()
           await this.#more()
         } else {
+          this.#isLooping = true
           yield this.reader.next(this.reader.contiguous)
+          this.#isLooping = false
         }
       }
     } finally {
       this.#iterating = false
+      this.#isLooping = false
       this.#settle()
     }
     const code = this.#ended?.code
@@ -238,7 +243,7 @@ export class StreamInput {
   #settle(): void {
     if (this.#wantsMore) this.#connection.flow.release(Hold.Full)
     if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
-    if (this.#unacknowledged === 0 || this.#state !== State.Idle || this.#consumer !== undefined) return
+    if (this.#unacknowledged === 0 || this.isBusy || this.#consumer !== undefined) return
     if (this.reader.length > 0 && !this.#wantsMore) return
     this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0

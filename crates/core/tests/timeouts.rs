@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use netpoll_core::Reason;
 use netpoll_core::connection::Limit;
+use netpoll_core::frame::Framing;
 use netpoll_core::settings::{HalfOpen, Start};
 use support::{Harness, frame, read_available, settings};
 
@@ -208,6 +209,20 @@ fn who_handles_a_message_or_waits_to_send_is_not_idle() {
     let before = h.story(id).len();
     h.pass(LIMIT / 2);
     assert_eq!(h.story(id).len(), before, "closing is not idleness");
+}
+
+/// Its pieces are acknowledged late, and whoever reads them knows whether they are being handled.
+#[test]
+fn a_stream_is_idle_although_pieces_of_it_are_not_acknowledged() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.framing = Framing::Stream;
+        s.idle_timeout = Some(LIMIT);
+    }));
+    peer.write_all(b"abcd").expect("room");
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert!(h.has(id, "idle"));
 }
 
 #[test]
