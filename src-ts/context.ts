@@ -4,6 +4,8 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 export interface Context {
   /** Runs `work`. What it enters into an `AsyncLocalStorage` ends with it. */
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result
+  /** Calls `batch`, within which {@link run} costs less. */
+  around(batch: () => void): void
 }
 
 /** Node.js 24 and later: entering a scope replaces the whole context, and leaving it restores the old one. */
@@ -13,7 +15,14 @@ class FrameContext implements Context {
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
     return this.#resource.runInAsyncScope(work, undefined, a, b)
   }
+
+  around(batch: () => void): void {
+    batch()
+  }
 }
+
+/** The context that was entered for a batch, while none of the user's code runs. */
+let entered: ResourceContext | undefined
 
 /**
  * Node.js 20 and 22: `enterWith` writes to the current resource, and stays there. So each run gets a resource of
@@ -23,7 +32,28 @@ class ResourceContext implements Context {
   readonly #resource = new AsyncResource('NETPOLL')
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
-    return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+    if (entered !== this) {
+      return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+    }
+    entered = undefined
+    try {
+      return runApart(work, a, b)
+    } finally {
+      entered = this
+    }
+  }
+
+  around(batch: () => void): void {
+    this.#resource.runInAsyncScope(this.#enter, this, batch)
+  }
+
+  #enter(batch: () => void): void {
+    entered = this
+    try {
+      batch()
+    } finally {
+      entered = undefined
+    }
   }
 }
 

@@ -105,6 +105,13 @@ export class EventLoop {
 
   /** Called once per turn, with all of its records. */
   #dispatch(): void {
+    // Nearly always all of them belong to one server.
+    const context = this.#connections[this.#batch[firstRecord] as number]?.context
+    if (context === undefined) this.#deliver()
+    else context.around(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
     const batch = this.#batch
     const records = batch[0] as number
     const chunks = batch[1] as number
