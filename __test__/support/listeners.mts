@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createNetServer, type LookupFunction, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
@@ -25,13 +26,17 @@ export async function netServer(
   return { port: (server.address() as { port: number }).port, sockets }
 }
 
-/** A port that nobody listens on. */
+/** A port that nobody listens on, and below those that systems give to whoever connects. */
 export async function freePort(): Promise<number> {
-  const server = createNetServer()
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
+  for (;;) {
+    const port = randomInt(10_000, 30_000)
+    const server = createNetServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve(true)))
+    })
+    if (free) return port
+  }
 }
 
 /**
