@@ -243,8 +243,10 @@ export class StreamInput {
   #settle(): void {
     if (this.#wantsMore) this.#connection.flow.release(Hold.Full)
     if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
-    if (this.#unacknowledged === 0 || this.isBusy || this.#consumer !== undefined) return
-    if (this.reader.length > 0 && !this.#wantsMore) return
+    if (this.#unacknowledged === 0 || this.#consumer !== undefined) return
+    // Who waits for more has to learn that nothing more comes: the core tells that once it has nothing to wait for.
+    const waits = this.reader.awaited > 0
+    if (!waits && (this.isBusy || (this.reader.length > 0 && !this.#wantsMore))) return
     this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0
   }
@@ -261,6 +263,7 @@ export class StreamInput {
   #awaited(): void {
     // Also for less than the high-water mark: held at that, reading resumes only at half of it.
     this.#connection.flow.release(Hold.Full)
+    this.#settle()
     if (this.readTimeout > 0) {
       const now = performance.now()
       this.#readDeadline = now + this.readTimeout
