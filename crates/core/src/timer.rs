@@ -1,8 +1,8 @@
 //! A hashed timer wheel: arming and expiring cost the same for ten timers and for 100,000.
 //!
 //! After "Hashed and Hierarchical Timing Wheels" (Varghese and Lauck, 1987), scheme 6. The clock is
-//! an argument. Timers are not cancelled: who armed one asks, when it fires, whether it still
-//! applies, so that pushing a deadline back costs one store and no visit to the wheel.
+//! an argument. Timers are not cancelled while who armed them lives: who did asks, when one fires,
+//! whether it still applies, so that pushing a deadline back costs one store and no visit to the wheel.
 
 use std::time::{Duration, Instant};
 
@@ -42,13 +42,34 @@ impl Wheel {
 
     /// Fires `key` at the first [`Self::expire`] at or after `deadline`.
     pub fn arm(&mut self, key: u64, deadline: Instant) {
-        let since = deadline.saturating_duration_since(self.origin);
-        // Rounded up: never early. A tick that has fired already would wait a whole turn of the wheel.
-        let tick = since.as_nanos().div_ceil(TICK.as_nanos()) as u64;
-        let tick = tick.max(self.current + 1);
+        // A tick that has fired already would wait a whole turn of the wheel.
+        let tick = self.tick(deadline).max(self.current + 1);
         let slot = tick as usize % SLOTS;
         self.slots[slot].push(Timer { key, tick });
         self.occupied[slot / 64] |= 1 << (slot % 64);
+    }
+
+    /// Takes a timer off that has not fired: whoever armed it goes, and it would be kept, and wake the
+    /// process, until its deadline. One that was late when it was armed stays, as it fires at the next tick.
+    pub fn disarm(&mut self, key: u64, deadline: Instant) {
+        let tick = self.tick(deadline);
+        let slot = tick as usize % SLOTS;
+        let timers = &mut self.slots[slot];
+        let place = timers
+            .iter()
+            .position(|timer| timer.key == key && timer.tick == tick);
+        if let Some(place) = place {
+            timers.swap_remove(place);
+            if timers.is_empty() {
+                self.occupied[slot / 64] &= !(1 << (slot % 64));
+            }
+        }
+    }
+
+    /// The first tick that is not before `deadline`: a timer is never early.
+    fn tick(&self, deadline: Instant) -> u64 {
+        let since = deadline.saturating_duration_since(self.origin);
+        since.as_nanos().div_ceil(TICK.as_nanos()) as u64
     }
 
     /// Calls `fire` with the key of every timer whose deadline is at or before `now`.
@@ -139,6 +160,23 @@ mod tests {
         wheel.arm(7, start);
         assert!(wheel.next_wake().is_some_and(|wake| wake <= later + TICK));
         assert_eq!(fired(&mut wheel, later + TICK), [7]);
+    }
+
+    #[test]
+    fn a_timer_that_is_taken_off_neither_fires_nor_wakes() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut wheel = Wheel::new(start);
+        wheel.arm(1, at(9));
+        wheel.arm(2, at(9));
+        wheel.arm(1, at(20));
+        wheel.disarm(1, at(9));
+        wheel.disarm(1, at(8));
+        wheel.disarm(3, at(9));
+        assert_eq!(fired(&mut wheel, at(10)), [2]);
+        wheel.disarm(1, at(20));
+        assert_eq!(wheel.next_wake(), None);
+        assert!(fired(&mut wheel, at(30)).is_empty());
     }
 
     #[test]

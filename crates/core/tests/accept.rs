@@ -4,7 +4,7 @@ mod support;
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::unix_path::{Occupant, unix_occupant};
 use netpoll_core::{Address, Id};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use support::{Harness, SocketFile, What, frame, listen_at, reset, settings};
+use support::{Harness, SocketFile, What, frame, is_readable, listen_at, reset, settings};
 
 #[test]
 fn many_at_once_are_accepted_each_once_within_the_budget() {
@@ -339,6 +339,21 @@ fn a_descriptor_that_listens_is_taken_over() {
         h.peer_reads(&mut over_unix, 8, support::echo),
         frame(b"ping")
     );
+}
+
+#[test]
+fn a_listener_that_others_share_wakes_nobody_who_has_left_it() {
+    let mut h = Harness::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("listening");
+    let id = h
+        .poller
+        .adopt(tcp.as_fd(), settings(|_| {}))
+        .expect("adopted");
+    h.poller.unlisten(id);
+    h.quiesce();
+    let _peer = TcpStream::connect(tcp.local_addr().expect("an address")).expect("connecting");
+    assert!(is_readable(tcp.as_raw_fd()));
+    assert!(!is_readable(h.poller.as_raw_fd()));
 }
 
 #[test]

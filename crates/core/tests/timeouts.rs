@@ -4,13 +4,15 @@ mod support;
 
 use std::io::Write;
 use std::num::NonZeroU32;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use netpoll_core::Reason;
 use netpoll_core::connection::Limit;
 use netpoll_core::frame::Framing;
 use netpoll_core::settings::{HalfOpen, Start};
-use support::{Harness, frame, read_available, settings};
+use netpoll_core::{Id, Reason};
+use support::{Harness, allow_descriptors, frame, read_available, settings};
 
 /// Long enough that the real time of a test means nothing.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -134,6 +136,31 @@ fn a_stall_of_the_process_is_not_the_peers() {
     assert_eq!(h.life(id), ["accepted"]);
 }
 
+/// Nobody is given up because the news of others came first.
+#[test]
+fn a_stall_is_nobodys_however_many_have_sent_meanwhile() {
+    const MANY: usize = 1200;
+    allow_descriptors(2 * MANY as u64 + 200);
+    let mut h = Harness::new();
+    let settings = settings(|s| s.read_timeout = Some(LIMIT));
+    let wire = frame(b"whole");
+    let (ids, mut peers): (Vec<Id>, Vec<UnixStream>) = (0..MANY)
+        .map(|_| {
+            let (ours, mut peer) = UnixStream::pair().expect("a pair");
+            peer.write_all(&wire[..6]).expect("room");
+            (h.adopt_stream(ours.as_fd(), &settings), peer)
+        })
+        .unzip();
+    h.quiesce();
+    for peer in &mut peers {
+        peer.write_all(&wire[6..]).expect("room");
+    }
+    h.pass(LIMIT * 2);
+    let failed = ids.iter().filter(|id| h.reason(**id).is_some()).count();
+    assert_eq!(failed, 0);
+    assert_eq!(h.log.len(), MANY);
+}
+
 #[test]
 fn a_peer_that_takes_nothing_fails_with_the_write_timeout() {
     let mut h = Harness::new();
@@ -223,6 +250,42 @@ fn a_stream_is_idle_although_pieces_of_it_are_not_acknowledged() {
     h.quiesce();
     h.pass(LIMIT + MORE);
     assert!(h.has(id, "idle"));
+}
+
+#[test]
+fn who_only_waits_for_the_peer_after_the_end_of_our_direction_can_be_idle() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|s| {
+        s.half_open = HalfOpen::Keep;
+        s.idle_timeout = Some(LIMIT);
+    }));
+    h.poller.end(id);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.life(id), ["accepted", "idle"]);
+}
+
+#[test]
+fn timers_go_with_their_connection() {
+    let mut h = Harness::new();
+    let settings = settings(|s| {
+        s.idle_timeout = Some(LIMIT);
+        s.write_timeout = Some(LIMIT / 2);
+    });
+    let (id, peer) = h.unix(&settings);
+    let slice = h.slice(&vec![0; 3_000_000]);
+    h.poller.send(id, slice);
+    h.quiesce();
+    assert!(h.poller.next_wake().is_some());
+    drop(peer);
+    h.until_closed(id);
+    assert_eq!(h.poller.next_wake(), None);
+
+    let (id, _peer) = h.unix(&settings);
+    h.quiesce();
+    assert!(h.poller.next_wake().is_some());
+    drop(h.poller.detach(id).expect("nothing is queued"));
+    assert_eq!(h.poller.next_wake(), None);
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Connection {
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
         // A stream's pieces are acknowledged late. Who reads them knows whether they are being handled.
         let handled = self.in_flight == 0 || matches!(self.settings.framing, Framing::Stream);
-        let quiet = matches!(self.state, State::Open(_))
+        let quiet = matches!(self.state, State::Open(_) | State::ReadOnly(_))
             && !self.outbound.has_remaining()
             && handled
             && !self.inbound.is_held_back();

@@ -56,6 +56,10 @@ impl Acceptor {
         &self.listener
     }
 
+    pub(super) fn listener_mut(&mut self) -> &mut Listener {
+        &mut self.listener
+    }
+
     pub(super) fn settings(&self) -> &Arc<Settings> {
         &self.settings
     }

@@ -22,6 +22,11 @@ impl Armed {
     pub(super) fn fired(&mut self) {
         self.0.pop();
     }
+
+    /// Those that have not fired.
+    pub(super) fn pending(&self) -> &[Instant] {
+        &self.0
+    }
 }
 
 #[cfg(test)]

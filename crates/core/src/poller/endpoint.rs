@@ -212,6 +212,11 @@ impl Endpoint {
         self.armed.arm(deadline).then_some(deadline)
     }
 
+    /// The deadlines for which the wheel is armed.
+    pub(super) fn armed_deadlines(&self) -> &[Instant] {
+        self.armed.pending()
+    }
+
     /// The wheel has fired: gives up what should have happened by `now`. A stall of the process is not the
     /// peer's: nothing runs out for which the socket is ready and we have not come round to it.
     pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {

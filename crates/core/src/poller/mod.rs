@@ -106,9 +106,13 @@ impl Poller {
             .occupy(Occupant::Acceptor(Acceptor::new(listener, settings))))
     }
 
-    /// Stops listening. Connections that wait to be accepted are reset by the system.
+    /// Stops listening. Connections that wait to be accepted are reset by the system, unless someone else
+    /// listens on the same socket.
     pub fn unlisten(&mut self, id: Id) {
-        if let Some(Occupant::Acceptor(_)) = self.slots.find(id) {
+        if let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) {
+            // Closing ends the watch only where nobody shares the socket. Should this fail, an event of it
+            // finds nobody.
+            let _ = self.poll.registry().deregister(acceptor.listener_mut());
             self.rest(id.slot);
         }
     }
@@ -171,12 +175,27 @@ impl Poller {
     /// # Errors
     /// The system's; an interruption is none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other?,
+        let mut timeout = timeout;
+        loop {
+            match self.poll.poll(&mut self.events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+                other => other?,
+            }
+            if self.note_events() < EVENTS {
+                self.looked = Looked::Yes;
+                return Ok(());
+            }
+            // More may be ready than fit, and after a stall they would be given up without their news.
+            // This ends: a socket is told of again only when more has happened to it.
+            timeout = Some(Duration::ZERO);
         }
-        self.looked = Looked::Yes;
+    }
+
+    /// Notes what the last look has told; how many events those were.
+    fn note_events(&mut self) -> usize {
+        let mut count = 0;
         for event in &self.events {
+            count += 1;
             let id = Id::from_key(event.token().0 as u64);
             match self.slots.find(id) {
                 Some(Occupant::Endpoint(endpoint)) => endpoint.observe(event),
@@ -187,7 +206,7 @@ impl Poller {
                 self.ready.push_back(id.slot);
             }
         }
-        Ok(())
+        count
     }
 
     /// Serves everyone who is ready, each once, until the batch is full. Whoever has more to do
@@ -286,7 +305,7 @@ impl Poller {
         match next {
             Next::Again => self.list(slot),
             Next::Wait => {}
-            Next::Gone => self.rest(slot),
+            Next::Gone => drop(self.rest(slot)),
         }
     }
 
@@ -334,9 +353,16 @@ impl Poller {
         }
     }
 
-    fn rest(&mut self, slot: u32) {
-        *self.slots.at(slot) = Occupant::Nobody;
+    /// Empties a slot, and gives back who had it.
+    fn rest(&mut self, slot: u32) -> Occupant {
+        let occupant = std::mem::replace(self.slots.at(slot), Occupant::Nobody);
         self.resting.push(slot);
+        if let Occupant::Endpoint(endpoint) = &occupant {
+            for deadline in endpoint.armed_deadlines() {
+                self.wheel.disarm(endpoint.id().key(), *deadline);
+            }
+        }
+        occupant
     }
 
     fn retry_accepting(&mut self, slot: u32) {

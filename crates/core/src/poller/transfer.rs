@@ -40,9 +40,7 @@ impl Poller {
         let gone = || io::Error::from_raw_os_error(libc::ENOTCONN);
         let endpoint = self.slots.endpoint(id).ok_or_else(gone)?;
         endpoint.prepare_detach(self.poll.registry())?;
-        let occupant = std::mem::replace(self.slots.at(id.slot), Occupant::Nobody);
-        self.resting.push(id.slot);
-        match occupant {
+        match self.rest(id.slot) {
             Occupant::Endpoint(endpoint) => Ok(endpoint.into_descriptor()),
             _ => Err(gone()),
         }
