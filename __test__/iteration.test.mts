@@ -81,6 +81,27 @@ test('what came before the end is iterated over after it', async (t) => {
   t.is((await peer.readToEnd()).length, 0)
 })
 
+test('while somebody iterates onData is not called, and afterwards for what is left', async (t) => {
+  const handled = new Inbox<string>()
+  const { port, connections } = await serveStream(t, {}, ({ reader }) => {
+    handled.push(reader.readString(reader.length))
+  })
+  const peer = await connectPeer(t, { port })
+  const connection = await connections.take()
+  const pieces = connection[Symbol.asyncIterator]()
+  const first = pieces.next()
+  await peer.write('abc')
+  t.is((await first).value?.toString(), 'abc')
+  await peer.write('def')
+  await arrived(connection, 6)
+  await quietTurns()
+  t.deepEqual(handled.all, [])
+  await pieces.return()
+  t.is(await handled.take(), 'def')
+  await peer.write('ghi')
+  t.is(await handled.take(), 'ghi')
+})
+
 test('a reader is iterated over as its connection is', async (t) => {
   const { port, connections } = await serveStream(t)
   const peer = await connectPeer(t, { port })

@@ -1,9 +1,10 @@
 import test from 'ava'
 
 import type { Connection } from '../dist/index.mjs'
-import { deferred, Inbox } from './support/deferred.mjs'
+import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, pattern } from './support/frames.mjs'
 import { codeOf, connectPeer, rejection } from './support/netpoll.mjs'
+import { Random } from './support/random.mjs'
 import { arrived, dialStream, inactive, quietTurns, serveStream } from './support/streams.mjs'
 
 /** Takes what is there and sends it back. */
@@ -394,4 +395,48 @@ test('one fill after another is no concurrent access, also from within onData', 
   await peer.write('a')
   await peer.write('bcdefgh')
   t.is((await peer.read(8)).toString(), 'abcdefgh')
+})
+
+test('whatever onData takes and however it waits, every byte comes once and in order', async (t) => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const random = new Random(seed)
+    const sent = pattern(400_000, seed)
+    let received = 0
+    const done = deferred()
+    const take = (reader: Connection['reader'], count: number): void => {
+      if (!reader.next(count).equals(sent.subarray(received, received + count))) {
+        t.fail(`seed ${seed}: the bytes after ${received} are wrong`)
+      }
+      received += count
+      if (received === sent.length) done.resolve()
+    }
+    const { port } = await serveStream(
+      t,
+      { highWaterMark: 1 + random.below(20_000), onError: (error) => t.fail(String(error)) },
+      ({ reader }) => {
+        const rest = sent.length - received
+        const kind = random.below(5)
+        if (kind === 0) return take(reader, reader.length)
+        if (kind === 1) return take(reader, 1 + random.below(reader.length))
+        // Takes nothing; at the end nothing more would come.
+        if (kind === 2) return rest === reader.length ? take(reader, rest) : undefined
+        return (async () => {
+          if (kind === 3) await nextTurn()
+          const wanted = 1 + random.below(Math.min(rest, 50_000))
+          await reader.fill(wanted)
+          take(reader, wanted)
+        })()
+      },
+    )
+    const peer = await connectPeer(t, { port })
+    for (let at = 0; at < sent.length; ) {
+      const length = Math.min(1 + random.below(30_000), sent.length - at)
+      await peer.write(sent.subarray(at, at + length))
+      if (random.below(2) === 0) await nextTurn()
+      at += length
+    }
+    await done.promise
+    t.is(received, sent.length)
+    peer.destroy()
+  }
 })

@@ -181,7 +181,8 @@ export class StreamInput {
     } finally {
       this.#iterating = false
       this.#isLooping = false
-      this.#settle()
+      if (this.#state === State.Idle && this.reader.length > 0) this.#run()
+      else this.#settle()
     }
     const code = this.#ended?.code
     if (code !== 'ERR_EOF' && code !== 'ERR_CONN_CLOSED') throw this.#ended
@@ -199,7 +200,7 @@ export class StreamInput {
   /** Runs `onData` as long as it takes something and something is left. */
   #run(): void {
     const connection = this.#connection
-    while (connection.onData !== undefined) {
+    while (connection.onData !== undefined && !this.#iterating) {
       const consumed = this.reader.consumed
       const received = this.#received
       this.#state = State.Running
