@@ -10,6 +10,8 @@ import { arrived, dialStream, serveStream } from './support/streams.mjs'
 const short = 20
 /** Milliseconds, where it must not come although more time passes: a stall of the machine is no failure. */
 const long = 1_000
+/** Milliseconds, shorter than a stall of ours, and longer than those of the machine between two lines of a test. */
+const brief = 100
 
 /**
  * Lets time pass, told by timeouts of the same kind as those under test: on a connection that nothing comes on, each
@@ -369,11 +371,11 @@ test('a timeout of 0 lets a call wait, whatever the dialer says', async (t) => {
 })
 
 test.serial('a process that stalls does not take what came meanwhile for late: reader', async (t) => {
-  const { connection, gone, peer } = await stream(t, { readTimeout: short, idleTimeout: 2 * short })
-  for (let round = 0; round < 5; round += 1) {
+  const { connection, gone, peer } = await stream(t, { readTimeout: brief, idleTimeout: 2 * brief })
+  for (let round = 0; round < 3; round += 1) {
     const filling = connection.reader.fill(1)
     await peer.write('x')
-    stall(4 * short)
+    stall(3 * brief)
     await filling
     connection.reader.skip(1)
   }
@@ -387,25 +389,25 @@ test.serial(
     const { port } = await serve(
       t,
       {
-        readTimeout: short,
-        idleTimeout: 2 * short,
+        readTimeout: brief,
+        idleTimeout: 2 * brief,
         onDisconnect: (_connection, error) => gone.push(error),
         onError: () => {},
       },
       (request) => {
-        if (request.toString() === 'stall') stall(4 * short)
+        if (request.toString() === 'stall') stall(3 * brief)
         return request
       },
     )
     const peer = await connectPeer(t, { port })
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < 3; round += 1) {
       await peer.write(frame('halves').subarray(0, 7))
       await peer.write(frame('halves').subarray(7))
-      stall(4 * short)
+      stall(3 * brief)
       t.deepEqual(await peer.read(10), frame('halves'))
     }
     t.deepEqual(gone.all, [])
-    const client = await dial(t, { port }, { requestTimeout: short })
-    for (let round = 0; round < 5; round += 1) t.is((await client.call('stall')).toString(), 'stall')
+    const client = await dial(t, { port }, { requestTimeout: brief })
+    for (let round = 0; round < 3; round += 1) t.is((await client.call('stall')).toString(), 'stall')
   },
 )
