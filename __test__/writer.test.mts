@@ -56,6 +56,19 @@ test('what is written in all ways leaves in order, on a stream', async (t) => {
   t.true((await peer.read(expected.length)).equals(expected))
 })
 
+test('memory of 4 GiB is sent, and what comes before it and after', async (t) => {
+  const { port, connections } = await serveStream(t)
+  const peer = await connectPeer(t, { port }, { reading: false })
+  const { writer } = await connections.take()
+  const bytes = new Uint8Array(2 ** 32)
+  bytes.set(pattern(1_000, 1))
+  writer.writeString('beforeafter')
+  writer.writeDirect(bytes, 5)
+  t.is(writer.mallocLength, 2 ** 32 + 11)
+  void writer.flush().catch(() => {})
+  t.true((await peer.read(1_006)).equals(Buffer.concat([Buffer.from('before'), pattern(1_000, 1)])))
+})
+
 test('with a framing everything between two flushes is one message', async (t) => {
   const expected: Buffer[] = []
   const { port } = await serve(t, {}, (request, connection) => {

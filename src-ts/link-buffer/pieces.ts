@@ -1,6 +1,9 @@
 /** Up to here copying is cheaper than one more piece in the system call. */
 export const copyLimit = 256
 
+/** The most bytes of one piece: a word of a command says how many. */
+export const directLimit = 2 ** 30
+
 /** Handle of a piece that is the user's own memory. */
 export const foreign = -1
 

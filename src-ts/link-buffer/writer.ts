@@ -2,7 +2,7 @@ import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
 import type { Outbox } from '../outbox'
-import { copyLimit, foreign, type Piece, type Written } from './pieces'
+import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 
 /** Sends what was written; resolves when more may be written. */
@@ -123,6 +123,12 @@ export class Writer {
     if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
     checkInteger('remaining', remaining, 0, this.#length)
     const { length } = bytes
+    if (length > directLimit) {
+      for (let at = 0; at < length; at += directLimit) {
+        this.writeDirect(bytes.subarray(at, at + directLimit), remaining)
+      }
+      return
+    }
     if (length === 0) return
     const handle = chunkHandle(bytes)
     const start = handle === undefined ? 0 : bytes.byteOffset

@@ -5,6 +5,9 @@ use std::io::IoSlice;
 
 use crate::buffer::Slice;
 
+/// The most bytes of one system call: macOS refuses calls with 2 GiB or more.
+const MOST: usize = 1 << 30;
+
 /// Memory that is not ours, and may be taken away or shrink before it is sent.
 pub trait ForeignBytes {
     /// What is there now; `None` where nothing is any more. Asked before every write.
@@ -105,16 +108,32 @@ impl Outbound {
         self.queued > 0
     }
 
-    /// Puts the first pieces into `target`, as many as there is room for; how many they are. Those
-    /// before memory that was taken away are still given.
+    /// Puts the first pieces into `target`, as many as there is room for and one system call takes; how
+    /// many they are. Those before memory that was taken away are still given.
     ///
     /// # Errors
     /// [`Detached`] when the very first bytes are not there any more.
     pub fn gather<'a>(&'a self, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
+        self.gather_at_most(MOST, target)
+    }
+
+    fn gather_at_most<'a>(
+        &'a self,
+        most: usize,
+        target: &mut [IoSlice<'a>],
+    ) -> Result<usize, Detached> {
         let mut count = 0;
+        let mut room = most;
         for (place, piece) in target.iter_mut().zip(&self.pieces) {
             match piece.bytes() {
-                Ok(bytes) => *place = IoSlice::new(bytes),
+                Ok(bytes) if bytes.len() < room => {
+                    room -= bytes.len();
+                    *place = IoSlice::new(bytes);
+                }
+                Ok(bytes) => {
+                    *place = IoSlice::new(&bytes[..room]);
+                    return Ok(count + 1);
+                }
                 Err(Detached) if count > 0 => break,
                 Err(Detached) => return Err(Detached),
             }
@@ -186,6 +205,27 @@ mod tests {
             }
             assert_eq!(sent, b"abcd1234efgh");
             assert!(outbound.pieces.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_call_gets_more_than_it_takes() {
+        let mut outbound = Outbound::default();
+        for memory in [&b"abcd"[..], b"efghijkl", b"mnop"] {
+            outbound.push_foreign(lent(memory).0, 0, memory.len());
+        }
+        for (most, expected) in [
+            (3, "abc"),
+            (4, "abcd"),
+            (6, "abcdef"),
+            (99, "abcdefghijklmnop"),
+        ] {
+            let mut vectors = [IoSlice::new(&[]); 4];
+            let count = outbound.gather_at_most(most, &mut vectors);
+            let count = count.expect("all is there");
+            let bytes: Vec<u8> = vectors[..count].iter().flat_map(|v| v.to_vec()).collect();
+            assert_eq!(bytes, expected.as_bytes());
+            assert!(vectors[..count].iter().all(|vector| !vector.is_empty()));
         }
     }
 
