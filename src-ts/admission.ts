@@ -49,7 +49,7 @@ export class Admission {
       const { remoteAddress, localAddress } = connection
       guarded(
         () => context.run(onDrop, { remoteAddress, localAddress }, undefined),
-        (error) => profile.failed(error, undefined),
+        (error) => profile.listenerFailed(error, context),
       )
     }
     connection.destroy()

@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
 import { type CallOptions, CallQueue } from './call'
@@ -275,6 +277,8 @@ export class Connection<Data = unknown> {
       throw this.#closedError()
     }
     const { loop } = this.#profile
+    // What is of this turn and was not handed over yet would be lost.
+    if (loop.hasUndelivered(this as Connection)) throw systemError(constants.errno.EAGAIN, 'detach')
     const totals = { read: this.bytesRead, written: this.bytesWritten }
     const { fd, errno } = loop.native.detach(this.#id())
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')

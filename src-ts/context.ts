@@ -32,14 +32,13 @@ class ResourceContext implements Context {
   readonly #resource = new AsyncResource('NETPOLL')
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
-    if (entered !== this) {
-      return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
-    }
+    const before = entered
     entered = undefined
     try {
-      return runApart(work, a, b)
+      if (before === this) return runApart(work, a, b)
+      return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
     } finally {
-      entered = this
+      entered = before
     }
   }
 

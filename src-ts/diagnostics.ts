@@ -1,14 +1,14 @@
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel } from 'node:diagnostics_channel'
 
 /**
  * What `node:diagnostics_channel` tells to whoever subscribes. Without subscribers an event costs one look at
- * `hasSubscribers`.
+ * `hasSubscribers`. Subscribers run in the context of the `listen` or `dial` that the message is about.
  *
  * | channel | message |
  * |---|---|
  * | `netpoll.listen` | `{ server }` |
  * | `netpoll.connect` | `{ connection }`, once its hooks let messages through |
- * | `netpoll.request` | `{ connection, request }`, before its handler runs |
+ * | `netpoll.request` | `{ connection, request }`, before its handler runs, which has what a subscriber enters |
  * | `netpoll.error` | `{ error, connection }`; without `connection` where it concerns a listener |
  * | `netpoll.close` | `{ connection, error }` |
  */
@@ -19,3 +19,8 @@ export const channels = {
   error: channel('netpoll.error'),
   close: channel('netpoll.close'),
 } as const
+
+/** For a context to run. */
+export function publish(to: Channel, message: object): void {
+  to.publish(message)
+}

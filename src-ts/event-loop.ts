@@ -51,6 +51,8 @@ export class EventLoop {
   /** Views over chunks that more bytes may come in, by handle. */
   readonly #chunks: (Buffer | undefined)[] = []
   readonly #turnChunks: (Buffer | undefined)[] = []
+  /** Where in the batch the record that is being delivered lies; behind all of them while there is none. */
+  #delivering = firstRecord
   #references = 0
 
   constructor() {
@@ -86,9 +88,28 @@ export class EventLoop {
     if (this.#connections[connection.slot] === connection) this.#connections[connection.slot] = undefined
   }
 
+  /** Whether the batch that is being delivered has more bytes for `connection`. */
+  hasUndelivered(connection: Connection): boolean {
+    const batch = this.#batch
+    const end = firstRecord + (batch[0] as number) * recordWords
+    for (let at = this.#delivering + recordWords; at < end; at += recordWords) {
+      if (batch[at] === connection.slot && ((batch[at + 1] as number) & 0xff) === RecordKind.Message)
+        return true
+    }
+    return false
+  }
+
   /** From now on connections of this listener are for `acceptor`. */
   attachAcceptor(slot: number, acceptor: Acceptor): void {
     this.#acceptors[slot] = acceptor
+  }
+
+  /** Lets go of a listener that was stopped, once nothing of this turn can be for it any more. */
+  detachAcceptor(slot: number): void {
+    const acceptor = this.#acceptors[slot]
+    setImmediate(() => {
+      if (this.#acceptors[slot] === acceptor) this.#acceptors[slot] = undefined
+    })
   }
 
   /** Keeps the process alive until it is released. */
@@ -123,9 +144,10 @@ export class EventLoop {
       const kind = batch[at + 1] as number
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
+      this.#delivering = at
       if ((kind & 0xff) === RecordKind.Message) {
         const connection = this.#connections[slot]
-        // A connection that was given away in this turn had records left.
+        // Nothing comes for a connection after its end.
         if (connection === undefined) continue
         const chunk = this.#turnChunks[kind >>> 8] as Buffer
         if (chunk.length > 0) connection.receive(chunk, start, length)
@@ -134,6 +156,7 @@ export class EventLoop {
         this.#lifecycle(kind, slot, start, length)
       }
     }
+    this.#delivering = firstRecord + records * recordWords
     // What is left here would keep its chunk until a later turn has as many.
     for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
   }

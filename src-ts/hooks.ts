@@ -1,4 +1,5 @@
 import type { Connection } from './connection'
+import type { Context } from './context'
 import { NetpollError } from './errors'
 
 /** Is told what went wrong, and on which connection. */
@@ -15,13 +16,18 @@ export function guarded(work: () => unknown, failed: (error: unknown) => void): 
 }
 
 /** Tells the user what went wrong: nothing is swallowed, and nothing of it ends the process. */
-export function report(onError: ErrorListener, error: unknown, connection: Connection | undefined): void {
+export function report(
+  onError: ErrorListener,
+  error: unknown,
+  connection: Connection | undefined,
+  context: Context,
+): void {
   if (onError === undefined) {
     logLine(error)
     return
   }
   guarded(
-    () => onError(error, connection),
+    () => context.run(onError, error, connection),
     (second) => {
       logLine(error)
       logLine(second)
@@ -40,7 +46,15 @@ export function isThenable(result: unknown): result is PromiseLike<unknown> {
 }
 
 function logLine(error: unknown): void {
-  const code = error instanceof NetpollError ? `${error.code}: ` : ''
-  const text = error instanceof Error ? `${code}${error.message}` : String(error)
-  process.stderr.write(`netpoll: ${text.replaceAll('\n', ' ')}\n`)
+  process.stderr.write(`netpoll: ${describe(error).replaceAll('\n', ' ')}\n`)
+}
+
+function describe(error: unknown): string {
+  try {
+    const code = error instanceof NetpollError ? `${error.code}: ` : ''
+    return error instanceof Error ? `${code}${error.message}` : String(error)
+  } catch {
+    // Anything can be thrown, also what has no text.
+    return 'an error that cannot be shown'
+  }
 }

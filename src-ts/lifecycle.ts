@@ -1,5 +1,5 @@
 import type { Connection } from './connection'
-import { channels } from './diagnostics'
+import { channels, publish } from './diagnostics'
 import type { NetpollError } from './errors'
 import { guarded, isThenable } from './hooks'
 import type { Profile } from './profile'
@@ -95,8 +95,11 @@ export class Lifecycle {
 
   #begin(): void {
     this.#phase = Phase.Open
-    if (channels.connect.hasSubscribers) channels.connect.publish({ connection: this.#connection })
-    if (this.#end === undefined) this.#connection.begin()
+    const connection = this.#connection
+    if (channels.connect.hasSubscribers) {
+      connection.context.run(publish, channels.connect, { connection })
+    }
+    if (this.#end === undefined) connection.begin()
     else this.#finish()
   }
 
@@ -128,7 +131,9 @@ export class Lifecycle {
     if (news !== undefined && (news.errno === undefined || onError !== undefined)) {
       this.#profile.failed(news, connection)
     }
-    if (channels.close.hasSubscribers) channels.close.publish({ connection, error })
+    if (channels.close.hasSubscribers) {
+      connection.context.run(publish, channels.close, { connection, error })
+    }
     if (onDisconnect === undefined) return
     guarded(
       () => connection.context.run(onDisconnect, connection, error),

@@ -1,5 +1,6 @@
 import type { Connection } from './connection'
-import { channels } from './diagnostics'
+import type { Context } from './context'
+import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import { report } from './hooks'
@@ -26,7 +27,9 @@ export interface Profile {
   /** Requests handled so far. */
   requests: number
   /** Something went wrong on a connection, or in the user's code for it. */
-  failed(error: unknown, connection: Connection | undefined): void
+  failed(error: unknown, connection: Connection): void
+  /** Something went wrong apart from any connection; `context` is that of `listen`. */
+  listenerFailed(error: unknown, context: Context): void
   /** A dialed connection is established. */
   opened(connection: Connection): void
   /** A connection has gone. Returns whether the user knew of it, so that its hooks run. */
@@ -39,6 +42,10 @@ export type Owner = Pick<Profile, 'role' | 'opened' | 'closed'>
 /** Joins checked options and their owner. */
 export function createProfile(loop: EventLoop, checked: CheckedOptions, owner: Owner): Profile {
   const { settings, hooks, ...rest } = checked
+  const failed = (error: unknown, connection: Connection | undefined, context: Context): void => {
+    if (channels.error.hasSubscribers) context.run(publish, channels.error, { error, connection })
+    report(hooks.onError, error, connection, context)
+  }
   return {
     ...rest,
     ...owner,
@@ -47,9 +54,7 @@ export function createProfile(loop: EventLoop, checked: CheckedOptions, owner: O
     settings: loop.createSettings(settings),
     startsHeld: settings.startPaused,
     requests: 0,
-    failed: (error, connection) => {
-      if (channels.error.hasSubscribers) channels.error.publish({ error, connection })
-      report(hooks.onError, error, connection)
-    },
+    failed: (error, connection) => failed(error, connection, connection.context),
+    listenerFailed: (error, context) => failed(error, undefined, context),
   }
 }

@@ -3,6 +3,7 @@ import { channels } from './diagnostics'
 import { invalidReply, NetpollError } from './errors'
 import { isThenable } from './hooks'
 import { MessageQueue } from './message-queue'
+import type { RequestHandler } from './options'
 import { Operation } from './outbox'
 import type { Profile } from './profile'
 import { hasFailed, PendingReply, ReplyQueue } from './reply'
@@ -24,20 +25,17 @@ export class Requests {
    * replies.
    */
   receive(message: Buffer): void {
-    const handler = this.#connection.onRequest
+    let handler = this.#connection.onRequest
     if (handler === undefined || this.#queue !== undefined) {
       this.#keep(message)
       return
     }
     this.#profile.requests += 1
-    if (channels.request.hasSubscribers) {
-      channels.request.publish({ connection: this.#connection, request: message })
-    }
+    if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
     try {
       result = this.#connection.context.run(handler, message, this.#connection)
-      // Other kinds of promises may settle twice or at once; one of our own does neither.
-      if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result)
+      if (isThenable(result) && !settlesOnce(result)) result = new Promise((resolve) => resolve(result))
     } catch (error) {
       result = Promise.reject(error)
     }
@@ -71,7 +69,10 @@ export class Requests {
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
     this.#queue = undefined
-    for (const message of queue.takeAll()) this.receive(message)
+    for (const message of queue.takeAll()) {
+      // The handler of one may have closed the connection.
+      if (this.#connection.takesReplies) this.receive(message)
+    }
   }
 
   /** Messages one after the other, for a connection without a handler. */
@@ -131,5 +132,18 @@ export class Requests {
     } catch (error) {
       this.#connection.fail(error instanceof TypeError ? invalidReply(error) : error)
     }
+  }
+}
+
+/** Other kinds of promises may settle twice or at once; one of the language's own does neither. */
+function settlesOnce(result: PromiseLike<unknown>): boolean {
+  return result instanceof Promise && result.then === Promise.prototype.then
+}
+
+/** As `handler`, told to subscribers first. */
+function announced(handler: RequestHandler): RequestHandler {
+  return (request, connection) => {
+    channels.request.publish({ connection, request })
+    return handler(request, connection)
   }
 }

@@ -8,7 +8,6 @@ import { channels } from './diagnostics'
 import { NetpollError, systemError } from './errors'
 import { type EventLoop, eventLoop } from './event-loop'
 import type { Framing } from './framing'
-import { guarded, report } from './hooks'
 import { checkListenOptions, Listening, type ListenOptions, type PlaceToOpen, resolveName } from './listen'
 import type { ChunkStats, NativeId } from './native'
 import {
@@ -77,7 +76,7 @@ export class Server<Data = unknown> {
     signal?.throwIfAborted()
     this.#state = 'starting'
     this.#context = captureContext()
-    this.#signalWatch = signal && addAbortListener(signal, () => this.#closeByItself())
+    this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
     try {
       this.#open(place.kind === 'name' ? await resolveName(place) : place)
     } catch (error) {
@@ -172,11 +171,12 @@ export class Server<Data = unknown> {
     const profile = this.#profile ?? this.#makeProfile(loop)
     this.#loop = loop
     this.#profile = profile
+    const context = this.#context as Context
     const listening = Listening.open(place, loop, profile.settings)
     this.#listening = listening
     loop.attachAcceptor(listening.slot, {
       accepted: (id) => this.#accept(id),
-      acceptPaused: (errno) => profile.failed(systemError(errno, 'accept'), undefined),
+      acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
     })
     if (this.#referenced) loop.retain()
     this.#state = 'listening'
@@ -186,16 +186,9 @@ export class Server<Data = unknown> {
     if (this.#listening === undefined) return
     this.#signalWatch?.[Symbol.dispose]()
     this.#listening.stop()
+    this.#loop?.detachAcceptor(this.#listening.slot)
     this.#listening = undefined
     if (this.#referenced) this.#loop?.release()
-  }
-
-  /** Closes because the signal was aborted: nobody waits for it. */
-  #closeByItself(): void {
-    guarded(
-      () => this.close(),
-      (error) => report(this.#checked.hooks.onError, error, undefined),
-    )
   }
 
   #destroyAll(): void {

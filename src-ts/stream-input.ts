@@ -200,20 +200,21 @@ export class StreamInput {
   /** Runs `onData` as long as it takes something and something is left. */
   #run(): void {
     const connection = this.#connection
-    while (connection.onData !== undefined && !this.#iterating) {
+    while (connection.onData !== undefined && connection.takesReplies && !this.#iterating) {
       const consumed = this.reader.consumed
       const received = this.#received
       this.#state = State.Running
-      let result: unknown
+      let pending: Promise<unknown> | undefined
       this.#profile.requests += 1
       try {
-        result = connection.context.run(connection.onData, connection, undefined)
+        const result: unknown = connection.context.run(connection.onData, connection, undefined)
+        if (isThenable(result)) pending = Promise.resolve(result)
       } catch (error) {
         this.#failed(error)
         return
       }
-      if (isThenable(result)) {
-        Promise.resolve(result).then(
+      if (pending !== undefined) {
+        pending.then(
           () => {
             this.#state = State.Idle
             if (this.#goesOn(consumed, received)) this.#run()
