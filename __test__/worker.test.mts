@@ -6,6 +6,7 @@ for (const [scenario, title] of [
   ['several', 'several workers serve and dial at once, beside the main thread'],
   ['terminate', 'a worker may be terminated under traffic, thirty times'],
   ['terminate-many', 'many workers may be terminated at once'],
+  ['terminate-direct', 'a worker may be terminated while memory of its own waits to be sent'],
   ['exit', 'a worker that has closed everything ends by itself'],
   ['process-exit', 'a worker may end itself under traffic by process.exit'],
   ['main-exit', 'a process may exit while its workers serve'],
