@@ -17,6 +17,40 @@ use support::{
 
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// Its further requests are not handed over while it takes no replies, and nobody waits for that for ever.
+#[test]
+fn finishing_waits_for_replies_but_not_for_ever_for_a_peer_that_takes_none() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.close_timeout = TIMEOUT;
+        s.high_water_mark = 64 * 1024;
+        s.max_in_flight = NonZeroU32::new(2);
+    }));
+    for _ in 0..20 {
+        peer.write_all(&frame(b"request")).expect("room");
+    }
+    let reply = h.slice(&[0; 1_000_000]);
+    h.until(|h| h.message_count(id) == 2);
+    h.poller.send(id, reply);
+    h.poller.finish(id);
+    // A reply that is being made is waited for.
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    h.pass(TIMEOUT * 2);
+    assert_eq!(h.reason(id), None);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    // So is a peer that takes some of it now and then.
+    for _ in 0..3 {
+        h.pass(TIMEOUT / 3 * 2);
+        read_available(&mut peer, &mut Vec::new(), 200_000).expect("reading");
+        h.quiesce();
+    }
+    assert_eq!((h.reason(id), h.message_count(id)), (None, 2));
+    h.pass(TIMEOUT * 2);
+    assert_eq!(h.reason(id), Some(Reason::CloseTimeout.code()));
+}
+
 #[test]
 fn close_sends_everything_though_input_is_unread() {
     for unix in [false, true] {

@@ -136,14 +136,10 @@ impl Connection {
         self.stage = None;
         match self.state {
             State::Connecting => self.fail(Reason::ConnectTimeout),
-            State::Flushing(_) => self.fail(Reason::CloseTimeout),
+            State::Flushing(_) | State::Finishing(_) => self.fail(Reason::CloseTimeout),
             // All that we had to send is with the kernel; the peer just never said goodbye.
             State::Lingering => self.fail(Reason::Normal),
-            State::Open(_)
-            | State::Ending(_)
-            | State::ReadOnly(_)
-            | State::Finishing(_)
-            | State::Closed => {}
+            State::Open(_) | State::Ending(_) | State::ReadOnly(_) | State::Closed => {}
         }
     }
 

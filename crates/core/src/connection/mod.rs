@@ -318,7 +318,7 @@ impl Connection {
         if let Some(clocks) = &mut self.clocks {
             clocks.write.restart(now);
         }
-        if matches!(self.state, State::Flushing(_)) {
+        if self.closes_when_peer_takes() {
             self.stage = Some(now + self.settings.close_timeout);
         }
     }
@@ -337,15 +337,27 @@ impl Connection {
             self.state = self.state.after(Event::Flushed);
             self.follow_answered();
         }
-        let waits = matches!(self.state, State::Flushing(_) | State::Lingering);
+        let waits = self.state == State::Lingering || self.closes_when_peer_takes();
         if waits && (self.stage.is_none() || before != self.state) {
             self.stage = Some(now + self.settings.close_timeout);
+        } else if !waits && matches!(self.state, State::Finishing(_)) {
+            self.stage = None;
         }
         self.follow_clocks(now);
         if self.state.is_shut_down() && !before.is_shut_down() {
             Due::ShutdownWrite
         } else {
             Due::Nothing
+        }
+    }
+
+    /// Whether closing waits for nothing but that the peer takes what is queued.
+    fn closes_when_peer_takes(&self) -> bool {
+        match self.state {
+            State::Flushing(_) => true,
+            // What was read is handed over once it has taken some.
+            State::Finishing(_) => self.in_flight == 0 && self.outbound.has_remaining(),
+            _ => false,
         }
     }
 
