@@ -440,3 +440,23 @@ test('whatever onData takes and however it waits, every byte comes once and in o
     peer.destroy()
   }
 })
+
+test('a handler that reads on at the end of its connection reports nothing', async (t) => {
+  const errors = new Inbox<unknown>()
+  const over = deferred<Error | undefined>()
+  const { port } = await serveStream(
+    t,
+    { onError: errors.push, onDisconnect: (_connection, error) => over.resolve(error) },
+    async ({ reader }) => {
+      for (;;) {
+        reader.skip(4)
+        await reader.fill(4)
+      }
+    },
+  )
+  const peer = await connectPeer(t, { port })
+  await peer.write('12345678')
+  peer.socket.end()
+  t.is(await over.promise, undefined)
+  t.deepEqual(errors.all, [])
+})

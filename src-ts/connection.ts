@@ -553,7 +553,8 @@ export class Connection<Data = unknown> {
 
   /** @internal Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
-    this.#profile.failed(error, this as Connection)
+    // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
+    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this as Connection)
     void this.close()
   }
 

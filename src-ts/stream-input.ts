@@ -119,6 +119,11 @@ export class StreamInput {
     this.drain()
   }
 
+  /** Whether `error` is what whoever reads is told at the end. */
+  hasEndedBy(error: unknown): boolean {
+    return this.#ended !== undefined && error === this.#ended
+  }
+
   /** Nothing more is read: the connection closes once what came is done with. */
   drain(): void {
     this.#draining = true

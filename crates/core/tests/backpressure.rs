@@ -292,3 +292,25 @@ fn streams_count_what_they_hand_over_too() {
             .any(|entry| matches!(entry.what, What::Message(_)))
     );
 }
+
+#[test]
+fn who_asks_much_at_once_and_reads_nothing_is_answered_little() {
+    const REPLY: usize = 16 * 1024;
+    let mut h = Harness::with(262_144, 2_048);
+    let (id, mut peer) = h.unix(&settings(|s| s.high_water_mark = 8 * REPLY));
+    peer.write_all(&frame(b"?").repeat(2_000)).expect("room");
+    h.look();
+    // Each message gets its reply before the next round, as from a handler that takes no time.
+    let mut answered = 0;
+    for _ in 0..100 {
+        h.turn();
+        for _ in answered..h.message_count(id) {
+            let reply = h.slice(&[0; REPLY]);
+            h.poller.send(id, reply);
+        }
+        answered = h.message_count(id);
+        h.flush();
+    }
+    assert!((8..=256).contains(&answered), "{answered} were answered");
+    assert_eq!(h.reason(id), None);
+}

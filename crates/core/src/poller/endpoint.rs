@@ -19,6 +19,9 @@ use crate::socket::Stream;
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
+/// The most messages of one connection in a round. Between rounds its replies leave, and show whether the
+/// peer reads them: who sends many requests at once and reads nothing gets no more than so many answered.
+const ROUND_MESSAGES: usize = 64;
 /// The most that one flush writes before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
 
@@ -307,14 +310,22 @@ impl Endpoint {
         }
     }
 
+    /// How many messages may be handed over in one go.
+    fn share(&self, batch: &Batch) -> usize {
+        self.connection
+            .budget()
+            .min(batch.room())
+            .min(ROUND_MESSAGES)
+    }
+
     fn read(&mut self, intake: &mut Intake, batch: &mut Batch) {
         if self.connection.state().discards() {
             return self.discard(intake);
         }
-        let mut limit = self.connection.budget().min(batch.room());
+        let mut limit = self.share(batch);
         if limit > 0 && self.connection.is_held_back() {
             self.connection.take_held_back(batch, self.id.slot, limit);
-            limit = self.connection.budget().min(batch.room());
+            limit = self.share(batch);
         }
         let reads = self.readiness.readable && self.connection.state().reads();
         if limit == 0 || !reads || self.connection.is_held_back() {
