@@ -297,7 +297,10 @@ fn streams_count_what_they_hand_over_too() {
 fn who_asks_much_at_once_and_reads_nothing_is_answered_little() {
     const REPLY: usize = 16 * 1024;
     let mut h = Harness::with(262_144, 2_048);
-    let (id, mut peer) = h.unix(&settings(|s| s.high_water_mark = 8 * REPLY));
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.high_water_mark = 8 * REPLY;
+        s.max_in_flight = None;
+    }));
     peer.write_all(&frame(b"?").repeat(2_000)).expect("room");
     h.look();
     // Each message gets its reply before the next round, as from a handler that takes no time.
