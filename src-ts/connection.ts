@@ -199,6 +199,7 @@ export class Connection<Data = unknown> {
       signal?.throwIfAborted()
       this.#checkOutput()
       this.#out().send(request)
+      this.#profile.calls += 1
       this.#calls ??= new CallQueue()
       let deadline = Number.POSITIVE_INFINITY
       if (timeout > 0) {
@@ -441,7 +442,7 @@ export class Connection<Data = unknown> {
     if (this.#status === 'closed' || this.#status === 'closing') return
     this.#status = 'inactive'
     this.#profile.loop.outbox.command(Operation.Finish, this)
-    this.#stream?.drain()
+    this.#stream?.finish()
   }
 
   /** @internal A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */

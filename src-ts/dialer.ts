@@ -26,10 +26,25 @@ import { createProfile, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
 import { checkSocketPath } from './unix-path'
 
+/** Whom to dial, checked. */
+type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
+
 /** Where one attempt goes, and from where, if the user cares. */
 interface Route {
   readonly remote: SocketAddress
   readonly local: SocketAddress | undefined
+}
+
+/** What a dialer has done and holds. */
+export interface DialerStats {
+  /** Connections now: established, and not gone. */
+  readonly connections: number
+  /** Dials that have resolved since the start, `fromFd` included. */
+  readonly dialed: number
+  /** Dials that have failed or were aborted since the start, `fromFd` included. Wrong arguments are no dials. */
+  readonly failed: number
+  /** Calls that were sent since the start, answered or not. */
+  readonly calls: number
 }
 
 /** Makes connections to servers. */
@@ -37,7 +52,10 @@ export class Dialer<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
   readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
+  readonly #established = new Set<Connection>()
   #profile: Profile | undefined
+  #dialed = 0
+  #failed = 0
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(options: DialerOptions<Data> = {}) {
@@ -62,13 +80,14 @@ export class Dialer<Data = unknown> {
     checkSignal(signal)
     const settings = checkDialSettings(options, this.#settings)
     signal?.throwIfAborted()
-    const context = captureContext()
-    const deadline = new Deadline(settings.connectTimeout)
-    const routes = await findRoutes(options, settings, deadline)
-    signal?.throwIfAborted()
-    const loop = eventLoop()
-    this.#profile ??= this.#makeProfile(loop)
-    return (await this.#race(routes, settings, { deadline, context }, signal)) as Connection<Data>
+    const dial = { deadline: new Deadline(settings.connectTimeout), context: captureContext() }
+    const destination = checkDestination(options)
+    return this.#counted(async () => {
+      const routes = await findRoutes(destination, settings, dial.deadline, signal)
+      signal?.throwIfAborted()
+      this.#profile ??= this.#makeProfile(eventLoop())
+      return this.#race(routes, settings, dial, signal)
+    })
   }
 
   /**
@@ -80,13 +99,45 @@ export class Dialer<Data = unknown> {
    */
   async fromFd(fd: number): Promise<Connection<Data>> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
-    const loop = eventLoop()
-    this.#profile ??= this.#makeProfile(loop)
-    const { id, errno } = loop.native.adoptStream(fd, this.#profile.settings)
-    if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-    const connection = new Connection(id, this.#profile, 'open', captureContext())
-    loop.attach(connection)
-    return (await opened(connection)) as Connection<Data>
+    const context = captureContext()
+    return this.#counted(async () => {
+      const loop = eventLoop()
+      this.#profile ??= this.#makeProfile(loop)
+      const { id, errno } = loop.native.adoptStream(fd, this.#profile.settings)
+      if (id === undefined) throw systemError(errno ?? 0, 'adopt')
+      const connection = new Connection(id, this.#profile, 'open', context)
+      loop.attach(connection)
+      return this.#opened(connection)
+    })
+  }
+
+  /** What the dialer has done and holds. */
+  stats(): DialerStats {
+    return {
+      connections: this.#established.size,
+      dialed: this.#dialed,
+      failed: this.#failed,
+      calls: this.#profile?.calls ?? 0,
+    }
+  }
+
+  async #counted(dial: () => Promise<Connection>): Promise<Connection<Data>> {
+    try {
+      const connection = await dial()
+      this.#dialed += 1
+      return connection as Connection<Data>
+    } catch (error) {
+      this.#failed += 1
+      throw error
+    }
+  }
+
+  /** Runs the hooks of a connection that won its race. */
+  async #opened(connection: Connection): Promise<Connection> {
+    this.#established.add(connection)
+    await connection.open()
+    if (!connection.isOpen) throw refused()
+    return connection
   }
 
   #race(
@@ -112,7 +163,7 @@ export class Dialer<Data = unknown> {
           }),
         won: (connection) => {
           signal?.removeEventListener('abort', abandon)
-          opened(connection).then(resolve, reject)
+          this.#opened(connection).then(resolve, reject)
         },
         lost: (loss) => {
           signal?.removeEventListener('abort', abandon)
@@ -150,6 +201,7 @@ export class Dialer<Data = unknown> {
         outcome?.connected(connection)
       },
       closed: (connection, error) => {
+        this.#established.delete(connection)
         const outcome = this.#dialing.get(connection)
         this.#dialing.delete(connection)
         outcome?.failed(error ?? refused())
@@ -161,13 +213,6 @@ export class Dialer<Data = unknown> {
 
 function refused(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The dial was given up')
-}
-
-/** Runs the hooks of a connection that won its race. */
-async function opened(connection: Connection): Promise<Connection> {
-  await connection.open()
-  if (!connection.isOpen) throw refused()
-  return connection
 }
 
 /** What the attempts of one dial have in common. */
@@ -192,19 +237,26 @@ class Deadline {
   }
 }
 
-async function findRoutes(
-  options: DialOptions,
-  settings: CheckedDialSettings,
-  deadline: Deadline,
-): Promise<readonly Route[]> {
+function checkDestination(options: DialOptions): Destination {
   if ('path' in options) {
     checkText('options.path', options.path)
     checkSocketPath('connect', options.path)
-    return [{ remote: { path: options.path }, local: undefined }]
+    return { path: options.path }
   }
-  const { port, host = 'localhost', signal } = options
+  const { port, host = 'localhost' } = options
   checkPort(port, 1)
   checkText('options.host', host)
+  return { port, host }
+}
+
+async function findRoutes(
+  destination: Destination,
+  settings: CheckedDialSettings,
+  deadline: Deadline,
+  signal: AbortSignal | undefined,
+): Promise<readonly Route[]> {
+  if ('path' in destination) return [{ remote: destination, local: undefined }]
+  const { host, port } = destination
   const found = await resolveHost(host, settings.lookup, { signal, timeout: deadline.remaining() })
   return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
     remote: { address, port },

@@ -54,6 +54,8 @@ export class EventLoop {
   /** Where in the batch the record that is being delivered lies; behind all of them while there is none. */
   #delivering = firstRecord
   #references = 0
+  #connectionCount = 0
+  #listenerCount = 0
 
   constructor() {
     // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
@@ -81,11 +83,14 @@ export class EventLoop {
   /** From now on records of this slot are for `connection`. */
   attach(connection: Connection): void {
     this.#connections[connection.slot] = connection
+    this.#connectionCount += 1
   }
 
   /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
   forget(connection: Connection): void {
-    if (this.#connections[connection.slot] === connection) this.#connections[connection.slot] = undefined
+    if (this.#connections[connection.slot] !== connection) return
+    this.#connections[connection.slot] = undefined
+    this.#connectionCount -= 1
   }
 
   /** Whether the batch that is being delivered has more bytes for `connection`. */
@@ -102,14 +107,26 @@ export class EventLoop {
   /** From now on connections of this listener are for `acceptor`. */
   attachAcceptor(slot: number, acceptor: Acceptor): void {
     this.#acceptors[slot] = acceptor
+    this.#listenerCount += 1
   }
 
   /** Lets go of a listener that was stopped, once nothing of this turn can be for it any more. */
   detachAcceptor(slot: number): void {
     const acceptor = this.#acceptors[slot]
+    this.#listenerCount -= 1
     setImmediate(() => {
       if (this.#acceptors[slot] === acceptor) this.#acceptors[slot] = undefined
     })
+  }
+
+  /** Connections of this thread, those that are being dialed or closed included. */
+  get connections(): number {
+    return this.#connectionCount
+  }
+
+  /** Listeners of this thread. */
+  get listeners(): number {
+    return this.#listenerCount
   }
 
   /** Keeps the process alive until it is released. */
@@ -171,7 +188,7 @@ export class EventLoop {
     if (kind === RecordKind.Accepted) {
       const acceptor = this.#acceptors[start] as Acceptor
       const connection = acceptor.accepted({ slot, generation: length })
-      this.#connections[slot] = connection
+      this.attach(connection)
       connection.open()
       return
     }
@@ -210,7 +227,7 @@ export class EventLoop {
         connection.totals('written', wide(start, length))
         break
       case RecordKind.Closed:
-        this.#connections[slot] = undefined
+        this.forget(connection)
         connection.closed(start)
         break
     }

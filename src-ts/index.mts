@@ -12,6 +12,7 @@ export {
   Reader,
   readerFrom,
   Server,
+  stats,
   varint,
   Writer,
   writerTo,

@@ -26,6 +26,8 @@ export interface Profile {
   readonly hooks: Hooks
   /** Requests handled so far. */
   requests: number
+  /** Calls made so far. */
+  calls: number
   /** Something went wrong on a connection, or in the user's code for it. */
   failed(error: unknown, connection: Connection): void
   /** Something went wrong apart from any connection; `context` is that of `listen`. */
@@ -54,6 +56,7 @@ export function createProfile(loop: EventLoop, checked: CheckedOptions, owner: O
     settings: loop.createSettings(settings),
     startsHeld: settings.startPaused,
     requests: 0,
+    calls: 0,
     failed: (error, connection) => failed(error, connection, connection.context),
     listenerFailed: (error, context) => failed(error, undefined, context),
   }

@@ -30,7 +30,7 @@ export interface ServerStats {
   readonly accepted: number
   /** Connections closed at once since the start, because there were `maxConnections`. */
   readonly dropped: number
-  /** Messages handed to handlers since the start. */
+  /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
   readonly requests: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
@@ -100,7 +100,8 @@ export class Server<Data = unknown> {
 
   /**
    * Stops to listen, closes idle connections, and busy ones once the requests that were read are
-   * answered.
+   * answered. A stream is busy while `onData` or the body of a loop runs; one that somebody has read otherwise,
+   * until that waits for more or closes it; one that `onConnect` reads, until that is done or waits for more.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
    * never, so that a handler which does not end keeps the server

@@ -60,6 +60,8 @@ export class StreamInput {
   #ended: NetpollError | undefined
   /** Whether the core waits for us to be done with what came. */
   #draining = false
+  /** Whether the server closes, which waits for answers. */
+  #finishing = false
 
   constructor(connection: Connection, profile: Profile) {
     this.#connection = connection
@@ -116,7 +118,7 @@ export class StreamInput {
     this.#ended = error
     this.reader.end(error)
     if (error.code === 'ERR_EOF') this.#consumer?.ended()
-    this.drain()
+    this.#drain()
   }
 
   /** Whether `error` is what whoever reads is told at the end. */
@@ -124,8 +126,14 @@ export class StreamInput {
     return this.#ended !== undefined && error === this.#ended
   }
 
-  /** Nothing more is read: the connection closes once what came is done with. */
-  drain(): void {
+  /** The server closes: nothing more is read, and the connection ends once what came is answered. */
+  finish(): void {
+    this.#finishing = true
+    this.#drain()
+  }
+
+  /** The core waits for us to be done with what came. */
+  #drain(): void {
     this.#draining = true
     this.reader.notifyConsumed = true
     this.#settle()
@@ -145,6 +153,11 @@ export class StreamInput {
   /** Whether the stream is in use, so that silence on the wire does not mean that nobody needs it. */
   get isBusy(): boolean {
     return this.#state !== State.Idle || this.#isLooping
+  }
+
+  /** Whether whoever has read without `onData` may still answer: until it waits for more. */
+  get #isAnswering(): boolean {
+    return this.#finishing && this.#connection.onData === undefined
   }
 
   /** From now on `consumer` gets the bytes, those that are there first. */
@@ -253,7 +266,7 @@ export class StreamInput {
     if (this.#unacknowledged === 0 || this.#consumer !== undefined) return
     // Who waits for more has to learn that nothing more comes: the core tells that once it has nothing to wait for.
     const waits = this.reader.awaited > 0
-    if (!waits && (this.isBusy || (this.reader.length > 0 && !this.#wantsMore))) return
+    if (!waits && (this.isBusy || this.#isAnswering || (this.reader.length > 0 && !this.#wantsMore))) return
     this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0
   }

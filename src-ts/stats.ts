@@ -1,0 +1,22 @@
+import { eventLoop } from './event-loop'
+import type { ChunkStats } from './native'
+
+/** What a thread holds, and the memory of messages. */
+export interface ThreadStats {
+  /** Connections of all servers and dialers of this thread, those that are being dialed or closed included. */
+  readonly connections: number
+  /** Sockets that listen in this thread. */
+  readonly listeners: number
+  /** Memory of messages, of the whole process; `pinned` of this thread. */
+  readonly chunks: ChunkStats
+}
+
+/**
+ * What this thread holds now. Each worker thread has connections and listeners of its own.
+ *
+ * @throws NetpollError `ERR_UNSUPPORTED` where the host is not Node.js
+ */
+export function stats(): ThreadStats {
+  const loop = eventLoop()
+  return { connections: loop.connections, listeners: loop.listeners, chunks: loop.native.chunkStats() }
+}
