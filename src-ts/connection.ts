@@ -5,6 +5,7 @@ import { Alarm } from './alarm'
 import { type CallOptions, CallQueue } from './call'
 import { bufferView, plainView } from './chunk'
 import type { Context } from './context'
+import { ConnectionDuplex } from './duplex'
 import { NetpollError, reasonError, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
@@ -19,7 +20,7 @@ import { Operation, type Payload } from './outbox'
 import { Output } from './output'
 import type { Profile } from './profile'
 import { Requests } from './requests'
-import { type Consumer, StreamInput } from './stream-input'
+import { StreamInput } from './stream-input'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =
@@ -71,6 +72,7 @@ export class Connection<Data = unknown> {
   #requests: Requests | undefined
   #onData: DataHandler<Data> | undefined
   #writer: Writer | undefined
+  #duplex: ConnectionDuplex | undefined
   #status: Status
   #referenced = true
   #requestTimeout: number
@@ -220,6 +222,29 @@ export class Connection<Data = unknown> {
    */
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
+  }
+
+  /**
+   * The connection as a stream of Node.js, for libraries that take a `net.Socket`. From then on it belongs to whoever
+   * has the stream: nobody else reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
+   * the stream ends by itself when the peer does. Asked again, it is the same stream.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while somebody else reads;
+   * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
+   */
+  toDuplex(): ConnectionDuplex {
+    if (this.#duplex !== undefined) return this.#duplex
+    const stream = this.#stream
+    if (stream === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
+    }
+    if (this.#status === 'closing') throw this.#closedError()
+    const duplex = new ConnectionDuplex(this as Connection, this.#out(), this.#profile)
+    const consumer = duplex.consumer()
+    stream.takeOver(consumer)
+    if (this.#status === 'closed') consumer.closed(stream.failure)
+    this.#duplex = duplex
+    return duplex
   }
 
   /**
@@ -429,17 +454,11 @@ export class Connection<Data = unknown> {
     if (this.#profile.startsHeld) this.flow.release(Hold.Hook)
   }
 
-  /** @internal Hands the stream to somebody else than the reader. */
-  takeOver(consumer: Consumer): void {
-    if (this.#stream === undefined) {
-      throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
-    }
-    this.#stream.takeOver(consumer)
-  }
-
   /** @internal Answers what was read, then closes. */
   finish(): void {
     if (this.#status === 'closed' || this.#status === 'closing') return
+    // Whoever uses the stream ends it.
+    if (this.#duplex !== undefined) return
     this.#status = 'inactive'
     this.#profile.loop.outbox.command(Operation.Finish, this)
     this.#stream?.finish()
@@ -505,6 +524,11 @@ export class Connection<Data = unknown> {
       () => this.context.run(onDrain, this as Connection, undefined),
       (error) => this.fail(error),
     )
+  }
+
+  /** @internal Our direction has ended, with everything sent. */
+  endSent(): void {
+    this.#stream?.consumer?.endSent()
   }
 
   /** @internal Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */

@@ -20,6 +20,7 @@ const RecordKind = {
   Alarm: 10,
   BytesRead: 11,
   BytesWritten: 12,
+  EndSent: 13,
 } as const
 
 const batchCapacity = 2048
@@ -225,6 +226,9 @@ export class EventLoop {
         break
       case RecordKind.BytesWritten:
         connection.totals('written', wide(start, length))
+        break
+      case RecordKind.EndSent:
+        connection.endSent()
         break
       case RecordKind.Closed:
         this.forget(connection)

@@ -2,6 +2,7 @@
 export type * from './index.js'
 export {
   Connection,
+  ConnectionDuplex,
   createServer,
   createWriter,
   Dialer,

@@ -154,6 +154,7 @@ export interface CheckedOptions {
   readonly framing: Framing
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
+  readonly allowHalfOpen: boolean
   readonly highWaterMark: number
   readonly maxInFlight: number
   readonly readTimeout: number
@@ -203,6 +204,7 @@ export function checkConnectionOptions<Data>(
     framing,
     bytes,
     ordered: options.ordered ?? true,
+    allowHalfOpen: options.allowHalfOpen ?? false,
     highWaterMark,
     maxInFlight,
     readTimeout,

@@ -21,6 +21,7 @@ export const Operation = {
   WriteTimeout: 12,
   IdleTimeout: 13,
   SendForeign: 14,
+  TakeOver: 15,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

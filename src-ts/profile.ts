@@ -14,6 +14,7 @@ export interface Profile {
   readonly framing: Framing
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
+  readonly allowHalfOpen: boolean
   readonly highWaterMark: number
   readonly maxInFlight: number
   /** Milliseconds; 0 for ever. */

@@ -14,6 +14,8 @@ export interface Consumer {
   ended(): void
   /** More may be sent again. */
   drained(): void
+  /** Our direction has ended, with everything sent. */
+  endSent(): void
   /** Nothing was sent or received for `idleTimeout`. */
   idle(): void
   /** The connection is gone; `error` says why, where it was not in order. */
@@ -166,12 +168,19 @@ export class StreamInput {
       throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
     }
     this.#consumer = consumer
+    this.#profile.loop.outbox.command(Operation.TakeOver, this.#connection)
     const { reader } = this
     while (reader.length > 0) {
       const piece = reader.next(reader.contiguous)
       consumer.received(piece, 0, piece.length)
     }
     if (this.#ended?.code === 'ERR_EOF') consumer.ended()
+  }
+
+  /** Why nothing more comes, where that is no orderly end. */
+  get failure(): NetpollError | undefined {
+    const code = this.#ended?.code
+    return code === 'ERR_EOF' || code === 'ERR_CONN_CLOSED' ? undefined : this.#ended
   }
 
   get consumer(): Consumer | undefined {
@@ -202,8 +211,7 @@ export class StreamInput {
       if (this.#state === State.Idle && this.reader.length > 0) this.#run()
       else this.#settle()
     }
-    const code = this.#ended?.code
-    if (code !== 'ERR_EOF' && code !== 'ERR_CONN_CLOSED') throw this.#ended
+    if (this.failure !== undefined) throw this.failure
   }
 
   /** Waits for bytes, or for the end. */

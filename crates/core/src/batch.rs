@@ -37,6 +37,8 @@ pub enum RecordKind {
     BytesRead = 11,
     /// Bytes written in all, as [`Self::BytesRead`].
     BytesWritten = 12,
+    /// Our direction has ended with everything sent; told of connections that were taken over.
+    EndSent = 13,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.

@@ -300,6 +300,33 @@ fn half_open_or_not_a_peer_that_is_gone_is_inactive() {
 }
 
 #[test]
+fn taken_over_it_ends_only_when_told_and_tells_when_everything_is_sent() {
+    let now = Instant::now();
+    let mut bench = Bench::new(settings(|s| s.high_water_mark = 64));
+    bench.feed(&frame(b"in flight"));
+    bench.connection.peer_ended();
+    assert_eq!(bench.connection.state(), State::Finishing(Peer::Ended));
+    bench.connection.take_over();
+    let reply = bench.slice(&[0; 100]);
+    bench.connection.send(reply);
+    assert!(
+        bench.connection.budget() > 0,
+        "also while more waits than the mark"
+    );
+    bench.connection.settle(now);
+    assert_eq!(bench.connection.state(), State::Open(Peer::Ended));
+    bench.connection.end();
+    bench.connection.settle(now);
+    assert!(!bench.kinds().contains(&(RecordKind::EndSent as u8)));
+    bench.connection.sent(100, now);
+    bench.connection.settle(now);
+    assert_eq!(bench.connection.state(), State::Closed);
+    let kinds = bench.kinds();
+    assert_eq!(kinds.first(), Some(&(RecordKind::EndSent as u8)));
+    assert_eq!(kinds.last(), Some(&(RecordKind::Closed as u8)));
+}
+
+#[test]
 fn the_deadline_is_the_first_of_those_that_apply() {
     let now = Instant::now();
     let seconds = Duration::from_secs;

@@ -207,6 +207,7 @@ impl Bridge {
                 }
             }
             Operation::End => poller.end(id),
+            Operation::TakeOver => poller.take_over(id),
             Operation::Alarm => {
                 poller.set_alarm(id, millis(length as u32).map(|time| now + time));
             }

@@ -86,6 +86,8 @@ pub enum Operation {
     IdleTimeout,
     /// Send bytes of a buffer of the user's, whose handle is used up by it.
     SendForeign,
+    /// Leave it to JavaScript when the connection ends.
+    TakeOver,
 }
 
 impl Operation {
@@ -106,6 +108,7 @@ impl Operation {
             12 => Self::WriteTimeout,
             13 => Self::IdleTimeout,
             14 => Self::SendForeign,
+            15 => Self::TakeOver,
             _ => return None,
         })
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::stopwatch::Stopwatch;
-use super::{Connection, State};
+use super::{Connection, Control, State};
 use crate::frame::Framing;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -104,10 +104,16 @@ impl Connection {
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
         // A stream's pieces are acknowledged late. Who reads them knows whether they are being handled.
         let handled = self.in_flight == 0 || matches!(self.settings.framing, Framing::Stream);
-        let quiet = matches!(self.state, State::Open(_) | State::ReadOnly(_))
-            && !self.outbound.has_remaining()
-            && handled
-            && !self.inbound.is_held_back();
+        let quiet = match self.control {
+            // Also half-closed, and while the peer takes nothing: what becomes of it is the owner's matter.
+            Control::Owner => self.state.hands_over(),
+            Control::Settings => {
+                matches!(self.state, State::Open(_) | State::ReadOnly(_))
+                    && !self.outbound.has_remaining()
+                    && handled
+                    && !self.inbound.is_held_back()
+            }
+        };
         let Some(clocks) = &mut self.clocks else {
             return;
         };

@@ -24,6 +24,15 @@ use crate::settings::{HalfOpen, Settings, Start, WhenCongested};
 use clocks::Clocks;
 use report::{News, Told};
 
+/// Who decides how long a connection lasts and when it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Control {
+    /// Its settings do, and what is in flight.
+    Settings,
+    /// Whoever took it over, see [`Connection::take_over`].
+    Owner,
+}
+
 /// Everything about a connection that takes bytes and time as arguments.
 pub struct Connection {
     settings: Arc<Settings>,
@@ -38,6 +47,9 @@ pub struct Connection {
     hung_up: bool,
     /// Whether everything that the peer sent was read before we closed.
     end_read: bool,
+    /// Whether our direction has ended with everything sent.
+    end_sent: bool,
+    control: Control,
     told: Told,
     news: News,
     /// Bytes claimed from the bound on unfinished messages.
@@ -67,6 +79,8 @@ impl Connection {
             peer_gone: false,
             hung_up: false,
             end_read: false,
+            end_sent: false,
+            control: Control::Settings,
             told: Told::default(),
             news: News::default(),
             claimed: 0,
@@ -121,7 +135,8 @@ impl Connection {
     #[must_use]
     pub fn budget(&self) -> usize {
         let flowing = self.state.hands_over() && self.flow == Start::Reading;
-        let stops = self.settings.when_congested == WhenCongested::StopReading;
+        let stops = self.control == Control::Settings
+            && self.settings.when_congested == WhenCongested::StopReading;
         if !flowing || stops && self.outbound.remaining() >= self.settings.high_water_mark {
             return 0;
         }
@@ -194,7 +209,7 @@ impl Connection {
                 clocks.read.stop();
             }
         }
-        if self.settings.max_in_flight.is_some() {
+        if self.settings.max_in_flight.is_some() && self.control == Control::Settings {
             self.in_flight += taken.count as u32;
         }
         match taken.error {
@@ -250,8 +265,8 @@ impl Connection {
         }
         self.state = self.state.after(Event::PeerEnded);
         // Where our direction has ended by itself, only what is held back still has to be handed over.
-        let open = matches!(self.state, State::Open(_));
-        if open && (self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal) {
+        let closes = matches!(self.state, State::Open(_)) && self.control == Control::Settings;
+        if closes && (self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal) {
             self.state = self.state.after(Event::FinishAsked);
         }
     }
@@ -284,6 +299,15 @@ impl Connection {
     /// Hands over no further message, or goes on doing so.
     pub fn set_flow(&mut self, flow: Start) {
         self.flow = flow;
+    }
+
+    /// For a stream that somebody else is the end of from now on. Nothing counts as in flight; it is read whatever
+    /// waits to be sent; neither the peer's end nor [`Self::finish`] before this ends our direction, only
+    /// [`Self::end`] does, and when that is done it is told.
+    pub fn take_over(&mut self) {
+        self.control = Control::Owner;
+        self.in_flight = 0;
+        self.state = self.state.after(Event::TakenOver);
     }
 
     /// Sends what is queued, then ends our direction. The peer's is still read.
@@ -335,6 +359,7 @@ impl Connection {
         self.follow_answered();
         if queued == 0 {
             self.state = self.state.after(Event::Flushed);
+            self.end_sent |= matches!(self.state, State::ReadOnly(_));
             self.follow_answered();
         }
         let waits = self.state == State::Lingering || self.closes_when_peer_takes();

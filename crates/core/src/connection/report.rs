@@ -1,6 +1,6 @@
 //! What a connection tells: the difference between what is the case and what was reported.
 
-use super::{Connection, State};
+use super::{Connection, Control, State};
 use crate::batch::{Batch, RecordKind};
 use crate::reason::Reason;
 use crate::settings::HalfOpen;
@@ -10,6 +10,7 @@ use crate::settings::HalfOpen;
 pub(super) struct Told {
     pub(super) inactive: bool,
     pub(super) ended: bool,
+    pub(super) sent: bool,
     pub(super) congested: bool,
 }
 
@@ -37,6 +38,7 @@ impl Connection {
             || self.news.alarm
             || self.is_inactive() != self.told.inactive
             || self.end_read != self.told.ended
+            || self.tells_sent()
             || self.congested != self.told.congested
     }
 
@@ -49,6 +51,10 @@ impl Connection {
         if self.end_read && !self.told.ended {
             self.told.ended = true;
             batch.lifecycle(slot, RecordKind::Ended);
+        }
+        if self.tells_sent() {
+            self.told.sent = true;
+            batch.lifecycle(slot, RecordKind::EndSent);
         }
         if self.state == State::Closed {
             batch.count(slot, RecordKind::BytesRead, self.bytes_read);
@@ -72,6 +78,10 @@ impl Connection {
         if std::mem::take(&mut self.news.alarm) {
             batch.lifecycle(slot, RecordKind::Alarm);
         }
+    }
+
+    fn tells_sent(&self) -> bool {
+        self.control == Control::Owner && self.end_sent && !self.told.sent
     }
 
     fn is_inactive(&self) -> bool {

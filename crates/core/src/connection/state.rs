@@ -13,6 +13,8 @@
 //!                                                             peer has ended            ▲
 //!  every state ──Failed─────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! A connection that is `Finishing` when somebody takes it over is `Open` again.
 
 /// What is known of the peer's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub enum Event {
     Answered,
     /// Send what is queued, then close.
     CloseAsked,
+    /// Somebody else decides from now on when it ends.
+    TakenOver,
     /// The queue is empty.
     Flushed,
     /// The socket failed, a deadline passed, or the user destroyed the connection.
@@ -87,6 +91,7 @@ impl State {
             (Finishing(_), Event::PeerEnded) => Finishing(Peer::Ended),
             (Flushing(_), Event::PeerEnded) => Flushing(Peer::Ended),
             (Open(peer), Event::FinishAsked) => Finishing(peer),
+            (Finishing(peer), Event::TakenOver) => Open(peer),
             (Open(peer), Event::EndAsked) => Ending(peer),
             (Ending(peer), Event::Flushed) => ReadOnly(peer),
             (Finishing(peer), Event::Answered)
@@ -155,13 +160,14 @@ mod tests {
         State::Lingering,
         State::Closed,
     ];
-    const EVENTS: [Event; 8] = [
+    const EVENTS: [Event; 9] = [
         Event::Connected,
         Event::PeerEnded,
         Event::EndAsked,
         Event::FinishAsked,
         Event::Answered,
         Event::CloseAsked,
+        Event::TakenOver,
         Event::Flushed,
         Event::Failed,
     ];
@@ -240,7 +246,9 @@ mod tests {
                 let same = format!("{state:?} {event:?} {after:?}");
                 if state != State::Connecting {
                     assert!(state.accepts_output() || !after.accepts_output(), "{same}");
-                    assert!(state.reads() || !after.reads(), "{same}");
+                    let undone =
+                        event == Event::TakenOver && state == State::Finishing(Peer::Sending);
+                    assert!(state.reads() || undone || !after.reads(), "{same}");
                 }
                 if state.is_shut_down() {
                     assert!(after.is_shut_down() || after == State::Closed, "{same}");

@@ -44,6 +44,11 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().set_flow(flow));
     }
 
+    /// See [`crate::connection::Connection::take_over`].
+    pub fn take_over(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().take_over());
+    }
+
     /// Sends what is queued, then ends our direction.
     pub fn end(&mut self, id: Id) {
         self.command(id, |endpoint| endpoint.connection().end());

@@ -1,0 +1,330 @@
+import { Duplex } from 'node:stream'
+
+import type { Address } from './address'
+import { bufferView } from './chunk'
+import type { Connection } from './connection'
+import { invalidType, invalidValue, NetpollError } from './errors'
+import { Hold } from './flow'
+import { largestTimeout } from './options'
+import type { Output } from './output'
+import type { Profile } from './profile'
+import type { Consumer } from './stream-input'
+import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
+
+/** Bytes that either direction buffers until it asks its source to wait. */
+const highWaterMark = 64 * 1024
+
+/** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
+const usualKeepAlive = 7_200
+
+type Callback = (error?: Error | null) => void
+
+/**
+ * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
+ * {@link Connection.toDuplex}.
+ *
+ * What arrives is pushed as views of pooled memory, without a copy. What is written is copied before `write` returns,
+ * so that its callback comes as soon as more may be written. A chunk that lies in memory of something received is sent
+ * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
+ * direction has ended.
+ *
+ * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
+ * streams of Node.js.
+ */
+export class ConnectionDuplex extends Duplex {
+  /** The connection that this is the stream of, for its `data` and limits. Do not send or close by it. */
+  readonly connection: Connection
+  /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
+  timeout: number | undefined
+  readonly #output: Output
+  readonly #profile: Profile
+  /** Bytes passed on to the connection. */
+  #dispatched = 0
+  /** Of a write that waits until the peer has read. */
+  #written: Callback | undefined
+  /** What {@link writableLength} counts for that write. */
+  #waiting = 0
+  /** Waits until our direction has ended. */
+  #final: Callback | undefined
+  #peerEnded = false
+  /** Whether the connection is gone. */
+  #gone = false
+  /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
+  #silentAt = -1
+
+  /** @internal */
+  constructor(connection: Connection, output: Output, profile: Profile) {
+    super({ allowHalfOpen: profile.allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
+    this.connection = connection
+    this.#output = output
+    this.#profile = profile
+  }
+
+  /** Always false: a connection is established before anybody has it. */
+  get connecting(): boolean {
+    return false
+  }
+
+  /** Always false, as {@link connecting}. */
+  get pending(): boolean {
+    return false
+  }
+
+  /** `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. */
+  get readyState(): string {
+    if (this.readable) return this.writable ? 'open' : 'readOnly'
+    return this.writable ? 'writeOnly' : 'closed'
+  }
+
+  /** As `writableLength`. */
+  get bufferSize(): number {
+    return this.writableLength
+  }
+
+  /** Bytes received so far. */
+  get bytesRead(): number {
+    return this.connection.bytesRead
+  }
+
+  /** Bytes written so far, those included that wait to be sent. Text that waits counts by its characters. */
+  get bytesWritten(): number {
+    return this.#dispatched + this.writableLength - this.#waiting
+  }
+
+  /** The peer's IP address; `undefined` on a unix socket. */
+  get remoteAddress(): string | undefined {
+    return host(this.connection.remoteAddress)?.address
+  }
+
+  /** The peer's port; `undefined` on a unix socket. */
+  get remotePort(): number | undefined {
+    return host(this.connection.remoteAddress)?.port
+  }
+
+  /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return host(this.connection.remoteAddress)?.family
+  }
+
+  /** This end's IP address; `undefined` on a unix socket, and once the connection is gone. */
+  get localAddress(): string | undefined {
+    return host(this.connection.localAddress)?.address
+  }
+
+  /** This end's port; as {@link localAddress}. */
+  get localPort(): number | undefined {
+    return host(this.connection.localAddress)?.port
+  }
+
+  /** This end's family; as {@link localAddress}. */
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return host(this.connection.localAddress)?.family
+  }
+
+  /** This end's address, family and port; `{}` where there is none. */
+  address(): { address?: string; family?: 'IPv4' | 'IPv6'; port?: number } {
+    return { ...host(this.connection.localAddress) }
+  }
+
+  /**
+   * Has `'timeout'` emitted after `milliseconds` without a byte in either direction; 0 turns it off. The connection
+   * stays open. It takes the place of the connection's `idleTimeout`.
+   *
+   * @param callback a listener for the next `'timeout'`; with 0 it is removed instead
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    if (typeof milliseconds !== 'number') throw invalidType('milliseconds', 'of type number', milliseconds)
+    if (!(milliseconds >= 0)) throw invalidValue('milliseconds', 'must not be negative', milliseconds)
+    if (callback !== undefined && typeof callback !== 'function') {
+      throw invalidType('callback', 'of type function', callback)
+    }
+    if (this.destroyed) return this
+    this.timeout = milliseconds
+    this.#silentAt = -1
+    this.connection.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
+    if (callback !== undefined) {
+      if (milliseconds === 0) this.removeListener('timeout', callback)
+      else this.once('timeout', callback)
+    }
+    return this
+  }
+
+  /** See {@link Connection.setNoDelay}. */
+  setNoDelay(on = true): this {
+    this.connection.setNoDelay(on)
+    return this
+  }
+
+  /**
+   * Has the system probe a silent peer, or no longer.
+   *
+   * @param initialDelay milliseconds of silence before it does, rounded down to seconds; below 1,000: two hours
+   * @throws NetpollError the system's code
+   */
+  setKeepAlive(enable = false, initialDelay = 0): this {
+    const seconds = Math.min(Math.floor(initialDelay / 1_000), 32_767)
+    this.connection.setKeepAlive(enable ? seconds || usualKeepAlive : 0)
+    return this
+  }
+
+  /** See {@link Connection.ref}. */
+  ref(): this {
+    this.connection.ref()
+    return this
+  }
+
+  /** See {@link Connection.unref}. */
+  unref(): this {
+    this.connection.unref()
+    return this
+  }
+
+  /** Destroys it once everything that was written is sent. */
+  destroySoon(): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', this.destroy)
+  }
+
+  /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
+  resetAndDestroy(): this {
+    if (!this.destroyed) this.connection.resetAndDestroy()
+    return this.destroy()
+  }
+
+  override _read(): void {
+    this.connection.flow.release(Hold.Full)
+  }
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
+    if (this.#gone) callback(brokenPipe())
+    else {
+      this.#dispatched += sendChunk(this.#output, this.#profile.loop.outbox, { chunk, encoding })
+      this.#passedOn(callback)
+    }
+  }
+
+  override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
+    if (this.#gone) callback(brokenPipe())
+    else {
+      this.#dispatched += sendChunks(this.#output, this.#profile.loop.outbox, chunks)
+      this.#passedOn(callback)
+    }
+  }
+
+  override _final(callback: Callback): void {
+    if (this.#gone) callback()
+    else {
+      this.#final = callback
+      this.connection.end()
+    }
+  }
+
+  override _destroy(error: Error | null, callback: Callback): void {
+    const written = this.#written
+    this.#written = undefined
+    callback(error)
+    if (this.#gone) process.nextTick(() => this.emit('close', error !== null))
+    else this.#leave(error)
+    written?.(error ?? new NetpollError('ECANCELED', 'write ECANCELED', { syscall: 'write' }))
+  }
+
+  /** @internal What it is told of the connection, each in the context of its `listen` or `dial`. */
+  consumer(): Consumer {
+    const push = (view: Buffer): void => this.#push(view)
+    const end = (): void => this.#end()
+    const drained = (): void => this.#drained()
+    const endSent = (): void => this.#endSent()
+    const idle = (): void => this.#idle()
+    const closed = (error: NetpollError | undefined): void => this.#closed(error)
+    return {
+      received: (chunk, start, length) => this.#tell(push, bufferView(chunk, start, length)),
+      ended: () => this.#tell(end, undefined),
+      drained: () => this.#tell(drained, undefined),
+      endSent: () => this.#tell(endSent, undefined),
+      idle: () => this.#tell(idle, undefined),
+      closed: (error) => this.#tell(closed, error),
+    }
+  }
+
+  /** The other connections of the same batch must not suffer from a listener that throws. */
+  #tell<News>(work: (news: News) => void, news: News): void {
+    try {
+      this.connection.context.run(work, news, undefined)
+    } catch (error) {
+      process.nextTick(rethrow, error)
+    }
+  }
+
+  #push(view: Buffer): void {
+    if (!this.destroyed && !this.push(view)) this.connection.flow.hold(Hold.Full)
+  }
+
+  #end(): void {
+    this.#peerEnded = true
+    this.push(null)
+  }
+
+  #passedOn(callback: Callback): void {
+    if (this.#output.isCongested) {
+      this.#waiting = this.writableLength
+      this.#written = callback
+    } else {
+      callback()
+    }
+  }
+
+  #drained(): void {
+    const written = this.#written
+    this.#written = undefined
+    this.#waiting = 0
+    written?.()
+  }
+
+  #endSent(): void {
+    const final = this.#final
+    this.#final = undefined
+    final?.()
+  }
+
+  #idle(): void {
+    const moved = this.connection.bytesRead + this.connection.bytesWritten
+    if (moved === this.#silentAt) return
+    this.#silentAt = moved
+    this.emit('timeout')
+  }
+
+  #closed(error: NetpollError | undefined): void {
+    this.#gone = true
+    if (this.destroyed) {
+      this.emit('close', this.errored !== null)
+    } else if (error !== undefined || !this.#peerEnded || this.#final !== undefined) {
+      this.destroy(error)
+    }
+    // Otherwise what has arrived can still be read, and its end destroys the stream.
+  }
+
+  #leave(error: Error | null): void {
+    if (this.writableFinished) {
+      // The peer has to receive all of it: closing while it still sends would reset it.
+      void this.connection.close()
+    } else {
+      // What was written goes to the system as far as that takes it, as it would from a socket of Node.js.
+      this.#profile.loop.native.carryOut()
+      this.connection.destroy(error ?? undefined)
+    }
+  }
+}
+
+function host(address: Address | undefined): Exclude<Address, string> | undefined {
+  return typeof address === 'string' ? undefined : address
+}
+
+function brokenPipe(): NetpollError {
+  return new NetpollError('EPIPE', 'write EPIPE', { syscall: 'write' })
+}
+
+function rethrow(error: unknown): void {
+  throw error
+}
