@@ -9,6 +9,18 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Deals connections out to pollers. */
+export declare class ConnectionDealer {
+  /**
+   * Without pollers.
+   *
+   * @throws when there is no such balance
+   */
+  constructor(balance: 'roundRobin' | 'random' | 'leastConnections')
+  /** From now on that poller gets its part. Its records of these connections say `tag`. */
+  join(eventLoop: EventLoop, settings: ConnectionSettings, tag: number): void
+}
+
 /**
  * Checked settings, which all connections of one server or dialer share: the bound on their
  * unfinished messages is one.
@@ -18,10 +30,10 @@ export declare class ConnectionSettings {
   constructor(options: SettingsOptions)
 }
 
-/** The poller of one environment. */
+/** A poller, as the environment that it serves sees it. */
 export declare class EventLoop {
-  /** Takes over a descriptor that listens already. Refused, it is left to the caller. */
-  adopt(descriptor: number, settings: ConnectionSettings): Outcome
+  /** Takes over a descriptor that listens already. Refused, it is left to the caller. Otherwise as `listen`. */
+  adopt(descriptor: number, settings: ConnectionSettings, tag: number, dealer?: ConnectionDealer | undefined | null): Outcome
   /**
    * Takes over the descriptor of a connected stream socket, as an open connection. Refused, it is left to
    * the caller: `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket.
@@ -34,13 +46,17 @@ export declare class EventLoop {
    */
   detach(id: NativeId): DetachOutcome
   /**
-   * `batch` and `commands` are the shared words.
+   * `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
+   * `commands` are the shared words.
    *
-   * @throws where the host offers no libuv loop
+   * @throws inline, where the host offers no libuv loop
    */
-  constructor(batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
-  /** Binds and listens. A dead socket at a path is replaced. */
-  listen(place: ListenPlace, settings: ConnectionSettings): Outcome
+  constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
+  /**
+   * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
+   * out, and records are for whoever gets them.
+   */
+  listen(place: ListenPlace, settings: ConnectionSettings, tag: number, dealer?: ConnectionDealer | undefined | null): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /** Where a listener listens. */
@@ -54,19 +70,10 @@ export declare class EventLoop {
   dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
-  /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
-  lendChunk(capacity: number): LentChunk
-  /**
-   * Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
-   * let go of when they have been sent, or never will be.
-   *
-   * @throws when it is no `Uint8Array`
-   */
-  attachForeign(bytes: Uint8Array): number
-  /** Lets go of an array that no command has named. */
-  releaseForeign(handle: number): void
-  /** A copy of bytes whose `ArrayBuffer` user code has detached. */
-  copy(handle: number, start: number, length: number): Buffer | null
+  /** As `carryOut`, between two tasks of JavaScript's. */
+  flush(): void
+  /** As `carryOut`, and what was asked for has gone to the system as far as that takes it. */
+  sendNow(): void
   /** The peer's address, until the connection's last record. */
   peerAddress(id: NativeId): SocketAddress | null
   /** The local address, until the connection's last record. */
@@ -90,22 +97,35 @@ export declare class EventLoop {
   ref(): void
   /** Lets the process end. */
   unref(): void
+}
+
+/** What JavaScript has of [`SharedMemory`]. */
+export declare class Memory {
+  /** One for each environment. `arena` is its shared words. */
+  constructor(arena: Int32Array, callbacks: MemoryCallbacks)
+  /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
+  lendChunk(capacity: number): LentChunk
+  /**
+   * Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
+   * let go of when they have been sent, or never will be.
+   *
+   * @throws when it is no `Uint8Array`
+   */
+  attachForeign(bytes: Uint8Array): number
+  /** Lets go of an array that no command has named. */
+  releaseForeign(handle: number): void
+  /** A copy of bytes whose `ArrayBuffer` user code has detached. */
+  copy(handle: number, start: number, length: number): Buffer | null
   /** Chunks in use and cached. */
   chunkStats(): ChunkStats
 }
 
 /** What the poller calls. */
 export interface Callbacks {
-  /** `this` of the others, and the resource of their asynchronous context. */
+  /** `this` of the other, and the resource of its asynchronous context. */
   receiver: object
   /** Handles the batch in the shared words. */
   dispatch: () => void
-  /** Makes a chunk known. */
-  adopt: (handle: number, buffer: ArrayBuffer) => void
-  /** Lets go of a chunk. */
-  retire: (handle: number) => void
-  /** Collects short-lived garbage. */
-  collect: () => void
 }
 
 /** Chunks of the process, and of this environment. */
@@ -172,6 +192,18 @@ export interface ListenPlace {
   ipv6Only: boolean
   /** Permission bits of a unix socket's file; what the umask leaves when absent. */
   mode?: number
+}
+
+/** What JavaScript is told of chunks. */
+export interface MemoryCallbacks {
+  /** `this` of the others. */
+  receiver: object
+  /** Makes a chunk known. */
+  adopt: (handle: number, buffer: ArrayBuffer) => void
+  /** Lets go of a chunk. */
+  retire: (handle: number) => void
+  /** Collects short-lived garbage. */
+  collect: () => void
 }
 
 /** A listener or connection, and how often its slot was given away before. */

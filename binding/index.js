@@ -835,5 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.ConnectionDealer = nativeBinding.ConnectionDealer
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
+module.exports.Memory = nativeBinding.Memory

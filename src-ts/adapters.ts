@@ -1,10 +1,10 @@
 import { finished, type Writable } from 'node:stream'
 
 import { invalidType, NetpollError } from './errors'
-import { eventLoop } from './event-loop'
 import { foreign, type Piece } from './link-buffer/pieces'
 import { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
+import { sharedMemory } from './shared-memory'
 
 /**
  * A reader over `source`: a Node.js stream, or anything else that iterates over bytes. It takes a piece from the source
@@ -23,12 +23,12 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
 
 /** A writer that belongs to no connection: to write into, and to {@link Writer.append} to one that does. */
 export function createWriter(): Writer {
-  return new Writer(eventLoop().outbox)
+  return new Writer(sharedMemory().arena)
 }
 
 /** A writer whose `flush` writes to a Node.js stream; it resolves when that takes more, and rejects when it never will. */
 export function writerTo(target: Writable): Writer {
-  return new Writer(eventLoop().outbox, async ({ first }) => {
+  return new Writer(sharedMemory().arena, async ({ first }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
     if (!takesMore) await drained(target)

@@ -153,7 +153,7 @@ export class Connection<Data = unknown> {
 
   /** What is to be sent, until it is flushed. With a framing, everything between two flushes is one message. */
   get writer(): Writer {
-    this.#writer ??= new Writer(this.#profile.loop.outbox, (written) => this.#flush(written))
+    this.#writer ??= new Writer(this.#profile.loop.memory.arena, (written) => this.#flush(written))
     return this.#writer
   }
 
@@ -201,7 +201,7 @@ export class Connection<Data = unknown> {
       signal?.throwIfAborted()
       this.#checkOutput()
       this.#out().send(request)
-      this.#profile.calls += 1
+      this.#profile.counts.calls += 1
       this.#calls ??= new CallQueue()
       let deadline = Number.POSITIVE_INFINITY
       if (timeout > 0) {

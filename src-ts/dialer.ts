@@ -9,7 +9,7 @@ import {
   defaultDialSettings,
 } from './dial-options'
 import { NetpollError, systemError } from './errors'
-import { type EventLoop, eventLoop } from './event-loop'
+import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import type { SocketAddress } from './native'
@@ -22,7 +22,7 @@ import {
   checkText,
   type DialerOptions,
 } from './options'
-import { createProfile, type Profile } from './profile'
+import { createProfiles, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
 import { checkSocketPath } from './unix-path'
 
@@ -53,7 +53,9 @@ export class Dialer<Data = unknown> {
   readonly #settings: CheckedDialSettings
   readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
   readonly #established = new Set<Connection>()
-  #profile: Profile | undefined
+  /** One for each event loop. */
+  #profiles: readonly Profile[] = []
+  #turn = 0
   #dialed = 0
   #failed = 0
 
@@ -85,7 +87,6 @@ export class Dialer<Data = unknown> {
     return this.#counted(async () => {
       const routes = await findRoutes(destination, settings, dial.deadline, signal)
       signal?.throwIfAborted()
-      this.#profile ??= this.#makeProfile(eventLoop())
       return this.#race(routes, settings, dial, signal)
     })
   }
@@ -101,11 +102,11 @@ export class Dialer<Data = unknown> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
     return this.#counted(async () => {
-      const loop = eventLoop()
-      this.#profile ??= this.#makeProfile(loop)
-      const { id, errno } = loop.native.adoptStream(fd, this.#profile.settings)
+      const profile = this.#chooseProfile()
+      const { loop, settings } = profile
+      const { id, errno } = loop.native.adoptStream(fd, settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const connection = new Connection(id, this.#profile, 'open', context)
+      const connection = new Connection(id, profile, 'open', context)
       loop.attach(connection)
       return this.#opened(connection)
     })
@@ -117,7 +118,7 @@ export class Dialer<Data = unknown> {
       connections: this.#established.size,
       dialed: this.#dialed,
       failed: this.#failed,
-      calls: this.#profile?.calls ?? 0,
+      calls: this.#profiles[0]?.counts.calls ?? 0,
     }
   }
 
@@ -176,7 +177,7 @@ export class Dialer<Data = unknown> {
   }
 
   #connect(route: Route, { deadline, context }: Dial, outcome: AttemptOutcome<Connection>): Attempt {
-    const profile = this.#profile as Profile
+    const profile = this.#chooseProfile()
     const { remote, local } = route
     const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
     if (begun.id === undefined) throw connectError(begun.errno ?? 0, route)
@@ -192,8 +193,26 @@ export class Dialer<Data = unknown> {
     return { abandon: () => connection.destroy() }
   }
 
-  #makeProfile(loop: EventLoop): Profile {
-    return createProfile(loop, this.#checked, {
+  /** Whose event loop gets the next connection. */
+  #chooseProfile(): Profile {
+    if (this.#profiles.length === 0) this.#profiles = this.#makeProfiles()
+    const profiles = this.#profiles
+    const [first] = profiles as readonly [Profile]
+    this.#turn = (this.#turn + 1) % profiles.length
+    switch (this.#checked.loadBalance) {
+      case 'roundRobin':
+        return profiles[this.#turn] ?? first
+      case 'random':
+        return profiles[Math.floor(Math.random() * profiles.length)] ?? first
+      case 'leastConnections':
+        return profiles.reduce((least, profile) =>
+          profile.loop.connections < least.loop.connections ? profile : least,
+        )
+    }
+  }
+
+  #makeProfiles(): readonly Profile[] {
+    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
       role: 'client',
       opened: (connection) => {
         const outcome = this.#dialing.get(connection)

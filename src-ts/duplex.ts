@@ -200,7 +200,7 @@ export class ConnectionDuplex extends Duplex {
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
-      this.#dispatched += sendChunk(this.#output, this.#profile.loop.outbox, { chunk, encoding })
+      this.#dispatched += sendChunk(this.#output, this.#profile.loop.memory.arena, { chunk, encoding })
       this.#passedOn(callback)
     }
   }
@@ -208,7 +208,7 @@ export class ConnectionDuplex extends Duplex {
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
-      this.#dispatched += sendChunks(this.#output, this.#profile.loop.outbox, chunks)
+      this.#dispatched += sendChunks(this.#output, this.#profile.loop.memory.arena, chunks)
       this.#passedOn(callback)
     }
   }
@@ -311,7 +311,7 @@ export class ConnectionDuplex extends Duplex {
       void this.connection.close()
     } else {
       // What was written goes to the system as far as that takes it, as it would from a socket of Node.js.
-      this.#profile.loop.native.carryOut()
+      this.#profile.loop.native.sendNow()
       this.connection.destroy(error ?? undefined)
     }
   }

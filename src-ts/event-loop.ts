@@ -1,9 +1,8 @@
-import { adoptChunk } from './chunk'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
-import { minorCollection } from './minor-collection'
-import { ConnectionSettings, NativeEventLoop, type NativeId, type NativeSettings } from './native'
-import { commandWords, Outbox } from './outbox'
+import { NativeEventLoop, type NativeId } from './native'
+import { commandWords, Operation, Outbox } from './outbox'
+import type { SharedMemory } from './shared-memory'
 
 /** What a record tells. The numbers are those of `batch.rs`. */
 const RecordKind = {
@@ -28,6 +27,9 @@ const batchHeader = 2
 const recordWords = 4
 const firstRecord = batchHeader + batchCapacity
 
+/** Where a poller runs. */
+export type Placement = 'inline' | 'thread'
+
 /** Who accepts connections on a listener. */
 export interface Acceptor {
   /** A connection was accepted; returns the object that stands for it. */
@@ -37,48 +39,39 @@ export interface Acceptor {
 }
 
 /**
- * The poller of this thread, as JavaScript sees it: batches of records up, commands down. There is one
- * for each environment, made when it is first needed.
+ * A poller, as JavaScript sees it: batches of records up, commands down.
  *
  * What keeps the way of a message short: one call for all messages of a turn; records and commands are
  * words in shared memory; connections and chunks are found by index; a message costs one view.
  */
 export class EventLoop {
+  readonly memory: SharedMemory
   readonly native: NativeEventLoop
   readonly outbox: Outbox
   readonly #batch = new Int32Array(batchHeader + batchCapacity * (1 + recordWords))
   readonly #connections: (Connection | undefined)[] = []
-  readonly #acceptors: (Acceptor | undefined)[] = []
-  /** Views over chunks that more bytes may come in, by handle. */
-  readonly #chunks: (Buffer | undefined)[] = []
+  /** By tag. */
+  readonly #acceptors = new Map<number, Acceptor>()
   readonly #turnChunks: (Buffer | undefined)[] = []
   /** Where in the batch the record that is being delivered lies; behind all of them while there is none. */
   #delivering = firstRecord
   #references = 0
   #connectionCount = 0
-  #listenerCount = 0
 
-  constructor() {
-    // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
-    if (process.versions['bun'] !== undefined) throw unsupported()
+  /** @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js */
+  constructor(placement: Placement, memory: SharedMemory) {
+    this.memory = memory
     const commands = new Int32Array(commandWords)
-    this.native = openNative(this.#batch, commands, {
+    this.native = openNative(placement, memory.native, this.#batch, commands, {
       receiver: this,
       dispatch: () => this.#dispatch(),
-      adopt: (handle, buffer) => {
-        this.#chunks[handle] = adoptChunk(handle, buffer)
-      },
-      retire: (handle) => {
-        this.#chunks[handle] = undefined
-      },
-      collect: minorCollection(),
     })
-    this.outbox = new Outbox(commands, this.native, this.#chunks)
-  }
-
-  /** Settings in the core's form, made once for a server or dialer. */
-  createSettings(settings: NativeSettings): ConnectionSettings {
-    return new ConnectionSettings(settings)
+    // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current task
+    // of JavaScript's and of its microtasks have written theirs.
+    const flush = (): void => this.native.flush()
+    const flushAfterMicrotasks = (): void => process.nextTick(flush)
+    const begun = placement === 'inline' ? undefined : () => queueMicrotask(flushAfterMicrotasks)
+    this.outbox = new Outbox(commands, this.native, memory, begun)
   }
 
   /** From now on records of this slot are for `connection`. */
@@ -105,29 +98,19 @@ export class EventLoop {
     return false
   }
 
-  /** From now on connections of this listener are for `acceptor`. */
-  attachAcceptor(slot: number, acceptor: Acceptor): void {
-    this.#acceptors[slot] = acceptor
-    this.#listenerCount += 1
+  /** From now on connections that records give this tag are for `acceptor`. */
+  attachAcceptor(tag: number, acceptor: Acceptor): void {
+    this.#acceptors.set(tag, acceptor)
   }
 
-  /** Lets go of a listener that was stopped, once nothing of this turn can be for it any more. */
-  detachAcceptor(slot: number): void {
-    const acceptor = this.#acceptors[slot]
-    this.#listenerCount -= 1
-    setImmediate(() => {
-      if (this.#acceptors[slot] === acceptor) this.#acceptors[slot] = undefined
-    })
+  /** Lets go of an acceptor whose listener was stopped, once nothing of this turn can be for it any more. */
+  detachAcceptor(tag: number): void {
+    setImmediate(() => this.#acceptors.delete(tag))
   }
 
-  /** Connections of this thread, those that are being dialed or closed included. */
+  /** Connections of this loop, those that are being dialed or closed included. */
   get connections(): number {
     return this.#connectionCount
-  }
-
-  /** Listeners of this thread. */
-  get listeners(): number {
-    return this.#listenerCount
   }
 
   /** Keeps the process alive until it is released. */
@@ -155,7 +138,7 @@ export class EventLoop {
     const records = batch[0] as number
     const chunks = batch[1] as number
     for (let index = 0; index < chunks; index += 1) {
-      this.#turnChunks[index] = this.#chunks[batch[batchHeader + index] as number] as Buffer
+      this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Buffer
     }
     for (let index = 0, at = firstRecord; index < records; index += 1, at += recordWords) {
       const slot = batch[at] as number
@@ -181,20 +164,25 @@ export class EventLoop {
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
   #receiveCopy(connection: Connection, handle: number, start: number, length: number): void {
-    const copy = this.native.copy(handle, start, length)
+    const copy = this.memory.native.copy(handle, start, length)
     if (copy !== null) connection.receive(copy, 0, length)
   }
 
   #lifecycle(kind: number, slot: number, start: number, length: number): void {
     if (kind === RecordKind.Accepted) {
-      const acceptor = this.#acceptors[start] as Acceptor
+      const acceptor = this.#acceptors.get(start)
+      if (acceptor === undefined) {
+        // It came over from another thread while its server closed.
+        this.outbox.command(Operation.Destroy, { slot, generation: length })
+        return
+      }
       const connection = acceptor.accepted({ slot, generation: length })
       this.attach(connection)
       connection.open()
       return
     }
     if (kind === RecordKind.AcceptPaused) {
-      this.#acceptors[slot]?.acceptPaused(start)
+      this.#acceptors.get(slot)?.acceptPaused(start)
       return
     }
     const connection = this.#connections[slot]
@@ -243,24 +231,20 @@ function wide(low: number, high: number): number {
   return (low >>> 0) + (high >>> 0) * 2 ** 32
 }
 
-type Callbacks = ConstructorParameters<typeof NativeEventLoop>[2]
+type NativeArguments = ConstructorParameters<typeof NativeEventLoop>
 
-function openNative(batch: Int32Array, commands: Int32Array, callbacks: Callbacks): NativeEventLoop {
+function openNative(...given: NativeArguments): NativeEventLoop {
   try {
-    return new NativeEventLoop(batch, commands, callbacks)
+    return new NativeEventLoop(...given)
   } catch (cause) {
-    throw unsupported(cause)
+    throw new NetpollError('ERR_UNSUPPORTED', 'netpoll cannot poll in this event loop', { cause })
   }
 }
 
-function unsupported(cause?: unknown): NetpollError {
-  return new NetpollError('ERR_UNSUPPORTED', 'netpoll needs the event loop of Node.js', { cause })
-}
+let tags = 0
 
-let current: EventLoop | undefined
-
-/** The event loop of this thread. */
-export function eventLoop(): EventLoop {
-  current ??= new EventLoop()
-  return current
+/** A name for a listener, that no other of this thread has had lately. */
+export function nextTag(): number {
+  tags = (tags + 1) % 2 ** 31
+  return tags
 }

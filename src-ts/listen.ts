@@ -5,7 +5,7 @@ import { type Address, toAddress } from './address'
 import { invalidType, invalidValue, systemError } from './errors'
 import type { EventLoop } from './event-loop'
 import { checkInteger } from './framing'
-import type { ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
+import type { ConnectionDealer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
 import { checkBacklog, checkBoolean, checkObject, checkPort, checkSignal, checkText } from './options'
 import { checkSocketPath, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
@@ -121,24 +121,40 @@ export async function resolveName({ name, at }: NamePlace): Promise<PlaceToOpen>
   return at((await lookup(name)).address)
 }
 
+/** Who listens, and who gets the connections. */
+export interface ListenTarget {
+  readonly loop: EventLoop
+  readonly settings: ConnectionSettings
+  /** What records of the listener say. */
+  readonly tag: number
+  /** Gives the connections out, where they are not all for `loop`. */
+  readonly dealer: ConnectionDealer | undefined
+}
+
 /** A socket that listens. */
 export class Listening {
-  readonly slot: number
+  static #count = 0
   readonly #loop: EventLoop
   readonly #id: NativeId
   readonly #file: SocketFile | undefined
+
+  /** How many listen now, in this thread. */
+  static get count(): number {
+    return Listening.#count
+  }
 
   /**
    * Opens `place`.
    *
    * @throws NetpollError the system's code
    */
-  static open(place: PlaceToOpen, loop: EventLoop, settings: ConnectionSettings): Listening {
+  static open(place: PlaceToOpen, target: ListenTarget): Listening {
+    const { loop, settings, tag, dealer } = target
     const { native } = loop
-    const listen = (where: ListenPlace): Outcome => native.listen(where, settings)
+    const listen = (where: ListenPlace): Outcome => native.listen(where, settings, tag, dealer)
     switch (place.kind) {
       case 'descriptor':
-        return new Listening(loop, idOf(native.adopt(place.fd, settings), {}))
+        return new Listening(loop, idOf(native.adopt(place.fd, settings, tag, dealer), {}))
       case 'address':
         return new Listening(loop, idOf(listen(place.native), place.native.address))
       case 'everywhere': {
@@ -161,7 +177,7 @@ export class Listening {
     this.#loop = loop
     this.#id = id
     this.#file = file
-    this.slot = id.slot
+    Listening.#count += 1
   }
 
   /** Where it listens, as Node.js gives it. */
@@ -171,6 +187,7 @@ export class Listening {
 
   /** Stops to listen. Connections that were not accepted yet are reset. */
   stop(): void {
+    Listening.#count -= 1
     // Before the socket closes: afterwards a successor may have bound the path.
     if (this.#file !== undefined) removeSocketFile(this.#file)
     this.#loop.native.unlisten(this.#id)

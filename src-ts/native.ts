@@ -1,5 +1,10 @@
 /** The only importer of the native binding. */
-import { ConnectionSettings, EventLoop as NativeEventLoop } from '../binding/index.js'
+import {
+  ConnectionDealer,
+  ConnectionSettings,
+  EventLoop as NativeEventLoop,
+  Memory as NativeMemory,
+} from '../binding/index.js'
 
 export type {
   ChunkStats,
@@ -10,4 +15,4 @@ export type {
   SettingsOptions as NativeSettings,
   SocketAddress,
 } from '../binding/index.js'
-export { ConnectionSettings, NativeEventLoop }
+export { ConnectionDealer, ConnectionSettings, NativeEventLoop, NativeMemory }

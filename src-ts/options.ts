@@ -20,6 +20,9 @@ export type RequestHandler<Data = unknown> = (
  */
 export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
 
+/** Who gets the next connection: one after the other, any, or whoever has the fewest. */
+export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
+
 /** Options that servers and dialers share. */
 export interface ConnectionOptions<Data = unknown> {
   /**
@@ -79,6 +82,14 @@ export interface ConnectionOptions<Data = unknown> {
    * messages carry ids.
    */
   readonly ordered?: boolean
+  /**
+   * Threads of the core's own that read and write, at most 64. With 0, the default, the core polls in the event loop of
+   * this thread, which costs least. More let JavaScript spend its time on handlers alone. All servers and dialers of a
+   * thread share them.
+   */
+  readonly pollers?: number
+  /** Which of several pollers gets a connection. Default `'roundRobin'`. */
+  readonly loadBalance?: LoadBalance
   /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
   readonly onPrepare?: (connection: Connection<Data>) => boolean | void
   /**
@@ -129,6 +140,7 @@ const defaults = {
   idleTimeout: 0,
   requestTimeout: 0,
   keepAlive: 0,
+  pollers: 0,
 } as const
 
 /** Milliseconds that a timer takes. */
@@ -159,6 +171,8 @@ export interface CheckedOptions {
   readonly maxInFlight: number
   readonly readTimeout: number
   readonly requestTimeout: number
+  readonly pollers: number
+  readonly loadBalance: LoadBalance
   readonly hooks: Hooks
   readonly settings: NativeSettings
 }
@@ -176,6 +190,7 @@ type NumberOption =
   | 'idleTimeout'
   | 'requestTimeout'
   | 'keepAlive'
+  | 'pollers'
 
 /** Checks what servers and dialers share. */
 export function checkConnectionOptions<Data>(
@@ -209,6 +224,8 @@ export function checkConnectionOptions<Data>(
     maxInFlight,
     readTimeout,
     requestTimeout: time('requestTimeout'),
+    pollers: number('pollers', 0, 64),
+    loadBalance: checkLoadBalance(options.loadBalance),
     hooks,
     settings: {
       framing: framing.native,
@@ -228,6 +245,12 @@ export function checkConnectionOptions<Data>(
       keepAlive: number('keepAlive', 0, 32_767),
     },
   }
+}
+
+function checkLoadBalance(value: unknown): LoadBalance {
+  if (value === undefined) return 'roundRobin'
+  if (value === 'roundRobin' || value === 'random' || value === 'leastConnections') return value
+  throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
 }
 
 function checkFraming(framing: unknown): Framing {

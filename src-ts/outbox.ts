@@ -3,6 +3,7 @@ import { invalidType } from './errors'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
 import type { NativeEventLoop } from './native'
+import type { SharedMemory } from './shared-memory'
 
 /** What a command asks of the core. The numbers are those of `shared_words.rs`. */
 export const Operation = {
@@ -35,15 +36,12 @@ export interface Target {
 /** Bytes to send: one piece, or several that are sent one after the other as one message. */
 export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
 
-const header = 4
+const header = 1
 const words = 6
 const capacity = 4096
 
-/** Words that the commands take: `[count, arena cursor, arena handle, holds on the arena, commands…]`. */
+/** Words that the commands take: `[count, commands…]`. */
 export const commandWords = header + words * capacity
-
-/** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
-const arenaSize = 256 * 1024
 
 /**
  * What leaves for the core. A command is six words in shared memory, and no call: the core carries
@@ -52,29 +50,15 @@ const arenaSize = 256 * 1024
 export class Outbox {
   readonly #commands: Int32Array
   readonly #native: NativeEventLoop
-  /** Chunks that messages arrive in, by handle. */
-  readonly #chunks: readonly (Buffer | undefined)[]
-  #arena: Buffer = Buffer.alloc(0)
-  /** How many arenas there were. */
-  #generation = 0
-  /** Where the last bytes were taken: the arena, or a chunk of their own. */
-  #memory: Buffer = this.#arena
-  #handle = 0
+  readonly #shared: SharedMemory
+  readonly #begun: (() => void) | undefined
 
-  constructor(commands: Int32Array, native: NativeEventLoop, chunks: readonly (Buffer | undefined)[]) {
+  /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
+  constructor(commands: Int32Array, native: NativeEventLoop, shared: SharedMemory, begun?: () => void) {
     this.#commands = commands
     this.#native = native
-    this.#chunks = chunks
-  }
-
-  /** Where {@link take} has just taken bytes. */
-  get memory(): Buffer {
-    return this.#memory
-  }
-
-  /** How commands name {@link memory}. */
-  get handle(): number {
-    return this.#handle
+    this.#shared = shared
+    this.#begun = begun
   }
 
   /** Adds a command without bytes; `value` is a count or a time, for those that have one. */
@@ -105,34 +89,12 @@ export class Outbox {
       if (piece.handle !== foreign) {
         this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
       } else {
-        const handle = this.#native.attachForeign(piece.memory)
+        const handle = this.#shared.native.attachForeign(piece.memory)
         this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
       }
     }
     if (trailer.length > 0) this.#copy(Operation.Send, target, trailer)
     return before + length + trailer.length
-  }
-
-  /**
-   * Keeps the bytes that were just taken until they are sent or {@link endHold}: the core begins the arena anew once
-   * nothing in it waits to be sent, and knows only of what was sent. `previous` is what the same writer holds.
-   */
-  hold(previous: number | undefined): number | undefined {
-    const generation = this.#generation
-    if (previous === generation || this.#memory !== this.#arena) return previous
-    this.#commands[3] = (this.#commands[3] as number) + 1
-    return generation
-  }
-
-  /** Ends a hold. One on an arena of before has ended by itself: that is never used again. */
-  endHold(generation: number): void {
-    if (generation === this.#generation) this.#commands[3] = (this.#commands[3] as number) - 1
-  }
-
-  /** Makes two holds one. */
-  joinHolds(one: number, other: number): number {
-    if (one === other) this.endHold(other)
-    return Math.max(one, other)
   }
 
   #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
@@ -144,7 +106,7 @@ export class Outbox {
     if (handle !== undefined && length > 0) {
       const start = bytes.byteOffset - before
       // An echo stands in its chunk framed already: it leaves as it came, in one piece.
-      if (start >= 0 && isFramed(framing, this.#chunks[handle], bytes, before)) {
+      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle], bytes, before)) {
         this.#push(last, target, handle, start, total)
         return total
       }
@@ -156,9 +118,9 @@ export class Outbox {
         return total
       }
     }
-    const at = this.take(total)
-    framing.writeHeader(this.#memory, at, length)
-    this.#memory.set(bytes, at + before)
+    const at = this.#shared.arena.take(total)
+    framing.writeHeader(this.#shared.arena.memory, at, length)
+    this.#shared.arena.memory.set(bytes, at + before)
     this.#end(last, target, trailer, at, total)
     return total
   }
@@ -168,9 +130,9 @@ export class Outbox {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    const at = this.take(total)
-    framing.writeHeader(this.#memory, at, length)
-    this.#memory.write(text, at + before)
+    const at = this.#shared.arena.take(total)
+    framing.writeHeader(this.#shared.arena.memory, at, length)
+    this.#shared.arena.memory.write(text, at + before)
     this.#end(last, target, trailer, at, total)
     return total
   }
@@ -209,48 +171,23 @@ export class Outbox {
 
   #header(target: Target, framing: Framing, before: number, length: number): void {
     if (before === 0) return
-    const at = this.take(before)
-    framing.writeHeader(this.#memory, at, length)
-    this.#push(Operation.Send, target, this.#handle, at, before)
+    const at = this.#shared.arena.take(before)
+    framing.writeHeader(this.#shared.arena.memory, at, length)
+    this.#push(Operation.Send, target, this.#shared.arena.handle, at, before)
   }
 
   #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
     const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
-    const at = this.take(length)
-    if (typeof piece === 'string') this.#memory.write(piece, at)
-    else this.#memory.set(piece, at)
-    this.#push(operation, target, this.#handle, at, length)
+    const at = this.#shared.arena.take(length)
+    if (typeof piece === 'string') this.#shared.arena.memory.write(piece, at)
+    else this.#shared.arena.memory.set(piece, at)
+    this.#push(operation, target, this.#shared.arena.handle, at, length)
   }
 
   /** Completes a message of `total` bytes that begins at `at`. */
   #end(last: Operation, target: Target, trailer: Uint8Array, at: number, total: number): void {
-    if (trailer.length > 0) this.#memory.set(trailer, at + total - trailer.length)
-    this.#push(last, target, this.#handle, at, total)
-  }
-
-  /** Room for `length` bytes in {@link memory}, which {@link handle} names; returns where. */
-  take(length: number): number {
-    const commands = this.#commands
-    // The core sets the cursor back once everything in the arena has been sent.
-    const at = commands[1] as number
-    if (at + length <= this.#arena.length) {
-      commands[1] = at + length
-      this.#memory = this.#arena
-      this.#handle = commands[2] as number
-      return at
-    }
-    const isLarge = length > arenaSize / 2
-    const lent = this.#native.lendChunk(isLarge ? length : arenaSize)
-    this.#memory = Buffer.from(lent.buffer)
-    this.#handle = lent.handle
-    if (!isLarge) {
-      this.#arena = this.#memory
-      this.#generation += 1
-      commands[1] = length
-      commands[2] = lent.handle
-      commands[3] = 0
-    }
-    return 0
+    if (trailer.length > 0) this.#shared.arena.memory.set(trailer, at + total - trailer.length)
+    this.#push(last, target, this.#shared.arena.handle, at, total)
   }
 
   #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
@@ -260,6 +197,7 @@ export class Outbox {
       this.#native.carryOut()
       count = 0
     }
+    if (count === 0) this.#beginCommands()
     const at = header + count * words
     commands[at] = operation
     commands[at + 1] = target.slot
@@ -268,6 +206,11 @@ export class Outbox {
     commands[at + 4] = start
     commands[at + 5] = length
     commands[0] = count + 1
+  }
+
+  #beginCommands(): void {
+    this.#shared.arena.commanded()
+    this.#begun?.()
   }
 }
 

@@ -4,12 +4,22 @@ import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import { report } from './hooks'
-import type { ConnectionSettings } from './native'
+import { ConnectionSettings } from './native'
 import type { CheckedOptions, Hooks } from './options'
 
-/** What all connections of one server or dialer have in common. */
+/** What connections have done, all together. */
+export interface Counts {
+  /** Requests handled so far. */
+  requests: number
+  /** Calls made so far. */
+  calls: number
+}
+
+/** What all connections of one server or dialer in one event loop have in common. */
 export interface Profile {
   readonly loop: EventLoop
+  /** What is counted of all profiles of one server or dialer. */
+  readonly counts: Counts
   readonly settings: ConnectionSettings
   readonly framing: Framing
   readonly bytes: 'buffer' | 'uint8array'
@@ -25,10 +35,6 @@ export interface Profile {
   /** Whether connections wait with their first message until they are told to begin. */
   readonly startsHeld: boolean
   readonly hooks: Hooks
-  /** Requests handled so far. */
-  requests: number
-  /** Calls made so far. */
-  calls: number
   /** Something went wrong on a connection, or in the user's code for it. */
   failed(error: unknown, connection: Connection): void
   /** Something went wrong apart from any connection; `context` is that of `listen`. */
@@ -42,23 +48,26 @@ export interface Profile {
 /** Who is told first of the connections of a profile. */
 export type Owner = Pick<Profile, 'role' | 'opened' | 'closed'>
 
-/** Joins checked options and their owner. */
-export function createProfile(loop: EventLoop, checked: CheckedOptions, owner: Owner): Profile {
+/** Joins checked options and their owner, for each of the loops: what is bounded or counted is so for all together. */
+export function createProfiles(
+  loops: readonly EventLoop[],
+  checked: CheckedOptions,
+  owner: Owner,
+): readonly Profile[] {
   const { settings, hooks, ...rest } = checked
   const failed = (error: unknown, connection: Connection | undefined, context: Context): void => {
     if (channels.error.hasSubscribers) context.run(publish, channels.error, { error, connection })
     report(hooks.onError, error, connection, context)
   }
-  return {
+  const common = {
     ...rest,
     ...owner,
-    loop,
     hooks,
-    settings: loop.createSettings(settings),
+    settings: new ConnectionSettings(settings),
     startsHeld: settings.startPaused,
-    requests: 0,
-    calls: 0,
-    failed: (error, connection) => failed(error, connection, connection.context),
-    listenerFailed: (error, context) => failed(error, undefined, context),
+    counts: { requests: 0, calls: 0 },
+    failed: (error: unknown, connection: Connection) => failed(error, connection, connection.context),
+    listenerFailed: (error: unknown, context: Context) => failed(error, undefined, context),
   }
+  return loops.map((loop) => ({ ...common, loop }))
 }

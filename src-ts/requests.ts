@@ -30,7 +30,7 @@ export class Requests {
       this.#keep(message)
       return
     }
-    this.#profile.requests += 1
+    this.#profile.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
     try {

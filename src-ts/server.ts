@@ -6,10 +6,11 @@ import { Connection } from './connection'
 import { type Context, captureContext } from './context'
 import { channels } from './diagnostics'
 import { NetpollError, systemError } from './errors'
-import { type EventLoop, eventLoop } from './event-loop'
+import { type Acceptor, nextTag } from './event-loop'
+import { eventLoops } from './event-loops'
 import type { Framing } from './framing'
 import { checkListenOptions, Listening, type ListenOptions, type PlaceToOpen, resolveName } from './listen'
-import type { ChunkStats, NativeId } from './native'
+import { type ChunkStats, ConnectionDealer, type NativeId } from './native'
 import {
   type CheckedOptions,
   checkConnectionOptions,
@@ -20,7 +21,8 @@ import {
   type RequestHandler,
   type ServerOptions,
 } from './options'
-import { createProfile, type Profile } from './profile'
+import { createProfiles, type Profile } from './profile'
+import { sharedMemory } from './shared-memory'
 
 /** What a server has done and holds. */
 export interface ServerStats {
@@ -43,12 +45,13 @@ export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #admission: Admission
   readonly #connections = new Set<Connection>()
-  #loop: EventLoop | undefined
-  #profile: Profile | undefined
+  /** One for each event loop, the listener's first. */
+  #profiles: readonly Profile[] = []
   #context: Context | undefined
   #state: State = 'idle'
   #referenced = true
   #listening: Listening | undefined
+  #tag = 0
   #signalWatch: Disposable | undefined
   #accepted = 0
   #whenEmpty: (() => void)[] = []
@@ -127,14 +130,14 @@ export class Server<Data = unknown> {
 
   /** Keeps the process alive while the server listens. The default. */
   ref(): this {
-    if (!this.#referenced && this.#listening !== undefined) this.#loop?.retain()
+    if (!this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.retain()
     this.#referenced = true
     return this
   }
 
   /** Lets the process end although the server listens. Its connections keep it alive all the same. */
   unref(): this {
-    if (this.#referenced && this.#listening !== undefined) this.#loop?.release()
+    if (this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.release()
     this.#referenced = false
     return this
   }
@@ -145,8 +148,8 @@ export class Server<Data = unknown> {
       connections: this.#connections.size,
       accepted: this.#accepted,
       dropped: this.#admission.dropped,
-      requests: this.#profile?.requests ?? 0,
-      chunks: (this.#loop ?? eventLoop()).native.chunkStats(),
+      requests: this.#profiles[0]?.counts.requests ?? 0,
+      chunks: sharedMemory().native.chunkStats(),
     }
   }
 
@@ -155,8 +158,7 @@ export class Server<Data = unknown> {
     await this.close()
   }
 
-  #accept(id: NativeId): Connection {
-    const profile = this.#profile as Profile
+  #accept(id: NativeId, profile: Profile): Connection {
     const context = this.#context as Context
     if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
     const connection = new Connection(id, profile, 'open', context)
@@ -168,17 +170,14 @@ export class Server<Data = unknown> {
 
   #open(place: PlaceToOpen): void {
     if (this.#state !== 'starting') throw serverClosed()
-    const loop = this.#loop ?? eventLoop()
-    const profile = this.#profile ?? this.#makeProfile(loop)
-    this.#loop = loop
-    this.#profile = profile
-    const context = this.#context as Context
-    const listening = Listening.open(place, loop, profile.settings)
-    this.#listening = listening
-    loop.attachAcceptor(listening.slot, {
-      accepted: (id) => this.#accept(id),
-      acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
-    })
+    const profiles = this.#profiles.length > 0 ? this.#profiles : this.#makeProfiles()
+    this.#profiles = profiles
+    const [{ loop, settings }] = profiles as readonly [Profile]
+    this.#tag = nextTag()
+    const target = { loop, settings, tag: this.#tag, dealer: this.#makeDealer() }
+    this.#listening = Listening.open(place, target)
+    // Nothing can have come of it yet: records are handed over between two tasks.
+    for (const profile of profiles) profile.loop.attachAcceptor(this.#tag, this.#acceptor(profile))
     if (this.#referenced) loop.retain()
     this.#state = 'listening'
   }
@@ -187,17 +186,33 @@ export class Server<Data = unknown> {
     if (this.#listening === undefined) return
     this.#signalWatch?.[Symbol.dispose]()
     this.#listening.stop()
-    this.#loop?.detachAcceptor(this.#listening.slot)
     this.#listening = undefined
-    if (this.#referenced) this.#loop?.release()
+    for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
+    if (this.#referenced) this.#profiles[0]?.loop.release()
   }
 
   #destroyAll(): void {
     for (const connection of this.#connections) connection.destroy()
   }
 
-  #makeProfile(loop: EventLoop): Profile {
-    return createProfile(loop, this.#checked, {
+  #acceptor(profile: Profile): Acceptor {
+    const context = this.#context as Context
+    return {
+      accepted: (id) => this.#accept(id, profile),
+      acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
+    }
+  }
+
+  /** Whoever gives connections to several loops; `undefined` for one, which has them all. */
+  #makeDealer(): ConnectionDealer | undefined {
+    if (this.#profiles.length === 1) return undefined
+    const dealer = new ConnectionDealer(this.#checked.loadBalance)
+    for (const { loop, settings } of this.#profiles) dealer.join(loop.native, settings, this.#tag)
+    return dealer
+  }
+
+  #makeProfiles(): readonly Profile[] {
+    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
       role: 'server',
       opened: () => {},
       closed: (connection) => {

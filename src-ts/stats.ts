@@ -1,5 +1,7 @@
-import { eventLoop } from './event-loop'
+import { openLoops } from './event-loops'
+import { Listening } from './listen'
 import type { ChunkStats } from './native'
+import { sharedMemory } from './shared-memory'
 
 /** What a thread holds, and the memory of messages. */
 export interface ThreadStats {
@@ -17,6 +19,7 @@ export interface ThreadStats {
  * @throws NetpollError `ERR_UNSUPPORTED` where the host is not Node.js
  */
 export function stats(): ThreadStats {
-  const loop = eventLoop()
-  return { connections: loop.connections, listeners: loop.listeners, chunks: loop.native.chunkStats() }
+  let connections = 0
+  for (const loop of openLoops()) connections += loop.connections
+  return { connections, listeners: Listening.count, chunks: sharedMemory().native.chunkStats() }
 }

@@ -231,7 +231,7 @@ export class StreamInput {
       const received = this.#received
       this.#state = State.Running
       let pending: Promise<unknown> | undefined
-      this.#profile.requests += 1
+      this.#profile.counts.requests += 1
       try {
         const result: unknown = connection.context.run(connection.onData, connection, undefined)
         if (isThenable(result)) pending = Promise.resolve(result)

@@ -1,4 +1,4 @@
-import type { Outbox } from './outbox'
+import type { Arena } from './arena'
 import type { Output } from './output'
 
 /** What `Writable` passes on to be written, with the encoding of text. */
@@ -11,32 +11,27 @@ export interface StreamChunk {
 const mostTogether = 64 * 1024
 
 /** Sends one chunk; returns how many bytes it is. */
-export function sendChunk(output: Output, outbox: Outbox, one: StreamChunk): number {
+export function sendChunk(output: Output, arena: Arena, one: StreamChunk): number {
   const { chunk } = one
-  if (typeof chunk === 'string') return sendTogether(output, outbox, [one], byteLength(one))
+  if (typeof chunk === 'string') return sendTogether(output, arena, [one], byteLength(one))
   if (chunk.length > 0) output.send(chunk)
   return chunk.length
 }
 
 /** Sends chunks that were written together; returns how many bytes they are. */
-export function sendChunks(output: Output, outbox: Outbox, chunks: readonly StreamChunk[]): number {
+export function sendChunks(output: Output, arena: Arena, chunks: readonly StreamChunk[]): number {
   let length = 0
   for (const one of chunks) length += byteLength(one)
-  if (length <= mostTogether) return sendTogether(output, outbox, chunks, length)
-  for (const one of chunks) sendChunk(output, outbox, one)
+  if (length <= mostTogether) return sendTogether(output, arena, chunks, length)
+  for (const one of chunks) sendChunk(output, arena, one)
   return length
 }
 
 /** Copies `chunks`, `length` bytes in all, one behind the other into memory that is sent from. */
-function sendTogether(
-  output: Output,
-  outbox: Outbox,
-  chunks: readonly StreamChunk[],
-  length: number,
-): number {
+function sendTogether(output: Output, arena: Arena, chunks: readonly StreamChunk[], length: number): number {
   if (length === 0) return 0
-  const start = outbox.take(length)
-  const { memory, handle } = outbox
+  const start = arena.take(length)
+  const { memory, handle } = arena
   let at = start
   for (const { chunk, encoding } of chunks) {
     if (typeof chunk === 'string') at += memory.write(chunk, at, encoding)

@@ -1,4 +1,4 @@
-import { eventLoop } from '../../dist/event-loop.js'
+import { sharedMemory } from '../../dist/shared-memory.js'
 import { Reader, Writer } from '../../dist/index.mjs'
 
 /** What a connection does with its reader. */
@@ -17,7 +17,7 @@ interface Written {
   readonly length: number
 }
 
-type InternalWriter = new (outbox: unknown, flush: (written: Written) => Promise<void>) => Writer
+type InternalWriter = new (arena: unknown, flush: (written: Written) => Promise<void>) => Writer
 
 /** The handle of memory that is not the core's, whose pieces count from their own start. */
 const foreign = -1
@@ -51,7 +51,7 @@ export class CollectingWriter {
   #length = 0
 
   constructor() {
-    this.writer = new (Writer as unknown as InternalWriter)(eventLoop().outbox, async (written) => {
+    this.writer = new (Writer as unknown as InternalWriter)(sharedMemory().arena, async (written) => {
       // The memory is used again afterwards.
       this.#flushed = Array.from(views(written), (view) => {
         return { bytes: Buffer.copyBytesFrom(view), memory: view.buffer, start: view.byteOffset }

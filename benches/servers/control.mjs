@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
+ * @property {number} pollers Threads of the core's own.
  */
 
 /** @returns {Arguments} */
@@ -24,6 +25,7 @@ export function readArguments() {
       'on-connect': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
+      pollers: { type: 'string', default: '0' },
     },
   })
   return {
@@ -32,6 +34,7 @@ export function readArguments() {
     onConnect: values['on-connect'],
     contexts: values.contexts,
     timers: values.timers,
+    pollers: Number(values.pollers),
   }
 }
 

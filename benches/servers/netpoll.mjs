@@ -8,10 +8,10 @@ import { announce, echoHandler, obeyStandardInput, readArguments } from './contr
 const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
-const { endpoint, hold, onConnect, contexts, timers } = readArguments()
+const { endpoint, hold, onConnect, contexts, timers, pollers } = readArguments()
 const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
 const framing = lengthField({ size: 4 })
-const options = timers ? { framing, ...limits } : { framing }
+const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
 
 /** @returns {import('../../dist/index.mjs').RequestHandler} */
 function chooseHandler() {

@@ -1,7 +1,7 @@
+import type { Arena } from '../arena'
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
-import type { Outbox } from '../outbox'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 
@@ -17,17 +17,17 @@ export type Flush = (written: Written) => Promise<void>
  * The contract is that of the writer of CloudWeGo's Netpoll (`nocopy.go`).
  */
 export class Writer {
-  readonly #outbox: Outbox
+  readonly #arena: Arena
   readonly #flush: Flush | undefined
   #first: Piece | undefined
   #last: Piece | undefined
   #length = 0
   /** The arena that our pieces keep from being used again. */
-  #arena: number | undefined
+  #held: number | undefined
 
   /** @internal Writers come from connections and `createWriter`. */
-  constructor(outbox: Outbox, flush?: Flush) {
-    this.#outbox = outbox
+  constructor(arena: Arena, flush?: Flush) {
+    this.#arena = arena
     this.#flush = flush
   }
 
@@ -45,7 +45,7 @@ export class Writer {
   malloc(length: number): Buffer {
     checkInteger('length', length, 0, 2 ** 31 - 1)
     const start = this.#reserve(length)
-    return bufferView(this.#outbox.memory, start, length)
+    return bufferView(this.#arena.memory, start, length)
   }
 
   /**
@@ -74,7 +74,7 @@ export class Writer {
     if (typeof text !== 'string') throw invalidType('text', 'of type string', text)
     const length = Buffer.byteLength(text)
     const start = this.#reserve(length)
-    this.#outbox.memory.write(text, start)
+    this.#arena.memory.write(text, start)
     return length
   }
 
@@ -88,7 +88,7 @@ export class Writer {
     const handle = length > copyLimit ? chunkHandle(bytes) : undefined
     if (handle === undefined) {
       const start = this.#reserve(length)
-      this.#outbox.memory.set(bytes, start)
+      this.#arena.memory.set(bytes, start)
     } else {
       this.#add(bytes, handle, bytes.byteOffset, length)
     }
@@ -99,7 +99,7 @@ export class Writer {
   writeByte(byte: number): void {
     checkInteger('byte', byte, 0, 255)
     const start = this.#reserve(1)
-    this.#outbox.memory[start] = byte
+    this.#arena.memory[start] = byte
   }
 
   /** Writes `value` as a number of `size` bytes without sign. */
@@ -107,7 +107,7 @@ export class Writer {
     checkInteger('size', size, 1, 6)
     checkInteger('value', value, 0, 2 ** (8 * size) - 1)
     const start = this.#reserve(size)
-    const memory = this.#outbox.memory
+    const memory = this.#arena.memory
     if (endian === 'big') memory.writeUIntBE(value, start, size)
     else memory.writeUIntLE(value, start, size)
   }
@@ -159,8 +159,8 @@ export class Writer {
     else this.#last.next = other.#first
     this.#last = other.#last
     this.#length += other.#length
-    if (this.#arena === undefined) this.#arena = other.#arena
-    else if (other.#arena !== undefined) this.#arena = this.#outbox.joinHolds(this.#arena, other.#arena)
+    if (this.#held === undefined) this.#held = other.#held
+    else if (other.#held !== undefined) this.#held = this.#arena.joinHolds(this.#held, other.#held)
     other.#forget()
   }
 
@@ -178,12 +178,12 @@ export class Writer {
       return Promise.reject(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
     }
     const written = { first: this.#first, length: this.#length }
-    const arena = this.#arena
+    const held = this.#held
     this.#forget()
     try {
       return flush(written)
     } finally {
-      if (arena !== undefined) this.#outbox.endHold(arena)
+      if (held !== undefined) this.#arena.endHold(held)
     }
   }
 
@@ -191,15 +191,15 @@ export class Writer {
     this.#first = undefined
     this.#last = undefined
     this.#length = 0
-    this.#arena = undefined
+    this.#held = undefined
   }
 
-  /** `length` bytes of the outbox's memory, added to what is written; returns where they start. */
+  /** `length` bytes of the arena's memory, added to what is written; returns where they start. */
   #reserve(length: number): number {
-    const outbox = this.#outbox
-    const start = outbox.take(length)
-    this.#arena = outbox.hold(this.#arena)
-    if (length > 0) this.#add(outbox.memory, outbox.handle, start, length)
+    const arena = this.#arena
+    const start = arena.take(length)
+    this.#held = arena.hold(this.#held)
+    if (length > 0) this.#add(arena.memory, arena.handle, start, length)
     return start
   }
 

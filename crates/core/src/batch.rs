@@ -1,7 +1,7 @@
 //! What a turn of the poller hands over: records of fixed size, and the chunks that they refer to.
 //! It is the core's only way out.
 
-use crate::buffer::Chunk;
+use crate::buffer::{Chunk, Slice};
 use crate::reason::Reason;
 
 /// What a [`Record`] tells. The numbers are the ones that JavaScript reads.
@@ -10,7 +10,7 @@ use crate::reason::Reason;
 pub enum RecordKind {
     /// Bytes: a whole message, or whatever arrived where there is no framing.
     Message = 0,
-    /// A listener accepted this connection; `start` is the listener's slot, `length` the
+    /// A connection was accepted; `start` is the tag that its listener was given, `length` the
     /// connection's generation.
     Accepted = 1,
     /// A dialed connection is established.
@@ -26,7 +26,7 @@ pub enum RecordKind {
     Drained = 6,
     /// The slot's last record; `start` is the [`Reason`]'s code.
     Closed = 7,
-    /// A listener lacks descriptors or memory and pauses; `start` is the system's error number.
+    /// A listener lacks descriptors or memory and pauses; `slot` is its tag, `start` the system's error number.
     AcceptPaused = 8,
     /// Nothing was read or written for the idle timeout, and nothing is in handling.
     Idle = 9,
@@ -45,7 +45,7 @@ pub enum RecordKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Record {
-    /// The connection or listener that this is about.
+    /// The connection that this is about, or the tag of a listener.
     pub slot: u32,
     /// [`RecordKind`] in the low byte, index into the batch's chunks above it.
     pub kind_and_chunk: u32,
@@ -78,6 +78,8 @@ pub struct Batch {
     count: usize,
     bytes: usize,
     chunks: Vec<Chunk>,
+    /// Slots whose last record this batch has, or one before it.
+    vacated: Vec<u32>,
 }
 
 impl Batch {
@@ -90,6 +92,7 @@ impl Batch {
             count: 0,
             bytes: 0,
             chunks: Vec::new(),
+            vacated: Vec::new(),
         }
     }
 
@@ -138,6 +141,26 @@ impl Batch {
         self.chunks.clear();
     }
 
+    /// Adds a message that lies in `slice`.
+    ///
+    /// # Panics
+    /// Where there is no [`Self::room`].
+    pub fn add_message(&mut self, slot: u32, slice: &Slice) {
+        assert!(self.room() > 0, "callers ask for room first");
+        let chunk = self.chunk_index(slice.chunk());
+        self.message(slot, chunk, slice.start(), slice.len());
+    }
+
+    /// These slots are free once whoever gets this batch has seen it.
+    pub(crate) fn vacate_afterwards(&mut self, slots: &mut Vec<u32>) {
+        self.vacated.append(slots);
+    }
+
+    /// Slots that are free, now that the batch has been seen.
+    pub(crate) fn take_vacated(&mut self) -> std::vec::Drain<'_, u32> {
+        self.vacated.drain(..)
+    }
+
     /// Index of `chunk` among [`Self::chunks`], added where it is new.
     pub(crate) fn chunk_index(&mut self, chunk: &Chunk) -> u32 {
         // Nearly always the newest: a turn fills one chunk after the other.
@@ -180,12 +203,12 @@ impl Batch {
         });
     }
 
-    pub(crate) fn accepted(&mut self, slot: u32, generation: u32, listener: u32) {
+    pub(crate) fn accepted(&mut self, slot: u32, generation: u32, tag: u32) {
         let kind_and_chunk = RecordKind::Accepted as u32;
         self.push(Record {
             slot,
             kind_and_chunk,
-            start: listener,
+            start: tag,
             length: generation,
         });
     }
@@ -210,10 +233,10 @@ impl Batch {
         });
     }
 
-    pub(crate) fn accept_paused(&mut self, slot: u32, errno: i32) {
+    pub(crate) fn accept_paused(&mut self, tag: u32, errno: i32) {
         let kind_and_chunk = RecordKind::AcceptPaused as u32;
         self.push(Record {
-            slot,
+            slot: tag,
             kind_and_chunk,
             start: errno.unsigned_abs(),
             length: 0,

@@ -8,10 +8,14 @@
 //! | it is read into pooled memory | `buffer/intake.rs`, `buffer/region.rs`, `buffer/chunk.rs` |
 //! | the bytes are cut into messages where they lie | [`frame`], `connection/inbound.rs` |
 //! | records of the messages are handed over | [`batch`] |
+//! | or messages go to workers, and their answers come back in order | [`work`], `connection/answers.rs` |
 //! | replies are queued and leave in one call per connection | `connection/outbound.rs`, `poller/endpoint.rs` |
 //!
 //! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
 //! pieces.
+//!
+//! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/mail.rs`); connections are dealt to
+//! pollers by `poller/deal.rs`; batches for another thread go through a [`handoff`].
 //!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`,
 //! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
@@ -22,17 +26,23 @@ pub mod batch;
 pub mod buffer;
 pub mod connection;
 pub mod frame;
+pub mod handoff;
+pub mod inbox;
 pub mod listener;
 pub mod poller;
 pub mod reason;
 pub mod settings;
 pub mod socket;
+mod sync;
 pub mod timer;
 pub mod unix_path;
+pub mod work;
 
 pub use address::Address;
 pub use batch::{Batch, Record, RecordKind};
 pub use buffer::{Chunk, ChunkPool, Slice};
-pub use poller::{Id, Poller};
+pub use handoff::Handoff;
+pub use inbox::{Inbox, Wake};
+pub use poller::{Dealer, Id, Letter, LoadBalance, Order, Poller, Remote};
 pub use reason::Reason;
 pub use settings::Settings;

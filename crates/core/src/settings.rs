@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::buffer::Slice;
 use crate::frame::Framing;
 use crate::socket::NoDelay;
+use crate::work::Workers;
 
 /// What happens to our direction when the peer ends its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,40 @@ pub enum Start {
     Paused,
 }
 
+/// Who handles messages.
+#[derive(Clone, Debug, Default)]
+pub enum Handling {
+    /// Whoever gets the poller's batches.
+    #[default]
+    Owner,
+    /// Workers, and nobody else sees them.
+    Workers {
+        /// The workers.
+        pool: Workers,
+        /// What is sent in the place of a reply that got lost with its worker, framed. `None`: the connection closes.
+        lost: Option<LostReply>,
+    },
+}
+
+/// A reply that is the same for everyone.
+#[derive(Clone)]
+pub struct LostReply(pub Slice);
+
+impl std::fmt::Debug for LostReply {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "LostReply({} bytes)", self.0.len())
+    }
+}
+
+/// Which reply leaves first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyOrder {
+    /// That of the oldest message.
+    Requests,
+    /// Whichever is there first.
+    Any,
+}
+
 /// What all connections of one listener or dialer have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,6 +80,10 @@ pub struct Settings {
     /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
     /// need no acknowledgement, and closing waits for none: replies that a client reads.
     pub max_in_flight: Option<NonZeroU32>,
+    /// Who handles messages.
+    pub handling: Handling,
+    /// In which order answers of workers are sent. Whoever else handles messages sends in an order of its own.
+    pub reply_order: ReplyOrder,
     /// Bytes waiting to be sent, at which the connection counts as congested.
     pub high_water_mark: usize,
     /// What follows from that for reading.

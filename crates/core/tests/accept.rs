@@ -14,7 +14,9 @@ use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::unix_path::{Occupant, unix_occupant};
 use netpoll_core::{Address, Id};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use support::{Harness, SocketFile, What, frame, is_readable, listen_at, reset, settings};
+use support::{
+    Harness, SocketFile, TCP_TAG, UNIX_TAG, What, frame, is_readable, listen_at, reset, settings,
+};
 
 #[test]
 fn many_at_once_are_accepted_each_once_within_the_budget() {
@@ -23,7 +25,7 @@ fn many_at_once_are_accepted_each_once_within_the_budget() {
     let file = SocketFile::new();
     let listener = h
         .poller
-        .listen(&listen_at(&file.address(), 1000), settings)
+        .listen(&listen_at(&file.address(), 1000), settings, 0)
         .expect("listening");
     let peers: Vec<UnixStream> = (0..300)
         .map(|_| UnixStream::connect(file.path()).expect("connecting"))
@@ -61,8 +63,8 @@ fn a_small_batch_accepts_all_of_them_in_the_end() {
 fn two_listeners_know_their_own() {
     let mut h = Harness::new();
     let settings = settings(|_| {});
-    let (one, address) = h.listen_tcp(&settings);
-    let (other, file) = h.listen_unix(&settings);
+    let (_, address) = h.listen_tcp(&settings);
+    let (_, file) = h.listen_unix(&settings);
     let _tcp = TcpStream::connect(address).expect("connecting");
     let _unix = UnixStream::connect(file.path()).expect("connecting");
     h.until_accepted(2);
@@ -75,7 +77,7 @@ fn two_listeners_know_their_own() {
         })
         .collect();
     listeners.sort_unstable();
-    assert_eq!(listeners, [one.slot, other.slot]);
+    assert_eq!(listeners, [TCP_TAG, UNIX_TAG]);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn an_address_in_use_is_an_error_and_leaves_nothing_behind() {
     for taken in [Address::Ip(address), file.address()] {
         let error = h
             .poller
-            .listen(&listen_at(&taken, 128), settings.clone())
+            .listen(&listen_at(&taken, 128), settings.clone(), 0)
             .expect_err("in use");
         assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
     }
@@ -153,7 +155,7 @@ fn what_stands_at_a_path_is_told_apart() {
     let mut h = Harness::new();
     let id = h
         .poller
-        .listen(&listen_at(&file.address(), 1), settings(|_| {}))
+        .listen(&listen_at(&file.address(), 1), settings(|_| {}), 0)
         .expect("listening");
     assert_eq!(unix_occupant(file.path()).expect("a look"), Occupant::InUse);
     // Looking has connected; nothing comes of it but a connection that is gone.
@@ -166,7 +168,7 @@ fn what_stands_at_a_path_is_told_apart() {
     );
     let successor = h
         .poller
-        .listen(&listen_at(&file.address(), 1), settings(|_| {}))
+        .listen(&listen_at(&file.address(), 1), settings(|_| {}), 0)
         .expect("listening in its place");
     assert_eq!(unix_occupant(file.path()).expect("a look"), Occupant::InUse);
     h.poller.unlisten(successor);
@@ -202,9 +204,13 @@ fn mode_of(file: &SocketFile) -> Option<u32> {
 
 impl Harness {
     fn opens(&mut self, listen: &Listen) -> (Id, SocketAddr) {
+        self.opens_tagged(listen, 0)
+    }
+
+    fn opens_tagged(&mut self, listen: &Listen, tag: u32) -> (Id, SocketAddr) {
         let id = self
             .poller
-            .listen(listen, settings(|_| {}))
+            .listen(listen, settings(|_| {}), tag)
             .expect("listening");
         match self.poller.listener_address(id) {
             Ok(Address::Ip(address)) => (id, address),
@@ -213,7 +219,7 @@ impl Harness {
     }
 
     fn refusal(&mut self, listen: &Listen) -> Option<i32> {
-        let result = self.poller.listen(listen, settings(|_| {}));
+        let result = self.poller.listen(listen, settings(|_| {}), 0);
         result.expect_err("refused").raw_os_error()
     }
 }
@@ -224,8 +230,8 @@ impl Harness {
 fn a_shared_port_has_connections_for_everyone_who_listens_on_it() {
     let mut h = Harness::new();
     let shared = |address| on_port(address, PortSharing::Shared, Unspecified::Both);
-    let (one, address) = h.opens(&shared(([127, 0, 0, 1], 0).into()));
-    let (other, same) = h.opens(&shared(address));
+    let (_, address) = h.opens_tagged(&shared(([127, 0, 0, 1], 0).into()), 1);
+    let (_, same) = h.opens_tagged(&shared(address), 2);
     assert_eq!(address, same);
     let mut peers = Vec::new();
     let mut served = std::collections::HashSet::new();
@@ -237,7 +243,7 @@ fn a_shared_port_has_connections_for_everyone_who_listens_on_it() {
         }));
         served.len() == 2
     });
-    assert!(served.contains(&one.slot) && served.contains(&other.slot));
+    assert!(served.contains(&1) && served.contains(&2));
     // Who does not ask for it gets no share.
     let exclusive = on_port(address, PortSharing::Exclusive, Unspecified::Both);
     assert_eq!(h.refusal(&exclusive), Some(libc::EADDRINUSE));
@@ -276,7 +282,7 @@ fn a_unix_socket_has_the_permissions_asked_for_whatever_the_umask() {
         let mut h = Harness::new();
         let file = SocketFile::new();
         h.poller
-            .listen(&with_mode(&file, mode), settings(|_| {}))
+            .listen(&with_mode(&file, mode), settings(|_| {}), 0)
             .expect("listening");
         assert_eq!(mode_of(&file), Some(mode));
     }
@@ -299,7 +305,7 @@ fn a_unix_socket_never_shows_wider_permissions_than_asked_for() {
         for _ in 0..2000 {
             let id = h
                 .poller
-                .listen(&with_mode(&file, 0o600), settings(|_| {}))
+                .listen(&with_mode(&file, 0o600), settings(|_| {}), 0)
                 .expect("listening");
             h.poller.unlisten(id);
             h.turn();
@@ -321,7 +327,7 @@ fn a_descriptor_that_listens_is_taken_over() {
     let address = tcp.local_addr().expect("an address");
     for descriptor in [tcp.as_fd(), unix.as_fd()] {
         h.poller
-            .adopt(descriptor, settings.clone())
+            .adopt(descriptor, settings.clone(), 0)
             .expect("adopted");
     }
     drop((tcp, unix));
@@ -347,7 +353,7 @@ fn a_listener_that_others_share_wakes_nobody_who_has_left_it() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("listening");
     let id = h
         .poller
-        .adopt(tcp.as_fd(), settings(|_| {}))
+        .adopt(tcp.as_fd(), settings(|_| {}), 0)
         .expect("adopted");
     h.poller.unlisten(id);
     h.quiesce();
@@ -379,7 +385,7 @@ fn a_descriptor_of_another_kind_is_refused_and_left_as_it_is() {
     for (descriptor, errno) in cases {
         let error = h
             .poller
-            .adopt(descriptor, settings.clone())
+            .adopt(descriptor, settings.clone(), 0)
             .expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(errno));
     }
@@ -395,7 +401,7 @@ fn a_listener_that_no_longer_accepts_is_tried_again_now_and_then_and_reported_on
     let tcp = TcpListener::bind("127.0.0.1:0").expect("listening");
     let id = h
         .poller
-        .adopt(tcp.as_fd(), settings(|_| {}))
+        .adopt(tcp.as_fd(), settings(|_| {}), 0)
         .expect("adopted");
     // Whoever shares the socket can do that.
     SockRef::from(&tcp)

@@ -1,85 +1,59 @@
-//! Between a poller and one JavaScript environment: a turn up, its commands down.
+//! Between batches of records and one JavaScript environment: a batch up, its commands down. Where batches come from and who
+//! carries commands out is for a driver to say.
 
 use std::cell::RefCell;
-use std::io;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Instant;
 
 use napi::{Env, sys};
-use netpoll_core::buffer::ReclaimPacer;
 use netpoll_core::connection::Limit;
 use netpoll_core::settings::Start;
-use netpoll_core::{Batch, ChunkPool, Poller};
+use netpoll_core::{Batch, Id, Order, Reason};
 
-use crate::chunk_exports::{ChunkExports, Holder};
-use crate::foreign_bytes::ForeignArrays;
-use crate::javascript::JavaScript;
+use crate::foreign_bytes::QueuedArray;
+use crate::javascript::{JavaScript, Procedure};
+use crate::memory::SharedMemory;
 use crate::options::millis;
 use crate::shared_words::{Command, Operation, SharedWords};
 
-/// Size of an ordinary chunk in bytes.
-const CHUNK_SIZE: usize = 256 * 1024;
-/// Free chunks kept for reuse: 16 MiB.
-const CACHED_CHUNKS: usize = 64;
+/// Who carries out what JavaScript asks for.
+pub trait Sink {
+    /// Something is asked of a connection.
+    fn order(&mut self, id: Id, order: Order);
 
-/// Rounds between two looks at the sockets.
-const ROUNDS: usize = 16;
-
-/// The chunks of the whole process. It outlives every environment.
-pub fn chunk_pool() -> &'static ChunkPool {
-    static POOL: OnceLock<ChunkPool> = OnceLock::new();
-    POOL.get_or_init(|| ChunkPool::new(CHUNK_SIZE, CACHED_CHUNKS))
+    /// Bytes `start..start + length` of a buffer of the user's are to be sent.
+    fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize);
 }
 
-/// Everything that one environment has of us. Lives on the environment's thread. No borrow is held
-/// while JavaScript runs, because it calls back.
+/// One pair of shared words. Lives on the environment's thread. No borrow is held while JavaScript runs, because it calls
+/// back.
 pub struct Bridge {
-    env: Env,
-    poller: RefCell<Poller>,
-    batch: RefCell<Batch>,
-    handles: RefCell<Vec<u32>>,
+    memory: Rc<SharedMemory>,
     words: SharedWords,
-    exports: ChunkExports,
-    foreign: ForeignArrays,
-    pacer: RefCell<ReclaimPacer>,
     javascript: JavaScript,
-}
-
-/// What the driver has to arrange for, after something was done.
-pub struct Agenda {
-    /// Another turn is due without any event.
-    pub again: bool,
-    /// A turn is due at this time.
-    pub wake: Option<Instant>,
+    dispatch: Procedure,
+    handles: RefCell<Vec<u32>>,
 }
 
 impl Bridge {
-    /// A poller for this environment.
+    /// Over the words that JavaScript passes. `dispatch`, called on `receiver`, handles the batch that lies in them.
     ///
     /// # Errors
-    /// The system's, such as no descriptor left.
-    pub fn new(env: Env, words: SharedWords, javascript: JavaScript) -> io::Result<Self> {
+    /// When the environment refuses.
+    pub fn new(
+        env: Env,
+        memory: Rc<SharedMemory>,
+        words: SharedWords,
+        receiver: sys::napi_value,
+        dispatch: sys::napi_value,
+    ) -> napi::Result<Self> {
         Ok(Self {
-            env,
-            poller: RefCell::new(Poller::new(chunk_pool().clone(), Instant::now())?),
-            batch: RefCell::new(Batch::with_capacity(words.batch_capacity())),
-            handles: RefCell::new(Vec::new()),
+            memory,
             words,
-            exports: ChunkExports::default(),
-            foreign: ForeignArrays::new(env),
-            pacer: RefCell::new(ReclaimPacer::default()),
-            javascript,
+            javascript: JavaScript::new(env, receiver)?,
+            dispatch: Procedure::hold(env, dispatch)?,
+            handles: RefCell::new(Vec::new()),
         })
-    }
-
-    /// The poller, for calls that are no part of a turn.
-    pub fn poller(&self) -> &RefCell<Poller> {
-        &self.poller
-    }
-
-    /// Buffers of the user's that wait to be sent.
-    pub fn foreign(&self) -> &ForeignArrays {
-        &self.foreign
     }
 
     /// How JavaScript is entered.
@@ -87,94 +61,44 @@ impl Bridge {
         &self.javascript
     }
 
-    /// Chunks that only views of messages keep.
-    pub fn chunks_held_by_views(&self) -> usize {
-        self.exports.held_by_views()
+    /// An empty batch that fits into the words.
+    pub fn new_batch(&self) -> Batch {
+        Batch::with_capacity(self.words.batch_capacity())
     }
 
-    /// Looks which sockets are ready, and serves them in rounds: JavaScript gets the batch of each round
-    /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded,
-    /// because everyone else in this loop waits meanwhile.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn turn(&self) -> io::Result<Agenda> {
-        self.poller.borrow_mut().wait(Some(Duration::ZERO))?;
-        let mut agenda = self.round();
-        for _ in 1..ROUNDS {
-            if !agenda.again {
-                break;
-            }
-            agenda = self.round();
-        }
-        Ok(agenda)
-    }
-
-    fn round(&self) -> Agenda {
-        self.poller
-            .borrow_mut()
-            .turn(Instant::now(), &mut self.batch.borrow_mut());
-        if self.batch.borrow().is_empty() {
-            return self.flush();
-        }
+    /// Hands a batch to JavaScript in one call, and empties it.
+    pub fn deliver(&self, batch: &RefCell<Batch>) {
         self.javascript.scoped(|| {
-            self.publish();
-            self.javascript.dispatch();
+            self.publish(&mut batch.borrow_mut());
+            self.javascript.enter(&self.dispatch);
         });
-        let agenda = self.flush();
-        // After the replies have left, and while the views of this round are garbage already.
-        if self.pacer.borrow_mut().is_due(self.exports.count()) {
-            self.javascript.scoped(|| self.javascript.collect());
-        }
-        agenda
     }
 
-    /// Carries out what JavaScript has asked for, between two of its tasks.
-    pub fn flush(&self) -> Agenda {
-        let agenda = self.carry_out();
-        if !self.words.is_arena_held() && self.exports.is_idle(self.words.arena_handle()) {
-            self.words.reset_arena();
-        }
-        agenda
+    /// After the replies of a batch have left, and while its views are garbage already.
+    pub fn collect_if_due(&self) {
+        self.memory.collect_if_due();
     }
 
-    /// Carries out what JavaScript has asked for since the last time. It may be in the middle of
-    /// writing a message, so its arena stays as it is.
-    pub fn carry_out(&self) -> Agenda {
-        let poller = &mut *self.poller.borrow_mut();
+    /// Hands what JavaScript has asked for since the last time to `sink`. It may be in the middle of writing a message, so
+    /// its arena stays as it is.
+    pub fn take_commands(&self, sink: &mut impl Sink, now: Instant) {
         let count = self.words.command_count();
+        for command in (0..count).filter_map(|index| self.words.command(index)) {
+            self.command(&command, sink, now);
+        }
         if count > 0 {
-            let now = Instant::now();
-            for command in (0..count).filter_map(|index| self.words.command(index)) {
-                self.command(poller, &command, now);
-            }
             self.words.clear_commands();
-            poller.flush(now);
+            self.memory.commands_seen();
         }
-        self.exports.forget_collected();
-        Agenda {
-            again: poller.has_ready(),
-            wake: poller.next_wake(),
-        }
+        self.memory.forget_collected();
     }
 
-    /// A chunk of at least `capacity` bytes for JavaScript to fill.
-    ///
-    /// # Errors
-    /// When it cannot be shared.
-    pub fn lend_chunk(&self, capacity: usize) -> napi::Result<(u32, sys::napi_value)> {
-        let chunk = chunk_pool().take_at_least(capacity);
-        self.exports.export(self.env, &chunk, Holder::Views)
+    /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
+    pub fn reset_arena_if_idle(&self) {
+        self.memory.reset_arena_if_idle();
     }
 
-    /// A copy of bytes whose `ArrayBuffer` user code has detached.
-    pub fn copy(&self, handle: u32, start: usize, length: usize) -> Option<Vec<u8>> {
-        self.exports
-            .slice(handle, start, length)
-            .map(|slice| slice.as_ref().to_vec())
-    }
-
-    fn command(&self, poller: &mut Poller, command: &Command, now: Instant) {
+    fn command(&self, command: &Command, sink: &mut impl Sink, now: Instant) {
         let Command {
             id,
             handle,
@@ -182,72 +106,45 @@ impl Bridge {
             length,
             ..
         } = *command;
-        match command.operation {
-            Operation::Send => {
-                if let Some(slice) = self.exports.slice(handle, start, length) {
-                    poller.send(id, slice);
-                }
-            }
-            Operation::Reply => {
-                if let Some(slice) = self.exports.slice(handle, start, length) {
-                    poller.send(id, slice);
-                }
-                poller.acknowledge(id, 1);
-            }
-            Operation::Acknowledge => poller.acknowledge(id, length.max(1) as u32),
-            Operation::Close => poller.close(id),
-            Operation::Finish => poller.finish(id),
-            Operation::Destroy => poller.destroy(id),
-            Operation::Reset => poller.reset(id),
-            Operation::Pause => poller.set_flow(id, Start::Paused),
-            Operation::Resume => poller.set_flow(id, Start::Reading),
+        let time = || millis(length as u32);
+        let order = match command.operation {
+            Operation::Send => match self.memory.slice(handle, start, length) {
+                Some(slice) => Order::Send(slice),
+                None => return,
+            },
+            Operation::Reply => match self.memory.slice(handle, start, length) {
+                Some(slice) => Order::Reply(slice),
+                None => Order::Acknowledge(1),
+            },
             Operation::SendForeign => {
-                if let Some(array) = self.foreign.take(handle) {
-                    poller.send_foreign(id, Box::new(array), start, length);
+                if let Some(array) = self.memory.take_foreign(handle) {
+                    sink.foreign(id, array, start, length);
                 }
+                return;
             }
-            Operation::End => poller.end(id),
-            Operation::TakeOver => poller.take_over(id),
-            Operation::Alarm => {
-                poller.set_alarm(id, millis(length as u32).map(|time| now + time));
-            }
-            Operation::ReadTimeout => poller.set_limit(id, Limit::Read, millis(length as u32)),
-            Operation::WriteTimeout => poller.set_limit(id, Limit::Write, millis(length as u32)),
-            Operation::IdleTimeout => poller.set_limit(id, Limit::Idle, millis(length as u32)),
-        }
+            Operation::Acknowledge => Order::Acknowledge(length.max(1) as u32),
+            Operation::Close => Order::Close,
+            Operation::Finish => Order::Finish,
+            Operation::Destroy => Order::Fail(Reason::Normal),
+            Operation::Reset => Order::Reset,
+            Operation::Pause => Order::Flow(Start::Paused),
+            Operation::Resume => Order::Flow(Start::Reading),
+            Operation::End => Order::End,
+            Operation::TakeOver => Order::TakeOver,
+            Operation::Alarm => Order::Alarm(time().map(|time| now + time)),
+            Operation::ReadTimeout => Order::Limit(Limit::Read, time()),
+            Operation::WriteTimeout => Order::Limit(Limit::Write, time()),
+            Operation::IdleTimeout => Order::Limit(Limit::Idle, time()),
+        };
+        sink.order(id, order);
     }
 
     /// Puts the batch where JavaScript reads it, and makes its chunks known.
-    fn publish(&self) {
-        let batch = &mut *self.batch.borrow_mut();
+    fn publish(&self, batch: &mut Batch) {
         let handles = &mut *self.handles.borrow_mut();
         handles.clear();
-        let mut grown = false;
-        for chunk in batch.chunks() {
-            let handle = self.exports.handle(chunk).or_else(|| {
-                grown = true;
-                match self.exports.export(self.env, chunk, Holder::Table) {
-                    Ok((handle, buffer)) => {
-                        self.javascript.adopt(handle, buffer);
-                        self.pacer.borrow_mut().handed_out();
-                        Some(handle)
-                    }
-                    Err(error) => {
-                        self.javascript.fatal(&error.reason);
-                        None
-                    }
-                }
-            });
-            handles.push(handle.unwrap_or(u32::MAX));
-        }
+        self.memory.make_known(batch.chunks(), handles);
         self.words.publish(batch.records(), handles);
-        if grown {
-            // Once per new chunk and not per message, so its cost vanishes. The batch still refers to
-            // its chunks, so that none of them is retired before JavaScript has seen it.
-            for handle in self.exports.take_retired() {
-                self.javascript.retire(handle);
-            }
-        }
         batch.clear();
     }
 }

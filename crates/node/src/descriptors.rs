@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use napi_derive::napi;
 use netpoll_core::Id;
+use netpoll_core::listener::Listener;
 
+use crate::dealer::ConnectionDealer;
 use crate::event_loop::{EventLoop, NativeId, Outcome, errno};
 use crate::options::ConnectionSettings;
 
@@ -21,24 +23,34 @@ pub struct DetachOutcome {
 
 #[napi]
 impl EventLoop {
-    /// Takes over a descriptor that listens already. Refused, it is left to the caller.
+    /// Takes over a descriptor that listens already. Refused, it is left to the caller. Otherwise as `listen`.
     #[napi]
-    pub fn adopt(&self, descriptor: i32, settings: &ConnectionSettings) -> Outcome {
-        let mut poller = self.bridge.poller().borrow_mut();
-        given(descriptor, |given| poller.adopt(given, settings.0.clone())).into()
+    pub fn adopt(
+        &self,
+        descriptor: i32,
+        settings: &ConnectionSettings,
+        tag: u32,
+        dealer: Option<&ConnectionDealer>,
+    ) -> Outcome {
+        let settings = settings.0.clone();
+        let dealer = dealer.map(|dealer| dealer.0.clone());
+        self.attempt(move |poller| {
+            given(descriptor, |given| match dealer {
+                None => poller.adopt(given, settings, tag),
+                Some(dealer) => poller.attend_for(Listener::adopt(given)?, dealer, tag),
+            })
+        })
     }
 
     /// Takes over the descriptor of a connected stream socket, as an open connection. Refused, it is left to
     /// the caller: `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket.
     #[napi]
     pub fn adopt_stream(&self, descriptor: i32, settings: &ConnectionSettings) -> Outcome {
-        let mut poller = self.bridge.poller().borrow_mut();
-        let result = given(descriptor, |given| {
-            poller.adopt_stream(given, settings.0.clone())
-        });
-        drop(poller);
-        self.driver.follow(&self.bridge.carry_out());
-        result.into()
+        let settings = settings.0.clone();
+        let outcome = self
+            .attempt(move |poller| given(descriptor, |given| poller.adopt_stream(given, settings)));
+        self.driver.carry_out();
+        outcome
     }
 
     /// Gives the descriptor of a connection away, in non-blocking mode, after what commands have asked for
@@ -46,8 +58,18 @@ impl EventLoop {
     /// not been handed over; `ENOTCONN` where it is not open: either leaves it as it is.
     #[napi]
     pub fn detach(&self, id: NativeId) -> DetachOutcome {
-        self.driver.follow(&self.bridge.carry_out());
-        match self.bridge.poller().borrow_mut().detach(id.into()) {
+        self.driver.carry_out();
+        let id: Id = id.into();
+        let is_delivering = self.driver.delivery_check(id.slot);
+        let result = self.driver.ask(move |poller| {
+            // Asked where nothing more can come: on the poller's own thread.
+            if is_delivering() {
+                return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+            }
+            poller.detach(id)
+        });
+        let gone = || Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        match result.unwrap_or_else(gone) {
             Ok(descriptor) => DetachOutcome {
                 fd: Some(descriptor.into_raw_fd()),
                 errno: None,
@@ -66,7 +88,7 @@ fn given(descriptor: i32, adopt: impl FnOnce(BorrowedFd<'_>) -> io::Result<Id>) 
     if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: open, as was just seen; JavaScript, on whose thread this runs, gives it away, and
+    // SAFETY: open, as was just seen; JavaScript, which waits for this, gives it away, and
     // nobody else is told of it before it is either duplicated and closed or handed back.
     let given = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
     let result = adopt(given.as_fd());

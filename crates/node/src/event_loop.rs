@@ -1,20 +1,23 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
 use std::io;
-use std::rc::Rc;
 use std::time::Instant;
 
-use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
+use napi::bindgen_prelude::{Function, Object, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
+use netpoll_core::listener::Listener;
 use netpoll_core::socket::NoDelay;
-use netpoll_core::{Address, Id};
+use netpoll_core::{Address, Id, Poller};
 
-use crate::bridge::{Bridge, chunk_pool};
-use crate::inline_driver::{InlineDriver, Referenced};
-use crate::javascript::JavaScript;
+use crate::bridge::Bridge;
+use crate::dealer::ConnectionDealer;
+use crate::driver::{Driver, Referenced};
+use crate::inline_driver::InlineDriver;
+use crate::memory::Memory;
 use crate::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::shared_words::SharedWords;
+use crate::thread_driver::ThreadDriver;
 
 /// A listener or connection, and how often its slot was given away before.
 #[napi(object)]
@@ -67,111 +70,78 @@ impl From<io::Result<Id>> for Outcome {
     }
 }
 
-/// Memory that JavaScript fills.
-#[napi(object)]
-pub struct LentChunk<'env> {
-    /// How commands name it.
-    pub handle: u32,
-    /// The memory.
-    #[napi(ts_type = "ArrayBuffer")]
-    pub buffer: Unknown<'env>,
-}
-
-/// Chunks of the process, and of this environment.
-#[napi(object)]
-pub struct ChunkStats {
-    /// Chunks in use.
-    pub live: u32,
-    /// Bytes of the chunks in use.
-    pub live_bytes: f64,
-    /// Free chunks kept for reuse.
-    pub cached: u32,
-    /// Chunks served from the cache since the start.
-    pub hits: f64,
-    /// Chunks allocated since the start.
-    pub misses: f64,
-    /// Chunks of this environment that only views of messages keep.
-    pub pinned: u32,
-}
-
 /// What the poller calls.
 #[napi(object, object_to_js = false)]
 pub struct Callbacks<'env> {
-    /// `this` of the others, and the resource of their asynchronous context.
+    /// `this` of the other, and the resource of its asynchronous context.
     pub receiver: Object<'env>,
     /// Handles the batch in the shared words.
     pub dispatch: Function<'env, (), ()>,
-    /// Makes a chunk known.
-    #[napi(ts_type = "(handle: number, buffer: ArrayBuffer) => void")]
-    pub adopt: Function<'env, (), ()>,
-    /// Lets go of a chunk.
-    #[napi(ts_type = "(handle: number) => void")]
-    pub retire: Function<'env, (), ()>,
-    /// Collects short-lived garbage.
-    pub collect: Function<'env, (), ()>,
 }
 
-/// The poller of one environment.
+/// A poller, as the environment that it serves sees it.
 #[napi]
 pub struct EventLoop {
-    pub(crate) bridge: Rc<Bridge>,
-    pub(crate) driver: Rc<InlineDriver>,
+    pub(crate) driver: Driver,
 }
 
 #[napi]
 impl EventLoop {
-    /// `batch` and `commands` are the shared words.
+    /// `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
+    /// `commands` are the shared words.
     ///
-    /// @throws where the host offers no libuv loop
+    /// @throws inline, where the host offers no libuv loop
     #[napi(constructor)]
     pub fn new(
         env: Env,
+        #[napi(ts_arg_type = "'inline' | 'thread'")] placement: String,
+        memory: &Memory,
         #[napi(ts_arg_type = "Int32Array")] batch: Unknown<'_>,
         #[napi(ts_arg_type = "Int32Array")] commands: Unknown<'_>,
         callbacks: Callbacks<'_>,
     ) -> napi::Result<Self> {
         let words = SharedWords::new(env, batch.raw(), commands.raw())?;
-        let Callbacks {
-            receiver,
-            dispatch,
-            adopt,
-            retire,
-            collect,
-        } = callbacks;
-        let functions = [dispatch.raw(), adopt.raw(), retire.raw(), collect.raw()];
-        let javascript = JavaScript::new(env, receiver.raw(), functions)?;
-        let bridge = Rc::new(Bridge::new(env, words, javascript).map_err(napi_error)?);
-        let driver = InlineDriver::start(env, bridge.clone()).map_err(napi_error)?;
-        Ok(Self { bridge, driver })
+        let Callbacks { receiver, dispatch } = callbacks;
+        let bridge = Bridge::new(env, memory.0.clone(), words, receiver.raw(), dispatch.raw())?;
+        let driver = match placement.as_str() {
+            "inline" => Driver::Inline(InlineDriver::start(env, bridge).map_err(napi_error)?),
+            _ => Driver::Thread(ThreadDriver::start(env, bridge)?),
+        };
+        Ok(Self { driver })
     }
 
-    /// Binds and listens. A dead socket at a path is replaced.
+    /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
+    /// out, and records are for whoever gets them.
     #[napi]
     pub fn listen(
         &self,
         place: ListenPlace,
         settings: &ConnectionSettings,
+        tag: u32,
+        dealer: Option<&ConnectionDealer>,
     ) -> napi::Result<Outcome> {
         let listen = place.parse()?;
-        let mut poller = self.bridge.poller().borrow_mut();
-        Ok(poller.listen(&listen, settings.0.clone()).into())
+        let settings = settings.0.clone();
+        let dealer = dealer.map(|dealer| dealer.0.clone());
+        Ok(self.attempt(move |poller| match dealer {
+            None => poller.listen(&listen, settings, tag),
+            Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer, tag),
+        }))
     }
 
     /// Stops listening.
     #[napi]
     pub fn unlisten(&self, id: NativeId) {
-        self.bridge.poller().borrow_mut().unlisten(id.into());
+        let id = id.into();
+        self.driver.ask(move |poller| poller.unlisten(id));
     }
 
     /// Where a listener listens.
     #[napi]
     pub fn listener_address(&self, id: NativeId) -> Option<SocketAddress> {
-        let address = self
-            .bridge
-            .poller()
-            .borrow_mut()
-            .listener_address(id.into());
-        address.ok().map(SocketAddress::from)
+        let id = id.into();
+        let address = self.driver.ask(move |poller| poller.listener_address(id));
+        address?.ok().map(SocketAddress::from)
     }
 
     /// Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
@@ -190,129 +160,100 @@ impl EventLoop {
         let local = local.map(|local| local.parse()).transpose()?;
         let settings = settings.0.clone();
         let deadline = options::millis(timeout).map(|time| Instant::now() + time);
-        let mut poller = self.bridge.poller().borrow_mut();
-        let result = match (local, address) {
+        let outcome = self.attempt(move |poller| match (local, address) {
             (None, address) => poller.dial(&address, settings, deadline),
             (Some(Address::Ip(local)), Address::Ip(remote)) => {
                 poller.dial_from(local, remote, settings, deadline)
             }
             _ => Err(io::ErrorKind::InvalidInput.into()),
-        };
-        drop(poller);
-        self.driver.follow(&self.bridge.carry_out());
-        Ok(result.into())
+        });
+        // Its deadline has to be followed.
+        self.driver.carry_out();
+        Ok(outcome)
     }
 
     /// Carries out the commands in the shared words now, because they are full or many bytes wait.
     #[napi]
     pub fn carry_out(&self) {
-        self.driver.follow(&self.bridge.carry_out());
+        self.driver.carry_out();
     }
 
-    /// A chunk of at least `capacity` bytes to copy outgoing bytes into.
+    /// As `carryOut`, between two tasks of JavaScript's.
     #[napi]
-    pub fn lend_chunk<'env>(&self, env: &'env Env, capacity: u32) -> napi::Result<LentChunk<'env>> {
-        let (handle, value) = self.bridge.lend_chunk(capacity as usize)?;
-        // SAFETY: made by this environment just now, within the scope of this call.
-        let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
-        Ok(LentChunk { handle, buffer })
+    pub fn flush(&self) {
+        self.driver.flush();
     }
 
-    /// Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
-    /// let go of when they have been sent, or never will be.
-    ///
-    /// @throws when it is no `Uint8Array`
+    /// As `carryOut`, and what was asked for has gone to the system as far as that takes it.
     #[napi]
-    pub fn attach_foreign(
-        &self,
-        #[napi(ts_arg_type = "Uint8Array")] bytes: Unknown<'_>,
-    ) -> napi::Result<u32> {
-        self.bridge.foreign().attach(bytes.raw())
-    }
-
-    /// Lets go of an array that no command has named.
-    #[napi]
-    pub fn release_foreign(&self, handle: u32) {
-        self.bridge.foreign().release(handle);
-    }
-
-    /// A copy of bytes whose `ArrayBuffer` user code has detached.
-    #[napi]
-    pub fn copy(&self, handle: u32, start: u32, length: u32) -> Option<Buffer> {
-        self.bridge
-            .copy(handle, start as usize, length as usize)
-            .map(Buffer::from)
+    pub fn send_now(&self) {
+        self.driver.carry_out();
+        self.driver.ask(|poller| poller.flush(Instant::now()));
     }
 
     /// The peer's address, until the connection's last record.
     #[napi]
     pub fn peer_address(&self, id: NativeId) -> Option<SocketAddress> {
-        self.bridge
-            .poller()
-            .borrow_mut()
-            .peer_address(id.into())
-            .map(SocketAddress::from)
+        let id = id.into();
+        let address = self.driver.ask(move |poller| poller.peer_address(id));
+        address?.map(SocketAddress::from)
     }
 
     /// The local address, until the connection's last record.
     #[napi]
     pub fn local_address(&self, id: NativeId) -> Option<SocketAddress> {
-        self.bridge
-            .poller()
-            .borrow_mut()
-            .local_address(id.into())
-            .map(SocketAddress::from)
+        let id = id.into();
+        let address = self.driver.ask(move |poller| poller.local_address(id));
+        address?.map(SocketAddress::from)
     }
 
     /// Bytes that came from the socket, until the connection's last record; 0 after it.
     #[napi]
     pub fn bytes_read(&self, id: NativeId) -> f64 {
-        let count = self.bridge.poller().borrow_mut().bytes_read(id.into());
-        count.unwrap_or_default() as f64
+        let id = id.into();
+        let count = self.driver.ask(move |poller| poller.bytes_read(id));
+        count.flatten().unwrap_or_default() as f64
     }
 
     /// Bytes that the socket took, until the connection's last record; 0 after it.
     #[napi]
     pub fn bytes_written(&self, id: NativeId) -> f64 {
-        let count = self.bridge.poller().borrow_mut().bytes_written(id.into());
-        count.unwrap_or_default() as f64
+        let id = id.into();
+        let count = self.driver.ask(move |poller| poller.bytes_written(id));
+        count.flatten().unwrap_or_default() as f64
     }
 
     /// Whether a connection still takes bytes to send.
     #[napi]
     pub fn accepts_output(&self, id: NativeId) -> bool {
-        self.bridge.poller().borrow_mut().accepts_output(id.into())
+        let id = id.into();
+        let accepts = self.driver.ask(move |poller| poller.accepts_output(id));
+        accepts.unwrap_or_default()
     }
 
     /// Whether more than the high-water mark waits to be sent. Whoever asks gets a record when it no
     /// longer does.
     #[napi]
     pub fn is_congested(&self, id: NativeId) -> bool {
-        self.bridge.poller().borrow_mut().ask_congested(id.into())
+        let id = id.into();
+        let is_congested = self.driver.ask(move |poller| poller.ask_congested(id));
+        is_congested.unwrap_or_default()
     }
 
     /// Whether small writes leave at once. The system's error number, or 0.
     #[napi]
     pub fn set_no_delay(&self, id: NativeId, on: bool) -> i32 {
         let delay = if on { NoDelay::On } else { NoDelay::Off };
-        let result = self
-            .bridge
-            .poller()
-            .borrow_mut()
-            .set_no_delay(id.into(), delay);
-        result.map_or_else(|error| errno(&error), |()| 0)
+        let id = id.into();
+        self.set(move |poller| poller.set_no_delay(id, delay))
     }
 
     /// Probes an idle peer after `seconds`, 0 for never. The system's error number, or 0.
     #[napi]
     pub fn set_keep_alive(&self, id: NativeId, seconds: u32) -> i32 {
         let idle = options::seconds(seconds);
-        let result = self
-            .bridge
-            .poller()
-            .borrow_mut()
-            .set_keep_alive(id.into(), idle);
-        result.map_or_else(|error| errno(&error), |()| 0)
+        let id = id.into();
+        self.set(move |poller| poller.set_keep_alive(id, idle))
     }
 
     /// Keeps the process alive.
@@ -326,19 +267,23 @@ impl EventLoop {
     pub fn unref(&self) {
         self.driver.set_referenced(Referenced::No);
     }
+}
 
-    /// Chunks in use and cached.
-    #[napi]
-    pub fn chunk_stats(&self) -> ChunkStats {
-        let stats = chunk_pool().stats();
-        ChunkStats {
-            live: stats.live as u32,
-            live_bytes: stats.live_bytes as f64,
-            cached: stats.cached as u32,
-            hits: stats.hits as f64,
-            misses: stats.misses as f64,
-            pinned: self.bridge.chunks_held_by_views() as u32,
-        }
+impl EventLoop {
+    /// Has the poller make something that has an id.
+    pub(crate) fn attempt(
+        &self,
+        make: impl FnOnce(&mut Poller) -> io::Result<Id> + Send + 'static,
+    ) -> Outcome {
+        // Without a poller nothing can be opened.
+        let gone = || Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        self.driver.ask(make).unwrap_or_else(gone).into()
+    }
+
+    /// Has the poller set something. The system's error number, or 0.
+    fn set(&self, set: impl FnOnce(&mut Poller) -> io::Result<()> + Send + 'static) -> i32 {
+        let result = self.driver.ask(set).unwrap_or(Ok(()));
+        result.map_or_else(|error| errno(&error), |()| 0)
     }
 }
 

@@ -7,7 +7,6 @@
 //! | timer | the poller's next deadline |
 //! | prepare | once per iteration: send what handlers replied since the last turn |
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -15,12 +14,16 @@ use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use napi::{Env, sys};
+use netpoll_core::{Batch, Id, Order, Poller};
 
-use crate::bridge::{Agenda, Bridge};
+use crate::bridge::{Bridge, Sink};
+use crate::driver::{Referenced, panic_message};
+use crate::foreign_bytes::QueuedArray;
 use crate::libuv::{self, Handle, Kind, Libuv, Loop};
+use crate::memory::chunk_pool;
 
 /// Memory of one handle, aligned for any of them. libuv uses it until the close callback has run.
 struct HandleMemory(Box<[u64]>);
@@ -30,6 +33,83 @@ impl HandleMemory {
         // SAFETY: a plain query of the size.
         let bytes = unsafe { (libuv.handle_size)(kind as c_int) };
         Self(vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
+    }
+}
+
+/// Rounds between two looks at the sockets.
+const ROUNDS: usize = 16;
+
+/// What the handles have to arrange for, after something was done.
+struct Agenda {
+    /// Another turn is due without any event.
+    again: bool,
+    /// A turn is due at this time.
+    wake: Option<Instant>,
+}
+
+/// The poller of this event loop, and what it hands to JavaScript. No borrow is held while JavaScript runs.
+struct Turns {
+    poller: RefCell<Poller>,
+    batch: RefCell<Batch>,
+    bridge: Bridge,
+}
+
+impl Sink for Poller {
+    fn order(&mut self, id: Id, order: Order) {
+        self.carry_out(id, order);
+    }
+
+    fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
+        self.send_foreign(id, Box::new(array), start, length);
+    }
+}
+
+impl Turns {
+    /// Looks which sockets are ready, and serves them in rounds: JavaScript gets the batch of each round
+    /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded,
+    /// because everyone else in this loop waits meanwhile.
+    fn turn(&self) -> io::Result<Agenda> {
+        self.poller.borrow_mut().wait(Some(Duration::ZERO))?;
+        let mut agenda = self.round();
+        for _ in 1..ROUNDS {
+            if !agenda.again {
+                break;
+            }
+            agenda = self.round();
+        }
+        Ok(agenda)
+    }
+
+    fn round(&self) -> Agenda {
+        self.poller
+            .borrow_mut()
+            .turn(Instant::now(), &mut self.batch.borrow_mut());
+        if self.batch.borrow().is_empty() {
+            return self.flush();
+        }
+        self.bridge.deliver(&self.batch);
+        let agenda = self.flush();
+        self.bridge.collect_if_due();
+        agenda
+    }
+
+    /// Carries out what JavaScript has asked for, between two of its tasks.
+    fn flush(&self) -> Agenda {
+        let agenda = self.carry_out();
+        self.bridge.reset_arena_if_idle();
+        agenda
+    }
+
+    /// Carries out what JavaScript has asked for since the last time, in the middle of a task of its.
+    fn carry_out(&self) -> Agenda {
+        let poller = &mut *self.poller.borrow_mut();
+        let now = Instant::now();
+        self.bridge.take_commands(poller, now);
+        poller.flush(now);
+        Agenda {
+            again: poller.has_ready(),
+            wake: poller.next_wake(),
+        }
     }
 }
 
@@ -44,7 +124,7 @@ enum Phase {
 pub struct InlineDriver {
     libuv: &'static Libuv,
     event_loop: *mut Loop,
-    bridge: RefCell<Option<Rc<Bridge>>>,
+    turns: RefCell<Option<Rc<Turns>>>,
     poll: *mut Handle,
     idle: *mut Handle,
     timer: *mut Handle,
@@ -61,7 +141,7 @@ impl InlineDriver {
     ///
     /// # Errors
     /// Where the host has no libuv to offer, or libuv refuses the descriptor.
-    pub fn start(env: Env, bridge: Rc<Bridge>) -> io::Result<Rc<Self>> {
+    pub fn start(env: Env, bridge: Bridge) -> io::Result<Rc<Self>> {
         let libuv = libuv::libuv().ok_or(io::ErrorKind::Unsupported)?;
         let mut event_loop = ptr::null_mut();
         // SAFETY: a plain query on the environment's thread.
@@ -69,7 +149,13 @@ impl InlineDriver {
         if status != sys::Status::napi_ok {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let descriptor = bridge.poller().borrow().as_raw_fd();
+        let poller = Poller::new(chunk_pool().clone(), Instant::now())?;
+        let descriptor = poller.as_raw_fd();
+        let turns = Turns {
+            poller: RefCell::new(poller),
+            batch: RefCell::new(bridge.new_batch()),
+            bridge,
+        };
         let kinds = [Kind::Poll, Kind::Idle, Kind::Timer, Kind::Prepare];
         let mut memory: Vec<HandleMemory> = kinds
             .iter()
@@ -82,7 +168,7 @@ impl InlineDriver {
         let driver = Rc::new(Self {
             libuv,
             event_loop: event_loop.cast(),
-            bridge: RefCell::new(Some(bridge)),
+            turns: RefCell::new(Some(Rc::new(turns))),
             poll: pointers[0],
             idle: pointers[1],
             timer: pointers[2],
@@ -119,8 +205,21 @@ impl InlineDriver {
         }
     }
 
-    /// Arranges for what the bridge asks for.
-    pub fn follow(&self, agenda: &Agenda) {
+    /// Asks the poller something, between two turns. `None` when the environment is ending.
+    pub fn ask<R>(&self, question: impl FnOnce(&mut Poller) -> R) -> Option<R> {
+        let turns = self.turns.borrow().clone()?;
+        let answer = question(&mut turns.poller.borrow_mut());
+        Some(answer)
+    }
+
+    /// Carries out what JavaScript has asked for since the last time.
+    pub fn carry_out(&self) {
+        if let Some(turns) = self.turns.borrow().clone() {
+            self.follow(&turns.carry_out());
+        }
+    }
+
+    fn follow(&self, agenda: &Agenda) {
         if self.phase.get() != Phase::Running {
             return;
         }
@@ -191,46 +290,24 @@ impl InlineDriver {
         }
         // The sockets close now and not when libuv comes round to it. libuv has stopped watching the
         // poller's descriptor in `uv_close` above. A turn under way holds a reference of its own.
-        let bridge = self.bridge.borrow_mut().take();
-        if let Some(bridge) = bridge {
-            bridge.foreign().clear();
-        }
+        drop(self.turns.borrow_mut().take());
     }
 
-    fn guarded(&self, work: impl FnOnce(&Bridge) -> io::Result<Agenda>) {
-        let Some(bridge) = self.bridge.borrow().clone() else {
+    fn guarded(&self, work: impl FnOnce(&Turns) -> io::Result<Agenda>) {
+        let Some(turns) = self.turns.borrow().clone() else {
             return;
         };
-        match catch_unwind(AssertUnwindSafe(|| work(&bridge))) {
+        let javascript = turns.bridge.javascript();
+        match catch_unwind(AssertUnwindSafe(|| work(&turns))) {
             Ok(Ok(agenda)) => self.follow(&agenda),
-            Ok(Err(error)) => bridge.javascript().scoped(|| {
-                bridge
-                    .javascript()
-                    .fatal(&format!("netpoll cannot poll: {error}"));
+            Ok(Err(error)) => javascript.scoped(|| {
+                javascript.fatal(&format!("netpoll cannot poll: {error}"));
             }),
-            Err(panic) => bridge.javascript().scoped(|| {
-                let reason = panic_message(&*panic);
-                bridge
-                    .javascript()
-                    .fatal(&format!("netpoll panicked: {reason}"));
+            Err(panic) => javascript.scoped(|| {
+                javascript.fatal(&format!("netpoll panicked: {}", panic_message(&*panic)));
             }),
         }
     }
-}
-
-/// Whether the loop stays alive for our sake.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Referenced {
-    /// It does.
-    Yes,
-    /// It may end.
-    No,
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 fn uv_result(code: c_int) -> io::Result<()> {
@@ -258,14 +335,14 @@ unsafe fn driver_of(handle: *mut Handle) -> Option<Rc<InlineDriver>> {
 unsafe extern "C" fn on_readable(handle: *mut Handle, _status: c_int, _events: c_int) {
     // SAFETY: libuv calls this with the poll handle, while it is open.
     if let Some(driver) = unsafe { driver_of(handle) } {
-        driver.guarded(Bridge::turn);
+        driver.guarded(Turns::turn);
     }
 }
 
 unsafe extern "C" fn on_idle(handle: *mut Handle) {
     // SAFETY: libuv calls this with the idle handle, while it is open.
     if let Some(driver) = unsafe { driver_of(handle) } {
-        driver.guarded(Bridge::turn);
+        driver.guarded(Turns::turn);
     }
 }
 
@@ -273,14 +350,14 @@ unsafe extern "C" fn on_timer(handle: *mut Handle) {
     // SAFETY: libuv calls this with the timer handle, while it is open.
     if let Some(driver) = unsafe { driver_of(handle) } {
         driver.wake.set(None);
-        driver.guarded(Bridge::turn);
+        driver.guarded(Turns::turn);
     }
 }
 
 unsafe extern "C" fn on_prepare(handle: *mut Handle) {
     // SAFETY: libuv calls this with the prepare handle, while it is open.
     if let Some(driver) = unsafe { driver_of(handle) } {
-        driver.guarded(|bridge| Ok(bridge.flush()));
+        driver.guarded(|turns| Ok(turns.flush()));
     }
 }
 

@@ -1,18 +1,30 @@
-//! Entering JavaScript from a callback of libuv.
+//! Entering JavaScript from a callback that it did not ask for.
 
 use std::ptr;
 
 use napi::{Env, sys};
 
-/// Holds the functions that JavaScript passed, and the context that they are called in.
+/// An environment, and the context that functions are called in.
 pub struct JavaScript {
     env: Env,
-    receiver: sys::napi_ref,
-    dispatch: sys::napi_ref,
-    adopt: sys::napi_ref,
-    retire: sys::napi_ref,
-    collect: sys::napi_ref,
+    receiver: Procedure,
     context: sys::napi_async_context,
+}
+
+/// A value of JavaScript's, held as long as its environment lives.
+pub struct Procedure(sys::napi_ref);
+
+impl Procedure {
+    /// Holds a function, or an object.
+    ///
+    /// # Errors
+    /// When the environment refuses.
+    pub fn hold(env: Env, value: sys::napi_value) -> napi::Result<Self> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: a live handle of this environment. The reference lives as long as it does.
+        let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &mut reference) };
+        check(status, "cannot hold a function").map(|()| Self(reference))
+    }
 }
 
 /// Frees the handles that were made meanwhile. A callback of libuv has no scope of its own.
@@ -38,23 +50,11 @@ impl Drop for Scope {
 }
 
 impl JavaScript {
-    /// Holds `functions`: dispatch, adopt, retire and collect. `receiver` is their `this`, and the resource
-    /// of the asynchronous context.
+    /// `receiver` is `this` of what is called, and the resource of the asynchronous context.
     ///
     /// # Errors
     /// When the environment refuses.
-    pub fn new(
-        env: Env,
-        receiver: sys::napi_value,
-        functions: [sys::napi_value; 4],
-    ) -> napi::Result<Self> {
-        let hold = |value| {
-            let mut reference = ptr::null_mut();
-            // SAFETY: a live handle of this environment. The references live as long as it does.
-            let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &mut reference) };
-            check(status, "cannot hold a function").map(|()| reference)
-        };
-        let [dispatch, adopt, retire, collect] = functions;
+    pub fn new(env: Env, receiver: sys::napi_value) -> napi::Result<Self> {
         let name = "netpoll";
         let mut name_value = ptr::null_mut();
         let mut context = ptr::null_mut();
@@ -72,11 +72,7 @@ impl JavaScript {
         }
         Ok(Self {
             env,
-            receiver: hold(receiver)?,
-            dispatch: hold(dispatch)?,
-            adopt: hold(adopt)?,
-            retire: hold(retire)?,
-            collect: hold(collect)?,
+            receiver: Procedure::hold(env, receiver)?,
             context,
         })
     }
@@ -87,10 +83,11 @@ impl JavaScript {
         work()
     }
 
-    /// Has JavaScript handle the batch, and everything that this makes due in the microtask queue.
-    /// Must be called within [`Self::scoped`].
-    pub fn dispatch(&self) {
-        let (receiver, function) = (self.value(self.receiver), self.value(self.dispatch));
+    /// Calls a function that may start asynchronous work, and then everything that this makes due in the microtask queue,
+    /// unless something of JavaScript's is being called already: then that comes to it. Must be called within
+    /// [`Self::scoped`].
+    pub fn enter(&self, function: &Procedure) {
+        let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();
         // SAFETY: live handles of this environment, on its thread. `napi_make_callback` and not
         // `napi_call_function`: it runs the microtasks afterwards, which resolve the handlers' promises.
@@ -106,23 +103,6 @@ impl JavaScript {
             )
         };
         self.report(status);
-    }
-
-    /// Gives JavaScript the `ArrayBuffer` of a chunk. Must be called within [`Self::scoped`].
-    pub fn adopt(&self, handle: u32, buffer: sys::napi_value) {
-        let handle = self.number(handle);
-        self.call(self.adopt, &[handle, buffer]);
-    }
-
-    /// Has JavaScript let go of a chunk. Must be called within [`Self::scoped`].
-    pub fn retire(&self, handle: u32) {
-        let handle = self.number(handle);
-        self.call(self.retire, &[handle]);
-    }
-
-    /// Has JavaScript collect short-lived garbage. Must be called within [`Self::scoped`].
-    pub fn collect(&self) {
-        self.call(self.collect, &[]);
     }
 
     /// Makes `message` an uncaught exception: nothing that goes wrong here is silent.
@@ -143,23 +123,25 @@ impl JavaScript {
         }
     }
 
-    fn value(&self, reference: sys::napi_ref) -> sys::napi_value {
+    fn value(&self, Procedure(reference): &Procedure) -> sys::napi_value {
         let mut value = ptr::null_mut();
         // SAFETY: a strong reference of this environment.
-        unsafe { sys::napi_get_reference_value(self.env.raw(), reference, &mut value) };
+        unsafe { sys::napi_get_reference_value(self.env.raw(), *reference, &mut value) };
         value
     }
 
-    fn number(&self, number: u32) -> sys::napi_value {
+    /// A number, for an argument. Must be called within [`Self::scoped`].
+    pub fn number(&self, number: u32) -> sys::napi_value {
         let mut value = ptr::null_mut();
         // SAFETY: called on the environment's thread, within a scope.
         unsafe { sys::napi_create_uint32(self.env.raw(), number, &mut value) };
         value
     }
 
-    /// For functions that start no asynchronous work, so that no microtask waits for them.
-    fn call(&self, function: sys::napi_ref, arguments: &[sys::napi_value]) {
-        let (receiver, function) = (self.value(self.receiver), self.value(function));
+    /// Calls a function that starts no asynchronous work, so that no microtask waits for it. Must be called within
+    /// [`Self::scoped`].
+    pub fn call(&self, function: &Procedure, arguments: &[sys::napi_value]) {
+        let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();
         // SAFETY: live handles of this environment, on its thread.
         let status = unsafe {

@@ -3,24 +3,30 @@
 //! | step | file |
 //! |---|---|
 //! | libuv says that sockets are ready | `inline_driver.rs`, `libuv.rs` |
-//! | the poller takes a turn, JavaScript gets the batch, its commands are carried out | `bridge.rs` |
+//! | or the poller takes its turns on a thread, whose batches come by a doorbell | `thread_driver.rs`, `doorbell.rs` |
+//! | JavaScript gets the batch, its commands are carried out | `bridge.rs`, `driver.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
-//! | chunks become `ArrayBuffer`s, and come back | `chunk_exports.rs` |
+//! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs` |
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | entering JavaScript | `javascript.rs` |
-//! | what JavaScript calls, and its options | `event_loop.rs`, `descriptors.rs`, `options.rs`, `framing.rs` |
+//! | what JavaScript calls, and its options | `event_loop.rs`, `descriptors.rs`, `dealer.rs`, `options.rs`, `framing.rs` |
 
 // What JavaScript passes is owned by whoever is called.
 #![allow(clippy::needless_pass_by_value)]
 
 mod bridge;
 mod chunk_exports;
+mod dealer;
 mod descriptors;
+mod doorbell;
+mod driver;
 mod event_loop;
 mod foreign_bytes;
 mod framing;
 mod inline_driver;
 mod javascript;
 mod libuv;
+mod memory;
 mod options;
 mod shared_words;
+mod thread_driver;

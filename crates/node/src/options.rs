@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use napi_derive::napi;
 use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
-use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound, WhenCongested};
+use netpoll_core::settings::{
+    HalfOpen, Handling, ReplyOrder, Start, UnfinishedBound, WhenCongested,
+};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Settings};
 
@@ -64,6 +66,8 @@ impl SettingsOptions {
         Ok(Arc::new(Settings {
             framing: self.framing.parse()?,
             max_in_flight: NonZeroU32::new(self.max_in_flight),
+            handling: Handling::Owner,
+            reply_order: ReplyOrder::Requests,
             high_water_mark: self.high_water_mark as usize,
             when_congested: if self.stop_reading_when_congested {
                 WhenCongested::StopReading

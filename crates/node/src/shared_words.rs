@@ -1,9 +1,10 @@
-//! Two arrays of 32-bit words that Rust and JavaScript both read and write: batches on the way up,
-//! commands on the way down. They spare a call across the boundary for every message.
+//! Arrays of 32-bit words that Rust and JavaScript both read and write: batches on the way up, commands on the way down, and
+//! the arena that outgoing bytes are written to. They spare a call across the boundary for every message.
 //!
 //! ```text
 //! batch:    [records, chunks, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
-//! commands: [count, arena cursor, arena handle, holds, (operation, slot, generation, handle, start, length) × n]
+//! commands: [count, (operation, slot, generation, handle, start, length) × n]
+//! arena:    [cursor, handle, holds, loops with commands]
 //! ```
 //!
 //! JavaScript allocates them, so that they live exactly as long as its environment; both sides run
@@ -15,7 +16,7 @@ use netpoll_core::{Id, Record};
 
 const BATCH_HEADER: usize = 2;
 const RECORD_WORDS: usize = 4;
-const COMMAND_HEADER: usize = 4;
+const COMMAND_HEADER: usize = 1;
 const COMMAND_WORDS: usize = 6;
 
 /// Words allocated by JavaScript, held by a strong reference.
@@ -125,7 +126,7 @@ pub struct Command {
     pub length: usize,
 }
 
-/// Both arrays.
+/// The arrays of one loop.
 pub struct SharedWords {
     batch: Words,
     commands: Words,
@@ -198,19 +199,37 @@ impl SharedWords {
     pub fn clear_commands(&self) {
         self.commands.write(0, 0);
     }
+}
 
-    /// The chunk that JavaScript copies outgoing bytes into.
-    pub fn arena_handle(&self) -> u32 {
-        self.commands.read(2) as u32
+/// What both sides know of the memory that JavaScript copies outgoing bytes into.
+pub struct ArenaWords(Words);
+
+impl ArenaWords {
+    /// Over the array that JavaScript passes.
+    ///
+    /// # Errors
+    /// When it is no array of 32-bit words.
+    pub fn new(env: Env, words: sys::napi_value) -> napi::Result<Self> {
+        Words::of(env, words).map(Self)
     }
 
-    /// Whether bytes in the arena wait in JavaScript, to be sent or dropped later.
-    pub fn is_arena_held(&self) -> bool {
-        self.commands.read(3) > 0
+    /// The chunk that it is.
+    pub fn handle(&self) -> u32 {
+        self.0.read(1) as u32
     }
 
-    /// Everything in the arena has been sent: JavaScript may begin at its front again.
-    pub fn reset_arena(&self) {
-        self.commands.write(1, 0);
+    /// Whether bytes in it wait in JavaScript: for writers that will send or drop them, or in commands of a loop.
+    pub fn is_held(&self) -> bool {
+        self.0.read(2) > 0 || self.0.read(3) > 0
+    }
+
+    /// The commands of one loop have been seen.
+    pub fn commands_seen(&self) {
+        self.0.write(3, self.0.read(3) - 1);
+    }
+
+    /// Everything in it has been sent: JavaScript may begin at its front again.
+    pub fn reset(&self) {
+        self.0.write(0, 0);
     }
 }

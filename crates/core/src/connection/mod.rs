@@ -1,5 +1,6 @@
 //! A connection without its socket: state, what arrived, what waits to be sent.
 
+mod answers;
 mod clocks;
 mod inbound;
 mod outbound;
@@ -20,7 +21,9 @@ use crate::batch::{Batch, RecordKind};
 use crate::buffer::{Intake, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
-use crate::settings::{HalfOpen, Settings, Start, WhenCongested};
+use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenCongested};
+use crate::work::{Answer, Workers};
+use answers::Answers;
 use clocks::Clocks;
 use report::{News, Told};
 
@@ -41,6 +44,10 @@ pub struct Connection {
     inbound: Inbound,
     outbound: Outbound,
     in_flight: u32,
+    /// Messages given to workers so far.
+    submitted: u32,
+    /// What workers have answered out of order.
+    answers: Option<Box<Answers>>,
     flow: Start,
     congested: bool,
     peer_gone: bool,
@@ -75,6 +82,8 @@ impl Connection {
             inbound: Inbound::default(),
             outbound: Outbound::default(),
             in_flight: 0,
+            submitted: 0,
+            answers: None,
             congested: false,
             peer_gone: false,
             hung_up: false,
@@ -134,6 +143,16 @@ impl Connection {
     /// How many messages may be handed over now.
     #[must_use]
     pub fn budget(&self) -> usize {
+        let own = self.own_budget();
+        match self.workers() {
+            Some(pool) if own > 0 => own.min(pool.room()),
+            _ => own,
+        }
+    }
+
+    /// How many messages may be handed over now, if those who handle them have room.
+    #[must_use]
+    pub fn own_budget(&self) -> usize {
         let flowing = self.state.hands_over() && self.flow == Start::Reading;
         let stops = self.control == Control::Settings
             && self.settings.when_congested == WhenCongested::StopReading;
@@ -145,6 +164,45 @@ impl Connection {
             .max_in_flight
             .map_or(u32::MAX, NonZeroU32::get);
         most.saturating_sub(self.in_flight) as usize
+    }
+
+    /// Who handles its messages, where its owner does not.
+    #[must_use]
+    pub fn workers(&self) -> Option<&Workers> {
+        match &self.settings.handling {
+            Handling::Owner => None,
+            Handling::Workers { pool, .. } => Some(pool),
+        }
+    }
+
+    /// `count` messages go to workers; the number of the first.
+    pub fn submitted(&mut self, count: usize) -> u32 {
+        let first = self.submitted;
+        self.submitted = first.wrapping_add(count as u32);
+        first
+    }
+
+    /// A worker has answered message `sequence`.
+    pub fn answer(&mut self, sequence: u32, answer: Answer) {
+        if self.settings.reply_order == ReplyOrder::Any {
+            return self.release(answer);
+        }
+        let mut answers = self.answers.take().unwrap_or_default();
+        answers.insert(sequence, answer, |answer| self.release(answer));
+        self.answers = Some(answers);
+    }
+
+    fn release(&mut self, answer: Answer) {
+        let lost = match &self.settings.handling {
+            Handling::Workers { lost, .. } => lost.as_ref().map(|lost| lost.0.clone()),
+            Handling::Owner => None,
+        };
+        match (answer, lost) {
+            (Answer::Reply(bytes), _) => bytes.for_each(|slice| self.send(slice)),
+            (Answer::Lost, Some(reply)) => self.send(reply),
+            (Answer::Failed | Answer::Lost, _) => self.close(),
+        }
+        self.acknowledge(1);
     }
 
     /// Whether messages wait to be handed over, without a read.

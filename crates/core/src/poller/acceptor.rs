@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::deal::Dealer;
 use crate::address::Address;
 use crate::listener::Listener;
 use crate::settings::Settings;
@@ -23,9 +24,19 @@ enum Supply {
     Recovering,
 }
 
+/// Who gets the connections of a listener.
+pub(super) enum Destination {
+    /// The listener's own poller.
+    Here(Arc<Settings>),
+    /// Whoever a dealer chooses.
+    Dealt(Dealer),
+}
+
 pub(super) struct Acceptor {
     listener: Listener,
-    settings: Arc<Settings>,
+    destination: Destination,
+    /// How records name the listener.
+    tag: u32,
     supply: Supply,
 }
 
@@ -44,10 +55,11 @@ pub(super) enum Accepted {
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: Listener, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(listener: Listener, destination: Destination, tag: u32) -> Self {
         Self {
             listener,
-            settings,
+            destination,
+            tag,
             supply: Supply::Enough,
         }
     }
@@ -60,8 +72,12 @@ impl Acceptor {
         &mut self.listener
     }
 
-    pub(super) fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    pub(super) fn tag(&self) -> u32 {
+        self.tag
     }
 
     /// When to try again after a shortage.

@@ -12,6 +12,7 @@ use crate::connection::{ForeignBytes, Limit};
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
+use crate::work::Answer;
 
 /// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
 impl Poller {
@@ -39,6 +40,13 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().acknowledge(count));
     }
 
+    /// A worker has answered message `sequence` of this connection.
+    pub fn answer(&mut self, id: Id, sequence: u32, answer: Answer) {
+        self.command(id, |endpoint| {
+            endpoint.connection().answer(sequence, answer);
+        });
+    }
+
     /// Stops or resumes handing over messages.
     pub fn set_flow(&mut self, id: Id, flow: Start) {
         self.command(id, |endpoint| endpoint.connection().set_flow(flow));
@@ -64,9 +72,14 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().close());
     }
 
-    /// Closes at once; what is queued is lost.
+    /// Closes at once, for `reason`; what is queued is lost.
+    pub fn fail(&mut self, id: Id, reason: Reason) {
+        self.command(id, |endpoint| endpoint.connection().fail(reason));
+    }
+
+    /// Closes at once, in order; what is queued is lost.
     pub fn destroy(&mut self, id: Id) {
-        self.command(id, |endpoint| endpoint.connection().fail(Reason::Normal));
+        self.fail(id, Reason::Normal);
     }
 
     /// Closes at once, and has the kernel reset a TCP peer.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use mio::{Interest, Registry};
 
 use super::armed::Armed;
+use super::deal::LoadShare;
 use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
@@ -52,6 +53,8 @@ pub(super) enum Next {
     Again,
     /// It waits for an event or a command.
     Wait,
+    /// It waits for its workers to have room.
+    Stalled,
     /// Its last record is in the batch.
     Gone,
 }
@@ -66,6 +69,10 @@ pub(super) struct Endpoint {
     armed: Armed,
     /// The deadline for closing that has passed while there was something to do.
     deferred: Option<Instant>,
+    /// That it was accepted, by which listener, as long as nobody was told.
+    introduction: Option<u32>,
+    /// Its part of what was dealt to this poller.
+    _share: Option<LoadShare>,
 }
 
 impl Endpoint {
@@ -115,7 +122,15 @@ impl Endpoint {
             peer: None,
             armed: Armed::default(),
             deferred: None,
+            introduction: None,
+            _share: None,
         }
+    }
+
+    /// The next turn is to tell that this connection was accepted, by the listener of that tag.
+    pub(super) fn introduce(&mut self, tag: u32, share: LoadShare) {
+        self.introduction = Some(tag);
+        self._share = Some(share);
     }
 
     pub(super) fn id(&self) -> Id {
@@ -167,21 +182,31 @@ impl Endpoint {
         }
     }
 
-    /// Does what is due: completes a dial, sends, reads once and cuts, reports.
+    /// Does what is due: completes a dial, sends, reads once and cuts, reports. Messages for workers go to `work`, everything
+    /// else to `batch`.
     pub(super) fn serve(
         &mut self,
         now: Instant,
         intake: &mut Intake,
         registry: &Registry,
         batch: &mut Batch,
+        work: &mut Batch,
     ) -> Next {
+        if let Some(tag) = self.introduction.take() {
+            batch.accepted(self.id.slot, self.id.generation, tag);
+        }
         if self.connection.state() == State::Connecting && self.readiness.writable {
             self.finish_connect(batch);
         }
         if self.readiness.writable && self.connection.outbound().has_remaining() {
             self.write(now);
         }
-        self.read(intake, batch);
+        if self.connection.workers().is_some() {
+            self.read(intake, work);
+            batch.read(work.bytes());
+        } else {
+            self.read(intake, batch);
+        }
         self.fail_unread();
         self.settle(now, registry);
         self.connection.report(batch, self.id.slot);
@@ -190,6 +215,15 @@ impl Endpoint {
         }
         if self.wants_service() {
             Next::Again
+        } else {
+            self.wait()
+        }
+    }
+
+    fn wait(&self) -> Next {
+        let lacks_workers = self.connection.workers().is_some() && self.connection.own_budget() > 0;
+        if self.has_input() && lacks_workers {
+            Next::Stalled
         } else {
             Next::Wait
         }
@@ -205,7 +239,7 @@ impl Endpoint {
         if self.wants_service() || self.connection.has_news() {
             Next::Again
         } else {
-            Next::Wait
+            self.wait()
         }
     }
 
@@ -262,8 +296,12 @@ impl Endpoint {
 
     /// Whether there is input that we would hand over.
     fn is_unread(&self) -> bool {
+        self.has_input() && self.connection.budget() > 0
+    }
+
+    fn has_input(&self) -> bool {
         let readable = self.readiness.readable && self.connection.state().reads();
-        (readable || self.connection.is_held_back()) && self.connection.budget() > 0
+        readable || self.connection.is_held_back()
     }
 
     fn wants_service(&self) -> bool {

@@ -4,33 +4,42 @@
 mod acceptor;
 mod armed;
 mod commands;
+mod deal;
 mod endpoint;
+mod mail;
 mod slots;
+mod submission;
 mod transfer;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll};
+use mio::{Events, Interest, Poll, Token, Waker};
 
+pub use deal::{Dealer, Dealt, Load, LoadBalance};
+pub use mail::{Bell, Letter, Order, Remote, Visit};
 pub use slots::Id;
 
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{ChunkPool, Intake};
+use crate::inbox::Inbox;
 use crate::listener::{Listen, Listener};
 use crate::settings::Settings;
 use crate::socket::Stream;
 use crate::timer::Wheel;
-use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor};
+use crate::work::Task;
+use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor, Destination};
 use endpoint::{Endpoint, Next, Work};
 use slots::{Occupant, Slots};
 
 const EVENTS: usize = 1024;
+/// What the system says of letters in the inbox. No id has it: slots are far fewer.
+const MAIL: Token = Token(usize::MAX);
 /// Records after which a turn takes nobody else on. A few busy peers and their server work at the same
 /// time only if the first of them gets its replies while the others are still being read.
 const TURN_RECORDS: usize = 64;
@@ -52,6 +61,17 @@ pub struct Poller {
     /// Whether anyone has looked what is ready since deadlines were last acted on.
     looked: Looked,
     intake: Intake,
+    remote: Remote,
+    /// Whether letters may be in the inbox.
+    has_mail: bool,
+    /// Where letters are taken to, kept for its memory.
+    letters: Vec<Letter>,
+    /// Messages for workers, of the connection that is served.
+    work: Batch,
+    /// The same as tasks, kept for its memory.
+    tasks: Vec<Task>,
+    /// Connections whose workers had no room.
+    stalled: HashSet<Id>,
 }
 
 /// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
@@ -67,8 +87,10 @@ impl Poller {
     /// # Errors
     /// The system's, such as no descriptor left.
     pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let bell = Bell(Waker::new(poll.registry(), MAIL)?);
         Ok(Self {
-            poll: Poll::new()?,
+            poll,
             events: Events::with_capacity(EVENTS),
             slots: Slots::default(),
             ready: VecDeque::new(),
@@ -77,33 +99,57 @@ impl Poller {
             wheel: Wheel::new(now),
             looked: Looked::No,
             intake: Intake::new(pool),
+            remote: Remote(Arc::new(Inbox::new(bell))),
+            has_mail: false,
+            letters: Vec::new(),
+            work: Batch::with_capacity(submission::CAPACITY),
+            tasks: Vec::new(),
+            stalled: HashSet::new(),
         })
     }
 
-    /// Binds and listens.
+    /// Binds and listens. Records of the listener say `tag`.
     ///
     /// # Errors
     /// The system's, such as an address in use.
-    pub fn listen(&mut self, listen: &Listen, settings: Arc<Settings>) -> io::Result<Id> {
-        self.attend(Listener::bind(listen)?, settings)
+    pub fn listen(&mut self, listen: &Listen, settings: Arc<Settings>, tag: u32) -> io::Result<Id> {
+        self.attend(Listener::bind(listen)?, Destination::Here(settings), tag)
     }
 
-    /// Listens on a duplicate of `descriptor`: see [`Listener::adopt`].
+    /// Listens on a duplicate of `descriptor`: see [`Listener::adopt`]. Otherwise as [`Self::listen`].
     ///
     /// # Errors
     /// As there.
-    pub fn adopt(&mut self, descriptor: BorrowedFd<'_>, settings: Arc<Settings>) -> io::Result<Id> {
-        self.attend(Listener::adopt(descriptor)?, settings)
+    pub fn adopt(
+        &mut self,
+        descriptor: BorrowedFd<'_>,
+        settings: Arc<Settings>,
+        tag: u32,
+    ) -> io::Result<Id> {
+        let listener = Listener::adopt(descriptor)?;
+        self.attend(listener, Destination::Here(settings), tag)
     }
 
-    fn attend(&mut self, mut listener: Listener, settings: Arc<Settings>) -> io::Result<Id> {
+    /// Deals the connections of a listener out; to this poller, too, if it sits at the dealer's table.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn attend_for(&mut self, listener: Listener, dealer: Dealer, tag: u32) -> io::Result<Id> {
+        self.attend(listener, Destination::Dealt(dealer), tag)
+    }
+
+    fn attend(
+        &mut self,
+        mut listener: Listener,
+        destination: Destination,
+        tag: u32,
+    ) -> io::Result<Id> {
         let id = self.slots.next_id();
         self.poll
             .registry()
             .register(&mut listener, id.token(), Interest::READABLE)?;
-        Ok(self
-            .slots
-            .occupy(Occupant::Acceptor(Acceptor::new(listener, settings))))
+        let acceptor = Acceptor::new(listener, destination, tag);
+        Ok(self.slots.occupy(Occupant::Acceptor(acceptor)))
     }
 
     /// Stops listening. Connections that wait to be accepted are reset by the system, unless someone else
@@ -196,6 +242,10 @@ impl Poller {
         let mut count = 0;
         for event in &self.events {
             count += 1;
+            if event.token() == MAIL {
+                self.has_mail = true;
+                continue;
+            }
             let id = Id::from_key(event.token().0 as u64);
             match self.slots.find(id) {
                 Some(Occupant::Endpoint(endpoint)) => endpoint.observe(event),
@@ -209,12 +259,15 @@ impl Poller {
         count
     }
 
-    /// Serves everyone who is ready, each once, until the batch is full. Whoever has more to do
-    /// waits for the next turn: see [`Self::has_ready`].
+    /// Reads the mail, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
+    /// for the next turn: see [`Self::has_ready`].
+    ///
+    /// `batch` must have been seen by whoever gets the records, and cleared: slots whose end it told of are free again.
     pub fn turn(&mut self, now: Instant, batch: &mut Batch) {
-        for slot in self.resting.drain(..) {
+        for slot in batch.take_vacated() {
             self.slots.vacate(slot);
         }
+        self.read_mail();
         let bytes_before = batch.bytes();
         for _ in 0..self.ready.len() {
             let bytes = batch.bytes() - bytes_before;
@@ -232,6 +285,7 @@ impl Poller {
         if std::mem::replace(&mut self.looked, Looked::No) == Looked::Yes {
             self.expire(now);
         }
+        batch.vacate_afterwards(&mut self.resting);
     }
 
     /// Whether another turn has something to do, without any event. The poller's descriptor does
@@ -256,8 +310,10 @@ impl Poller {
             };
             let next = endpoint.flush(now, self.poll.registry());
             self.arm(id);
-            if next != Next::Wait && self.slots.list(id.slot) {
-                self.ready.push_back(id.slot);
+            match next {
+                Next::Wait => {}
+                Next::Stalled => self.stall(id),
+                Next::Again | Next::Gone => self.list(id.slot),
             }
         }
         // Keeps its memory for the next turn.
@@ -295,7 +351,11 @@ impl Poller {
             Occupant::Nobody => return,
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
-                let next = endpoint.serve(now, &mut self.intake, self.poll.registry(), batch);
+                let registry = self.poll.registry();
+                let next = endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
+                if !self.work.is_empty() {
+                    submission::submit(endpoint, &mut self.work, &mut self.tasks, &self.remote);
+                }
                 if let Some(deadline) = endpoint.deadline_to_arm() {
                     self.wheel.arm(endpoint.id().key(), deadline);
                 }
@@ -305,6 +365,7 @@ impl Poller {
         match next {
             Next::Again => self.list(slot),
             Next::Wait => {}
+            Next::Stalled => self.stall(self.slots.id_at(slot)),
             Next::Gone => drop(self.rest(slot)),
         }
     }
@@ -318,14 +379,17 @@ impl Poller {
                 return;
             };
             match acceptor.accept(now) {
-                Accepted::Connection(stream, peer) => {
-                    let settings = acceptor.settings().clone();
-                    self.admit(stream, peer, settings, slot, batch);
-                }
+                Accepted::Connection(stream, peer) => match acceptor.destination() {
+                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Here(settings) => {
+                        let (settings, tag) = (settings.clone(), acceptor.tag());
+                        self.admit(stream, peer, settings, tag, batch);
+                    }
+                },
                 Accepted::Drained => return,
                 Accepted::Lost => {}
                 Accepted::ShortageBegan(errno) => {
-                    batch.accept_paused(slot, errno);
+                    batch.accept_paused(acceptor.tag(), errno);
                     return self.retry_accepting(slot);
                 }
                 Accepted::ShortageGoesOn => return self.retry_accepting(slot),
@@ -339,16 +403,14 @@ impl Poller {
         stream: Stream,
         peer: Address,
         settings: Arc<Settings>,
-        listener: u32,
+        tag: u32,
         batch: &mut Batch,
     ) {
         let id = self.slots.next_id();
         // Fails when the peer has reset the connection already: nobody has to know.
-        if let Ok(endpoint) =
-            Endpoint::established(stream, peer, id, settings, self.poll.registry())
-        {
+        if let Ok(endpoint) = self.establish(stream, peer, id, settings) {
             self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
-            batch.accepted(id.slot, id.generation, listener);
+            batch.accepted(id.slot, id.generation, tag);
             self.list(id.slot);
         }
     }

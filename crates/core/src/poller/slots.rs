@@ -16,7 +16,7 @@ pub struct Id {
 }
 
 impl Id {
-    pub(super) fn key(self) -> u64 {
+    pub(crate) fn key(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.slot)
     }
 

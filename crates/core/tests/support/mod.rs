@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use netpoll_core::buffer::Region;
 use netpoll_core::frame::{Endian, Framing, LengthField};
 use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
-use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
+use netpoll_core::settings::{HalfOpen, Handling, ReplyOrder, Start, UnfinishedBound};
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Batch, ChunkPool, Id, Poller, Record, RecordKind, Settings, Slice};
 use socket2::SockRef;
@@ -81,6 +81,11 @@ impl What {
     }
 }
 
+/// How records name the listener of [`Harness::listen_tcp`].
+pub const TCP_TAG: u32 = 71;
+/// How records name the listener of [`Harness::listen_unix`].
+pub const UNIX_TAG: u32 = 72;
+
 /// A poller, what it has told, and a clock that can be put forward.
 pub struct Harness {
     pub poller: Poller,
@@ -135,7 +140,7 @@ impl Harness {
         let address = Address::Ip(([127, 0, 0, 1], 0).into());
         let id = self
             .poller
-            .listen(&listen_at(&address, 128), settings.clone())
+            .listen(&listen_at(&address, 128), settings.clone(), TCP_TAG)
             .expect("listening");
         match self.poller.listener_address(id) {
             Ok(Address::Ip(address)) => (id, address),
@@ -147,7 +152,7 @@ impl Harness {
         let file = SocketFile::new();
         let id = self
             .poller
-            .listen(&listen_at(&file.address(), 128), settings.clone())
+            .listen(&listen_at(&file.address(), 128), settings.clone(), UNIX_TAG)
             .expect("listening");
         (id, file)
     }
@@ -567,6 +572,8 @@ pub fn base() -> Settings {
     Settings {
         framing: whole_frames(16 * 1024 * 1024),
         max_in_flight: NonZeroU32::new(64),
+        handling: Handling::Owner,
+        reply_order: ReplyOrder::Requests,
         high_water_mark: 1024 * 1024,
         when_congested: netpoll_core::settings::WhenCongested::StopReading,
         no_delay: NoDelay::On,

@@ -1,0 +1,166 @@
+//! The one way to somebody who owns something alone: whoever wants anything of it leaves a letter.
+
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
+
+/// Rouses the owner of an inbox, or of whatever else is handed over between threads. Behind a trait, so that the models
+/// need no system.
+pub trait Wake {
+    /// Makes the owner look soon. Called from any thread, and never twice without the owner having looked.
+    fn wake(&self);
+}
+
+/// Letters in the order in which they were posted. Posting wakes the owner once until it has looked, however many letters
+/// there are.
+pub struct Inbox<Letter, Bell> {
+    state: Mutex<State<Letter>>,
+    bell: Bell,
+}
+
+struct State<Letter> {
+    letters: Vec<Letter>,
+    /// Whether the owner was woken and has not looked since.
+    rung: bool,
+    closed: bool,
+}
+
+impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
+    /// An empty one, whose owner `bell` wakes.
+    pub fn new(bell: Bell) -> Self {
+        Self {
+            state: Mutex::new(State {
+                letters: Vec::new(),
+                rung: false,
+                closed: false,
+            }),
+            bell,
+        }
+    }
+
+    /// Leaves a letter.
+    ///
+    /// # Errors
+    /// The letter itself, when the owner is gone.
+    pub fn post(&self, letter: Letter) -> Result<(), Letter> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(letter);
+        }
+        state.letters.push(letter);
+        self.ring(state);
+        Ok(())
+    }
+
+    /// Leaves letters, which `letters` is drained of, under one lock. Those for an owner that is gone are dropped.
+    pub fn post_all(&self, letters: &mut Vec<Letter>) {
+        if letters.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            letters.clear();
+            return;
+        }
+        state.letters.append(letters);
+        self.ring(state);
+    }
+
+    /// Wakes the owner, without a letter.
+    pub fn nudge(&self) {
+        let state = self.state();
+        if !state.closed {
+            self.ring(state);
+        }
+    }
+
+    /// Puts all letters into `into`, which must be empty: it changes places with the inside, so that neither allocates for
+    /// long. Only for the owner.
+    pub fn take(&self, into: &mut Vec<Letter>) {
+        debug_assert!(
+            into.is_empty(),
+            "letters that were taken before are dealt with"
+        );
+        let mut state = self.state();
+        state.rung = false;
+        std::mem::swap(&mut state.letters, into);
+    }
+
+    /// Takes no further letter; what is there is dropped. Only for the owner.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let letters = std::mem::take(&mut state.letters);
+        // What a letter holds may post letters when it is dropped.
+        drop(state);
+        drop(letters);
+    }
+
+    fn ring(&self, mut state: MutexGuard<'_, State<Letter>>) {
+        let sleeps = !std::mem::replace(&mut state.rung, true);
+        drop(state);
+        if sleeps {
+            self.bell.wake();
+        }
+    }
+
+    /// A panic while the lock was held cannot have left it half-changed: each step is whole.
+    fn state(&self) -> MutexGuard<'_, State<Letter>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Count(Rc<Cell<usize>>);
+
+    impl Wake for Count {
+        fn wake(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[test]
+    fn the_owner_is_woken_once_until_it_has_looked() {
+        let bell = Count::default();
+        let inbox = Inbox::new(bell.clone());
+        for letter in 0..3 {
+            assert_eq!(inbox.post(letter), Ok(()));
+        }
+        assert_eq!(bell.0.get(), 1);
+        let mut letters = Vec::new();
+        inbox.take(&mut letters);
+        assert_eq!(letters, [0, 1, 2]);
+        inbox.post_all(&mut letters);
+        assert!(letters.is_empty());
+        assert_eq!(bell.0.get(), 2);
+    }
+
+    #[test]
+    fn nothing_wakes_for_nothing() {
+        let bell = Count::default();
+        Inbox::<u32, _>::new(bell.clone()).post_all(&mut Vec::new());
+        assert_eq!(bell.0.get(), 0);
+    }
+
+    #[test]
+    fn whoever_is_gone_gets_nothing() {
+        let bell = Count::default();
+        let inbox = Inbox::new(bell.clone());
+        let kept = Rc::new(());
+        assert!(inbox.post(kept.clone()).is_ok());
+        inbox.close();
+        assert_eq!(Rc::strong_count(&kept), 1);
+        assert!(inbox.post(kept.clone()).is_err());
+        inbox.post_all(&mut vec![kept.clone()]);
+        assert_eq!(Rc::strong_count(&kept), 1);
+        assert_eq!(bell.0.get(), 1);
+    }
+}

@@ -1,0 +1,203 @@
+//! Connections accepted by one poller and owned by another.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Poller;
+use super::endpoint::Endpoint;
+use super::mail::{Letter, Remote};
+use super::slots::Occupant;
+use crate::address::Address;
+use crate::settings::Settings;
+use crate::socket::Stream;
+
+/// Who gets the next connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadBalance {
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+    /// Whoever has the fewest.
+    LeastConnections,
+}
+
+/// How many connections a seat has, and its claim to one of them: dropped when the connection goes.
+#[derive(Clone, Default)]
+pub struct Load(Arc<AtomicUsize>);
+
+impl Load {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One connection's part of a [`Load`].
+pub(super) struct LoadShare(Load);
+
+impl LoadShare {
+    fn of(load: &Load) -> Self {
+        load.0.fetch_add(1, Ordering::Relaxed);
+        Self(load.clone())
+    }
+}
+
+impl Drop for LoadShare {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A poller that takes connections, and what they are there.
+struct Seat {
+    key: u64,
+    remote: Remote,
+    settings: Arc<Settings>,
+    tag: u32,
+    load: Load,
+}
+
+/// Deals accepted connections out to pollers, which come and go. Clones share the seats.
+#[derive(Clone)]
+pub struct Dealer(Arc<Mutex<Table>>);
+
+struct Table {
+    seats: Vec<Seat>,
+    balance: LoadBalance,
+    next: usize,
+    next_key: u64,
+    /// State of a xorshift generator (Marsaglia, 2003): who gets a connection need not be unpredictable.
+    random: u64,
+}
+
+/// An accepted connection on its way to its poller.
+pub struct Dealt {
+    stream: Stream,
+    peer: Address,
+    settings: Arc<Settings>,
+    tag: u32,
+    share: LoadShare,
+}
+
+impl Dealer {
+    /// Without seats.
+    #[must_use]
+    pub fn new(balance: LoadBalance) -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            seats: Vec::new(),
+            balance,
+            next: 0,
+            next_key: 0,
+            random: 0x9E37_79B9_7F4A_7C15,
+        })))
+    }
+
+    /// From now on `remote` gets its part of the connections, with these settings; its records of them say `tag`. Returns
+    /// what [`Self::leave`] takes.
+    pub fn join(&self, remote: Remote, settings: Arc<Settings>, tag: u32) -> u64 {
+        let table = &mut *self.table();
+        let key = table.next_key;
+        table.next_key += 1;
+        table.seats.push(Seat {
+            key,
+            remote,
+            settings,
+            tag,
+            load: Load::default(),
+        });
+        key
+    }
+
+    /// That seat gets no further connection. Returns how many seats are left.
+    pub fn leave(&self, key: u64) -> usize {
+        let table = &mut *self.table();
+        table.seats.retain(|seat| seat.key != key);
+        table.seats.len()
+    }
+
+    /// Deals one connection. Where nobody sits, or all are gone, it is closed.
+    pub(super) fn deal(&self, stream: Stream, peer: Address) {
+        let mut table = self.table();
+        let mut cards = (stream, peer);
+        while let Some(index) = table.pick() {
+            let seat = &table.seats[index];
+            let dealt = Dealt {
+                stream: cards.0,
+                peer: cards.1,
+                settings: seat.settings.clone(),
+                tag: seat.tag,
+                share: LoadShare::of(&seat.load),
+            };
+            match seat.remote.try_post(Letter::Dealt(Box::new(dealt))) {
+                // That poller has gone without leaving.
+                Err(Letter::Dealt(back)) => {
+                    cards = (back.stream, back.peer);
+                    table.seats.remove(index);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn pick(&mut self) -> Option<usize> {
+        let count = self.seats.len();
+        if count == 0 {
+            return None;
+        }
+        let turn = self.next % count;
+        self.next = self.next.wrapping_add(1);
+        Some(match self.balance {
+            LoadBalance::RoundRobin => turn,
+            LoadBalance::Random => (self.random() % count as u64) as usize,
+            // Among equals in turn.
+            LoadBalance::LeastConnections => (0..count)
+                .map(|step| (turn + step) % count)
+                .min_by_key(|index| self.seats[*index].load.count())
+                .unwrap_or(turn),
+        })
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+impl Poller {
+    /// Takes on a connection that was dealt to this poller. The next turn tells of it.
+    pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
+        let Dealt {
+            stream,
+            peer,
+            settings,
+            tag,
+            share,
+        } = dealt;
+        let id = self.slots.next_id();
+        // Fails when the peer has reset the connection already: nobody has to know.
+        if let Ok(mut endpoint) = self.establish(stream, peer, id, settings) {
+            endpoint.introduce(tag, share);
+            self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+            self.list(id.slot);
+        }
+    }
+
+    pub(super) fn establish(
+        &self,
+        stream: Stream,
+        peer: Address,
+        id: super::Id,
+        settings: Arc<Settings>,
+    ) -> io::Result<Endpoint> {
+        Endpoint::established(stream, peer, id, settings, self.poll.registry())
+    }
+}

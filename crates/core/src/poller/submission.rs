@@ -1,0 +1,64 @@
+//! Messages on their way from a connection to its workers.
+
+use super::Poller;
+use super::endpoint::Endpoint;
+use super::mail::Remote;
+use super::slots::Id;
+use crate::batch::Batch;
+use crate::buffer::Slice;
+use crate::work::{Origin, Task};
+
+/// Records of one connection in a round, of which `ROUND_MESSAGES` are messages.
+pub(super) const CAPACITY: usize = 128;
+
+/// Gives the messages in `work`, all of this endpoint, to its workers. `tasks` is memory to use.
+pub(super) fn submit(
+    endpoint: &mut Endpoint,
+    work: &mut Batch,
+    tasks: &mut Vec<Task>,
+    remote: &Remote,
+) {
+    let id = endpoint.id();
+    let connection = endpoint.connection();
+    let mut sequence = connection.submitted(work.len());
+    for record in work.records() {
+        let chunk = work.chunks()[record.chunk()].clone();
+        let (start, length) = (record.start as usize, record.length as usize);
+        tasks.push(Task {
+            origin: Origin::new(remote.clone(), id, sequence),
+            message: Slice::new(chunk, start, length),
+        });
+        sequence = sequence.wrapping_add(1);
+    }
+    work.clear();
+    if let Some(pool) = connection.workers() {
+        pool.submit(tasks);
+    }
+    tasks.clear();
+}
+
+impl Poller {
+    /// A connection has input, and its workers have no room: it is served again when they do.
+    pub(super) fn stall(&mut self, id: Id) {
+        let Some(endpoint) = self.slots.endpoint(id) else {
+            return;
+        };
+        let Some(pool) = endpoint.connection().workers() else {
+            return;
+        };
+        if pool.await_room(self.remote.clone()) {
+            self.list(id.slot);
+        } else {
+            self.stalled.insert(id);
+        }
+    }
+
+    /// Workers have room again.
+    pub(super) fn resume_stalled(&mut self) {
+        for id in std::mem::take(&mut self.stalled) {
+            if self.slots.endpoint(id).is_some() {
+                self.list(id.slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Where whoever handles tasks takes them.
+
+use super::pool::{Assignable, WorkPool};
+use crate::inbox::Wake;
+
+/// A place at a pool. Closing it gives what it had not taken to the other desks; what it had taken is its owner's to
+/// answer or to drop.
+pub struct Desk<Task: Assignable, Waiter: Wake> {
+    pool: WorkPool<Task, Waiter>,
+    /// `None` once it is closed.
+    key: Option<usize>,
+}
+
+impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
+    pub(super) fn new(pool: WorkPool<Task, Waiter>, key: usize) -> Self {
+        Self {
+            pool,
+            key: Some(key),
+        }
+    }
+
+    /// Appends what is assigned to `into`, as far as the pool's concurrency allows: with tasks that stick to a desk, more
+    /// may wait. Each must be reported by [`Self::finish`].
+    pub fn take(&mut self, into: &mut Vec<Task>) {
+        let Some(key) = self.key else { return };
+        let shared = &self.pool.0;
+        let mut state = shared.state();
+        let seat = &mut state.seats[key];
+        seat.rung = false;
+        while seat.taken < shared.settings.concurrency
+            && let Some(task) = seat.assigned.pop_front()
+        {
+            seat.taken += 1;
+            into.push(task);
+        }
+    }
+
+    /// So many tasks that were taken are done with. The desk gets others, of which its bell tells, or at once: returns
+    /// whether there are some.
+    pub fn finish(&mut self, count: usize) -> bool {
+        let Some(key) = self.key else { return false };
+        let shared = &self.pool.0;
+        let mut state = shared.state();
+        let seat = &mut state.seats[key];
+        seat.taken = seat.taken.saturating_sub(count);
+        // Whoever reports looks right afterwards, and needs no bell.
+        seat.rung = true;
+        state.refill(key, &shared.settings);
+        state.wake_waiters(&shared.settings);
+        let seat = &mut state.seats[key];
+        let has_more = !seat.assigned.is_empty();
+        seat.rung = has_more;
+        has_more
+    }
+
+    /// Closes the desk if it has nothing to do and there are more than the pool is to keep. Returns whether it is closed.
+    #[must_use]
+    pub fn retire(&mut self) -> bool {
+        let Some(key) = self.key else { return true };
+        let shared = &self.pool.0;
+        let mut state = shared.state();
+        let seat = &state.seats[key];
+        if seat.taken > 0
+            || !seat.assigned.is_empty()
+            || state.seats.len() <= shared.settings.least_desks
+        {
+            return false;
+        }
+        state.seats.remove(key);
+        self.key = None;
+        true
+    }
+
+    /// See [`Desk`].
+    pub fn close(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let shared = &self.pool.0;
+        let mut state = shared.state();
+        let seat = state.seats.remove(key);
+        state.reassign(seat.assigned, shared);
+        state.wake_waiters(&shared.settings);
+        let bell = seat.bell;
+        drop(state);
+        drop(bell);
+    }
+}
+
+impl<Task: Assignable, Waiter: Wake> Drop for Desk<Task, Waiter> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

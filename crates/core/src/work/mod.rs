@@ -1,0 +1,35 @@
+//! Messages that are handled elsewhere than where their connections are: what Netpoll's goroutine pool is to Go.
+//!
+//! A poller makes a [`Task`] of each message and gives it to the [`WorkPool`], which assigns it to a [`Desk`]. Whoever
+//! sits there, such as a worker thread with a JavaScript environment of its own, takes it, and answers the poller's inbox.
+//! The connection puts the answers in the order of its messages (`connection/answers.rs`). A task that is dropped
+//! without an answer, because its desk is gone, answers so by itself: nobody waits for it in vain.
+
+mod desk;
+mod pool;
+mod task;
+
+pub use desk::Desk;
+pub use pool::{Assignable, Assignment, WorkPool, WorkSettings, WorkStats};
+pub use task::{Answer, Bytes, Origin, Task};
+
+use crate::inbox::Wake;
+use crate::poller::{Letter, Remote};
+
+/// The pool that pollers and workers share.
+pub type Workers = WorkPool<Task, Remote>;
+
+/// A worker's desk.
+pub type WorkerDesk = Desk<Task, Remote>;
+
+impl Assignable for Task {
+    fn key(&self) -> u64 {
+        self.origin.key()
+    }
+}
+
+impl Wake for Remote {
+    fn wake(&self) {
+        self.post(Letter::Room);
+    }
+}

@@ -1,0 +1,347 @@
+//! The tasks that wait, and the desks that they are assigned to.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+
+use slab::Slab;
+
+use super::desk::Desk;
+use crate::inbox::Wake;
+use crate::sync::{Arc, Mutex, MutexGuard};
+
+/// Which desk gets a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// The one that has the fewest.
+    LeastOutstanding,
+    /// One after the other, as far as they have room.
+    RoundRobin,
+    /// Always the same for one connection, as long as the desks are the same.
+    Sticky,
+}
+
+/// What a pool is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkSettings {
+    /// Which desk gets a task.
+    pub assignment: Assignment,
+    /// Tasks that a desk has at once, at least 1.
+    pub concurrency: usize,
+    /// Tasks that may wait for a desk. Pollers look before they read, and several may look at once: each may go beyond by
+    /// the messages of one round of a connection.
+    pub most_queued: usize,
+    /// Desks that do not close for want of work.
+    pub least_desks: usize,
+}
+
+/// What a pool has done and holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkStats {
+    /// Desks now.
+    pub desks: usize,
+    /// Tasks that wait for a desk.
+    pub queued: usize,
+    /// Tasks that desks have.
+    pub running: usize,
+    /// Tasks submitted since the start.
+    pub submitted: u64,
+}
+
+/// What a task is to the pool.
+pub trait Assignable {
+    /// The same for all tasks of one connection.
+    fn key(&self) -> u64;
+}
+
+/// Tasks on their way to desks. Clones share them. `Waiter` is woken when there is room again.
+pub struct WorkPool<Task, Waiter>(pub(super) Arc<Shared<Task, Waiter>>);
+
+pub(super) struct Shared<Task, Waiter> {
+    pub(super) settings: WorkSettings,
+    state: Mutex<State<Task, Waiter>>,
+    /// Told that tasks wait and every desk is busy.
+    grow: Box<dyn Wake + Send + Sync>,
+}
+
+pub(super) struct State<Task, Waiter> {
+    queue: VecDeque<Task>,
+    pub(super) seats: Slab<Seat<Task>>,
+    turn: usize,
+    waiters: Vec<Waiter>,
+    submitted: u64,
+    /// Whether it was told that desks are lacking, and nobody has opened one since.
+    asked_to_grow: bool,
+    closed: bool,
+}
+
+/// The pool's side of a desk.
+pub(super) struct Seat<Task> {
+    pub(super) assigned: VecDeque<Task>,
+    /// Tasks that were taken and are not done with.
+    pub(super) taken: usize,
+    /// Whether whoever sits there was told and has not looked since.
+    pub(super) rung: bool,
+    pub(super) bell: Box<dyn Wake + Send + Sync>,
+}
+
+impl<Task> Seat<Task> {
+    fn outstanding(&self) -> usize {
+        self.assigned.len() + self.taken
+    }
+
+    fn ring(&mut self) {
+        if !std::mem::replace(&mut self.rung, true) {
+            self.bell.wake();
+        }
+    }
+}
+
+impl<Task, Waiter> Clone for WorkPool<Task, Waiter> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_tuple("WorkPool")
+            .field(&self.0.settings)
+            .finish()
+    }
+}
+
+impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
+    /// A pool without desks. `grow` is rung when tasks wait and every desk is busy, once until a desk opens or
+    /// [`Self::grown`] is called.
+    pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                seats: Slab::new(),
+                turn: 0,
+                waiters: Vec::new(),
+                submitted: 0,
+                asked_to_grow: false,
+                closed: false,
+            }),
+            grow,
+        }))
+    }
+
+    /// A place to take tasks at. `bell` is rung when there are some, once until [`Desk::take`].
+    #[must_use]
+    pub fn open_desk(&self, bell: Box<dyn Wake + Send + Sync>) -> Desk<Task, Waiter> {
+        let mut state = self.0.state();
+        let key = state.seats.insert(Seat {
+            assigned: VecDeque::new(),
+            taken: 0,
+            rung: false,
+            bell,
+        });
+        state.asked_to_grow = false;
+        state.refill(key, &self.0.settings);
+        state.wake_waiters(&self.0.settings);
+        if !state.queue.is_empty() {
+            state.ask_to_grow(&self.0);
+        }
+        drop(state);
+        Desk::new(self.clone(), key)
+    }
+
+    /// Assigns tasks, which `tasks` is drained of. Of a closed pool they are dropped.
+    pub fn submit(&self, tasks: &mut Vec<Task>) {
+        let mut state = self.0.state();
+        if state.closed {
+            drop(state);
+            tasks.clear();
+            return;
+        }
+        state.submitted += tasks.len() as u64;
+        for task in tasks.drain(..) {
+            match state.seat_for(&task, &self.0.settings) {
+                Some(key) => state.assign(key, task),
+                None => state.queue.push_back(task),
+            }
+        }
+        if !state.queue.is_empty() {
+            state.ask_to_grow(&self.0);
+        }
+    }
+
+    /// How many more tasks may be submitted.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.0.state().room(&self.0.settings)
+    }
+
+    /// Wakes `waiter` once there is room. Returns whether there is some already, and it is not woken.
+    #[must_use]
+    pub fn await_room(&self, waiter: Waiter) -> bool
+    where
+        Waiter: PartialEq,
+    {
+        let mut state = self.0.state();
+        if state.closed || state.room(&self.0.settings) > 0 {
+            return true;
+        }
+        if !state.waiters.contains(&waiter) {
+            state.waiters.push(waiter);
+        }
+        false
+    }
+
+    /// Whoever was asked to grow has done what it could. Returns whether tasks wait all the same.
+    pub fn grown(&self) -> bool {
+        let mut state = self.0.state();
+        state.asked_to_grow = false;
+        !state.queue.is_empty()
+    }
+
+    /// Takes no further task, and drops those that no desk has. Desks keep what they have taken.
+    pub fn close(&self) {
+        let mut state = self.0.state();
+        state.closed = true;
+        let mut dropped = vec![std::mem::take(&mut state.queue)];
+        for (_, seat) in &mut state.seats {
+            dropped.push(std::mem::take(&mut seat.assigned));
+        }
+        let waiters = std::mem::take(&mut state.waiters);
+        // A dropped task answers its connection, and who is woken may look here at once.
+        drop(state);
+        drop(dropped);
+        waiters.iter().for_each(Wake::wake);
+    }
+
+    /// The pool now.
+    #[must_use]
+    pub fn stats(&self) -> WorkStats {
+        let state = self.0.state();
+        let assigned: usize = state
+            .seats
+            .iter()
+            .map(|(_, seat)| seat.assigned.len())
+            .sum();
+        WorkStats {
+            desks: state.seats.len(),
+            queued: state.queue.len() + assigned,
+            running: state.seats.iter().map(|(_, seat)| seat.taken).sum(),
+            submitted: state.submitted,
+        }
+    }
+}
+
+impl<Task, Waiter> Shared<Task, Waiter> {
+    /// A panic while the lock was held cannot have left it half-changed: no step calls anything that panics.
+    pub(super) fn state(&self) -> MutexGuard<'_, State<Task, Waiter>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
+    fn room(&self, settings: &WorkSettings) -> usize {
+        let free: usize = self
+            .seats
+            .iter()
+            .map(|(_, seat)| settings.concurrency.saturating_sub(seat.outstanding()))
+            .sum();
+        let beyond: usize = self
+            .seats
+            .iter()
+            .map(|(_, seat)| seat.outstanding().saturating_sub(settings.concurrency))
+            .sum();
+        (settings.most_queued + free).saturating_sub(self.queue.len() + beyond)
+    }
+
+    fn seat_for(&mut self, task: &Task, settings: &WorkSettings) -> Option<usize> {
+        let count = self.seats.len();
+        if count == 0 {
+            return None;
+        }
+        if settings.assignment == Assignment::Sticky {
+            let nth = (mix(task.key()) % count as u64) as usize;
+            return self.seats.iter().nth(nth).map(|(key, _)| key);
+        }
+        let free = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.outstanding() < settings.concurrency);
+        if settings.assignment == Assignment::LeastOutstanding {
+            return free
+                .min_by_key(|(_, seat)| seat.outstanding())
+                .map(|(key, _)| key);
+        }
+        let turn = self.turn;
+        let after = |key: usize| (key < turn, key);
+        let key = free.map(|(key, _)| key).min_by_key(|key| after(*key))?;
+        self.turn = key + 1;
+        Some(key)
+    }
+
+    fn assign(&mut self, key: usize, task: Task) {
+        let seat = &mut self.seats[key];
+        seat.assigned.push_back(task);
+        seat.ring();
+    }
+
+    /// Gives a desk that has room what waits.
+    pub(super) fn refill(&mut self, key: usize, settings: &WorkSettings) {
+        if settings.assignment == Assignment::Sticky {
+            // Waiting tasks waited for any desk at all, and each has its own now.
+            let waiting = std::mem::take(&mut self.queue);
+            for task in waiting {
+                match self.seat_for(&task, settings) {
+                    Some(key) => self.assign(key, task),
+                    None => self.queue.push_back(task),
+                }
+            }
+            return;
+        }
+        while self.seats[key].outstanding() < settings.concurrency
+            && let Some(task) = self.queue.pop_front()
+        {
+            self.assign(key, task);
+        }
+    }
+
+    /// What a desk that closes had not begun goes to the others, before what came later.
+    pub(super) fn reassign(&mut self, tasks: VecDeque<Task>, shared: &Shared<Task, Waiter>) {
+        for task in tasks.into_iter().rev() {
+            self.queue.push_front(task);
+        }
+        let keys: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.refill(key, &shared.settings);
+        }
+        if !self.queue.is_empty() {
+            self.ask_to_grow(shared);
+        }
+    }
+
+    pub(super) fn wake_waiters(&mut self, settings: &WorkSettings) {
+        if self.room(settings) > 0 {
+            for waiter in self.waiters.drain(..) {
+                waiter.wake();
+            }
+        }
+    }
+
+    fn ask_to_grow(&mut self, shared: &Shared<Task, Waiter>) {
+        if !std::mem::replace(&mut self.asked_to_grow, true) {
+            shared.grow.wake();
+        }
+    }
+}
+
+/// Spreads keys that differ in few bits (the finalizer of MurmurHash3, which is in the public domain).
+fn mix(mut key: u64) -> u64 {
+    key ^= key >> 33;
+    key = key.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    key ^= key >> 33;
+    key = key.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    key ^ key >> 33
+}
+
+#[cfg(test)]
+mod tests;

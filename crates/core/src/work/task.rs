@@ -1,0 +1,108 @@
+//! One message on its way to a worker, and its answer's way back.
+
+use crate::buffer::Slice;
+use crate::poller::{Id, Letter, Remote};
+
+/// The bytes of a reply. Nearly all are one piece, which takes no allocation.
+#[derive(Default)]
+pub enum Bytes {
+    /// None.
+    #[default]
+    Empty,
+    /// One piece.
+    One(Slice),
+    /// Several, in order.
+    Many(Vec<Slice>),
+}
+
+impl Bytes {
+    /// Appends a piece.
+    pub fn push(&mut self, slice: Slice) {
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(slice),
+            Self::One(first) => Self::Many(vec![first, slice]),
+            Self::Many(mut pieces) => {
+                pieces.push(slice);
+                Self::Many(pieces)
+            }
+        }
+    }
+
+    /// Takes the pieces out, in order.
+    pub fn for_each(self, mut take: impl FnMut(Slice)) {
+        match self {
+            Self::Empty => {}
+            Self::One(slice) => take(slice),
+            Self::Many(pieces) => pieces.into_iter().for_each(take),
+        }
+    }
+}
+
+/// What became of a message.
+pub enum Answer {
+    /// It was handled; these bytes are the reply.
+    Reply(Bytes),
+    /// Its handler failed: the connection closes once the replies before it have left.
+    Failed,
+    /// Whoever had it is gone.
+    Lost,
+}
+
+/// Where a message came from, and its answer goes. Dropped without an answer, it answers [`Answer::Lost`].
+pub struct Origin {
+    remote: Remote,
+    id: Id,
+    sequence: u32,
+    is_answered: bool,
+}
+
+impl Origin {
+    pub(crate) fn new(remote: Remote, id: Id, sequence: u32) -> Self {
+        Self {
+            remote,
+            id,
+            sequence,
+            is_answered: false,
+        }
+    }
+
+    /// The connection that the message came over, which is the same for all of its messages.
+    #[must_use]
+    pub fn connection(&self) -> Id {
+        self.id
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.id.key() ^ self.remote.address() as u64
+    }
+
+    /// Tells the connection.
+    pub fn answer(mut self, answer: Answer) {
+        self.post(answer);
+    }
+
+    fn post(&mut self, answer: Answer) {
+        self.is_answered = true;
+        self.remote.post(Letter::Answer {
+            id: self.id,
+            sequence: self.sequence,
+            answer,
+        });
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.post(Answer::Lost);
+        }
+    }
+}
+
+/// One message to be handled.
+pub struct Task {
+    /// Where its answer goes.
+    pub origin: Origin,
+    /// Its bytes.
+    pub message: Slice,
+}

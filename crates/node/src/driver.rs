@@ -1,0 +1,88 @@
+//! What runs a poller for an environment: its own event loop, or a thread.
+
+use std::any::Any;
+use std::rc::Rc;
+
+use netpoll_core::{Poller, Remote};
+
+use crate::inline_driver::InlineDriver;
+use crate::thread_driver::ThreadDriver;
+
+/// One of the two. Nothing above asks which.
+pub enum Driver {
+    /// In the environment's event loop.
+    Inline(Rc<InlineDriver>),
+    /// On a thread of its own.
+    Thread(Rc<ThreadDriver>),
+}
+
+/// Whether the event loop stays alive for our sake.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Referenced {
+    /// It does.
+    Yes,
+    /// It may end.
+    No,
+}
+
+impl Driver {
+    /// Asks the poller something, after what was asked of it before, and waits for the answer. `None` when it is gone,
+    /// because the environment ends or it has failed.
+    pub fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Poller) -> R + Send + 'static,
+    ) -> Option<R> {
+        match self {
+            Self::Inline(driver) => driver.ask(question),
+            Self::Thread(driver) => driver.ask(question),
+        }
+    }
+
+    /// Has what JavaScript has asked for in the shared words carried out.
+    pub fn carry_out(&self) {
+        match self {
+            Self::Inline(driver) => driver.carry_out(),
+            Self::Thread(driver) => driver.carry_out(),
+        }
+    }
+
+    /// As [`Self::carry_out`], between two of JavaScript's tasks.
+    pub fn flush(&self) {
+        match self {
+            Self::Inline(driver) => driver.carry_out(),
+            Self::Thread(driver) => driver.flush(),
+        }
+    }
+
+    /// Tells whether records about `slot` are on their way to JavaScript.
+    pub fn delivery_check(&self, slot: u32) -> Box<dyn FnOnce() -> bool + Send> {
+        match self {
+            // They are where JavaScript looks for them itself.
+            Self::Inline(_) => Box::new(|| false),
+            Self::Thread(driver) => driver.delivery_check(slot),
+        }
+    }
+
+    /// How other threads reach the poller; `None` when the environment is ending.
+    pub fn remote(&self) -> Option<Remote> {
+        match self {
+            Self::Inline(driver) => driver.ask(|poller| poller.remote()),
+            Self::Thread(driver) => Some(driver.remote()),
+        }
+    }
+
+    /// Keeps the event loop alive, or no longer.
+    pub fn set_referenced(&self, referenced: Referenced) {
+        match self {
+            Self::Inline(driver) => driver.set_referenced(referenced),
+            Self::Thread(driver) => driver.set_referenced(referenced),
+        }
+    }
+}
+
+/// What a panic says.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

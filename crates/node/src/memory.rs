@@ -1,0 +1,250 @@
+//! The memory that one environment shares with Rust. There is one for all of its pollers, so that bytes which came over one
+//! connection are sent from where they lie over any other.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
+use napi::{Env, JsValue, sys};
+use napi_derive::napi;
+use netpoll_core::buffer::ReclaimPacer;
+use netpoll_core::{Chunk, ChunkPool, Slice};
+
+use crate::chunk_exports::{ChunkExports, Holder};
+use crate::foreign_bytes::{ForeignArrays, QueuedArray};
+use crate::javascript::{JavaScript, Procedure};
+use crate::shared_words::ArenaWords;
+
+/// Size of an ordinary chunk in bytes.
+const CHUNK_SIZE: usize = 256 * 1024;
+/// Free chunks kept for reuse: 32 MiB, as many as come back at once when garbage is collected.
+const CACHED_CHUNKS: usize = 128;
+
+/// The chunks of the whole process. It outlives every environment.
+pub fn chunk_pool() -> &'static ChunkPool {
+    static POOL: OnceLock<ChunkPool> = OnceLock::new();
+    POOL.get_or_init(|| ChunkPool::new(CHUNK_SIZE, CACHED_CHUNKS))
+}
+
+/// Memory that JavaScript fills.
+#[napi(object)]
+pub struct LentChunk<'env> {
+    /// How commands name it.
+    pub handle: u32,
+    /// The memory.
+    #[napi(ts_type = "ArrayBuffer")]
+    pub buffer: Unknown<'env>,
+}
+
+/// Chunks of the process, and of this environment.
+#[napi(object)]
+pub struct ChunkStats {
+    /// Chunks in use.
+    pub live: u32,
+    /// Bytes of the chunks in use.
+    pub live_bytes: f64,
+    /// Free chunks kept for reuse.
+    pub cached: u32,
+    /// Chunks served from the cache since the start.
+    pub hits: f64,
+    /// Chunks allocated since the start.
+    pub misses: f64,
+    /// Chunks of this environment that only views of messages keep.
+    pub pinned: u32,
+}
+
+/// What JavaScript is told of chunks.
+#[napi(object, object_to_js = false)]
+pub struct MemoryCallbacks<'env> {
+    /// `this` of the others.
+    pub receiver: Object<'env>,
+    /// Makes a chunk known.
+    #[napi(ts_type = "(handle: number, buffer: ArrayBuffer) => void")]
+    pub adopt: Function<'env, (), ()>,
+    /// Lets go of a chunk.
+    #[napi(ts_type = "(handle: number) => void")]
+    pub retire: Function<'env, (), ()>,
+    /// Collects short-lived garbage.
+    pub collect: Function<'env, (), ()>,
+}
+
+/// Chunks and buffers that JavaScript and Rust both know, of one environment.
+pub struct SharedMemory {
+    env: Env,
+    javascript: JavaScript,
+    adopt: Procedure,
+    retire: Procedure,
+    collect: Procedure,
+    exports: ChunkExports,
+    foreign: ForeignArrays,
+    arena: ArenaWords,
+    pacer: RefCell<ReclaimPacer>,
+}
+
+impl SharedMemory {
+    /// Appends the handles of `chunks` to `handles`, making known those that are new. Must be called within a scope.
+    pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
+        let mut grown = false;
+        for chunk in chunks {
+            let handle = self.exports.handle(chunk).or_else(|| {
+                grown = true;
+                match self.exports.export(self.env, chunk, Holder::Table) {
+                    Ok((handle, buffer)) => {
+                        let number = self.javascript.number(handle);
+                        self.javascript.call(&self.adopt, &[number, buffer]);
+                        self.pacer.borrow_mut().handed_out();
+                        Some(handle)
+                    }
+                    Err(error) => {
+                        self.javascript.fatal(&error.reason);
+                        None
+                    }
+                }
+            });
+            handles.push(handle.unwrap_or(u32::MAX));
+        }
+        if grown {
+            // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
+            // chunks, so that none of them is retired before JavaScript has seen it.
+            for handle in self.exports.take_retired() {
+                let number = self.javascript.number(handle);
+                self.javascript.call(&self.retire, &[number]);
+            }
+        }
+    }
+
+    /// Has JavaScript collect garbage, if enough of it keeps chunks.
+    pub fn collect_if_due(&self) {
+        if self.pacer.borrow_mut().is_due(self.exports.count()) {
+            self.javascript
+                .scoped(|| self.javascript.call(&self.collect, &[]));
+        }
+    }
+
+    /// Bytes of a chunk; `None` where handle or bounds make no sense.
+    pub fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
+        self.exports.slice(handle, start, length)
+    }
+
+    /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
+    pub fn reset_arena_if_idle(&self) {
+        if !self.arena.is_held() && self.exports.is_idle(self.arena.handle()) {
+            self.arena.reset();
+        }
+    }
+
+    /// The commands of one loop have been seen, all of them.
+    pub fn commands_seen(&self) {
+        self.arena.commands_seen();
+    }
+
+    /// Takes over a buffer of the user's that was attached; `None` where the handle makes no sense.
+    pub fn take_foreign(&self, handle: u32) -> Option<QueuedArray> {
+        self.foreign.take(handle)
+    }
+
+    /// Forgets chunks that were collected, now that no command names them any more.
+    pub fn forget_collected(&self) {
+        self.exports.forget_collected();
+    }
+}
+
+/// What JavaScript has of [`SharedMemory`].
+#[napi]
+pub struct Memory(pub(crate) Rc<SharedMemory>);
+
+#[napi]
+impl Memory {
+    /// One for each environment. `arena` is its shared words.
+    #[napi(constructor)]
+    pub fn new(
+        env: Env,
+        #[napi(ts_arg_type = "Int32Array")] arena: Unknown<'_>,
+        callbacks: MemoryCallbacks<'_>,
+    ) -> napi::Result<Self> {
+        let MemoryCallbacks {
+            receiver,
+            adopt,
+            retire,
+            collect,
+        } = callbacks;
+        let memory = Rc::new(SharedMemory {
+            env,
+            javascript: JavaScript::new(env, receiver.raw())?,
+            adopt: Procedure::hold(env, adopt.raw())?,
+            retire: Procedure::hold(env, retire.raw())?,
+            collect: Procedure::hold(env, collect.raw())?,
+            exports: ChunkExports::default(),
+            foreign: ForeignArrays::new(env),
+            arena: ArenaWords::new(env, arena.raw())?,
+            pacer: RefCell::new(ReclaimPacer::default()),
+        });
+        // SAFETY: the hook runs once, on this thread, and gives the reference back.
+        let status = unsafe {
+            let data = Rc::into_raw(memory.clone()).cast_mut().cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            return Err(napi::Error::from_reason("the environment is ending"));
+        }
+        Ok(Self(memory))
+    }
+
+    /// A chunk of at least `capacity` bytes to copy outgoing bytes into.
+    #[napi]
+    pub fn lend_chunk<'env>(&self, env: &'env Env, capacity: u32) -> napi::Result<LentChunk<'env>> {
+        let chunk = chunk_pool().take_at_least(capacity as usize);
+        let (handle, value) = self.0.exports.export(self.0.env, &chunk, Holder::Views)?;
+        // SAFETY: made by this environment just now, within the scope of this call.
+        let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
+        Ok(LentChunk { handle, buffer })
+    }
+
+    /// Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
+    /// let go of when they have been sent, or never will be.
+    ///
+    /// @throws when it is no `Uint8Array`
+    #[napi]
+    pub fn attach_foreign(
+        &self,
+        #[napi(ts_arg_type = "Uint8Array")] bytes: Unknown<'_>,
+    ) -> napi::Result<u32> {
+        self.0.foreign.attach(bytes.raw())
+    }
+
+    /// Lets go of an array that no command has named.
+    #[napi]
+    pub fn release_foreign(&self, handle: u32) {
+        self.0.foreign.release(handle);
+    }
+
+    /// A copy of bytes whose `ArrayBuffer` user code has detached.
+    #[napi]
+    pub fn copy(&self, handle: u32, start: u32, length: u32) -> Option<Buffer> {
+        let slice = self.0.slice(handle, start as usize, length as usize)?;
+        Some(Buffer::from(slice.as_ref().to_vec()))
+    }
+
+    /// Chunks in use and cached.
+    #[napi]
+    pub fn chunk_stats(&self) -> ChunkStats {
+        let stats = chunk_pool().stats();
+        ChunkStats {
+            live: stats.live as u32,
+            live_bytes: stats.live_bytes as f64,
+            cached: stats.cached as u32,
+            hits: stats.hits as f64,
+            misses: stats.misses as f64,
+            pinned: self.0.exports.held_by_views() as u32,
+        }
+    }
+}
+
+/// Hooks run last-in first-out: those of the drivers, which come later, have run before.
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the reference that `new` gave to the hook, which runs once.
+    let memory = unsafe { Rc::from_raw(data.cast_const().cast::<SharedMemory>()) };
+    memory.foreign.clear();
+}

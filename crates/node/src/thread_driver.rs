@@ -1,0 +1,307 @@
+//! Runs a poller on a thread of its own, and hands its batches to the environment.
+//!
+//! | on the poller's thread | on the environment's |
+//! |---|---|
+//! | waits, reads its mail, serves who is ready | |
+//! | hands the batch over (`netpoll_core::handoff`), rings once until the other side has looked | |
+//! | | gives one batch after the other to JavaScript, each in a turn of its own |
+//! | | turns JavaScript's commands into letters, and posts all of a turn at once |
+//! | carries them out, writes | |
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use napi::{Env, sys};
+use netpoll_core::buffer::Region;
+use netpoll_core::connection::ForeignBytes;
+use netpoll_core::handoff::More;
+use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Reason, Remote, Wake};
+
+use crate::bridge::{Bridge, Sink};
+use crate::doorbell::{Doorbell, Rung};
+use crate::driver::{Referenced, panic_message};
+use crate::foreign_bytes::QueuedArray;
+use crate::memory::chunk_pool;
+
+/// Batches of one poller. With one in JavaScript's hands and one that waits, the poller fills a third; more would only let
+/// messages grow old.
+const BATCHES: usize = 4;
+
+/// Wakes a poller that has no batch to fill.
+struct PollerBell(Remote);
+
+impl Wake for PollerBell {
+    fn wake(&self) {
+        self.0.nudge();
+    }
+}
+
+/// What both threads have.
+struct Common {
+    handoff: Handoff<Batch, Doorbell, PollerBell>,
+    is_stopped: AtomicBool,
+    /// Why the poller's thread has ended before it was stopped.
+    failure: Mutex<Option<String>>,
+    doorbell: Doorbell,
+}
+
+/// A poller on a thread of its own, as its environment sees it.
+pub struct ThreadDriver {
+    env: Env,
+    bridge: Bridge,
+    remote: Remote,
+    common: Arc<Common>,
+    /// The batch that JavaScript has; between two of them, an empty one.
+    batch: RefCell<Batch>,
+    outgoing: RefCell<Outgoing>,
+    thread: RefCell<Option<JoinHandle<()>>>,
+}
+
+/// Letters that JavaScript's commands become.
+#[derive(Default)]
+struct Outgoing(Vec<Letter>);
+
+impl Sink for Outgoing {
+    fn order(&mut self, id: Id, order: Order) {
+        self.0.push(Letter::Order(id, order));
+    }
+
+    /// Another thread never gets the user's pointer: the bytes are copied now.
+    fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
+        let bytes = array.bytes();
+        let part = bytes.and_then(|all| all.get(start..start.checked_add(length)?));
+        let order = match part {
+            Some(part) => {
+                let mut region = Region::over(chunk_pool().take_at_least(length));
+                Order::Send(region.append(part))
+            }
+            None => Order::Fail(Reason::ForeignDetached),
+        };
+        self.order(id, order);
+    }
+}
+
+/// A thread that has made its poller, which never leaves it, and waits for the rest.
+struct Starting {
+    thread: JoinHandle<()>,
+    remote: Remote,
+    common: mpsc::SyncSender<Arc<Common>>,
+}
+
+impl Starting {
+    fn begin() -> io::Result<Self> {
+        let (made, remote) = mpsc::sync_channel(1);
+        let (common, rest) = mpsc::sync_channel::<Arc<Common>>(1);
+        let body = move || match Poller::new(chunk_pool().clone(), Instant::now()) {
+            Ok(poller) => {
+                // Whoever started it waits for the one, and sends the other, unless it was refused.
+                let _ = made.send(Ok(poller.remote()));
+                if let Ok(common) = rest.recv() {
+                    common.run(poller);
+                }
+            }
+            Err(error) => {
+                let _ = made.send(Err(error));
+            }
+        };
+        let thread = thread::Builder::new().name("netpoll".into()).spawn(body)?;
+        let gone = |_| Err(io::ErrorKind::Other.into());
+        let remote = remote.recv().unwrap_or_else(gone)?;
+        Ok(Self {
+            thread,
+            remote,
+            common,
+        })
+    }
+
+    fn go_on(self, common: Arc<Common>) -> JoinHandle<()> {
+        // The thread waits for it.
+        let _ = self.common.send(common);
+        self.thread
+    }
+}
+
+impl ThreadDriver {
+    /// Starts a thread with a poller, without keeping the event loop alive. The environment's clean-up ends it.
+    ///
+    /// # Errors
+    /// When the environment or the system refuses.
+    pub fn start(env: Env, bridge: Bridge) -> napi::Result<Rc<Self>> {
+        let starting =
+            Starting::begin().map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let remote = &starting.remote;
+        let mut refusal = None;
+        let driver = Rc::new_cyclic(|itself| {
+            let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
+                refusal = Some(error);
+                Doorbell::silent()
+            });
+            let batches: Vec<Batch> = (0..BATCHES).map(|_| bridge.new_batch()).collect();
+            let handoff = Handoff::new(batches, doorbell.clone(), PollerBell(remote.clone()));
+            Self {
+                env,
+                batch: RefCell::new(bridge.new_batch()),
+                bridge,
+                remote: remote.clone(),
+                common: Arc::new(Common {
+                    handoff,
+                    is_stopped: AtomicBool::new(false),
+                    failure: Mutex::new(None),
+                    doorbell,
+                }),
+                outgoing: RefCell::default(),
+                thread: RefCell::new(None),
+            }
+        });
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        *driver.thread.borrow_mut() = Some(starting.go_on(driver.common.clone()));
+        // SAFETY: the hook runs once, on this thread, and gives the reference back.
+        let status = unsafe {
+            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            driver.stop();
+            return Err(napi::Error::from_reason("the environment is ending"));
+        }
+        Ok(driver)
+    }
+
+    /// Asks the poller something, and waits for the answer; `None` when it is gone.
+    pub fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Poller) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.remote.post(Letter::Visit(Box::new(move |poller| {
+            // Nobody else waits for it.
+            let _ = sender.send(question(poller));
+        })));
+        // Fails when the letter was dropped, because the poller is gone.
+        receiver.recv().ok()
+    }
+
+    /// Posts what JavaScript has asked for since the last time.
+    pub fn carry_out(&self) {
+        let outgoing = &mut *self.outgoing.borrow_mut();
+        self.bridge.take_commands(outgoing, Instant::now());
+        self.remote.post_all(&mut outgoing.0);
+    }
+
+    /// As [`Self::carry_out`], between two of JavaScript's tasks.
+    pub fn flush(&self) {
+        self.carry_out();
+        self.bridge.reset_arena_if_idle();
+    }
+
+    /// Tells whether batches that JavaScript has not taken tell of `slot`.
+    pub fn delivery_check(&self, slot: u32) -> Box<dyn FnOnce() -> bool + Send> {
+        let common = self.common.clone();
+        let tells = move |batch: &Batch| batch.records().iter().any(|record| record.slot == slot);
+        Box::new(move || common.handoff.any(tells))
+    }
+
+    /// How other threads reach the poller.
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
+    /// Keeps the event loop alive, or no longer.
+    pub fn set_referenced(&self, referenced: Referenced) {
+        self.common.doorbell.set_referenced(self.env, referenced);
+    }
+
+    fn stop(&self) {
+        self.common.doorbell.close();
+        self.common.is_stopped.store(true, Ordering::Release);
+        self.remote.nudge();
+        if let Some(thread) = self.thread.borrow_mut().take() {
+            // It waits for nobody but the system, and its panics are caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Rung for ThreadDriver {
+    /// One batch: what its handlers make due comes before the next.
+    fn rung(&self) {
+        if let Some(failure) = self.common.take_failure() {
+            let javascript = self.bridge.javascript();
+            javascript.scoped(|| javascript.fatal(&failure));
+        }
+        let Some((batch, more)) = self.common.handoff.take() else {
+            return;
+        };
+        let empty = self.batch.replace(batch);
+        self.bridge.deliver(&self.batch);
+        let seen = self.batch.replace(empty);
+        self.common.handoff.recycle(seen);
+        self.bridge.collect_if_due();
+        if more == More::Waits {
+            self.common.doorbell.wake();
+        }
+    }
+}
+
+impl Common {
+    fn run(&self, poller: Poller) {
+        let failure = match catch_unwind(AssertUnwindSafe(|| self.turns(poller))) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("netpoll cannot poll: {error}"),
+            Err(panic) => format!("netpoll panicked: {}", panic_message(&*panic)),
+        };
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        self.doorbell.wake();
+    }
+
+    fn turns(&self, mut poller: Poller) -> io::Result<()> {
+        loop {
+            let blank = self.handoff.blank();
+            let timeout = match &blank {
+                // Until one comes back, of which the poller is told.
+                None => None,
+                Some(_) if poller.has_ready() => Some(std::time::Duration::ZERO),
+                Some(_) => poller
+                    .next_wake()
+                    .map(|wake| wake.saturating_duration_since(Instant::now())),
+            };
+            poller.wait(timeout)?;
+            if self.is_stopped.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            let now = Instant::now();
+            match blank {
+                None => poller.read_mail(),
+                Some(mut batch) => {
+                    poller.turn(now, &mut batch);
+                    if batch.is_empty() {
+                        self.handoff.put_back(batch);
+                    } else {
+                        self.handoff.push(batch);
+                    }
+                }
+            }
+            poller.flush(now);
+        }
+    }
+
+    fn take_failure(&self) -> Option<String> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take()
+    }
+}
+
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the reference that `start` gave to the hook, which runs once.
+    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<ThreadDriver>()) };
+    driver.stop();
+}

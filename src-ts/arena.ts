@@ -1,0 +1,89 @@
+import type { NativeMemory } from './native'
+
+/** `[cursor, handle, holds, loops with commands]`, shared with the core. */
+export const arenaWords = 4
+
+/** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
+const arenaSize = 256 * 1024
+
+/**
+ * Memory that outgoing bytes are written to, one for all event loops of a thread, so that what was written for one
+ * connection may leave on any other. The core begins it anew once nothing in it waits to be sent.
+ */
+export class Arena {
+  readonly #words: Int32Array
+  readonly #native: NativeMemory
+  #arena: Buffer = Buffer.alloc(0)
+  /** How many arenas there were. */
+  #generation = 0
+  /** Where the last bytes were taken: the arena, or a chunk of their own. */
+  #memory: Buffer = this.#arena
+  #handle = 0
+
+  constructor(words: Int32Array, native: NativeMemory) {
+    this.#words = words
+    this.#native = native
+  }
+
+  /** Where {@link take} has just taken bytes. */
+  get memory(): Buffer {
+    return this.#memory
+  }
+
+  /** How commands name {@link memory}. */
+  get handle(): number {
+    return this.#handle
+  }
+
+  /** Room for `length` bytes in {@link memory}, which {@link handle} names; returns where. */
+  take(length: number): number {
+    const words = this.#words
+    // The core sets the cursor back once everything in the arena has been sent.
+    const at = words[0] as number
+    if (at + length <= this.#arena.length) {
+      words[0] = at + length
+      this.#memory = this.#arena
+      this.#handle = words[1] as number
+      return at
+    }
+    const isLarge = length > arenaSize / 2
+    const lent = this.#native.lendChunk(isLarge ? length : arenaSize)
+    this.#memory = Buffer.from(lent.buffer)
+    this.#handle = lent.handle
+    if (!isLarge) {
+      this.#arena = this.#memory
+      this.#generation += 1
+      words[0] = length
+      words[1] = lent.handle
+      words[2] = 0
+    }
+    return 0
+  }
+
+  /** A loop has commands that the core has not seen, which may name bytes in the arena. The core undoes it. */
+  commanded(): void {
+    this.#words[3] = (this.#words[3] as number) + 1
+  }
+
+  /**
+   * Keeps the bytes that were just taken until they are sent or {@link endHold}: the core begins the arena anew once
+   * nothing in it waits to be sent, and knows only of what was sent. `previous` is what the same writer holds.
+   */
+  hold(previous: number | undefined): number | undefined {
+    const generation = this.#generation
+    if (previous === generation || this.#memory !== this.#arena) return previous
+    this.#words[2] = (this.#words[2] as number) + 1
+    return generation
+  }
+
+  /** Ends a hold. One on an arena of before has ended by itself: that is never used again. */
+  endHold(generation: number): void {
+    if (generation === this.#generation) this.#words[2] = (this.#words[2] as number) - 1
+  }
+
+  /** Makes two holds one. */
+  joinHolds(one: number, other: number): number {
+    if (one === other) this.endHold(other)
+    return Math.max(one, other)
+  }
+}

@@ -1,0 +1,38 @@
+import { Arena, arenaWords } from './arena'
+import { adoptChunk } from './chunk'
+import { minorCollection } from './minor-collection'
+import { NativeMemory } from './native'
+
+/**
+ * The memory that this thread shares with the core: chunks that messages arrive in, and the arena for what is sent. One for
+ * all event loops of the thread.
+ */
+export class SharedMemory {
+  readonly native: NativeMemory
+  readonly arena: Arena
+  /** Views over chunks that more bytes may come in, by handle. */
+  readonly chunks: (Buffer | undefined)[] = []
+
+  constructor() {
+    const words = new Int32Array(arenaWords)
+    this.native = new NativeMemory(words, {
+      receiver: this,
+      adopt: (handle, buffer) => {
+        this.chunks[handle] = adoptChunk(handle, buffer)
+      },
+      retire: (handle) => {
+        this.chunks[handle] = undefined
+      },
+      collect: minorCollection(),
+    })
+    this.arena = new Arena(words, this.native)
+  }
+}
+
+let current: SharedMemory | undefined
+
+/** The memory of this thread. */
+export function sharedMemory(): SharedMemory {
+  current ??= new SharedMemory()
+  return current
+}
