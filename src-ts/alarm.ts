@@ -17,10 +17,11 @@ export class Alarm {
   }
 
   /** Sees to it that the owner is told no later than right after `deadline`. */
-  arm(deadline: number, now: number): void {
+  arm(deadline: number): void {
     if (deadline >= this.#armed) return
     this.#armed = deadline
-    this.#outbox.command(Operation.Alarm, this.#target, Math.max(1, Math.ceil(deadline - now)))
+    const left = Math.ceil(deadline - performance.now())
+    this.#outbox.command(Operation.Alarm, this.#target, Math.max(1, left))
   }
 
   /**
@@ -32,8 +33,8 @@ export class Alarm {
   }
 
   /** It has fired; `next` is when it is needed again. */
-  fired(next: number, now: number): void {
+  fired(next: number): void {
     this.#armed = Number.POSITIVE_INFINITY
-    if (next !== Number.POSITIVE_INFINITY) this.arm(next, now)
+    this.arm(next)
   }
 }

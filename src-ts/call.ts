@@ -1,6 +1,7 @@
 import { NetpollError } from './errors'
+import { checkMilliseconds, checkSignal } from './options'
 
-/** Options of `connection.call`. */
+/** Options of `call`. */
 export interface CallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
   readonly timeout?: number
@@ -8,57 +9,98 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-/**
- * A call that waits for its reply. One that was given up keeps its place: its late reply is dropped
- * there and reaches no other call.
- */
-class PendingCall {
+/** Who is told how a call ends, beside its caller, unless its connection is gone. */
+export interface CallOwner {
+  /** It has its reply. */
+  answered(): void
+  /** Its caller no longer waits: its time is over, or it was aborted. If it was sent, its reply is still to come. */
+  gaveUp(why: 'expired' | 'aborted'): void
+  /** The reply to a call that was given up has come. */
+  answeredLate(): void
+}
+
+/** A call that waits for its reply. */
+export class PendingCall {
   next: PendingCall | undefined
   /** When it is given up, on the clock of `performance.now()`; `Infinity` for never, and once it is settled. */
   deadline: number
+  owner: CallOwner | undefined
   readonly #timeout: number
-  readonly #resolve: (reply: Uint8Array) => void
+  readonly #resolve: (reply: Buffer) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: (() => void) | undefined
+  #isSettled = false
 
+  /**
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the signal's reason when it is aborted
+   * already
+   */
   constructor(
-    deadline: number,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    resolve: (reply: Uint8Array) => void,
+    options: CallOptions | undefined,
+    requestTimeout: number,
+    resolve: (reply: Buffer) => void,
     reject: (error: unknown) => void,
   ) {
-    this.deadline = deadline
+    const timeout = options?.timeout ?? requestTimeout
+    checkMilliseconds('options.timeout', timeout)
+    const signal = options?.signal
+    checkSignal(signal)
+    signal?.throwIfAborted()
+    this.deadline = timeout > 0 ? performance.now() + timeout : Number.POSITIVE_INFINITY
     this.#timeout = timeout
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
-    this.#aborted = signal === undefined ? undefined : () => this.fail(signal.reason)
+    this.#aborted = signal === undefined ? undefined : () => this.#giveUp(signal.reason, 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
-  succeed(reply: Uint8Array): void {
-    this.#settle()
-    this.#resolve(reply)
+  /** Whether its caller has a reply or an error. */
+  get isSettled(): boolean {
+    return this.#isSettled
   }
 
+  /** Its reply has come: dropped, when nobody waits for it any more. */
+  reply(message: Buffer): void {
+    if (this.#isSettled) {
+      this.owner?.answeredLate()
+      return
+    }
+    this.#settle()
+    this.#resolve(message)
+    this.owner?.answered()
+  }
+
+  /** It cannot be sent, or its connection is gone. */
   fail(error: unknown): void {
+    if (this.#isSettled) return
     this.#settle()
     this.#reject(error)
   }
 
-  expire(): void {
-    this.fail(new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`))
+  /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
+  expire(cause?: unknown): void {
+    const details = cause === undefined ? {} : { cause }
+    const error = new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`, details)
+    this.#giveUp(error, 'expired')
+  }
+
+  #giveUp(reason: unknown, why: 'expired' | 'aborted'): void {
+    if (this.#isSettled) return
+    this.#settle()
+    this.#reject(reason)
+    this.owner?.gaveUp(why)
   }
 
   #settle(): void {
+    this.#isSettled = true
     this.deadline = Number.POSITIVE_INFINITY
     if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
   }
 }
 
-/** Calls of one connection, in the order in which their replies come. */
+/** Calls of one connection, in the order in which their replies come. One that is given up keeps its place. */
 export class CallQueue {
   #head: PendingCall | undefined
   #tail: PendingCall | undefined
@@ -67,26 +109,19 @@ export class CallQueue {
     return this.#head === undefined
   }
 
-  append(
-    deadline: number,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    resolve: (reply: Uint8Array) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const call = new PendingCall(deadline, timeout, signal, resolve, reject)
+  append(call: PendingCall): void {
     if (this.#tail === undefined) this.#head = call
     else this.#tail.next = call
     this.#tail = call
   }
 
   /** Gives the oldest call its reply. */
-  reply(message: Uint8Array): void {
+  reply(message: Buffer): void {
     const call = this.#head
     if (call === undefined) return
     this.#head = call.next
     if (call.next === undefined) this.#tail = undefined
-    call.succeed(message)
+    call.reply(message)
   }
 
   /** Gives up the calls whose time is over at `now`; returns when the next one's is, `Infinity` for never. */

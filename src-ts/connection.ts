@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
-import { type CallOptions, CallQueue } from './call'
+import { type CallOptions, CallQueue, PendingCall } from './call'
 import { bufferView, plainView } from './chunk'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
@@ -15,9 +15,11 @@ import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
-import { checkMilliseconds, checkSignal, type DataHandler, type RequestHandler } from './options'
-import { Operation, type Payload } from './outbox'
+import { checkMilliseconds, type DataHandler, type RequestHandler } from './options'
+import { Operation } from './outbox'
+import type { Payload } from './payload'
 import { Output } from './output'
+import type { ConnectionOwner } from './owner'
 import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
@@ -62,6 +64,8 @@ export class Connection<Data = unknown> {
   readonly generation: number
   /** @internal The context that the user's code runs in. */
   readonly context: Context
+  /** @internal The pool or mux that keeps it. */
+  owner: ConnectionOwner | undefined
   readonly #profile: Profile
   readonly #lifecycle: Lifecycle
   readonly #stream: StreamInput | undefined
@@ -194,23 +198,23 @@ export class Connection<Data = unknown> {
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#checkCalls()
-      const timeout = options?.timeout ?? this.#requestTimeout
-      checkMilliseconds('options.timeout', timeout)
-      const signal = options?.signal
-      checkSignal(signal)
-      signal?.throwIfAborted()
-      this.#checkOutput()
-      this.#out().send(request)
-      this.#profile.counts.calls += 1
-      this.#calls ??= new CallQueue()
-      let deadline = Number.POSITIVE_INFINITY
-      if (timeout > 0) {
-        const now = performance.now()
-        deadline = now + timeout
-        this.alarm.arm(deadline, now)
+      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      try {
+        this.submit(call, request)
+      } catch (error) {
+        call.fail(error)
       }
-      this.#calls.append(deadline, timeout, signal, resolve as (reply: Uint8Array) => void, reject)
     })
+  }
+
+  /** @internal Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
+  submit(call: PendingCall, request: Payload): void {
+    this.#checkOutput()
+    this.#out().send(request)
+    this.#profile.counts.calls += 1
+    this.#calls ??= new CallQueue()
+    this.#calls.append(call)
+    if (call.deadline !== Number.POSITIVE_INFINITY) this.alarm.arm(call.deadline)
   }
 
   /**
@@ -432,6 +436,18 @@ export class Connection<Data = unknown> {
     return this.#status !== 'connecting' && this.#status !== 'closing' && this.#status !== 'closed'
   }
 
+  /** @internal Whether whoever gets it next finds nothing of those before: nothing asked, unread or unsent. */
+  get isClean(): boolean {
+    return (
+      this.#status === 'open' &&
+      (this.#calls === undefined || this.#calls.isEmpty) &&
+      (this.#writer === undefined || this.#writer.mallocLength === 0) &&
+      (this.#stream === undefined || this.#stream.isUntouched) &&
+      this.#requests?.isIterated !== true &&
+      this.#flow?.isHeld(Hold.User) !== true
+    )
+  }
+
   /** @internal Whether the hooks that come before messages are still running. */
   get isOpening(): boolean {
     return this.#lifecycle.isOpening
@@ -495,6 +511,7 @@ export class Connection<Data = unknown> {
   /** @internal The peer has gone, or was refused: `code` says why. */
   inactive(code: number): void {
     if (this.#status === 'open' || this.#status === 'ending') this.#status = 'inactive'
+    this.owner?.inactive()
     const error = reasonError(code, 'read')
     // What the system says is told with the end, which follows at once.
     if (error === undefined || error.errno !== undefined || this.#error !== undefined) return
@@ -550,7 +567,7 @@ export class Connection<Data = unknown> {
     const due = this.alarm.due(now)
     const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY
-    this.alarm.fired(Math.min(calls, reads), now)
+    this.alarm.fired(Math.min(calls, reads))
   }
 
   /** @internal How much went through it, told right before its last record. */
@@ -571,6 +588,7 @@ export class Connection<Data = unknown> {
     this.#output?.end(gone)
     this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
+    this.owner?.closed()
     if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined

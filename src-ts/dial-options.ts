@@ -31,8 +31,8 @@ export interface DialSettings {
   readonly localPort?: number
 }
 
-/** Whom to dial, and how. */
-export type DialOptions = (
+/** Whom to dial. */
+export type DialTarget =
   | {
       readonly port: number
       /** Address or name. Default `'localhost'`. */
@@ -42,7 +42,9 @@ export type DialOptions = (
       /** Path of a unix socket. */
       readonly path: string
     }
-) &
+
+/** Whom to dial, and how. */
+export type DialOptions = DialTarget &
   DialSettings & {
     /** Gives the dial up, and rejects with the signal's reason. */
     readonly signal?: AbortSignal

@@ -6,6 +6,7 @@ import {
   type CheckedDialSettings,
   checkDialSettings,
   type DialOptions,
+  type DialTarget,
   defaultDialSettings,
 } from './dial-options'
 import { NetpollError, systemError } from './errors'
@@ -27,7 +28,7 @@ import { type ResolvedAddress, resolveHost } from './resolve'
 import { checkSocketPath } from './unix-path'
 
 /** Whom to dial, checked. */
-type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
+export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
 
 /** Where one attempt goes, and from where, if the user cares. */
 interface Route {
@@ -49,7 +50,8 @@ export interface DialerStats {
 
 /** Makes connections to servers. */
 export class Dialer<Data = unknown> {
-  readonly #checked: CheckedOptions
+  /** @internal */
+  readonly checked: CheckedOptions
   readonly #settings: CheckedDialSettings
   readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
   readonly #established = new Set<Connection>()
@@ -61,7 +63,7 @@ export class Dialer<Data = unknown> {
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(options: DialerOptions<Data> = {}) {
-    this.#checked = checkConnectionOptions(options, 'client')
+    this.checked = checkConnectionOptions(options, 'client')
     this.#settings = checkDialSettings(options, defaultDialSettings)
   }
 
@@ -199,7 +201,7 @@ export class Dialer<Data = unknown> {
     const profiles = this.#profiles
     const [first] = profiles as readonly [Profile]
     this.#turn = (this.#turn + 1) % profiles.length
-    switch (this.#checked.loadBalance) {
+    switch (this.checked.loadBalance) {
       case 'roundRobin':
         return profiles[this.#turn] ?? first
       case 'random':
@@ -212,7 +214,7 @@ export class Dialer<Data = unknown> {
   }
 
   #makeProfiles(): readonly Profile[] {
-    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
+    return createProfiles(eventLoops(this.checked.pollers), this.checked, {
       role: 'client',
       opened: (connection) => {
         const outcome = this.#dialing.get(connection)
@@ -256,7 +258,12 @@ class Deadline {
   }
 }
 
-function checkDestination(options: DialOptions): Destination {
+/**
+ * Checks whom to dial.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function checkDestination(options: DialTarget): Destination {
   if ('path' in options) {
     checkText('options.path', options.path)
     checkSocketPath('connect', options.path)

@@ -35,6 +35,12 @@ export function report(
   )
 }
 
+/** As {@link report}, for a dial that nobody waits for: what the system says of it is told, and not logged. */
+export function reportDial(onError: ErrorListener, error: unknown, context: Context): void {
+  const isSystems = error instanceof NetpollError && error.errno !== undefined
+  if (onError !== undefined || !isSystems) report(onError, error, undefined, context)
+}
+
 /** Whether a result of the user's code has to be waited for. */
 export function isThenable(result: unknown): result is PromiseLike<unknown> {
   return (

@@ -8,9 +8,10 @@
 export { createWriter, readerFrom, writerTo } from './adapters'
 export type { Address } from './address'
 export type { Drop } from './admission'
+export type { BackoffOptions } from './backoff'
 export type { CallOptions } from './call'
 export { Connection } from './connection'
-export type { DialOptions, DialSettings } from './dial-options'
+export type { DialOptions, DialSettings, DialTarget } from './dial-options'
 export type { DialerStats } from './dialer'
 export { Dialer } from './dialer'
 export { ConnectionDuplex } from './duplex'
@@ -22,6 +23,8 @@ export type { Endian, UintSize } from './link-buffer/reader'
 export { Reader } from './link-buffer/reader'
 export { Writer } from './link-buffer/writer'
 export type { ListenFdOptions, ListenOptions, ListenPathOptions, ListenPortOptions } from './listen'
+export type { MuxOptions } from './mux'
+export { Mux } from './mux'
 export type { ChunkStats } from './native'
 export type {
   ConnectionOptions,
@@ -30,7 +33,10 @@ export type {
   RequestHandler,
   ServerOptions,
 } from './options'
-export type { Payload } from './outbox'
+export type { Payload } from './payload'
+export type { GetOptions, PoolStats } from './pool'
+export { Pool } from './pool'
+export type { PoolOptions } from './pool-options'
 export type { Reply } from './reply'
 export type { FramedServerOptions, ServerStats, StreamServerOptions } from './server'
 export { createServer, Server } from './server'

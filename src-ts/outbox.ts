@@ -1,9 +1,9 @@
 import { chunkHandle } from './chunk'
-import { invalidType } from './errors'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
 import type { NativeEventLoop } from './native'
 import type { SharedMemory } from './shared-memory'
+import { notPayload, type Payload } from './payload'
 
 /** What a command asks of the core. The numbers are those of `shared_words.rs`. */
 export const Operation = {
@@ -32,9 +32,6 @@ export interface Target {
   readonly slot: number
   readonly generation: number
 }
-
-/** Bytes to send: one piece, or several that are sent one after the other as one message. */
-export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
 
 const header = 1
 const words = 6
@@ -212,10 +209,6 @@ export class Outbox {
     this.#shared.arena.commanded()
     this.#begun?.()
   }
-}
-
-function notPayload(actual: unknown): TypeError {
-  return invalidType('message', 'bytes (Uint8Array), a string, or a list of them', actual)
 }
 
 /** Whether header and trailer stand around `bytes` in their chunk already. */

@@ -1,5 +1,6 @@
 import type { Written } from './link-buffer/pieces'
-import { Operation, type Payload, type Target } from './outbox'
+import { Operation, type Target } from './outbox'
+import type { Payload } from './payload'
 import type { Profile } from './profile'
 
 /** A `send` or `flush` that waits until the peer has read. */

@@ -1,4 +1,4 @@
-import type { Payload } from './outbox'
+import type { Payload } from './payload'
 import type { Requests } from './requests'
 
 /** What a handler may return: one message, or nothing. */

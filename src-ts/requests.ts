@@ -75,6 +75,11 @@ export class Requests {
     }
   }
 
+  /** Whether somebody iterates over the messages, or has. */
+  get isIterated(): boolean {
+    return this.#queue?.isIterated ?? false
+  }
+
   /** Messages one after the other, for a connection without a handler. */
   messages(): AsyncGenerator<Buffer, void, undefined> {
     this.#queue ??= this.#newQueue()

@@ -157,6 +157,13 @@ export class StreamInput {
     return this.#state !== State.Idle || this.#isLooping
   }
 
+  /** Whether nobody reads, and nothing is left to read. */
+  get isUntouched(): boolean {
+    const { length, awaited } = this.reader
+    const isTaken = this.#consumer !== undefined || this.#iterating || this.#state === State.Running
+    return length === 0 && awaited === 0 && !isTaken
+  }
+
   /** Whether whoever has read without `onData` may still answer: until it waits for more. */
   get #isAnswering(): boolean {
     return this.#finishing && this.#connection.onData === undefined
@@ -293,9 +300,8 @@ export class StreamInput {
     this.#connection.flow.release(Hold.Full)
     this.#settle()
     if (this.readTimeout > 0) {
-      const now = performance.now()
-      this.#readDeadline = now + this.readTimeout
-      this.#connection.alarm.arm(this.#readDeadline, now)
+      this.#readDeadline = performance.now() + this.readTimeout
+      this.#connection.alarm.arm(this.#readDeadline)
     }
   }
 }

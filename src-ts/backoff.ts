@@ -1,0 +1,37 @@
+/** Milliseconds between attempts to connect: the least, and what it grows to. */
+export interface BackoffOptions {
+  /** Before the second attempt, at most. Default 100. */
+  readonly min?: number
+  /** What the doubled times end at. Default 10,000. */
+  readonly max?: number
+}
+
+/**
+ * How long to wait before the next attempt: twice as long each time, and between a half and all of it by chance, so
+ * that those who lost the same server do not come back at once.
+ */
+export class Backoff {
+  readonly #min: number
+  readonly #max: number
+  readonly #random: () => number
+  #next: number
+
+  constructor({ min, max }: Required<BackoffOptions>, random: () => number = Math.random) {
+    this.#min = min
+    this.#max = max
+    this.#random = random
+    this.#next = min
+  }
+
+  /** Milliseconds until the next attempt. */
+  delay(): number {
+    const most = this.#next
+    this.#next = Math.min(this.#max, 2 * most)
+    return most / 2 + (this.#random() * most) / 2
+  }
+
+  /** All is well: the next attempt comes soon again. */
+  reset(): void {
+    this.#next = this.#min
+  }
+}

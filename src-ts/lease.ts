@@ -1,0 +1,78 @@
+import type { CallOwner, PendingCall } from './call'
+import type { Connection } from './connection'
+import type { ConnectionOwner } from './owner'
+import type { Payload } from './payload'
+import type { Place } from './waiting'
+
+/** Who has a connection of a pool. */
+export const Holder = {
+  /** Nobody: it is free. */
+  Nobody: 0,
+  /** A call of the pool. */
+  Call: 1,
+  /** The user, until it is given back. */
+  User: 2,
+  /** The user, who has not given it back; but it is gone. */
+  UserInVain: 3,
+  /** The pool has let go of it: it closes, or is gone. */
+  None: 4,
+} as const
+
+export type Holder = (typeof Holder)[keyof typeof Holder]
+
+/** A pool, as its connections see it. */
+export interface LeaseKeeper {
+  /** A call is done with the connection. */
+  called(lease: Lease): void
+  /** The connection takes no more requests. */
+  ending(lease: Lease): void
+  /** The connection is gone. */
+  gone(lease: Lease): void
+}
+
+/** A connection of a pool. */
+export class Lease implements Place, CallOwner, ConnectionOwner {
+  readonly keeper: LeaseKeeper
+  readonly connection: Connection
+  /** When it was established, on the clock of `performance.now()`. */
+  readonly established: number
+  holder: Holder = Holder.None
+  /** Since when it is free. */
+  freeSince = 0
+
+  constructor(keeper: LeaseKeeper, connection: Connection, now: number) {
+    this.keeper = keeper
+    this.connection = connection
+    this.established = now
+    connection.owner = this
+  }
+
+  start(call: PendingCall, request: Payload): void {
+    this.holder = Holder.Call
+    call.owner = this
+    try {
+      this.connection.submit(call, request)
+    } catch (error) {
+      call.fail(error)
+      this.keeper.called(this)
+    }
+  }
+
+  answered(): void {
+    this.keeper.called(this)
+  }
+
+  gaveUp(): void {
+    this.keeper.called(this)
+  }
+
+  answeredLate(): void {}
+
+  inactive(): void {
+    this.keeper.ending(this)
+  }
+
+  closed(): void {
+    this.keeper.gone(this)
+  }
+}

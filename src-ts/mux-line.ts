@@ -1,0 +1,101 @@
+import type { CallOwner, PendingCall } from './call'
+import type { Connection } from './connection'
+import type { ConnectionOwner } from './owner'
+import type { Payload } from './payload'
+import type { Redialer } from './redialer'
+import type { Place } from './waiting'
+
+/** Milliseconds in which calls run out of time and nothing comes, until a connection is taken for dead. */
+const longestSilence = 1_000
+
+/** A mux, as its connections see it. */
+export interface LineKeeper {
+  /** A call has been sent. */
+  began(): void
+  /** A call is over; there is room for another. */
+  ended(line: Line): void
+  /** The connection takes no more requests, or nobody should give it any. */
+  ending(line: Line): void
+  /** The connection is gone, and so many calls with it. */
+  gone(line: Line, calls: number): void
+}
+
+/** One connection of a mux, and the calls on it. */
+export class Line implements Place, CallOwner, ConnectionOwner {
+  readonly connection: Connection
+  readonly redialer: Redialer
+  readonly #keeper: LineKeeper
+  #calls = 0
+  /** When a call ran out of time, if nothing has come since. */
+  #silentSince = Number.POSITIVE_INFINITY
+
+  constructor(keeper: LineKeeper, connection: Connection, redialer: Redialer) {
+    this.#keeper = keeper
+    this.connection = connection
+    this.redialer = redialer
+    connection.owner = this
+  }
+
+  /** Calls that wait for their reply. */
+  get calls(): number {
+    return this.#calls
+  }
+
+  /** The less, the sooner a reply may be expected. */
+  get load(): number {
+    return this.#silentSince === Number.POSITIVE_INFINITY ? this.#calls : Number.MAX_SAFE_INTEGER
+  }
+
+  start(call: PendingCall, request: Payload): void {
+    call.owner = this
+    this.#calls += 1
+    this.#keeper.began()
+    if (this.#calls === 1) this.connection.ref()
+    try {
+      this.connection.submit(call, request)
+    } catch (error) {
+      call.fail(error)
+      this.#ended()
+    }
+  }
+
+  answered(): void {
+    this.#heard()
+    this.#ended()
+  }
+
+  answeredLate(): void {
+    this.#heard()
+  }
+
+  gaveUp(why: 'expired' | 'aborted'): void {
+    if (why === 'expired') this.#missed(performance.now())
+    this.#ended()
+  }
+
+  inactive(): void {
+    this.#keeper.ending(this)
+  }
+
+  closed(): void {
+    const calls = this.#calls
+    this.#calls = 0
+    this.#keeper.gone(this, calls)
+  }
+
+  #heard(): void {
+    this.#silentSince = Number.POSITIVE_INFINITY
+    this.redialer.proved()
+  }
+
+  #missed(now: number): void {
+    this.#silentSince = Math.min(this.#silentSince, now)
+    if (now - this.#silentSince >= longestSilence) this.#keeper.ending(this)
+  }
+
+  #ended(): void {
+    this.#calls -= 1
+    if (this.#calls === 0) this.connection.unref()
+    this.#keeper.ended(this)
+  }
+}

@@ -1,0 +1,329 @@
+import { Backoff, type BackoffOptions } from './backoff'
+import { type CallOptions, PendingCall } from './call'
+import type { Connection } from './connection'
+import { captureContext } from './context'
+import type { DialTarget } from './dial-options'
+import { checkDestination, Dialer } from './dialer'
+import { NetpollError } from './errors'
+import { checkInteger } from './framing'
+import { reportDial } from './hooks'
+import { Line, type LineKeeper } from './mux-line'
+import { checkObject, checkTimeout, type DialerOptions, largestTimeout } from './options'
+import { keepPayload, type Payload } from './payload'
+import type { PoolStats } from './pool'
+import { Redialer } from './redialer'
+import { WaitQueue } from './wait-queue'
+import { Waiting, WaitingCall } from './waiting'
+
+/** Options of `new Mux`. */
+export interface MuxOptions<Data = unknown> extends Omit<DialerOptions<Data>, 'maxInFlight'> {
+  /** Connections that the calls share. Default 2. */
+  readonly connections?: number
+  /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
+  readonly maxInFlight?: number
+  /** How long to wait between attempts to connect. */
+  readonly backoff?: BackoffOptions
+}
+
+interface CheckedMuxOptions {
+  readonly connections: number
+  readonly maxInFlight: number
+  readonly backoff: Required<BackoffOptions>
+}
+
+type State = 'open' | 'closing' | 'closed'
+
+/**
+ * Many calls at once over few connections to one address. Connections are dialed by the first call, and again when they
+ * were lost and somebody calls.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ */
+export class Mux<Data = unknown> {
+  readonly #target: DialTarget
+  readonly #dialer: Dialer<Data>
+  readonly #options: CheckedMuxOptions
+  readonly #requestTimeout: number
+  readonly #context = captureContext()
+  readonly #redialers: readonly Redialer[]
+  /** Connections that take calls. */
+  readonly #lines: Line[] = []
+  /** All that are not gone, with those that only wait for their last replies. */
+  readonly #all = new Set<Line>()
+  readonly #waiting = new WaitQueue<Waiting<Line>>()
+  readonly #keeper: LineKeeper
+  readonly #abandon = new AbortController()
+  #running = 0
+  #state: State = 'open'
+  /** Why there is no connection. */
+  #dialError: unknown
+  #whenEmpty: (() => void)[] = []
+
+  /**
+   * @param address whom to dial: `{ host, port }` or `{ path }`
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+   */
+  constructor(address: DialTarget, options: MuxOptions<Data> = {}) {
+    checkObject('address', address)
+    this.#target = checkDestination(address)
+    this.#options = checkMuxOptions(options)
+    const { maxInFlight: _, ...dialerOptions } = options
+    this.#dialer = new Dialer<Data>(dialerOptions)
+    this.#requestTimeout = this.#dialer.checked.requestTimeout
+    this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
+    this.#keeper = {
+      began: () => {
+        this.#running += 1
+      },
+      ended: (line) => this.#ended(line),
+      ending: (line) => this.#ending(line),
+      gone: (line, calls) => this.#gone(line, calls),
+    }
+  }
+
+  /**
+   * As `connection.call`, by the connection with the fewest calls. Without a connection it waits for one: as long as its
+   * timeout allows, or, without one, until a dial fails.
+   *
+   * @throws NetpollError (as a rejection) as `connection.call`; `ERR_MUX_CLOSED`; what the dial rejects with
+   */
+  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      const line = this.#pick()
+      if (line !== undefined && this.#running < this.#options.maxInFlight) {
+        line.start(call, request)
+        return
+      }
+      try {
+        const expired = (): void => call.expire(this.#dialError)
+        this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, expired))
+      } catch (error) {
+        call.fail(error)
+      }
+    })
+  }
+
+  /**
+   * As `connection.send`, by one of the connections. Without one it waits until there is one, or a dial fails.
+   *
+   * @throws NetpollError (as a rejection) as `connection.send`; `ERR_MUX_CLOSED`; what the dial rejects with
+   */
+  send(message: Payload): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const send = new WaitingSend(message, resolve, reject)
+      const line = this.#pick()
+      if (line === undefined) this.#wait(send)
+      else send.serve(line)
+    })
+  }
+
+  /** What the mux holds now. A connection is free when no call waits on it. */
+  stats(): PoolStats {
+    const connected = this.#lines.length
+    const free = this.#lines.filter(({ calls }) => calls === 0).length
+    const pending = this.#waiting.length
+    const running = this.#running
+    return { connected, free, pending, queued: connected > 0 ? pending : 0, running, size: pending + running }
+  }
+
+  /**
+   * Takes no more calls, waits until those that were made are answered or given up, and closes the connections.
+   *
+   * @param options.timeout milliseconds after which calls that still wait for a connection get `ERR_MUX_CLOSED`, and
+   * connections that are left are destroyed. Default: never
+   * @returns a promise that resolves when the last connection is gone
+   */
+  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+    checkObject('options', options)
+    checkTimeout(options.timeout, 0)
+    if (this.#state === 'open') this.#state = 'closing'
+    this.#followEmpty()
+    if (!this.#isEmpty) {
+      const timer =
+        options.timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), options.timeout)
+      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
+      clearTimeout(timer)
+    }
+    this.#state = 'closed'
+    this.#waiting.stop()
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  get #isEmpty(): boolean {
+    const isDialing = this.#redialers.some((redialer) => redialer.isDialing)
+    return this.#all.size === 0 && this.#waiting.length === 0 && !isDialing
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== 'open') throw muxClosed()
+  }
+
+  #newRedialer(): Redialer {
+    return new Redialer({
+      dial: () => {
+        const { signal } = this.#abandon
+        const dial = (target: DialTarget): Promise<Connection> =>
+          this.#dialer.dial({ ...target, signal }) as Promise<Connection>
+        return this.#context.run(dial, this.#target, undefined)
+      },
+      backoff: new Backoff(this.#options.backoff),
+      connected: (connection, redialer) => this.#connected(connection, redialer),
+      failed: (error) => this.#dialFailed(error),
+    })
+  }
+
+  /** The connection that will probably answer first. Those that are missing are dialed. */
+  #pick(): Line | undefined {
+    const lines = this.#lines
+    if (lines.length < this.#redialers.length) for (const redialer of this.#redialers) redialer.need()
+    let best: Line | undefined
+    for (const line of lines) {
+      if ((best === undefined || line.load < best.load) && line.connection.isActive) best = line
+    }
+    return best
+  }
+
+  #wait(waiting: Waiting<Line>): void {
+    this.#waiting.push(waiting)
+    if (this.#waiting.length === 1) for (const redialer of this.#redialers) redialer.ref()
+  }
+
+  #serve(): void {
+    if (this.#waiting.length === 0) return
+    while (this.#running < this.#options.maxInFlight) {
+      const line = this.#pick()
+      if (line === undefined) return
+      const waiting = this.#waiting.shift()
+      if (waiting === undefined) break
+      waiting.serve(line)
+    }
+    if (this.#waiting.length === 0) for (const redialer of this.#redialers) redialer.unref()
+  }
+
+  #connected(connection: Connection, redialer: Redialer): void {
+    if (!connection.isActive) {
+      redialer.lost()
+      this.#dialFailed(new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used'))
+      return
+    }
+    this.#dialError = undefined
+    const line = new Line(this.#keeper, connection, redialer)
+    this.#lines.push(line)
+    this.#all.add(line)
+    connection.unref()
+    this.#serve()
+    this.#followEmpty()
+  }
+
+  #dialFailed(error: unknown): void {
+    this.#dialError = error
+    if (this.#lines.length === 0) {
+      const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
+      for (const waiting of unlimited) waiting.fail(error)
+      if (unlimited.length === 0 && this.#waiting.length === 0 && this.#state === 'open') {
+        reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+      }
+    }
+    this.#redialForWaiting()
+    this.#followEmpty()
+  }
+
+  #redialForWaiting(): void {
+    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.need()
+  }
+
+  #ended(line: Line): void {
+    this.#running -= 1
+    // Nobody waits on a connection that takes no more calls.
+    if (line.calls === 0 && !this.#lines.includes(line)) line.connection.destroy()
+    this.#serve()
+    if (this.#state !== 'open') this.#followEmpty()
+  }
+
+  #ending(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    line.redialer.lost()
+    if (line.calls > 0) line.redialer.need()
+    this.#redialForWaiting()
+  }
+
+  #gone(line: Line, calls: number): void {
+    this.#running -= calls
+    this.#ending(line)
+    this.#all.delete(line)
+    if (calls > 0 && this.#state === 'open') line.redialer.need()
+    this.#serve()
+    this.#followEmpty()
+  }
+
+  /** Closing goes on: with no call left connections close, and with none left it is over. */
+  #followEmpty(): void {
+    if (this.#state === 'open') return
+    if (this.#waiting.length === 0) {
+      this.#abandon.abort(muxClosed())
+      for (const redialer of this.#redialers) redialer.stop()
+      for (const { connection, calls } of this.#all) {
+        if (calls > 0 || !connection.isActive) continue
+        connection.ref()
+        void connection.close()
+      }
+    }
+    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
+  #destroyAll(): void {
+    for (const waiting of this.#waiting.takeAll()) waiting.fail(muxClosed())
+    for (const { connection } of this.#all) connection.destroy()
+    this.#followEmpty()
+  }
+}
+
+/** A message that waits for a connection. */
+class WaitingSend extends Waiting<Line> {
+  readonly deadline = Number.POSITIVE_INFINITY
+  readonly #message: Payload
+  readonly #resolve: (done: Promise<void>) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(message: Payload, resolve: (done: Promise<void>) => void, reject: (error: unknown) => void) {
+    super()
+    this.#message = keepPayload(message)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  serve({ connection }: Line): void {
+    this.#resolve(connection.send(this.#message))
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error)
+  }
+
+  expire(): void {}
+}
+
+function checkMuxOptions<Data>(options: MuxOptions<Data>): CheckedMuxOptions {
+  checkObject('options', options)
+  const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
+  checkInteger('options.connections', connections, 1, 1_024)
+  checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
+  checkObject('options.backoff', backoff)
+  const { min = 100, max = Math.max(min, 10_000) } = backoff
+  checkInteger('options.backoff.min', min, 1, largestTimeout)
+  checkInteger('options.backoff.max', max, min, largestTimeout)
+  return { connections, maxInFlight, backoff: { min, max } }
+}
+
+function muxClosed(): NetpollError {
+  return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed')
+}

@@ -1,0 +1,7 @@
+/** Who keeps a dialed connection for later use: a pool or a mux. */
+export interface ConnectionOwner {
+  /** The peer has ended or refused: what it still sends are the last replies. */
+  inactive(): void
+  /** The connection is gone, and its calls have failed. */
+  closed(): void
+}

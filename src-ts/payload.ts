@@ -1,0 +1,25 @@
+import { chunkHandle } from './chunk'
+import { invalidType } from './errors'
+
+/** Bytes to send: one piece, or several that are sent one after the other as one message. */
+export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
+
+/**
+ * What is to be sent later: the user's own memory is copied, so that it may be changed; what was received is kept.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload
+ */
+export function keepPayload(payload: Payload): Payload {
+  return Array.isArray(payload) ? payload.map(keepPiece) : keepPiece(payload as Uint8Array | string)
+}
+
+function keepPiece(piece: Uint8Array | string): Uint8Array | string {
+  if (typeof piece === 'string') return piece
+  if (!(piece instanceof Uint8Array)) throw notPayload(piece)
+  return chunkHandle(piece) === undefined ? Buffer.copyBytesFrom(piece) : piece
+}
+
+/** Says that something cannot be sent. */
+export function notPayload(actual: unknown): TypeError {
+  return invalidType('message', 'bytes (Uint8Array), a string, or a list of them', actual)
+}

@@ -1,0 +1,53 @@
+import { checkInteger } from './framing'
+import { checkObject, type DialerOptions, largestTimeout } from './options'
+
+/** Options of `new Pool`. */
+export interface PoolOptions<Data = unknown> extends DialerOptions<Data> {
+  /** Connections at most, those that are being dialed or closed included. Default 100. */
+  readonly connections?: number
+  /**
+   * Connections that are kept ready beside those in use, as far as `connections` allows. They are dialed at once, and
+   * replaced when they are taken or lost. Default 0.
+   */
+  readonly minIdle?: number
+  /**
+   * Milliseconds after which a connection that nobody uses is closed, unless it is one of `minIdle`; 0 for never.
+   * Default 60,000.
+   */
+  readonly maxIdleTime?: number
+  /** Milliseconds after which a connection is used no more, once it is free; 0, the default, for ever. */
+  readonly clientTtl?: number
+  /**
+   * Those that may wait for a connection beside those for whom there is room to dial one. Whoever comes then gets
+   * `ERR_POOL_FULL`. Default: no limit.
+   */
+  readonly maxWaiters?: number
+  /** Milliseconds that anyone waits for a connection, until `ERR_POOL_TIMEOUT`; 0, the default, for ever. */
+  readonly waitTimeout?: number
+}
+
+/** Options after checking. */
+export interface CheckedPoolOptions {
+  readonly connections: number
+  readonly minIdle: number
+  readonly maxIdleTime: number
+  readonly clientTtl: number
+  readonly maxWaiters: number
+  readonly waitTimeout: number
+}
+
+/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+export function checkPoolOptions<Data>(options: PoolOptions<Data>): CheckedPoolOptions {
+  checkObject('options', options)
+  const { connections = 100, minIdle = 0, maxIdleTime = 60_000, clientTtl = 0, waitTimeout = 0 } = options
+  checkInteger('options.connections', connections, 1, 1_000_000)
+  checkInteger('options.minIdle', minIdle, 0, connections)
+  checkInteger('options.maxIdleTime', maxIdleTime, 0, largestTimeout)
+  checkInteger('options.clientTtl', clientTtl, 0, largestTimeout)
+  checkInteger('options.waitTimeout', waitTimeout, 0, largestTimeout)
+  if (options.maxWaiters !== undefined) {
+    checkInteger('options.maxWaiters', options.maxWaiters, 0, Number.MAX_SAFE_INTEGER)
+  }
+  const maxWaiters = options.maxWaiters ?? Number.POSITIVE_INFINITY
+  return { connections, minIdle, maxIdleTime, clientTtl, maxWaiters, waitTimeout }
+}

@@ -1,0 +1,493 @@
+import { Backoff } from './backoff'
+import { type CallOptions, PendingCall } from './call'
+import type { Connection } from './connection'
+import { captureContext } from './context'
+import type { DialTarget } from './dial-options'
+import { checkDestination, Dialer } from './dialer'
+import { NetpollError } from './errors'
+import { reportDial } from './hooks'
+import { LazyTimer } from './lazy-timer'
+import { Holder, Lease, type LeaseKeeper } from './lease'
+import { checkMilliseconds, checkObject, checkSignal, checkTimeout } from './options'
+import type { Payload } from './payload'
+import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
+import { WaitQueue } from './wait-queue'
+import { Waiting, WaitingCall } from './waiting'
+
+/** Options of `pool.get`. */
+export interface GetOptions {
+  /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
+  readonly timeout?: number
+  /** Gives up waiting, and rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+/** What a pool or mux holds now; the words are those of undici. */
+export interface PoolStats {
+  /** Connections that are established and may be used. */
+  readonly connected: number
+  /** Those of them that nobody uses. */
+  readonly free: number
+  /** Those who wait for a connection. */
+  readonly pending: number
+  /** Those of them for whom no connection is being dialed. */
+  readonly queued: number
+  /** Connections that somebody has got, and calls that wait for their reply. */
+  readonly running: number
+  /** All of them: `pending` and `running`. */
+  readonly size: number
+}
+
+type State = 'open' | 'closing' | 'closed'
+
+/**
+ * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is
+ * put back. Who finds none free waits for the next, or for one that is dialed, first come, first served.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ */
+export class Pool<Data = unknown> {
+  readonly #target: DialTarget
+  readonly #dialer: Dialer<Data>
+  readonly #options: CheckedPoolOptions
+  readonly #requestTimeout: number
+  readonly #context = captureContext()
+  readonly #leases = new Set<Lease>()
+  /** Those that nobody uses; whoever became free last is used first. */
+  readonly #free: Lease[] = []
+  readonly #waiting = new WaitQueue<Waiting<Lease>>()
+  readonly #keeper: LeaseKeeper
+  readonly #abandon = new AbortController()
+  readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
+  readonly #backoff = new Backoff({ min: 100, max: 30_000 })
+  readonly #redial = new LazyTimer(() => {
+    this.#isBackingOff = false
+    this.#dialAsNeeded()
+    return Number.POSITIVE_INFINITY
+  })
+  #isBackingOff = false
+  #dialing = 0
+  #running = 0
+  #referenced = true
+  #state: State = 'open'
+  #whenEmpty: (() => void)[] = []
+
+  /**
+   * @param address whom to dial: `{ host, port }` or `{ path }`
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+   */
+  constructor(address: DialTarget, options: PoolOptions<Data> = {}) {
+    checkObject('address', address)
+    this.#target = checkDestination(address)
+    this.#options = checkPoolOptions(options)
+    this.#dialer = new Dialer(options)
+    this.#requestTimeout = this.#dialer.checked.requestTimeout
+    this.#keeper = {
+      called: (lease) => this.#called(lease),
+      ending: (lease) => this.#ending(lease),
+      gone: (lease) => this.#gone(lease),
+    }
+    this.#dialAsNeeded()
+  }
+
+  /**
+   * Lends a connection, which nobody else uses until it is given back by {@link put} or {@link discard}.
+   *
+   * @throws NetpollError (as a rejection) `ERR_POOL_TIMEOUT`, `ERR_POOL_FULL`, `ERR_POOL_CLOSED`; what the dial rejects
+   * with; the signal's reason
+   */
+  get(options: GetOptions = {}): Promise<Connection<Data>> {
+    return new Promise((resolve, reject) => {
+      checkObject('options', options)
+      const { timeout = this.#options.waitTimeout, signal } = options
+      checkMilliseconds('options.timeout', timeout)
+      checkSignal(signal)
+      signal?.throwIfAborted()
+      this.#checkOpen()
+      const lend = (lease: Lease): void => {
+        lease.holder = Holder.User
+        resolve(lease.connection as Connection<Data>)
+      }
+      const lease = this.#take()
+      if (lease !== undefined) {
+        lend(lease)
+        return
+      }
+      this.#checkWaiters()
+      this.#wait(new WaitingUser(this.#waiting, timeout, signal, lend, reject))
+    })
+  }
+
+  /**
+   * Gives back a connection that {@link get} has lent. One that is not as it was is replaced: one that is closing or
+   * gone, that waits for the reply of a call or has unread or unsent bytes, or that somebody else reads or has paused.
+   *
+   * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
+   */
+  put(connection: Connection<Data>): void {
+    const lease = this.#takeBack(connection)
+    if (lease !== undefined) this.#offer(lease)
+  }
+
+  /**
+   * Gives back a connection that {@link get} has lent, and destroys it.
+   *
+   * @param error as of `connection.destroy`
+   * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
+   */
+  discard(connection: Connection<Data>, error?: Error): void {
+    const lease = this.#takeBack(connection)
+    lease?.connection.destroy(error)
+  }
+
+  /**
+   * As `connection.call`, by a connection of the pool. The time limit is for all of it: waiting for a connection, dialing,
+   * and the reply. A connection whose call was given up is replaced, because its late reply stands before the next, unless
+   * the protocol has ids.
+   *
+   * @throws NetpollError (as a rejection) as `connection.call` and {@link get}
+   */
+  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      const lease = this.#take()
+      if (lease !== undefined) {
+        lease.start(call, request)
+        return
+      }
+      try {
+        this.#checkWaiters()
+        this.#wait(this.#waitingCall(call, request))
+      } catch (error) {
+        call.fail(error)
+      }
+    })
+  }
+
+  /** What the pool holds now. */
+  stats(): PoolStats {
+    let connected = 0
+    for (const { holder } of this.#leases) if (holder !== Holder.None) connected += 1
+    const pending = this.#waiting.length
+    const running = this.#running
+    const queued = Math.max(0, pending - this.#dialing)
+    return { connected, free: this.#free.length, pending, queued, running, size: pending + running }
+  }
+
+  /**
+   * Lends nothing more, and closes each connection once it is free. Who waits already is still served.
+   *
+   * @param options.timeout milliseconds after which whoever still waits gets `ERR_POOL_CLOSED`, and connections that are
+   * left are destroyed. Default: never, so that a connection which is not given back keeps the pool
+   * @returns a promise that resolves when the last connection is gone
+   */
+  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+    checkObject('options', options)
+    checkTimeout(options.timeout, 0)
+    if (this.#state === 'open') {
+      this.#state = 'closing'
+      this.#sweep.stop()
+      this.#redial.stop()
+      for (const lease of this.#free.splice(0)) this.#retire(lease)
+      if (this.#waiting.length === 0) this.#abandonDials()
+    }
+    if (!this.#isEmpty) {
+      const timer =
+        options.timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), options.timeout)
+      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
+      clearTimeout(timer)
+    }
+    this.#state = 'closed'
+    this.#waiting.stop()
+  }
+
+  /** Connections that are in use keep the process alive. The default; free ones never do. */
+  ref(): this {
+    this.#referenced = true
+    for (const lease of this.#leases) if (lease.holder !== Holder.Nobody) lease.connection.ref()
+    return this
+  }
+
+  /** Lets the process end whatever is in use. */
+  unref(): this {
+    this.#referenced = false
+    for (const lease of this.#leases) lease.connection.unref()
+    return this
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  get #isEmpty(): boolean {
+    return this.#leases.size === 0 && this.#dialing === 0 && this.#waiting.length === 0
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== 'open') throw poolClosed()
+  }
+
+  /** A free connection, which counts as used from now on. */
+  #take(): Lease | undefined {
+    for (let lease = this.#free.pop(); lease !== undefined; lease = this.#free.pop()) {
+      if (this.#isUsable(lease)) {
+        this.#running += 1
+        if (this.#referenced) lease.connection.ref()
+        if (this.#free.length < this.#options.minIdle) this.#dialAsNeeded()
+        return lease
+      }
+      this.#retire(lease)
+    }
+    return undefined
+  }
+
+  #isUsable({ connection, established }: Lease): boolean {
+    const { clientTtl } = this.#options
+    return connection.isClean && (clientTtl === 0 || performance.now() - established < clientTtl)
+  }
+
+  #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
+    const { waitTimeout } = this.#options
+    const end = waitTimeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + waitTimeout
+    const deadline = Math.min(call.deadline, end)
+    return new WaitingCall(this.#waiting, call, request, deadline, (now) => {
+      if (call.deadline <= now) call.expire(poolTimeout())
+      else call.fail(poolTimeout())
+    })
+  }
+
+  /** Whether one more may wait. */
+  #checkWaiters(): void {
+    const room = this.#options.connections - this.#leases.size
+    if (this.#waiting.length + 1 - room > this.#options.maxWaiters) {
+      throw new NetpollError('ERR_POOL_FULL', `${this.#waiting.length} wait for a connection already`)
+    }
+  }
+
+  #wait(waiting: Waiting<Lease>): void {
+    this.#waiting.push(waiting)
+    this.#dialAsNeeded()
+  }
+
+  /** Dials for everyone who waits and for those that are kept ready, as far as there is room. */
+  #dialAsNeeded(): void {
+    if (this.#state === 'closed') return
+    const keepsReady = this.#state === 'open' && !this.#isBackingOff
+    const ready = keepsReady ? Math.max(0, this.#options.minIdle - this.#free.length) : 0
+    const wanted = this.#waiting.length + ready
+    const { connections } = this.#options
+    while (this.#dialing < wanted && this.#leases.size + this.#dialing < connections) this.#dial()
+  }
+
+  #dial(): void {
+    this.#dialing += 1
+    const { signal } = this.#abandon
+    this.#context
+      .run((target) => this.#dialer.dial({ ...target, signal }), this.#target, undefined)
+      .then(
+        (connection) => this.#dialed(connection as Connection),
+        (error) => this.#dialFailed(error),
+      )
+  }
+
+  #dialed(connection: Connection): void {
+    if (!connection.isActive) {
+      this.#dialFailed(new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used'))
+      return
+    }
+    this.#dialing -= 1
+    this.#backoff.reset()
+    const lease = new Lease(this.#keeper, connection, performance.now())
+    this.#leases.add(lease)
+    this.#offer(lease)
+  }
+
+  #dialFailed(error: unknown): void {
+    this.#dialing -= 1
+    // Who is served by another dial that goes on, or by whoever gives back meanwhile, is not failed.
+    if (this.#waiting.length > this.#dialing) this.#waiting.shift()?.fail(error)
+    else if (this.#state === 'open') this.#failedInBackground(error)
+    this.#dialAsNeeded()
+    this.#followEmpty()
+  }
+
+  /** A connection that was to be kept ready cannot be had: that is tried again later. */
+  #failedInBackground(error: unknown): void {
+    this.#isBackingOff = true
+    this.#redial.arm(performance.now() + this.#backoff.delay())
+    reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+  }
+
+  /** Somebody is done with a connection: the next one gets it. */
+  #offer(lease: Lease): void {
+    if (!this.#isUsable(lease)) {
+      this.#retire(lease)
+      return
+    }
+    const waiting = this.#waiting.shift()
+    if (waiting !== undefined) {
+      this.#running += 1
+      if (this.#referenced) lease.connection.ref()
+      waiting.serve(lease)
+    } else if (this.#state === 'open') {
+      this.#keepFree(lease)
+    } else {
+      this.#retire(lease)
+    }
+  }
+
+  #keepFree(lease: Lease): void {
+    const now = performance.now()
+    lease.holder = Holder.Nobody
+    lease.freeSince = now
+    lease.connection.unref()
+    this.#free.push(lease)
+    this.#sweep.arm(this.#expiry(lease))
+  }
+
+  /** When a free connection is to be closed. */
+  #expiry({ freeSince, established }: Lease): number {
+    const { maxIdleTime, clientTtl } = this.#options
+    const idle = maxIdleTime === 0 ? Number.POSITIVE_INFINITY : freeSince + maxIdleTime
+    return clientTtl === 0 ? idle : Math.min(idle, established + clientTtl)
+  }
+
+  /** Closes free connections whose time is over; returns when to look again. */
+  #sweepFree(now: number): number {
+    const { minIdle, maxIdleTime } = this.#options
+    let next = Number.POSITIVE_INFINITY
+    for (const lease of [...this.#free]) {
+      const isSpare = this.#free.length > minIdle
+      const idleEnd = maxIdleTime > 0 && isSpare ? lease.freeSince + maxIdleTime : Number.POSITIVE_INFINITY
+      if (idleEnd <= now || !this.#isUsable(lease)) {
+        this.#removeFree(lease)
+        this.#retire(lease)
+      } else {
+        next = Math.min(next, Math.max(now + 1, this.#expiry(lease)))
+      }
+    }
+    this.#dialAsNeeded()
+    return next
+  }
+
+  #removeFree(lease: Lease): void {
+    const index = this.#free.indexOf(lease)
+    if (index >= 0) this.#free.splice(index, 1)
+  }
+
+  /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
+  #retire(lease: Lease): void {
+    const { connection } = lease
+    lease.holder = Holder.None
+    if (this.#state !== 'open' && this.#referenced) connection.ref()
+    if (connection.isClean) void connection.close()
+    else if (connection.isActive) connection.destroy()
+  }
+
+  #takeBack(connection: Connection<Data>): Lease | undefined {
+    const lease = (connection as Connection | undefined)?.owner
+    const isOurs = lease instanceof Lease && lease.keeper === this.#keeper
+    if (isOurs && lease.holder === Holder.UserInVain) {
+      lease.holder = Holder.None
+      return undefined
+    }
+    if (!isOurs || lease.holder !== Holder.User) {
+      throw new NetpollError('ERR_POOL_NOT_LENT', 'The connection is not lent by this pool')
+    }
+    lease.holder = Holder.None
+    this.#running -= 1
+    return lease
+  }
+
+  #called(lease: Lease): void {
+    lease.holder = Holder.None
+    this.#running -= 1
+    this.#offer(lease)
+  }
+
+  #ending(lease: Lease): void {
+    if (lease.holder !== Holder.Nobody) return
+    this.#removeFree(lease)
+    lease.holder = Holder.None
+    this.#dialAsNeeded()
+  }
+
+  #gone(lease: Lease): void {
+    this.#leases.delete(lease)
+    if (lease.holder === Holder.Nobody) this.#removeFree(lease)
+    if (lease.holder === Holder.Call || lease.holder === Holder.User) this.#running -= 1
+    lease.holder = lease.holder === Holder.User ? Holder.UserInVain : Holder.None
+    this.#dialAsNeeded()
+    this.#followEmpty()
+  }
+
+  /** Closing goes on: with nobody waiting no dial is needed, and with nothing left it is over. */
+  #followEmpty(): void {
+    if (this.#state === 'open') return
+    if (this.#waiting.length === 0) this.#abandonDials()
+    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
+  #abandonDials(): void {
+    this.#abandon.abort(poolClosed())
+  }
+
+  #destroyAll(): void {
+    for (const waiting of this.#waiting.takeAll()) waiting.fail(poolClosed())
+    this.#abandonDials()
+    for (const { connection } of this.#leases) connection.destroy()
+    this.#followEmpty()
+  }
+}
+
+/** Somebody who waits for a connection to use it. */
+class WaitingUser extends Waiting<Lease> {
+  readonly deadline: number
+  readonly #lend: (lease: Lease) => void
+  readonly #reject: (error: unknown) => void
+  readonly #signal: AbortSignal | undefined
+  readonly #aborted: () => void
+
+  constructor(
+    queue: WaitQueue<Waiting<Lease>>,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    lend: (lease: Lease) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super()
+    this.deadline = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout
+    this.#lend = lend
+    this.#reject = reject
+    this.#signal = signal
+    this.#aborted = () => {
+      queue.remove(this)
+      this.fail(signal?.reason)
+    }
+    signal?.addEventListener('abort', this.#aborted, { once: true })
+  }
+
+  serve(lease: Lease): void {
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#lend(lease)
+  }
+
+  fail(error: unknown): void {
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#reject(error)
+  }
+
+  expire(): void {
+    this.fail(poolTimeout())
+  }
+}
+
+function poolClosed(): NetpollError {
+  return new NetpollError('ERR_POOL_CLOSED', 'The pool is closed')
+}
+
+function poolTimeout(): NetpollError {
+  return new NetpollError('ERR_POOL_TIMEOUT', 'No connection of the pool became free in time')
+}

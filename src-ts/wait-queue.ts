@@ -1,0 +1,87 @@
+import { LazyTimer } from './lazy-timer'
+
+/** Somebody who waits in a {@link WaitQueue}. */
+export abstract class Waiter {
+  /** @internal */
+  next: Waiter | undefined
+  /** @internal */
+  previous: Waiter | undefined
+  /** @internal */
+  isQueued = false
+  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never. */
+  abstract readonly deadline: number
+
+  /** Its deadline has passed at `now`. It has left the queue. */
+  abstract expire(now: number): void
+}
+
+/** First come, first served; everyone waits as long as they want to. */
+export class WaitQueue<W extends Waiter> {
+  #first: W | undefined
+  #last: W | undefined
+  #length = 0
+  readonly #timer = new LazyTimer((now) => this.#expire(now))
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(waiter: W): void {
+    waiter.isQueued = true
+    waiter.previous = this.#last
+    if (this.#last === undefined) this.#first = waiter
+    else this.#last.next = waiter
+    this.#last = waiter
+    this.#length += 1
+    this.#timer.arm(waiter.deadline)
+  }
+
+  /** Takes out who has waited longest. */
+  shift(): W | undefined {
+    const waiter = this.#first
+    if (waiter !== undefined) this.remove(waiter)
+    return waiter
+  }
+
+  /** Takes somebody out, who may have left already. */
+  remove(waiter: W): void {
+    if (!waiter.isQueued) return
+    waiter.isQueued = false
+    const { previous, next } = waiter
+    if (previous === undefined) this.#first = next as W | undefined
+    else previous.next = next
+    if (next === undefined) this.#last = previous as W | undefined
+    else next.previous = previous
+    waiter.next = undefined
+    waiter.previous = undefined
+    this.#length -= 1
+  }
+
+  /** Takes out everyone for whom `isMeant` holds, in order. */
+  takeAll(isMeant: (waiter: W) => boolean = () => true): readonly W[] {
+    const taken: W[] = []
+    for (let waiter = this.#first; waiter !== undefined; ) {
+      const next = waiter.next as W | undefined
+      if (isMeant(waiter)) {
+        this.remove(waiter)
+        taken.push(waiter)
+      }
+      waiter = next
+    }
+    return taken
+  }
+
+  /** Nobody will wait any more. */
+  stop(): void {
+    this.#timer.stop()
+  }
+
+  #expire(now: number): number {
+    for (const waiter of this.takeAll(({ deadline }) => deadline <= now)) waiter.expire(now)
+    let earliest = Number.POSITIVE_INFINITY
+    for (let waiter = this.#first; waiter !== undefined; waiter = waiter.next as W | undefined) {
+      earliest = Math.min(earliest, waiter.deadline)
+    }
+    return earliest
+  }
+}
