@@ -1,12 +1,10 @@
+import { AddressDialer } from './address-dialer'
 import { Backoff, type BackoffOptions } from './backoff'
 import { type CallOptions, PendingCall } from './call'
 import type { Connection } from './connection'
-import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, Dialer } from './dialer'
 import { NetpollError } from './errors'
 import { checkInteger } from './framing'
-import { reportDial } from './hooks'
 import { Line, type LineKeeper } from './mux-line'
 import { checkObject, checkTimeout, type DialerOptions, largestTimeout } from './options'
 import { keepPayload, type Payload } from './payload'
@@ -40,11 +38,8 @@ type State = 'open' | 'closing' | 'closed'
  * @typeParam Data what the user keeps in `connection.data`
  */
 export class Mux<Data = unknown> {
-  readonly #target: DialTarget
-  readonly #dialer: Dialer<Data>
   readonly #options: CheckedMuxOptions
-  readonly #requestTimeout: number
-  readonly #context = captureContext()
+  readonly #dialer: AddressDialer
   readonly #redialers: readonly Redialer[]
   /** Connections that take calls. */
   readonly #lines: Line[] = []
@@ -52,7 +47,6 @@ export class Mux<Data = unknown> {
   readonly #all = new Set<Line>()
   readonly #waiting = new WaitQueue<Waiting<Line>>()
   readonly #keeper: LineKeeper
-  readonly #abandon = new AbortController()
   #running = 0
   #state: State = 'open'
   /** Why there is no connection. */
@@ -64,12 +58,9 @@ export class Mux<Data = unknown> {
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
   constructor(address: DialTarget, options: MuxOptions<Data> = {}) {
-    checkObject('address', address)
-    this.#target = checkDestination(address)
     this.#options = checkMuxOptions(options)
     const { maxInFlight: _, ...dialerOptions } = options
-    this.#dialer = new Dialer<Data>(dialerOptions)
-    this.#requestTimeout = this.#dialer.checked.requestTimeout
+    this.#dialer = new AddressDialer(address, dialerOptions as DialerOptions)
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
     this.#keeper = {
       began: () => {
@@ -90,7 +81,7 @@ export class Mux<Data = unknown> {
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
-      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
       const line = this.#pick()
       if (line !== undefined && this.#running < this.#options.maxInFlight) {
         line.start(call, request)
@@ -167,12 +158,7 @@ export class Mux<Data = unknown> {
 
   #newRedialer(): Redialer {
     return new Redialer({
-      dial: () => {
-        const { signal } = this.#abandon
-        const dial = (target: DialTarget): Promise<Connection> =>
-          this.#dialer.dial({ ...target, signal }) as Promise<Connection>
-        return this.#context.run(dial, this.#target, undefined)
-      },
+      dial: () => this.#dialer.dial(),
       backoff: new Backoff(this.#options.backoff),
       connected: (connection, redialer) => this.#connected(connection, redialer),
       failed: (error) => this.#dialFailed(error),
@@ -208,11 +194,6 @@ export class Mux<Data = unknown> {
   }
 
   #connected(connection: Connection, redialer: Redialer): void {
-    if (!connection.isActive) {
-      redialer.lost()
-      this.#dialFailed(new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used'))
-      return
-    }
     this.#dialError = undefined
     const line = new Line(this.#keeper, connection, redialer)
     this.#lines.push(line)
@@ -228,7 +209,7 @@ export class Mux<Data = unknown> {
       const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
       for (const waiting of unlimited) waiting.fail(error)
       if (unlimited.length === 0 && this.#waiting.length === 0 && this.#state === 'open') {
-        reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+        this.#dialer.report(error)
       }
     }
     this.#redialForWaiting()
@@ -269,7 +250,7 @@ export class Mux<Data = unknown> {
   #followEmpty(): void {
     if (this.#state === 'open') return
     if (this.#waiting.length === 0) {
-      this.#abandon.abort(muxClosed())
+      this.#dialer.abandon(muxClosed())
       for (const redialer of this.#redialers) redialer.stop()
       for (const { connection, calls } of this.#all) {
         if (calls > 0 || !connection.isActive) continue

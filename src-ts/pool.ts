@@ -1,14 +1,12 @@
+import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
 import { type CallOptions, PendingCall } from './call'
 import type { Connection } from './connection'
-import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, Dialer } from './dialer'
 import { NetpollError } from './errors'
-import { reportDial } from './hooks'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
-import { checkMilliseconds, checkObject, checkSignal, checkTimeout } from './options'
+import { checkMilliseconds, checkObject, checkSignal, checkTimeout, type DialerOptions } from './options'
 import type { Payload } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
 import { WaitQueue } from './wait-queue'
@@ -47,17 +45,13 @@ type State = 'open' | 'closing' | 'closed'
  * @typeParam Data what the user keeps in `connection.data`
  */
 export class Pool<Data = unknown> {
-  readonly #target: DialTarget
-  readonly #dialer: Dialer<Data>
   readonly #options: CheckedPoolOptions
-  readonly #requestTimeout: number
-  readonly #context = captureContext()
+  readonly #dialer: AddressDialer
   readonly #leases = new Set<Lease>()
   /** Those that nobody uses; whoever became free last is used first. */
   readonly #free: Lease[] = []
   readonly #waiting = new WaitQueue<Waiting<Lease>>()
   readonly #keeper: LeaseKeeper
-  readonly #abandon = new AbortController()
   readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
   readonly #backoff = new Backoff({ min: 100, max: 30_000 })
   readonly #redial = new LazyTimer(() => {
@@ -77,11 +71,8 @@ export class Pool<Data = unknown> {
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
   constructor(address: DialTarget, options: PoolOptions<Data> = {}) {
-    checkObject('address', address)
-    this.#target = checkDestination(address)
     this.#options = checkPoolOptions(options)
-    this.#dialer = new Dialer(options)
-    this.#requestTimeout = this.#dialer.checked.requestTimeout
+    this.#dialer = new AddressDialer(address, options as DialerOptions)
     this.#keeper = {
       called: (lease) => this.#called(lease),
       ending: (lease) => this.#ending(lease),
@@ -150,7 +141,7 @@ export class Pool<Data = unknown> {
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
-      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
       const lease = this.#take()
       if (lease !== undefined) {
         lease.start(call, request)
@@ -283,20 +274,13 @@ export class Pool<Data = unknown> {
 
   #dial(): void {
     this.#dialing += 1
-    const { signal } = this.#abandon
-    this.#context
-      .run((target) => this.#dialer.dial({ ...target, signal }), this.#target, undefined)
-      .then(
-        (connection) => this.#dialed(connection as Connection),
-        (error) => this.#dialFailed(error),
-      )
+    this.#dialer.dial().then(
+      (connection) => this.#dialed(connection),
+      (error) => this.#dialFailed(error),
+    )
   }
 
   #dialed(connection: Connection): void {
-    if (!connection.isActive) {
-      this.#dialFailed(new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used'))
-      return
-    }
     this.#dialing -= 1
     this.#backoff.reset()
     const lease = new Lease(this.#keeper, connection, performance.now())
@@ -317,7 +301,7 @@ export class Pool<Data = unknown> {
   #failedInBackground(error: unknown): void {
     this.#isBackingOff = true
     this.#redial.arm(performance.now() + this.#backoff.delay())
-    reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+    this.#dialer.report(error)
   }
 
   /** Somebody is done with a connection: the next one gets it. */
@@ -431,7 +415,7 @@ export class Pool<Data = unknown> {
   }
 
   #abandonDials(): void {
-    this.#abandon.abort(poolClosed())
+    this.#dialer.abandon(poolClosed())
   }
 
   #destroyAll(): void {

@@ -1,0 +1,11 @@
+// Calls by a `Mux`: few connections, many callers, and each call with a timeout of its own.
+
+import { lengthField, Mux } from '../../dist/index.mjs'
+import { readArguments, runCallers } from './load.mjs'
+
+const settings = readArguments(4)
+const { endpoint, connections, timeout } = settings
+const mux = new Mux(endpoint, { framing: lengthField({ size: 4 }), connections })
+
+await runCallers(settings, (request) => mux.call(request, { timeout }))
+await mux.close()

@@ -1,0 +1,58 @@
+import { setMaxListeners } from 'node:events'
+
+import type { Connection } from './connection'
+import { captureContext } from './context'
+import type { DialTarget } from './dial-options'
+import { checkDestination, Dialer } from './dialer'
+import { NetpollError } from './errors'
+import { reportDial } from './hooks'
+import { checkObject, type DialerOptions } from './options'
+
+/** Makes connections to one address, for a pool or mux, in the context in which that was made. */
+export class AddressDialer {
+  readonly #target: DialTarget
+  readonly #dialer: Dialer
+  readonly #context = captureContext()
+  readonly #abandonment = new AbortController()
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+  constructor(target: DialTarget, options: DialerOptions) {
+    checkObject('address', target)
+    this.#target = checkDestination(target)
+    this.#dialer = new Dialer(options)
+    // As many dials as there are under way.
+    setMaxListeners(0, this.#abandonment.signal)
+  }
+
+  /** Milliseconds that a call waits which says nothing else. */
+  get requestTimeout(): number {
+    return this.#dialer.checked.requestTimeout
+  }
+
+  /**
+   * Dials. What has ended already is not given out.
+   *
+   * @throws NetpollError (as a rejection) as `dialer.dial`; `ERR_CONN_CLOSED`
+   */
+  dial(): Promise<Connection> {
+    return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
+  }
+
+  /** Gives up all dials, now and from now on. */
+  abandon(reason: NetpollError): void {
+    this.#abandonment.abort(reason)
+  }
+
+  /** Tells of the failure of a dial that nobody waits for. */
+  report(error: unknown): void {
+    reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+  }
+}
+
+async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<Connection> {
+  const connection = await dialer.dial(options)
+  if (!connection.isActive) {
+    throw new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used')
+  }
+  return connection
+}
