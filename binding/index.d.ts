@@ -172,6 +172,16 @@ export interface FramingOptions {
   delimiter: Array<number>
 }
 
+/** Where messages carry their ids. */
+export interface IdFieldOptions {
+  /** Bytes of the message before it. */
+  offset: number
+  /** Its bytes: 1, 2, 4 or 8. */
+  size: number
+  /** Least significant byte first. */
+  littleEndian: boolean
+}
+
 /** Memory that JavaScript fills. */
 export interface LentChunk {
   /** How commands name it. */
@@ -226,6 +236,8 @@ export interface Outcome {
 export interface SettingsOptions {
   /** How input is cut. */
   framing: FramingOptions
+  /** Where messages carry the ids that are to be handed over with them. */
+  idField?: IdFieldOptions
   /** Messages handed over and not yet done with, at which reading stops. 0: not counted. */
   maxInFlight: number
   /** Bytes waiting to be sent, at which the connection counts as congested. */

@@ -1,5 +1,8 @@
+import type { CallTable } from './call-table'
 import { NetpollError } from './errors'
+import type { MessageId } from './message-id'
 import { checkMilliseconds, checkSignal } from './options'
+import type { Payload } from './payload'
 
 /** Options of `call`. */
 export interface CallOptions {
@@ -25,6 +28,10 @@ export class PendingCall {
   /** When it is given up, on the clock of `performance.now()`; `Infinity` for never, and once it is settled. */
   deadline: number
   owner: CallOwner | undefined
+  /** By which its reply is found, where the protocol has ids. */
+  id: MessageId | undefined
+  /** Where it waits, where the protocol has ids. */
+  table: CallTable | undefined
   readonly #timeout: number
   readonly #resolve: (reply: Buffer) => void
   readonly #reject: (error: unknown) => void
@@ -90,6 +97,7 @@ export class PendingCall {
     if (this.#isSettled) return
     this.#settle()
     this.#reject(reason)
+    this.table?.settled()
     this.owner?.gaveUp(why)
   }
 
@@ -100,8 +108,30 @@ export class PendingCall {
   }
 }
 
+/** Calls of one connection, and how their replies find them. */
+export interface Calls {
+  /** Whether no call waits. In order, one that was given up waits until its late reply has come. */
+  readonly isEmpty: boolean
+  /**
+   * Before the request of a call is sent.
+   *
+   * @throws NetpollError `ERR_NO_ID`, `ERR_DUPLICATE_ID`; what the user's function throws
+   */
+  prepare(call: PendingCall, request: Payload): void
+  /** The request of a call was sent. */
+  append(call: PendingCall): void
+  /** The core has read the id of the message that comes next, in two words. */
+  identify(low: number, high: number): void
+  /** A message has come; whether it was the reply to a call. */
+  reply(message: Buffer): boolean
+  /** Gives up the calls whose time is over at `now`; returns when the next one's is, `Infinity` for never. */
+  expire(now: number): number
+  /** Fails every call: the connection is gone. */
+  failAll(error: NetpollError): void
+}
+
 /** Calls of one connection, in the order in which their replies come. One that is given up keeps its place. */
-export class CallQueue {
+export class CallQueue implements Calls {
   #head: PendingCall | undefined
   #tail: PendingCall | undefined
 
@@ -109,22 +139,25 @@ export class CallQueue {
     return this.#head === undefined
   }
 
+  prepare(): void {}
+
   append(call: PendingCall): void {
     if (this.#tail === undefined) this.#head = call
     else this.#tail.next = call
     this.#tail = call
   }
 
-  /** Gives the oldest call its reply. */
-  reply(message: Buffer): void {
+  identify(): void {}
+
+  reply(message: Buffer): boolean {
     const call = this.#head
-    if (call === undefined) return
+    if (call === undefined) return false
     this.#head = call.next
     if (call.next === undefined) this.#tail = undefined
     call.reply(message)
+    return true
   }
 
-  /** Gives up the calls whose time is over at `now`; returns when the next one's is, `Infinity` for never. */
   expire(now: number): number {
     let earliest = Number.POSITIVE_INFINITY
     for (let call = this.#head; call !== undefined; call = call.next) {
@@ -134,7 +167,6 @@ export class CallQueue {
     return earliest
   }
 
-  /** Fails every call. */
   failAll(error: NetpollError): void {
     let call = this.#head
     this.#head = undefined

@@ -2,7 +2,8 @@ import { constants } from 'node:os'
 
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
-import { type CallOptions, CallQueue, PendingCall } from './call'
+import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
+import { CallTable } from './call-table'
 import { bufferView, plainView } from './chunk'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
@@ -81,7 +82,7 @@ export class Connection<Data = unknown> {
   #referenced = true
   #requestTimeout: number
   #error: NetpollError | undefined
-  #calls: CallQueue | undefined
+  #calls: Calls | undefined
   #goneWaiters: (() => void)[] | undefined
   #remoteAddress: Address | undefined
   #totals: Totals | undefined
@@ -210,10 +211,12 @@ export class Connection<Data = unknown> {
   /** @internal Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
   submit(call: PendingCall, request: Payload): void {
     this.#checkOutput()
+    this.#calls ??= this.#newCalls()
+    this.#calls.prepare(call, request)
     this.#out().send(request)
     this.#profile.counts.calls += 1
-    this.#calls ??= new CallQueue()
     this.#calls.append(call)
+    if (this.#profile.startsHeld && this.#lifecycle.isOpening) this.#messages().holdBack()
     if (call.deadline !== Number.POSITIVE_INFINITY) this.alarm.arm(call.deadline)
   }
 
@@ -491,14 +494,13 @@ export class Connection<Data = unknown> {
       this.#profile.bytes === 'buffer'
         ? bufferView(chunk, start, length)
         : (plainView(chunk, start, length) as Buffer)
-    if (this.#calls !== undefined && !this.#calls.isEmpty) {
-      this.#calls.reply(message)
-      if (this.#profile.hooks.onRequest !== undefined) {
-        this.#profile.loop.outbox.command(Operation.Acknowledge, this)
-      }
-    } else {
-      this.#messages().receive(message)
-    }
+    if (this.#calls === undefined || !this.#answered(this.#calls, message)) this.#messages().receive(message)
+    else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)
+  }
+
+  /** @internal The id of the message that is received next, in two words. */
+  identify(low: number, high: number): void {
+    this.#calls?.identify(low, high)
   }
 
   /** @internal */
@@ -624,6 +626,30 @@ export class Connection<Data = unknown> {
     return this.#out().drained()
   }
 
+  /** Whether a message is the reply to a call. The user's function may fail to find its id. */
+  #answered(calls: Calls, message: Buffer): boolean {
+    try {
+      return calls.reply(message)
+    } catch (error) {
+      this.fail(error)
+      return true
+    }
+  }
+
+  #newCalls(): Calls {
+    const { ids, countsMessages, loop } = this.#profile
+    if (ids === undefined) return new CallQueue()
+    return new CallTable(ids, {
+      // Its reply must not wait for handlers, which may wait for it.
+      waiting: () => {
+        if (countsMessages) loop.outbox.command(Operation.AllowBeyond, this, noBound)
+      },
+      idle: () => {
+        if (countsMessages) loop.outbox.command(Operation.AllowBeyond, this, 0)
+      },
+    })
+  }
+
   #out(): Output {
     this.#output ??= new Output(this, this.#profile)
     return this.#output
@@ -645,11 +671,11 @@ export class Connection<Data = unknown> {
   }
 
   #checkCalls(): void {
-    if (this.#profile.role === 'server') {
-      throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
-    }
     if (this.#stream !== undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
+    }
+    if (this.#profile.role === 'server' && this.#profile.ids === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
     }
   }
 
@@ -671,6 +697,9 @@ export class Connection<Data = unknown> {
 }
 
 const resolved = Promise.resolve()
+
+/** As many messages as a word can say. */
+const noBound = 2 ** 32 - 1
 
 function closedHere(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')

@@ -20,6 +20,7 @@ const RecordKind = {
   BytesRead: 11,
   BytesWritten: 12,
   EndSent: 13,
+  Correlation: 14,
 } as const
 
 const batchCapacity = 2048
@@ -153,6 +154,8 @@ export class EventLoop {
         const chunk = this.#turnChunks[kind >>> 8] as Buffer
         if (chunk.length > 0) connection.receive(chunk, start, length)
         else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
+      } else if (kind === RecordKind.Correlation) {
+        this.#connections[slot]?.identify(start, length)
       } else {
         this.#lifecycle(kind, slot, start, length)
       }

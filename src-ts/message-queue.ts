@@ -1,16 +1,30 @@
 import { NetpollError } from './errors'
+import { heldBytes } from './backlog'
 import { type Flow, Hold } from './flow'
 
 interface Waiter {
   readonly resolve: () => void
 }
 
-/** Messages that wait for whoever iterates over them. Reading pauses at `limit` of them. */
+/** At how much reading pauses. */
+interface Bounds {
+  readonly ids: object | undefined
+  readonly maxInFlight: number
+  readonly highWaterMark: number
+}
+
+/**
+ * Messages that wait for whoever iterates over them. Reading pauses at `maxInFlight` of them; where the replies that the
+ * loop waits for may stand behind them, because messages have ids, at `highWaterMark` bytes.
+ */
 export class MessageQueue {
   readonly #flow: Flow
   readonly #limit: number
+  readonly #cost: (message: Buffer) => number
   readonly #done: () => void
   #messages: Buffer[] = []
+  /** What they cost, all together. */
+  #held = 0
   #iterated = false
   #waiter: Waiter | undefined
   #isOver = false
@@ -18,9 +32,10 @@ export class MessageQueue {
   #failure: NetpollError | undefined
 
   /** `done` is called for each message that the loop is done with. */
-  constructor(flow: Flow, limit: number, done: () => void) {
+  constructor(flow: Flow, { ids, maxInFlight, highWaterMark }: Bounds, done: () => void) {
     this.#flow = flow
-    this.#limit = limit
+    this.#limit = ids === undefined ? maxInFlight : highWaterMark
+    this.#cost = ids === undefined ? () => 1 : heldBytes
     this.#done = done
   }
 
@@ -31,7 +46,8 @@ export class MessageQueue {
 
   push(message: Buffer): void {
     this.#messages.push(message)
-    if (this.#messages.length >= this.#limit) this.#flow.hold(Hold.Full)
+    this.#held += this.#cost(message)
+    if (this.#held >= this.#limit) this.#flow.hold(Hold.Full)
     this.#wake()
   }
 
@@ -47,6 +63,7 @@ export class MessageQueue {
   takeAll(): Buffer[] {
     const messages = this.#messages
     this.#messages = []
+    this.#held = 0
     this.#flow.release(Hold.Full)
     return messages
   }
@@ -60,7 +77,8 @@ export class MessageQueue {
     for (;;) {
       const message = this.#messages.shift()
       if (message !== undefined) {
-        if (this.#messages.length <= this.#limit / 2) this.#flow.release(Hold.Full)
+        this.#held -= this.#cost(message)
+        if (this.#held <= this.#limit / 2) this.#flow.release(Hold.Full)
         try {
           yield message
         } finally {

@@ -9,6 +9,7 @@ import {
 export type {
   ChunkStats,
   FramingOptions as NativeFraming,
+  IdFieldOptions as NativeIdField,
   ListenPlace,
   NativeId,
   Outcome,

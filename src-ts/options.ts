@@ -3,6 +3,7 @@ import type { Connection } from './connection'
 import type { DialSettings } from './dial-options'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
+import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { NativeSettings } from './native'
 import type { Reply } from './reply'
 
@@ -30,6 +31,11 @@ export interface ConnectionOptions<Data = unknown> {
    * bytes, with a `reader`.
    */
   readonly framing?: Framing
+  /**
+   * How messages carry the ids by which replies find their calls: a field that the core reads, or a function. Then
+   * replies may come in any order, and servers can call, too. With a framing only. Default: replies come in order.
+   */
+  readonly id?: IdField | IdFunction
   /**
    * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less. Default
    * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
@@ -164,6 +170,10 @@ const hookNames = [
 /** Options after checking: nothing is optional any more. */
 export interface CheckedOptions {
   readonly framing: Framing
+  /** How replies are matched; `undefined`: in order. */
+  readonly ids: Ids | undefined
+  /** Whether the core counts messages in handling, so that each has to be acknowledged. */
+  readonly countsMessages: boolean
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
   readonly allowHalfOpen: boolean
@@ -199,6 +209,10 @@ export function checkConnectionOptions<Data>(
 ): CheckedOptions {
   checkObject('options', options)
   const framing = checkFraming(options.framing)
+  const ids = checkIds(options.id)
+  if (ids !== undefined && framing.isStream) {
+    throw invalidValue('options.id', 'needs a framing', typeof options.id)
+  }
   const hooks = checkHooks(options, framing)
   for (const name of ['noDelay', 'allowHalfOpen', 'ordered'] as const) checkBoolean(name, options[name])
   const { bytes = 'buffer' } = options
@@ -217,6 +231,8 @@ export function checkConnectionOptions<Data>(
   const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {
     framing,
+    ids,
+    countsMessages: counted > 0,
     bytes,
     ordered: options.ordered ?? true,
     allowHalfOpen: options.allowHalfOpen ?? false,
@@ -229,6 +245,7 @@ export function checkConnectionOptions<Data>(
     hooks,
     settings: {
       framing: framing.native,
+      ...(ids?.native === undefined ? {} : { idField: ids.native }),
       maxInFlight: framing.isStream ? uncountedPieces : counted,
       highWaterMark,
       // A server does not serve who does not read; a client that stopped to read might wait for itself.

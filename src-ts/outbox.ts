@@ -23,6 +23,7 @@ export const Operation = {
   IdleTimeout: 13,
   SendForeign: 14,
   TakeOver: 15,
+  AllowBeyond: 16,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

@@ -4,6 +4,7 @@ import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import { report } from './hooks'
+import type { Ids } from './message-id'
 import { ConnectionSettings } from './native'
 import type { CheckedOptions, Hooks } from './options'
 
@@ -22,6 +23,10 @@ export interface Profile {
   readonly counts: Counts
   readonly settings: ConnectionSettings
   readonly framing: Framing
+  /** How replies are matched; `undefined`: in order. */
+  readonly ids: Ids | undefined
+  /** Whether the core counts messages in handling, so that each has to be acknowledged. */
+  readonly countsMessages: boolean
   readonly bytes: 'buffer' | 'uint8array'
   readonly ordered: boolean
   readonly allowHalfOpen: boolean

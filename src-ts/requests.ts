@@ -1,6 +1,8 @@
+import { Backlog } from './backlog'
 import type { Connection } from './connection'
 import { channels } from './diagnostics'
 import { invalidReply, NetpollError } from './errors'
+import { Hold } from './flow'
 import { isThenable } from './hooks'
 import { MessageQueue } from './message-queue'
 import type { RequestHandler } from './options'
@@ -14,10 +16,12 @@ export class Requests {
   readonly #profile: Profile
   #replies: ReplyQueue | undefined
   #queue: MessageQueue | undefined
+  #backlog: Backlog | undefined
 
   constructor(connection: Connection, profile: Profile) {
     this.#connection = connection
     this.#profile = profile
+    if (profile.ids !== undefined && profile.countsMessages) this.#backlog = this.#newBacklog()
   }
 
   /**
@@ -25,11 +29,20 @@ export class Requests {
    * replies.
    */
   receive(message: Buffer): void {
-    let handler = this.#connection.onRequest
-    if (handler === undefined || this.#queue !== undefined) {
-      this.#keep(message)
-      return
-    }
+    const handler = this.#connection.onRequest
+    if (handler === undefined || this.#queue !== undefined) this.#keep(message)
+    else if (this.#backlog === undefined) this.#handle(handler, message)
+    else this.#backlog.push(message)
+  }
+
+  /** A hook that comes before messages calls: messages come from now on, and wait here for it to be done. */
+  holdBack(): void {
+    this.#backlog ??= this.#newBacklog()
+    this.#connection.flow.release(Hold.Hook)
+  }
+
+  #handle(first: RequestHandler, message: Buffer): void {
+    let handler = first
     this.#profile.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
@@ -66,6 +79,7 @@ export class Requests {
 
   /** The hooks are done: messages that came before go to their handler. */
   begin(): void {
+    this.#backlog?.release()
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
     this.#queue = undefined
@@ -88,13 +102,28 @@ export class Requests {
 
   /** Nothing more will come; `failure` says why, where that is not in order. */
   end(failure: NetpollError | undefined): void {
+    if (!this.#connection.takesReplies) this.#backlog?.clear()
     if (this.#queue === undefined && this.#connection.onRequest === undefined) this.#queue = this.#newQueue()
     this.#queue?.end(failure)
   }
 
   #newQueue(): MessageQueue {
-    return new MessageQueue(this.#connection.flow, this.#profile.maxInFlight, () => {
+    return new MessageQueue(this.#connection.flow, this.#profile, () => {
       this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection)
+    })
+  }
+
+  #newBacklog(): Backlog {
+    const connection = this.#connection
+    return new Backlog(connection.flow, this.#profile, connection.isOpening, (message) => {
+      // It may have been taken away, or the connection closed, since the message came.
+      const handler = connection.onRequest
+      if (!connection.takesReplies) return
+      if (handler !== undefined) this.#handle(handler, message)
+      else {
+        this.#backlog?.done()
+        this.#keep(message)
+      }
     })
   }
 
@@ -125,6 +154,11 @@ export class Requests {
 
   #reply(value: unknown): void {
     if (!this.#connection.takesReplies) return
+    this.#send(value)
+    this.#backlog?.done()
+  }
+
+  #send(value: unknown): void {
     const { loop, framing } = this.#profile
     try {
       if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {

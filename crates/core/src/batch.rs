@@ -39,6 +39,9 @@ pub enum RecordKind {
     BytesWritten = 12,
     /// Our direction has ended with everything sent; told of connections that were taken over.
     EndSent = 13,
+    /// The id of the message that follows at once: its low 32 bits are `start`, the high ones `length`. Only where
+    /// the settings have an id field, and not of a message that is too short to have one.
+    Correlation = 14,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::buffer::Slice;
-use crate::frame::Framing;
+use crate::frame::{Cutter, Framing, IdField};
 use crate::socket::NoDelay;
 use crate::work::Workers;
 
@@ -77,6 +77,8 @@ pub enum ReplyOrder {
 pub struct Settings {
     /// How input is cut.
     pub framing: Framing,
+    /// Where messages carry the ids by which replies are matched. `None` where they are matched otherwise.
+    pub id_field: Option<IdField>,
     /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
     /// need no acknowledgement, and closing waits for none: replies that a client reads.
     pub max_in_flight: Option<NonZeroU32>,
@@ -106,6 +108,23 @@ pub struct Settings {
     pub keep_alive: Option<Duration>,
     /// Bound on the bytes of unfinished messages, shared by everyone who has the same settings.
     pub unfinished: Arc<UnfinishedBound>,
+}
+
+impl Settings {
+    /// How input becomes messages.
+    #[must_use]
+    pub fn cutter(&self) -> Cutter<'_> {
+        Cutter {
+            framing: &self.framing,
+            id_field: self.id_field,
+        }
+    }
+
+    /// The most records that a message takes.
+    #[must_use]
+    pub fn records_per_message(&self) -> usize {
+        if self.id_field.is_some() { 2 } else { 1 }
+    }
 }
 
 /// How many bytes unfinished messages may take, all connections together.

@@ -123,6 +123,7 @@ impl Bridge {
                 return;
             }
             Operation::Acknowledge => Order::Acknowledge(length.max(1) as u32),
+            Operation::AllowBeyond => Order::AllowBeyond(length as u32),
             Operation::Close => Order::Close,
             Operation::Finish => Order::Finish,
             Operation::Destroy => Order::Fail(Reason::Normal),

@@ -2,7 +2,7 @@
 //! name the option; what is wrong all the same is refused here.
 
 use napi_derive::napi;
-use netpoll_core::frame::{Delimiter, Endian, Framing, LengthField, Varint};
+use netpoll_core::frame::{Delimiter, Endian, Framing, IdField, LengthField, Varint};
 
 /// A framing: `kind` says which of the other members count.
 #[napi(object)]
@@ -46,11 +46,7 @@ impl FramingOptions {
                     self.size as usize,
                     self.adjustment as i64,
                     self.strip as usize,
-                    if self.little_endian {
-                        Endian::Little
-                    } else {
-                        Endian::Big
-                    },
+                    endian(self.little_endian),
                     max_length,
                 );
                 Framing::LengthField(framing.map_err(|_| refused())?)
@@ -58,4 +54,34 @@ impl FramingOptions {
             _ => return Err(refused()),
         })
     }
+}
+
+/// Where messages carry their ids.
+#[napi(object)]
+pub struct IdFieldOptions {
+    /// Bytes of the message before it.
+    pub offset: u32,
+    /// Its bytes: 1, 2, 4 or 8.
+    pub size: u32,
+    /// Least significant byte first.
+    pub little_endian: bool,
+}
+
+impl IdFieldOptions {
+    /// The core's field.
+    ///
+    /// # Errors
+    /// When there is none of that size.
+    pub fn parse(&self) -> napi::Result<IdField> {
+        let field = IdField::new(
+            self.offset as usize,
+            self.size as usize,
+            endian(self.little_endian),
+        );
+        field.ok_or_else(|| napi::Error::from_reason("not an id field"))
+    }
+}
+
+fn endian(little: bool) -> Endian {
+    if little { Endian::Little } else { Endian::Big }
 }

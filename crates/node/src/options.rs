@@ -14,13 +14,15 @@ use netpoll_core::settings::{
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Settings};
 
-use crate::framing::FramingOptions;
+use crate::framing::{FramingOptions, IdFieldOptions};
 
 /// What a server or dialer fixes for its connections.
 #[napi(object)]
 pub struct SettingsOptions {
     /// How input is cut.
     pub framing: FramingOptions,
+    /// Where messages carry the ids that are to be handed over with them.
+    pub id_field: Option<IdFieldOptions>,
     /// Messages handed over and not yet done with, at which reading stops. 0: not counted.
     pub max_in_flight: u32,
     /// Bytes waiting to be sent, at which the connection counts as congested.
@@ -65,6 +67,11 @@ impl SettingsOptions {
     fn parse(&self) -> napi::Result<Arc<Settings>> {
         Ok(Arc::new(Settings {
             framing: self.framing.parse()?,
+            id_field: self
+                .id_field
+                .as_ref()
+                .map(IdFieldOptions::parse)
+                .transpose()?,
             max_in_flight: NonZeroU32::new(self.max_in_flight),
             handling: Handling::Owner,
             reply_order: ReplyOrder::Requests,

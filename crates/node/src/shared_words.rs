@@ -89,6 +89,8 @@ pub enum Operation {
     SendForeign,
     /// Leave it to JavaScript when the connection ends.
     TakeOver,
+    /// Hand over `length` messages more than may be in flight.
+    AllowBeyond,
 }
 
 impl Operation {
@@ -110,6 +112,7 @@ impl Operation {
             13 => Self::IdleTimeout,
             14 => Self::SendForeign,
             15 => Self::TakeOver,
+            16 => Self::AllowBeyond,
             _ => return None,
         })
     }

@@ -100,7 +100,7 @@ impl Connection {
         if self.clocks.is_none() {
             return;
         }
-        let unfinished = self.inbound.has_partial() && self.state.reads() && self.budget() > 0;
+        let unfinished = self.inbound.has_partial() && self.reads() && self.budget() > 0;
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
         // A stream's pieces are acknowledged late. Who reads them knows whether they are being handled.
         let handled = self.in_flight == 0 || matches!(self.settings.framing, Framing::Stream);

@@ -2,9 +2,9 @@
 
 use std::io::IoSliceMut;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, RecordKind};
 use crate::buffer::{Intake, Region};
-use crate::frame::{Cut, FrameError, Framing};
+use crate::frame::{Cut, Cutter, FrameError};
 
 /// First size of a region for a message whose length is not known yet.
 const SMALLEST_REGION: usize = 4 * 1024;
@@ -160,12 +160,12 @@ impl Inbound {
         &mut self,
         filled: &Filled,
         intake: &mut Intake,
-        framing: &Framing,
+        cutter: Cutter<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
     ) -> Taken {
-        let mut taken = self.cut_held_back(framing, batch, slot, limit);
+        let mut taken = self.cut_held_back(cutter, batch, slot, limit);
         let Fresh { start, end } = filled.fresh;
         if start == end || taken.error.is_some() {
             return taken;
@@ -180,7 +180,7 @@ impl Inbound {
             scanned: 0,
             needed: None,
         };
-        let more = run.cut(tail, framing, batch, slot, limit - taken.count);
+        let more = run.cut(tail, cutter, batch, slot, limit - taken.count);
         taken = Taken {
             count: taken.count + more.count,
             error: more.error,
@@ -200,7 +200,7 @@ impl Inbound {
     /// Cuts the backlog into `batch`, at most `limit` messages.
     pub fn cut_held_back(
         &mut self,
-        framing: &Framing,
+        cutter: Cutter<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
@@ -213,7 +213,7 @@ impl Inbound {
             scanned: backlog.scanned,
             needed: backlog.needed,
         };
-        let taken = run.cut(&backlog.region, framing, batch, slot, limit);
+        let taken = run.cut(&backlog.region, cutter, batch, slot, limit);
         if run.start == backlog.region.filled() {
             self.backlog = None;
             self.held_back = false;
@@ -257,7 +257,7 @@ impl Run {
     fn cut(
         &mut self,
         region: &Region,
-        framing: &Framing,
+        cutter: Cutter<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
@@ -266,7 +266,7 @@ impl Run {
         let mut chunk_index = None;
         let mut count = 0;
         while count < limit && !bytes.is_empty() {
-            match framing.cut(bytes, self.scanned) {
+            match cutter.framing.cut(bytes, self.scanned) {
                 Err(error) => {
                     return Taken {
                         count,
@@ -276,6 +276,10 @@ impl Run {
                 Ok(Cut::Frame { total, start, end }) => {
                     let chunk =
                         *chunk_index.get_or_insert_with(|| batch.chunk_index(region.chunk()));
+                    let id_field = cutter.id_field.as_ref();
+                    if let Some(id) = id_field.and_then(|field| field.read(&bytes[start..end])) {
+                        batch.count(slot, RecordKind::Correlation, id);
+                    }
                     batch.message(slot, chunk, self.start + start, end - start);
                     *self = Self {
                         start: self.start + total,

@@ -48,6 +48,8 @@ pub struct Connection {
     submitted: u32,
     /// What workers have answered out of order.
     answers: Option<Box<Answers>>,
+    /// Messages that may be in flight beyond the bound.
+    beyond: u32,
     flow: Start,
     congested: bool,
     peer_gone: bool,
@@ -84,6 +86,7 @@ impl Connection {
             in_flight: 0,
             submitted: 0,
             answers: None,
+            beyond: 0,
             congested: false,
             peer_gone: false,
             hung_up: false,
@@ -140,6 +143,14 @@ impl Connection {
         batch.lifecycle(slot, RecordKind::Connected);
     }
 
+    /// Whether the peer is read from. A connection that answers what was read before it closes reads nothing more,
+    /// unless that waits for replies.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        let awaits_replies = self.beyond > 0 && self.state == State::Finishing(Peer::Sending);
+        self.state.reads() || awaits_replies
+    }
+
     /// How many messages may be handed over now.
     #[must_use]
     pub fn budget(&self) -> usize {
@@ -163,7 +174,8 @@ impl Connection {
             .settings
             .max_in_flight
             .map_or(u32::MAX, NonZeroU32::get);
-        most.saturating_sub(self.in_flight) as usize
+        most.saturating_add(self.beyond)
+            .saturating_sub(self.in_flight) as usize
     }
 
     /// Who handles its messages, where its owner does not.
@@ -245,10 +257,10 @@ impl Connection {
         slot: u32,
         limit: usize,
     ) {
-        let framing = &self.settings.framing;
+        let cutter = self.settings.cutter();
         let taken = self
             .inbound
-            .cut_filled(filled, intake, framing, batch, slot, limit);
+            .cut_filled(filled, intake, cutter, batch, slot, limit);
         self.account(taken);
     }
 
@@ -256,7 +268,7 @@ impl Connection {
     pub fn take_held_back(&mut self, batch: &mut Batch, slot: u32, limit: usize) {
         let taken = self
             .inbound
-            .cut_held_back(&self.settings.framing, batch, slot, limit);
+            .cut_held_back(self.settings.cutter(), batch, slot, limit);
         self.account(taken);
     }
 
@@ -315,7 +327,7 @@ impl Connection {
     /// Everything that the peer sent has been read.
     pub fn peer_ended(&mut self) {
         self.peer_gone = true;
-        if self.state.reads() {
+        if self.reads() {
             self.end_read = true;
             if self.inbound.has_partial() {
                 self.reason = Reason::UnexpectedEnd;
@@ -352,6 +364,12 @@ impl Connection {
     /// `count` messages are done with.
     pub fn acknowledge(&mut self, count: u32) {
         self.in_flight = self.in_flight.saturating_sub(count);
+    }
+
+    /// Hands over `count` messages beyond the bound on those in flight, also while it only answers what was read before it
+    /// closes: some may be replies that whoever handles the others waits for.
+    pub fn allow_beyond(&mut self, count: u32) {
+        self.beyond = count;
     }
 
     /// Hands over no further message, or goes on doing so.

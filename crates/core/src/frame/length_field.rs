@@ -1,15 +1,6 @@
 //! A length in a fixed-size header, in the vocabulary of Netty's `LengthFieldBasedFrameDecoder`.
 
-use super::{Cut, FrameError, whole_or_short};
-
-/// Byte order of the length field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endian {
-    /// Most significant byte first.
-    Big,
-    /// Least significant byte first.
-    Little,
-}
+use super::{Cut, Endian, FrameError, whole_or_short};
 
 /// A frame whose header carries its length:
 /// `total = offset + size + value of the field + adjustment`.
@@ -67,7 +58,7 @@ impl LengthField {
         let Some(field) = bytes.get(self.offset..header) else {
             return Ok(Cut::Unknown { scanned: 0 });
         };
-        let value = self.read(field);
+        let value = self.endian.read(field);
         let body = i128::from(value) + i128::from(self.adjustment);
         if body < 0 {
             return Err(FrameError::Invalid);
@@ -78,18 +69,6 @@ impl LengthField {
         }
         let total = header.checked_add(body).ok_or(FrameError::TooLarge)?;
         Ok(whole_or_short(bytes, total, self.strip))
-    }
-
-    fn read(&self, field: &[u8]) -> u64 {
-        // The width that nearly every protocol has, in one load.
-        if let (Ok(four), Endian::Big) = (<[u8; 4]>::try_from(field), self.endian) {
-            return u64::from(u32::from_be_bytes(four));
-        }
-        let append = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        match self.endian {
-            Endian::Big => field.iter().fold(0, append),
-            Endian::Little => field.iter().rev().fold(0, append),
-        }
     }
 }
 

@@ -1,11 +1,15 @@
-//! Where one message ends and the next begins. Pure: bytes in, boundaries out.
+//! Where one message ends and the next begins, and what it is called. Pure: bytes in, boundaries out.
 
 mod delimiter;
+mod id_field;
 mod length_field;
+mod uint;
 mod varint;
 
 pub use delimiter::Delimiter;
-pub use length_field::{Endian, LengthField, LengthFieldError};
+pub use id_field::IdField;
+pub use length_field::{LengthField, LengthFieldError};
+pub use uint::Endian;
 pub use varint::Varint;
 
 /// The largest message that is accepted where the user names no bound: 16 MiB.
@@ -22,6 +26,15 @@ pub enum Framing {
     Delimiter(Delimiter),
     /// A protobuf varint carries the length.
     Varint(Varint),
+}
+
+/// How the input of a connection becomes messages.
+#[derive(Clone, Copy)]
+pub struct Cutter<'a> {
+    /// Where they end.
+    pub framing: &'a Framing,
+    /// Where each carries its id, if that is to be handed over with it.
+    pub id_field: Option<IdField>,
 }
 
 /// The outcome of looking for the next message. Too few bytes are an expected outcome, no error.

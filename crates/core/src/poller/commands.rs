@@ -47,6 +47,11 @@ impl Poller {
         });
     }
 
+    /// See [`crate::connection::Connection::allow_beyond`].
+    pub fn allow_beyond(&mut self, id: Id, count: u32) {
+        self.command(id, |endpoint| endpoint.connection().allow_beyond(count));
+    }
+
     /// Stops or resumes handing over messages.
     pub fn set_flow(&mut self, id: Id, flow: Start) {
         self.command(id, |endpoint| endpoint.connection().set_flow(flow));

@@ -300,7 +300,7 @@ impl Endpoint {
     }
 
     fn has_input(&self) -> bool {
-        let readable = self.readiness.readable && self.connection.state().reads();
+        let readable = self.readiness.readable && self.connection.reads();
         readable || self.connection.is_held_back()
     }
 
@@ -350,10 +350,8 @@ impl Endpoint {
 
     /// How many messages may be handed over in one go.
     fn share(&self, batch: &Batch) -> usize {
-        self.connection
-            .budget()
-            .min(batch.room())
-            .min(ROUND_MESSAGES)
+        let room = batch.room() / self.connection.settings().records_per_message();
+        self.connection.budget().min(room).min(ROUND_MESSAGES)
     }
 
     fn read(&mut self, intake: &mut Intake, batch: &mut Batch) {
@@ -365,7 +363,7 @@ impl Endpoint {
             self.connection.take_held_back(batch, self.id.slot, limit);
             limit = self.share(batch);
         }
-        let reads = self.readiness.readable && self.connection.state().reads();
+        let reads = self.readiness.readable && self.connection.reads();
         if limit == 0 || !reads || self.connection.is_held_back() {
             return;
         }
@@ -393,7 +391,7 @@ impl Endpoint {
         if !std::mem::take(&mut self.readiness.failed) || state == State::Connecting {
             return;
         }
-        if state.reads() {
+        if self.connection.reads() {
             // Reading tells, after what had arrived before.
             self.readiness.failed = true;
         } else if let Ok(Some(error)) = self.stream.take_error() {

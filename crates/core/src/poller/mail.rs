@@ -21,6 +21,8 @@ pub enum Order {
     Reply(Slice),
     /// So many messages are done with.
     Acknowledge(u32),
+    /// So many messages may be in handling beyond the bound.
+    AllowBeyond(u32),
     /// Send what is queued, then close.
     Close,
     /// Answer what was taken, then close.
@@ -155,6 +157,7 @@ impl Poller {
                 self.acknowledge(id, 1);
             }
             Order::Acknowledge(count) => self.acknowledge(id, count),
+            Order::AllowBeyond(count) => self.allow_beyond(id, count),
             Order::Close => self.close(id),
             Order::Finish => self.finish(id),
             Order::Fail(reason) => self.fail(id, reason),

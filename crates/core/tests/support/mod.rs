@@ -50,6 +50,7 @@ pub struct Entry {
 /// What a record tells.
 #[derive(Clone)]
 pub enum What {
+    Correlation(u64),
     Message(Slice),
     Accepted { listener: u32 },
     Connected,
@@ -66,6 +67,7 @@ pub enum What {
 impl What {
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Correlation(_) => "correlation",
             Self::Message(_) => "message",
             Self::Accepted { .. } => "accepted",
             Self::Connected => "connected",
@@ -227,6 +229,7 @@ impl Harness {
                 kind if kind == RecordKind::Drained as u8 => What::Drained,
                 kind if kind == RecordKind::Closed as u8 => What::Closed(record.start),
                 kind if kind == RecordKind::AcceptPaused as u8 => What::AcceptPaused(record.start),
+                kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::Alarm as u8 => What::Alarm,
                 kind if kind == RecordKind::BytesRead as u8 => {
@@ -571,6 +574,7 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
 pub fn base() -> Settings {
     Settings {
         framing: whole_frames(16 * 1024 * 1024),
+        id_field: None,
         max_in_flight: NonZeroU32::new(64),
         handling: Handling::Owner,
         reply_order: ReplyOrder::Requests,

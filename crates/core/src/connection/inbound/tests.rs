@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::buffer::ChunkPool;
-use crate::frame::{Delimiter, Endian, LengthField, Varint};
+use crate::frame::{Delimiter, Endian, Framing, LengthField, Varint};
 
 /// Feeds `wire` in pieces that end at `splits` and returns the messages, `limit` at a time.
 fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> Vec<Vec<u8>> {
+    let cutter = without_ids(framing);
     let mut intake = Intake::new(ChunkPool::new(64 * 1024, 4));
     let mut inbound = Inbound::default();
     let mut out = Vec::new();
@@ -23,7 +24,7 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
     for &split in splits.iter().chain([&wire.len()]) {
         while at < split {
             while inbound.is_held_back() {
-                let taken = inbound.cut_held_back(framing, &mut batch, 0, limit);
+                let taken = inbound.cut_held_back(cutter, &mut batch, 0, limit);
                 assert_eq!(taken.error, None);
                 drain(&mut batch);
             }
@@ -38,18 +39,25 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
                     Ok::<_, ()>(at - before)
                 })
                 .expect("infallible");
-            let taken = inbound.cut_filled(&filled, &mut intake, framing, &mut batch, 0, limit);
+            let taken = inbound.cut_filled(&filled, &mut intake, cutter, &mut batch, 0, limit);
             assert_eq!(taken.error, None);
             drain(&mut batch);
         }
     }
     while inbound.is_held_back() {
-        let taken = inbound.cut_held_back(framing, &mut batch, 0, limit);
+        let taken = inbound.cut_held_back(cutter, &mut batch, 0, limit);
         assert_eq!(taken.error, None);
         drain(&mut batch);
     }
     assert!(!inbound.has_partial());
     out
+}
+
+fn without_ids(framing: &Framing) -> Cutter<'_> {
+    Cutter {
+        framing,
+        id_field: None,
+    }
 }
 
 fn length_prefixed(payloads: &[Vec<u8>]) -> Vec<u8> {
@@ -129,7 +137,14 @@ fn a_header_alone_reserves_little() {
             })
             .expect("infallible");
         let framing = four_bytes();
-        let taken = inbound.cut_filled(&filled, &mut intake, &framing, &mut batch, 0, 9);
+        let taken = inbound.cut_filled(
+            &filled,
+            &mut intake,
+            without_ids(&framing),
+            &mut batch,
+            0,
+            9,
+        );
         assert_eq!(taken, Taken::default());
     }
     assert!(inbound.has_partial());
