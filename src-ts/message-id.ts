@@ -1,7 +1,7 @@
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
 import type { NativeIdField } from './native'
-import type { Payload } from './payload'
+import { notPayload, type Payload } from './payload'
 
 /** Where a message carries its id: an unsigned number. The core reads it while it cuts the message. */
 export interface IdField {
@@ -121,13 +121,12 @@ export function checkIds(id: unknown): Ids | undefined {
 function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Array {
   // A character takes a byte at least, and one more character keeps the last of them from being torn.
   if (typeof payload === 'string') return Buffer.from(payload.slice(0, length + 1))
-  if (!Array.isArray(payload)) return Buffer.alloc(0)
+  if (!Array.isArray(payload)) throw notPayload(payload)
   const pieces: Uint8Array[] = []
   let rest = length
   for (const piece of payload) {
     const bytes = typeof piece === 'string' ? Buffer.from(piece.slice(0, rest + 1)) : piece
-    // What is no payload is refused when it is sent.
-    if (!(bytes instanceof Uint8Array)) break
+    if (!(bytes instanceof Uint8Array)) throw notPayload(bytes)
     pieces.push(bytes.length > rest ? bytes.subarray(0, rest) : bytes)
     rest -= bytes.length
     if (rest <= 0) break
@@ -141,7 +140,8 @@ function whole(payload: Payload): Buffer {
   if (payload instanceof Uint8Array) {
     return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   }
-  return Buffer.concat(Array.isArray(payload) ? payload.map(whole) : [])
+  if (!Array.isArray(payload)) throw notPayload(payload)
+  return Buffer.concat(payload.map(whole))
 }
 
 /** Says that a call's request has no id. */
