@@ -12,6 +12,11 @@ for (const scenario of [
   'never-used',
   'unref-then-ref',
   'early-dial-abort',
+  'pool-free',
+  'pool-unref',
+  'pool-closed',
+  'mux-idle',
+  'mux-closed',
 ]) {
   test(`a process ends by itself: ${scenario}`, async (t) => {
     const { code, signal, stdout, stderr } = await runFixture(t, 'exit', { args: [scenario] })

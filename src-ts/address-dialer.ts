@@ -4,7 +4,7 @@ import type { Connection } from './connection'
 import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
 import { checkDestination, Dialer } from './dialer'
-import { NetpollError } from './errors'
+import { NetpollError, streamCall } from './errors'
 import { reportDial } from './hooks'
 import { checkObject, type DialerOptions } from './options'
 
@@ -27,6 +27,11 @@ export class AddressDialer {
   /** Milliseconds that a call waits which says nothing else. */
   get requestTimeout(): number {
     return this.#dialer.checked.requestTimeout
+  }
+
+  /** @throws NetpollError `ERR_UNSUPPORTED` where there is no framing */
+  checkCalls(): void {
+    if (this.#dialer.checked.framing.isStream) throw streamCall()
   }
 
   /**

@@ -7,7 +7,7 @@ import { CallTable } from './call-table'
 import { bufferView, plainView } from './chunk'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
-import { NetpollError, reasonError, systemError } from './errors'
+import { NetpollError, reasonError, streamCall, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
 import { guarded } from './hooks'
@@ -446,7 +446,7 @@ export class Connection<Data = unknown> {
       (this.#calls === undefined || this.#calls.isEmpty) &&
       (this.#writer === undefined || this.#writer.mallocLength === 0) &&
       (this.#stream === undefined || this.#stream.isUntouched) &&
-      this.#requests?.isIterated !== true &&
+      (this.#requests === undefined || this.#requests.isUntouched) &&
       this.#flow?.isHeld(Hold.User) !== true
     )
   }
@@ -671,9 +671,7 @@ export class Connection<Data = unknown> {
   }
 
   #checkCalls(): void {
-    if (this.#stream !== undefined) {
-      throw new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
-    }
+    if (this.#stream !== undefined) throw streamCall()
     if (this.#profile.role === 'server' && this.#profile.ids === undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
     }

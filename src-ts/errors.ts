@@ -122,3 +122,8 @@ export function invalidReply(cause: unknown): NetpollError {
   const message = 'A handler returns bytes (Uint8Array), a string, a list of them, or nothing'
   return new NetpollError('ERR_INVALID_REPLY', message, { cause })
 }
+
+/** Says that a stream has no replies. */
+export function streamCall(): NetpollError {
+  return new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
+}

@@ -4,7 +4,7 @@ import { type CallOptions, PendingCall } from './call'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
-import { checkInteger } from './framing'
+import { checkInteger, type Framing } from './framing'
 import { Line, type LineKeeper } from './mux-line'
 import { checkObject, checkTimeout, type DialerOptions, largestTimeout } from './options'
 import { keepPayload, type Payload } from './payload'
@@ -15,6 +15,7 @@ import { Waiting, WaitingCall } from './waiting'
 
 /** Options of `new Mux`. */
 export interface MuxOptions<Data = unknown> extends Omit<DialerOptions<Data>, 'maxInFlight'> {
+  readonly framing: Framing
   /** Connections that the calls share. Default 2. */
   readonly connections?: number
   /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
@@ -23,6 +24,7 @@ export interface MuxOptions<Data = unknown> extends Omit<DialerOptions<Data>, 'm
   readonly backoff?: BackoffOptions
 }
 
+/** Options after checking. */
 interface CheckedMuxOptions {
   readonly connections: number
   readonly maxInFlight: number
@@ -45,7 +47,7 @@ export class Mux<Data = unknown> {
   readonly #lines: Line[] = []
   /** All that are not gone, with those that only wait for their last replies. */
   readonly #all = new Set<Line>()
-  readonly #waiting = new WaitQueue<Waiting<Line>>()
+  readonly #waiting = new WaitQueue<Waiting<Line>>(() => this.#followEmpty())
   readonly #keeper: LineKeeper
   #running = 0
   #state: State = 'open'
@@ -55,12 +57,14 @@ export class Mux<Data = unknown> {
 
   /**
    * @param address whom to dial: `{ host, port }` or `{ path }`
-   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; NetpollError `ERR_UNSUPPORTED` without a
+   * framing
    */
-  constructor(address: DialTarget, options: MuxOptions<Data> = {}) {
+  constructor(address: DialTarget, options: MuxOptions<Data>) {
     this.#options = checkMuxOptions(options)
     const { maxInFlight: _, ...dialerOptions } = options
     this.#dialer = new AddressDialer(address, dialerOptions as DialerOptions)
+    this.#dialer.checkCalls()
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
     this.#keeper = {
       began: () => {

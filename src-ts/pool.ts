@@ -36,7 +36,7 @@ export interface PoolStats {
   readonly size: number
 }
 
-type State = 'open' | 'closing' | 'closed'
+type State = 'open' | 'closing' | 'destroyed'
 
 /**
  * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is
@@ -50,7 +50,7 @@ export class Pool<Data = unknown> {
   readonly #leases = new Set<Lease>()
   /** Those that nobody uses; whoever became free last is used first. */
   readonly #free: Lease[] = []
-  readonly #waiting = new WaitQueue<Waiting<Lease>>()
+  readonly #waiting = new WaitQueue<Waiting<Lease>>(() => this.#followEmpty())
   readonly #keeper: LeaseKeeper
   readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
   readonly #backoff = new Backoff({ min: 100, max: 30_000 })
@@ -141,6 +141,7 @@ export class Pool<Data = unknown> {
   call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
+      this.#dialer.checkCalls()
       const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
       const lease = this.#take()
       if (lease !== undefined) {
@@ -189,7 +190,7 @@ export class Pool<Data = unknown> {
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }
-    this.#state = 'closed'
+    this.#state = 'destroyed'
     this.#waiting.stop()
   }
 
@@ -234,9 +235,9 @@ export class Pool<Data = unknown> {
     return undefined
   }
 
-  #isUsable({ connection, established }: Lease): boolean {
-    const { clientTtl } = this.#options
-    return connection.isClean && (clientTtl === 0 || performance.now() - established < clientTtl)
+  #isUsable(lease: Lease): boolean {
+    const ages = this.#options.clientTtl > 0
+    return lease.connection.isClean && !(ages && this.#endOfLife(lease) <= performance.now())
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
@@ -264,7 +265,6 @@ export class Pool<Data = unknown> {
 
   /** Dials for everyone who waits and for those that are kept ready, as far as there is room. */
   #dialAsNeeded(): void {
-    if (this.#state === 'closed') return
     const keepsReady = this.#state === 'open' && !this.#isBackingOff
     const ready = keepsReady ? Math.max(0, this.#options.minIdle - this.#free.length) : 0
     const wanted = this.#waiting.length + ready
@@ -285,7 +285,8 @@ export class Pool<Data = unknown> {
     this.#backoff.reset()
     const lease = new Lease(this.#keeper, connection, performance.now())
     this.#leases.add(lease)
-    this.#offer(lease)
+    // Whatever the peer has said already is for whoever gets it first.
+    this.#handOver(lease)
   }
 
   #dialFailed(error: unknown): void {
@@ -306,10 +307,11 @@ export class Pool<Data = unknown> {
 
   /** Somebody is done with a connection: the next one gets it. */
   #offer(lease: Lease): void {
-    if (!this.#isUsable(lease)) {
-      this.#retire(lease)
-      return
-    }
+    if (this.#isUsable(lease)) this.#handOver(lease)
+    else this.#retire(lease)
+  }
+
+  #handOver(lease: Lease): void {
     const waiting = this.#waiting.shift()
     if (waiting !== undefined) {
       this.#running += 1
@@ -331,25 +333,31 @@ export class Pool<Data = unknown> {
     this.#sweep.arm(this.#expiry(lease))
   }
 
-  /** When a free connection is to be closed. */
-  #expiry({ freeSince, established }: Lease): number {
-    const { maxIdleTime, clientTtl } = this.#options
-    const idle = maxIdleTime === 0 ? Number.POSITIVE_INFINITY : freeSince + maxIdleTime
-    return clientTtl === 0 ? idle : Math.min(idle, established + clientTtl)
+  /** When a free connection is to be closed, if it is one of more than `minIdle`. */
+  #expiry(lease: Lease): number {
+    const { maxIdleTime } = this.#options
+    const idle = maxIdleTime === 0 ? Number.POSITIVE_INFINITY : lease.freeSince + maxIdleTime
+    return Math.min(idle, this.#endOfLife(lease))
+  }
+
+  #endOfLife({ established }: Lease): number {
+    const { clientTtl } = this.#options
+    return clientTtl === 0 ? Number.POSITIVE_INFINITY : established + clientTtl
   }
 
   /** Closes free connections whose time is over; returns when to look again. */
   #sweepFree(now: number): number {
-    const { minIdle, maxIdleTime } = this.#options
+    const { minIdle } = this.#options
     let next = Number.POSITIVE_INFINITY
+    // Those that have been free longest are first.
     for (const lease of [...this.#free]) {
       const isSpare = this.#free.length > minIdle
-      const idleEnd = maxIdleTime > 0 && isSpare ? lease.freeSince + maxIdleTime : Number.POSITIVE_INFINITY
-      if (idleEnd <= now || !this.#isUsable(lease)) {
+      const end = isSpare ? this.#expiry(lease) : this.#endOfLife(lease)
+      if (end <= now || !lease.connection.isClean) {
         this.#removeFree(lease)
         this.#retire(lease)
       } else {
-        next = Math.min(next, Math.max(now + 1, this.#expiry(lease)))
+        next = Math.min(next, end)
       }
     }
     this.#dialAsNeeded()
@@ -366,7 +374,7 @@ export class Pool<Data = unknown> {
     const { connection } = lease
     lease.holder = Holder.None
     if (this.#state !== 'open' && this.#referenced) connection.ref()
-    if (connection.isClean) void connection.close()
+    if (connection.isClean && this.#state !== 'destroyed') void connection.close()
     else if (connection.isActive) connection.destroy()
   }
 
@@ -419,6 +427,7 @@ export class Pool<Data = unknown> {
   }
 
   #destroyAll(): void {
+    this.#state = 'destroyed'
     for (const waiting of this.#waiting.takeAll()) waiting.fail(poolClosed())
     this.#abandonDials()
     for (const { connection } of this.#leases) connection.destroy()
@@ -447,8 +456,8 @@ class WaitingUser extends Waiting<Lease> {
     this.#reject = reject
     this.#signal = signal
     this.#aborted = () => {
-      queue.remove(this)
       this.fail(signal?.reason)
+      queue.leave(this)
     }
     signal?.addEventListener('abort', this.#aborted, { once: true })
   }

@@ -89,9 +89,9 @@ export class Requests {
     }
   }
 
-  /** Whether somebody iterates over the messages, or has. */
-  get isIterated(): boolean {
-    return this.#queue?.isIterated ?? false
+  /** Whether no message waits for a handler or loop, and nobody iterates over them or has. */
+  get isUntouched(): boolean {
+    return this.#queue === undefined
   }
 
   /** Messages one after the other, for a connection without a handler. */

@@ -17,10 +17,16 @@ export abstract class Waiter {
 
 /** First come, first served; everyone waits as long as they want to. */
 export class WaitQueue<W extends Waiter> {
+  readonly #left: () => void
+  readonly #timer = new LazyTimer((now) => this.#expire(now))
   #first: W | undefined
   #last: W | undefined
   #length = 0
-  readonly #timer = new LazyTimer((now) => this.#expire(now))
+
+  /** `left` is called when somebody was not served: has given up, or waited too long. */
+  constructor(left: () => void) {
+    this.#left = left
+  }
 
   get length(): number {
     return this.#length
@@ -39,22 +45,15 @@ export class WaitQueue<W extends Waiter> {
   /** Takes out who has waited longest. */
   shift(): W | undefined {
     const waiter = this.#first
-    if (waiter !== undefined) this.remove(waiter)
+    if (waiter !== undefined) this.#remove(waiter)
     return waiter
   }
 
-  /** Takes somebody out, who may have left already. */
-  remove(waiter: W): void {
+  /** Somebody gives up waiting, who may have been served already. */
+  leave(waiter: W): void {
     if (!waiter.isQueued) return
-    waiter.isQueued = false
-    const { previous, next } = waiter
-    if (previous === undefined) this.#first = next as W | undefined
-    else previous.next = next
-    if (next === undefined) this.#last = previous as W | undefined
-    else next.previous = previous
-    waiter.next = undefined
-    waiter.previous = undefined
-    this.#length -= 1
+    this.#remove(waiter)
+    this.#left()
   }
 
   /** Takes out everyone for whom `isMeant` holds, in order. */
@@ -63,7 +62,7 @@ export class WaitQueue<W extends Waiter> {
     for (let waiter = this.#first; waiter !== undefined; ) {
       const next = waiter.next as W | undefined
       if (isMeant(waiter)) {
-        this.remove(waiter)
+        this.#remove(waiter)
         taken.push(waiter)
       }
       waiter = next
@@ -76,8 +75,22 @@ export class WaitQueue<W extends Waiter> {
     this.#timer.stop()
   }
 
+  #remove(waiter: W): void {
+    const { previous, next } = waiter
+    if (previous === undefined) this.#first = next as W | undefined
+    else previous.next = next
+    if (next === undefined) this.#last = previous as W | undefined
+    else next.previous = previous
+    waiter.next = undefined
+    waiter.previous = undefined
+    waiter.isQueued = false
+    this.#length -= 1
+  }
+
   #expire(now: number): number {
-    for (const waiter of this.takeAll(({ deadline }) => deadline <= now)) waiter.expire(now)
+    const late = this.takeAll(({ deadline }) => deadline <= now)
+    for (const waiter of late) waiter.expire(now)
+    if (late.length > 0) this.#left()
     let earliest = Number.POSITIVE_INFINITY
     for (let waiter = this.#first; waiter !== undefined; waiter = waiter.next as W | undefined) {
       earliest = Math.min(earliest, waiter.deadline)

@@ -57,7 +57,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
 
   /** Its caller no longer waits. */
   gaveUp(): void {
-    this.#queue.remove(this)
+    this.#queue.leave(this)
   }
 
   answered(): void {}
