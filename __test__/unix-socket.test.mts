@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer as createNetServer } from 'node:net'
+import { dirname } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { createServer, NetpollError, type Server } from '../dist/index.mjs'
@@ -148,6 +149,24 @@ test('close leaves alone what was moved to its path', async (t) => {
   renameSync(`${path}.new`, path)
   await first.close()
   t.is(readFileSync(path, 'utf8'), 'precious')
+})
+
+test('close ends a server whose file cannot be removed, and onError is told of the file', async (t) => {
+  const path = socketPath(t, 'folder/server.sock')
+  const folder = dirname(path)
+  mkdirSync(folder)
+  const errors: unknown[] = []
+  const made = createServer({ framing, onError: (error) => errors.push(error) }, (request) => request)
+  await made.listen({ path })
+  const client = await dial(t, { path })
+  renameSync(folder, `${folder}.old`)
+  writeFileSync(folder, 'no folder any more')
+  await made.close()
+  t.false(made.listening)
+  t.is(codeOf(await rejection(client.call('late'))), 'ERR_CONN_CLOSED')
+  t.is(codeOf(await rejection(dial(t, { path: `${folder}.old/server.sock` }))), 'ECONNREFUSED')
+  t.true(errors.every((error) => error instanceof NetpollError))
+  t.deepEqual(errors.map(codeOf), ['ENOTDIR'])
 })
 
 test('a path may be listened on again once its server is closed', async (t) => {

@@ -185,12 +185,19 @@ export class Listening {
     return toAddress(this.#loop.native.listenerAddress(this.#id)) ?? null
   }
 
-  /** Stops to listen. Connections that were not accepted yet are reset. */
+  /**
+   * Stops to listen. Connections that were not accepted yet are reset.
+   *
+   * @throws NetpollError when the file of a unix socket could not be removed, and stays; it has stopped all the same
+   */
   stop(): void {
     Listening.#count -= 1
-    // Before the socket closes: afterwards a successor may have bound the path.
-    if (this.#file !== undefined) removeSocketFile(this.#file)
-    this.#loop.native.unlisten(this.#id)
+    try {
+      // Before the socket closes: afterwards a successor may have bound the path.
+      if (this.#file !== undefined) removeSocketFile(this.#file)
+    } finally {
+      this.#loop.native.unlisten(this.#id)
+    }
   }
 }
 

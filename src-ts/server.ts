@@ -183,12 +183,17 @@ export class Server<Data = unknown> {
   }
 
   #stopListening(): void {
-    if (this.#listening === undefined) return
+    const listening = this.#listening
+    if (listening === undefined) return
     this.#signalWatch?.[Symbol.dispose]()
-    this.#listening.stop()
     this.#listening = undefined
     for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
     if (this.#referenced) this.#profiles[0]?.loop.release()
+    try {
+      listening.stop()
+    } catch (error) {
+      this.#profiles[0]?.listenerFailed(error, this.#context as Context)
+    }
   }
 
   #destroyAll(): void {

@@ -1,4 +1,4 @@
-import { rmSync, statSync } from 'node:fs'
+import { statSync, unlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { invalidValue, systemError } from './errors'
@@ -17,10 +17,20 @@ export function socketFile(path: string): SocketFile | undefined {
   return file && { path: resolve(path), device: file.dev, inode: file.ino }
 }
 
-/** Removes a socket's file, unless a successor has put its own there. */
+/**
+ * Removes a socket's file, unless a successor has put its own there.
+ *
+ * @throws NetpollError the system's code, such as `EACCES` for a process that has given up its rights since it bound
+ */
 export function removeSocketFile(file: SocketFile): void {
-  const now = statSync(file.path, { throwIfNoEntry: false })
-  if (now?.ino === file.inode && now.dev === file.device) rmSync(file.path, { force: true })
+  try {
+    const now = statSync(file.path, { throwIfNoEntry: false })
+    if (now?.ino === file.inode && now.dev === file.device) unlinkSync(file.path)
+  } catch (error) {
+    const { code, errno = 0, syscall = 'unlink' } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    throw systemError(-errno, syscall, { address: file.path })
+  }
 }
 
 /** Refuses a path that the system would cut off, or read as something else. */
