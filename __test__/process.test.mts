@@ -49,6 +49,13 @@ test('an exception that nobody catches in a listener of the user ends nothing wh
   t.false(stderr.includes('    at '))
 })
 
+test('sends and flushes that nobody waits for end no process when the peer resets the connection', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'unawaited-sends')
+  t.is(stderr, '')
+  t.is(stdout, 'served\n')
+  t.is(code, 0)
+})
+
 test('without descriptors a server reports it once, waits, and accepts later', async (t) => {
   const { code, stdout, stderr } = await runFixture(t, 'no-descriptors')
   t.is(stderr, '')

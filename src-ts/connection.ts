@@ -18,9 +18,9 @@ import { Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
 import { checkMilliseconds, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
-import type { Payload } from './payload'
-import { Output } from './output'
+import { Output, refusedOutput } from './output'
 import type { ConnectionOwner } from './owner'
+import type { Payload } from './payload'
 import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
@@ -174,15 +174,15 @@ export class Connection<Data = unknown> {
    * from there, so do not change it afterwards
    * @returns a promise that resolves when more may be sent: at once, or, for a slow peer, when at most
    * half of `highWaterMark` waits to be sent
-   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`, `ERR_FRAME_TOO_LARGE`; TypeError
-   * `ERR_INVALID_ARG_TYPE`
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone, which is
+   * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
    */
   send(message: Payload): Promise<void> {
     try {
       this.#checkOutput()
       this.#out().send(message)
     } catch (error) {
-      return Promise.reject(error)
+      return refusedOutput(error)
     }
     return this.#out().drained()
   }
@@ -621,7 +621,7 @@ export class Connection<Data = unknown> {
       this.#checkOutput()
       this.#out().flush(written)
     } catch (error) {
-      return Promise.reject(error)
+      return refusedOutput(error)
     }
     return this.#out().drained()
   }

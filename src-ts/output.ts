@@ -1,3 +1,4 @@
+import { NetpollError } from './errors'
 import type { Written } from './link-buffer/pieces'
 import { Operation, type Target } from './outbox'
 import type { Payload } from './payload'
@@ -44,10 +45,12 @@ export class Output {
   /** Resolves when more may be sent. */
   drained(): Promise<void> {
     if (!this.#congested) return resolved
-    return new Promise((resolve, reject) => {
-      this.#waiters ??= []
-      this.#waiters.push({ resolve, reject })
-    })
+    return unheard(
+      new Promise((resolve, reject) => {
+        this.#waiters ??= []
+        this.#waiters.push({ resolve, reject })
+      }),
+    )
   }
 
   /** The core says that more waits than the high-water mark. */
@@ -87,3 +90,15 @@ export class Output {
 }
 
 const resolved = Promise.resolve()
+
+/** What `send` and `flush` return when they refuse what they were given. */
+export function refusedOutput(error: unknown): Promise<never> {
+  const refusal = Promise.reject(error)
+  return error instanceof NetpollError && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
+}
+
+/** No unhandled rejection where nobody waits: the connection's hooks tell of its end, which is the peer's doing. */
+function unheard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
