@@ -55,6 +55,19 @@ test('views survive collections, and memory comes back', async (t) => {
   t.is(code, 0)
 })
 
+for (const kind of ['reader', 'duplex'] as const) {
+  test(`a peer that sends a byte now and then keeps no chunk for each: ${kind}`, async (t) => {
+    const { code, stdout, stderr } = await runFixture(t, 'trickling-peers', {
+      args: [kind],
+      flags: ['--expose-gc'],
+    })
+    t.deepEqual([code, stderr], [0, ''])
+    const { held, isWhole } = JSON.parse(stdout) as { held: number; isWhole: boolean }
+    t.true(isWhole)
+    t.true(held < 10, `${held} chunks are held`)
+  })
+}
+
 // Alone: it takes the memory from the views that other tests of this process hold, too.
 test.serial('a request whose buffer is transferred away spoils no other connection', async (t) => {
   const taken: { readonly from: number; readonly buffer: ArrayBuffer }[] = []

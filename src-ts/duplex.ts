@@ -23,7 +23,7 @@ type Callback = (error?: Error | null) => void
  * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
  * {@link Connection.toDuplex}.
  *
- * What arrives is pushed as views of pooled memory, without a copy. What is written is copied before `write` returns,
+ * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
  * so that its callback comes as soon as more may be written. A chunk that lies in memory of something received is sent
  * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
  * direction has ended.

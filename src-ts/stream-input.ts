@@ -3,6 +3,7 @@ import { NetpollError } from './errors'
 import { Hold } from './flow'
 import { isThenable } from './hooks'
 import { Reader } from './link-buffer/reader'
+import { SmallPieces } from './link-buffer/small-pieces'
 import { Operation } from './outbox'
 import type { Profile } from './profile'
 
@@ -37,6 +38,11 @@ type State = (typeof State)[keyof typeof State]
 /** Pieces after which the core is told of them, although nothing waits for it: it counts in 32 bits. */
 const mostUnacknowledged = 1_000_000
 
+/** Up to here a piece is copied if others wait before it: kept where it is, each could keep a chunk of its own. */
+const smallBehindOthers = 16 * 1024
+/** The same for a consumer, of which nobody knows how long it keeps what it gets. */
+const smallForConsumer = 1024
+
 /**
  * The bytes of a connection without framing: its reader, and when `onData` runs.
  *
@@ -49,6 +55,7 @@ export class StreamInput {
   readonly #profile: Profile
   #state: State = State.Opening
   #consumer: Consumer | undefined
+  #smallPieces: SmallPieces | undefined
   /** Pieces received so far. */
   #received = 0
   #unacknowledged = 0
@@ -79,6 +86,21 @@ export class StreamInput {
   receive(chunk: Buffer, start: number, length: number): void {
     this.#received += 1
     this.#unacknowledged += 1
+    if (this.#isSmall(chunk, start, length)) {
+      this.#smallPieces ??= new SmallPieces()
+      const at = this.#smallPieces.add(chunk, start, length)
+      this.#take(this.#smallPieces.memory, at, length)
+    } else {
+      this.#take(chunk, start, length)
+    }
+  }
+
+  #isSmall(chunk: Buffer, start: number, length: number): boolean {
+    if (this.#consumer !== undefined) return length <= smallForConsumer
+    return length <= smallBehindOthers && this.reader.length > 0 && !this.reader.endsAt(chunk, start)
+  }
+
+  #take(chunk: Buffer, start: number, length: number): void {
     if (this.#consumer !== undefined) {
       this.#consumer.received(chunk, start, length)
       return

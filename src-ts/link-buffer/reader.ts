@@ -282,6 +282,12 @@ export class Reader {
     }
   }
 
+  /** @internal Whether the last bytes that are there lie right before `start` in `chunk`. */
+  endsAt(chunk: Buffer, start: number): boolean {
+    const { chunk: last, end } = this.#last ?? { chunk: this.#chunk, end: this.#end }
+    return last === chunk && end === start
+  }
+
   /** @internal Nothing more will come. What is there may still be read. */
   end(error: unknown): void {
     this.#ended ??= error
