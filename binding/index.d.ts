@@ -27,7 +27,7 @@ export declare class ConnectionDealer {
  */
 export declare class ConnectionSettings {
   /** @throws when the framing is none */
-  constructor(options: SettingsOptions)
+  constructor(options: SettingsOptions, workers?: WorkersOptions | undefined | null)
 }
 
 /** A poller, as the environment that it serves sees it. */
@@ -93,6 +93,8 @@ export declare class EventLoop {
   setNoDelay(id: NativeId, on: boolean): number
   /** Probes an idle peer after `seconds`, 0 for never. The system's error number, or 0. */
   setKeepAlive(id: NativeId, seconds: number): number
+  /** The number of the poller in this process. */
+  get serial(): number
   /** Keeps the process alive. */
   ref(): void
   /** Lets the process end. */
@@ -118,6 +120,40 @@ export declare class Memory {
   copy(handle: number, start: number, length: number): Buffer | null
   /** Chunks in use and cached. */
   chunkStats(): ChunkStats
+}
+
+/** What a worker thread has of its pool. */
+export declare class WorkDesk {
+  /**
+   * A place at the pool of that number. `batch` and `commands` are the shared words.
+   *
+   * @throws when the pool is closed
+   */
+  constructor(pool: number, memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
+  /** Sends the replies that the commands in the shared words are. Between two tasks of JavaScript's. */
+  flush(): void
+  /** The same in the middle of a task, because the words are full. */
+  carryOut(): void
+  /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
+  retire(): boolean
+}
+
+/** A pool of workers, as the thread that starts them sees it. */
+export declare class WorkPool {
+  /**
+   * Without workers.
+   *
+   * @throws when there is no such assignment
+   */
+  constructor(options: WorkPoolOptions, callbacks: WorkPoolCallbacks)
+  /** What workers find the pool by. */
+  get number(): number
+  /** Whoever was asked to grow has done what it could. Returns whether requests wait all the same. */
+  grown(): boolean
+  /** Takes no further request, and gives up those that no worker has. */
+  close(): void
+  /** The pool now. */
+  stats(): WorkPoolStats
 }
 
 /** What the poller calls. */
@@ -262,6 +298,8 @@ export interface SettingsOptions {
   keepAlive?: number
   /** Bytes that unfinished messages of all connections may take. */
   maxBufferedBytes: number
+  /** Whether replies of workers leave in the order of their requests. */
+  ordered: boolean
 }
 
 /** An IP address and port, or the path of a unix socket. */
@@ -272,4 +310,44 @@ export interface SocketAddress {
   port?: number
   /** Path; absent for a unix socket without a name, too. */
   path?: string
+}
+
+/** Who handles messages, where this thread does not. */
+export interface WorkersOptions {
+  /** The workers. */
+  pool: WorkPool
+  /** What is sent in the place of a reply that got lost with its worker, framed. */
+  lostReply?: Buffer
+}
+
+/** What a pool calls. */
+export interface WorkPoolCallbacks {
+  /** `this` of the other. */
+  receiver: object
+  /** Requests wait, and every worker is busy. Called once until a worker comes, or `grown` is called. */
+  grow: () => void
+}
+
+/** What a pool is made with. */
+export interface WorkPoolOptions {
+  /** `'leastOutstanding'`, `'roundRobin'` or `'sticky'`. */
+  assignment: string
+  /** Requests that a worker has at once. */
+  concurrency: number
+  /** Requests that may wait for a worker. */
+  mostQueued: number
+  /** Workers that do not retire. */
+  leastDesks: number
+}
+
+/** What a pool has done and holds. */
+export interface WorkPoolStats {
+  /** Workers now. */
+  desks: number
+  /** Requests that wait for a worker. */
+  queued: number
+  /** Requests that workers have. */
+  running: number
+  /** Requests since the start. */
+  submitted: number
 }

@@ -839,3 +839,5 @@ module.exports.ConnectionDealer = nativeBinding.ConnectionDealer
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
 module.exports.Memory = nativeBinding.Memory
+module.exports.WorkDesk = nativeBinding.WorkDesk
+module.exports.WorkPool = nativeBinding.WorkPool

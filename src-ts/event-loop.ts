@@ -1,32 +1,9 @@
+import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
 import { NativeEventLoop, type NativeId } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
-
-/** What a record tells. The numbers are those of `batch.rs`. */
-const RecordKind = {
-  Message: 0,
-  Accepted: 1,
-  Connected: 2,
-  Inactive: 3,
-  Ended: 4,
-  Congested: 5,
-  Drained: 6,
-  Closed: 7,
-  AcceptPaused: 8,
-  Idle: 9,
-  Alarm: 10,
-  BytesRead: 11,
-  BytesWritten: 12,
-  EndSent: 13,
-  Correlation: 14,
-} as const
-
-const batchCapacity = 2048
-const batchHeader = 2
-const recordWords = 4
-const firstRecord = batchHeader + batchCapacity
 
 /** Where a poller runs. */
 export type Placement = 'inline' | 'thread'
@@ -49,7 +26,7 @@ export class EventLoop {
   readonly memory: SharedMemory
   readonly native: NativeEventLoop
   readonly outbox: Outbox
-  readonly #batch = new Int32Array(batchHeader + batchCapacity * (1 + recordWords))
+  readonly #batch = new Int32Array(batchWords)
   readonly #connections: (Connection | undefined)[] = []
   /** By tag. */
   readonly #acceptors = new Map<number, Acceptor>()
@@ -107,6 +84,12 @@ export class EventLoop {
   /** Lets go of an acceptor whose listener was stopped, once nothing of this turn can be for it any more. */
   detachAcceptor(tag: number): void {
     setImmediate(() => this.#acceptors.delete(tag))
+  }
+
+  /** The connection of this slot and generation, if it is there. */
+  find({ slot, generation }: NativeId): Connection | undefined {
+    const connection = this.#connections[slot]
+    return connection?.generation === generation ? connection : undefined
   }
 
   /** Connections of this loop, those that are being dialed or closed included. */

@@ -1,5 +1,6 @@
 import { invalidType, invalidValue, NetpollError } from './errors'
 import type { NativeFraming } from './native'
+import type { Payload } from './payload'
 
 /** Largest message that is accepted unless `maxLength` says otherwise: 16 MiB. */
 export const defaultMaxLength = 16 * 1024 * 1024
@@ -261,6 +262,35 @@ class Stream extends Framing {
   hasHeader(): boolean {
     return true
   }
+}
+
+/** A framing as another thread describes it. */
+export function framingFrom(native: NativeFraming): Framing {
+  const { kind, maxLength, delimiter: bytes, littleEndian, size, ...rest } = native
+  switch (kind) {
+    case 'lengthField':
+      return lengthField({
+        ...rest,
+        maxLength,
+        size: size as LengthFieldOptions['size'],
+        endian: littleEndian ? 'little' : 'big',
+      })
+    case 'delimiter':
+      return delimiter(Uint8Array.from(bytes), { maxLength })
+    case 'varint':
+      return varint({ maxLength })
+    default:
+      return streamFraming
+  }
+}
+
+/** Header, `payload` and trailer in one piece. */
+export function frame(framing: Framing, payload: Payload): Buffer {
+  const list = Array.isArray(payload) ? payload : [payload as Uint8Array | string]
+  const body = Buffer.concat(list.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
+  const header = Buffer.alloc(framing.headerLength(body.length))
+  framing.writeHeader(header, 0, body.length)
+  return Buffer.concat([header, body, framing.trailer])
 }
 
 /** What connections without a framing have. */

@@ -30,6 +30,7 @@ export type {
   ConnectionOptions,
   DataHandler,
   DialerOptions,
+  LoadBalance,
   RequestHandler,
   ServerOptions,
 } from './options'
@@ -42,3 +43,6 @@ export type { FramedServerOptions, ServerStats, StreamServerOptions } from './se
 export { createServer, Server } from './server'
 export type { ThreadStats } from './stats'
 export { stats } from './stats'
+export type { WorkerHandler, WorkerRequest } from './workers/handler'
+export type { WorkerBalance, WorkersOptions } from './workers/options'
+export type { WorkerStats } from './workers/pool'

@@ -4,6 +4,8 @@ import {
   ConnectionSettings,
   EventLoop as NativeEventLoop,
   Memory as NativeMemory,
+  WorkDesk as NativeWorkDesk,
+  WorkPool as NativeWorkPool,
 } from '../binding/index.js'
 
 export type {
@@ -16,4 +18,4 @@ export type {
   SettingsOptions as NativeSettings,
   SocketAddress,
 } from '../binding/index.js'
-export { ConnectionDealer, ConnectionSettings, NativeEventLoop, NativeMemory }
+export { ConnectionDealer, ConnectionSettings, NativeEventLoop, NativeMemory, NativeWorkDesk, NativeWorkPool }

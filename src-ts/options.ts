@@ -6,6 +6,7 @@ import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { NativeSettings } from './native'
 import type { Reply } from './reply'
+import type { WorkersOptions } from './workers/options'
 
 /** Handles one message; what it returns is the reply. */
 export type RequestHandler<Data = unknown> = (
@@ -127,6 +128,11 @@ export interface ServerOptions<Data = unknown> extends ConnectionOptions<Data> {
   readonly maxConnections?: number
   /** A connection was closed at once because there were `maxConnections`. */
   readonly onDrop?: (drop: Drop) => void
+  /**
+   * Worker threads that handle the requests, in the place of `onRequest`. Requests and replies go natively, without passing
+   * through the JavaScript of this thread. With a framing only.
+   */
+  readonly workers?: WorkersOptions
 }
 
 /** Options of `new Dialer`. */
@@ -187,6 +193,22 @@ export interface CheckedOptions {
   readonly settings: NativeSettings
 }
 
+/** Where messages are handled: in this thread, or by workers. */
+export type Handling = 'here' | 'workers'
+
+/** Refuses what workers take the place of. */
+export function checkHandling<Data>(options: ServerOptions<Data>): void {
+  if (options.workers === undefined) return
+  if (options.framing === undefined) {
+    throw invalidValue('options.workers', 'needs a framing', options.workers)
+  }
+  for (const name of ['onRequest', 'id'] as const) {
+    if (options[name] !== undefined) {
+      throw invalidValue(`options.${name}`, 'must not be given together with options.workers', options[name])
+    }
+  }
+}
+
 /** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
 const uncountedPieces = 2 ** 32 - 1
 
@@ -206,6 +228,7 @@ type NumberOption =
 export function checkConnectionOptions<Data>(
   options: ConnectionOptions<Data> & { readonly requestTimeout?: number },
   role: 'server' | 'client',
+  handling: Handling = 'here',
 ): CheckedOptions {
   checkObject('options', options)
   const framing = checkFraming(options.framing)
@@ -253,8 +276,9 @@ export function checkConnectionOptions<Data>(
       noDelay: options.noDelay ?? true,
       allowHalfOpen: options.allowHalfOpen ?? false,
       // A stream's bytes can be read within the hook; a message would go to its handler.
-      startPaused: hooks.onConnect !== undefined && hooks.onRequest !== undefined,
+      startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
       closeTimeout: time('closeTimeout'),
+      ordered: options.ordered ?? true,
       maxBufferedBytes: number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER),
       readTimeout,
       writeTimeout: time('writeTimeout'),

@@ -1,7 +1,6 @@
 import { chunkHandle } from './chunk'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
-import type { NativeEventLoop } from './native'
 import type { SharedMemory } from './shared-memory'
 import { notPayload, type Payload } from './payload'
 
@@ -28,6 +27,12 @@ export const Operation = {
 
 export type Operation = (typeof Operation)[keyof typeof Operation]
 
+/** Who has commands carried out. */
+export interface Carrier {
+  /** Carries out what is written, in the middle of a task. */
+  carryOut(): void
+}
+
 /** Whom a command is for. */
 export interface Target {
   readonly slot: number
@@ -47,12 +52,12 @@ export const commandWords = header + words * capacity
  */
 export class Outbox {
   readonly #commands: Int32Array
-  readonly #native: NativeEventLoop
+  readonly #native: Carrier
   readonly #shared: SharedMemory
   readonly #begun: (() => void) | undefined
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
-  constructor(commands: Int32Array, native: NativeEventLoop, shared: SharedMemory, begun?: () => void) {
+  constructor(commands: Int32Array, native: Carrier, shared: SharedMemory, begun?: () => void) {
     this.#commands = commands
     this.#native = native
     this.#shared = shared

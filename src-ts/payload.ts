@@ -19,6 +19,17 @@ function keepPiece(piece: Uint8Array | string): Uint8Array | string {
   return chunkHandle(piece) === undefined ? Buffer.copyBytesFrom(piece) : piece
 }
 
+/**
+ * Checks an option that is to be sent.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload
+ */
+export function checkPayload(name: string, value: unknown): void {
+  const isPiece = (piece: unknown): boolean => typeof piece === 'string' || piece instanceof Uint8Array
+  if (isPiece(value) || (Array.isArray(value) && value.every(isPiece))) return
+  throw invalidType(name, 'bytes (Uint8Array), a string, or a list of them', value)
+}
+
 /** Says that something cannot be sent. */
 export function notPayload(actual: unknown): TypeError {
   return invalidType('message', 'bytes (Uint8Array), a string, or a list of them', actual)

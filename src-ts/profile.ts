@@ -50,6 +50,9 @@ export interface Profile {
   closed(connection: Connection, error: Error | undefined): boolean
 }
 
+/** Who handles messages, where no handler of this thread does. */
+export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
+
 /** Who is told first of the connections of a profile. */
 export type Owner = Pick<Profile, 'role' | 'opened' | 'closed'>
 
@@ -58,6 +61,7 @@ export function createProfiles(
   loops: readonly EventLoop[],
   checked: CheckedOptions,
   owner: Owner,
+  workers?: NativeWorkers,
 ): readonly Profile[] {
   const { settings, hooks, ...rest } = checked
   const failed = (error: unknown, connection: Connection | undefined, context: Context): void => {
@@ -68,7 +72,7 @@ export function createProfiles(
     ...rest,
     ...owner,
     hooks,
-    settings: new ConnectionSettings(settings),
+    settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
     counts: { requests: 0, calls: 0 },
     failed: (error: unknown, connection: Connection) => failed(error, connection, connection.context),

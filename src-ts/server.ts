@@ -15,14 +15,17 @@ import {
   type CheckedOptions,
   checkConnectionOptions,
   checkFunction,
+  checkHandling,
   checkObject,
   checkTimeout,
   type DataHandler,
   type RequestHandler,
   type ServerOptions,
 } from './options'
-import { createProfiles, type Profile } from './profile'
+import { createProfiles, type Owner, type Profile } from './profile'
 import { sharedMemory } from './shared-memory'
+import { type CheckedWorkers, checkWorkers } from './workers/options'
+import { type FailedSource, WorkerPool, type WorkerStats } from './workers/pool'
 
 /** What a server has done and holds. */
 export interface ServerStats {
@@ -36,6 +39,8 @@ export interface ServerStats {
   readonly requests: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
+  /** Its worker threads, while it has some. */
+  readonly workers?: WorkerStats
 }
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
@@ -45,6 +50,8 @@ export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #admission: Admission
   readonly #connections = new Set<Connection>()
+  readonly #workers: CheckedWorkers | undefined
+  #pool: WorkerPool | undefined
   /** One for each event loop, the listener's first. */
   #profiles: readonly Profile[] = []
   #context: Context | undefined
@@ -58,7 +65,10 @@ export class Server<Data = unknown> {
 
   /** @internal */
   constructor(options: ServerOptions<Data>) {
-    this.#checked = checkConnectionOptions(options, 'server')
+    checkHandling(options)
+    const { workers } = options
+    this.#workers = workers && checkWorkers(workers)
+    this.#checked = checkConnectionOptions(options, 'server', workers === undefined ? 'here' : 'workers')
     checkFunction('onDrop', options.onDrop)
     this.#admission = new Admission(options)
   }
@@ -81,9 +91,13 @@ export class Server<Data = unknown> {
     this.#context = captureContext()
     this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
     try {
-      this.#open(place.kind === 'name' ? await resolveName(place) : place)
+      const placeToOpen = place.kind === 'name' ? await resolveName(place) : place
+      await this.#startWorkers()
+      this.#open(placeToOpen)
     } catch (error) {
       this.#signalWatch?.[Symbol.dispose]()
+      await this.#stopWorkers()
+      this.#profiles = []
       if (this.#state === 'starting') this.#state = 'idle'
       throw signal?.aborted === true ? signal.reason : error
     }
@@ -125,6 +139,7 @@ export class Server<Data = unknown> {
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }
+    await this.#stopWorkers()
     this.#state = 'closed'
   }
 
@@ -144,11 +159,13 @@ export class Server<Data = unknown> {
 
   /** What the server has done and holds. */
   stats(): ServerStats {
+    const workers = this.#pool?.stats()
     return {
       connections: this.#connections.size,
       accepted: this.#accepted,
       dropped: this.#admission.dropped,
-      requests: this.#profiles[0]?.counts.requests ?? 0,
+      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      ...(workers && { workers }),
       chunks: sharedMemory().native.chunkStats(),
     }
   }
@@ -200,6 +217,35 @@ export class Server<Data = unknown> {
     for (const connection of this.#connections) connection.destroy()
   }
 
+  async #startWorkers(): Promise<void> {
+    if (this.#workers === undefined) return
+    const { framing, bytes } = this.#checked
+    const pool = new WorkerPool(this.#workers, {
+      framing,
+      bytes,
+      failed: (error, source) => this.#requestFailed(error, source),
+      workerFailed: (error) => this.#profiles[0]?.listenerFailed(error, this.#context as Context),
+    })
+    this.#pool = pool
+    await pool.start()
+  }
+
+  async #stopWorkers(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    await pool?.close()
+  }
+
+  #requestFailed(error: unknown, source: FailedSource): void {
+    for (const profile of this.#profiles) {
+      const { loop } = profile
+      if (loop.native.serial !== source.poller) continue
+      const connection = loop.find(source)
+      if (connection !== undefined) profile.failed(error, connection)
+      else profile.listenerFailed(error, this.#context as Context)
+    }
+  }
+
   #acceptor(profile: Profile): Acceptor {
     const context = this.#context as Context
     return {
@@ -217,7 +263,8 @@ export class Server<Data = unknown> {
   }
 
   #makeProfiles(): readonly Profile[] {
-    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
+    const loops = eventLoops(this.#checked.pollers)
+    const owner: Owner = {
       role: 'server',
       opened: () => {},
       closed: (connection) => {
@@ -225,7 +272,8 @@ export class Server<Data = unknown> {
         if (this.#connections.size === 0) for (const done of this.#whenEmpty.splice(0)) done()
         return true
       },
-    })
+    }
+    return createProfiles(loops, this.#checked, owner, this.#pool?.native)
   }
 }
 

@@ -2,6 +2,7 @@
 //! It is the core's only way out.
 
 use crate::buffer::{Chunk, Slice};
+use crate::poller::Id;
 use crate::reason::Reason;
 
 /// What a [`Record`] tells. The numbers are the ones that JavaScript reads.
@@ -42,6 +43,9 @@ pub enum RecordKind {
     /// The id of the message that follows at once: its low 32 bits are `start`, the high ones `length`. Only where
     /// the settings have an id field, and not of a message that is too short to have one.
     Correlation = 14,
+    /// Where the message that follows at once comes from, in batches for workers: `slot` is the number of the poller, `start`
+    /// and `length` are slot and generation of the connection.
+    Source = 15,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
@@ -152,6 +156,20 @@ impl Batch {
         assert!(self.room() > 0, "callers ask for room first");
         let chunk = self.chunk_index(slice.chunk());
         self.message(slot, chunk, slice.start(), slice.len());
+    }
+
+    /// Adds where the next message comes from.
+    ///
+    /// # Panics
+    /// Where there is no [`Self::room`].
+    pub fn add_source(&mut self, poller: u32, connection: Id) {
+        assert!(self.room() > 0, "callers ask for room first");
+        self.push(Record {
+            slot: poller,
+            kind_and_chunk: RecordKind::Source as u32,
+            start: connection.slot,
+            length: connection.generation,
+        });
     }
 
     /// These slots are free once whoever gets this batch has seen it.

@@ -256,6 +256,14 @@ impl EventLoop {
         self.set(move |poller| poller.set_keep_alive(id, idle))
     }
 
+    /// The number of the poller in this process.
+    #[napi(getter)]
+    pub fn serial(&self) -> u32 {
+        self.driver
+            .remote()
+            .map_or(u32::MAX, |remote| remote.serial())
+    }
+
     /// Keeps the process alive.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {

@@ -7,8 +7,12 @@ use std::ptr;
 use std::rc::Rc;
 
 use napi::{Env, sys};
+use netpoll_core::Slice;
+use netpoll_core::buffer::Region;
 use netpoll_core::connection::ForeignBytes;
 use slab::Slab;
+
+use crate::memory::chunk_pool;
 
 /// Who has a typed array now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,15 @@ impl Table {
         // SAFETY: made by `attach`, and deleted once, before the environment has gone: `clear` has emptied
         // the table by then.
         unsafe { sys::napi_delete_reference(self.env.raw(), reference) };
+    }
+}
+
+impl QueuedArray {
+    /// A copy of bytes `start..start + length`; `None` where they are not there any more.
+    pub fn copy(&self, start: usize, length: usize) -> Option<Slice> {
+        let part = self.bytes()?.get(start..start.checked_add(length)?)?;
+        let mut region = Region::over(chunk_pool().take_at_least(length));
+        Some(region.append(part))
     }
 }
 

@@ -6,15 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use napi::bindgen_prelude::{Buffer, ClassInstance};
 use napi_derive::napi;
+use netpoll_core::buffer::Region;
 use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{
-    HalfOpen, Handling, ReplyOrder, Start, UnfinishedBound, WhenCongested,
+    HalfOpen, Handling, LostReply, ReplyOrder, Start, UnfinishedBound, WhenCongested,
 };
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Settings};
 
 use crate::framing::{FramingOptions, IdFieldOptions};
+use crate::memory::chunk_pool;
+use crate::work_pool::WorkPool;
 
 /// What a server or dialer fixes for its connections.
 #[napi(object)]
@@ -47,6 +51,17 @@ pub struct SettingsOptions {
     pub keep_alive: Option<u32>,
     /// Bytes that unfinished messages of all connections may take.
     pub max_buffered_bytes: f64,
+    /// Whether replies of workers leave in the order of their requests.
+    pub ordered: bool,
+}
+
+/// Who handles messages, where this thread does not.
+#[napi(object, object_to_js = false)]
+pub struct WorkersOptions<'env> {
+    /// The workers.
+    pub pool: ClassInstance<'env, WorkPool>,
+    /// What is sent in the place of a reply that got lost with its worker, framed.
+    pub lost_reply: Option<Buffer>,
 }
 
 /// Checked settings, which all connections of one server or dialer share: the bound on their
@@ -58,13 +73,30 @@ pub struct ConnectionSettings(pub(crate) Arc<Settings>);
 impl ConnectionSettings {
     /// @throws when the framing is none
     #[napi(constructor)]
-    pub fn new(options: SettingsOptions) -> napi::Result<Self> {
-        options.parse().map(Self)
+    pub fn new(
+        options: SettingsOptions,
+        workers: Option<WorkersOptions<'_>>,
+    ) -> napi::Result<Self> {
+        let handling = workers.map_or(Handling::Owner, |workers| workers.parse());
+        options.parse(handling).map(Self)
+    }
+}
+
+impl WorkersOptions<'_> {
+    fn parse(&self) -> Handling {
+        let lost = self.lost_reply.as_ref().map(|bytes| {
+            let mut region = Region::over(chunk_pool().take_at_least(bytes.len()));
+            LostReply(region.append(bytes))
+        });
+        Handling::Workers {
+            pool: self.pool.workers.clone(),
+            lost,
+        }
     }
 }
 
 impl SettingsOptions {
-    fn parse(&self) -> napi::Result<Arc<Settings>> {
+    fn parse(&self, handling: Handling) -> napi::Result<Arc<Settings>> {
         Ok(Arc::new(Settings {
             framing: self.framing.parse()?,
             id_field: self
@@ -73,8 +105,12 @@ impl SettingsOptions {
                 .map(IdFieldOptions::parse)
                 .transpose()?,
             max_in_flight: NonZeroU32::new(self.max_in_flight),
-            handling: Handling::Owner,
-            reply_order: ReplyOrder::Requests,
+            handling,
+            reply_order: if self.ordered {
+                ReplyOrder::Requests
+            } else {
+                ReplyOrder::Any
+            },
             high_water_mark: self.high_water_mark as usize,
             when_congested: if self.stop_reading_when_congested {
                 WhenCongested::StopReading

@@ -19,8 +19,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use napi::{Env, sys};
-use netpoll_core::buffer::Region;
-use netpoll_core::connection::ForeignBytes;
 use netpoll_core::handoff::More;
 use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Reason, Remote, Wake};
 
@@ -75,13 +73,8 @@ impl Sink for Outgoing {
 
     /// Another thread never gets the user's pointer: the bytes are copied now.
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
-        let bytes = array.bytes();
-        let part = bytes.and_then(|all| all.get(start..start.checked_add(length)?));
-        let order = match part {
-            Some(part) => {
-                let mut region = Region::over(chunk_pool().take_at_least(length));
-                Order::Send(region.append(part))
-            }
+        let order = match array.copy(start, length) {
+            Some(copy) => Order::Send(copy),
             None => Order::Fail(Reason::ForeignDetached),
         };
         self.order(id, order);

@@ -1,6 +1,7 @@
 //! What reaches a poller from elsewhere: from other threads, or from whoever drives a poller on a thread of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Poller;
@@ -77,31 +78,37 @@ impl Wake for Bell {
     }
 }
 
+/// Numbers pollers, so that they can be told apart.
+static NEXT_SERIAL: AtomicU32 = AtomicU32::new(0);
+
 /// How other threads reach a poller.
 #[derive(Clone)]
-pub struct Remote(pub(super) Arc<Inbox<Letter, Bell>>);
+pub struct Remote {
+    pub(super) inbox: Arc<Inbox<Letter, Bell>>,
+    serial: u32,
+}
 
 impl PartialEq for Remote {
     /// Whether both reach the same poller.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.serial == other.serial
     }
 }
 
 impl Remote {
     /// Leaves a letter. One for a poller that is gone is dropped.
     pub fn post(&self, letter: Letter) {
-        drop(self.0.post(letter));
+        drop(self.inbox.post(letter));
     }
 
     /// Leaves letters, which `letters` is drained of; the poller is woken once.
     pub fn post_all(&self, letters: &mut Vec<Letter>) {
-        self.0.post_all(letters);
+        self.inbox.post_all(letters);
     }
 
     /// Makes the poller look around, without a letter.
     pub fn nudge(&self) {
-        self.0.nudge();
+        self.inbox.nudge();
     }
 
     /// As [`Self::post`], for what must not get lost.
@@ -109,12 +116,20 @@ impl Remote {
     /// # Errors
     /// The letter itself, when the poller is gone.
     pub fn try_post(&self, letter: Letter) -> Result<(), Letter> {
-        self.0.post(letter)
+        self.inbox.post(letter)
     }
 
-    /// Tells pollers apart, as long as they live.
-    pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.0).cast::<()>() as usize
+    pub(super) fn new(bell: Bell) -> Self {
+        Self {
+            inbox: Arc::new(Inbox::new(bell)),
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The number of the poller in this process.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.serial
     }
 }
 
@@ -131,7 +146,7 @@ impl Poller {
             return;
         }
         let mut letters = std::mem::take(&mut self.letters);
-        self.remote.0.take(&mut letters);
+        self.remote.inbox.take(&mut letters);
         for letter in letters.drain(..) {
             match letter {
                 Letter::Order(id, order) => self.carry_out(id, order),
@@ -173,6 +188,6 @@ impl Poller {
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        self.remote.0.close();
+        self.remote.inbox.close();
     }
 }

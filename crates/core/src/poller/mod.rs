@@ -27,7 +27,6 @@ pub use slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{ChunkPool, Intake};
-use crate::inbox::Inbox;
 use crate::listener::{Listen, Listener};
 use crate::settings::Settings;
 use crate::socket::Stream;
@@ -99,7 +98,7 @@ impl Poller {
             wheel: Wheel::new(now),
             looked: Looked::No,
             intake: Intake::new(pool),
-            remote: Remote(Arc::new(Inbox::new(bell))),
+            remote: Remote::new(bell),
             has_mail: false,
             letters: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),

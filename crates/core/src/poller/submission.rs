@@ -4,7 +4,7 @@ use super::Poller;
 use super::endpoint::Endpoint;
 use super::mail::Remote;
 use super::slots::Id;
-use crate::batch::Batch;
+use crate::batch::{Batch, RecordKind};
 use crate::buffer::Slice;
 use crate::work::{Origin, Task};
 
@@ -20,8 +20,13 @@ pub(super) fn submit(
 ) {
     let id = endpoint.id();
     let connection = endpoint.connection();
-    let mut sequence = connection.submitted(work.len());
-    for record in work.records() {
+    let messages = || {
+        work.records()
+            .iter()
+            .filter(|record| record.kind() == RecordKind::Message as u8)
+    };
+    let mut sequence = connection.submitted(messages().count());
+    for record in messages() {
         let chunk = work.chunks()[record.chunk()].clone();
         let (start, length) = (record.start as usize, record.length as usize);
         tasks.push(Task {

@@ -73,7 +73,13 @@ impl Origin {
     }
 
     pub(super) fn key(&self) -> u64 {
-        self.id.key() ^ self.remote.address() as u64
+        self.id.key() ^ u64::from(self.remote.serial()) << 48
+    }
+
+    /// The number of the connection's poller.
+    #[must_use]
+    pub fn poller(&self) -> u32 {
+        self.remote.serial()
     }
 
     /// Tells the connection.

@@ -1,0 +1,215 @@
+//! Messages that a worker thread's environment handles for connections of other threads: tasks come to its desk natively, and
+//! its replies go back natively. The batches and commands are those of an event loop, with a task in the place of a
+//! connection.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::rc::Rc;
+use std::time::Instant;
+
+use napi::bindgen_prelude::Unknown;
+use napi::{Env, JsValue, sys};
+use napi_derive::napi;
+use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
+use netpoll_core::{Batch, Id, Order, Slice, Wake};
+use slab::Slab;
+
+use crate::bridge::{Bridge, Sink};
+use crate::doorbell::{Doorbell, Rung};
+use crate::driver::Referenced;
+use crate::event_loop::Callbacks;
+use crate::foreign_bytes::QueuedArray;
+use crate::memory::Memory;
+use crate::shared_words::SharedWords;
+use crate::work_pool;
+
+/// A task in JavaScript's hands. The slot of its records is its key.
+struct Running {
+    origin: Origin,
+    /// The pieces of its reply so far.
+    reply: Bytes,
+}
+
+/// One environment's place at a pool.
+pub struct WorkDriver {
+    env: Env,
+    bridge: Bridge,
+    doorbell: Doorbell,
+    desk: RefCell<WorkerDesk>,
+    batch: RefCell<Batch>,
+    /// Tasks on their way into the batch, kept for its memory.
+    tasks: RefCell<Vec<Task>>,
+    running: RefCell<Slab<Running>>,
+}
+
+/// Turns commands into answers.
+struct Answers<'driver> {
+    running: &'driver mut Slab<Running>,
+    count: usize,
+}
+
+impl Answers<'_> {
+    fn add(&mut self, id: Id, slice: Option<Slice>) {
+        if let (Some(task), Some(slice)) = (self.running.get_mut(id.slot as usize), slice) {
+            task.reply.push(slice);
+        }
+    }
+
+    fn finish(&mut self, id: Id, failed: Option<Answer>) {
+        if let Some(Running { origin, reply }) = self.running.try_remove(id.slot as usize) {
+            origin.answer(failed.unwrap_or(Answer::Reply(reply)));
+            self.count += 1;
+        }
+    }
+}
+
+impl Sink for Answers<'_> {
+    fn order(&mut self, id: Id, order: Order) {
+        match order {
+            Order::Send(slice) => self.add(id, Some(slice)),
+            Order::Reply(slice) => {
+                self.add(id, Some(slice));
+                self.finish(id, None);
+            }
+            Order::Acknowledge(_) => self.finish(id, None),
+            Order::Fail(_) => self.finish(id, Some(Answer::Failed)),
+            // There is nothing else to ask of a task.
+            _ => {}
+        }
+    }
+
+    fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
+        self.add(id, array.copy(start, length));
+    }
+}
+
+impl WorkDriver {
+    fn flush(&self) {
+        let mut running = self.running.borrow_mut();
+        let mut answers = Answers {
+            running: &mut running,
+            count: 0,
+        };
+        self.bridge.take_commands(&mut answers, Instant::now());
+        let count = answers.count;
+        drop(running);
+        self.bridge.reset_arena_if_idle();
+        if count > 0 && self.desk.borrow_mut().finish(count) {
+            // In a turn of its own: whoever else has work in this thread comes in between.
+            self.doorbell.wake();
+        }
+    }
+
+    fn stop(&self) {
+        self.doorbell.close();
+        self.desk.borrow_mut().close();
+        // Dropped without an answer, each tells its connection.
+        drop(std::mem::take(&mut *self.running.borrow_mut()));
+    }
+}
+
+impl Rung for WorkDriver {
+    fn rung(&self) {
+        let mut tasks = self.tasks.take();
+        self.desk.borrow_mut().take(&mut tasks);
+        if !tasks.is_empty() {
+            let mut batch = self.batch.borrow_mut();
+            let mut running = self.running.borrow_mut();
+            for Task { origin, message } in tasks.drain(..) {
+                batch.add_source(origin.poller(), origin.connection());
+                let reply = Bytes::default();
+                let slot = running.insert(Running { origin, reply });
+                batch.add_message(slot as u32, &message);
+            }
+        }
+        *self.tasks.borrow_mut() = tasks;
+        if !self.batch.borrow().is_empty() {
+            self.bridge.deliver(&self.batch);
+            self.bridge.collect_if_due();
+        }
+    }
+}
+
+/// What a worker thread has of its pool.
+#[napi]
+pub struct WorkDesk(Rc<WorkDriver>);
+
+#[napi]
+impl WorkDesk {
+    /// A place at the pool of that number. `batch` and `commands` are the shared words.
+    ///
+    /// @throws when the pool is closed
+    #[napi(constructor)]
+    pub fn new(
+        env: Env,
+        pool: u32,
+        memory: &Memory,
+        #[napi(ts_arg_type = "Int32Array")] batch: Unknown<'_>,
+        #[napi(ts_arg_type = "Int32Array")] commands: Unknown<'_>,
+        callbacks: Callbacks<'_>,
+    ) -> napi::Result<Self> {
+        let workers = work_pool::find(pool)
+            .ok_or_else(|| napi::Error::from_reason("there is no such pool"))?;
+        let words = SharedWords::new(env, batch.raw(), commands.raw())?;
+        let (receiver, dispatch) = (callbacks.receiver.raw(), callbacks.dispatch.raw());
+        let bridge = Bridge::new(env, memory.0.clone(), words, receiver, dispatch)?;
+        let mut refusal = None;
+        let driver = Rc::new_cyclic(|itself| {
+            let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
+                refusal = Some(error);
+                Doorbell::silent()
+            });
+            WorkDriver {
+                env,
+                desk: RefCell::new(workers.open_desk(Box::new(doorbell.clone()))),
+                doorbell,
+                batch: RefCell::new(bridge.new_batch()),
+                bridge,
+                tasks: RefCell::default(),
+                running: RefCell::default(),
+            }
+        });
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        // SAFETY: the hook runs once, on this thread, and gives the reference back.
+        let status = unsafe {
+            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            driver.stop();
+            return Err(napi::Error::from_reason("the environment is ending"));
+        }
+        driver.doorbell.set_referenced(env, Referenced::Yes);
+        Ok(Self(driver))
+    }
+
+    /// Sends the replies that the commands in the shared words are. Between two tasks of JavaScript's.
+    #[napi]
+    pub fn flush(&self) {
+        self.0.flush();
+    }
+
+    /// The same in the middle of a task, because the words are full.
+    #[napi]
+    pub fn carry_out(&self) {
+        self.0.flush();
+    }
+
+    /// Leaves the pool, if there is nothing to do and others are left. Returns whether it has.
+    #[napi]
+    pub fn retire(&self) -> bool {
+        let retired = self.0.desk.borrow_mut().retire();
+        if retired {
+            self.0.doorbell.set_referenced(self.0.env, Referenced::No);
+        }
+        retired
+    }
+}
+
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the reference that `new` gave to the hook, which runs once.
+    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<WorkDriver>()) };
+    driver.stop();
+}

@@ -1,0 +1,180 @@
+//! Pools of workers, which threads find by number.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use napi::bindgen_prelude::{Function, Object};
+use napi::{Env, JsValue, sys};
+use napi_derive::napi;
+use netpoll_core::work::{Assignment, WorkSettings, Workers};
+
+use crate::doorbell::{Doorbell, Rung};
+use crate::javascript::{JavaScript, Procedure};
+
+static POOLS: LazyLock<Mutex<HashMap<u32, Workers>>> = LazyLock::new(Mutex::default);
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// Nothing is left half-done by a panic.
+fn pools() -> MutexGuard<'static, HashMap<u32, Workers>> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The pool of that number, until it is closed.
+pub fn find(number: u32) -> Option<Workers> {
+    pools().get(&number).cloned()
+}
+
+/// What a pool is made with.
+#[napi(object)]
+pub struct WorkPoolOptions {
+    /// `'leastOutstanding'`, `'roundRobin'` or `'sticky'`.
+    pub assignment: String,
+    /// Requests that a worker has at once.
+    pub concurrency: u32,
+    /// Requests that may wait for a worker.
+    pub most_queued: u32,
+    /// Workers that do not retire.
+    pub least_desks: u32,
+}
+
+/// What a pool has done and holds.
+#[napi(object)]
+pub struct WorkPoolStats {
+    /// Workers now.
+    pub desks: u32,
+    /// Requests that wait for a worker.
+    pub queued: u32,
+    /// Requests that workers have.
+    pub running: u32,
+    /// Requests since the start.
+    pub submitted: f64,
+}
+
+/// What a pool calls.
+#[napi(object, object_to_js = false)]
+pub struct WorkPoolCallbacks<'env> {
+    /// `this` of the other.
+    pub receiver: Object<'env>,
+    /// Requests wait, and every worker is busy. Called once until a worker comes, or `grown` is called.
+    pub grow: Function<'env, (), ()>,
+}
+
+struct Growth {
+    javascript: JavaScript,
+    grow: Procedure,
+}
+
+impl Rung for Growth {
+    fn rung(&self) {
+        self.javascript.scoped(|| self.javascript.enter(&self.grow));
+    }
+}
+
+/// A pool of workers, as the thread that starts them sees it.
+#[napi]
+pub struct WorkPool {
+    pub(crate) workers: Workers,
+    number: u32,
+    /// Lives as long as somebody may ring.
+    _growth: Rc<Growth>,
+}
+
+/// What the clean-up hook of the owner's environment ends.
+struct Ending {
+    doorbell: Doorbell,
+    number: u32,
+}
+
+#[napi]
+impl WorkPool {
+    /// Without workers.
+    ///
+    /// @throws when there is no such assignment
+    #[napi(constructor)]
+    pub fn new(
+        env: Env,
+        options: WorkPoolOptions,
+        callbacks: WorkPoolCallbacks<'_>,
+    ) -> napi::Result<Self> {
+        let settings = WorkSettings {
+            assignment: match options.assignment.as_str() {
+                "leastOutstanding" => Assignment::LeastOutstanding,
+                "roundRobin" => Assignment::RoundRobin,
+                "sticky" => Assignment::Sticky,
+                _ => return Err(napi::Error::from_reason("not an assignment")),
+            },
+            concurrency: options.concurrency.max(1) as usize,
+            most_queued: options.most_queued as usize,
+            least_desks: options.least_desks as usize,
+        };
+        let growth = Rc::new(Growth {
+            javascript: JavaScript::new(env, callbacks.receiver.raw())?,
+            grow: Procedure::hold(env, callbacks.grow.raw())?,
+        });
+        let doorbell = Doorbell::install(env, Rc::downgrade(&growth))?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let ending = Box::new(Ending {
+            doorbell: doorbell.clone(),
+            number,
+        });
+        // SAFETY: the hook runs once, and gives the box back.
+        let status = unsafe {
+            let data = Box::into_raw(ending).cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            doorbell.close();
+            return Err(napi::Error::from_reason("the environment is ending"));
+        }
+        let workers = Workers::new(settings, Box::new(doorbell));
+        pools().insert(number, workers.clone());
+        Ok(Self {
+            workers,
+            number,
+            _growth: growth,
+        })
+    }
+
+    /// What workers find the pool by.
+    #[napi(getter)]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whoever was asked to grow has done what it could. Returns whether requests wait all the same.
+    #[napi]
+    pub fn grown(&self) -> bool {
+        self.workers.grown()
+    }
+
+    /// Takes no further request, and gives up those that no worker has.
+    #[napi]
+    pub fn close(&self) {
+        pools().remove(&self.number);
+        self.workers.close();
+    }
+
+    /// The pool now.
+    #[napi]
+    pub fn stats(&self) -> WorkPoolStats {
+        let stats = self.workers.stats();
+        WorkPoolStats {
+            desks: stats.desks as u32,
+            queued: stats.queued as u32,
+            running: stats.running as u32,
+            submitted: stats.submitted as f64,
+        }
+    }
+}
+
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the box that `new` gave to the hook, which runs once.
+    let ending = unsafe { Box::from_raw(data.cast::<Ending>()) };
+    ending.doorbell.close();
+    if let Some(workers) = pools().remove(&ending.number) {
+        workers.close();
+    }
+}

@@ -1,0 +1,119 @@
+import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
+import { bufferView, plainView } from '../chunk'
+import { captureContext } from '../context'
+import { invalidReply } from '../errors'
+import type { Framing } from '../framing'
+import { isThenable } from '../hooks'
+import { NativeWorkDesk } from '../native'
+import { commandWords, Operation, Outbox, type Target } from '../outbox'
+import { sharedMemory } from '../shared-memory'
+import { Source, type WorkerHandler } from './handler'
+
+/** What a desk works with. */
+export interface DeskOptions {
+  readonly pool: number
+  readonly framing: Framing
+  readonly bytes: 'buffer' | 'uint8array'
+  readonly handler: WorkerHandler
+  /** A handler has failed. */
+  readonly failed: (error: unknown, source: Source) => void
+}
+
+/**
+ * A worker thread's place at its pool: requests come natively, and replies go back natively. Batches and commands are those
+ * of an event loop, with a request in the place of a connection.
+ */
+export class Desk {
+  readonly #batch = new Int32Array(batchWords)
+  readonly #memory = sharedMemory()
+  readonly #native: NativeWorkDesk
+  readonly #outbox: Outbox
+  readonly #options: DeskOptions
+  readonly #context = captureContext()
+  /** Requests so far. */
+  #taken = 0
+
+  /** @throws Error when the pool is closed */
+  constructor(options: DeskOptions) {
+    this.#options = options
+    const commands = new Int32Array(commandWords)
+    this.#native = new NativeWorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
+      receiver: this,
+      dispatch: () => this.#dispatch(),
+    })
+    const flush = (): void => this.#native.flush()
+    const flushAfterMicrotasks = (): void => process.nextTick(flush)
+    this.#outbox = new Outbox(commands, this.#native, this.#memory, () =>
+      queueMicrotask(flushAfterMicrotasks),
+    )
+  }
+
+  /** Requests taken so far. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
+  retire(): boolean {
+    return this.#native.retire()
+  }
+
+  #dispatch(): void {
+    const batch = this.#batch
+    const end = firstRecord + (batch[0] as number) * recordWords
+    let source = new Source(0, 0, 0)
+    for (let at = firstRecord; at < end; at += recordWords) {
+      const slot = batch[at] as number
+      const kind = batch[at + 1] as number
+      const start = batch[at + 2] as number
+      const length = batch[at + 3] as number
+      if (kind === RecordKind.Source) source = new Source(slot, start, length)
+      else this.#handle(slot, this.#view(batch[batchHeader + (kind >>> 8)] as number, start, length), source)
+    }
+  }
+
+  #view(handle: number, start: number, length: number): Buffer {
+    const chunk = this.#memory.chunks[handle] as Buffer
+    // User code has detached the chunk, by transferring `.buffer` of a request.
+    if (chunk.length === 0) return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
+    if (this.#options.bytes === 'buffer') return bufferView(chunk, start, length)
+    return plainView(chunk, start, length) as Buffer
+  }
+
+  #handle(slot: number, request: Buffer, source: Source): void {
+    this.#taken += 1
+    const target: Target = { slot, generation: 0 }
+    try {
+      const result: unknown = this.#context.run(this.#options.handler, request, source)
+      if (isThenable(result)) {
+        Promise.resolve(result).then(
+          (reply) => this.#reply(target, reply, source),
+          (error) => this.#fail(target, error, source),
+        )
+      } else {
+        this.#reply(target, result, source)
+      }
+    } catch (error) {
+      this.#fail(target, error, source)
+    }
+  }
+
+  #reply(target: Target, value: unknown, source: Source): void {
+    try {
+      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
+        this.#outbox.message(Operation.Reply, target, this.#options.framing, value)
+      } else if (value === undefined || value === null) {
+        this.#outbox.command(Operation.Acknowledge, target)
+      } else {
+        throw invalidReply(value)
+      }
+    } catch (error) {
+      this.#fail(target, error instanceof TypeError ? invalidReply(error) : error, source)
+    }
+  }
+
+  #fail(target: Target, error: unknown, source: Source): void {
+    this.#outbox.command(Operation.Destroy, target)
+    this.#options.failed(error, source)
+  }
+}

@@ -1,0 +1,59 @@
+/** What a worker thread runs: loads the handler's module, and takes requests for it. */
+import { getEnvironmentData, parentPort } from 'node:worker_threads'
+
+import { framingFrom } from '../framing'
+import { Desk } from './desk'
+import type { Source, WorkerHandler } from './handler'
+import { startKey, type WorkerMessage, type WorkerStart } from './messages'
+
+const start = getEnvironmentData(startKey) as unknown as WorkerStart
+
+function tell(message: WorkerMessage): void {
+  parentPort?.postMessage(message)
+}
+
+function failed(error: unknown, { poller, slot, generation }: Source): void {
+  const source = { poller, slot, generation }
+  try {
+    tell({ netpoll: 'failed', error, source })
+  } catch {
+    // It cannot be cloned: its text can.
+    tell({ netpoll: 'failed', error: new Error(String(error)), source })
+  }
+}
+
+/** Ends the thread once it has had nothing to do for so many milliseconds, unless too few are left. */
+function watchIdleness(desk: Desk, milliseconds: number): void {
+  let seen = -1
+  const timer = setInterval(() => {
+    if (seen === desk.taken && desk.retire()) {
+      clearInterval(timer)
+      // What the handler's module has open would keep the thread.
+      process.exit()
+    }
+    seen = desk.taken
+  }, milliseconds)
+  timer.unref()
+}
+
+async function run(): Promise<void> {
+  const loaded: { readonly default?: unknown } = await import(start.module)
+  // A CommonJS module's exports are its default export; one compiled from an ES module has another within.
+  const outer = loaded.default
+  const inner = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
+  if (typeof inner !== 'function') {
+    throw new TypeError(`The default export of ${start.module} is no function`)
+  }
+  const { pool, framing, bytes, idleTimeout } = start
+  const desk = new Desk({
+    pool,
+    framing: framingFrom(framing),
+    bytes,
+    handler: inner as WorkerHandler,
+    failed,
+  })
+  if (idleTimeout > 0) watchIdleness(desk, idleTimeout)
+  tell({ netpoll: 'ready' })
+}
+
+void run()

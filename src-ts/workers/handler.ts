@@ -1,0 +1,32 @@
+import type { Reply } from '../reply'
+
+/** Where a request came from. */
+export interface WorkerRequest {
+  /** Names the connection: the same for all of its requests, and no other connection of this process has it. */
+  readonly connection: string
+}
+
+/**
+ * The default export of a workers' module: handles one message and returns the reply, as the handler of a server does. It
+ * sees no connection, which belongs to another thread.
+ *
+ * @param request a view of pooled memory that is valid as long as it is held; do not change it
+ */
+export type WorkerHandler = (request: Buffer, context: WorkerRequest) => Reply | PromiseLike<Reply>
+
+/** A request's origin, put into words only when somebody asks. */
+export class Source implements WorkerRequest {
+  readonly poller: number
+  readonly slot: number
+  readonly generation: number
+
+  constructor(poller: number, slot: number, generation: number) {
+    this.poller = poller
+    this.slot = slot
+    this.generation = generation
+  }
+
+  get connection(): string {
+    return `${this.poller}.${this.slot}.${this.generation}`
+  }
+}

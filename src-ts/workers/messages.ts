@@ -1,0 +1,30 @@
+import type { NativeFraming } from '../native'
+import type { Source } from './handler'
+
+/** What the server's thread tells a worker at its start. */
+export interface WorkerStart {
+  /** The number of the pool. */
+  readonly pool: number
+  /** URL of the handler's module. */
+  readonly module: string
+  readonly framing: NativeFraming
+  readonly bytes: 'buffer' | 'uint8array'
+  readonly idleTimeout: number
+}
+
+/** Key of {@link WorkerStart} among the environment data of a worker, so that `workerData` is the user's own. */
+export const startKey = 'netpoll.worker'
+
+/** What a worker tells the server's thread. Requests and replies are not among it: those go natively. */
+export type WorkerMessage =
+  /** It takes requests. */
+  | { readonly netpoll: 'ready' }
+  /** A handler has failed; the connection closes. */
+  | { readonly netpoll: 'failed'; readonly error: unknown; readonly source: SourceParts }
+
+type SourceParts = Pick<Source, 'poller' | 'slot' | 'generation'>
+
+/** Whether a message is one of ours, and not the handler's own. */
+export function isWorkerMessage(message: unknown): message is WorkerMessage {
+  return typeof message === 'object' && message !== null && 'netpoll' in message
+}

@@ -1,0 +1,116 @@
+import { availableParallelism } from 'node:os'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+import { invalidType, invalidValue } from '../errors'
+import { checkInteger } from '../framing'
+import { checkObject, largestTimeout } from '../options'
+import { checkPayload, type Payload } from '../payload'
+
+/** Which worker gets a request. */
+export type WorkerBalance =
+  /** The one that has the fewest. */
+  | 'leastOutstanding'
+  /** One after the other, as far as they have room. */
+  | 'roundRobin'
+  /** Always the same for one connection, so that what a worker keeps of it is there. */
+  | 'sticky'
+
+/**
+ * Worker threads that handle requests. The names are those of the npm package `piscina`, where it has them.
+ */
+export interface WorkersOptions {
+  /**
+   * The module whose default export is the handler: a URL, or an absolute path. It is loaded once in each worker thread.
+   * The handler is called as {@link WorkerHandler} says.
+   */
+  readonly module: string | URL
+  /** Threads: sets `minThreads` and `maxThreads` to the same number. */
+  readonly threads?: number
+  /** Threads that are kept. Default: `maxThreads`. */
+  readonly minThreads?: number
+  /** Threads at most, started when requests wait. Default: as many as the machine can run at once. */
+  readonly maxThreads?: number
+  /**
+   * Requests that may wait for a worker, of all connections. At that connections are not read until fewer wait: nothing
+   * is dropped. Default 1,024.
+   */
+  readonly maxQueue?: number
+  /**
+   * Requests that a worker handles at once. Default 1, which is right for handlers that compute; more are for handlers that
+   * wait for something.
+   */
+  readonly concurrentTasksPerWorker?: number
+  /** Milliseconds without a request after which a thread above `minThreads` ends; 0 for never. Default 0. */
+  readonly idleTimeout?: number
+  /** Which worker gets a request. Default `'leastOutstanding'`. With `'sticky'` all `maxThreads` are started at once. */
+  readonly balance?: WorkerBalance
+  /**
+   * The reply to a request that was lost because its worker died or was terminated. Without it the connection closes, once
+   * the replies before it have left.
+   */
+  readonly lostReply?: Payload
+  /** What the handler's module finds as `workerData` of `node:worker_threads`: cloned. */
+  readonly workerData?: unknown
+}
+
+/** {@link WorkersOptions} after checking. */
+export interface CheckedWorkers {
+  readonly module: string
+  readonly minThreads: number
+  readonly maxThreads: number
+  readonly maxQueue: number
+  readonly concurrentTasksPerWorker: number
+  readonly idleTimeout: number
+  readonly balance: WorkerBalance
+  readonly lostReply: Payload | undefined
+  readonly workerData: unknown
+}
+
+/** More threads than this are a mistake. */
+const mostThreads = 1_024
+/** More than fit into one batch. */
+const mostConcurrent = 1_000
+
+/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+export function checkWorkers(options: WorkersOptions): CheckedWorkers {
+  checkObject('options.workers', options)
+  const number = (name: keyof WorkersOptions, fallback: number, least: number, most: number): number => {
+    const value: unknown = options[name] ?? fallback
+    checkInteger(`options.workers.${name}`, value, least, most)
+    return value as number
+  }
+  const threads = number('threads', availableParallelism(), 1, mostThreads)
+  const maxThreads = number('maxThreads', Math.max(threads, options.minThreads ?? 0), 1, mostThreads)
+  const minThreads = number('minThreads', maxThreads, 1, mostThreads)
+  if (minThreads > maxThreads) {
+    throw invalidValue('options.workers.minThreads', 'must not be more than maxThreads', minThreads)
+  }
+  if (options.lostReply !== undefined) checkPayload('options.workers.lostReply', options.lostReply)
+  return {
+    module: checkModule(options.module),
+    minThreads,
+    maxThreads,
+    maxQueue: number('maxQueue', 1_024, 0, 2 ** 31 - 1),
+    concurrentTasksPerWorker: number('concurrentTasksPerWorker', 1, 1, mostConcurrent),
+    idleTimeout: number('idleTimeout', 0, 0, largestTimeout),
+    balance: checkBalance(options.balance),
+    lostReply: options.lostReply,
+    workerData: options.workerData,
+  }
+}
+
+function checkModule(module: unknown): string {
+  if (module instanceof URL) return module.href
+  if (typeof module !== 'string' || module === '') {
+    throw invalidType('options.workers.module', 'a URL or an absolute path', module)
+  }
+  if (module.startsWith('file:')) return pathToFileURL(fileURLToPath(module)).href
+  if (module.startsWith('/')) return pathToFileURL(module).href
+  throw invalidValue('options.workers.module', 'must be a URL or an absolute path', module)
+}
+
+function checkBalance(value: unknown): WorkerBalance {
+  if (value === undefined) return 'leastOutstanding'
+  if (value === 'leastOutstanding' || value === 'roundRobin' || value === 'sticky') return value
+  throw invalidType('options.workers.balance', "'leastOutstanding', 'roundRobin' or 'sticky'", value)
+}

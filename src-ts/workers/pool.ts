@@ -1,0 +1,183 @@
+import { join } from 'node:path'
+import { setEnvironmentData, Worker } from 'node:worker_threads'
+
+import { frame, type Framing } from '../framing'
+import { NativeWorkPool } from '../native'
+import type { NativeWorkers } from '../profile'
+import { isWorkerMessage, startKey, type WorkerMessage, type WorkerStart } from './messages'
+import type { CheckedWorkers } from './options'
+
+/** What a pool of workers has done and holds. */
+export interface WorkerStats {
+  /** Threads that take requests now. */
+  readonly threads: number
+  /** Requests that wait for a worker. */
+  readonly queued: number
+  /** Requests that workers handle. */
+  readonly running: number
+  /** Requests given to workers since the start. */
+  readonly requests: number
+}
+
+/** Whoever has a pool. */
+export interface WorkerPoolOwner {
+  readonly framing: Framing
+  readonly bytes: 'buffer' | 'uint8array'
+  /** A handler has failed for a request from there. */
+  failed(error: unknown, source: FailedSource): void
+  /** A worker has ended out of order, and another takes its place. */
+  workerFailed(error: unknown): void
+}
+
+/** Where a request came from. */
+export type FailedSource = Extract<WorkerMessage, { readonly netpoll: 'failed' }>['source']
+
+/** How long the first replacement of a worker that never took a request waits; then twice as long, and so on. */
+const firstDelay = 100
+const longestDelay = 5_000
+
+/** The threads of a server's workers: started as they are needed, and replaced when they die. */
+export class WorkerPool {
+  readonly #options: CheckedWorkers
+  readonly #owner: WorkerPoolOwner
+  readonly #native: NativeWorkPool
+  readonly #threads = new Set<Worker>()
+  /** Those of them that take requests. */
+  readonly #ready = new Set<Worker>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  /** How many in a row have ended before they took requests. */
+  #failures = 0
+  #isClosed = false
+  #whenReady: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined
+
+  constructor(options: CheckedWorkers, owner: WorkerPoolOwner) {
+    this.#options = options
+    this.#owner = owner
+    const { balance, concurrentTasksPerWorker, maxQueue, minThreads } = options
+    this.#native = new NativeWorkPool(
+      {
+        assignment: balance,
+        concurrency: concurrentTasksPerWorker,
+        mostQueued: maxQueue,
+        leastDesks: minThreads,
+      },
+      { receiver: this, grow: () => this.#grow() },
+    )
+  }
+
+  /** What connections are told of the pool. */
+  get native(): NativeWorkers {
+    const { lostReply } = this.#options
+    const { framing } = this.#owner
+    return lostReply === undefined
+      ? { pool: this.#native }
+      : { pool: this.#native, lostReply: frame(framing, lostReply) }
+  }
+
+  /** What it has done and holds. */
+  stats(): WorkerStats {
+    const { desks, queued, running, submitted } = this.#native.stats()
+    return { threads: desks, queued, running, requests: submitted }
+  }
+
+  /**
+   * Starts threads; resolves when the first takes requests.
+   *
+   * @throws what the first thread ends with, if none has taken requests before
+   */
+  async start(): Promise<void> {
+    const { minThreads, maxThreads, balance } = this.#options
+    const count = balance === 'sticky' ? maxThreads : minThreads
+    const ready = new Promise<void>((resolve, reject) => {
+      this.#whenReady = { resolve, reject }
+    })
+    for (let index = 0; index < count; index += 1) this.#startThread()
+    await ready
+  }
+
+  /** Ends all threads, whatever they do. Requests without an answer are lost. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#native.close()
+    for (const timer of this.#timers) clearTimeout(timer)
+    await Promise.all([...this.#threads].map((thread) => thread.terminate()))
+  }
+
+  /** Requests wait, and every worker is busy. */
+  #grow(): void {
+    if (this.#isClosed) return
+    if (this.#threads.size < this.#options.maxThreads) this.#startThread()
+    else this.#native.grown()
+  }
+
+  #startThread(): void {
+    const { module, idleTimeout, workerData } = this.#options
+    const { framing, bytes } = this.#owner
+    const start: WorkerStart = {
+      pool: this.#native.number,
+      module,
+      framing: framing.native,
+      bytes,
+      idleTimeout,
+    }
+    // What new threads find, and not `workerData`, which is the user's. It is cloned at once.
+    setEnvironmentData(startKey, start as never)
+    const thread = new Worker(join(__dirname, 'entry.js'), { workerData })
+    setEnvironmentData(startKey, undefined as never)
+    // The server keeps the process, and not its workers.
+    thread.unref()
+    this.#threads.add(thread)
+    let failure: unknown
+    thread.on('message', (message: unknown) => {
+      if (isWorkerMessage(message)) this.#told(thread, message)
+    })
+    thread.on('error', (error) => {
+      failure = error
+    })
+    thread.on('exit', (code) => this.#ended(thread, failure ?? endedError(code), code))
+  }
+
+  #told(thread: Worker, message: WorkerMessage): void {
+    if (message.netpoll === 'failed') {
+      this.#owner.failed(message.error, message.source)
+      return
+    }
+    this.#ready.add(thread)
+    this.#failures = 0
+    this.#whenReady?.resolve()
+    this.#whenReady = undefined
+  }
+
+  #ended(thread: Worker, error: unknown, code: number): void {
+    this.#threads.delete(thread)
+    const wasReady = this.#ready.delete(thread)
+    if (this.#isClosed) return
+    // It had nothing to do, and others are left.
+    if (wasReady && code === 0 && this.#threads.size >= this.#options.minThreads) return
+    if (this.#whenReady !== undefined) {
+      this.#whenReady.reject(error)
+      this.#whenReady = undefined
+      void this.close()
+      return
+    }
+    this.#owner.workerFailed(error)
+    if (wasReady) this.#startThread()
+    else this.#startLater()
+  }
+
+  /** A worker that ends before it takes requests will probably do so again. */
+  #startLater(): void {
+    const delay = Math.min(firstDelay * 2 ** this.#failures, longestDelay)
+    this.#failures += 1
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      if (!this.#isClosed) this.#startThread()
+    }, delay)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+}
+
+function endedError(code: number): Error {
+  return new Error(`A worker ended with exit code ${code}`)
+}
