@@ -13,6 +13,8 @@ import { parseArgs } from 'node:util'
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
  * @property {number} pollers Threads of the core's own.
+ * @property {number | undefined} work Milliseconds to compute for each request.
+ * @property {number | undefined} workers Worker threads that do it.
  */
 
 /** @returns {Arguments} */
@@ -26,6 +28,8 @@ export function readArguments() {
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
       pollers: { type: 'string', default: '0' },
+      work: { type: 'string' },
+      workers: { type: 'string' },
     },
   })
   return {
@@ -35,6 +39,8 @@ export function readArguments() {
     contexts: values.contexts,
     timers: values.timers,
     pollers: Number(values.pollers),
+    work: values.work === undefined ? undefined : Number(values.work),
+    workers: values.workers === undefined ? undefined : Number(values.workers),
   }
 }
 

@@ -1,14 +1,16 @@
 // The subject: the same server on this package.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setEnvironmentData } from 'node:worker_threads'
 
 import { createServer, Dialer, lengthField } from '../../dist/index.mjs'
+import { compute } from './busy-handler.mjs'
 import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
 
 const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
-const { endpoint, hold, onConnect, contexts, timers, pollers } = readArguments()
+const { endpoint, hold, onConnect, contexts, timers, pollers, work, workers } = readArguments()
 const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
 const framing = lengthField({ size: 4 })
 const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
@@ -22,10 +24,20 @@ function chooseHandler() {
       return request
     }
   }
+  if (work !== undefined) return async (request) => (compute(work) === 0 ? undefined : request)
   return hold === undefined ? async (request) => request : echoHandler(hold)
 }
 
-const server = createServer(onConnect ? { ...options, onConnect() {} } : options, chooseHandler())
+function makeServer() {
+  if (workers === undefined) {
+    return createServer(onConnect ? { ...options, onConnect() {} } : options, chooseHandler())
+  }
+  setEnvironmentData('netpoll.bench.work', work ?? 0)
+  const module = new URL('busy-handler.mjs', import.meta.url)
+  return createServer({ ...options, workers: { module, threads: workers } })
+}
+
+const server = makeServer()
 
 /** Has as many calls wait as a busy client would, each under its own time limit. */
 async function armTimers() {
