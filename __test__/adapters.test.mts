@@ -1,7 +1,7 @@
 import { PassThrough, Readable, Writable } from 'node:stream'
 import test from 'ava'
 
-import { readerFrom, writerTo } from '../dist/index.mjs'
+import { type Reader, readerFrom, writerTo } from '../dist/index.mjs'
 import { pattern } from './support/frames.mjs'
 import { Random } from './support/random.mjs'
 
@@ -56,6 +56,37 @@ test("a source's own error reaches who waits, and who comes later", async (t) =>
   const wrong = readerFrom(['text'] as unknown as Uint8Array[])
   await t.throwsAsync(wrong.fill(1), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
 })
+
+const readings: Readonly<Record<string, (reader: Reader) => unknown>> = {
+  next: (reader) => reader.next(6),
+  peek: (reader) => reader.peek(6),
+  skip: (reader) => reader.skip(6),
+  until: (reader) => reader.until('h'),
+  indexOf: (reader) => reader.indexOf('zz'),
+  readString: (reader) => reader.readString(6),
+  readBinary: (reader) => reader.readBinary(6),
+  readUint: (reader) => reader.readUint(6),
+  peekUint: (reader) => reader.peekUint(3, 3),
+  slice: (reader) => reader.slice(6),
+}
+
+for (const [method, read] of Object.entries(readings)) {
+  test(`bytes that were transferred away are an error, and nothing else is read in their place: ${method}`, async (t) => {
+    for (const taken of [0, 1]) {
+      const pieces = ['abcd', 'efgh'].map((text) => new Uint8Array(Buffer.from(text)))
+      const reader = readerFrom(pieces)
+      await reader.fill(8)
+      const buffer = (pieces[taken] as Uint8Array).buffer as ArrayBuffer
+      structuredClone(buffer, { transfer: [buffer] })
+      t.throws(() => read(reader), { code: 'ERR_BUFFER_DETACHED' }, `piece ${taken}`)
+      t.is(reader.length, 8)
+      if (taken === 1) t.is(reader.readString(4), 'abcd')
+      t.throws(() => reader.readByte(), { code: 'ERR_BUFFER_DETACHED' })
+      t.throws(() => reader.next(1), { code: 'ERR_BUFFER_DETACHED' })
+      t.throws(() => reader.peekUint(1), { code: 'ERR_BUFFER_DETACHED' })
+    }
+  })
+}
 
 test('a writer to a stream writes everything in its order', async (t) => {
   const stream = new PassThrough()

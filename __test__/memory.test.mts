@@ -4,7 +4,8 @@ import test from 'ava'
 import * as esm from '../dist/index.mjs'
 import { Inbox } from './support/deferred.mjs'
 import { frame, frames, pattern } from './support/frames.mjs'
-import { connectPeer, dial, serve } from './support/netpoll.mjs'
+import { codeOf, connectPeer, dial, serve } from './support/netpoll.mjs'
+import { arrived, serveStream } from './support/streams.mjs'
 import { runFixture } from './support/system.mjs'
 
 for (const bytes of ['buffer', 'uint8array'] as const) {
@@ -96,6 +97,35 @@ test.serial('a request whose buffer is transferred away spoils no other connecti
   t.is(taken.length, 50)
   for (const { buffer, from } of taken) t.is(Buffer.from(buffer, from, 9).toString(), 'take this')
 })
+
+// Alone, as above.
+test.serial(
+  'bytes that a stream has not read are never others, also when their buffer is transferred away',
+  async (t) => {
+    const errors = new Inbox<unknown>()
+    const { port, connections } = await serveStream(t, { onError: errors.push }, ({ reader }) => {
+      if (reader.length >= 8) t.is(reader.readString(8), 'unspoilt')
+    })
+    const peer = await connectPeer(t, { port })
+    const waiting = await connections.take()
+    const taker = await connectPeer(t, { port })
+    const taking = await connections.take()
+    taking.onData = ({ reader }) => {
+      const buffer = reader.next(reader.length).buffer as ArrayBuffer & { transfer?: () => ArrayBuffer }
+      if (buffer.transfer === undefined) structuredClone(buffer, { transfer: [buffer] })
+      else buffer.transfer()
+    }
+    await peer.write('unsp')
+    await arrived(waiting, 4)
+    await taker.write('take')
+    await arrived(taking, 4)
+    await peer.write('oilt')
+    const isFailed = 'transfer' in ArrayBuffer.prototype
+    if (isFailed) await errors.take()
+    else await arrived(waiting, 8)
+    t.deepEqual(errors.all.map(codeOf), isFailed ? ['ERR_BUFFER_DETACHED'] : [])
+  },
+)
 
 test('a reply may be changed by its owner as soon as it was returned or sent', async (t) => {
   const { port } = await serve(t, {}, (_request, connection) => {

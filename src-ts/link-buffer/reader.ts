@@ -2,7 +2,7 @@ import { bufferView } from '../chunk'
 import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
 import { delimiterBytes, find } from './search'
-import { noChunk, type Segment } from './segments'
+import { checkAttached, noChunk, type Segment } from './segments'
 
 /** Byte order of a number. */
 export type Endian = 'big' | 'little'
@@ -30,8 +30,9 @@ interface Waiter {
  * long as they are held, also after the connection has closed. They never change; do not write to them.
  *
  * All methods but {@link fill} and {@link fillUntil} are synchronous on what is there, and throw
- * `ERR_NOT_ENOUGH_DATA`, consuming nothing, when that is too little. A view that reaches over the end of a chunk is
- * made by copying both sides into one piece, once; every other one copies nothing.
+ * `ERR_NOT_ENOUGH_DATA`, consuming nothing, when that is too little; `ERR_BUFFER_DETACHED` when the user has transferred
+ * away memory that unread bytes lie in. A view that reaches over the end of a chunk is made by copying both sides into
+ * one piece, once; every other one copies nothing.
  *
  * The contract is that of the reader of CloudWeGo's Netpoll (`nocopy.go`).
  */
@@ -87,7 +88,8 @@ export class Reader {
    */
   next(length: number): Buffer {
     const at = this.#at
-    if (length > 0 && length <= this.#end - at && Number.isInteger(length)) {
+    const isThere = length > 0 && length <= this.#end - at && this.#end <= this.#chunk.length
+    if (isThere && Number.isInteger(length)) {
       const view = bufferView(this.#chunk, at, length)
       this.#consume(length)
       return view
@@ -172,7 +174,8 @@ export class Reader {
    */
   peekUint(size: UintSize, offset = 0, endian: Endian = 'big'): number {
     const isSize = size >>> 0 === size && size >= 1 && size <= 6
-    if (!isSize || offset >>> 0 !== offset || offset + size > this.#length) {
+    const isThere = offset + size <= this.#length && this.#end <= this.#chunk.length
+    if (!isSize || offset >>> 0 !== offset || !isThere) {
       checkInteger('size', size, 1, 6)
       checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER)
       this.#require(offset + size)
@@ -385,6 +388,7 @@ export class Reader {
 
   /** A number that lies across chunks, put together without joining them. */
   #gatherUint(size: number, offset: number, endian: Endian): number {
+    this.#checkAttached(offset + size)
     const bytes = Buffer.allocUnsafe(size)
     let skipped = offset
     let filled = 0
@@ -416,9 +420,22 @@ export class Reader {
   }
 
   #require(length: number): void {
-    if (length >= 0 && length <= this.#length && Number.isInteger(length)) return
+    if (length >= 0 && length <= this.#length && Number.isInteger(length)) {
+      this.#checkAttached(length)
+      return
+    }
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER)
     throw new NetpollError('ERR_NOT_ENOUGH_DATA', `${length} bytes were asked for, ${this.#length} are there`)
+  }
+
+  /** @throws NetpollError `ERR_BUFFER_DETACHED` when one of the next `length` bytes was taken away */
+  #checkAttached(length: number): void {
+    checkAttached(this.#chunk, this.#end)
+    let rest = length - (this.#end - this.#at)
+    for (let next = this.#next; rest > 0 && next !== undefined; next = next.next) {
+      checkAttached(next.chunk, next.end)
+      rest -= next.end - next.start
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { invalidType } from '../errors'
 import { checkInteger } from '../framing'
-import type { Segment } from './segments'
+import { checkAttached, type Segment } from './segments'
 
 /** What users may give as a delimiter, as bytes. */
 export function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Array {
@@ -23,6 +23,7 @@ export function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Ar
 export function find(first: Segment, wanted: Uint8Array, from: number): number {
   let base = 0
   for (let segment: Segment | undefined = first; segment !== undefined; segment = segment.next) {
+    checkAttached(segment.chunk, segment.end)
     const length = segment.end - segment.start
     const begin = Math.max(0, from - base)
     if (begin < length) {

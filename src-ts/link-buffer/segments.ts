@@ -1,3 +1,5 @@
+import { NetpollError } from '../errors'
+
 /** A piece of a chunk: bytes `start..end` of `chunk`, which must not change any more. */
 export interface Segment {
   chunk: Buffer
@@ -8,3 +10,13 @@ export interface Segment {
 
 /** An empty chunk, for a reader that holds on to none. */
 export const noChunk = Buffer.alloc(0)
+
+/**
+ * @throws NetpollError `ERR_BUFFER_DETACHED` when user code has taken the chunk's memory away, by transferring `.buffer`
+ * of some view in it: reading would give what is no part of the stream
+ */
+export function checkAttached(chunk: Buffer, end: number): void {
+  if (end <= chunk.length) return
+  const message = 'Unread bytes lay in an ArrayBuffer that was transferred away'
+  throw new NetpollError('ERR_BUFFER_DETACHED', message)
+}
