@@ -49,7 +49,14 @@ test('asked twice, it is the same stream, and nobody else reads', async (t) => {
   const { duplex, connection, peer } = await pair(t)
   t.is(connection.toDuplex(), duplex)
   t.true(duplex instanceof ConnectionDuplex)
-  await t.throwsAsync(connection[Symbol.asyncIterator]().next(), { code: 'ERR_CONCURRENT_ACCESS' })
+  const { reader } = connection
+  const readings = [
+    () => connection[Symbol.asyncIterator]().next(),
+    () => reader[Symbol.asyncIterator]().next(),
+    () => reader.fill(1),
+    () => reader.fillUntil('.'),
+  ]
+  for (const read of readings) await t.throwsAsync(read, { code: 'ERR_CONCURRENT_ACCESS' })
   await peer.write('for the stream')
   const [bytes] = (await once(duplex, 'data')) as [Buffer]
   t.is(bytes.toString(), 'for the stream')

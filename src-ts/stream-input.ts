@@ -193,9 +193,7 @@ export class StreamInput {
 
   /** From now on `consumer` gets the bytes, those that are there first. */
   takeOver(consumer: Consumer): void {
-    if (this.#consumer !== undefined || this.reader.awaited > 0 || this.#iterating) {
-      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
-    }
+    if (this.#consumer !== undefined || this.reader.awaited > 0 || this.#iterating) throw readElsewhere()
     this.#consumer = consumer
     this.#profile.loop.outbox.command(Operation.TakeOver, this.#connection)
     const { reader } = this
@@ -203,6 +201,7 @@ export class StreamInput {
       const piece = reader.next(reader.contiguous)
       consumer.received(piece, 0, piece.length)
     }
+    reader.end(readElsewhere())
     if (this.#ended?.code === 'ERR_EOF') consumer.ended()
   }
 
@@ -218,9 +217,7 @@ export class StreamInput {
 
   /** The bytes, piece by piece as they arrived. */
   async *pieces(): AsyncGenerator<Buffer, void, undefined> {
-    if (this.#iterating || this.#consumer !== undefined) {
-      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
-    }
+    if (this.#iterating || this.#consumer !== undefined) throw readElsewhere()
     this.#iterating = true
     try {
       for (;;) {
@@ -326,4 +323,8 @@ export class StreamInput {
       this.#connection.alarm.arm(this.#readDeadline)
     }
   }
+}
+
+function readElsewhere(): NetpollError {
+  return new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
 }
