@@ -63,6 +63,29 @@ test('a descriptor that an accepted connection gave away becomes a connection of
   t.is((await peer.readToEnd()).length, 0)
 })
 
+for (const hook of ['onPrepare', 'onConnect'] as const) {
+  test(`a connection that is given away within ${hook} has its close callbacks called once`, async (t) => {
+    const events = new Inbox<string>()
+    const detach = (connection: Connection): void => {
+      new Socket({ fd: connection.detach(), readable: true, writable: true }).end('by other means')
+      events.push('detached')
+    }
+    const { port } = await serveStream(t, {
+      onPrepare: (connection) => {
+        connection.onClose(() => events.push('closed'))
+        if (hook === 'onPrepare') detach(connection)
+      },
+      ...(hook === 'onConnect' && { onConnect: detach }),
+      onError: () => t.fail(),
+    })
+    const peer = await connectPeer(t, { port })
+    t.is((await peer.readToEnd()).toString(), 'by other means')
+    await events.reach(2)
+    await quietTurns()
+    t.deepEqual(events.all, ['detached', 'closed'])
+  })
+}
+
 test('a connection whose bytes wait to be sent is not given away', async (t) => {
   const { port, connections } = await serveStream(t)
   const peer = await connectPeer(t, { port }, { reading: false })

@@ -106,6 +106,8 @@ export class Lifecycle {
   #refuse(): void {
     this.#phase = Phase.Refused
     this.#connection.destroy()
+    // `onPrepare` has detached it: nothing further tells of its end.
+    if (this.#end !== undefined) this.#finish()
   }
 
   #failed(error: unknown): void {
