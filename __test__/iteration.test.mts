@@ -176,6 +176,58 @@ test('leaving the loop over messages leaves the connection open, and the next go
   t.deepEqual(await peer.read(5), frame('e'))
 })
 
+test('a loop within onConnect takes messages from the handler, which gets what the loop has left', async (t) => {
+  const handled = new Inbox<string>()
+  const { port } = await serve(
+    t,
+    {
+      onConnect: async (connection) => {
+        for await (const message of connection) {
+          await connection.send(`hello ${message}`)
+          break
+        }
+      },
+    },
+    (request) => {
+      handled.push(request.toString())
+      return request
+    },
+  )
+  const peer = await connectPeer(t, { port })
+  await peer.write(frames('a', 'b', 'c'))
+  t.deepEqual(await peer.read(21), frames('hello a', 'b', 'c'))
+  await peer.write(frame('d'))
+  t.deepEqual(await peer.read(5), frame('d'))
+  t.deepEqual(handled.all, ['b', 'c', 'd'])
+})
+
+test('a handler that is set after a loop gets what the loop has left, and everything after', async (t) => {
+  const { port } = await serve(t, {
+    onConnect: (connection) => {
+      for (const text of ['a', 'b', 'c']) void connection.send(text)
+    },
+    onRequest: (request) => request,
+  })
+  const client = await dial(t, { port })
+  const messages = client[Symbol.asyncIterator]()
+  t.is((await messages.next()).value?.toString(), 'a')
+  const handled = new Inbox<string>()
+  client.onRequest = (message) => handled.push(message.toString())
+  await quietTurns()
+  t.deepEqual(handled.all, [], 'somebody still iterates')
+  await messages.return(undefined)
+  t.deepEqual(await handled.reach(2), ['b', 'c'])
+  await client.send('d')
+  t.deepEqual(await handled.reach(3), ['b', 'c', 'd'])
+})
+
+test('a loop that begins after the end has come ends', async (t) => {
+  const { port } = await serve(t, {}, () => 'reply')
+  const client = await dial(t, { port }, { onRequest: () => {} })
+  await client.close()
+  t.true((await client[Symbol.asyncIterator]().next()).done)
+})
+
 test('a loop over messages throws what the connection failed with, after the messages before', async (t) => {
   const connections = new Inbox<Connection>()
   const { port } = await serve(t, { onPrepare: (c) => void connections.push(c), onError: () => {} })
@@ -241,6 +293,21 @@ test('a dialed connection is iterated over, what the server sent at once include
   const pieces: Buffer[] = []
   for await (const piece of await dialStream(t, { port: stream.port })) pieces.push(piece)
   t.is(Buffer.concat(pieces).toString(), 'abc')
+})
+
+test('a handler that means nothing to its connection is refused, and changes nothing', async (t) => {
+  const framed = await serve(t, {}, (request) => request)
+  const client = await dial(t, { port: framed.port })
+  t.throws(() => (client.onData = () => {}), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => (client.onRequest = 'x' as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
+  t.is(client.onRequest, undefined)
+  client.onData = undefined
+  const streams = await serveStream(t)
+  const stream = await dialStream(t, { port: streams.port })
+  t.throws(() => (stream.onRequest = () => 'x'), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => (stream.onData = null as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
+  t.throws(() => stream.onClose(undefined as never), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
+  t.true(stream.isActive)
 })
 
 test('a stream has no messages to call for, and a framed connection no reader', async (t) => {

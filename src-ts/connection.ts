@@ -7,7 +7,7 @@ import { CallTable } from './call-table'
 import { bufferView, plainView } from './chunk'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
-import { NetpollError, reasonError, streamCall, systemError } from './errors'
+import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
 import { guarded } from './hooks'
@@ -16,7 +16,7 @@ import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
-import { checkMilliseconds, type DataHandler, type RequestHandler } from './options'
+import { checkHandler, checkMilliseconds, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
 import { Output, refusedOutput } from './output'
 import type { ConnectionOwner } from './owner'
@@ -54,11 +54,6 @@ interface Totals {
 export class Connection<Data = unknown> {
   /** For the user to keep something by the connection. */
   data!: Data
-  /**
-   * Handles messages that answer no {@link call}, of a framed connection. The server's or dialer's own handler,
-   * until it is replaced.
-   */
-  onRequest: RequestHandler<Data> | undefined
   /** @internal */
   readonly slot: number
   /** @internal */
@@ -75,6 +70,7 @@ export class Connection<Data = unknown> {
   #alarm: Alarm | undefined
   #output: Output | undefined
   #requests: Requests | undefined
+  #onRequest: RequestHandler<Data> | undefined
   #onData: DataHandler<Data> | undefined
   #writer: Writer | undefined
   #duplex: ConnectionDuplex | undefined
@@ -95,7 +91,7 @@ export class Connection<Data = unknown> {
     this.#profile = profile
     this.#status = status
     this.#requestTimeout = profile.requestTimeout
-    this.onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
+    this.#onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
     this.#onData = profile.hooks.onData as DataHandler<Data> | undefined
     this.#lifecycle = new Lifecycle(this as Connection, profile)
     this.#stream = profile.framing.isStream ? new StreamInput(this as Connection, profile) : undefined
@@ -103,14 +99,33 @@ export class Connection<Data = unknown> {
   }
 
   /**
+   * Handles messages that answer no {@link call}, of a framed connection, and that no loop over the connection takes.
+   * The server's or dialer's own handler, until it is replaced.
+   *
+   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` without a framing
+   */
+  get onRequest(): RequestHandler<Data> | undefined {
+    return this.#onRequest
+  }
+
+  set onRequest(handler: RequestHandler<Data> | undefined) {
+    checkHandler('onRequest', handler, this.#profile.framing)
+    this.#onRequest = handler
+    this.#requests?.handlerChanged()
+  }
+
+  /**
    * Called while unread bytes are there, of a connection without framing. As {@link onRequest}; set later, it is called
    * for what is there already.
+   *
+   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` with a framing
    */
   get onData(): DataHandler<Data> | undefined {
     return this.#onData
   }
 
   set onData(handler: DataHandler<Data> | undefined) {
+    checkHandler('onData', handler, this.#profile.framing)
     this.#onData = handler
     this.#stream?.handlerChanged()
   }
@@ -221,9 +236,9 @@ export class Connection<Data = unknown> {
   }
 
   /**
-   * What arrives, one after the other, for a connection without a handler: messages, or pieces of the stream. Ends
-   * when the peer ends, or the connection is closed here; throws when it failed. Leaving the loop leaves the
-   * connection open.
+   * What arrives, one after the other: messages, or pieces of the stream. Ends when the peer ends, or the connection is
+   * closed here; throws when it failed. Leaving the loop leaves the connection open. Meanwhile `onRequest` and `onData`
+   * are not called; afterwards what is left is for them, or for the next loop.
    *
    * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
    */
@@ -321,8 +336,13 @@ export class Connection<Data = unknown> {
     return fd
   }
 
-  /** Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already. */
+  /**
+   * Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`
+   */
   onClose(callback: () => void): this {
+    if (typeof callback !== 'function') throw invalidType('callback', 'of type function', callback)
     this.#lifecycle.onClose(callback)
     return this
   }

@@ -6,6 +6,14 @@ interface Waiter {
   readonly resolve: () => void
 }
 
+/** Whom a queue tells of its loops. */
+export interface MessageQueueOwner {
+  /** A loop is done with a message. */
+  done(): void
+  /** Nobody iterates any more. */
+  left(): void
+}
+
 /** At how much reading pauses. */
 interface Bounds {
   readonly ids: object | undefined
@@ -21,27 +29,33 @@ export class MessageQueue {
   readonly #flow: Flow
   readonly #limit: number
   readonly #cost: (message: Buffer) => number
-  readonly #done: () => void
+  readonly #owner: MessageQueueOwner
   #messages: Buffer[] = []
   /** What they cost, all together. */
   #held = 0
-  #iterated = false
+  /** Loops that have been asked for and are not over. */
+  #loops = 0
+  #isForLoops = false
   #waiter: Waiter | undefined
   #isOver = false
   /** Why it is over, where that was not in order. */
   #failure: NetpollError | undefined
 
-  /** `done` is called for each message that the loop is done with. */
-  constructor(flow: Flow, { ids, maxInFlight, highWaterMark }: Bounds, done: () => void) {
+  constructor(flow: Flow, { ids, maxInFlight, highWaterMark }: Bounds, owner: MessageQueueOwner) {
     this.#flow = flow
     this.#limit = ids === undefined ? maxInFlight : highWaterMark
     this.#cost = ids === undefined ? () => 1 : heldBytes
-    this.#done = done
+    this.#owner = owner
   }
 
-  /** Whether somebody iterates, or has. */
+  /** Whether somebody iterates, or is about to. */
   get isIterated(): boolean {
-    return this.#iterated
+    return this.#loops > 0
+  }
+
+  /** Whether somebody iterates, or has, so that what is left may be for the next loop. */
+  get isForLoops(): boolean {
+    return this.#isForLoops
   }
 
   push(message: Buffer): void {
@@ -69,27 +83,33 @@ export class MessageQueue {
   }
 
   messages(): AsyncGenerator<Buffer, void, undefined> {
-    this.#iterated = true
+    this.#isForLoops = true
+    this.#loops += 1
     return this.#iterate()
   }
 
   async *#iterate(): AsyncGenerator<Buffer, void, undefined> {
-    for (;;) {
-      const message = this.#messages.shift()
-      if (message !== undefined) {
-        this.#held -= this.#cost(message)
-        if (this.#held <= this.#limit / 2) this.#flow.release(Hold.Full)
-        try {
-          yield message
-        } finally {
-          this.#done()
+    try {
+      for (;;) {
+        const message = this.#messages.shift()
+        if (message !== undefined) {
+          this.#held -= this.#cost(message)
+          if (this.#held <= this.#limit / 2) this.#flow.release(Hold.Full)
+          try {
+            yield message
+          } finally {
+            this.#owner.done()
+          }
+        } else if (this.#isOver) {
+          if (this.#failure !== undefined) throw this.#failure
+          return
+        } else {
+          await this.#next()
         }
-      } else if (this.#isOver) {
-        if (this.#failure !== undefined) throw this.#failure
-        return
-      } else {
-        await this.#next()
       }
+    } finally {
+      this.#loops -= 1
+      if (this.#loops === 0) this.#owner.left()
     }
   }
 

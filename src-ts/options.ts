@@ -302,17 +302,35 @@ function checkFraming(framing: unknown): Framing {
 
 function checkHooks<Data>(options: ConnectionOptions<Data>, framing: Framing): Hooks {
   for (const name of hookNames) checkFunction(name, options[name])
-  const misplaced = framing.isStream ? 'onRequest' : 'onData'
-  if (options[misplaced] !== undefined) {
-    const problem = framing.isStream
-      ? 'needs a framing; a stream has onData'
-      : 'is for streams; a framing has onRequest'
-    throw invalidValue(`options.${misplaced}`, problem, 'a function')
+  for (const name of ['onRequest', 'onData'] as const) {
+    checkPlace(name, options[name], framing, `options.${name}`)
   }
   // Users' types of `connection.data` end here.
   const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
     options as unknown as ConnectionOptions
   return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }
+}
+
+/** Checks a handler that is given to a connection. */
+export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, framing: Framing): void {
+  if (handler !== undefined && typeof handler !== 'function') {
+    throw invalidType(name, 'of type function', handler)
+  }
+  checkPlace(name, handler, framing, name)
+}
+
+/** Checks that a handler is for what a connection has: messages or bytes. */
+function checkPlace(
+  handles: 'onRequest' | 'onData',
+  handler: unknown,
+  { isStream }: Framing,
+  argument: string,
+): void {
+  if (handler === undefined || (handles === 'onData') === isStream) return
+  const problem = isStream
+    ? 'needs a framing; a stream has onData'
+    : 'is for streams; a framing has onRequest'
+  throw invalidValue(argument, problem, 'a function')
 }
 
 /** Checks an optional time in milliseconds. */

@@ -17,6 +17,8 @@ export class Requests {
   #replies: ReplyQueue | undefined
   #queue: MessageQueue | undefined
   #backlog: Backlog | undefined
+  /** Nothing more will come, and why, where that is not in order. */
+  #end: { readonly failure: NetpollError | undefined } | undefined
 
   constructor(connection: Connection, profile: Profile) {
     this.#connection = connection
@@ -80,8 +82,25 @@ export class Requests {
   /** The hooks are done: messages that came before go to their handler. */
   begin(): void {
     this.#backlog?.release()
+    this.#handOver()
+  }
+
+  /** The handler was replaced: what waits is for it. */
+  handlerChanged(): void {
+    if (this.#queue === undefined) return
+    // After whoever sets it, who may have more to prepare.
+    queueMicrotask(() => this.#left())
+  }
+
+  #left(): void {
+    if (!this.#connection.isOpening) this.#handOver()
+  }
+
+  /** Gives what waits for loops to the handler, where there is one and nobody iterates. */
+  #handOver(): void {
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
+    if (queue.isForLoops && this.#connection.onRequest === undefined) return
     this.#queue = undefined
     for (const message of queue.takeAll()) {
       // The handler of one may have closed the connection.
@@ -94,23 +113,28 @@ export class Requests {
     return this.#queue === undefined
   }
 
-  /** Messages one after the other, for a connection without a handler. */
+  /** Messages one after the other. While somebody iterates the handler gets none. */
   messages(): AsyncGenerator<Buffer, void, undefined> {
     this.#queue ??= this.#newQueue()
+    // Within a hook that comes before messages: it would wait for them, and they for it.
+    this.#connection.flow.release(Hold.Hook)
     return this.#queue.messages()
   }
 
   /** Nothing more will come; `failure` says why, where that is not in order. */
   end(failure: NetpollError | undefined): void {
     if (!this.#connection.takesReplies) this.#backlog?.clear()
-    if (this.#queue === undefined && this.#connection.onRequest === undefined) this.#queue = this.#newQueue()
+    this.#end ??= { failure }
     this.#queue?.end(failure)
   }
 
   #newQueue(): MessageQueue {
-    return new MessageQueue(this.#connection.flow, this.#profile, () => {
-      this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection)
+    const queue = new MessageQueue(this.#connection.flow, this.#profile, {
+      done: () => this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection),
+      left: () => this.#left(),
     })
+    if (this.#end !== undefined) queue.end(this.#end.failure)
+    return queue
   }
 
   #newBacklog(): Backlog {
