@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   lstatSync,
@@ -12,10 +13,12 @@ import {
 } from 'node:fs'
 import { createServer as createNetServer } from 'node:net'
 import { dirname } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 
-import { createServer, NetpollError, type Server } from '../dist/index.mjs'
-import { codeOf, dial, framing, rejection } from './support/netpoll.mjs'
+import { createServer, Dialer, NetpollError, type Server } from '../dist/index.mjs'
+import { codeOf, dial, framing, gone, rejection } from './support/netpoll.mjs'
+import { quietTurns } from './support/streams.mjs'
 import { socketPath } from './support/system.mjs'
 
 function server(t: ExecutionContext, reply = 'reply'): Server {
@@ -74,6 +77,49 @@ test('a dial to a dead socket is refused', async (t) => {
   const path = socketPath(t)
   await leaveDeadSocket(path)
   t.is(codeOf(await rejection(dial(t, { path }))), 'ECONNREFUSED')
+})
+
+test('a thousand dials at once are served, although so many do not fit into the backlog', async (t) => {
+  const path = socketPath(t)
+  const made = createServer({ framing }, (request) => request)
+  t.teardown(() => made.close({ timeout: 0 }))
+  await made.listen({ path, backlog: 10 })
+  const dialer = new Dialer({ framing })
+  const connections = await Promise.all(Array.from({ length: 1_000 }, () => dialer.dial({ path })))
+  const replies = await Promise.all(connections.map((connection, index) => connection.call(`${index}`)))
+  t.deepEqual(
+    replies.map(String),
+    Array.from({ length: 1_000 }, (_, index) => `${index}`),
+  )
+  t.is(dialer.stats().failed, 0)
+  await Promise.all(connections.map((connection) => connection.close()))
+})
+
+test('a dial to a full backlog ends with its time, its signal or its server', async (t) => {
+  const path = socketPath(t)
+  const worker = new Worker(new URL('fixtures/never-accepts.mjs', import.meta.url), { workerData: { path } })
+  t.teardown(() => worker.terminate())
+  await once(worker, 'message')
+  const dialer = new Dialer({ framing })
+  const fill = (): Promise<NetpollError> =>
+    rejection(
+      (async () => {
+        for (;;)
+          await dialer
+            .dial({ path, connectTimeout: 50 })
+            .then((connection) => t.teardown(() => gone(connection)))
+      })(),
+    ) as Promise<NetpollError>
+  t.is(codeOf(await fill()), 'ERR_DIAL_TIMEOUT')
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const waiting = dialer.dial({ path, connectTimeout: 0, signal: controller.signal })
+  const left = dialer.dial({ path, connectTimeout: 0 })
+  await quietTurns()
+  controller.abort(reason)
+  t.is(await rejection(waiting), reason)
+  await worker.terminate()
+  t.is(codeOf(await rejection(left)), 'ENOENT')
 })
 
 test('a file that is no socket is refused and left as it is', async (t) => {

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { Connection } from './connection'
 import { type Context, captureContext } from './context'
+import { Deadline } from './deadline'
 import {
   type CheckedDialSettings,
   checkDialSettings,
@@ -13,6 +14,7 @@ import { NetpollError, systemError } from './errors'
 import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
+import { LaterAttempt } from './later-attempt'
 import type { SocketAddress } from './native'
 import {
   type CheckedOptions,
@@ -178,11 +180,24 @@ export class Dialer<Data = unknown> {
     })
   }
 
-  #connect(route: Route, { deadline, context }: Dial, outcome: AttemptOutcome<Connection>): Attempt {
+  #connect(route: Route, dial: Dial, outcome: AttemptOutcome<Connection>): Attempt {
+    const begin = (): Attempt | undefined => this.#begin(route, dial, outcome)
+    return begin() ?? new LaterAttempt({ begin, failed: outcome.failed, deadline: dial.deadline, startTimer })
+  }
+
+  /** Begins to connect; `undefined` where the backlog of a unix socket is full. */
+  #begin(
+    route: Route,
+    { deadline, context }: Dial,
+    outcome: AttemptOutcome<Connection>,
+  ): Attempt | undefined {
     const profile = this.#chooseProfile()
     const { remote, local } = route
     const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
-    if (begun.id === undefined) throw connectError(begun.errno ?? 0, route)
+    if (begun.id === undefined) {
+      if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
+      throw connectError(begun.errno ?? 0, route)
+    }
     const connection = new Connection(begun.id, profile, 'connecting', context)
     profile.loop.attach(connection)
     this.#dialing.set(connection, {
@@ -240,22 +255,6 @@ function refused(): NetpollError {
 interface Dial {
   readonly deadline: Deadline
   readonly context: Context
-}
-
-/** The end of a dial's time. */
-class Deadline {
-  readonly #end: number
-
-  /** `timeout` in milliseconds, 0 for none. */
-  constructor(timeout: number) {
-    this.#end = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout
-  }
-
-  /** Milliseconds left, at least 1; 0 for no end. */
-  remaining(): number {
-    if (this.#end === Number.POSITIVE_INFINITY) return 0
-    return Math.max(1, Math.ceil(this.#end - performance.now()))
-  }
 }
 
 /**
