@@ -170,7 +170,7 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         }
     }
 
-    /// How many more tasks may be submitted.
+    /// How many more tasks may be submitted: any number to a closed pool, which drops them.
     #[must_use]
     pub fn room(&self) -> usize {
         self.0.state().room(&self.0.settings)
@@ -183,7 +183,7 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         Waiter: PartialEq,
     {
         let mut state = self.0.state();
-        if state.closed || state.room(&self.0.settings) > 0 {
+        if state.room(&self.0.settings) > 0 {
             return true;
         }
         if !state.waiters.contains(&waiter) {
@@ -241,6 +241,9 @@ impl<Task, Waiter> Shared<Task, Waiter> {
 
 impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
     fn room(&self, settings: &WorkSettings) -> usize {
+        if self.closed {
+            return usize::MAX;
+        }
         let free: usize = self
             .seats
             .iter()
