@@ -1,1 +1,490 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::*;
+
+/// Counts how often it was rung.
+#[derive(Clone, Default)]
+struct Bell(Arc<AtomicUsize>);
+
+impl Bell {
+    /// How often it was rung since the last time.
+    fn rings(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for Bell {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The number of a task, and of the connection that it is of.
+#[derive(Debug, PartialEq, Eq)]
+struct Job {
+    number: u32,
+    connection: u64,
+}
+
+impl Assignable for Job {
+    fn key(&self) -> u64 {
+        self.connection
+    }
+}
+
+/// A pool, and the bell that asks for more desks.
+struct Office {
+    pool: WorkPool<Job, Bell>,
+    growth: Bell,
+}
+
+/// A desk and its bell.
+struct Clerk {
+    desk: Desk<Job, Bell>,
+    bell: Bell,
+}
+
+impl Office {
+    fn new(assignment: Assignment, concurrency: usize, most_queued: usize) -> Self {
+        Self::keeping(0, assignment, concurrency, most_queued)
+    }
+
+    fn keeping(
+        least_desks: usize,
+        assignment: Assignment,
+        concurrency: usize,
+        most_queued: usize,
+    ) -> Self {
+        let settings = WorkSettings {
+            assignment,
+            concurrency,
+            most_queued,
+            least_desks,
+        };
+        let growth = Bell::default();
+        let pool = WorkPool::new(settings, Box::new(growth.clone()));
+        Self { pool, growth }
+    }
+
+    fn hire(&self) -> Clerk {
+        let bell = Bell::default();
+        let desk = self.pool.open_desk(Box::new(bell.clone()));
+        Clerk { desk, bell }
+    }
+
+    fn hire_many<const COUNT: usize>(&self) -> [Clerk; COUNT] {
+        std::array::from_fn(|_| self.hire())
+    }
+
+    /// Submits jobs of these numbers together, all of one connection.
+    fn submit(&self, numbers: impl IntoIterator<Item = u32>) {
+        self.submit_of(0, numbers);
+    }
+
+    fn submit_of(&self, connection: u64, numbers: impl IntoIterator<Item = u32>) {
+        let job = |number| Job { number, connection };
+        let mut jobs: Vec<Job> = numbers.into_iter().map(job).collect();
+        self.pool.submit(&mut jobs);
+        assert!(jobs.is_empty());
+    }
+}
+
+impl Clerk {
+    fn take(&mut self) -> Vec<u32> {
+        let mut jobs = Vec::new();
+        self.desk.take(&mut jobs);
+        jobs.iter().map(|job| job.number).collect()
+    }
+}
+
+const EACH: [Assignment; 3] = [
+    Assignment::LeastOutstanding,
+    Assignment::RoundRobin,
+    Assignment::Sticky,
+];
+
+#[test]
+fn whoever_has_the_fewest_gets_the_next() {
+    let office = Office::new(Assignment::LeastOutstanding, 4, 10);
+    let mut clerks = office.hire_many::<3>();
+    office.submit(0..6);
+    assert_eq!(clerks.each_mut().map(Clerk::take), [[0, 3], [1, 4], [2, 5]]);
+    clerks[1].desk.finish(2);
+    clerks[2].desk.finish(1);
+    office.submit(6..10);
+    // What was taken counts like what is only assigned, and among equals the first is taken.
+    let taken = clerks.each_mut().map(Clerk::take);
+    assert_eq!(taken, [vec![9], vec![6, 7], vec![8]]);
+}
+
+#[test]
+fn desks_take_turns_as_far_as_they_have_room() {
+    let office = Office::new(Assignment::RoundRobin, 2, 10);
+    let mut clerks = office.hire_many::<3>();
+    office.submit(0..4);
+    assert_eq!(
+        clerks.each_mut().map(Clerk::take),
+        [vec![0, 3], vec![1], vec![2]]
+    );
+    // The second has finished, and its turn comes all the same when the others have had theirs.
+    clerks[1].desk.finish(1);
+    office.submit([4]);
+    assert_eq!(clerks[1].take(), [4]);
+    office.submit([5]);
+    assert_eq!(clerks[2].take(), [5]);
+    // Only the second has room.
+    office.submit([6]);
+    assert_eq!(clerks[1].take(), [6]);
+    // Nobody has.
+    office.submit([7]);
+    assert_eq!(clerks.each_mut().map(Clerk::take).concat(), []);
+    assert_eq!(office.pool.stats().queued, 1);
+}
+
+#[test]
+fn turns_go_on_when_a_desk_has_closed() {
+    let office = Office::new(Assignment::RoundRobin, 10, 10);
+    let [mut first, second, mut third] = office.hire_many();
+    office.submit([0]);
+    drop(second);
+    office.submit([1, 2, 3]);
+    assert_eq!(first.take(), [0, 2]);
+    assert_eq!(third.take(), [1, 3]);
+}
+
+#[test]
+fn what_sticks_to_a_desk_always_comes_to_it() {
+    let office = Office::new(Assignment::Sticky, 1, 1_000);
+    let mut clerks = office.hire_many::<4>();
+    let mut owners = Vec::new();
+    for round in 0..3 {
+        for connection in 0..64 {
+            office.submit_of(connection, [0]);
+            let owner = clerks
+                .iter_mut()
+                .position(|clerk| {
+                    let took = clerk.take().len() == 1;
+                    clerk.desk.finish(usize::from(took));
+                    took
+                })
+                .expect("somebody has it");
+            if round == 0 {
+                owners.push(owner);
+            }
+            assert_eq!(owners[connection as usize], owner);
+        }
+    }
+    for clerk in 0..4 {
+        assert!(owners.contains(&clerk), "{clerk} got nothing: {owners:?}");
+    }
+}
+
+#[test]
+fn what_sticks_to_a_busy_desk_waits_there() {
+    let office = Office::new(Assignment::Sticky, 2, 3);
+    let mut clerks = office.hire_many::<2>();
+    office.submit_of(7, 0..5);
+    let [one, two] = &mut clerks;
+    let (busy, idle) = if one.bell.rings() > 0 {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    assert_eq!(idle.take(), []);
+    assert_eq!(busy.take(), [0, 1]);
+    assert_eq!(busy.take(), []);
+    // Three wait there, and two more fit into the other desk.
+    assert_eq!(office.pool.room(), 2);
+    assert!(busy.desk.finish(1));
+    assert_eq!(busy.take(), [2]);
+    assert!(busy.desk.finish(2));
+    assert_eq!(busy.take(), [3, 4]);
+    assert!(!busy.desk.finish(2));
+    // None was for want of desks.
+    assert_eq!(office.growth.rings(), 0);
+}
+
+#[test]
+fn the_first_desk_gets_what_waited_for_one() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 2, 10);
+        office.submit(0..3);
+        assert_eq!(office.pool.stats().queued, 3);
+        let mut clerk = office.hire();
+        assert_eq!(clerk.bell.rings(), 1, "{assignment:?}");
+        assert_eq!(clerk.take(), [0, 1]);
+        assert!(clerk.desk.finish(2));
+        assert_eq!(clerk.take(), [2]);
+    }
+}
+
+#[test]
+fn room_is_what_desks_lack_and_the_queue_takes() {
+    let office = Office::new(Assignment::LeastOutstanding, 2, 3);
+    assert_eq!(office.pool.room(), 3);
+    let mut clerk = office.hire();
+    assert_eq!(office.pool.room(), 5);
+    office.submit(0..4);
+    assert_eq!(office.pool.room(), 1);
+    assert_eq!(clerk.take(), [0, 1]);
+    assert_eq!(office.pool.room(), 1);
+    // Two who looked at the same time may both submit.
+    office.submit(4..8);
+    assert_eq!(office.pool.room(), 0);
+    clerk.desk.finish(1);
+    assert_eq!(office.pool.room(), 0);
+    clerk.desk.close();
+    assert_eq!(office.pool.room(), 0);
+}
+
+#[test]
+fn whoever_waits_for_room_is_woken_once_when_there_is_some() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 1, 1);
+        let mut clerk = office.hire();
+        let poller = Bell::default();
+        assert!(office.pool.await_room(poller.clone()));
+        office.submit(0..3);
+        assert_eq!(clerk.take(), [0]);
+        assert!(!office.pool.await_room(poller.clone()));
+        assert!(!office.pool.await_room(poller.clone()));
+        assert!(clerk.desk.finish(1));
+        assert_eq!(poller.rings(), 0, "one too many still waits");
+        assert_eq!(clerk.take(), [1]);
+        clerk.desk.finish(1);
+        assert_eq!(poller.rings(), 1, "{assignment:?}");
+        assert_eq!(clerk.take(), [2]);
+        clerk.desk.finish(1);
+        assert_eq!(poller.rings(), 0, "it does not wait any more");
+    }
+}
+
+#[test]
+fn a_new_desk_is_room() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 1, 0);
+        let (one, other) = (Bell::default(), Bell::default());
+        assert!(!office.pool.await_room(one.clone()));
+        assert!(!office.pool.await_room(other.clone()));
+        let _clerk = office.hire();
+        assert_eq!((one.rings(), other.rings()), (1, 1), "{assignment:?}");
+    }
+}
+
+#[test]
+fn more_desks_are_asked_for_once() {
+    let office = Office::new(Assignment::LeastOutstanding, 1, 10);
+    office.submit([0]);
+    office.submit([1]);
+    assert_eq!(office.growth.rings(), 1);
+    let mut first = office.hire();
+    assert_eq!(first.take(), [0]);
+    assert_eq!(office.growth.rings(), 1, "one is not enough");
+    office.submit([2]);
+    assert_eq!(office.growth.rings(), 0);
+    let _second = office.hire();
+    assert_eq!(office.growth.rings(), 1);
+    // Whoever was asked cannot, and is asked again when something else comes to wait.
+    assert!(office.pool.grown());
+    assert_eq!(office.growth.rings(), 0);
+    office.submit([3]);
+    assert_eq!(office.growth.rings(), 1);
+    let _third = office.hire();
+    let _fourth = office.hire();
+    assert_eq!(office.growth.rings(), 1);
+    assert!(!office.pool.grown());
+    office.submit([4]);
+    assert_eq!(office.growth.rings(), 1);
+}
+
+#[test]
+fn nobody_is_asked_to_grow_while_there_is_a_free_desk() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 2, 10);
+        let mut clerk = office.hire();
+        for number in 0..5 {
+            office.submit([number]);
+            clerk.take();
+            clerk.desk.finish(1);
+        }
+        assert_eq!(office.growth.rings(), 0, "{assignment:?}");
+    }
+}
+
+#[test]
+fn what_a_closed_desk_had_not_taken_goes_to_others_before_what_came_later() {
+    let office = Office::new(Assignment::RoundRobin, 3, 10);
+    let [mut leaving, mut staying] = office.hire_many();
+    office.submit([0]);
+    assert_eq!(leaving.take(), [0]);
+    office.submit(1..8);
+    // Assigned are 1, 3, 5 to the one that stays, and 2, 4 to the other.
+    assert_eq!(staying.take(), [1, 3, 5]);
+    leaving.desk.close();
+    assert_eq!(office.pool.stats().queued, 4);
+    assert!(staying.desk.finish(3));
+    assert_eq!(staying.take(), [2, 4, 6]);
+    assert!(staying.desk.finish(3));
+    assert_eq!(staying.take(), [7]);
+    // What it had taken is its own.
+    assert_eq!(office.pool.stats().running, 1);
+}
+
+#[test]
+fn a_desk_that_gets_the_tasks_of_another_is_told() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 5, 10);
+        let [leaving, staying] = office.hire_many();
+        for connection in 0..8 {
+            office.submit_of(connection, [0]);
+        }
+        assert_eq!(staying.bell.rings(), 1);
+        let mut staying = staying;
+        let taken = staying.take().len();
+        assert!(taken < 8, "{assignment:?}");
+        staying.desk.finish(taken);
+        drop(leaving);
+        assert_eq!(staying.bell.rings(), 1, "{assignment:?}");
+        assert_eq!(staying.take().len(), (8 - taken).min(5));
+    }
+}
+
+#[test]
+fn the_last_desk_leaves_its_tasks_to_the_next() {
+    for assignment in EACH {
+        let office = Office::new(assignment, 5, 10);
+        let clerk = office.hire();
+        office.submit(0..5);
+        assert_eq!(office.growth.rings(), 0);
+        drop(clerk);
+        assert_eq!(office.growth.rings(), 1, "{assignment:?}");
+        assert_eq!(office.hire().take(), [0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn only_a_desk_without_work_retires_and_only_where_enough_are_left() {
+    let office = Office::keeping(1, Assignment::RoundRobin, 1, 10);
+    let [mut first, mut second] = office.hire_many();
+    office.submit([0]);
+    assert!(!first.desk.retire(), "assigned");
+    assert_eq!(first.take(), [0]);
+    assert!(!first.desk.retire(), "taken");
+    first.desk.finish(1);
+    assert!(first.desk.retire());
+    assert!(!second.desk.retire(), "the last");
+    // A retired desk is nobody's, whatever is done with it.
+    assert!(first.desk.retire());
+    office.submit([1, 2]);
+    assert_eq!(first.take(), []);
+    assert!(!first.desk.finish(1));
+    first.desk.close();
+    drop(first);
+    assert_eq!(second.take(), [1]);
+    assert_eq!(office.pool.stats().desks, 1);
+    // A desk that opens is not mistaken for it.
+    assert_eq!(office.hire().take(), [2]);
+}
+
+#[test]
+fn a_closed_pool_drops_what_no_desk_has() {
+    let office = Office::new(Assignment::RoundRobin, 2, 10);
+    let mut clerk = office.hire();
+    let poller = Bell::default();
+    office.submit([0]);
+    assert_eq!(clerk.take(), [0]);
+    office.submit(1..20);
+    assert!(!office.pool.await_room(poller.clone()));
+    office.pool.close();
+    assert_eq!(poller.rings(), 1);
+    let stats = office.pool.stats();
+    assert_eq!((stats.queued, stats.running), (0, 1));
+    assert_eq!(clerk.take(), []);
+    assert!(!clerk.desk.finish(1));
+    office.submit(20..30);
+    assert_eq!(clerk.take(), []);
+    clerk.desk.close();
+    assert_eq!(office.pool.stats().queued, 0);
+    office.pool.close();
+}
+
+/// Whoever reads what nobody will handle learns so by submitting it: with no room for it, it would ask for ever.
+#[test]
+fn a_closed_pool_has_room() {
+    let office = Office::new(Assignment::RoundRobin, 1, 0);
+    assert_eq!(office.pool.room(), 0);
+    office.pool.close();
+    assert!(office.pool.await_room(Bell::default()));
+    assert!(office.pool.room() > 0);
+}
+
+#[test]
+fn the_bell_is_rung_once_until_somebody_looks() {
+    let office = Office::new(Assignment::LeastOutstanding, 3, 10);
+    let mut clerk = office.hire();
+    assert_eq!(clerk.bell.rings(), 0);
+    office.submit([0]);
+    office.submit([1]);
+    assert_eq!(clerk.bell.rings(), 1);
+    assert_eq!(clerk.take(), [0, 1]);
+    office.submit([2]);
+    assert_eq!(clerk.bell.rings(), 1);
+    // It reports before it looks, and is told that there is something; the bell stays silent.
+    assert!(clerk.desk.finish(2));
+    assert_eq!(clerk.bell.rings(), 0);
+    assert_eq!(clerk.take(), [2]);
+    assert!(!clerk.desk.finish(1));
+    office.submit([3]);
+    assert_eq!(clerk.bell.rings(), 1);
+}
+
+#[test]
+fn whoever_reports_learns_of_what_waited_without_a_bell() {
+    let office = Office::new(Assignment::LeastOutstanding, 1, 10);
+    let mut clerk = office.hire();
+    office.submit(0..3);
+    assert_eq!(clerk.bell.rings(), 1);
+    assert_eq!(clerk.take(), [0]);
+    assert!(clerk.desk.finish(1));
+    // It was told, and does not look at once: what comes meanwhile needs no bell either.
+    office.submit([3]);
+    assert_eq!(clerk.bell.rings(), 0);
+    assert_eq!(clerk.take(), [1]);
+}
+
+#[test]
+fn reporting_more_than_was_taken_makes_no_room_out_of_nothing() {
+    let office = Office::new(Assignment::LeastOutstanding, 1, 1);
+    let mut clerk = office.hire();
+    assert!(!clerk.desk.finish(5));
+    assert_eq!(office.pool.room(), 2);
+    office.submit(0..2);
+    assert_eq!(clerk.take(), [0]);
+    assert_eq!(clerk.take(), []);
+    assert_eq!(office.pool.room(), 0);
+}
+
+#[test]
+fn it_is_counted_what_waits_and_what_runs() {
+    let office = Office::new(Assignment::LeastOutstanding, 2, 10);
+    assert_eq!(office.pool.stats(), WorkStats::default());
+    let [mut one, _other] = office.hire_many();
+    office.submit(0..7);
+    assert_eq!(one.take().len(), 2);
+    let expected = WorkStats {
+        desks: 2,
+        queued: 5,
+        running: 2,
+        submitted: 7,
+    };
+    assert_eq!(office.pool.stats(), expected);
+    one.desk.finish(2);
+    assert_eq!(office.pool.stats().running, 0);
+    assert_eq!(office.pool.clone().stats().submitted, 7);
+}
