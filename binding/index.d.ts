@@ -122,6 +122,23 @@ export declare class Memory {
   chunkStats(): ChunkStats
 }
 
+/** One server's part of a shared socket. */
+export declare class SharedListener {
+  /** A part of nothing yet. It ends with the environment at the latest. */
+  constructor()
+  /**
+   * Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
+   * gets a connection. Records of them say `tag`.
+   *
+   * @throws when place or balance are none
+   */
+  join(place: ListenPlace, balance: string, eventLoop: EventLoop, settings: ConnectionSettings, tag: number): JoinOutcome
+  /** Where the socket listens, while this is a part of it. */
+  address(): SocketAddress | null
+  /** Gets no further connection. Returns whether that was the last part, and the socket is closed. */
+  leave(): boolean
+}
+
 /** What a worker thread has of its pool. */
 export declare class WorkDesk {
   /**
@@ -216,6 +233,12 @@ export interface IdFieldOptions {
   size: number
   /** Least significant byte first. */
   littleEndian: boolean
+}
+
+/** What [`SharedListener::join`] gives. */
+export interface JoinOutcome {
+  /** The system's error number; `undefined` for success. */
+  errno?: number
 }
 
 /** Memory that JavaScript fills. */

@@ -839,5 +839,6 @@ module.exports.ConnectionDealer = nativeBinding.ConnectionDealer
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
 module.exports.Memory = nativeBinding.Memory
+module.exports.SharedListener = nativeBinding.SharedListener
 module.exports.WorkDesk = nativeBinding.WorkDesk
 module.exports.WorkPool = nativeBinding.WorkPool

@@ -23,6 +23,12 @@ export interface ListenPortOptions {
   readonly reusePort?: boolean
   /** Whether listening on all addresses means those of IPv6 alone. Default false. */
   readonly ipv6Only?: boolean
+  /**
+   * Whether servers of this process that listen at the same place and ask for it as well, in whatever thread, share one
+   * socket. Its connections are dealt out to them as the `loadBalance` of the first says, which also works where
+   * `reusePort` does not balance. The socket closes when the last of them does. Default false.
+   */
+  readonly shared?: boolean
 }
 
 /** Listens on a unix socket. */
@@ -34,6 +40,8 @@ export interface ListenPathOptions {
    * force before anyone can connect, whatever the umask. Default: what the umask leaves of `0o777`.
    */
   readonly mode?: number
+  /** As of a port. */
+  readonly shared?: boolean
 }
 
 /** Listens on a socket that someone else has made. */
@@ -76,16 +84,20 @@ export type PlaceToOpen =
   | { readonly kind: 'path'; readonly path: string; readonly native: ListenPlace }
   | { readonly kind: 'descriptor'; readonly fd: number }
 
+/** Whether a socket is the server's own, or others of the process listen on it, too. */
+export type Sharing = 'own' | 'shared'
+
 /** {@link ListenOptions} after checking. */
 export interface CheckedListen {
   readonly place: NamePlace | PlaceToOpen
+  readonly sharing: Sharing
   readonly signal: AbortSignal | undefined
 }
 
 /** What may be given beside each of the three ways to say where. */
 const companions: Readonly<Record<'port' | 'path' | 'fd', readonly string[]>> = {
-  port: ['host', 'reusePort', 'ipv6Only', 'backlog'],
-  path: ['mode', 'backlog'],
+  port: ['host', 'reusePort', 'ipv6Only', 'shared', 'backlog'],
+  path: ['mode', 'shared', 'backlog'],
   fd: [],
 }
 const allOptions = ['port', 'path', 'fd', ...new Set(Object.values(companions).flat())]
@@ -112,8 +124,9 @@ export function checkListenOptions(options: ListenOptions): CheckedListen {
   }
   checkSignal(given['signal'])
   checkBacklog(given['backlog'])
+  checkBoolean('shared', given['shared'])
   const place = { fd: checkFd, path: checkPath, port: checkPortPlace }[key](options as never)
-  return { place, signal: options.signal }
+  return { place, sharing: given['shared'] === true ? 'shared' : 'own', signal: options.signal }
 }
 
 /** The addresses of a name are looked up; everything else is known. */
@@ -131,17 +144,14 @@ export interface ListenTarget {
   readonly dealer: ConnectionDealer | undefined
 }
 
+/** How many servers of this thread listen now. */
+export const openListeners = { count: 0 }
+
 /** A socket that listens. */
 export class Listening {
-  static #count = 0
   readonly #loop: EventLoop
   readonly #id: NativeId
   readonly #file: SocketFile | undefined
-
-  /** How many listen now, in this thread. */
-  static get count(): number {
-    return Listening.#count
-  }
 
   /**
    * Opens `place`.
@@ -177,7 +187,7 @@ export class Listening {
     this.#loop = loop
     this.#id = id
     this.#file = file
-    Listening.#count += 1
+    openListeners.count += 1
   }
 
   /** Where it listens, as Node.js gives it. */
@@ -191,7 +201,7 @@ export class Listening {
    * @throws NetpollError when the file of a unix socket could not be removed, and stays; it has stopped all the same
    */
   stop(): void {
-    Listening.#count -= 1
+    openListeners.count -= 1
     try {
       // Before the socket closes: afterwards a successor may have bound the path.
       if (this.#file !== undefined) removeSocketFile(this.#file)
@@ -234,7 +244,8 @@ function checkFd({ fd }: ListenFdOptions): PlaceToOpen {
   return { kind: 'descriptor', fd }
 }
 
-function isWithoutIpv6({ errno }: Outcome): boolean {
+/** Whether opening has failed because the system has no IPv6. */
+export function isWithoutIpv6({ errno }: Pick<Outcome, 'errno'>): boolean {
   return errno !== undefined && withoutIpv6.includes(systemError(errno, 'listen').code)
 }
 

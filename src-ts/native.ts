@@ -4,6 +4,7 @@ import {
   ConnectionSettings,
   EventLoop as NativeEventLoop,
   Memory as NativeMemory,
+  SharedListener,
   WorkDesk as NativeWorkDesk,
   WorkPool as NativeWorkPool,
 } from '../binding/index.js'
@@ -18,4 +19,12 @@ export type {
   SettingsOptions as NativeSettings,
   SocketAddress,
 } from '../binding/index.js'
-export { ConnectionDealer, ConnectionSettings, NativeEventLoop, NativeMemory, NativeWorkDesk, NativeWorkPool }
+export {
+  ConnectionDealer,
+  ConnectionSettings,
+  NativeEventLoop,
+  NativeMemory,
+  NativeWorkDesk,
+  NativeWorkPool,
+  SharedListener,
+}

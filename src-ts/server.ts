@@ -9,7 +9,14 @@ import { NetpollError, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import type { Framing } from './framing'
-import { checkListenOptions, Listening, type ListenOptions, type PlaceToOpen, resolveName } from './listen'
+import {
+  checkListenOptions,
+  Listening,
+  type ListenOptions,
+  type PlaceToOpen,
+  resolveName,
+  type Sharing,
+} from './listen'
 import { type ChunkStats, ConnectionDealer, type NativeId } from './native'
 import {
   type CheckedOptions,
@@ -23,6 +30,7 @@ import {
   type ServerOptions,
 } from './options'
 import { createProfiles, type Owner, type Profile } from './profile'
+import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
 import { type CheckedWorkers, checkWorkers } from './workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from './workers/pool'
@@ -57,7 +65,7 @@ export class Server<Data = unknown> {
   #context: Context | undefined
   #state: State = 'idle'
   #referenced = true
-  #listening: Listening | undefined
+  #listening: Listening | SharedListening | undefined
   #tag = 0
   #signalWatch: Disposable | undefined
   #accepted = 0
@@ -85,15 +93,15 @@ export class Server<Data = unknown> {
     if (this.#state !== 'idle') {
       throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
     }
-    const { place, signal } = checkListenOptions(options)
+    const { place, sharing, signal } = checkListenOptions(options)
     signal?.throwIfAborted()
     this.#state = 'starting'
     this.#context = captureContext()
     this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
     try {
       const placeToOpen = place.kind === 'name' ? await resolveName(place) : place
-      await this.#startWorkers()
-      this.#open(placeToOpen)
+      if (this.#workers !== undefined) await this.#startWorkers(this.#workers)
+      this.#open(placeToOpen, sharing)
     } catch (error) {
       this.#signalWatch?.[Symbol.dispose]()
       await this.#stopWorkers()
@@ -185,14 +193,16 @@ export class Server<Data = unknown> {
     return connection
   }
 
-  #open(place: PlaceToOpen): void {
+  #open(place: PlaceToOpen, sharing: Sharing): void {
     if (this.#state !== 'starting') throw serverClosed()
     const profiles = this.#profiles.length > 0 ? this.#profiles : this.#makeProfiles()
     this.#profiles = profiles
     const [{ loop, settings }] = profiles as readonly [Profile]
     this.#tag = nextTag()
-    const target = { loop, settings, tag: this.#tag, dealer: this.#makeDealer() }
-    this.#listening = Listening.open(place, target)
+    this.#listening =
+      sharing === 'shared'
+        ? SharedListening.open(place, profiles, this.#tag, this.#checked.loadBalance)
+        : Listening.open(place, { loop, settings, tag: this.#tag, dealer: this.#makeDealer() })
     // Nothing can have come of it yet: records are handed over between two tasks.
     for (const profile of profiles) profile.loop.attachAcceptor(this.#tag, this.#acceptor(profile))
     if (this.#referenced) loop.retain()
@@ -217,10 +227,9 @@ export class Server<Data = unknown> {
     for (const connection of this.#connections) connection.destroy()
   }
 
-  async #startWorkers(): Promise<void> {
-    if (this.#workers === undefined) return
+  async #startWorkers(workers: CheckedWorkers): Promise<void> {
     const { framing, bytes } = this.#checked
-    const pool = new WorkerPool(this.#workers, {
+    const pool = new WorkerPool(workers, {
       framing,
       bytes,
       failed: (error, source) => this.#requestFailed(error, source),

@@ -1,5 +1,5 @@
 import { openLoops } from './event-loops'
-import { Listening } from './listen'
+import { openListeners } from './listen'
 import type { ChunkStats } from './native'
 import { sharedMemory } from './shared-memory'
 
@@ -7,7 +7,7 @@ import { sharedMemory } from './shared-memory'
 export interface ThreadStats {
   /** Connections of all servers and dialers of this thread, those that are being dialed or closed included. */
   readonly connections: number
-  /** Sockets that listen in this thread. */
+  /** Servers of this thread that listen. */
   readonly listeners: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
@@ -21,5 +21,5 @@ export interface ThreadStats {
 export function stats(): ThreadStats {
   let connections = 0
   for (const loop of openLoops()) connections += loop.connections
-  return { connections, listeners: Listening.count, chunks: sharedMemory().native.chunkStats() }
+  return { connections, listeners: openListeners.count, chunks: sharedMemory().native.chunkStats() }
 }

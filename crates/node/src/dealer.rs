@@ -7,7 +7,7 @@ use crate::event_loop::EventLoop;
 use crate::options::ConnectionSettings;
 
 /// As JavaScript names it.
-fn parse_balance(name: &str) -> napi::Result<LoadBalance> {
+pub fn parse_balance(name: &str) -> napi::Result<LoadBalance> {
     Ok(match name {
         "roundRobin" => LoadBalance::RoundRobin,
         "random" => LoadBalance::Random,

@@ -37,7 +37,7 @@ impl EventLoop {
         self.attempt(move |poller| {
             given(descriptor, |given| match dealer {
                 None => poller.adopt(given, settings, tag),
-                Some(dealer) => poller.attend_for(Listener::adopt(given)?, dealer, tag),
+                Some(dealer) => poller.attend_for(Listener::adopt(given)?, dealer),
             })
         })
     }

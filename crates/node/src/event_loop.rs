@@ -125,7 +125,7 @@ impl EventLoop {
         let dealer = dealer.map(|dealer| dealer.0.clone());
         Ok(self.attempt(move |poller| match dealer {
             None => poller.listen(&listen, settings, tag),
-            Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer, tag),
+            Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer),
         }))
     }
 

@@ -5,6 +5,7 @@
 //! | libuv says that sockets are ready | `inline_driver.rs`, `libuv.rs` |
 //! | or the poller takes its turns on a thread, whose batches come by a doorbell | `thread_driver.rs`, `doorbell.rs` |
 //! | JavaScript gets the batch, its commands are carried out | `bridge.rs`, `driver.rs` |
+//! | sockets that servers of several threads share | `shared_listener.rs` |
 //! | messages that worker threads handle | `work_pool.rs`, `work_driver.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
 //! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs` |
@@ -29,6 +30,7 @@ mod javascript;
 mod libuv;
 mod memory;
 mod options;
+mod shared_listener;
 mod shared_words;
 mod thread_driver;
 mod work_driver;

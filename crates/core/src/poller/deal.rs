@@ -116,6 +116,17 @@ impl Dealer {
         table.seats.len()
     }
 
+    /// Nobody can be accepted for lack of descriptors or memory: tells one of the seats.
+    pub(super) fn tell_paused(&self, errno: i32) {
+        let table = self.table();
+        for Seat { remote, tag, .. } in &table.seats {
+            let letter = Letter::AcceptPaused { tag: *tag, errno };
+            if remote.try_post(letter).is_ok() {
+                return;
+            }
+        }
+    }
+
     /// Deals one connection. Where nobody sits, or all are gone, it is closed.
     pub(super) fn deal(&self, stream: Stream, peer: Address) {
         let mut table = self.table();

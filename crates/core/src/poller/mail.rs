@@ -53,6 +53,13 @@ pub enum Letter {
     Order(Id, Order),
     /// A connection that another poller has accepted.
     Dealt(Box<Dealt>),
+    /// A listener elsewhere, whose records say `tag`, lacks descriptors or memory and pauses.
+    AcceptPaused {
+        /// The tag.
+        tag: u32,
+        /// The system's error number.
+        errno: i32,
+    },
     /// A worker has answered message `sequence` of a connection.
     Answer {
         /// The connection.
@@ -151,6 +158,7 @@ impl Poller {
             match letter {
                 Letter::Order(id, order) => self.carry_out(id, order),
                 Letter::Dealt(dealt) => self.admit_dealt(*dealt),
+                Letter::AcceptPaused { tag, errno } => self.pauses.push((tag, errno)),
                 Letter::Answer {
                     id,
                     sequence,

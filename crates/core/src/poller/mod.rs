@@ -69,6 +69,8 @@ pub struct Poller {
     work: Batch,
     /// The same as tasks, kept for its memory.
     tasks: Vec<Task>,
+    /// Accepting has paused for these listeners, which are elsewhere: tag and the system's error number.
+    pauses: Vec<(u32, i32)>,
     /// Connections whose workers had no room.
     stalled: HashSet<Id>,
 }
@@ -103,6 +105,7 @@ impl Poller {
             letters: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),
             tasks: Vec::new(),
+            pauses: Vec::new(),
             stalled: HashSet::new(),
         })
     }
@@ -129,11 +132,14 @@ impl Poller {
         self.attend(listener, Destination::Here(settings), tag)
     }
 
-    /// Deals the connections of a listener out; to this poller, too, if it sits at the dealer's table.
+    /// Deals the connections of a listener out; to this poller, too, if it sits at the dealer's table. Whoever sits there is
+    /// told when accepting pauses.
     ///
     /// # Errors
     /// The system's.
-    pub fn attend_for(&mut self, listener: Listener, dealer: Dealer, tag: u32) -> io::Result<Id> {
+    pub fn attend_for(&mut self, listener: Listener, dealer: Dealer) -> io::Result<Id> {
+        // Nobody is given the listener's own records but whoever drives this poller, who knows the slot.
+        let tag = self.slots.next_id().slot;
         self.attend(listener, Destination::Dealt(dealer), tag)
     }
 
@@ -267,6 +273,9 @@ impl Poller {
             self.slots.vacate(slot);
         }
         self.read_mail();
+        for (tag, errno) in self.pauses.drain(..) {
+            batch.accept_paused(tag, errno);
+        }
         let bytes_before = batch.bytes();
         for _ in 0..self.ready.len() {
             let bytes = batch.bytes() - bytes_before;
@@ -388,7 +397,10 @@ impl Poller {
                 Accepted::Drained => return,
                 Accepted::Lost => {}
                 Accepted::ShortageBegan(errno) => {
-                    batch.accept_paused(acceptor.tag(), errno);
+                    match acceptor.destination() {
+                        Destination::Here(_) => batch.accept_paused(acceptor.tag(), errno),
+                        Destination::Dealt(dealer) => dealer.tell_paused(errno),
+                    }
                     return self.retry_accepting(slot);
                 }
                 Accepted::ShortageGoesOn => return self.retry_accepting(slot),

@@ -1,0 +1,275 @@
+//! Listening sockets that servers of several threads share: whoever joins gets its part of the connections.
+//!
+//! A thread accepts for all of them, with a poller of its own, so that no server has to stay for the others. It lives as long
+//! as anybody listens so.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use napi::{Env, sys};
+use napi_derive::napi;
+use netpoll_core::listener::Listener;
+use netpoll_core::{Address, Batch, Dealer, Id, Letter, Poller, Remote};
+
+use crate::dealer::parse_balance;
+use crate::event_loop::{EventLoop, errno};
+use crate::memory::chunk_pool;
+use crate::options::{ConnectionSettings, ListenPlace, SocketAddress};
+
+/// A socket that several listen on.
+struct Shared {
+    id: Id,
+    address: Address,
+    dealer: Dealer,
+}
+
+#[derive(Default)]
+struct Hall {
+    /// By what `place` was asked for; a port that the system chose stands here, too.
+    sockets: HashMap<String, Shared>,
+    porter: Option<Porter>,
+}
+
+static HALL: LazyLock<Mutex<Hall>> = LazyLock::new(Mutex::default);
+
+/// Nothing is left half-done by a panic.
+fn hall() -> MutexGuard<'static, Hall> {
+    HALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread that accepts.
+struct Porter {
+    remote: Remote,
+    is_stopped: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Porter {
+    fn start() -> io::Result<Self> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (made, remote) = mpsc::sync_channel(1);
+        let stop = is_stopped.clone();
+        let thread =
+            thread::Builder::new().name("netpoll-accept".into()).spawn(
+                move || match Poller::new(chunk_pool().clone(), Instant::now()) {
+                    Ok(poller) => {
+                        // Whoever started it waits for it.
+                        let _ = made.send(Ok(poller.remote()));
+                        accept(poller, &stop);
+                    }
+                    Err(error) => {
+                        let _ = made.send(Err(error));
+                    }
+                },
+            )?;
+        let gone = |_| Err(io::ErrorKind::Other.into());
+        let remote = remote.recv().unwrap_or_else(gone)?;
+        Ok(Self {
+            remote,
+            is_stopped,
+            thread,
+        })
+    }
+
+    fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Poller) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.remote.post(Letter::Visit(Box::new(move |poller| {
+            // Nobody else waits for it.
+            let _ = sender.send(question(poller));
+        })));
+        receiver.recv().ok()
+    }
+
+    fn stop(self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.remote.nudge();
+        // It waits for nobody but the system.
+        let _ = self.thread.join();
+    }
+}
+
+/// Accepts until it is stopped. An error of polling ends it: then nobody else could poll either.
+fn accept(mut poller: Poller, is_stopped: &AtomicBool) {
+    let mut batch = Batch::with_capacity(256);
+    while !is_stopped.load(Ordering::Acquire) {
+        let now = Instant::now();
+        let timeout = if poller.has_ready() {
+            Some(std::time::Duration::ZERO)
+        } else {
+            let wake = poller.next_wake();
+            wake.map(|wake| wake.saturating_duration_since(now))
+        };
+        if poller.wait(timeout).is_err() {
+            return;
+        }
+        poller.turn(Instant::now(), &mut batch);
+        // Who shares a socket is told of its troubles by the dealer.
+        batch.clear();
+    }
+}
+
+/// What [`SharedListener::join`] gives.
+#[napi(object)]
+pub struct JoinOutcome {
+    /// The system's error number; `undefined` for success.
+    pub errno: Option<i32>,
+}
+
+struct Seat {
+    place: String,
+    key: u64,
+}
+
+/// One server's part of a shared socket.
+#[napi]
+pub struct SharedListener(Rc<RefCell<Option<Seat>>>);
+
+#[napi]
+impl SharedListener {
+    /// A part of nothing yet. It ends with the environment at the latest.
+    #[napi(constructor)]
+    pub fn new(env: Env) -> napi::Result<Self> {
+        let seat = Rc::new(RefCell::new(None));
+        // SAFETY: the hook runs once, on this thread, and gives the reference back.
+        let status = unsafe {
+            let data = Rc::into_raw(seat.clone()).cast_mut().cast();
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
+        };
+        if status != sys::Status::napi_ok {
+            return Err(napi::Error::from_reason("the environment is ending"));
+        }
+        Ok(Self(seat))
+    }
+
+    /// Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
+    /// gets a connection. Records of them say `tag`.
+    ///
+    /// @throws when place or balance are none
+    #[napi]
+    pub fn join(
+        &self,
+        place: ListenPlace,
+        balance: String,
+        event_loop: &EventLoop,
+        settings: &ConnectionSettings,
+        tag: u32,
+    ) -> napi::Result<JoinOutcome> {
+        let listen = place.parse()?;
+        let dealer = Dealer::new(parse_balance(&balance)?);
+        let Some(remote) = event_loop.driver.remote() else {
+            return Err(napi::Error::from_reason("the environment is ending"));
+        };
+        let mut hall = hall();
+        let asked = format!("{:?}", listen.place);
+        let opened = hall.find_or_open(&asked, dealer, move || Listener::bind(&listen));
+        Ok(match opened {
+            Ok((place, shared)) => {
+                let key = shared.join(remote, settings.0.clone(), tag);
+                *self.0.borrow_mut() = Some(Seat { place, key });
+                JoinOutcome { errno: None }
+            }
+            Err(error) => {
+                hall.close_if_empty();
+                JoinOutcome {
+                    errno: Some(errno(&error)),
+                }
+            }
+        })
+    }
+
+    /// Where the socket listens, while this is a part of it.
+    #[napi]
+    pub fn address(&self) -> Option<SocketAddress> {
+        let seat = self.0.borrow();
+        let hall = hall();
+        let shared = hall.sockets.get(&seat.as_ref()?.place)?;
+        Some(shared.address.clone().into())
+    }
+
+    /// Gets no further connection. Returns whether that was the last part, and the socket is closed.
+    #[napi]
+    pub fn leave(&self) -> bool {
+        leave(self.0.borrow_mut().take())
+    }
+}
+
+impl Hall {
+    fn find_or_open(
+        &mut self,
+        asked: &str,
+        dealer: Dealer,
+        bind: impl FnOnce() -> io::Result<Listener> + Send + 'static,
+    ) -> io::Result<(String, Dealer)> {
+        if let Some(shared) = self.sockets.get(asked) {
+            return Ok((asked.to_owned(), shared.dealer.clone()));
+        }
+        let porter = match &self.porter {
+            Some(porter) => porter,
+            None => self.porter.insert(Porter::start()?),
+        };
+        let given = dealer.clone();
+        let opened = porter.ask(move |poller| {
+            let listener = bind()?;
+            let address = listener.local_address()?;
+            poller.attend_for(listener, given).map(|id| (id, address))
+        });
+        let gone = || Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        let (id, address) = opened.unwrap_or_else(gone)?;
+        // A port that the system chose is found by its number from now on.
+        let place = match &address {
+            Address::Ip(bound) => asked.replacen(":0,", &format!(":{},", bound.port()), 1),
+            Address::Unix(_) => asked.to_owned(),
+        };
+        let shared = Shared {
+            id,
+            address,
+            dealer: dealer.clone(),
+        };
+        self.sockets.insert(place.clone(), shared);
+        Ok((place, dealer))
+    }
+
+    fn close_if_empty(&mut self) {
+        if self.sockets.is_empty()
+            && let Some(porter) = self.porter.take()
+        {
+            porter.stop();
+        }
+    }
+}
+
+fn leave(seat: Option<Seat>) -> bool {
+    let Some(Seat { place, key }) = seat else {
+        return false;
+    };
+    let mut hall = hall();
+    let Some(shared) = hall.sockets.get(&place) else {
+        return false;
+    };
+    if shared.dealer.leave(key) > 0 {
+        return false;
+    }
+    let id = shared.id;
+    hall.sockets.remove(&place);
+    if let Some(porter) = &hall.porter {
+        porter.ask(move |poller| poller.unlisten(id));
+    }
+    hall.close_if_empty();
+    true
+}
+
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: the reference that `new` gave to the hook, which runs once.
+    let seat = unsafe { Rc::from_raw(data.cast_const().cast::<RefCell<Option<Seat>>>()) };
+    leave(seat.borrow_mut().take());
+}

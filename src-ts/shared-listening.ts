@@ -1,0 +1,93 @@
+import { type Address, toAddress } from './address'
+import { systemError } from './errors'
+import type { EventLoop } from './event-loop'
+import { isWithoutIpv6, openListeners, type PlaceToOpen } from './listen'
+import { type ConnectionSettings, type ListenPlace, SharedListener } from './native'
+import type { LoadBalance } from './options'
+import { removeSocketFile, type SocketFile, socketFile } from './unix-path'
+
+/** Who gets a part of the connections. */
+export interface SharedTarget {
+  readonly loop: EventLoop
+  readonly settings: ConnectionSettings
+}
+
+/** A server's part of a socket that it shares with others of its process: one for each of its event loops. */
+export class SharedListening {
+  readonly #parts: readonly SharedListener[]
+  readonly #file: SocketFile | undefined
+
+  /**
+   * Joins those who listen at `place`, or opens it.
+   *
+   * @throws NetpollError the system's code
+   */
+  static open(
+    place: PlaceToOpen,
+    targets: readonly SharedTarget[],
+    tag: number,
+    balance: LoadBalance,
+  ): SharedListening {
+    const parts: SharedListener[] = []
+    const joinAll = (native: ListenPlace): number | undefined => {
+      let joined = native
+      for (const { loop, settings } of targets) {
+        const part = new SharedListener()
+        const { errno } = part.join(joined, balance, loop.native, settings, tag)
+        if (errno !== undefined) return errno
+        parts.push(part)
+        // A port that the system chose is the same for all.
+        joined = { ...native, address: part.address() ?? native.address }
+      }
+      return undefined
+    }
+    const natives = nativePlaces(place)
+    let errno: number | undefined
+    for (const native of natives) {
+      errno = joinAll(native)
+      if (errno === undefined || !isWithoutIpv6({ errno })) break
+    }
+    if (errno !== undefined) {
+      for (const part of parts) part.leave()
+      const { address, port, path } = (natives[0] as ListenPlace).address
+      const where = address ?? path ?? ''
+      throw systemError(errno, 'listen', port === undefined ? { address: where } : { address: where, port })
+    }
+    return new SharedListening(parts, place.kind === 'path' ? socketFile(place.path) : undefined)
+  }
+
+  private constructor(parts: readonly SharedListener[], file: SocketFile | undefined) {
+    this.#parts = parts
+    this.#file = file
+    openListeners.count += 1
+  }
+
+  /** Where the socket listens, as Node.js gives it. */
+  get address(): Address | null {
+    return toAddress(this.#parts[0]?.address() ?? null) ?? null
+  }
+
+  /**
+   * Gets no further connection.
+   *
+   * @throws NetpollError when the file of a unix socket could not be removed, and stays
+   */
+  stop(): void {
+    openListeners.count -= 1
+    const isLast = this.#parts.map((part) => part.leave()).includes(true)
+    if (isLast && this.#file !== undefined) removeSocketFile(this.#file)
+  }
+}
+
+/** How to open the place: one way after the other, while the system lacks IPv6. */
+function nativePlaces(place: PlaceToOpen): readonly ListenPlace[] {
+  switch (place.kind) {
+    case 'everywhere':
+      return place.ipv4 === undefined ? [place.ipv6] : [place.ipv6, place.ipv4]
+    case 'address':
+    case 'path':
+      return [place.native]
+    case 'descriptor':
+      return []
+  }
+}
