@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_consumer_is_woken_once_until_it_has_taken_everything() {
         let (consumer, producer) = (Count::default(), Count::default());
-        let handoff = Handoff::new([1, 2], consumer.clone(), producer.clone());
+        let handoff = Handoff::new([1, 2], consumer.clone(), producer);
         for expected in [1, 2] {
             let batch = handoff.blank().expect("there are two");
             assert_eq!(batch, expected);

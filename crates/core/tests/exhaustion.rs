@@ -28,7 +28,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
     limit_descriptors(200);
     {
         let mut h = Harness::new();
-        let (listener, file) = h.listen_unix(&settings(|_| {}));
+        let (_listener, file) = h.listen_unix(&settings(|_| {}));
         let mut peers: Vec<UnixStream> = (0..10)
             .map(|_| UnixStream::connect(file.path()).expect("connecting"))
             .collect();

@@ -51,7 +51,7 @@ mod tests {
         for sequence in order {
             let mut count = 0;
             answers.insert(first.wrapping_add(*sequence), Answer::Failed, |_| {
-                count += 1
+                count += 1;
             });
             released.push(count);
         }

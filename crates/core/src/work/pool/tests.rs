@@ -486,5 +486,5 @@ fn it_is_counted_what_waits_and_what_runs() {
     assert_eq!(office.pool.stats(), expected);
     one.desk.finish(2);
     assert_eq!(office.pool.stats().running, 0);
-    assert_eq!(office.pool.clone().stats().submitted, 7);
+    assert_eq!(office.pool.stats().submitted, 7);
 }
