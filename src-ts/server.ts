@@ -73,6 +73,7 @@ export class Server<Data = unknown> {
 
   /** @internal */
   constructor(options: ServerOptions<Data>) {
+    checkObject('options', options)
     checkHandling(options)
     const { workers } = options
     this.#workers = workers && checkWorkers(workers)
