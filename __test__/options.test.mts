@@ -1,6 +1,6 @@
 import test from 'ava'
 
-import { createServer, Dialer, delimiter, lengthField, varint } from '../dist/index.mjs'
+import { createServer, Dialer, delimiter, lengthField, readerFrom, varint, writerTo } from '../dist/index.mjs'
 import { dial, framing, serve } from './support/netpoll.mjs'
 
 interface Wrong {
@@ -171,6 +171,8 @@ const dials: readonly { readonly title: string; readonly options: unknown; reado
   { title: 'a port that is a string', options: { port: '80' }, code: type },
   { title: 'a host that is a number', options: { port: 1, host: 1 }, code: type },
   { title: 'an empty path', options: { path: '' }, code: type },
+  { title: 'a path and a port', options: { path: '/tmp/x', port: 1 }, code: value },
+  { title: 'a path and a host', options: { path: '/tmp/x', host: 'localhost' }, code: value },
   { title: 'with a signal that is none', options: { port: 1, host: '127.0.0.1', signal: {} }, code: type },
 ]
 
@@ -189,6 +191,22 @@ for (const { title, options, code } of dials) {
     await t.throwsAsync(dialing, { instanceOf: TypeError, code })
   })
 }
+
+for (const source of [undefined, null, 42, 'text', {}]) {
+  test(`a reader from ${source} and a writer to it are refused`, (t) => {
+    t.throws(() => readerFrom(source as never), { instanceOf: TypeError, code: type })
+    t.throws(() => writerTo(source as never), { instanceOf: TypeError, code: type })
+  })
+}
+
+test('to wait for what is no number of bytes rejects', async (t) => {
+  const reader = readerFrom([])
+  for (const length of [-1, 0.5, Number.NaN, 2 ** 31]) {
+    await t.throwsAsync(reader.fill(length), { instanceOf: TypeError, code: value })
+  }
+  await t.throwsAsync(reader.fill('1' as never), { instanceOf: TypeError, code: type })
+  await t.throwsAsync(reader.fillUntil(''), { instanceOf: TypeError, code: type })
+})
 
 const calls: readonly { readonly title: string; readonly options: unknown; readonly code: string }[] = [
   { title: 'a timeout that is a string', options: { timeout: '1' }, code: type },

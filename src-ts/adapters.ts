@@ -4,6 +4,7 @@ import { invalidType, NetpollError } from './errors'
 import { foreign, type Piece } from './link-buffer/pieces'
 import { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
+import { checkObject } from './options'
 import { sharedMemory } from './shared-memory'
 
 /**
@@ -11,6 +12,8 @@ import { sharedMemory } from './shared-memory'
  * when somebody waits for more than is there; `for await` over it works as well.
  *
  * The pieces are read from where they are: do not change them.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`
  */
 export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Reader {
   const iterator = iterate(source)
@@ -26,8 +29,14 @@ export function createWriter(): Writer {
   return new Writer(sharedMemory().arena)
 }
 
-/** A writer whose `flush` writes to a Node.js stream; it resolves when that takes more, and rejects when it never will. */
+/**
+ * A writer whose `flush` writes to a Node.js stream; it resolves when that takes more, and rejects when it never will.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`
+ */
 export function writerTo(target: Writable): Writer {
+  checkObject('target', target)
+  if (typeof target.write !== 'function') throw invalidType('target', 'a stream to write to', target)
   return new Writer(sharedMemory().arena, async ({ first }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
@@ -60,6 +69,7 @@ function bytesOf({ memory, handle, start, length }: Piece): Uint8Array {
 type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 
 function iterate(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Source {
+  checkObject('source', source)
   if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()
   if (Symbol.iterator in source) return source[Symbol.iterator]()
   throw invalidType('source', 'an iterable of bytes', source)

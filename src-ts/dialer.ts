@@ -10,7 +10,7 @@ import {
   type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { NetpollError, systemError } from './errors'
+import { invalidValue, NetpollError, systemError } from './errors'
 import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
@@ -263,12 +263,17 @@ interface Dial {
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function checkDestination(options: DialTarget): Destination {
-  if ('path' in options) {
-    checkText('options.path', options.path)
-    checkSocketPath('connect', options.path)
-    return { path: options.path }
+  const given: { readonly path?: unknown; readonly port?: unknown; readonly host?: unknown } = options
+  const { path, port, host = 'localhost' } = given
+  if (path !== undefined) {
+    for (const name of ['port', 'host'] as const) {
+      if (given[name] === undefined) continue
+      throw invalidValue(`options.${name}`, 'must not be given together with options.path', given[name])
+    }
+    checkText('options.path', path)
+    checkSocketPath('connect', path)
+    return { path }
   }
-  const { port, host = 'localhost' } = options
   checkPort(port, 1)
   checkText('options.host', host)
   return { port, host }

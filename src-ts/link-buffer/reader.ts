@@ -213,11 +213,15 @@ export class Reader {
    *
    * @throws NetpollError (as a rejection) `ERR_EOF` when the peer ends before, `ERR_READ_TIMEOUT` after
    * `readTimeout`, `ERR_CONN_CLOSED` or the system's code when the connection closes before,
-   * `ERR_CONCURRENT_ACCESS` while somebody else waits
+   * `ERR_CONCURRENT_ACCESS` while somebody else waits; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   fill(length: number): Promise<void> {
-    if (length <= this.#length && length >= 0) return filled
-    checkInteger('length', length, 0, 2 ** 31 - 1)
+    if (length >>> 0 === length && length <= this.#length) return filled
+    try {
+      checkInteger('length', length, 0, 2 ** 31 - 1)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#wait(length)
   }
 
