@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,7 @@ pub enum What {
     AcceptPaused(u32),
     Idle,
     Alarm,
+    EndSent,
 }
 
 impl What {
@@ -79,6 +80,7 @@ impl What {
             Self::AcceptPaused(_) => "accept paused",
             Self::Idle => "idle",
             Self::Alarm => "alarm",
+            Self::EndSent => "end sent",
         }
     }
 }
@@ -197,6 +199,12 @@ impl Harness {
         id
     }
 
+    /// Forgets whom a slot belongs to: no record tells.
+    pub fn detach(&mut self, id: Id) -> OwnedFd {
+        self.ids.remove(&id.slot);
+        self.poller.detach(id).expect("nothing is unread or unsent")
+    }
+
     /// Takes one turn without looking for events, and returns its records. Nothing is flushed.
     pub fn turn(&mut self) -> Vec<Entry> {
         let now = self.now();
@@ -232,6 +240,7 @@ impl Harness {
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::Alarm as u8 => What::Alarm,
+                kind if kind == RecordKind::EndSent as u8 => What::EndSent,
                 kind if kind == RecordKind::BytesRead as u8 => {
                     let id = self.ids[&record.slot];
                     let before = self.totals.insert(id, (count(record), 0));
@@ -322,8 +331,10 @@ impl Harness {
         let mut rounds = 0;
         loop {
             self.flush();
+            // Of mail, only the descriptor tells.
+            let is_called = is_readable(self.poller.as_raw_fd());
             self.look();
-            if !self.poller.has_ready() {
+            if !is_called && !self.poller.has_ready() {
                 return;
             }
             self.turn();

@@ -1,0 +1,472 @@
+//! What reaches a poller from elsewhere, and from other threads.
+
+mod support;
+
+use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use netpoll_core::connection::Limit;
+use netpoll_core::poller::Visit;
+use netpoll_core::settings::{HalfOpen, Start};
+use netpoll_core::{Batch, Id, Letter, Order, Poller, Reason, Remote, Slice};
+use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
+
+fn visit(visit: impl FnOnce(&mut Poller) + Send + 'static) -> Letter {
+    Letter::Visit(Box::new(visit) as Visit)
+}
+
+/// Posts an order, and lets the poller do what there is to do.
+fn post(h: &mut Harness, id: Id, order: Order) {
+    let remote = h.poller.remote();
+    remote.post(Letter::Order(id, order));
+    h.quiesce();
+}
+
+/// What the peer finds, without waiting; `None` where there is nothing.
+fn read_some(peer: &mut UnixStream) -> Option<Vec<u8>> {
+    let mut buffer = [0; 1024];
+    match peer.read(&mut buffer) {
+        Ok(count) => Some(buffer[..count].to_vec()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn bytes_that_are_posted_leave() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    let slice = h.slice(b"by letter");
+    post(&mut h, id, Order::Send(slice));
+    assert_eq!(read_some(&mut peer), Some(b"by letter".to_vec()));
+}
+
+#[test]
+fn a_posted_reply_ends_the_handling_of_a_message() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.max_in_flight = 1.try_into().ok()));
+    peer.write_all(&frame(b"one")).expect("room");
+    peer.write_all(&frame(b"two")).expect("room");
+    h.quiesce();
+    assert_eq!(h.message_count(id), 1);
+    let slice = h.slice(b"reply");
+    post(&mut h, id, Order::Send(slice.clone()));
+    assert_eq!(h.message_count(id), 1, "that was no reply");
+    post(&mut h, id, Order::Reply(slice));
+    assert_eq!(read_some(&mut peer), Some(b"replyreply".to_vec()));
+    assert_eq!(h.messages(id), [frame(b"one"), frame(b"two")]);
+}
+
+#[test]
+fn what_is_acknowledged_or_allowed_by_letter_is_handed_over() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.max_in_flight = 1.try_into().ok()));
+    for _ in 0..7 {
+        peer.write_all(&frame(b"more")).expect("room");
+    }
+    h.quiesce();
+    post(&mut h, id, Order::Acknowledge(1));
+    assert_eq!(h.message_count(id), 2);
+    post(&mut h, id, Order::AllowBeyond(2));
+    assert_eq!(h.message_count(id), 4);
+    post(&mut h, id, Order::Acknowledge(3));
+    assert_eq!(h.message_count(id), 7);
+}
+
+#[test]
+fn a_connection_is_closed_finished_failed_and_reset_by_letter() {
+    type Check = fn(&mut Harness, Id, &mut UnixStream);
+    let closes: Check = |h, id, peer| {
+        assert_eq!(read_some(peer), Some(b"last".to_vec()));
+        assert_eq!(read_some(peer), Some(vec![]));
+        assert_eq!(h.reason(id), None, "it waits for the peer's end");
+    };
+    let lost: Check = |h, id, peer| {
+        assert_eq!(read_some(peer), Some(vec![]));
+        assert!(h.reason(id).is_some());
+    };
+    let cases: [(fn() -> Order, Check); 4] = [
+        (|| Order::Close, closes),
+        (|| Order::Finish, closes),
+        (|| Order::Fail(Reason::BufferLimit), lost),
+        (|| Order::Reset, lost),
+    ];
+    for (order, check) in cases {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|_| {}));
+        let remote = h.poller.remote();
+        let slice = h.slice(b"last");
+        remote.post(Letter::Order(id, Order::Send(slice.clone())));
+        post(&mut h, id, order());
+        check(&mut h, id, &mut peer);
+        post(&mut h, id, Order::Send(slice));
+        drop(peer);
+        h.until_closed(id);
+    }
+}
+
+#[test]
+fn a_failure_by_letter_is_the_reason_of_the_last_record() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|_| {}));
+    post(&mut h, id, Order::Fail(Reason::ForeignDetached));
+    assert_eq!(h.reason(id), Some(Reason::ForeignDetached.code()));
+}
+
+#[test]
+fn flow_is_stopped_and_resumed_by_letter() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    post(&mut h, id, Order::Flow(Start::Paused));
+    peer.write_all(&frame(b"wait")).expect("room");
+    h.quiesce();
+    assert_eq!(h.message_count(id), 0);
+    post(&mut h, id, Order::Flow(Start::Reading));
+    assert_eq!(h.message_count(id), 1);
+}
+
+#[test]
+fn our_direction_is_ended_by_letter_and_the_peers_goes_on() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.half_open = HalfOpen::Keep));
+    let remote = h.poller.remote();
+    remote.post(Letter::Order(id, Order::TakeOver));
+    let slice = h.slice(b"last");
+    remote.post(Letter::Order(id, Order::Send(slice)));
+    post(&mut h, id, Order::End);
+    assert_eq!(read_some(&mut peer), Some(b"last".to_vec()));
+    assert_eq!(read_some(&mut peer), Some(vec![]));
+    assert!(h.reason(id).is_none());
+    peer.write_all(&frame(b"still here")).expect("room");
+    h.quiesce();
+    assert_eq!(h.message_count(id), 1);
+}
+
+#[test]
+fn alarms_and_limits_are_set_by_letter() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|_| {}));
+    let (soon, late) = (Duration::from_secs(10), Duration::from_secs(20));
+    let alarm = h.now() + soon;
+    post(&mut h, id, Order::Alarm(Some(alarm)));
+    post(&mut h, id, Order::Limit(Limit::Idle, Some(late)));
+    h.pass(soon + Duration::from_secs(1));
+    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    h.pass(late);
+    assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
+    post(&mut h, id, Order::Alarm(Some(alarm + late * 3)));
+    post(&mut h, id, Order::Alarm(None));
+    post(&mut h, id, Order::Limit(Limit::Idle, None));
+    h.pass(late * 10);
+    assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
+}
+
+#[test]
+fn letters_for_a_connection_that_is_gone_do_not_reach_its_successor() {
+    let mut h = Harness::new();
+    let (_, file) = h.listen_unix(&settings(|s| s.high_water_mark = 10));
+    let first = UnixStream::connect(file.path()).expect("connecting");
+    let old = h.until_accepted(1);
+    drop(first);
+    h.until_closed(old);
+    let mut peer = UnixStream::connect(file.path()).expect("connecting");
+    peer.set_nonblocking(true).expect("non-blocking");
+    let new = h.until_accepted(2);
+    assert_eq!(old.slot, new.slot);
+    assert_ne!(old, new);
+    let slice = h.slice(b"for somebody else");
+    let orders: Vec<Order> = vec![
+        Order::Send(slice.clone()),
+        Order::Reply(slice),
+        Order::Acknowledge(1),
+        Order::AllowBeyond(5),
+        Order::Close,
+        Order::Finish,
+        Order::Fail(Reason::Normal),
+        Order::Reset,
+        Order::Flow(Start::Paused),
+        Order::End,
+        Order::TakeOver,
+        Order::Alarm(Some(h.now())),
+        Order::Limit(Limit::Idle, Some(Duration::from_millis(1))),
+    ];
+    for order in orders {
+        post(&mut h, old, order);
+        h.pass(Duration::from_secs(5));
+        assert_eq!(read_some(&mut peer), None);
+        assert_eq!(h.life(new), ["accepted"]);
+        peer.write_all(&frame(b"ping")).expect("room");
+        assert_eq!(h.peer_reads(&mut peer, 8, echo), frame(b"ping"));
+    }
+    let never = Id {
+        slot: u32::MAX,
+        generation: 0,
+    };
+    post(&mut h, never, Order::Close);
+}
+
+#[test]
+fn letters_are_read_in_the_order_in_which_they_were_posted() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    let remote = h.poller.remote();
+    let mut letters: Vec<Letter> = (0..5_u8)
+        .map(|number| Letter::Order(id, Order::Send(h.slice(&[number]))))
+        .collect();
+    let slice = h.slice(&[5]);
+    letters.push(visit(move |poller| poller.send(id, slice)));
+    remote.post_all(&mut letters);
+    assert!(letters.is_empty());
+    let slice = h.slice(&[6]);
+    post(&mut h, id, Order::Send(slice));
+    assert_eq!(read_some(&mut peer), Some(vec![0, 1, 2, 3, 4, 5, 6]));
+}
+
+#[test]
+fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
+    let mut h = Harness::new();
+    h.quiesce();
+    let remote = h.poller.remote();
+    let fd = h.poller.as_raw_fd();
+    assert!(!is_readable(fd));
+    let posts: [fn(&Remote); 4] = [
+        Remote::nudge,
+        |remote| remote.post(Letter::Room),
+        |remote| remote.post_all(&mut vec![visit(|_| {})]),
+        |remote| assert!(remote.try_post(Letter::Room).is_ok()),
+    ];
+    for post in posts {
+        for _ in 0..3 {
+            post(&remote);
+        }
+        assert!(is_readable(fd));
+        h.look();
+        assert!(!h.poller.has_ready(), "that is for sockets");
+        h.turn();
+        h.look();
+        assert!(!is_readable(fd));
+    }
+    remote.post_all(&mut Vec::new());
+    assert!(!is_readable(fd));
+}
+
+#[test]
+fn mail_is_read_without_a_batch() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    let remote = h.poller.remote();
+    let slice = h.slice(b"no batch is free");
+    remote.post(Letter::Order(id, Order::Send(slice)));
+    h.look();
+    h.poller.read_mail();
+    h.flush();
+    assert_eq!(read_some(&mut peer), Some(b"no batch is free".to_vec()));
+}
+
+#[test]
+fn a_visitor_may_post_letters_of_its_own() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    let remote = h.poller.remote();
+    let slice = h.slice(b"later");
+    let again = remote.clone();
+    remote.post(visit(move |_| {
+        again.post(Letter::Order(id, Order::Send(slice)));
+    }));
+    h.quiesce();
+    assert_eq!(read_some(&mut peer), Some(b"later".to_vec()));
+}
+
+#[test]
+fn a_poller_that_waits_is_woken_from_another_thread() {
+    let mut h = Harness::new();
+    let remote = h.poller.remote();
+    h.quiesce();
+    let reached = Arc::new(AtomicUsize::new(0));
+    for round in 0..200 {
+        let counted = reached.clone();
+        let remote = remote.clone();
+        let sender = thread::spawn(move || {
+            remote.post(visit(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }));
+        });
+        while reached.load(Ordering::Relaxed) == round {
+            h.poller.wait(Some(PATIENCE)).expect("polling");
+            h.turn();
+        }
+        sender.join().expect("no panic");
+    }
+}
+
+#[test]
+fn what_many_threads_post_is_all_carried_out_each_in_order() {
+    const THREADS: u8 = 4;
+    const LETTERS: u32 = 5_000;
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    let slices: Vec<Vec<Slice>> = (0..THREADS)
+        .map(|thread| {
+            let number = |number: u32| {
+                let [_, bytes @ ..] = number.to_be_bytes();
+                h.slice(&[&[thread][..], &bytes].concat())
+            };
+            (0..LETTERS).map(number).collect()
+        })
+        .collect();
+    let senders: Vec<_> = slices
+        .into_iter()
+        .map(|slices| {
+            let remote = h.poller.remote();
+            thread::spawn(move || {
+                for slice in slices {
+                    remote.post(Letter::Order(id, Order::Send(slice)));
+                }
+            })
+        })
+        .collect();
+    let total = usize::from(THREADS) * LETTERS as usize * 4;
+    let got = h.peer_reads(&mut peer, total, |_, _| {});
+    let mut next = [0_u32; THREADS as usize];
+    for entry in got.chunks_exact(4) {
+        let expected = &mut next[usize::from(entry[0])];
+        assert_eq!(
+            u32::from_be_bytes([0, entry[1], entry[2], entry[3]]),
+            *expected
+        );
+        *expected += 1;
+    }
+    assert_eq!(next, [LETTERS; THREADS as usize]);
+    for sender in senders {
+        sender.join().expect("no panic");
+    }
+}
+
+#[test]
+fn letters_for_a_poller_that_is_gone_are_dropped() {
+    let h = Harness::new();
+    let remote = h.poller.remote();
+    let kept = Arc::new(());
+    let with = |kept: &Arc<()>| {
+        let kept = kept.clone();
+        visit(move |_| drop(kept))
+    };
+    remote.post(with(&kept));
+    assert_eq!(Arc::strong_count(&kept), 2);
+    drop(h);
+    assert_eq!(Arc::strong_count(&kept), 1, "never read");
+    remote.post(with(&kept));
+    remote.post_all(&mut vec![with(&kept), with(&kept)]);
+    assert_eq!(Arc::strong_count(&kept), 1);
+    assert!(remote.try_post(with(&kept)).is_err());
+    assert_eq!(Arc::strong_count(&kept), 1);
+    remote.nudge();
+}
+
+#[test]
+fn letters_that_post_when_they_are_dropped_hold_up_nobody() {
+    struct Last(Remote);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.post(Letter::Room);
+        }
+    }
+    let h = Harness::new();
+    let remote = h.poller.remote();
+    let last = Last(remote.clone());
+    remote.post(visit(move |_| drop(last)));
+    let last = Last(remote.clone());
+    drop(h);
+    remote.post(visit(move |_| drop(last)));
+}
+
+#[test]
+fn remotes_of_one_poller_are_equal_and_of_others_are_not() {
+    let (one, other) = (Harness::new(), Harness::new());
+    let remote = one.poller.remote();
+    assert!(remote == one.poller.remote());
+    assert!(remote == remote.clone());
+    assert!(remote != other.poller.remote());
+    assert_ne!(remote.serial(), other.poller.remote().serial());
+}
+
+/// Two batches take turns, as with a driver that hands one over while the other is filled.
+#[test]
+fn a_slot_rests_until_the_batch_that_told_of_its_end_has_been_seen() {
+    let mut h = Harness::new();
+    let (_, file) = h.listen_unix(&settings(|_| {}));
+    let first = UnixStream::connect(file.path()).expect("connecting");
+    let old = h.until_accepted(1);
+    let (mut seen, mut unseen) = (Batch::with_capacity(64), Batch::with_capacity(64));
+    // Its last record is in a batch that nobody has looked at.
+    h.poller.fail(old, Reason::Normal);
+    h.flush();
+    let now = h.now();
+    h.poller.turn(now, &mut unseen);
+    assert!(!unseen.is_empty());
+    drop(first);
+    // Others come and go meanwhile, with other batches.
+    let accepted = Cell::new(0);
+    let turn = |h: &mut Harness, batch: &mut Batch| {
+        h.look();
+        let now = h.now();
+        h.poller.turn(now, batch);
+        let news = batch.records().to_vec();
+        batch.clear();
+        for record in &news {
+            accepted.set(accepted.get() + 1);
+            assert_ne!(record.slot, old.slot);
+        }
+    };
+    let peers: Vec<UnixStream> = (0..3)
+        .map(|_| {
+            let peer = UnixStream::connect(file.path()).expect("connecting");
+            turn(&mut h, &mut seen);
+            peer
+        })
+        .collect();
+    assert_eq!(accepted.get(), 3);
+    // Seen, it may be filled again, and then the slot is free.
+    unseen.clear();
+    h.look();
+    let now = h.now();
+    h.poller.turn(now, &mut unseen);
+    let _last = UnixStream::connect(file.path()).expect("connecting");
+    h.look();
+    let now = h.now();
+    h.poller.turn(now, &mut unseen);
+    let slots: Vec<u32> = unseen.records().iter().map(|record| record.slot).collect();
+    assert_eq!(slots, [old.slot]);
+    drop(peers);
+}
+
+/// A batch that got no record is put back, not handed over; what it would have freed is freed by it all the same.
+#[test]
+fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
+    let mut h = Harness::new();
+    let (_, file) = h.listen_unix(&settings(|_| {}));
+    let _first = UnixStream::connect(file.path()).expect("connecting");
+    let old = h.until_accepted(1);
+    let remote = h.poller.remote();
+    remote.post(visit(move |poller| {
+        drop(poller.detach(old).expect("nothing is unread"));
+    }));
+    let mut batch = Batch::with_capacity(64);
+    for _ in 0..2 {
+        h.look();
+        let now = h.now();
+        h.poller.turn(now, &mut batch);
+        assert!(batch.is_empty());
+    }
+    let _second = UnixStream::connect(file.path()).expect("connecting");
+    h.look();
+    let now = h.now();
+    h.poller.turn(now, &mut batch);
+    assert_eq!(batch.records()[0].slot, old.slot);
+}
