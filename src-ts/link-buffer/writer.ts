@@ -1,9 +1,23 @@
-import type { Arena } from '../arena'
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
+
+/** Where a writer gets what {@link Writer.malloc} hands out: the arena, or memory that no connection sends from. */
+export interface WriterMemory {
+  /** What {@link take} has just taken bytes of. */
+  readonly memory: Buffer
+  /** How pieces name {@link memory}. */
+  readonly handle: number
+  /** Room for `length` bytes in {@link memory}; returns where. */
+  take(length: number): number
+  /** Keeps what was just taken until {@link endHold}; `previous` is what the same writer holds. */
+  hold(previous: number | undefined): number | undefined
+  endHold(generation: number): void
+  /** Makes two holds one. */
+  joinHolds(one: number, other: number): number
+}
 
 /** Sends what was written; resolves when more may be written. */
 export type Flush = (written: Written) => Promise<void>
@@ -17,7 +31,7 @@ export type Flush = (written: Written) => Promise<void>
  * The contract is that of the writer of CloudWeGo's Netpoll (`nocopy.go`).
  */
 export class Writer {
-  readonly #arena: Arena
+  readonly #arena: WriterMemory
   readonly #flush: Flush | undefined
   #first: Piece | undefined
   #last: Piece | undefined
@@ -26,7 +40,7 @@ export class Writer {
   #held: number | undefined
 
   /** @internal Writers come from connections and `createWriter`. */
-  constructor(arena: Arena, flush?: Flush) {
+  constructor(arena: WriterMemory, flush?: Flush) {
     this.#arena = arena
     this.#flush = flush
   }

@@ -1,0 +1,46 @@
+import { type Metadata, noMetadata } from './message'
+
+/** Options of one call. */
+export interface RpcCallOptions {
+  /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
+  readonly timeout?: number
+  /**
+   * When the call is given up at the latest, on the clock of `performance.now()`: that of a `ServerCall` whose handler
+   * makes this call. Default `Infinity`.
+   */
+  readonly deadline?: number
+  /** Rejects the call with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** Travels with the request, as far as the protocol carries it. */
+  readonly metadata?: Metadata
+}
+
+/** A call, as the client's middleware sees it. */
+export class ClientCall<Body = unknown> {
+  readonly kind: 'call' | 'oneway'
+  readonly method: string
+  readonly body: Body
+  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never. The server is told, if it can be. */
+  readonly deadline: number
+  readonly signal: AbortSignal | undefined
+  /** Travels with the request. Middleware may replace it. */
+  metadata: Metadata
+  /** What came with the reply or error; empty before. */
+  replyMetadata: Metadata = noMetadata
+
+  /** @internal */
+  constructor(
+    kind: 'call' | 'oneway',
+    method: string,
+    body: Body,
+    deadline: number,
+    { signal, metadata = noMetadata }: RpcCallOptions,
+  ) {
+    this.kind = kind
+    this.method = method
+    this.body = body
+    this.deadline = deadline
+    this.signal = signal
+    this.metadata = metadata
+  }
+}

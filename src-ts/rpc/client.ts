@@ -1,0 +1,139 @@
+import type { DialTarget } from '../dial-options'
+import { invalidType, NetpollError } from '../errors'
+import { checkMilliseconds, checkObject } from '../options'
+import type { PoolStats } from '../pool'
+import { ClientCall, type RpcCallOptions } from './client-call'
+import type { Codec } from './codec'
+import { Encoder } from './encoder'
+import { chain, type Endpoint, type Middleware } from './endpoint'
+import { RpcError } from './errors'
+import { type Link, type LinkOptions, openLink } from './link'
+
+/** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
+export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
+  /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
+  readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[]
+}
+
+/** Makes calls to one address. Nothing is tried twice: whoever calls knows whether it may be. */
+export class TransportClient<Sent = unknown, Received = Sent> {
+  readonly #codec: Codec<Sent, Received>
+  readonly #encoder: Encoder<Sent, Received>
+  readonly #endpoint: Endpoint<ClientCall<Sent>, Received | undefined>
+  readonly #link: Link
+  readonly #requestTimeout: number
+  #lastId = 0
+
+  /**
+   * @param address whom to call: `{ host, port }` or `{ path }`
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+   */
+  constructor(
+    address: DialTarget,
+    codec: Codec<Sent, Received>,
+    options: TransportClientOptions<Sent, Received> = {},
+  ) {
+    const { middleware = [], ...linkOptions } = options
+    this.#codec = codec
+    this.#encoder = new Encoder(codec)
+    this.#endpoint = chain<ClientCall<Sent>, Received | undefined>(middleware, (call) =>
+      call.kind === 'call' ? this.#exchange(call) : this.#send(call),
+    )
+    this.#link = openLink(address, codec, linkOptions)
+    this.#requestTimeout = options.requestTimeout ?? 0
+  }
+
+  /**
+   * Calls a method.
+   *
+   * @returns the reply's body
+   * @throws (as a rejection) what the codec makes of an error that was sent, such as an `RpcError`; what encoding or
+   * decoding throws; NetpollError `ERR_REQUEST_TIMEOUT`, and what `mux.call` or `pool.call` reject with; the signal's
+   * reason
+   */
+  async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
+    const deadline = this.#deadline(options)
+    return (await this.#endpoint(new ClientCall('call', method, body, deadline, options))) as Received
+  }
+
+  /**
+   * Sends a one-way call: nobody answers it, and nobody tells whether it was received.
+   *
+   * @throws (as a rejection) what encoding throws, or `mux.send` or `connection.send` reject with
+   */
+  async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
+    const deadline = this.#deadline(options)
+    await this.#endpoint(new ClientCall('oneway', method, body, deadline, options))
+  }
+
+  /** What the mux or pool holds now. */
+  stats(): PoolStats {
+    return this.#link.stats()
+  }
+
+  /**
+   * Takes no more calls, and closes once those that were made are answered or given up.
+   *
+   * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
+   */
+  close(options: { readonly timeout?: number } = {}): Promise<void> {
+    return this.#link.close(options)
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #deadline(options: RpcCallOptions): number {
+    checkObject('options', options)
+    const { timeout = this.#requestTimeout, deadline = Number.POSITIVE_INFINITY } = options
+    checkMilliseconds('options.timeout', timeout)
+    if (typeof deadline !== 'number' || Number.isNaN(deadline)) {
+      throw invalidType('options.deadline', 'a time as of performance.now()', deadline)
+    }
+    return timeout === 0 ? deadline : Math.min(deadline, performance.now() + timeout)
+  }
+
+  async #exchange(call: ClientCall<Sent>): Promise<Received> {
+    const timeout = timeLeft(call)
+    const { signal } = call
+    const request = this.#encode(call, timeout)
+    const answer = this.#codec.decode(
+      await this.#link.call(request, signal === undefined ? { timeout } : { timeout, signal }),
+    )
+    call.replyMetadata = answer.metadata
+    switch (answer.kind) {
+      case 'reply':
+        return answer.body
+      case 'error':
+        throw answer.error
+      default:
+        throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${answer.kind}`)
+    }
+  }
+
+  async #send(call: ClientCall<Sent>): Promise<undefined> {
+    const timeout = timeLeft(call)
+    const { signal } = call
+    signal?.throwIfAborted()
+    await this.#link.send(
+      this.#encode(call, timeout),
+      signal === undefined ? { timeout } : { timeout, signal },
+    )
+    return undefined
+  }
+
+  #encode({ kind, method, metadata, body }: ClientCall<Sent>, timeout: number) {
+    this.#lastId = (this.#lastId + 1) & 0x7fff_ffff
+    return this.#encoder.encode({ kind, id: this.#lastId, method, metadata, timeout, body })
+  }
+}
+
+/** Milliseconds until the deadline, 0 for ever. */
+function timeLeft({ deadline }: ClientCall): number {
+  if (deadline === Number.POSITIVE_INFINITY) return 0
+  const left = Math.ceil(deadline - performance.now())
+  if (left > 0) return left
+  throw new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline had passed before the call was sent')
+}

@@ -1,0 +1,31 @@
+import type { Framing } from '../framing'
+import type { Writer } from '../link-buffer/writer'
+import type { IdField, IdFunction } from '../message-id'
+import type { Message } from './message'
+
+/**
+ * A protocol: how messages are cut from the stream, and what their bytes say. It keeps no state of a connection.
+ *
+ * @typeParam Sent bodies as they are given to {@link encode}: arguments of a call, result of a handler
+ * @typeParam Received bodies as {@link decode} makes them
+ */
+export interface Codec<Sent = unknown, Received = Sent> {
+  /** How bytes are cut into messages. */
+  readonly framing: Framing
+  /** How messages carry their ids, as of `ConnectionOptions`. Without it replies answer calls in their order. */
+  readonly id?: IdField | IdFunction
+  /**
+   * Writes a message, without what the framing puts around it.
+   *
+   * @param request what a reply or an error answers, for protocols that answer in the way they were asked; undefined
+   * for requests
+   * @throws whatever is wrong: the call rejects with it, or the handler's caller gets it as an error
+   */
+  encode(message: Message<Sent>, writer: Writer, request?: Message<Received>): void
+  /**
+   * Reads a message. `bytes` is a view that stays valid as long as it is held, and is not to be written to.
+   *
+   * @throws when it is no message: a server closes its connection, a call rejects with it
+   */
+  decode(bytes: Buffer): Message<Received>
+}

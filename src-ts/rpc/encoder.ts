@@ -1,0 +1,85 @@
+import { bufferView } from '../chunk'
+import { foreign, type Piece, type Written } from '../link-buffer/pieces'
+import { Writer, type WriterMemory } from '../link-buffer/writer'
+import type { Payload } from '../payload'
+import type { Codec } from './codec'
+import type { Message } from './message'
+
+/** Turns messages into what connections send. */
+export class Encoder<Sent, Received> {
+  readonly #codec: Codec<Sent, Received>
+  readonly #writer = new Writer(new Slab(), (written) => {
+    this.#written = written
+    return flushed
+  })
+  #written: Written = nothing
+
+  constructor(codec: Codec<Sent, Received>) {
+    this.#codec = codec
+  }
+
+  /** The bytes of `message`, valid as long as they are held. Throws what the codec throws. */
+  encode(message: Message<Sent>, request?: Message<Received>): Payload {
+    try {
+      this.#codec.encode(message, this.#writer, request)
+    } catch (error) {
+      this.#writer.mallocAck(0)
+      throw error
+    }
+    void this.#writer.flush()
+    return toPayload(this.#written)
+  }
+}
+
+const flushed = Promise.resolve()
+const nothing: Written = { first: undefined, length: 0 }
+
+/** Bytes of memory that is taken at once, for the small messages. */
+const slabSize = 64 * 1024
+
+/** Pieces of a slab: memory that no command names. */
+const ownMemory = -2
+
+/** Memory of JavaScript, taken piece by piece and collected as any other. */
+class Slab implements WriterMemory {
+  readonly handle = ownMemory
+  memory: Buffer = Buffer.allocUnsafeSlow(0)
+  #at = 0
+
+  take(length: number): number {
+    if (this.#at + length > this.memory.length) {
+      this.memory = Buffer.allocUnsafeSlow(Math.max(length, slabSize))
+      this.#at = 0
+    }
+    const at = this.#at
+    this.#at += length
+    return at
+  }
+
+  hold(previous: number | undefined): number | undefined {
+    return previous
+  }
+
+  endHold(): void {}
+
+  joinHolds(one: number, other: number): number {
+    return Math.max(one, other)
+  }
+}
+
+function toPayload({ first }: Written): Payload {
+  if (first === undefined) return ''
+  if (first.next === undefined) return bytesOf(first)
+  const pieces: Uint8Array[] = []
+  for (let piece: Piece | undefined = first; piece !== undefined; piece = piece.next)
+    pieces.push(bytesOf(piece))
+  return pieces
+}
+
+function bytesOf({ memory, handle, start, length }: Piece): Uint8Array {
+  if (handle === ownMemory) return bufferView(memory as Buffer, start, length)
+  // The user's memory is counted from its view, chunks are counted from their beginning.
+  return handle === foreign
+    ? memory.subarray(start, start + length)
+    : Buffer.from(memory.buffer, start, length)
+}

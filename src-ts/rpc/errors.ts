@@ -1,0 +1,23 @@
+/** Codes of errors that this package makes; a handler may throw an {@link RpcError} with any other. */
+export type RpcErrorCode =
+  /** No such method. */
+  | 'ERR_RPC_UNKNOWN_METHOD'
+  /** The message is not what the protocol allows here. */
+  | 'ERR_RPC_INVALID_MESSAGE'
+  /** A handler has thrown something that says no more. */
+  | 'ERR_RPC_INTERNAL'
+
+/** An error that travels: thrown by a handler, sent by the codec, and what the call rejects with at the other side. */
+export class RpcError extends Error {
+  override readonly name = 'RpcError'
+  readonly code: RpcErrorCode | (string & {})
+
+  constructor(
+    code: RpcErrorCode | (string & {}),
+    message: string,
+    options: { readonly cause?: unknown } = {},
+  ) {
+    super(message, options)
+    this.code = code
+  }
+}

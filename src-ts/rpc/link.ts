@@ -1,0 +1,69 @@
+import type { CallOptions } from '../call'
+import type { DialTarget } from '../dial-options'
+import { invalidValue } from '../errors'
+import { Mux, type MuxOptions } from '../mux'
+import type { Payload } from '../payload'
+import { type GetOptions, Pool, type PoolStats } from '../pool'
+import type { PoolOptions } from '../pool-options'
+import type { Codec } from './codec'
+
+/** What codec and transport decide; everything else of a pool or mux is the user's. */
+type Decided = 'framing' | 'bytes' | 'id' | 'onRequest' | 'onData' | 'ordered'
+
+/** How calls use connections. */
+export type LinkOptions =
+  /** Many calls at once share few connections. */
+  | ({ readonly kind?: 'mux' } & Omit<MuxOptions, Decided>)
+  /** A connection belongs to one call at a time. */
+  | ({ readonly kind: 'pool' } & Omit<PoolOptions, Decided>)
+
+/** The connections of a client: a mux, or a pool. */
+export interface Link {
+  call(request: Payload, options: CallOptions): Promise<Buffer>
+  /** Sends what is not answered. */
+  send(message: Payload, options: GetOptions): Promise<void>
+  stats(): PoolStats
+  close(options?: { readonly timeout?: number }): Promise<void>
+}
+
+/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+export function openLink<Sent, Received>(
+  address: DialTarget,
+  { framing, id }: Codec<Sent, Received>,
+  options: LinkOptions,
+): Link {
+  const { kind = 'mux', ...others } = options
+  const connection = { ...others, framing, ...(id !== undefined && { id }) }
+  if (kind === 'mux') return new Mux(address, connection)
+  if (kind === 'pool') return new PoolLink(new Pool(address, connection))
+  throw invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
+}
+
+class PoolLink implements Link {
+  readonly #pool: Pool
+
+  constructor(pool: Pool) {
+    this.#pool = pool
+  }
+
+  call(request: Payload, options: CallOptions): Promise<Buffer> {
+    return this.#pool.call(request, options)
+  }
+
+  async send(message: Payload, options: GetOptions): Promise<void> {
+    const connection = await this.#pool.get(options)
+    try {
+      await connection.send(message)
+    } finally {
+      this.#pool.put(connection)
+    }
+  }
+
+  stats(): PoolStats {
+    return this.#pool.stats()
+  }
+
+  close(options?: { readonly timeout?: number }): Promise<void> {
+    return this.#pool.close(options)
+  }
+}

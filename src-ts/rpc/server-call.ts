@@ -1,0 +1,102 @@
+import type { Connection } from '../connection'
+import { NetpollError } from '../errors'
+import { largestTimeout } from '../options'
+import type { ConnectionOwner } from '../owner'
+import { type Metadata, noMetadata, type RequestMessage } from './message'
+
+/**
+ * A call, as its handler and the server's middleware see it.
+ *
+ * @typeParam Body what the codec makes of the request
+ */
+export class ServerCall<Body = unknown> {
+  readonly request: RequestMessage<Body>
+  /** On which the request came. */
+  readonly connection: Connection
+  /**
+   * When the caller gives up, on the clock of `performance.now()`; `Infinity` for never. Calls that the handler makes
+   * can be given the same.
+   */
+  readonly deadline: number
+  /** Goes with the reply, and with an error, as far as the protocol carries it. */
+  replyMetadata: Metadata = noMetadata
+  #controller: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** @internal */
+  constructor(request: RequestMessage<Body>, connection: Connection) {
+    this.request = request
+    this.connection = connection
+    this.deadline = request.timeout > 0 ? performance.now() + request.timeout : Number.POSITIVE_INFINITY
+  }
+
+  get method(): string {
+    return this.request.method
+  }
+
+  get body(): Body {
+    return this.request.body
+  }
+
+  get metadata(): Metadata {
+    return this.request.metadata
+  }
+
+  /**
+   * Aborts while the handler runs when nobody waits for its reply any more: at the {@link deadline}, and when the
+   * caller's connection ends. Costs something only for handlers that ask for it.
+   */
+  get signal(): AbortSignal {
+    this.#controller ??= this.#watch()
+    return this.#controller.signal
+  }
+
+  /** @internal The caller has gone. */
+  abandon(): void {
+    this.#controller?.abort(new NetpollError('ERR_CONN_CLOSED', 'The caller has gone'))
+    clearTimeout(this.#timer)
+  }
+
+  /** @internal The handler is done. */
+  finish(): void {
+    if (this.#controller === undefined) return
+    clearTimeout(this.#timer)
+    callsOf(this.connection).delete(this)
+  }
+
+  #watch(): AbortController {
+    const controller = new AbortController()
+    this.#controller = controller
+    if (!this.connection.isActive) {
+      this.abandon()
+      return controller
+    }
+    callsOf(this.connection).add(this)
+    const left = this.deadline - performance.now()
+    if (left <= largestTimeout) {
+      this.#timer = setTimeout(() => {
+        controller.abort(new NetpollError('ERR_REQUEST_TIMEOUT', 'The caller waits no longer'))
+      }, left)
+    }
+    return controller
+  }
+}
+
+/** The calls of one connection whose handlers want to know when it ends. */
+class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
+  inactive(): void {
+    for (const call of this) call.abandon()
+    this.clear()
+  }
+
+  closed(): void {
+    this.inactive()
+  }
+}
+
+function callsOf(connection: Connection): WatchedCalls {
+  if (connection.owner instanceof WatchedCalls) return connection.owner
+  const calls = new WatchedCalls()
+  connection.owner = calls
+  return calls
+}

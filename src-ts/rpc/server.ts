@@ -1,0 +1,163 @@
+import type { Address } from '../address'
+import type { Connection } from '../connection'
+import { report } from '../hooks'
+import type { ListenOptions } from '../listen'
+import type { ServerOptions } from '../options'
+import type { Payload } from '../payload'
+import { createServer, type Server, type ServerStats } from '../server'
+import type { Codec } from './codec'
+import { Encoder } from './encoder'
+import { chain, type Endpoint, type Middleware } from './endpoint'
+import { RpcError } from './errors'
+import type { Message, RequestMessage } from './message'
+import { ServerCall } from './server-call'
+
+/** What a framework does with connections and calls. */
+export interface TransportHandler<Sent = unknown, Received = Sent> {
+  /** A request has arrived. Returns the reply's body; of a one-way call it is dropped. What it throws is the reply. */
+  onRead(call: ServerCall<Received>): Sent | PromiseLike<Sent>
+  /** A connection is established; its requests wait until this is done. `connection.destroy()` refuses it. */
+  onActive?(connection: Connection): void | PromiseLike<void>
+  /** A connection has gone; `error` says why, where that was not in order. */
+  onInactive?(connection: Connection, error: Error | undefined): void
+  /**
+   * Something went wrong that no caller hears of: bytes that are no message, a one-way call, a peer's reset. Without it
+   * each becomes a line on stderr, except what the system reports of a connection.
+   */
+  onError?(error: unknown, connection: Connection | undefined): void
+}
+
+/** What {@link TransportServer} takes beside a codec and a handler: limits and times as of `createServer`. */
+export interface TransportServerOptions<Sent = unknown, Received = Sent>
+  extends Omit<
+    ServerOptions,
+    'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect' | 'onError'
+  > {
+  /** Runs around {@link TransportHandler.onRead}, the first outermost. */
+  readonly middleware?: readonly Middleware<ServerCall<Received>, Sent>[]
+  /** Whether replies leave in the order of their requests. Default: where the codec has no ids. */
+  readonly ordered?: boolean
+}
+
+/** Serves calls: decodes requests, runs their handler, encodes what it returns or throws. */
+export class TransportServer<Sent = unknown, Received = Sent> {
+  readonly #codec: Codec<Sent, Received>
+  readonly #encoder: Encoder<Sent, Received>
+  readonly #handler: TransportHandler<Sent, Received>
+  readonly #endpoint: Endpoint<ServerCall<Received>, Sent>
+  readonly #server: Server
+  readonly #whenDown: (() => void)[] = []
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+  constructor(
+    codec: Codec<Sent, Received>,
+    handler: TransportHandler<Sent, Received>,
+    options: TransportServerOptions<Sent, Received> = {},
+  ) {
+    const { middleware = [], ...connectionOptions } = options
+    this.#codec = codec
+    this.#encoder = new Encoder(codec)
+    this.#handler = handler
+    this.#endpoint = chain(middleware, (call) => handler.onRead(call))
+    this.#server = createServer({
+      ordered: codec.id === undefined,
+      ...connectionOptions,
+      framing: codec.framing,
+      onRequest: (bytes, connection) => this.#receive(bytes, connection),
+      ...hooksOf(handler),
+    })
+  }
+
+  /** Listens; resolves once it does. As `server.listen`, with its errors. */
+  async listen(options: ListenOptions): Promise<this> {
+    await this.#server.listen(options)
+    return this
+  }
+
+  /**
+   * Listens, and resolves once the server has been shut down: by {@link shutdown}, or by `options.signal`. Rejects as
+   * {@link listen}.
+   */
+  async serve(options: ListenOptions): Promise<void> {
+    await this.listen(options)
+    await new Promise<void>((resolve) => {
+      this.#whenDown.push(resolve)
+      const { signal } = options
+      if (signal?.aborted) void this.shutdown()
+      else signal?.addEventListener('abort', () => void this.shutdown(), { once: true })
+    })
+  }
+
+  /** Where the server listens, as Node.js gives it; `null` when it does not. */
+  address(): Address | null {
+    return this.#server.address()
+  }
+
+  /** Connections now. */
+  get connectionCount(): number {
+    return this.#server.stats().connections
+  }
+
+  /** What the server has done and holds. */
+  stats(): ServerStats {
+    return this.#server.stats()
+  }
+
+  /**
+   * Stops to listen, answers the requests that were read, and closes the connections.
+   *
+   * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
+   * @returns a promise that resolves when the last connection is gone
+   */
+  async shutdown(options: { readonly timeout?: number } = {}): Promise<void> {
+    await this.#server.close(options)
+    for (const resolve of this.#whenDown.splice(0)) resolve()
+  }
+
+  /** As {@link shutdown}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown()
+  }
+
+  #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {
+    const request = this.#codec.decode(bytes)
+    if (request.kind === 'reply' || request.kind === 'error') {
+      throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${request.kind}`)
+    }
+    return this.#answer(request, new ServerCall(request, connection))
+  }
+
+  async #answer(request: RequestMessage<Received>, call: ServerCall<Received>): Promise<Payload | undefined> {
+    const { id, method } = request
+    try {
+      const body = await this.#endpoint(call)
+      return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, request)
+    } catch (error) {
+      if (request.kind === 'oneway') this.#report(error, call.connection)
+      return this.#encode({ kind: 'error', id, method, metadata: call.replyMetadata, error }, request)
+    } finally {
+      call.finish()
+    }
+  }
+
+  /** Nobody waits for the answer to a one-way call. */
+  #encode(message: Message<Sent>, request: RequestMessage<Received>): Payload | undefined {
+    return request.kind === 'oneway' ? undefined : this.#encoder.encode(message, request)
+  }
+
+  #report(error: unknown, connection: Connection): void {
+    report(this.#handler.onError?.bind(this.#handler), error, connection, connection.context)
+  }
+}
+
+/** What of a handler a server calls by itself. A hook that the handler lacks is none: nothing waits for it. */
+function hooksOf<Sent, Received>(
+  handler: TransportHandler<Sent, Received>,
+): Pick<ServerOptions, 'onConnect' | 'onDisconnect' | 'onError'> {
+  const { onActive, onInactive, onError } = handler
+  return {
+    ...(onActive && { onConnect: onActive.bind(handler) }),
+    ...(onInactive && { onDisconnect: onInactive.bind(handler) }),
+    ...(onError && { onError: onError.bind(handler) }),
+  }
+}
