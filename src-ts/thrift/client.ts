@@ -1,0 +1,168 @@
+import { captureContext } from '../context'
+import type { DialTarget } from '../dial-options'
+import { invalidValue } from '../errors'
+import { report } from '../hooks'
+import { checkObject } from '../options'
+import type { PoolStats } from '../pool'
+import { TransportClient, type TransportClientOptions } from '../rpc/client'
+import type { RpcCallOptions } from '../rpc/client-call'
+import { binary } from './binary'
+import { defaultMaxLength } from './codec'
+import { compact } from './compact'
+import { FramedCodec } from './framed'
+import {
+  checkService,
+  type GeneratedCallback,
+  type GeneratedClient,
+  type GeneratedClientClass,
+  type ThriftService,
+} from './generated'
+import type { ThriftInput } from './input'
+import { TApplicationException } from './library'
+import type { OutputOwner, ThriftOutput } from './output'
+import type { Protocol } from './protocol'
+import { THeaderCodec } from './theader'
+import { TTHeaderCodec } from './ttheader'
+import { ApplicationError, MessageType } from './wire'
+
+/** Options of {@link createThriftClient}: those of a `TransportClient`, and how calls look on the wire. */
+export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> & {
+  /** What stands around messages. Default `'framed'`, which carries neither metadata nor deadlines. */
+  readonly transport?: 'framed' | 'theader' | 'ttheader'
+  /** Default `'binary'`. Kitex understands no other. */
+  readonly protocol?: 'binary' | 'compact'
+  /** Most bytes of a frame that is received. Default 16,384,000. */
+  readonly maxLength?: number
+}
+
+const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
+const protocols = { binary, compact }
+
+/** Calls a Thrift service at one address. Made by {@link createThriftClient}. */
+export class ThriftClient<Client extends object> {
+  /** The generated client. What it reports: exceptions of the service and of Thrift, or why a call was not answered. */
+  readonly service: Client
+  readonly #Client: GeneratedClientClass
+  readonly #transport: TransportClient<Uint8Array, ThriftInput>
+  readonly #Output: Protocol['Output']
+  readonly #onewayFailed: (error: unknown) => void
+
+  /** @internal */
+  constructor(service: ThriftService<Client>, address: DialTarget, options: ThriftClientOptions) {
+    const { transport, protocol, maxLength, ...others } = options
+    const Codec = choose('transport', transports, transport ?? 'framed')
+    const chosen = choose('protocol', protocols, protocol ?? 'binary')
+    const context = captureContext()
+    this.#Client = service.Client as unknown as GeneratedClientClass
+    this.#Output = chosen.Output
+    this.#transport = new TransportClient(address, new Codec(chosen, maxLength ?? defaultMaxLength), others)
+    this.#onewayFailed = (error) => report(options.onError, error, undefined, context)
+    this.service = this.withOptions({})
+  }
+
+  /** A generated client whose calls have options: a timeout or deadline, a signal, metadata. Costs little to make. */
+  withOptions(options: RpcCallOptions): Client {
+    checkObject('options', options)
+    const calls = new Calls(this.#transport, options, this.#onewayFailed)
+    calls.client = new this.#Client(calls, this.#Output)
+    return calls.client as unknown as Client
+  }
+
+  /** What the mux or pool holds now. */
+  stats(): PoolStats {
+    return this.#transport.stats()
+  }
+
+  /** As `close` of a `TransportClient`. */
+  close(options: { readonly timeout?: number } = {}): Promise<void> {
+    return this.#transport.close(options)
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/**
+ * Makes a client of a service that Apache Thrift's compiler has generated (`--gen js:node,es6`).
+ *
+ * @param address whom to call: `{ host, port }` or `{ path }`
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function createThriftClient<Client extends object>(
+  service: ThriftService<Client>,
+  address: DialTarget,
+  options: ThriftClientOptions = {},
+): ThriftClient<Client> {
+  checkService(service)
+  checkObject('options', options)
+  return new ThriftClient(service, address, options)
+}
+
+function choose<Choices extends object>(name: string, choices: Choices, choice: keyof Choices) {
+  if (Object.hasOwn(choices, choice)) return choices[choice]
+  throw invalidValue(`options.${name}`, `must be one of ${Object.keys(choices).join(', ')}`, choice)
+}
+
+/** The calls of one generated client: what it writes is sent, and what is answered goes to its callback. */
+class Calls implements OutputOwner {
+  client: GeneratedClient | undefined
+  output: ThriftOutput | undefined
+  readonly #transport: TransportClient<Uint8Array, ThriftInput>
+  readonly #options: RpcCallOptions
+  readonly #onewayFailed: (error: unknown) => void
+
+  constructor(
+    transport: TransportClient<Uint8Array, ThriftInput>,
+    options: RpcCallOptions,
+    onewayFailed: (error: unknown) => void,
+  ) {
+    this.#transport = transport
+    this.#options = options
+    this.#onewayFailed = onewayFailed
+  }
+
+  flush(): void {
+    const { client, output } = this
+    if (client === undefined || output === undefined) return
+    const { name, type, seqid } = output
+    const body = output.take()
+    if (type === MessageType.Oneway) {
+      this.#transport.send(name, body, this.#options).catch(this.#onewayFailed)
+      return
+    }
+    this.#transport.call(name, body, this.#options).then(
+      (input) => receive(client, name, seqid, input),
+      (error) => takeCallback(client, seqid)?.(error),
+    )
+  }
+}
+
+/** Has generated code read a reply. */
+function receive(client: GeneratedClient, name: string, id: number, input: ThriftInput): void {
+  const callback = takeCallback(client, id)
+  if (callback === undefined) return
+  const { fname, mtype } = input.readMessageBegin()
+  if (fname !== name) {
+    const problem = `The reply to ${name} is one to ${fname}`
+    callback(new TApplicationException(ApplicationError.WrongMethodName, problem))
+    return
+  }
+  // It says with nothing but a text that there is neither a result nor an exception.
+  client._reqs[id] = (error, result) => {
+    const isMissing = typeof error === 'string'
+    callback(isMissing ? new TApplicationException(ApplicationError.MissingResult, error) : error, result)
+  }
+  try {
+    client[`recv_${name}`]?.(input, mtype, id)
+  } catch (error) {
+    callback(error)
+  }
+}
+
+function takeCallback(client: GeneratedClient, id: number): GeneratedCallback | undefined {
+  const callback = client._reqs[id]
+  delete client._reqs[id]
+  return callback
+}

@@ -1,0 +1,95 @@
+import { type Framing, lengthField } from '../framing'
+import type { Writer } from '../link-buffer/writer'
+import type { IdField, IdFunction } from '../message-id'
+import type { Codec } from '../rpc/codec'
+import type { Message, Metadata } from '../rpc/message'
+import { exceptionBytes, readException, toApplicationException } from './exceptions'
+import type { ThriftInput } from './input'
+import { TApplicationException } from './library'
+import type { Protocol } from './protocol'
+import { ApplicationError, MessageType } from './wire'
+
+/** Most bytes of a frame, where nobody says otherwise: what other implementations of Thrift accept. */
+export const defaultMaxLength = 16_384_000
+
+/**
+ * A way to put Thrift messages on the wire: in frames with their length in front, each with a header or without.
+ *
+ * Bodies are structs without the head of their message: bytes to send, or an input that generated code reads.
+ */
+export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
+  readonly framing: Framing
+  protected readonly maxLength: number
+  readonly #protocol: Protocol
+
+  /** @param protocol what requests are written in; replies are written in what their request was written in */
+  constructor(protocol: Protocol, maxLength: number) {
+    this.framing = lengthField({ size: 4, maxLength })
+    this.maxLength = maxLength
+    this.#protocol = protocol
+  }
+
+  abstract readonly id: IdField | IdFunction
+
+  /** Whether `bytes` is a frame of this kind. */
+  abstract recognizes(bytes: Buffer): boolean
+
+  abstract decode(bytes: Buffer): Message<ThriftInput>
+
+  encode(message: Message<Uint8Array>, writer: Writer, request?: Message<ThriftInput>): void {
+    const asked = request?.kind === 'call' ? request.body : undefined
+    this.write(message, asked?.protocol ?? this.#protocol, writer, asked)
+  }
+
+  /** @param asked what the message answers, if it does */
+  protected abstract write(
+    message: Message<Uint8Array>,
+    protocol: Protocol,
+    writer: Writer,
+    asked: ThriftInput | undefined,
+  ): void
+}
+
+/** Writes head and body of a message. */
+export function writeMessage(message: Message<Uint8Array>, protocol: Protocol, writer: Writer): void {
+  const { kind, id, method } = message
+  const head = writer.malloc(protocol.headLength(method, id))
+  if (kind === 'error') {
+    protocol.writeHead(head, 0, method, MessageType.Exception, id)
+    writer.writeBinary(exceptionBytes(toApplicationException(message.error), protocol))
+  } else {
+    protocol.writeHead(head, 0, method, types[kind], id)
+    writer.writeBinary(message.body)
+  }
+}
+
+const types = {
+  call: MessageType.Call,
+  oneway: MessageType.Oneway,
+  reply: MessageType.Reply,
+} as const
+
+/**
+ * What a message is, whose head was read.
+ *
+ * @param timeout milliseconds that its caller waits; 0 when it does not say
+ * @throws TApplicationException when it is none of the kinds
+ */
+export function toMessage(input: ThriftInput, metadata: Metadata, timeout: number): Message<ThriftInput> {
+  const { fname: method, mtype, rseqid: id } = input.readMessageBegin()
+  switch (mtype) {
+    case MessageType.Call:
+      return { kind: 'call', id, method, metadata, timeout, body: input }
+    case MessageType.Oneway:
+      return { kind: 'oneway', id, method, metadata, timeout, body: input }
+    case MessageType.Reply:
+      return { kind: 'reply', id, method, metadata, body: input }
+    case MessageType.Exception:
+      return { kind: 'error', id, method, metadata, error: readException(input) }
+    default:
+      throw new TApplicationException(
+        ApplicationError.InvalidMessageType,
+        `There is no message of type ${mtype}`,
+      )
+  }
+}

@@ -1,0 +1,91 @@
+import type { Writer } from '../link-buffer/writer'
+import type { IdField } from '../message-id'
+import type { Message, Metadata } from '../rpc/message'
+import { binary } from './binary'
+import { ThriftCodec, toMessage, writeMessage } from './codec'
+import { compact } from './compact'
+import { Cursor, truncated } from './cursor'
+import { HeaderWriter } from './header-writer'
+import type { ThriftInput } from './input'
+import { putI32 } from './int64'
+import { TApplicationException } from './library'
+import type { Protocol } from './protocol'
+import { ApplicationError } from './wire'
+
+/** Magic, flags, sequence number, size of the rest of the header in words of four bytes. */
+const fixedLength = 10
+
+/** What a header says. */
+export interface Header {
+  readonly protocol: Protocol
+  readonly metadata: Metadata
+  /** Milliseconds that the caller waits; 0 when it does not say. */
+  readonly timeout: number
+  /** Undoes what was done to the message after it was written; undefined where nothing was. */
+  readonly unpack: ((payload: Buffer) => Buffer) | undefined
+}
+
+/** What THeader and TTHeader have in common: a sequence number, a protocol's number, and entries of metadata. */
+export abstract class HeaderCodec extends ThriftCodec {
+  protected abstract readonly magic: number
+  readonly id: IdField = { offset: 4, size: 4 }
+  readonly #header = new HeaderWriter()
+
+  recognizes(bytes: Buffer): boolean {
+    return bytes.length >= 2 && bytes.readUInt16BE(0) === this.magic
+  }
+
+  decode(bytes: Buffer): Message<ThriftInput> {
+    if (bytes.length < fixedLength) throw truncated()
+    const end = fixedLength + 4 * bytes.readUInt16BE(8)
+    if (end > bytes.length) throw truncated()
+    // An end of its own keeps a header from reaching into the message.
+    const header = this.readHeader(new Cursor(bytes.subarray(0, end), fixedLength))
+    const { protocol, metadata, timeout, unpack } = header
+    const input =
+      unpack === undefined ? protocol.open(bytes, end) : protocol.open(unpack(bytes.subarray(end)), 0)
+    input.sequence = bytes.readInt32BE(4)
+    return toMessage(input, metadata, timeout)
+  }
+
+  protected write(
+    message: Message<Uint8Array>,
+    protocol: Protocol,
+    writer: Writer,
+    asked: ThriftInput | undefined,
+  ): void {
+    const header = this.#header
+    header.begin()
+    this.writeHeader(header, protocol, message)
+    const rest = header.end()
+    const target = writer.malloc(fixedLength + rest.length)
+    putI32(target, 0, this.magic << 16)
+    putI32(target, 4, asked?.sequence ?? message.id)
+    target.writeUInt16BE(rest.length / 4, 8)
+    target.set(rest, fixedLength)
+    writeMessage(message, protocol, writer)
+  }
+
+  /** Reads what comes after the fixed part, up to the cursor's end. */
+  protected abstract readHeader(cursor: Cursor): Header
+
+  protected abstract writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void
+}
+
+/** The protocol that a header names. */
+export function protocolOf(id: number): Protocol {
+  const protocol = [binary, compact].find((candidate) => candidate.id === id)
+  if (protocol !== undefined) return protocol
+  throw new TApplicationException(ApplicationError.InvalidProtocol, `There is no protocol ${id}`)
+}
+
+/** Metadata that is read entry by entry. A name may be any text. */
+export function emptyMetadata(): Record<string, string> {
+  return Object.create(null) as Record<string, string>
+}
+
+/** Milliseconds as headers have them: decimal digits, or nothing that counts. */
+export function toTimeout(text: string | undefined): number {
+  const milliseconds = Number(text)
+  return Number.isSafeInteger(milliseconds) && milliseconds > 0 ? milliseconds : 0
+}

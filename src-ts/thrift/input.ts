@@ -1,0 +1,190 @@
+import type { ThriftCodec } from './codec'
+import { Cursor, negativeSize, truncated } from './cursor'
+import { type Int64, TProtocolException } from './library'
+import { tooDeep } from './output'
+import type { Protocol } from './protocol'
+import { depthLimit, ProtocolError, Type } from './wire'
+
+/** The head of a message. */
+export interface MessageHead {
+  readonly fname: string
+  readonly mtype: number
+  readonly rseqid: number
+}
+
+/** Of what is no message. */
+export const noHead: MessageHead = { fname: '', mtype: 0, rseqid: 0 }
+
+/** A field's head. There is one for each input, which is used again. */
+export interface FieldHead {
+  fname: string
+  ftype: number
+  fid: number
+}
+
+export interface MapHead {
+  readonly ktype: number
+  readonly vtype: number
+  readonly size: number
+}
+
+export interface ListHead {
+  readonly etype: number
+  readonly size: number
+}
+
+/**
+ * What generated code reads a message with, after its head. Names and behaviour of the methods are those of protocols
+ * in Thrift's library for Node.js. What is not there, or makes no sense, throws a `TProtocolException`.
+ */
+export abstract class ThriftInput extends Cursor {
+  abstract readonly protocol: Protocol
+  /** The sequence number in the header around the message, where there is one. An answer has the same. */
+  sequence: number | undefined
+  /** In what it came, where that may be one or another. An answer goes out in the same. */
+  codec: ThriftCodec | undefined
+  protected readonly field: FieldHead = { fname: '', ftype: 0, fid: 0 }
+  readonly #head: MessageHead
+  #depth = 0
+
+  constructor(bytes: Buffer, at: number, head: MessageHead) {
+    super(bytes, at)
+    this.#head = head
+  }
+
+  readMessageBegin(): MessageHead {
+    return this.#head
+  }
+
+  incrementRecursionDepth(): void {
+    this.#depth += 1
+    if (this.#depth > depthLimit) throw tooDeep()
+  }
+
+  decrementRecursionDepth(): void {
+    this.#depth -= 1
+  }
+
+  readMessageEnd(): void {}
+  readStructBegin(): { readonly fname: string } {
+    return noName
+  }
+  readStructEnd(): void {}
+  readFieldEnd(): void {}
+  readMapEnd(): void {}
+  readListEnd(): void {}
+  readSetEnd(): void {}
+
+  abstract readFieldBegin(): FieldHead
+  abstract readMapBegin(): MapHead
+  abstract readListBegin(): ListHead
+  abstract readBool(): boolean
+  abstract readI16(): number
+  abstract readI32(): number
+  abstract readI64(): Int64
+  abstract readDouble(): number
+  protected abstract readLength(): number
+
+  readSetBegin(): ListHead {
+    return this.readListBegin()
+  }
+
+  readByte(): number {
+    return (this.byte() << 24) >> 24
+  }
+
+  readString(): string {
+    return this.text(this.readLength())
+  }
+
+  /** A view of the message, which keeps its memory as long as it is held. */
+  readBinary(): Buffer {
+    const length = this.readLength()
+    const at = this.advance(length)
+    return this.bytes.subarray(at, at + length)
+  }
+
+  readUuid(): string {
+    const at = this.advance(16)
+    const digits = this.bytes.toString('hex', at, at + 16)
+    return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  }
+
+  /** Reads over a value of `type`. */
+  skip(type: number, depth = 0): void {
+    if (depth >= depthLimit) throw tooDeep()
+    switch (type) {
+      case Type.Bool:
+        this.readBool()
+        break
+      case Type.Byte:
+        this.advance(1)
+        break
+      case Type.I16:
+        this.readI16()
+        break
+      case Type.I32:
+        this.readI32()
+        break
+      case Type.I64:
+        this.readI64()
+        break
+      case Type.Double:
+        this.advance(8)
+        break
+      case Type.String:
+        this.advance(this.readLength())
+        break
+      case Type.Uuid:
+        this.advance(16)
+        break
+      case Type.Struct:
+        this.#skipStruct(depth)
+        break
+      case Type.Map:
+        this.#skipMap(depth)
+        break
+      case Type.Set:
+      case Type.List:
+        this.#skipList(depth)
+        break
+      default:
+        throw new TProtocolException(ProtocolError.InvalidData, `There is no type ${type}`)
+    }
+  }
+
+  /** Checks a number of elements, each of which takes `least` bytes or more. */
+  protected checkSize(size: number, least: number): number {
+    if (size < 0) throw negativeSize(size)
+    if (size * least > this.remaining) throw truncated()
+    return size
+  }
+
+  #skipStruct(depth: number): void {
+    this.readStructBegin()
+    for (;;) {
+      const { ftype } = this.readFieldBegin()
+      if (ftype === Type.Stop) break
+      this.skip(ftype, depth + 1)
+      this.readFieldEnd()
+    }
+    this.readStructEnd()
+  }
+
+  #skipMap(depth: number): void {
+    const { ktype, vtype, size } = this.readMapBegin()
+    for (let index = 0; index < size; index += 1) {
+      this.skip(ktype, depth + 1)
+      this.skip(vtype, depth + 1)
+    }
+    this.readMapEnd()
+  }
+
+  #skipList(depth: number): void {
+    const { etype, size } = this.readListBegin()
+    for (let index = 0; index < size; index += 1) this.skip(etype, depth + 1)
+    this.readListEnd()
+  }
+}
+
+const noName = { fname: '' }

@@ -1,0 +1,47 @@
+import { checkObject } from '../options'
+import { type TransportHandler, TransportServer, type TransportServerOptions } from '../rpc/server'
+import { AnyCodec } from './any-codec'
+import { defaultMaxLength } from './codec'
+import { checkService, type ThriftService } from './generated'
+import type { ThriftInput } from './input'
+import { type HandlerSource, ThriftServiceHandler } from './service'
+
+/** Options of {@link createThriftServer}: those of a `TransportServer`, with the hooks of its handler. */
+export interface ThriftServerOptions
+  extends TransportServerOptions<Uint8Array, ThriftInput>,
+    Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRead'> {
+  /** Most bytes of a frame. Default 16,384,000, as of other implementations of Thrift. */
+  readonly maxLength?: number
+  /**
+   * Whether replies leave in the order of their requests. Default false: each carries the id of its request, as clients
+   * that send several requests at once expect.
+   */
+  readonly ordered?: boolean
+}
+
+/** A server of one Thrift service. */
+export type ThriftServer = TransportServer<Uint8Array, ThriftInput>
+
+/**
+ * Makes a server of a service that Apache Thrift's compiler has generated (`--gen js:node,es6`). It answers each request
+ * in the format in which it came: framed, THeader, or TTHeader, with the binary or the compact protocol.
+ *
+ * @param handler the service's methods. They return a result or a promise; exceptions that the service declares are
+ * thrown. Or a function that gives these methods for each call, which it knows: its deadline, signal and metadata.
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function createThriftServer<Handler extends object>(
+  service: ThriftService,
+  handler: HandlerSource<Handler>,
+  options: ThriftServerOptions = {},
+): ThriftServer {
+  checkObject('options', options)
+  checkService(service)
+  if (typeof handler !== 'function') checkObject('handler', handler)
+  const calls = new ThriftServiceHandler(service, handler)
+  return new TransportServer(
+    new AnyCodec(options.maxLength ?? defaultMaxLength),
+    { ...options, onRead: (call) => calls.onRead(call) },
+    { ordered: false, ...options },
+  )
+}

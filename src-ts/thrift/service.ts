@@ -1,0 +1,90 @@
+import type { TransportHandler } from '../rpc/server'
+import type { ServerCall } from '../rpc/server-call'
+import type { GeneratedProcessor, ThriftService } from './generated'
+import type { ThriftInput } from './input'
+import { type CallObserver, Invocation, type Method } from './invocation'
+import { TApplicationException } from './library'
+import type { OutputOwner, ThriftOutput } from './output'
+import { readException } from './exceptions'
+import { ApplicationError, MessageType } from './wire'
+
+/** A call of a Thrift service. Its body is read by generated code. */
+export type ThriftCall = ServerCall<ThriftInput>
+
+/** A handler's methods by their name in the service, or what gives them for each call. */
+export type HandlerSource<Handler extends object> = Handler | ((call: ThriftCall) => Handler)
+
+/** Runs calls by a generated processor. */
+export class ThriftServiceHandler<Handler extends object>
+  implements TransportHandler<Uint8Array, ThriftInput>
+{
+  readonly #Processor: new (
+    handler: object,
+  ) => GeneratedProcessor
+  readonly #methods: ReadonlySet<string>
+  readonly #source: HandlerSource<Handler>
+
+  constructor(service: ThriftService, source: HandlerSource<Handler>) {
+    this.#Processor = service.Processor as new (handler: object) => GeneratedProcessor
+    this.#methods = methodsOf(this.#Processor)
+    this.#source = source
+  }
+
+  onRead(call: ThriftCall): Promise<Uint8Array> {
+    const { method: name, body: input } = call
+    const implementation = typeof this.#source === 'function' ? this.#source(call) : this.#source
+    const method = this.#methods.has(name) ? (implementation as Record<string, unknown>)[name] : undefined
+    if (typeof method !== 'function') throw unknownMethod(name)
+    const isOneway = call.request.kind === 'oneway'
+    return new Promise((resolve, reject) => {
+      const answer = new Answer(input, resolve, reject)
+      const invocation = new Invocation(implementation, { name, method: method as Method, isOneway }, answer)
+      const output = isOneway ? undefined : new input.protocol.Output(answer)
+      new this.#Processor(invocation).process(input, output)
+    })
+  }
+}
+
+/** What a processor writes for one call. */
+class Answer implements OutputOwner, CallObserver {
+  output: ThriftOutput | undefined
+  readonly #input: ThriftInput
+  readonly #resolve: (body: Uint8Array) => void
+  readonly failed: (error: unknown) => void
+
+  constructor(input: ThriftInput, resolve: (body: Uint8Array) => void, reject: (error: unknown) => void) {
+    this.#input = input
+    this.#resolve = resolve
+    this.failed = reject
+  }
+
+  flush(): void {
+    const { output } = this
+    if (output === undefined) return
+    const body = output.take()
+    if (output.type === MessageType.Reply) this.#resolve(body)
+    // What the service does not declare. Generated code knows it by its text, and by no type.
+    else this.failed(new Error(readException(this.#input.protocol.openBody(body)).message))
+  }
+
+  done(): void {
+    this.#resolve(nothing)
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+/** Names of the methods that a processor knows, those of services that its service extends included. */
+function methodsOf(Processor: new (handler: object) => object): ReadonlySet<string> {
+  const methods = new Set<string>()
+  for (let part: object | null = Processor.prototype; part !== null; part = Object.getPrototypeOf(part)) {
+    for (const name of Object.getOwnPropertyNames(part)) {
+      if (name.startsWith('process_')) methods.add(name.slice('process_'.length))
+    }
+  }
+  return methods
+}
+
+function unknownMethod(name: string): TApplicationException {
+  return new TApplicationException(ApplicationError.UnknownMethod, `Unknown function ${name}`)
+}

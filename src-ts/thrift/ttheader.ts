@@ -1,0 +1,110 @@
+import type { Message } from '../rpc/message'
+import { RpcError } from '../rpc/errors'
+import type { Cursor } from './cursor'
+import { emptyMetadata, type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
+import type { HeaderWriter } from './header-writer'
+import type { ThriftInput } from './input'
+import { TApplicationException } from './library'
+import type { Protocol } from './protocol'
+import { ApplicationError } from './wire'
+
+/** Kinds of entries. */
+const Info = { Padding: 0, Texts: 0x01, Numbered: 0x10, AccessToken: 0x11 } as const
+
+/** Metadata with a name of this kind travels as an entry with a number for a name. */
+const numberedName = /^int:(\d{1,5})$/
+
+/** The number under which a caller tells how many milliseconds it waits. */
+const timeoutNumber = 12
+
+/** Under these names Kitex sends errors of an application, beside a reply that is empty. */
+const status = 'biz-status'
+const statusMessage = 'biz-message'
+
+/**
+ * TTHeader of Kitex (its specification: "TTHeader" in Kitex's reference). Its entries with a number for a name, such as
+ * the names of caller and callee, are metadata named `int:` and the number.
+ */
+export class TTHeaderCodec extends HeaderCodec {
+  protected readonly magic = 0x1000
+
+  override decode(bytes: Buffer): Message<ThriftInput> {
+    const message = super.decode(bytes)
+    const code = message.metadata[status]
+    if (message.kind !== 'reply' || code === undefined || code === '0') return message
+    const { id, method, metadata } = message
+    const error = new RpcError(code, metadata[statusMessage] ?? '')
+    return { kind: 'error', id, method, metadata, error }
+  }
+
+  protected readHeader(cursor: Cursor): Header {
+    const protocol = protocolOf(cursor.byte())
+    if (cursor.byte() !== 0) {
+      throw new TApplicationException(ApplicationError.InvalidTransform, 'TTHeader has no transforms')
+    }
+    const metadata = emptyMetadata()
+    while (cursor.remaining > 0) readInfo(cursor, metadata)
+    const timeoutName = `int:${timeoutNumber}`
+    const timeout = toTimeout(metadata[timeoutName])
+    delete metadata[timeoutName]
+    return { protocol, metadata, timeout, unpack: undefined }
+  }
+
+  protected writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void {
+    header.byte(protocol.id)
+    header.byte(0)
+    const texts: [string, string][] = []
+    const numbered: [number, string][] = []
+    for (const [name, value] of Object.entries(message.metadata)) {
+      const number = Number(numberedName.exec(name)?.[1])
+      if (number <= 0xffff) numbered.push([number, value])
+      else texts.push([name, value])
+    }
+    if ('timeout' in message && message.timeout > 0) numbered.push([timeoutNumber, String(message.timeout)])
+    if (texts.length > 0) {
+      header.byte(Info.Texts)
+      header.uint16(texts.length)
+      for (const entry of texts) for (const text of entry) writeText(header, text)
+    }
+    if (numbered.length > 0) {
+      header.byte(Info.Numbered)
+      header.uint16(numbered.length)
+      for (const [number, text] of numbered) {
+        header.uint16(number)
+        writeText(header, text)
+      }
+    }
+  }
+}
+
+function readInfo(cursor: Cursor, metadata: Record<string, string>): void {
+  const kind = cursor.byte()
+  switch (kind) {
+    case Info.Padding:
+      break
+    case Info.Texts:
+      for (let count = cursor.uint16(); count > 0; count -= 1) {
+        const name = cursor.text(cursor.uint16())
+        metadata[name] = cursor.text(cursor.uint16())
+      }
+      break
+    case Info.Numbered:
+      for (let count = cursor.uint16(); count > 0; count -= 1) {
+        const name = `int:${cursor.uint16()}`
+        metadata[name] = cursor.text(cursor.uint16())
+      }
+      break
+    case Info.AccessToken:
+      cursor.advance(cursor.uint16())
+      break
+    default:
+      // It has no length, so what comes after it cannot be told.
+      cursor.advance(cursor.remaining)
+  }
+}
+
+function writeText(header: HeaderWriter, text: string): void {
+  const length = Buffer.byteLength(text)
+  header.uint16(length)
+  header.text(text, length)
+}
