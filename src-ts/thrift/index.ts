@@ -8,7 +8,7 @@
 export type { ThriftClientOptions } from './client'
 export { createThriftClient, ThriftClient } from './client'
 export type { ThriftService } from './generated'
-export { ThriftInput } from './input'
+export type { ThriftInput } from './input'
 export type { ThriftServer, ThriftServerOptions } from './server'
 export { createThriftServer } from './server'
 export type { HandlerSource, ThriftCall } from './service'

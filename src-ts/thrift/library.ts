@@ -2,13 +2,27 @@
  * The only importer of the package `thrift`, an optional peer: the code that its compiler generates needs it, and what
  * goes wrong is reported by its exceptions.
  */
-import { Int64, Thrift } from 'thrift'
+import { Int64 as LibraryInt64, Thrift } from 'thrift'
 
-export { Int64 }
+/** An i64, as generated code has it. */
+export interface Int64 {
+  readonly buffer: Buffer
+  readonly offset: number
+}
 
 /** An exception that travels, as generated clients know it. */
-export const TApplicationException = Thrift.TApplicationException
-export type TApplicationException = InstanceType<typeof Thrift.TApplicationException>
+export interface TApplicationException extends Error {
+  type: number
+  read(input: object): void
+}
 
-/** Bytes that are no Thrift. */
-export const TProtocolException = Thrift.TProtocolException
+interface Exceptions {
+  readonly TApplicationException: new (type?: number, message?: string) => TApplicationException
+  readonly TProtocolException: new (type: number, message: string) => Error & { readonly type: number }
+}
+
+/** Takes eight bytes, big-endian, or hexadecimal digits. */
+export const Int64 = LibraryInt64 as new (value: Buffer | string) => Int64
+
+/** What a call of a peer fails with, and what bytes that are no Thrift are refused with. */
+export const { TApplicationException, TProtocolException } = Thrift as Exceptions
