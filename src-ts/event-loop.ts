@@ -1,7 +1,7 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
-import { NativeEventLoop, type NativeId } from './native'
+import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
 
@@ -217,11 +217,12 @@ function wide(low: number, high: number): number {
   return (low >>> 0) + (high >>> 0) * 2 ** 32
 }
 
-type NativeArguments = ConstructorParameters<typeof NativeEventLoop>
+type NativeArguments = ConstructorParameters<NativeBinding['EventLoop']>
 
 function openNative(...given: NativeArguments): NativeEventLoop {
+  const { EventLoop: Native } = nativeBinding()
   try {
-    return new NativeEventLoop(...given)
+    return new Native(...given)
   } catch (cause) {
     throw new NetpollError('ERR_UNSUPPORTED', 'netpoll cannot poll in this event loop', { cause })
   }

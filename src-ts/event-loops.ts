@@ -18,8 +18,9 @@ export function eventLoop(): EventLoop {
   // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
   hasInline ??= process.versions['bun'] === undefined
   if (!hasInline) return threadLoop(0)
+  const memory = sharedMemory()
   try {
-    inline = new EventLoop('inline', sharedMemory())
+    inline = new EventLoop('inline', memory)
     return inline
   } catch (error) {
     if (!(error instanceof NetpollError)) throw error

@@ -1,30 +1,40 @@
-/** The only importer of the native binding. */
-import {
-  ConnectionDealer,
-  ConnectionSettings,
-  EventLoop as NativeEventLoop,
-  Memory as NativeMemory,
-  SharedListener,
-  WorkDesk as NativeWorkDesk,
-  WorkPool as NativeWorkPool,
-} from '../binding/index.js'
+/** The only importer of the native binding. It is loaded when it is first needed, so that importing works anywhere. */
+import type * as Binding from '../binding/index.js'
+
+import { NetpollError } from './errors'
+import { thisHost, whyNotLoaded } from './host'
 
 export type {
   ChunkStats,
+  ConnectionDealer,
+  ConnectionSettings,
+  EventLoop as NativeEventLoop,
   FramingOptions as NativeFraming,
   IdFieldOptions as NativeIdField,
   ListenPlace,
+  Memory as NativeMemory,
   NativeId,
   Outcome,
   SettingsOptions as NativeSettings,
-  SocketAddress,
-} from '../binding/index.js'
-export {
-  ConnectionDealer,
-  ConnectionSettings,
-  NativeEventLoop,
-  NativeMemory,
-  NativeWorkDesk,
-  NativeWorkPool,
   SharedListener,
+  SocketAddress,
+  WorkDesk as NativeWorkDesk,
+  WorkPool as NativeWorkPool,
+} from '../binding/index.js'
+export type NativeBinding = typeof Binding
+
+let binding: NativeBinding | undefined
+
+/**
+ * The native binding.
+ *
+ * @throws NetpollError `ERR_UNSUPPORTED`, saying what would have to be there
+ */
+export function nativeBinding(): NativeBinding {
+  try {
+    binding ??= require('../binding/index.js') as NativeBinding
+    return binding
+  } catch (cause) {
+    throw new NetpollError('ERR_UNSUPPORTED', whyNotLoaded(cause, thisHost()), { cause })
+  }
 }

@@ -5,7 +5,7 @@ import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import { report } from './hooks'
 import type { Ids } from './message-id'
-import { ConnectionSettings } from './native'
+import { type ConnectionSettings, nativeBinding } from './native'
 import type { CheckedOptions, Hooks } from './options'
 
 /** What connections have done, all together. */
@@ -64,6 +64,7 @@ export function createProfiles(
   workers?: NativeWorkers,
 ): readonly Profile[] {
   const { settings, hooks, ...rest } = checked
+  const { ConnectionSettings } = nativeBinding()
   const failed = (error: unknown, connection: Connection | undefined, context: Context): void => {
     if (channels.error.hasSubscribers) context.run(publish, channels.error, { error, connection })
     report(hooks.onError, error, connection, context)

@@ -17,7 +17,7 @@ import {
   resolveName,
   type Sharing,
 } from './listen'
-import { type ChunkStats, ConnectionDealer, type NativeId } from './native'
+import { type ChunkStats, type ConnectionDealer, type NativeId, nativeBinding } from './native'
 import {
   type CheckedOptions,
   checkConnectionOptions,
@@ -267,6 +267,7 @@ export class Server<Data = unknown> {
   /** Whoever gives connections to several loops; `undefined` for one, which has them all. */
   #makeDealer(): ConnectionDealer | undefined {
     if (this.#profiles.length === 1) return undefined
+    const { ConnectionDealer } = nativeBinding()
     const dealer = new ConnectionDealer(this.#checked.loadBalance)
     for (const { loop, settings } of this.#profiles) dealer.join(loop.native, settings, this.#tag)
     return dealer

@@ -2,7 +2,7 @@ import { type Address, toAddress } from './address'
 import { systemError } from './errors'
 import type { EventLoop } from './event-loop'
 import { isWithoutIpv6, openListeners, type PlaceToOpen } from './listen'
-import { type ConnectionSettings, type ListenPlace, SharedListener } from './native'
+import { type ConnectionSettings, type ListenPlace, nativeBinding, type SharedListener } from './native'
 import type { LoadBalance } from './options'
 import { removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
@@ -28,6 +28,7 @@ export class SharedListening {
     tag: number,
     balance: LoadBalance,
   ): SharedListening {
+    const { SharedListener } = nativeBinding()
     const parts: SharedListener[] = []
     const joinAll = (native: ListenPlace): number | undefined => {
       let joined = native

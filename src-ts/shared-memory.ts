@@ -1,7 +1,7 @@
 import { Arena, arenaWords } from './arena'
 import { adoptChunk } from './chunk'
 import { minorCollection } from './minor-collection'
-import { NativeMemory } from './native'
+import { type NativeMemory, nativeBinding } from './native'
 
 /**
  * The memory that this thread shares with the core: chunks that messages arrive in, and the arena for what is sent. One for
@@ -15,7 +15,8 @@ export class SharedMemory {
 
   constructor() {
     const words = new Int32Array(arenaWords)
-    this.native = new NativeMemory(words, {
+    const { Memory } = nativeBinding()
+    this.native = new Memory(words, {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)

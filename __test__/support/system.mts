@@ -37,11 +37,16 @@ export interface Outcome {
 export function runFixture(
   t: ExecutionContext,
   name: string,
-  options: { readonly args?: readonly string[]; readonly flags?: readonly string[] } = {},
+  options: {
+    readonly args?: readonly string[]
+    readonly flags?: readonly string[]
+    readonly env?: NodeJS.ProcessEnv
+  } = {},
 ): Promise<Outcome> {
   const file = fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
   const child = spawn(process.execPath, [...(options.flags ?? []), file, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
   })
   t.teardown(() => child.kill('SIGKILL'))
   let stdout = ''

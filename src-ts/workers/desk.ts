@@ -4,7 +4,7 @@ import { captureContext } from '../context'
 import { invalidReply } from '../errors'
 import type { Framing } from '../framing'
 import { isThenable } from '../hooks'
-import { NativeWorkDesk } from '../native'
+import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
 import { sharedMemory } from '../shared-memory'
 import { Source, type WorkerHandler } from './handler'
@@ -37,7 +37,8 @@ export class Desk {
   constructor(options: DeskOptions) {
     this.#options = options
     const commands = new Int32Array(commandWords)
-    this.#native = new NativeWorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
+    const { WorkDesk } = nativeBinding()
+    this.#native = new WorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
       receiver: this,
       dispatch: () => this.#dispatch(),
     })

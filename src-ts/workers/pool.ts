@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setEnvironmentData, Worker } from 'node:worker_threads'
 
 import { frame, type Framing } from '../framing'
-import { NativeWorkPool } from '../native'
+import { type NativeWorkPool, nativeBinding } from '../native'
 import type { NativeWorkers } from '../profile'
 import { isWorkerMessage, startKey, type WorkerMessage, type WorkerStart } from './messages'
 import type { CheckedWorkers } from './options'
@@ -54,7 +54,8 @@ export class WorkerPool {
     this.#options = options
     this.#owner = owner
     const { balance, concurrentTasksPerWorker, maxQueue, minThreads } = options
-    this.#native = new NativeWorkPool(
+    const { WorkPool } = nativeBinding()
+    this.#native = new WorkPool(
       {
         assignment: balance,
         concurrency: concurrentTasksPerWorker,
