@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// `npx netpoll-bench` measures netpoll beside others on this machine. With a command, such as `client` or `server`,
+// it is the program netpoll-bench: a load client and reference servers.
+
+import { spawnSync } from 'node:child_process'
+
+import { findProgram } from './runner/program.mjs'
+
+/** @param {readonly string[]} words */
+function runProgram(words) {
+  const { status, error } = spawnSync(findProgram(), words, { stdio: 'inherit' })
+  if (error !== undefined) throw error
+  return status ?? 1
+}
+
+const words = process.argv.slice(2)
+const [first = '-'] = words
+try {
+  if (first.startsWith('-')) await import('./run.mjs')
+  else process.exitCode = runProgram(words)
+} catch (error) {
+  console.error(`netpoll-bench: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,70 @@
+// The packages of netpoll-bench: the benchmark of benches/, and for each platform the program that it drives. They
+// are apart from netpoll so that nobody pays for them at run time.
+
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { artifactNames, manifest, root, targets } from './targets.mjs'
+
+const name = 'netpoll-bench'
+const notices = 'THIRD-PARTY-NOTICES.md'
+const { version, license, repository, engines } = manifest
+const common = { version, license, repository, engines }
+
+function write(folder, packageManifest) {
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...packageManifest }, null, 2)}\n`)
+  cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'))
+}
+
+function stageProgram(folder, target, artifact) {
+  const { name: platform, os, cpu, libc } = target
+  mkdirSync(folder)
+  write(folder, {
+    name: `${name}-${platform}`,
+    description: `The program of netpoll-bench for ${platform}`,
+    ...common,
+    os: [os],
+    cpu: [cpu],
+    ...(libc === undefined ? {} : { libc: [libc] }),
+    files: [name, notices],
+    preferUnplugged: true,
+  })
+  cpSync(join(root, 'crates', 'bench', notices), join(folder, notices))
+  writeFileSync(
+    join(folder, 'README.md'),
+    `# ${name}-${platform}\n\nThe program of \`${name}\` for ${platform}.\n`,
+  )
+  if (artifact === undefined) return
+  cpSync(artifact, join(folder, name))
+  chmodSync(join(folder, name), 0o755)
+}
+
+function stageRunner(folder) {
+  mkdirSync(folder)
+  for (const path of ['cli.mjs', 'run.mjs', 'runner', 'servers', 'README.md']) {
+    cpSync(join(root, 'benches', path), join(folder, 'benches', path), { recursive: true })
+  }
+  cpSync(join(root, 'benches', 'README.md'), join(folder, 'README.md'))
+  const platforms = targets.map((target) => [`${name}-${target.name}`, version])
+  write(folder, {
+    name,
+    description:
+      'Measures netpoll beside node:net and a bare loop; a load client for servers of framed messages',
+    ...common,
+    keywords: ['benchmark', 'load', 'rpc', 'tcp', 'netpoll'],
+    type: 'module',
+    bin: { [name]: 'benches/cli.mjs' },
+    files: ['benches'],
+    dependencies: { netpoll: version },
+    optionalDependencies: Object.fromEntries(platforms),
+  })
+}
+
+/** Lays them out in `packages`, programs of the platforms in `built` included. */
+export function stageBench({ packages, artifacts, built }) {
+  stageRunner(join(packages, name))
+  for (const target of targets) {
+    const artifact = built.includes(target) ? join(artifacts, artifactNames(target).program) : undefined
+    stageProgram(join(packages, `${name}-${target.name}`), target, artifact)
+  }
+}
