@@ -1,0 +1,62 @@
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+
+import { codeBlocks, compileBlocks, isProgram, promisedOutput, runBlock } from './support/code-blocks.mjs'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const folder = join(root, '.test', 'documentation')
+const guides = existsSync(join(root, 'docs/guides')) ? readdirSync(join(root, 'docs/guides')).sort() : []
+const files = [
+  ...['README.md', 'CONTRIBUTING.md', 'benches/README.md', 'docs/architecture.md'],
+  ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guides/${name}`),
+]
+const blocks = files.flatMap((file) => codeBlocks(root, file))
+
+let complaints = ''
+test.before(() => {
+  complaints = compileBlocks(root, folder, blocks)
+})
+
+test('every code block of the documentation compiles, as strictly as can be', (t) => {
+  t.is(complaints, '')
+})
+
+for (const block of blocks.filter(isProgram)) {
+  test.serial(`${block.file}, line ${block.line}: the code runs and prints what it says`, async (t) => {
+    const { code, stdout, stderr } = await runBlock(block, { folder, cwd: emptyFolder(t) })
+    t.is(stderr, '')
+    t.is(code, 0)
+    const printed = stdout.split('\n')
+    for (const promised of promisedOutput(block)) {
+      const at = printed.indexOf(promised)
+      t.not(at, -1, `${promised} is not in:\n${stdout}`)
+      printed.splice(0, at + 1)
+    }
+  })
+}
+
+test('code blocks are programs, or commands that there are', (t) => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    readonly scripts: Readonly<Record<string, string>>
+  }
+  for (const { file, line, language, source } of blocks) {
+    t.true(['ts', 'js', 'sh', 'text', 'json'].includes(language), `${file}:${line} is in ${language}`)
+    if (language !== 'sh') continue
+    for (const [command, , name = 'test'] of source.matchAll(/npm (run ([\w:-]+)|test\b)/g)) {
+      t.true(name in scripts, `${file}:${line}: ${command}`)
+    }
+  }
+})
+
+/** A folder for a program to run in, with a key and a certificate. */
+function emptyFolder(t: ExecutionContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'netpoll-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  for (const name of ['key.pem', 'certificate.pem']) {
+    copyFileSync(join(root, '__test__/fixtures/tls', name), join(path, name))
+  }
+  return path
+}

@@ -1,0 +1,138 @@
+// The code blocks of the documentation as programs: written to files, compiled, and run to see what they print.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { freePort } from './listeners.mjs'
+
+/** A fenced block of a Markdown file. */
+export interface CodeBlock {
+  /** Path of the Markdown file, from the root of the repository. */
+  readonly file: string
+  /** Line of the opening fence. */
+  readonly line: number
+  readonly language: string
+  readonly source: string
+}
+
+/** The blocks of one file, in their order. */
+export function codeBlocks(root: string, file: string): readonly CodeBlock[] {
+  const blocks: CodeBlock[] = []
+  let open: { readonly line: number; readonly language: string; readonly lines: string[] } | undefined
+  for (const [index, text] of readFileSync(join(root, file), 'utf8').split('\n').entries()) {
+    const fence = /^\s*```(.*)$/.exec(text)
+    if (fence === null) open?.lines.push(text)
+    else if (open === undefined) open = { line: index + 1, language: fence[1] ?? '', lines: [] }
+    else {
+      blocks.push({ file, line: open.line, language: open.language, source: open.lines.join('\n') })
+      open = undefined
+    }
+  }
+  if (open !== undefined) throw new Error(`${file}:${open.line}: the block has no end`)
+  return blocks
+}
+
+/** Whether a block is a program. */
+export function isProgram({ language }: CodeBlock): boolean {
+  return language === 'ts' || language === 'js'
+}
+
+/** Name of the module that a block becomes, without its extension. */
+export function moduleName({ file, line }: CodeBlock): string {
+  return `${file.replace(/\.md$/, '').replaceAll('/', '-')}-${line}`
+}
+
+const compilerOptions = {
+  target: 'es2023',
+  lib: ['es2023', 'esnext.disposable'],
+  module: 'node20',
+  types: ['node'],
+  rootDir: '.',
+  outDir: 'compiled',
+  allowJs: true,
+  checkJs: true,
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noImplicitOverride: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+  verbatimModuleSyntax: true,
+}
+
+/**
+ * Writes the programs among `blocks` into `folder`, an empty folder of a package that `netpoll` can be imported from,
+ * and compiles them.
+ *
+ * @returns what the compiler complains about
+ */
+export function compileBlocks(root: string, folder: string, blocks: readonly CodeBlock[]): string {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const block of blocks.filter(isProgram)) {
+    const source = `// ${block.file}, line ${block.line}\n${block.source}\nexport {}\n`
+    writeFileSync(join(folder, `${moduleName(block)}.m${block.language}`), source)
+  }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }))
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  return spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' }).stdout
+}
+
+/** What a block prints according to the comments behind its calls of `console.log`. */
+export function promisedOutput({ source }: CodeBlock): readonly string[] {
+  return [...source.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, promised = '']) => promised)
+}
+
+/** Ends with the process what a server or a timer would keep alive; who has forked waits for the others to end. */
+const epilogue = `
+import nodeCluster from 'node:cluster'
+setImmediate(() => {
+  if (Object.keys(nodeCluster.workers ?? {}).length === 0) process.exit()
+})
+`
+
+/** What running a block came to. */
+export interface BlockOutcome {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/**
+ * Runs a compiled block until its last statement is done, in a process of its own with `cwd` as its folder. Ports and
+ * socket paths that it names are replaced by free ones.
+ */
+export async function runBlock(
+  block: CodeBlock,
+  {
+    folder,
+    cwd,
+    node = process.execPath,
+  }: { readonly folder: string; readonly cwd: string; readonly node?: string },
+): Promise<BlockOutcome> {
+  const name = moduleName(block)
+  const compiled = readFileSync(join(folder, 'compiled', `${name}.mjs`), 'utf8')
+  const program = join(folder, 'compiled', `${name}-run.mjs`)
+  const ports = new Map<string, number>()
+  for (const [, port = ''] of compiled.matchAll(/\bport: (\d{4,})\b/g)) {
+    if (!ports.has(port)) ports.set(port, await freePort())
+  }
+  const moved = compiled
+    .replace(/\b(port: |:)(\d{4,})\b/g, (all, before: string, port: string) =>
+      ports.has(port) ? `${before}${ports.get(port)}` : all,
+    )
+    .replaceAll('/run/', `${cwd}/`)
+  writeFileSync(program, `${moved}\n${epilogue}`)
+  const child = spawn(node, [program], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text
+    })
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  return { code, ...output }
+}
