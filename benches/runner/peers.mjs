@@ -3,11 +3,13 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
+import { findProgram } from './program.mjs'
+
 /** @param {string} path */
 const fromRoot = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
 /** The load client and bare server; another build may be named for tests. */
-export const BENCH_PROGRAM = process.env.NETPOLL_BENCH ?? fromRoot('target/release/netpoll-bench')
+export const BENCH_PROGRAM = findProgram()
 
 /**
  * @typedef {object} ServerRequest
@@ -102,7 +104,8 @@ function onMio(subcommand) {
  * @param {readonly Family[]} names
  */
 export function checkBuilt(names) {
-  const needed = [BENCH_PROGRAM, ...(names.includes('netpoll') ? [fromRoot('dist/index.mjs')] : [])]
+  const subject = fileURLToPath(import.meta.resolve('netpoll'))
+  const needed = [BENCH_PROGRAM, ...(names.includes('netpoll') ? [subject] : [])]
   const missing = needed.filter((path) => !existsSync(path))
   if (missing.length > 0) {
     throw new Error(`${missing.join(' and ')} not built: \`npm run bench\` builds it first`)

@@ -1,6 +1,6 @@
 // The subject of HTTP: Node's server over connections of this package.
 
-import { createServer } from '../../dist/index.mjs'
+import { createServer } from 'netpoll'
 import { announce, obeyStandardInput, readArguments } from './control.mjs'
 import { createHttpServer } from './http-service.mjs'
 

@@ -1,7 +1,7 @@
 // Framing by the user: a stream on this package, whose messages are cut in
 // JavaScript. It answers as `netpoll.mjs` does, where the core cuts them.
 
-import { createServer } from '../../dist/index.mjs'
+import { createServer } from 'netpoll'
 import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
 
 const HEADER_SIZE = 4

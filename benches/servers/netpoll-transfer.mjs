@@ -1,7 +1,7 @@
 // The subject of a transfer: a stream on this package, read and written through
 // its reader and writer.
 
-import { createServer } from '../../dist/index.mjs'
+import { createServer } from 'netpoll'
 import { announce, obeyStandardInput, readArguments } from './control.mjs'
 import { COUNT_SIZE, decodeCount, encodeCount, nextBlock, UPLOAD } from './transfer-protocol.mjs'
 

@@ -3,7 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setEnvironmentData } from 'node:worker_threads'
 
-import { createServer, Dialer, lengthField } from '../../dist/index.mjs'
+import { createServer, Dialer, lengthField } from 'netpoll'
 import { compute } from './busy-handler.mjs'
 import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
 
@@ -15,7 +15,7 @@ const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE 
 const framing = lengthField({ size: 4 })
 const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
 
-/** @returns {import('../../dist/index.mjs').RequestHandler} */
+/** @returns {import('netpoll').RequestHandler} */
 function chooseHandler() {
   if (contexts) {
     const storage = new AsyncLocalStorage()

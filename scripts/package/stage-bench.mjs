@@ -27,6 +27,7 @@ function stageProgram(folder, target, artifact) {
     cpu: [cpu],
     ...(libc === undefined ? {} : { libc: [libc] }),
     files: [name, notices],
+    type: 'commonjs',
     preferUnplugged: true,
   })
   cpSync(join(root, 'crates', 'bench', notices), join(folder, notices))

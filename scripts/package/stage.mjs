@@ -45,7 +45,7 @@ function runNapi(folder, built) {
   const napi = (...args) => execFileSync('npx', ['napi', ...args], { cwd: folder, stdio: 'inherit' })
   mkdirSync(join(folder, 'npm'))
   napi('create-npm-dirs')
-  for (const { name } of targets) addNotices(join(folder, 'npm', name))
+  for (const { name } of targets) complete(join(folder, 'npm', name))
   const config = join(folder, 'napi.json')
   writeJson(config, { ...manifest.napi, targets: built.map(({ triple }) => triple) })
   const found = join(folder, 'artifacts')
@@ -55,10 +55,12 @@ function runNapi(folder, built) {
   napi('pre-publish', '--config-path', 'napi.json', '--tag-style', 'npm', '--skip-optional-publish')
 }
 
-function addNotices(folder) {
+/** Completes what napi made of a platform's package. */
+function complete(folder) {
   const path = join(folder, 'package.json')
   const platformManifest = readJson(path)
-  writeJson(path, { ...platformManifest, files: [...platformManifest.files, notices] })
+  const files = [...platformManifest.files, notices]
+  writeJson(path, { ...platformManifest, type: manifest.type, files })
   for (const file of [notices, 'LICENSE']) cpSync(join(root, file), join(folder, file))
 }
 

@@ -1,0 +1,148 @@
+// The packages as users have them: published to a registry of our own, and installed in empty projects.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+
+import { codeBlocks, compileBlocks, isProgram, runBlock } from '../../.test/support/code-blocks.mjs'
+import { hostTarget, manifest, root } from '../package/targets.mjs'
+import { Project, userFile } from './project.mjs'
+import { startRegistry } from './registry.mjs'
+import { installTools, nodeForRegistry, nodeVersions, tool } from './tools.mjs'
+
+installTools()
+const host = hostTarget().name
+const packages = join(root, 'npm')
+const scratch = mkdtempSync(join(tmpdir(), 'netpoll-package-'))
+const published = [`netpoll-${host}`, 'netpoll', `netpoll-bench-${host}`, 'netpoll-bench']
+let registry
+
+before(async () => {
+  const verdaccio = tool('verdaccio', 'bin', 'verdaccio')
+  registry = await startRegistry({ folder: join(scratch, 'registry'), node: nodeForRegistry(), verdaccio })
+  const publisher = new Project({ node: process.execPath, registry })
+  for (const name of published) publisher.run('npm', ['publish'], { cwd: join(packages, name) })
+  publisher.remove()
+})
+
+after(async () => {
+  await registry?.stop()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+/** A project with packages in it, gone with the test. */
+function project(t, node, install) {
+  const made = new Project({ node, registry })
+  t.after(() => made.remove())
+  made.run('npm', ['install', ...install])
+  return made
+}
+
+for (const { version, program } of nodeVersions()) {
+  describe(`Node.js ${version}`, () => {
+    test('installs two packages, and runs ES modules and CommonJS', (t) => {
+      const user = project(t, program, ['netpoll'])
+      const installed = readdirSync(user.path('node_modules')).filter((name) => !name.startsWith('.'))
+      assert.deepEqual(installed.sort(), ['netpoll', `netpoll-${host}`])
+      assert.equal(user.use('esm.mjs'), 'used\n')
+      assert.equal(user.use('cjs.cjs'), 'used\n')
+      assert.equal(user.use('entries.mjs'), 'the same\n')
+    })
+
+    test('runs what the README shows', async (t) => {
+      const user = project(t, program, ['netpoll'])
+      const blocks = codeBlocks(root, 'README.md').filter(isProgram)
+      const folder = join(root, '.test', 'documentation')
+      assert.equal(compileBlocks(root, folder, blocks), '')
+      cpSync(join(folder, 'compiled'), user.path('compiled'), { recursive: true })
+      for (const block of blocks) {
+        const { code, stderr } = await runBlock(block, {
+          folder: user.folder,
+          cwd: user.folder,
+          node: program,
+        })
+        assert.equal(stderr, '', `line ${block.line}`)
+        assert.equal(code, 0, `line ${block.line}`)
+      }
+    })
+
+    test('echoes under load, every byte compared', async (t) => {
+      const user = project(t, program, ['netpoll', 'netpoll-bench'])
+      cpSync(userFile('echo.mjs'), user.path('echo.mjs'))
+      const server = user.start('node', ['echo.mjs'])
+      const [port] = await once(server.stdout, 'data')
+      const load = ['--connections', '100', '--in-flight', '16', '--count', '200000', '--verify', '--json']
+      const client = ['netpoll-bench', 'client', '--tcp', `127.0.0.1:${String(port).trim()}`, ...load]
+      assert.doesNotThrow(() => JSON.parse(user.run('npx', ['--no-install', ...client]).stdout))
+      const ended = once(server, 'exit')
+      server.stdin.end()
+      assert.deepEqual(await ended, [0, null])
+    })
+  })
+}
+
+describe('TypeScript', () => {
+  const compilers = [
+    ['TypeScript of the project', join(root, 'node_modules', 'typescript', 'bin', 'tsc')],
+    ['TypeScript 5', tool('typescript-5', 'bin', 'tsc')],
+  ]
+  const settings = {
+    node16: { file: 'typed.mts', module: 'node16', moduleResolution: 'node16' },
+    'node16, CommonJS': { file: 'typed.cts', module: 'node16', moduleResolution: 'node16' },
+    bundler: { file: 'typed.mts', module: 'esnext', moduleResolution: 'bundler' },
+  }
+  for (const [compiler, tsc] of compilers) {
+    for (const [title, { file, ...options }] of Object.entries(settings)) {
+      test(`${compiler}, ${title}`, (t) => {
+        const user = project(t, process.execPath, ['netpoll'])
+        cpSync(userFile('typed.ts'), user.path(file))
+        const typeRoots = [join(root, 'node_modules', '@types')]
+        const compilerOptions = { ...options, target: 'es2022', strict: true, types: ['node'], typeRoots }
+        writeFileSync(user.path('tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }))
+        user.run('node', [tsc, '-p', '.'])
+        assert.equal(user.run('node', [file.replace('ts', 'js')]).stdout, 'used\n')
+      })
+    }
+  }
+})
+
+test('netpoll-bench measures on a machine that has only Node.js', (t) => {
+  const user = project(t, process.execPath, ['netpoll-bench'])
+  const { stdout } = user.run('npx', ['--no-install', 'netpoll-bench', '--quick', '--scenario', 'tcp-100x1'])
+  assert.match(stdout, /netpoll/)
+  assert.match(user.run('npx', ['--no-install', 'netpoll-bench', 'help']).stdout, /transfer-server/)
+})
+
+test('where npm left the add-on out, the first use says so, and what it says mends it', (t) => {
+  const user = project(t, process.execPath, ['--omit=optional', 'netpoll'])
+  assert.ok(!user.has('node_modules', `netpoll-${host}`))
+  const said = user.use('first-use.mjs')
+  assert.match(said, new RegExp(`^ERR_UNSUPPORTED: The package netpoll-${host} is not installed`))
+  const [, advice] = /run npm install (netpoll-\S+)$/m.exec(said)
+  assert.equal(advice, `netpoll-${host}@${manifest.version}`)
+  user.run('npm', ['install', advice])
+  assert.equal(user.use('esm.mjs'), 'used\n')
+})
+
+test('publint and attw have nothing to say', (t) => {
+  const user = new Project({ node: process.execPath, registry })
+  t.after(() => user.remove())
+  for (const name of published) {
+    const { stdout } = user.run('npm', ['pack', '--silent', '--pack-destination', user.folder], {
+      cwd: join(packages, name),
+    })
+    const tarball = user.path(stdout.trim())
+    const publint = user.run('node', [tool('publint', 'src', 'cli.js'), 'run', '--strict', tarball], {
+      mayFail: true,
+    })
+    assert.match(publint.stdout, /All good!/, publint.stdout)
+    if (name !== 'netpoll') continue
+    const attw = user.run('node', [tool('@arethetypeswrong', 'cli', 'dist', 'index.js'), tarball], {
+      mayFail: true,
+    })
+    assert.equal(attw.status, 0, attw.stdout)
+  }
+})
