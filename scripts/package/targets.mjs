@@ -1,6 +1,5 @@
 // The platforms that add-ons and programs are built for: those of `napi.targets` in package.json.
 
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseTriple } from '@napi-rs/cli'
@@ -22,8 +21,10 @@ export const targets = manifest.napi.targets.map((triple) => {
 
 /** The target of this machine; undefined where there is none. */
 export function hostTarget() {
-  const triple = /^host: (.*)$/m.exec(execFileSync('rustc', ['-vV'], { encoding: 'utf8' }))?.[1]
-  return targets.find((target) => target.triple === triple)
+  const { platform, arch, report } = process
+  const isGlibc = () => report.getReport().header.glibcVersionRuntime !== undefined
+  const libc = platform === 'linux' ? (isGlibc() ? 'glibc' : 'musl') : undefined
+  return targets.find((target) => target.os === platform && target.cpu === arch && target.libc === libc)
 }
 
 /** What a build of `target` leaves in the folder of artifacts. */
