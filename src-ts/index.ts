@@ -4,6 +4,8 @@
  * The way of a message: the native core reads sockets into chunks and cuts messages (`crates/core`), one
  * call per turn hands them to `event-loop.ts`, `connection.ts` runs the handler and keeps the order of
  * replies (`reply.ts`), `outbox.ts` frames them into shared memory, and the core sends them.
+ *
+ * @module netpoll
  */
 export { createWriter, readerFrom, writerTo } from './adapters'
 export type { Address } from './address'

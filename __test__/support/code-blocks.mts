@@ -114,11 +114,11 @@ export async function runBlock(
   const compiled = readFileSync(join(folder, 'compiled', `${name}.mjs`), 'utf8')
   const program = join(folder, 'compiled', `${name}-run.mjs`)
   const ports = new Map<string, number>()
-  for (const [, port = ''] of compiled.matchAll(/\bport: (\d{4,})\b/g)) {
+  for (const [, port = ''] of compiled.matchAll(/\b(?:port: |listen\()(\d{4,})\b/g)) {
     if (!ports.has(port)) ports.set(port, await freePort())
   }
   const moved = compiled
-    .replace(/\b(port: |:)(\d{4,})\b/g, (all, before: string, port: string) =>
+    .replace(/\b(port: |listen\(|:)(\d{4,})\b/g, (all, before: string, port: string) =>
       ports.has(port) ? `${before}${ports.get(port)}` : all,
     )
     .replaceAll('/run/', `${cwd}/`)
