@@ -1,6 +1,12 @@
 import test, { type ExecutionContext } from 'ava'
 
-import { type Connection, createServer, Dialer, type Server, type ServerOptions } from '../dist/index.mjs'
+import {
+  type Connection,
+  createServer,
+  Dialer,
+  type FramedServerOptions,
+  type Server,
+} from '../dist/index.mjs'
 import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, pattern, unframe } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, rejection, serve } from './support/netpoll.mjs'
@@ -10,7 +16,7 @@ import { socketPath } from './support/system.mjs'
 /** A server that gives away its connections and what becomes of them. */
 async function watch(
   t: ExecutionContext,
-  options: Partial<ServerOptions> = {},
+  options: Partial<FramedServerOptions> = {},
 ): Promise<{
   readonly connections: Inbox<Connection>
   readonly gone: Inbox<Error | undefined>

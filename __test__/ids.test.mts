@@ -4,9 +4,9 @@ import test, { type ExecutionContext } from 'ava'
 import {
   type Connection,
   createServer,
-  delimiter,
   Dialer,
-  type DialerOptions,
+  delimiter,
+  type FramedDialerOptions,
   lengthField,
   varint,
 } from '../dist/index.mjs'
@@ -33,7 +33,7 @@ function textOf(bytes: Buffer): string {
 /** A client with ids, and the socket of the `node:net` server that it has dialed. */
 async function pair(
   t: ExecutionContext,
-  options: Partial<DialerOptions> = {},
+  options: Partial<FramedDialerOptions> = {},
 ): Promise<{ readonly client: Connection; readonly socket: Socket; readonly received: Inbox<Buffer> }> {
   const { port, sockets } = await netServer(t)
   const client = await dial(t, { host: '127.0.0.1', port }, { id, ...options })
@@ -575,6 +575,6 @@ for (const [name, value, code] of [
 }
 
 test('a stream has no messages, so it has no ids', (t) => {
-  t.throws(() => new Dialer({ id }), { code: 'ERR_INVALID_ARG_VALUE' })
-  t.throws(() => createServer({ id: () => 1 }), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => new Dialer({ id } as never), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => createServer({ id: () => 1 } as never), { code: 'ERR_INVALID_ARG_VALUE' })
 })

@@ -4,9 +4,14 @@ import {
   type Connection,
   type ConnectionOptions,
   createServer,
+  type DataHandler,
   Dialer,
+  type DialerOptions,
+  type FramedServerOptions,
   lengthField,
   type NetpollError,
+  type RequestHandler,
+  type StreamDialerOptions,
   type StreamServerOptions,
 } from '../dist/index.mjs'
 import { type Deferred, deferred, Inbox } from './support/deferred.mjs'
@@ -18,11 +23,14 @@ import { arrived, inactive, quietTurns, serveStream } from './support/streams.mj
 const failure = new Error('no')
 
 /** What hooks do beside being noted. */
-type Hooks = Pick<ConnectionOptions, 'onPrepare' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect'>
+type Hooks = Pick<ConnectionOptions, 'onPrepare' | 'onConnect' | 'onDisconnect'> & {
+  readonly onRequest?: RequestHandler
+  readonly onData?: DataHandler
+}
 
 /** Options whose hooks are noted in `events`, close callbacks included. */
-function noting(events: Inbox<string>, hooks: Hooks): Hooks & Pick<ConnectionOptions, 'onError'> {
-  return {
+function noting<Options extends ConnectionOptions>(events: Inbox<string>, hooks: Hooks): Options {
+  const noted: Hooks & Pick<ConnectionOptions, 'onError'> = {
     onPrepare: (connection) => {
       events.push('prepare')
       connection.onClose(() => events.push('callback 1')).onClose(() => events.push('callback 2'))
@@ -50,6 +58,7 @@ function noting(events: Inbox<string>, hooks: Hooks): Hooks & Pick<ConnectionOpt
     },
     onError: (error) => events.push(`error ${codeOf(error) ?? (error as Error).message}`),
   }
+  return noted as object as Options
 }
 
 const callbacks = ['callback 1', 'callback 2']
@@ -173,10 +182,9 @@ for (const [what, { hooks, peer: act, events: expected }] of Object.entries(scen
   test(`hooks come in order and once: ${what}`, async (t) => {
     const events = new Inbox<string>()
     const framed = hooks.onRequest !== undefined
-    const options = noting(events, hooks)
     const server = framed
-      ? createServer({ ...options, framing: lengthField({ size: 4 }) })
-      : createServer(options)
+      ? createServer({ ...noting<FramedServerOptions>(events, hooks), framing: lengthField({ size: 4 }) })
+      : createServer(noting<StreamServerOptions>(events, hooks))
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen({ host: '127.0.0.1', port: 0 })
     const peer = await connectPeer(t, { port: portOf(server) })
@@ -200,7 +208,7 @@ test('hooks come in order and once on the dialed side, and dial resolves after o
   )
   const events = new Inbox<string>()
   const dialer = new Dialer(
-    noting(events, {
+    noting<StreamDialerOptions>(events, {
       onConnect: quietTurns,
       onData: ({ reader, writer }) => {
         t.is(reader.readString(4), 'ping')
@@ -236,7 +244,7 @@ for (const [what, { hooks, events: expected }] of Object.entries(refusals)) {
   test(`a dialed connection that ${what} rejects its dial`, async (t) => {
     const { port } = await serveStream(t)
     const events = new Inbox<string>()
-    const dialing = new Dialer(noting(events, hooks)).dial({ port, host: '127.0.0.1' })
+    const dialing = new Dialer(noting<StreamDialerOptions>(events, hooks)).dial({ port, host: '127.0.0.1' })
     t.is(codeOf(await rejection(dialing)), 'ERR_CONN_CLOSED')
     await events.reach(expected.length)
     await quietTurns()
@@ -487,7 +495,7 @@ for (const kind of ['messages', 'pieces'] as const) {
     const go = deferred()
     const started = new Inbox<Buffer>()
     const ended = deferred()
-    const options: StreamServerOptions = {
+    const options: ConnectionOptions = {
       onConnect: async (connection) => {
         for await (const piece of connection) {
           started.push(piece)
@@ -606,11 +614,7 @@ test('a disposed connection is destroyed, one that is disposed asynchronously is
 })
 
 /** A dialed connection, destroyed with the test. */
-async function dialed(
-  t: ExecutionContext,
-  port: number,
-  options: ConnectionOptions = {},
-): Promise<Connection> {
+async function dialed(t: ExecutionContext, port: number, options: DialerOptions = {}): Promise<Connection> {
   const connection = await new Dialer(options).dial({ host: '127.0.0.1', port })
   t.teardown(() => connection.destroy())
   return connection

@@ -6,12 +6,12 @@ import {
   type Connection,
   createServer,
   type DialTarget,
+  type FramedServerOptions,
   Mux,
   type MuxOptions,
   type NetpollError,
   type RequestHandler,
   type Server,
-  type ServerOptions,
 } from '../dist/index.mjs'
 import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames } from './support/frames.mjs'
@@ -33,7 +33,7 @@ function muxed<Data = unknown>(
 /** A server that echoes, and its connections as they come. */
 async function echo(
   t: ExecutionContext,
-  options: Partial<ServerOptions> = {},
+  options: Partial<FramedServerOptions> = {},
   handler: RequestHandler = (request) => request,
 ): Promise<{ readonly target: DialTarget; readonly accepted: Inbox<Connection>; readonly server: Server }> {
   const accepted = new Inbox<Connection>()

@@ -1,6 +1,15 @@
 import test from 'ava'
 
-import { createServer, Dialer, delimiter, lengthField, readerFrom, varint, writerTo } from '../dist/index.mjs'
+import {
+  createServer,
+  Dialer,
+  delimiter,
+  type FramedServerOptions,
+  lengthField,
+  readerFrom,
+  varint,
+  writerTo,
+} from '../dist/index.mjs'
 import { dial, framing, serve } from './support/netpoll.mjs'
 
 interface Wrong {
@@ -12,7 +21,7 @@ interface Wrong {
 const type = 'ERR_INVALID_ARG_TYPE'
 const value = 'ERR_INVALID_ARG_VALUE'
 const make = (options: unknown, handler?: unknown): unknown =>
-  createServer(options as Parameters<typeof createServer>[0], handler as undefined)
+  createServer(options as FramedServerOptions, handler as undefined)
 /** Settings that a dialer refuses, and a dial as well. */
 const dialSettings: readonly { readonly title: string; readonly settings: object; readonly code: string }[] =
   [

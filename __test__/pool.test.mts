@@ -6,12 +6,13 @@ import {
   type Connection,
   createServer,
   type DialTarget,
+  type FramedDialerOptions,
+  type FramedServerOptions,
   NetpollError,
   Pool,
-  type PoolOptions,
+  type PoolLimits,
   type RequestHandler,
   type Server,
-  type ServerOptions,
 } from '../dist/index.mjs'
 import { Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames } from './support/frames.mjs'
@@ -23,7 +24,7 @@ import { openSockets, runFixture, socketPath } from './support/system.mjs'
 function pooled<Data = unknown>(
   t: ExecutionContext,
   target: DialTarget,
-  options: Partial<PoolOptions<Data>> = {},
+  options: Partial<FramedDialerOptions<Data> & PoolLimits> = {},
 ): Pool<Data> {
   const pool = new Pool<Data>(target, { framing, ...options })
   t.teardown(() => pool.close({ timeout: 0 }))
@@ -33,7 +34,7 @@ function pooled<Data = unknown>(
 /** A server that echoes, and its connections as they come. */
 async function echo(
   t: ExecutionContext,
-  options: Partial<ServerOptions> = {},
+  options: Partial<FramedServerOptions> = {},
   handler: RequestHandler = (request) => request,
 ): Promise<{ readonly target: DialTarget; readonly accepted: Inbox<Connection>; readonly server: Server }> {
   const accepted = new Inbox<Connection>()

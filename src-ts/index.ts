@@ -29,19 +29,28 @@ export type { MuxOptions } from './mux'
 export { Mux } from './mux'
 export type { ChunkStats } from './native'
 export type {
+  AcceptOptions,
   ConnectionOptions,
+  ConnectOptions,
   DataHandler,
   DialerOptions,
+  FramedDialerOptions,
+  FramedServerOptions,
   LoadBalance,
+  MessageOptions,
   RequestHandler,
   ServerOptions,
-} from './options'
+  StreamDialerOptions,
+  StreamOptions,
+  StreamServerOptions,
+  WorkerServerOptions,
+} from './option-types'
 export type { Payload } from './payload'
 export type { GetOptions, PoolStats } from './pool'
 export { Pool } from './pool'
-export type { PoolOptions } from './pool-options'
+export type { PoolLimits, PoolOptions } from './pool-options'
 export type { Reply } from './reply'
-export type { FramedServerOptions, ServerStats, StreamServerOptions } from './server'
+export type { ServerStats } from './server'
 export { createServer, Server } from './server'
 export type { ThreadStats } from './stats'
 export { stats } from './stats'

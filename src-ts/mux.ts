@@ -4,9 +4,15 @@ import { type CallOptions, PendingCall } from './call'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
-import { checkInteger, type Framing } from './framing'
+import { checkInteger } from './framing'
 import { Line, type LineKeeper } from './mux-line'
-import { checkObject, checkTimeout, type DialerOptions, largestTimeout } from './options'
+import {
+  checkObject,
+  checkTimeout,
+  type DialerOptions,
+  type FramedDialerOptions,
+  largestTimeout,
+} from './options'
 import { keepPayload, type Payload } from './payload'
 import type { PoolStats } from './pool'
 import { Redialer } from './redialer'
@@ -14,8 +20,7 @@ import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 
 /** Options of `new Mux`. */
-export interface MuxOptions<Data = unknown> extends Omit<DialerOptions<Data>, 'maxInFlight'> {
-  readonly framing: Framing
+export interface MuxOptions<Data = unknown> extends Omit<FramedDialerOptions<Data>, 'maxInFlight'> {
   /** Connections that the calls share. Default 2. */
   readonly connections?: number
   /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */

@@ -1,8 +1,8 @@
 import { checkInteger } from './framing'
 import { checkObject, type DialerOptions, largestTimeout } from './options'
 
-/** Options of `new Pool`. */
-export interface PoolOptions<Data = unknown> extends DialerOptions<Data> {
+/** What a pool's options say about the pool itself. */
+export interface PoolLimits {
   /** Connections at most, those that are being dialed or closed included. Default 100. */
   readonly connections?: number
   /**
@@ -25,6 +25,9 @@ export interface PoolOptions<Data = unknown> extends DialerOptions<Data> {
   /** Milliseconds that anyone waits for a connection, until `ERR_POOL_TIMEOUT`; 0, the default, for ever. */
   readonly waitTimeout?: number
 }
+
+/** Options of `new Pool`. */
+export type PoolOptions<Data = unknown> = DialerOptions<Data> & PoolLimits
 
 /** Options after checking. */
 export interface CheckedPoolOptions {

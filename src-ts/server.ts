@@ -8,7 +8,6 @@ import { channels } from './diagnostics'
 import { NetpollError, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
-import type { Framing } from './framing'
 import {
   checkListenOptions,
   Listening,
@@ -26,8 +25,10 @@ import {
   checkObject,
   checkTimeout,
   type DataHandler,
+  type FramedServerOptions,
   type RequestHandler,
   type ServerOptions,
+  type StreamServerOptions,
 } from './options'
 import { createProfiles, type Owner, type Profile } from './profile'
 import { SharedListening } from './shared-listening'
@@ -288,12 +289,6 @@ export class Server<Data = unknown> {
   }
 }
 
-/** Options of a server with a framing. */
-export type FramedServerOptions<Data = unknown> = ServerOptions<Data> & { readonly framing: Framing }
-
-/** Options of a server without one. */
-export type StreamServerOptions<Data = unknown> = ServerOptions<Data> & { readonly framing?: undefined }
-
 /**
  * Makes a server. It listens once {@link Server.listen} is called.
  *
@@ -309,6 +304,7 @@ export function createServer<Data = unknown>(
   options: StreamServerOptions<Data>,
   handler?: DataHandler<Data>,
 ): Server<Data>
+export function createServer<Data = unknown>(options: ServerOptions<Data>): Server<Data>
 export function createServer<Data>(
   options: ServerOptions<Data>,
   handler?: RequestHandler<Data> | DataHandler<Data>,
@@ -316,7 +312,7 @@ export function createServer<Data>(
   checkFunction('handler', handler)
   if (handler === undefined || typeof options !== 'object' || options === null) return new Server(options)
   const name = options.framing === undefined ? 'onData' : 'onRequest'
-  return new Server({ ...options, [name]: handler })
+  return new Server({ ...options, [name]: handler } as ServerOptions<Data>)
 }
 
 function serverClosed(): NetpollError {

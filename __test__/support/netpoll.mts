@@ -4,11 +4,11 @@ import {
   type Connection,
   createServer,
   Dialer,
-  type DialerOptions,
+  type FramedDialerOptions,
+  type FramedServerOptions,
   lengthField,
   type RequestHandler,
   type Server,
-  type ServerOptions,
 } from '../../dist/index.mjs'
 import { Peer, type Target } from './peer.mjs'
 
@@ -17,7 +17,7 @@ export const framing = lengthField({ size: 4 })
 /** A server on a port of its own, gone with the test. */
 export async function serve(
   t: ExecutionContext,
-  options: Partial<ServerOptions>,
+  options: Partial<FramedServerOptions>,
   handler?: RequestHandler,
 ): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer({ framing, ...options }, handler)
@@ -36,7 +36,7 @@ export function portOf(server: Server): number {
 export async function dial(
   t: ExecutionContext,
   target: Target,
-  options: Partial<DialerOptions> = {},
+  options: Partial<FramedDialerOptions> = {},
 ): Promise<Connection> {
   const connection = await new Dialer({ framing, ...options }).dial(target)
   t.teardown(() => gone(connection))

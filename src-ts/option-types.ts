@@ -1,0 +1,192 @@
+/** What users may say about servers and dialers. `options.ts` checks it. */
+import type { Drop } from './admission'
+import type { Connection } from './connection'
+import type { DialSettings } from './dial-options'
+import type { Framing } from './framing'
+import type { IdField, IdFunction } from './message-id'
+import type { Reply } from './reply'
+import type { WorkersOptions } from './workers/options'
+
+/** Handles one message; what it returns is the reply. */
+export type RequestHandler<Data = unknown> = (
+  request: Buffer,
+  connection: Connection<Data>,
+) => Reply | PromiseLike<Reply>
+
+/**
+ * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
+ * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
+ * many, so it must refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
+ * pending.
+ */
+export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
+
+/** Who gets the next connection: one after the other, any, or whoever has the fewest. */
+export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
+
+/**
+ * Options that servers and dialers share, whatever is exchanged: {@link MessageOptions} or {@link StreamOptions} go with
+ * them.
+ */
+export interface ConnectionOptions<Data = unknown> {
+  /**
+   * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less. Default
+   * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
+   */
+  readonly bytes?: 'buffer' | 'uint8array'
+  /**
+   * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
+   * server stops to read from that connection. Also the unread bytes of a stream at which reading pauses. Default
+   * 262,144.
+   */
+  readonly highWaterMark?: number
+  /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
+  readonly noDelay?: boolean
+  /** Seconds of silence after which the system probes the peer (TCP keep-alive); 0, the default, for never. */
+  readonly keepAlive?: number
+  /**
+   * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for
+   * ever. The message's connection fails with `ERR_READ_TIMEOUT`; whoever reads gets that error.
+   */
+  readonly readTimeout?: number
+  /**
+   * Milliseconds that a peer may take nothing of what waits to be sent, until its connection fails with
+   * `ERR_WRITE_TIMEOUT`; 0, the default, for ever.
+   */
+  readonly writeTimeout?: number
+  /**
+   * Milliseconds without a byte in either direction, nothing being handled and no call waiting, after which a
+   * connection closes with `ERR_IDLE_TIMEOUT`; 0, the default, for never.
+   */
+  readonly idleTimeout?: number
+  /**
+   * Whether our direction stays open when the peer has ended its own. Default false: what had arrived
+   * is answered, then the connection closes.
+   */
+  readonly allowHalfOpen?: boolean
+  /**
+   * Milliseconds that a closing connection waits for a peer that does not read what is left to send, and
+   * then once more for the peer's end. Default 2,000.
+   */
+  readonly closeTimeout?: number
+  /** Bytes that unfinished messages of all connections of this server or dialer may take. Default 1 GiB. */
+  readonly maxBufferedBytes?: number
+  /**
+   * Messages of one connection that may be in handling, at which reading from it pauses. Nothing is
+   * dropped. Default 1,024. For a dialer it counts where `onRequest` is given.
+   */
+  readonly maxInFlight?: number
+  /**
+   * Whether replies leave in the order of their requests. Default true; false for protocols whose
+   * messages carry ids.
+   */
+  readonly ordered?: boolean
+  /**
+   * Threads of the core's own that read and write, at most 64. With 0, the default, the core polls in the event loop of
+   * this thread, which costs least. More let JavaScript spend its time on handlers alone. All servers and dialers of a
+   * thread share them.
+   */
+  readonly pollers?: number
+  /** Which of several pollers gets a connection. Default `'roundRobin'`. */
+  readonly loadBalance?: LoadBalance
+  /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
+  readonly onPrepare?: (connection: Connection<Data>) => boolean | void
+  /**
+   * A connection is established. Its messages, and `onData`, wait until the hook, or the promise it returns, is done.
+   * `dial` resolves after it.
+   */
+  readonly onConnect?: (connection: Connection<Data>) => void | PromiseLike<void>
+  /** At most half of `highWaterMark` waits to be sent, after it was more than that. */
+  readonly onDrain?: (connection: Connection<Data>) => void
+  /**
+   * Is told what goes wrong: an error of a handler or hook, a message that its framing refuses, a peer's
+   * reset. Without it each becomes a line on stderr, except what the system reports of a connection.
+   */
+  readonly onError?: (error: unknown, connection: Connection<Data> | undefined) => void
+  /** The connection has gone; `error` says why, where peer or network ended it out of order. */
+  readonly onDisconnect?: (connection: Connection<Data>, error: Error | undefined) => void
+}
+
+/** Options of whoever exchanges messages. */
+export interface MessageOptions<Data = unknown> {
+  /** How input is cut into messages: made by `lengthField`, `delimiter` or `varint`. */
+  readonly framing: Framing
+  /**
+   * How messages carry the ids by which replies find their calls: a field that the core reads, or a function. Then
+   * replies may come in any order, and servers can call, too. Default: replies come in order.
+   */
+  readonly id?: IdField | IdFunction | undefined
+  /** Handles a message. */
+  readonly onRequest?: RequestHandler<Data> | undefined
+  /** Of streams alone. */
+  readonly onData?: undefined
+}
+
+/** Options of whoever exchanges a stream of bytes, and takes the messages out of it, if there are any. */
+export interface StreamOptions<Data = unknown> {
+  /** None: that makes it a stream. */
+  readonly framing?: undefined
+  /** Of messages alone. */
+  readonly id?: undefined
+  /** Of messages alone. */
+  readonly onRequest?: undefined
+  /** Reads what has arrived. */
+  readonly onData?: DataHandler<Data> | undefined
+}
+
+/** Options of servers, whatever is exchanged. */
+export interface AcceptOptions<Data = unknown> extends ConnectionOptions<Data> {
+  /**
+   * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
+   * limit.
+   */
+  readonly maxConnections?: number
+  /** A connection was closed at once because there were `maxConnections`. */
+  readonly onDrop?: (drop: Drop) => void
+}
+
+/** Options of a server with a framing. */
+export interface FramedServerOptions<Data = unknown> extends AcceptOptions<Data>, MessageOptions<Data> {
+  /** Of {@link WorkerServerOptions} alone. */
+  readonly workers?: undefined
+}
+
+/** Options of a server with a framing whose requests worker threads handle. */
+export interface WorkerServerOptions<Data = unknown> extends AcceptOptions<Data>, MessageOptions<Data> {
+  /**
+   * Worker threads that handle the requests, in the place of `onRequest`. Requests and replies go natively, without passing
+   * through the JavaScript of this thread.
+   */
+  readonly workers: WorkersOptions
+  /** Replies of workers come in order. */
+  readonly id?: undefined
+  /** The workers handle requests. */
+  readonly onRequest?: undefined
+}
+
+/** Options of a server without a framing. */
+export interface StreamServerOptions<Data = unknown> extends AcceptOptions<Data>, StreamOptions<Data> {
+  /** Of {@link WorkerServerOptions} alone. */
+  readonly workers?: undefined
+}
+
+/** Options of `createServer`. */
+export type ServerOptions<Data = unknown> =
+  | FramedServerOptions<Data>
+  | WorkerServerOptions<Data>
+  | StreamServerOptions<Data>
+
+/** Options of dialers, whatever is exchanged. */
+export interface ConnectOptions<Data = unknown> extends ConnectionOptions<Data>, DialSettings {
+  /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
+  readonly requestTimeout?: number
+}
+
+/** Options of a dialer with a framing. */
+export interface FramedDialerOptions<Data = unknown> extends ConnectOptions<Data>, MessageOptions<Data> {}
+
+/** Options of a dialer without a framing. */
+export interface StreamDialerOptions<Data = unknown> extends ConnectOptions<Data>, StreamOptions<Data> {}
+
+/** Options of `new Dialer`. */
+export type DialerOptions<Data = unknown> = FramedDialerOptions<Data> | StreamDialerOptions<Data>
