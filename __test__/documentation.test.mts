@@ -60,3 +60,50 @@ function emptyFolder(t: ExecutionContext): string {
   }
   return path
 }
+
+test('the guide of errors has every code of ours, in order, and no other', (t) => {
+  const union = /NetpollErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(read('src-ts/errors.ts'))?.[1] ?? ''
+  const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code)
+  const rows = [...read('docs/guides/errors.md').matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
+  t.true(codes.length > 20)
+  t.deepEqual([...rows].sort(), [...codes].sort())
+  t.deepEqual(rows, [...rows].sort())
+})
+
+test('the guide of options has every option, with the default that its type says', (t) => {
+  const rows = read('docs/guides/options.md')
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+  const sources = [
+    'option-types',
+    'dial-options',
+    'listen',
+    'framing',
+    'message-id',
+    'pool-options',
+    'mux',
+    'backoff',
+  ]
+  const types = [...sources, 'workers/options'].map((name) => read(`src-ts/${name}.ts`)).join('\n')
+  const interfaces = types.matchAll(
+    /export (?:interface|type) \w*(?:Options|Settings|Limits|Field)\b[\s\S]*?\n(?=\n)/g,
+  )
+  const options = [...interfaces].flatMap(([text]) => [
+    ...text.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s+readonly (\w+)\?:/g),
+  ])
+  t.true(options.length > 50)
+  for (const [, comment = '', name = ''] of options) {
+    const found = rows.filter((row) => row.split('|')[1]?.includes(`\`${name}\``))
+    t.not(found.length, 0, `${name} is in no table`)
+    const value = /[Dd]efault (\d[\d,]*( [MG]iB)?)/.exec(comment.replaceAll(/\s+\*\s+/g, ' '))?.[1]
+    if (value !== undefined)
+      t.true(
+        found.some((row) => row.includes(value)),
+        `${name}: ${value} in ${found}`,
+      )
+  }
+})
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8')
+}

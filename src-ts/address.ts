@@ -1,9 +1,17 @@
 import type { SocketAddress } from './native'
 
+/** Host and port of an end of a TCP connection. */
+export interface TcpAddress {
+  /** Numeric IP address. */
+  readonly address: string
+  /** Which kind of address it is. */
+  readonly family: 'IPv4' | 'IPv6'
+  /** Port, 1 to 65,535. */
+  readonly port: number
+}
+
 /** Host and port, or the path of a unix socket (`''` for an end without a name). */
-export type Address =
-  | { readonly address: string; readonly family: 'IPv4' | 'IPv6'; readonly port: number }
-  | string
+export type Address = TcpAddress | string
 
 /** An address as Node.js gives it. */
 export function toAddress(address: SocketAddress | null): Address | undefined {

@@ -124,6 +124,7 @@ export class Connection<Data = unknown> {
     return this.#onData
   }
 
+  /** Replaces the handler. */
   set onData(handler: DataHandler<Data> | undefined) {
     checkHandler('onData', handler, this.#profile.framing)
     this.#onData = handler

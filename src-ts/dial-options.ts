@@ -34,6 +34,7 @@ export interface DialSettings {
 /** Whom to dial. */
 export type DialTarget =
   | {
+      /** Port, 1 to 65,535. */
       readonly port: number
       /** Address or name. Default `'localhost'`. */
       readonly host?: string

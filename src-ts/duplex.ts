@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 
-import type { Address } from './address'
+import type { Address, TcpAddress } from './address'
 import { bufferView } from './chunk'
 import type { Connection } from './connection'
 import { invalidType, invalidValue, NetpollError } from './errors'
@@ -122,7 +122,7 @@ export class ConnectionDuplex extends Duplex {
   }
 
   /** This end's address, family and port; `{}` where there is none. */
-  address(): { address?: string; family?: 'IPv4' | 'IPv6'; port?: number } {
+  address(): Partial<TcpAddress> {
     return { ...host(this.connection.localAddress) }
   }
 
@@ -193,10 +193,12 @@ export class ConnectionDuplex extends Duplex {
     return this.destroy()
   }
 
+  /** @internal */
   override _read(): void {
     this.connection.flow.release(Hold.Full)
   }
 
+  /** @internal */
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
@@ -205,6 +207,7 @@ export class ConnectionDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
@@ -213,6 +216,7 @@ export class ConnectionDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _final(callback: Callback): void {
     if (this.#gone) callback()
     else {
@@ -221,6 +225,7 @@ export class ConnectionDuplex extends Duplex {
     }
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: Callback): void {
     const written = this.#written
     this.#written = undefined
@@ -317,7 +322,7 @@ export class ConnectionDuplex extends Duplex {
   }
 }
 
-function host(address: Address | undefined): Exclude<Address, string> | undefined {
+function host(address: Address | undefined): TcpAddress | undefined {
   return typeof address === 'string' ? undefined : address
 }
 

@@ -32,10 +32,15 @@ export type NetpollErrorCode =
 
 /** What a system call that failed was about. */
 export interface SystemErrorDetails {
+  /** The system's error number, negative as in Node.js. */
   readonly errno?: number | undefined
+  /** The system call that failed. */
   readonly syscall?: string | undefined
+  /** The address that it was about, or the path of a unix socket. */
   readonly address?: string | undefined
+  /** The port that it was about. */
   readonly port?: number | undefined
+  /** What led to it. */
   readonly cause?: unknown
 }
 
@@ -44,7 +49,9 @@ export interface SystemErrorDetails {
  * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
  */
 export class NetpollError extends Error {
+  /** `'NetpollError'`. */
   override readonly name = 'NetpollError'
+  /** What went wrong. */
   readonly code: NetpollErrorCode | (string & {})
   /** The system's error number, negative as in Node.js. */
   readonly errno: number | undefined

@@ -8,7 +8,7 @@
  * @module netpoll
  */
 export { createWriter, readerFrom, writerTo } from './adapters'
-export type { Address } from './address'
+export type { Address, TcpAddress } from './address'
 export type { Drop } from './admission'
 export type { BackoffOptions } from './backoff'
 export type { CallOptions } from './call'
@@ -25,6 +25,7 @@ export type { Endian, UintSize } from './link-buffer/reader'
 export { Reader } from './link-buffer/reader'
 export { Writer } from './link-buffer/writer'
 export type { ListenFdOptions, ListenOptions, ListenPathOptions, ListenPortOptions } from './listen'
+export type { IdField, IdFunction, MessageId } from './message-id'
 export type { MuxOptions } from './mux'
 export { Mux } from './mux'
 export type { ChunkStats } from './native'

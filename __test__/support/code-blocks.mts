@@ -86,7 +86,8 @@ export function promisedOutput({ source }: CodeBlock): readonly string[] {
 /** Ends with the process what a server or a timer would keep alive; who has forked waits for the others to end. */
 const epilogue = `
 import nodeCluster from 'node:cluster'
-setImmediate(() => {
+import { isMainThread as isMain } from 'node:worker_threads'
+if (isMain) setImmediate(() => {
   if (Object.keys(nodeCluster.workers ?? {}).length === 0) process.exit()
 })
 `

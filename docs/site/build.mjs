@@ -27,7 +27,9 @@ function install() {
 /** Names of the files that pages are written to, by their path in the repository. */
 const pageNames = new Map([
   ['README.md', 'README.md'],
-  ...pages.flatMap(({ files }) => files.map((file) => [file, file.replace(/^docs\//, '').replaceAll('/', '-')])),
+  ...pages.flatMap(({ files }) =>
+    files.map((file) => [file, file.replace(/^docs\//, '').replaceAll('/', '-')]),
+  ),
 ])
 
 /** Where a link of `file` leads on the site. */
@@ -45,9 +47,14 @@ function rewrite(file, link) {
 
 /** A Markdown file as a page: code is left as it is. */
 function convert(file) {
-  const parts = readFileSync(join(root, file), 'utf8').split(/(^```[^]*?^```$)/m)
+  const parts = readFileSync(join(root, file), 'utf8').split(/(^```[\s\S]*?^```$)/m)
   const text = parts.map((part) =>
-    part.startsWith('```') ? part : part.replace(/(\]\()([^)\s]+)(\))/g, (_, open, link, close) => `${open}${rewrite(file, link)}${close}`),
+    part.startsWith('```')
+      ? part
+      : part.replace(
+          /(\]\()([^)\s]+)(\))/g,
+          (_, open, link, close) => `${open}${rewrite(file, link)}${close}`,
+        ),
   )
   return text.join('')
 }

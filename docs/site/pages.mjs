@@ -1,16 +1,17 @@
 // Which Markdown files are pages of the site, in the order of its navigation.
 
+const guide = (name) => `docs/guides/${name}.md`
+
 export const pages = [
   {
     group: 'Guides',
     files: [
-      'docs/guides/getting-started.md',
-      'docs/guides/tls.md',
-      'docs/guides/from-node-net.md',
-      'docs/guides/from-netpoll.md',
-      'docs/guides/operating.md',
-    ],
+      ...['getting-started', 'framing', 'connections', 'streaming', 'node-streams', 'tls'],
+      ...['listening', 'dialing', 'pools-and-mux', 'back-pressure', 'timeouts', 'memory', 'workers'],
+      ...['contexts', 'operating', 'from-node-net', 'from-netpoll'],
+    ].map(guide),
   },
+  { group: 'Reference', files: ['options', 'errors'].map(guide) },
   {
     group: 'Background',
     files: ['docs/architecture.md', 'docs/netpoll-parity.md', 'benches/README.md', 'CHANGELOG.md'],
