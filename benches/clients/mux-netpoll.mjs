@@ -1,6 +1,6 @@
 // Calls by a `Mux`: few connections, many callers, and each call with a timeout of its own.
 
-import { lengthField, Mux } from '../../dist/index.mjs'
+import { lengthField, Mux } from 'netpoll'
 import { readArguments, runCallers } from './load.mjs'
 
 const settings = readArguments(4)

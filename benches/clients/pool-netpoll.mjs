@@ -1,6 +1,6 @@
 // Calls by a `Pool`: as many connections as callers, and each call with a timeout of its own.
 
-import { lengthField, Pool } from '../../dist/index.mjs'
+import { lengthField, Pool } from 'netpoll'
 import { readArguments, runCallers } from './load.mjs'
 
 const settings = readArguments(100)

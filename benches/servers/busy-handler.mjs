@@ -19,7 +19,7 @@ export function compute(milliseconds) {
 /** Milliseconds for each request, from whoever starts the workers. */
 const milliseconds = Number(getEnvironmentData('netpoll.bench.work') ?? 1)
 
-/** @type {import('../../dist/index.mjs').WorkerHandler} */
+/** @type {import('netpoll').WorkerHandler} */
 export default function handle(request) {
   return compute(milliseconds) === 0 ? undefined : request
 }

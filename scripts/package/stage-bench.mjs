@@ -1,6 +1,7 @@
 // The packages of netpoll-bench: the benchmark of benches/, and for each platform the program that it drives. They
 // are apart from netpoll so that nobody pays for them at run time.
 
+import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -9,6 +10,10 @@ import { artifactNames, manifest, root, targets } from './targets.mjs'
 const name = 'netpoll-bench'
 const notices = 'THIRD-PARTY-NOTICES.md'
 const { version, license, repository, engines } = manifest
+
+/** Whether whoever installs the package has a use for a file of benches/. */
+const isNeeded = (path) => /\.(mjs|md)$/.test(path)
+
 const common = { version, license, repository, engines }
 
 function write(folder, packageManifest) {
@@ -42,9 +47,10 @@ function stageProgram(folder, target, artifact) {
 
 function stageRunner(folder) {
   mkdirSync(folder)
-  for (const path of ['cli.mjs', 'run.mjs', 'runner', 'servers', 'README.md']) {
-    cpSync(join(root, 'benches', path), join(folder, 'benches', path), { recursive: true })
-  }
+  // What is committed: no results, nothing that was installed or built there.
+  const committed = execFileSync('git', ['ls-files', 'benches'], { cwd: root, encoding: 'utf8' })
+  for (const path of committed.trim().split('\n').filter(isNeeded))
+    cpSync(join(root, path), join(folder, path))
   cpSync(join(root, 'benches', 'README.md'), join(folder, 'README.md'))
   const platforms = targets.map((target) => [`${name}-${target.name}`, version])
   write(folder, {
