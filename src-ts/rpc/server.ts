@@ -2,7 +2,7 @@ import type { Address } from '../address'
 import type { Connection } from '../connection'
 import { report } from '../hooks'
 import type { ListenOptions } from '../listen'
-import type { ServerOptions } from '../options'
+import type { AcceptOptions } from '../options'
 import type { Payload } from '../payload'
 import { createServer, type Server, type ServerStats } from '../server'
 import type { Codec } from './codec'
@@ -30,7 +30,7 @@ export interface TransportHandler<Sent = unknown, Received = Sent> {
 /** What {@link TransportServer} takes beside a codec and a handler: limits and times as of `createServer`. */
 export interface TransportServerOptions<Sent = unknown, Received = Sent>
   extends Omit<
-    ServerOptions,
+    AcceptOptions,
     'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect' | 'onError'
   > {
   /** Runs around {@link TransportHandler.onRead}, the first outermost. */
@@ -153,7 +153,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
 /** What of a handler a server calls by itself. A hook that the handler lacks is none: nothing waits for it. */
 function hooksOf<Sent, Received>(
   handler: TransportHandler<Sent, Received>,
-): Pick<ServerOptions, 'onConnect' | 'onDisconnect' | 'onError'> {
+): Pick<AcceptOptions, 'onConnect' | 'onDisconnect' | 'onError'> {
   const { onActive, onInactive, onError } = handler
   return {
     ...(onActive && { onConnect: onActive.bind(handler) }),
