@@ -51,8 +51,12 @@ function checkCargoLock() {
 const lockFiles = execFileSync('git', ['ls-files', '*package-lock.json'], { cwd: root, encoding: 'utf8' })
 for (const file of lockFiles.trim().split('\n')) checkNpmLock(file)
 checkCargoLock()
-for (const kind of ['dependencies', 'peerDependencies', 'bundleDependencies']) {
+for (const kind of ['dependencies', 'bundleDependencies']) {
   if (manifest[kind] !== undefined) problems.push(`package.json: users would get ${kind}`)
+}
+for (const name of Object.keys(manifest.peerDependencies ?? {})) {
+  const { optional } = manifest.peerDependenciesMeta?.[name] ?? {}
+  if (optional !== true) problems.push(`package.json: users would get ${name}`)
 }
 for (const problem of problems) process.stderr.write(`${problem}\n`)
 
