@@ -147,10 +147,17 @@ export declare class WorkDesk {
    * @throws when the pool is closed
    */
   constructor(pool: number, memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
-  /** Sends the replies that the commands in the shared words are. Between two tasks of JavaScript's. */
-  flush(): void
-  /** The same in the middle of a task, because the words are full. */
+  /**
+   * Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
+   * there are requests to `receive`, or to `ring` for.
+   */
+  flush(): boolean
+  /** Sends replies in the middle of a task, because the words are full. */
   carryOut(): void
+  /** Puts requests into the shared words, as before `dispatch` is called. Returns whether there are some. */
+  receive(): boolean
+  /** Has `dispatch` called for requests that are there, after whoever else has work in this thread. */
+  ring(): void
   /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
   retire(): boolean
 }

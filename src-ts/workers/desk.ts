@@ -9,6 +9,9 @@ import { commandWords, Operation, Outbox, type Target } from '../outbox'
 import { sharedMemory } from '../shared-memory'
 import { Source, type WorkerHandler } from './handler'
 
+/** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */
+const mostInTurn = 8
+
 /** What a desk works with. */
 export interface DeskOptions {
   readonly pool: number
@@ -32,6 +35,8 @@ export class Desk {
   readonly #context = captureContext()
   /** Requests so far. */
   #taken = 0
+  /** How often requests were taken since the event loop has turned. */
+  #inTurn = 0
 
   /** @throws Error when the pool is closed */
   constructor(options: DeskOptions) {
@@ -40,13 +45,24 @@ export class Desk {
     const { WorkDesk } = nativeBinding()
     this.#native = new WorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
       receiver: this,
-      dispatch: () => this.#dispatch(),
+      dispatch: () => {
+        this.#inTurn = 0
+        this.#dispatch()
+      },
     })
-    const flush = (): void => this.#native.flush()
+    const flush = (): void => this.#flush()
     const flushAfterMicrotasks = (): void => process.nextTick(flush)
     this.#outbox = new Outbox(commands, this.#native, this.#memory, () =>
       queueMicrotask(flushAfterMicrotasks),
     )
+  }
+
+  /** Replies leave, and what has been assigned meanwhile is handled: that the next turn brings it would cost more. */
+  #flush(): void {
+    if (!this.#native.flush()) return
+    this.#inTurn += 1
+    if (this.#inTurn >= mostInTurn) this.#native.ring()
+    else if (this.#native.receive()) this.#dispatch()
   }
 
   /** Requests taken so far. */

@@ -74,6 +74,11 @@ impl Bridge {
         });
     }
 
+    /// Puts a batch where JavaScript, which asks for it, finds it, and empties it.
+    pub fn show(&self, batch: &RefCell<Batch>) {
+        self.publish(&mut batch.borrow_mut());
+    }
+
     /// After the replies of a batch have left, and while its views are garbage already.
     pub fn collect_if_due(&self) {
         self.memory.collect_if_due();

@@ -84,7 +84,8 @@ impl Sink for Answers<'_> {
 }
 
 impl WorkDriver {
-    fn flush(&self) {
+    /// Sends replies; whether the desk has further tasks, of which nobody is told.
+    fn flush(&self) -> bool {
         let mut running = self.running.borrow_mut();
         let mut answers = Answers {
             running: &mut running,
@@ -94,10 +95,24 @@ impl WorkDriver {
         let count = answers.count;
         drop(running);
         self.bridge.reset_arena_if_idle();
-        if count > 0 && self.desk.borrow_mut().finish(count) {
-            // In a turn of its own: whoever else has work in this thread comes in between.
-            self.doorbell.wake();
+        count > 0 && self.desk.borrow_mut().finish(count)
+    }
+
+    /// Takes what the desk has into the batch; whether that is anything.
+    fn take(&self) -> bool {
+        let mut tasks = self.tasks.take();
+        self.desk.borrow_mut().take(&mut tasks);
+        let mut batch = self.batch.borrow_mut();
+        let mut running = self.running.borrow_mut();
+        for Task { origin, message } in tasks.drain(..) {
+            batch.add_source(origin.poller(), origin.connection());
+            let reply = Bytes::default();
+            let slot = running.insert(Running { origin, reply });
+            batch.add_message(slot as u32, &message);
         }
+        drop(running);
+        *self.tasks.borrow_mut() = tasks;
+        !batch.is_empty()
     }
 
     fn stop(&self) {
@@ -110,20 +125,7 @@ impl WorkDriver {
 
 impl Rung for WorkDriver {
     fn rung(&self) {
-        let mut tasks = self.tasks.take();
-        self.desk.borrow_mut().take(&mut tasks);
-        if !tasks.is_empty() {
-            let mut batch = self.batch.borrow_mut();
-            let mut running = self.running.borrow_mut();
-            for Task { origin, message } in tasks.drain(..) {
-                batch.add_source(origin.poller(), origin.connection());
-                let reply = Bytes::default();
-                let slot = running.insert(Running { origin, reply });
-                batch.add_message(slot as u32, &message);
-            }
-        }
-        *self.tasks.borrow_mut() = tasks;
-        if !self.batch.borrow().is_empty() {
+        if self.take() {
             self.bridge.deliver(&self.batch);
             self.bridge.collect_if_due();
         }
@@ -185,16 +187,35 @@ impl WorkDesk {
         Ok(Self(driver))
     }
 
-    /// Sends the replies that the commands in the shared words are. Between two tasks of JavaScript's.
+    /// Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
+    /// there are requests to `receive`, or to `ring` for.
     #[napi]
-    pub fn flush(&self) {
-        self.0.flush();
+    pub fn flush(&self) -> bool {
+        self.0.flush()
     }
 
-    /// The same in the middle of a task, because the words are full.
+    /// Sends replies in the middle of a task, because the words are full.
     #[napi]
     pub fn carry_out(&self) {
-        self.0.flush();
+        if self.0.flush() {
+            self.ring();
+        }
+    }
+
+    /// Puts requests into the shared words, as before `dispatch` is called. Returns whether there are some.
+    #[napi]
+    pub fn receive(&self) -> bool {
+        let is_there = self.0.take();
+        if is_there {
+            self.0.bridge.show(&self.0.batch);
+        }
+        is_there
+    }
+
+    /// Has `dispatch` called for requests that are there, after whoever else has work in this thread.
+    #[napi]
+    pub fn ring(&self) {
+        self.0.doorbell.wake();
     }
 
     /// Leaves the pool, if there is nothing to do and others are left. Returns whether it has.
