@@ -11,6 +11,7 @@ mod args;
 mod client;
 mod limits;
 mod process;
+mod reply;
 mod report;
 mod server;
 mod shutdown;
@@ -22,17 +23,25 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, Command};
+use crate::reply::Reply;
+use crate::server::answer::Answer;
 use crate::server::echo::Echo;
 use crate::server::transfer::Transfer;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Server(options) => server::run::<Echo>(&options).map(|()| ExitCode::SUCCESS),
+        Command::Server(options) => match options.reply {
+            Reply::Echo => server::run::<Echo>(&options.server),
+            Reply::Inverted => server::run::<Answer>(&options.server),
+        }
+        .map(|()| ExitCode::SUCCESS),
         Command::TransferServer(options) => {
             server::run::<Transfer>(&options).map(|()| ExitCode::SUCCESS)
         }
         Command::Client(options) => client::run(&options),
         Command::Http(options) => client::run_http(&options),
+        Command::Churn(options) => client::run_churn(&options),
+        Command::Slow(options) => client::run_slow(&options),
         Command::Transfer(options) => transfer::run(&options),
     };
     outcome.unwrap_or_else(|error| {

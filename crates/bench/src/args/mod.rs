@@ -1,21 +1,23 @@
 //! The command line: what can be asked for, with defaults and checks.
 
+mod churn;
+mod message;
+mod run;
 mod transfer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+pub use self::churn::{ChurnOptions, SlowOptions};
+pub use self::message::MessageOptions;
+pub use self::run::{Extent, RunOptions};
 pub use self::transfer::{Direction, TransferOptions};
 use crate::address::{Address, parse_tcp};
-use crate::client::load::Waiting;
-
-/// How long a run lasts when neither a duration nor a count is given.
-const DEFAULT_DURATION: Duration = Duration::from_secs(5);
+use crate::client::frames::{Comparison, DISTINCT, Order, Shape};
+use crate::reply::Reply;
 
 /// Load clients and reference servers: length-prefixed messages, HTTP, large streams.
 #[derive(Debug, Parser)]
@@ -29,11 +31,11 @@ pub struct Arguments {
 /// The servers and clients of the benchmark.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Echo every byte back: one thread, one mio poller, no framework.
+    /// Reply to every message: one thread, one mio poller, no framework.
     ///
     /// Prints `listening ADDRESS` once clients may connect. Ends at SIGTERM,
     /// SIGINT or, with --exit-with-stdin, when its standard input ends.
-    Server(ServerOptions),
+    Server(EchoServerOptions),
     /// Send length-prefixed requests, await their replies and report speed,
     /// latency and what the server spent.
     ///
@@ -42,6 +44,14 @@ pub enum Command {
     /// Send HTTP/1.1 requests over kept connections, one at a time on each, and
     /// report the same.
     Http(HttpOptions),
+    /// Open a connection for every request, and report the same of connections. Latency
+    /// counts from before the connection to its reply.
+    Churn(ChurnOptions),
+    /// Be slow peers: send requests as fast as the server takes them, read little.
+    ///
+    /// Prints `slow ready` once the server takes no more, and goes on until the
+    /// standard input ends.
+    Slow(SlowOptions),
     /// Take or send one large stream, as `transfer` asks: the bare loop again.
     TransferServer(ServerOptions),
     /// Move one large stream over one connection, in writes of 64 KiB, and report
@@ -72,7 +82,20 @@ impl Endpoint {
     }
 }
 
-/// Options of `netpoll-bench server` and `transfer-server`.
+/// Options of `netpoll-bench server`.
+#[derive(Debug, Args)]
+pub struct EchoServerOptions {
+    /// What the reply to a message is beside it. `echo` sends back whatever bytes
+    /// come; `inverted` waits until a message (a length of 4 bytes, big-endian, and
+    /// its payload) is whole.
+    #[arg(long, value_enum, default_value_t = Reply::Echo)]
+    pub reply: Reply,
+    /// How to serve.
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// Options of every server.
 #[derive(Debug, Args)]
 pub struct ServerOptions {
     /// Where to listen.
@@ -95,12 +118,13 @@ pub struct ClientOptions {
     /// Requests in flight on each connection.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub in_flight: usize,
-    /// Bytes of payload in each request.
-    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
-    pub size: usize,
-    /// Bytes of the big-endian length before the payload: 1, 2, 3, 4 or 8.
-    #[arg(long, value_name = "BYTES", default_value = "4", value_parser = parse_length_size)]
-    pub length_size: usize,
+    /// What requests look like.
+    #[command(flatten)]
+    pub message: MessageOptions,
+    /// Take the replies of a connection in any order: a number at the start of each
+    /// payload, of at least 16 bytes, tells whose reply it is.
+    #[arg(long)]
+    pub any_order: bool,
     /// Connections opened before measuring that send nothing.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub idle: usize,
@@ -118,55 +142,22 @@ pub struct ClientOptions {
     pub run: RunOptions,
 }
 
-/// Options of every load of requests.
-#[derive(Debug, Args)]
-pub struct RunOptions {
-    /// Seconds to measure (5 unless --count is given).
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "count")]
-    pub duration: Option<Duration>,
-    /// Requests to measure, instead of a duration.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-    /// Load before measuring: seconds (`0.3`) or a part of the run (`10%`).
-    #[arg(long, value_name = "SECONDS|PERCENT%", default_value = "0")]
-    pub warm_up: WarmUp,
-    /// Send this many requests per second in all, on a fixed schedule; latency
-    /// counts from the scheduled time, however long the request had to wait.
-    /// The client then polls without sleeping, to be on time.
-    #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
-    pub rate: Option<f64>,
-    /// Poll without sleeping. A client that sleeps charges the server for waking
-    /// it, which on a virtual machine is most of the noise. Polls that find
-    /// nothing do not count as the client's processor time.
-    #[arg(long)]
-    pub busy_poll: bool,
-    /// Process id of the server, to report its processor time and memory.
-    #[arg(long)]
-    pub pid: Option<u32>,
-    /// Seconds without any reply after which the run is given up.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
-    pub stall_timeout: Duration,
-    /// Print the report as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-impl RunOptions {
-    /// What ends the measured part.
-    pub fn extent(&self) -> Extent {
-        match (self.duration, self.count) {
-            (_, Some(count)) => Extent::Replies(count),
-            (duration, None) => Extent::Time(duration.unwrap_or(DEFAULT_DURATION)),
-        }
-    }
-
-    /// What the client does while no reply is there.
-    pub fn waiting(&self) -> Waiting {
-        waiting(self.busy_poll)
-    }
-}
-
 impl ClientOptions {
+    /// What requests look like, and what is expected of the replies.
+    pub fn shape(&self) -> Shape {
+        let order = if self.any_order {
+            Order::Any
+        } else {
+            Order::Requests
+        };
+        let comparison = if self.verify {
+            Comparison::Whole
+        } else {
+            Comparison::Start
+        };
+        self.message.shape(order, comparison)
+    }
+
     /// Refuses what cannot be measured, before anything is opened.
     pub fn check(&self) -> Result<()> {
         if self.connections == 0 || self.in_flight == 0 {
@@ -175,15 +166,10 @@ impl ClientOptions {
         if self.idle_hold && self.idle == 0 {
             bail!("--idle-hold needs --idle N with N of at least 1");
         }
-        let bits = 8 * self.length_size;
-        if bits < usize::BITS as usize && self.size >> bits != 0 {
-            bail!(
-                "a length of {} bytes cannot say {}",
-                self.length_size,
-                self.size
-            );
+        if self.any_order && self.message.size < DISTINCT {
+            bail!("--any-order needs a --size of at least {DISTINCT}");
         }
-        Ok(())
+        self.message.check()
     }
 }
 
@@ -215,64 +201,6 @@ impl HttpOptions {
     }
 }
 
-/// How much is measured: for a time, or a number of replies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// Until this much time has passed.
-    Time(Duration),
-    /// Until this many replies have come.
-    Replies(u64),
-}
-
-/// How much load is sent before measuring.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum WarmUp {
-    /// For a time.
-    Time(Duration),
-    /// For a part of the measured extent, whichever way that is given.
-    Part(f64),
-}
-
-impl WarmUp {
-    /// The extent of the warm-up of a run that measures `measured`.
-    pub fn extent(self, measured: Extent) -> Extent {
-        match (self, measured) {
-            (Self::Time(duration), _) => Extent::Time(duration),
-            (Self::Part(part), Extent::Time(duration)) => Extent::Time(duration.mul_f64(part)),
-            (Self::Part(part), Extent::Replies(count)) => {
-                Extent::Replies((count as f64 * part).ceil() as u64)
-            }
-        }
-    }
-}
-
-impl FromStr for WarmUp {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_suffix('%') {
-            Some(percent) => match percent.parse::<f64>() {
-                Ok(percent) if (0.0..=1000.0).contains(&percent) => Ok(Self::Part(percent / 100.0)),
-                _ => Err("expected a percentage such as 10%".into()),
-            },
-            None => parse_seconds(text).map(Self::Time),
-        }
-    }
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-fn waiting(busy_poll: bool) -> Waiting {
-    if busy_poll {
-        Waiting::BusyPoll
-    } else {
-        Waiting::Sleep
-    }
-}
-
 fn parse_path(text: &str) -> Result<String, String> {
     if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.into())
@@ -281,22 +209,10 @@ fn parse_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
-        _ => Err("expected a number of requests per second above 0".into()),
-    }
-}
-
-fn parse_length_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size @ (1 | 2 | 3 | 4 | 8)) => Ok(size),
-        _ => Err("expected 1, 2, 3, 4 or 8".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn client(options: &str) -> ClientOptions {
@@ -344,8 +260,8 @@ mod tests {
                 .extent(Extent::Replies(11)),
             Extent::Replies(2)
         );
-        assert!("10 percent".parse::<WarmUp>().is_err());
-        assert!("-1".parse::<WarmUp>().is_err());
+        assert!("10 percent".parse::<run::WarmUp>().is_err());
+        assert!("-1".parse::<run::WarmUp>().is_err());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Endpoint, parse_seconds, waiting};
+use super::Endpoint;
+use super::run::{parse_seconds, waiting};
 use crate::client::load::Waiting;
 use crate::transfer::protocol::Comparison;
 

@@ -16,8 +16,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::connection::{Clock, Connection, Readiness};
 use super::failure::{Failure, Kind};
-use super::frames::{Comparison, Frames, Shape};
+use super::frames::{Comparison, Frames, Order, Shape};
 use crate::address::Address;
+use crate::reply::Reply;
 use crate::socket::Stream;
 
 /// Fewer than the shortest usual queue (128) of a listening socket.
@@ -40,10 +41,12 @@ pub struct Target<'a> {
 /// How it is known that the server has accepted a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It echoes a message with a length of so many bytes in front.
-    Echoed {
+    /// It replies to a message with a length of so many bytes in front.
+    Replied {
         /// Bytes of the length.
         length_size: usize,
+        /// What its reply is beside the message.
+        reply: Reply,
     },
     /// It is not: the server must have a queue for all of them.
     Assumed,
@@ -134,14 +137,16 @@ impl Target<'_> {
         }
     }
 
-    /// Sends one small message over the connection and awaits its echo, if there is one.
+    /// Sends one small message over the connection and awaits its reply, if there is one.
     fn round_trip(&self, stream: Stream) -> Result<Stream, Failure> {
-        let Acceptance::Echoed { length_size } = self.acceptance else {
+        let Acceptance::Replied { length_size, reply } = self.acceptance else {
             return Ok(stream);
         };
         let shape = Shape {
             length_size,
             payload_size: 16,
+            reply,
+            order: Order::Requests,
             comparison: Comparison::Whole,
         };
         let mut connection = Connection::new(stream, Frames::new(shape, 1, 0));

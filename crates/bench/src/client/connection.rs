@@ -88,6 +88,11 @@ impl<E: Exchange> Connection<E> {
         self.exchange.in_flight()
     }
 
+    /// When the oldest request that awaits its reply was sent, or should have been.
+    pub fn oldest_sent_at(&self) -> Option<u64> {
+        self.exchange.oldest().map(|slot| self.sent_at[slot])
+    }
+
     /// How many more requests may be queued.
     pub fn free(&self) -> usize {
         self.exchange.free()

@@ -14,6 +14,9 @@ pub trait Exchange {
     /// How many more requests may be in flight.
     fn free(&self) -> usize;
 
+    /// Slot of the oldest request that awaits its reply.
+    fn oldest(&self) -> Option<usize>;
+
     /// Bytes of a reply that have come while the rest has not.
     fn received(&self) -> usize;
 

@@ -22,6 +22,8 @@ pub enum Kind {
     Closed,
     /// A reply was not its request.
     Mismatch,
+    /// A reply came after its request's time limit, or not within it.
+    TimedOut,
     /// No reply came for too long.
     Stalled,
     /// Any other error of a socket.
@@ -36,6 +38,7 @@ impl fmt::Display for Kind {
             Self::Reset => "connection reset",
             Self::Closed => "connection closed by the server",
             Self::Mismatch => "reply does not match",
+            Self::TimedOut => "request timed out",
             Self::Stalled => "no reply",
             Self::Socket => "socket error",
         })

@@ -97,6 +97,10 @@ impl Exchange for Http {
         usize::from(self.awaited == Awaited::Nothing)
     }
 
+    fn oldest(&self) -> Option<usize> {
+        (self.awaited != Awaited::Nothing).then_some(0)
+    }
+
     fn received(&self) -> usize {
         self.partial.len()
     }

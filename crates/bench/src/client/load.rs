@@ -14,6 +14,7 @@ use super::idle::Idle;
 use super::measurement::Measurement;
 use super::pace::{FixedRate, Pace};
 use super::phase::{Phase, Phases};
+use super::time_limit::TimeLimit;
 use crate::args::Extent;
 
 /// More than all replies that usually wait on a socket, for one read per wake-up.
@@ -35,6 +36,8 @@ pub struct Plan {
     pub warm_up: Extent,
     /// How much is measured.
     pub measured: Extent,
+    /// How long each request may take.
+    pub timeout: Option<Duration>,
     /// Time without any reply after which the run is given up.
     pub stall_timeout: Duration,
     /// What happens while no reply is there.
@@ -61,6 +64,7 @@ pub struct Load<'a, E> {
     clock: Clock,
     pace: Pace,
     phases: Phases,
+    limit: TimeLimit,
     /// Nanoseconds without any reply after which the run is given up.
     stall_timeout: u64,
     waiting: Waiting,
@@ -104,6 +108,7 @@ impl<'a, E: Exchange> Load<'a, E> {
             clock,
             pace,
             phases,
+            limit: TimeLimit::new(plan.timeout),
             stall_timeout: plan.stall_timeout.as_nanos() as u64,
             waiting: plan.waiting,
             left: ENDLESS,
@@ -128,6 +133,9 @@ impl<'a, E: Exchange> Load<'a, E> {
             self.send_due(now, failures);
             if self.is_over() {
                 break;
+            }
+            if self.limit.is_time_to_look(now) {
+                self.fail_overdue(now, failures);
             }
             if self.outstanding > 0 && now.saturating_sub(self.progress_at) > self.stall_timeout {
                 self.give_up(failures);
@@ -188,7 +196,7 @@ impl<'a, E: Exchange> Load<'a, E> {
         if self.waiting == Waiting::BusyPoll {
             return Duration::ZERO;
         }
-        let mut wake_at = now + self.stall_timeout;
+        let mut wake_at = (now + self.stall_timeout).min(self.limit.next_look);
         if let Some(end) = self.phases.ends_at() {
             wake_at = wake_at.min(end);
         }
@@ -224,17 +232,35 @@ impl<'a, E: Exchange> Load<'a, E> {
             return;
         };
         let (measurement, buffer) = (&mut self.measurement, &mut self.buffer);
-        let (mut answered, mut progress_at) = (0, self.progress_at);
+        let limit = self.limit;
+        let (mut answered, mut progress_at, mut late) = (0, self.progress_at, 0);
         let received = connection.receive(readiness, buffer, self.clock, |replies| {
             measurement.record(replies);
             answered += replies.count;
             progress_at = replies.received_at;
+            if limit.is_over(replies.sent_at, replies.received_at) {
+                late += replies.count;
+            }
         });
         self.progress_at = progress_at;
         self.answered += answered;
         self.outstanding -= answered;
         if let Err(failure) = received {
             self.fail(index, failure, failures);
+        } else if late > 0 {
+            self.fail(index, limit.failure(late), failures);
+        }
+    }
+
+    /// Closes connections whose oldest request has waited too long.
+    fn fail_overdue(&mut self, now: u64, failures: &mut Failures) {
+        for index in 0..self.connections.len() {
+            let oldest = self.connections[index]
+                .as_ref()
+                .and_then(Connection::oldest_sent_at);
+            if oldest.is_some_and(|sent_at| self.limit.is_over(sent_at, now)) {
+                self.fail(index, self.limit.failure(1), failures);
+            }
         }
     }
 

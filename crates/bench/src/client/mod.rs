@@ -3,10 +3,14 @@
 //! [`connect`] and [`idle`] open connections; [`load`] is the loop over all of
 //! them; [`connection`] is one of them, whose requests and the check of their
 //! replies are an [`exchange`]: of framed messages in [`frames`], of HTTP in
-//! [`http`]; [`pace`] and [`schedule`] say when a request may go; [`phase`] says
-//! what is warm-up and what is measured by [`measurement`]; [`failure`] counts
-//! what went wrong.
+//! [`http`]; [`pace`] and [`schedule`] say when a request may go, and
+//! [`time_limit`] how long it may take; [`phase`] says what is warm-up and what is measured by
+//! [`measurement`]; [`failure`] counts what went wrong.
+//!
+//! [`churn`] is another loop, over connections that come and go, and [`slow`] is no
+//! load at all but peers that are slow.
 
+pub mod churn;
 pub mod connect;
 pub mod connection;
 pub mod exchange;
@@ -20,10 +24,13 @@ pub mod pace;
 pub mod phase;
 pub mod random;
 pub mod schedule;
+pub mod slow;
+pub mod time_limit;
 
 use std::io;
 use std::iter;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -31,16 +38,19 @@ use self::connect::{Acceptance, Sources, Target};
 use self::connection::Connection;
 use self::exchange::Exchange;
 use self::failure::{Count, Failure, Failures};
-use self::frames::{Comparison, Frames, Shape};
+use self::frames::{Comparison, Frames, Order};
 use self::http::Http;
 use self::idle::Idle;
 use self::load::{Load, Plan};
 use self::measurement::{Figures, Measurement};
 use crate::address::Address;
-use crate::args::{ClientOptions, HttpOptions, RunOptions};
+use crate::args::{ChurnOptions, ClientOptions, HttpOptions, RunOptions, SlowOptions};
 use crate::limits;
 use crate::process;
 use crate::report::{self, requests::Report};
+
+/// How long connecting and a first reply may take slow peers.
+const SLOW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the load of framed messages and says whether all went well.
 pub fn run(options: &ClientOptions) -> Result<ExitCode> {
@@ -49,23 +59,13 @@ pub fn run(options: &ClientOptions) -> Result<ExitCode> {
     let address = options.endpoint.address()?;
     let target = Target {
         address: &address,
-        acceptance: Acceptance::Echoed {
-            length_size: options.length_size,
-        },
+        acceptance: options.message.acceptance(),
         timeout: options.run.stall_timeout,
     };
     if options.idle_hold {
         return hold_idle(target, options.idle);
     }
-    let shape = Shape {
-        length_size: options.length_size,
-        payload_size: options.size,
-        comparison: if options.verify {
-            Comparison::Whole
-        } else {
-            Comparison::Start
-        },
-    };
+    let shape = options.shape();
     check_server_process(options.run.pid)?;
     let opened = Idle::open(target, options.idle).and_then(|idle| {
         let exchanges = (1..).map(|seed| Frames::new(shape, options.in_flight, seed));
@@ -95,6 +95,51 @@ pub fn run_http(options: &HttpOptions) -> Result<ExitCode> {
     drive(&options.run, opened)
 }
 
+/// Runs connections that come and go, and says whether all went well.
+pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
+    options.check()?;
+    limits::raise_open_files().context("raising the limit on open files")?;
+    let address = options.endpoint.address()?;
+    let run = &options.run;
+    check_server_process(run.pid)?;
+    let measured = run.extent();
+    let plan = churn::Plan {
+        target: Target {
+            address: &address,
+            acceptance: Acceptance::Assumed,
+            timeout: run.stall_timeout,
+        },
+        shape: options.message.shape(Order::Requests, Comparison::Start),
+        concurrency: options.connections,
+        warm_up: run.warm_up.extent(measured),
+        measured,
+        waiting: run.waiting(),
+    };
+    let mut failures = Failures::default();
+    let measurement = churn::run(plan, Measurement::new(run.pid)?, &mut failures)?;
+    finish(run, &measurement.figures(), failures.counts())
+}
+
+/// Is slow peers, and says whether all went well.
+pub fn run_slow(options: &SlowOptions) -> Result<ExitCode> {
+    options.message.check()?;
+    let address = options.endpoint.address()?;
+    let plan = slow::Plan {
+        target: Target {
+            address: &address,
+            acceptance: options.message.acceptance(),
+            timeout: SLOW_TIMEOUT,
+        },
+        shape: options.message.shape(Order::Requests, Comparison::Start),
+        connections: options.connections,
+        limit: options.limit,
+        rate: options.read_rate,
+    };
+    let mut failures = Failures::default();
+    slow::run(plan, &mut failures)?;
+    Ok(exit_code(&failures.counts()))
+}
+
 fn open<E: Exchange>(
     target: Target<'_>,
     count: usize,
@@ -121,6 +166,7 @@ fn drive<E: Exchange>(
                 rate: options.rate,
                 warm_up: options.warm_up.extent(measured),
                 measured,
+                timeout: options.timeout,
                 stall_timeout: options.stall_timeout,
                 waiting: options.waiting(),
             };

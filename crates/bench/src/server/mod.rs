@@ -2,9 +2,10 @@
 //!
 //! The loop is the same for all of them: one thread, one poller, one turn for
 //! each connection and wake-up. What a connection does in its turn is its
-//! [`Service`]: [`echo`] sends back what it reads, [`transfer`] takes or sends
-//! one large stream.
+//! [`Service`]: [`echo`] sends back what it reads, [`answer`] replies to messages,
+//! [`transfer`] takes or sends one large stream.
 
+pub mod answer;
 pub mod echo;
 pub mod transfer;
 

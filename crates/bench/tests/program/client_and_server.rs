@@ -179,3 +179,37 @@ fn a_server_that_never_answers_is_given_up() -> Outcome {
     assert!(message.contains("no reply: 1 × "), "{message}");
     join(server)
 }
+
+#[test]
+fn inverted_replies_are_verified_over_tcp() -> Outcome {
+    let server = Server::start("server --reply inverted", "--tcp", "127.0.0.1:0")?;
+    for options in [
+        "--connections 7 --in-flight 5 --size 3000 --count 4000 --idle 150",
+        "--connections 3 --in-flight 9 --size 300 --count 4000 --any-order",
+        "--connections 2 --in-flight 3 --size 700000 --count 60 --any-order --timeout 30",
+    ] {
+        let words = format!("{options} --reply inverted --verify");
+        let report = report("client", "--tcp", &server.address, &words)?;
+        assert_eq!(report["errors"], Value::Array(Vec::new()), "{options}");
+    }
+    server.stop()
+}
+
+#[test]
+fn an_echo_is_no_inverted_reply() -> Outcome {
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
+    let words = "--connections 1 --count 1 --reply inverted";
+    let message = failure("client", &server.address, words)?;
+    assert!(message.contains("reply does not match: 1 × "), "{message}");
+    server.stop()
+}
+
+#[test]
+fn a_request_without_reply_in_time_is_reported() -> Outcome {
+    let (address, server) =
+        serve_one(|mut stream| stream.read_to_end(&mut Vec::new()).map(|_| ()))?;
+    let words = "--connections 1 --duration 60 --timeout 0.05";
+    let message = failure("client", &address, words)?;
+    assert!(message.contains("request timed out: 1 × "), "{message}");
+    join(server)
+}

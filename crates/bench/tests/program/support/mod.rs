@@ -22,10 +22,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server `subcommand`; `option` is `--tcp` or `--unix`.
+    /// Starts the server `subcommand`, which may have options; `option` is `--tcp` or `--unix`.
     pub fn start(subcommand: &str, option: &str, address: &str) -> Result<Self, Box<dyn Error>> {
         let mut process = Command::new(PROGRAM)
-            .args([subcommand, option, address, "--exit-with-stdin"])
+            .args(subcommand.split_whitespace())
+            .args([option, address, "--exit-with-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -1,0 +1,56 @@
+//! Options of connections that come and go, and of slow peers.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{Endpoint, MessageOptions, RunOptions};
+
+/// Options of `netpoll-bench churn`.
+#[derive(Debug, Args)]
+pub struct ChurnOptions {
+    /// Where the server listens.
+    #[command(flatten)]
+    pub endpoint: Endpoint,
+    /// Connections open at a time.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub connections: usize,
+    /// What the one request of each connection looks like.
+    #[command(flatten)]
+    pub message: MessageOptions,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+impl ChurnOptions {
+    /// Refuses what cannot be measured, before anything is opened.
+    pub fn check(&self) -> Result<()> {
+        if self.connections == 0 {
+            bail!("--connections must be at least 1");
+        }
+        if self.run.rate.is_some() || self.run.timeout.is_some() {
+            bail!("connections that come and go have no --rate and no --timeout");
+        }
+        self.message.check()
+    }
+}
+
+/// Options of `netpoll-bench slow`.
+#[derive(Debug, Args)]
+pub struct SlowOptions {
+    /// Where the server listens.
+    #[command(flatten)]
+    pub endpoint: Endpoint,
+    /// Slow peers.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub connections: usize,
+    /// What their requests look like.
+    #[command(flatten)]
+    pub message: MessageOptions,
+    /// Bytes that each sends at most, in case the server keeps them all.
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    pub limit: u64,
+    /// Bytes that each reads in a second.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    pub read_rate: u64,
+}
