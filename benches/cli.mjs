@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// `npx netpoll-bench` measures netpoll beside others on this machine. With a command, such as `client` or `server`,
-// it is the program netpoll-bench: a load client and reference servers.
+// `npx netpoll-bench` measures netpoll beside others on this machine, shortly, and `npx netpoll-bench compare` at
+// length. With another command, such as `client` or `server`, it is the program netpoll-bench: a load client and
+// reference servers.
 
 import { spawnSync } from 'node:child_process'
 
@@ -13,10 +14,18 @@ function runProgram(words) {
   return status ?? 1
 }
 
+/** @param {readonly string[]} words */
+async function compareAll(words) {
+  const { compare } = await import('./compare/main.mjs')
+  // Ends servers that an error left running, too: the exit hooks see to it.
+  process.exit(await compare(words))
+}
+
 const words = process.argv.slice(2)
-const [first = '-'] = words
+const [first = '-', ...rest] = words
 try {
   if (first.startsWith('-')) await import('./run.mjs')
+  else if (first === 'compare') await compareAll(rest)
   else process.exitCode = runProgram(words)
 } catch (error) {
   console.error(`netpoll-bench: ${error instanceof Error ? error.message : error}`)

@@ -5,7 +5,8 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { BENCH_PROGRAM, PEERS } from './peers.mjs'
+import { BENCH_PROGRAM } from './built.mjs'
+import { PEERS } from './peers.mjs'
 import { residentMemory, runToEnd, Service } from './processes.mjs'
 
 const directory = await mkdtemp(join(tmpdir(), 'netpoll-bench-'))
@@ -24,6 +25,7 @@ let sockets = 0
  * @property {{ cpuShare: number }} client
  * @property {{ cpuShare: number | null, cpuMicrosecondsPerRequest: number | null,
  *   residentBytes: number | null, peakResidentBytes: number | null }} server
+ * @property {readonly { kind: string, count: number }[]} errors
  */
 
 /**
@@ -39,9 +41,23 @@ let sockets = 0
  */
 
 /**
- * What connections send; `size` is bytes of payload.
+ * Messages on connections that stay.
  *
- * @typedef {{ protocol: 'frames', connections: number, inFlight: number, size: number }
+ * @typedef {object} Frames
+ * @property {'frames'} protocol
+ * @property {number} connections
+ * @property {number} inFlight Requests at a time on each.
+ * @property {number} size Bytes of payload.
+ * @property {import('../servers/handler.mjs').Reply} [reply]
+ * @property {boolean} [anyOrder] Whether replies may come in any order.
+ * @property {number} [idle] Connections beside those that send nothing.
+ */
+
+/**
+ * What connections send.
+ *
+ * @typedef {Frames
+ *   | { protocol: 'churn', connections: number, size: number }
  *   | { protocol: 'http', connections: number }} Shape
  */
 
@@ -54,6 +70,8 @@ let sockets = 0
  * @property {number} [count]
  * @property {number} [warmUp] Seconds.
  * @property {number} [rate] Requests per second on a schedule.
+ * @property {number} [timeout] Seconds that each request may take.
+ * @property {'busy-poll' | 'sleep'} [waiting] What the client does while no reply is there.
  */
 
 /**
@@ -65,9 +83,19 @@ let sockets = 0
 function shapeWords(shape, endpoint) {
   const connections = ['--connections', String(shape.connections)]
   if (shape.protocol === 'http') return ['http', ...endpoint, ...connections]
-  const { inFlight, size } = shape
-  return ['client', ...endpoint, ...connections, ...['--in-flight', inFlight, '--size', size].map(String)]
+  const size = ['--size', String(shape.size)]
+  if (shape.protocol === 'churn')
+    return ['churn', ...endpoint, ...connections, ...size, '--reply', 'inverted']
+  const { inFlight, reply = 'echo', anyOrder = false, idle = 0 } = shape
+  return [
+    ...['client', ...endpoint, ...connections, ...size, '--in-flight', String(inFlight)],
+    ...['--reply', reply, '--idle', String(idle)],
+    ...(anyOrder ? ['--any-order'] : []),
+  ]
 }
+
+/** @param {{ kind: string }} error */
+const isTimeout = ({ kind }) => kind === 'timed-out'
 
 /** What went wrong in this run of the benchmark, in the order it happened. */
 export const problems = /** @type {string[]} */ ([])
@@ -93,12 +121,13 @@ export class Bench {
    * @param {import('./peers.mjs').PeerName} peer
    * @param {'tcp' | 'unix'} transport
    * @param {readonly string[]} [options]
+   * @param {'server' | 'all'} [place] Which cores it gets.
    */
-  static async start(peer, transport, options = []) {
+  static async start(peer, transport, options = [], place = 'server') {
     sockets += 1
     const address = transport === 'tcp' ? '127.0.0.1:0' : join(directory, `${sockets}.sock`)
     const { label, command } = PEERS[peer]
-    const service = new Service(label, command({ transport, address, options }), 'server')
+    const service = new Service(label, command({ transport, address, options }), place)
     const actual = await service.expect('listening ')
     return new Bench(service, peer, [`--${transport}`, actual])
   }
@@ -111,11 +140,13 @@ export class Bench {
    * @param {Load} load
    * @returns {Promise<Report | undefined>} Nothing if the client failed, which is then a problem.
    */
-  drive({ shape, seconds, count, warmUp = 0, rate }) {
+  drive({ shape, seconds, count, warmUp = 0, rate, timeout, waiting = 'busy-poll' }) {
     return this.#run([
       ...shapeWords(shape, this.#endpoint),
       ...(count === undefined ? ['--duration', String(seconds)] : ['--count', String(count)]),
       ...(rate === undefined ? [] : ['--rate', String(rate)]),
+      ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
+      ...(waiting === 'busy-poll' ? ['--busy-poll'] : []),
       ...['--warm-up', String(warmUp)],
     ])
   }
@@ -127,16 +158,20 @@ export class Bench {
    * @returns {Promise<TransferReport | undefined>} Nothing if the client failed, which is then a problem.
    */
   transfer({ direction, bytes }) {
-    return this.#run(['transfer', ...this.#endpoint, '--direction', direction, '--bytes', String(bytes)])
+    const what = ['--direction', direction, '--bytes', String(bytes)]
+    return this.#run(['transfer', ...this.#endpoint, ...what, '--busy-poll'])
   }
 
   /**
    * @param {readonly string[]} words What the client is asked to do.
    */
   async #run(words) {
-    const always = ['--pid', String(this.#service.pid), '--busy-poll', '--json']
+    const always = ['--pid', String(this.#service.pid), '--json']
     const { code, output, errors } = await runToEnd([BENCH_PROGRAM, ...words, ...always])
     if (code !== 0) {
+      // A server that is too slow for some requests has shown what it is worth.
+      const report = output === '' ? undefined : JSON.parse(output)
+      if (report?.requests > 0 && report.errors.every(isTimeout)) return report
       const task = words.filter((word) => !this.#endpoint.includes(word)).join(' ')
       problems.push(`${PEERS[this.#peer].label}, ${task}: ${errors || `exit code ${code}`}`)
       return undefined
@@ -148,11 +183,25 @@ export class Bench {
    * Opens connections that stay idle until stopped.
    *
    * @param {number} count
+   * @param {import('../servers/handler.mjs').Reply} [reply]
    */
-  async holdIdle(count) {
-    const words = ['client', ...this.#endpoint, '--idle', String(count), '--idle-hold']
+  async holdIdle(count, reply = 'echo') {
+    const words = ['client', ...this.#endpoint, '--reply', reply, '--idle', String(count), '--idle-hold']
     const holder = new Service('the idle client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('idle ready')
+    return holder
+  }
+
+  /**
+   * Opens connections that send much and read little until stopped.
+   *
+   * @param {number} count
+   * @param {import('../servers/handler.mjs').Reply} reply
+   */
+  async holdSlow(count, reply) {
+    const words = ['slow', ...this.#endpoint, '--reply', reply, '--connections', String(count)]
+    const holder = new Service('the slow client', [BENCH_PROGRAM, ...words], 'client')
+    await holder.expect('slow ready')
     return holder
   }
 

@@ -2,11 +2,18 @@
 // costs nothing.
 
 import { Bench } from './bench.mjs'
+import { PEERS } from './peers.mjs'
 
 /** One server of each kind and transport, started when first needed. */
 export class Fleet {
   /** @type {Map<string, Bench>} */
   #benches = new Map()
+  #reply
+
+  /** @param {import('../servers/handler.mjs').Reply} [reply] What the servers answer. */
+  constructor(reply = 'echo') {
+    this.#reply = reply
+  }
 
   /**
    * @param {'tcp' | 'unix'} transport
@@ -16,11 +23,19 @@ export class Fleet {
     const found = []
     for (const peer of peers) {
       const key = `${transport} ${peer}`
-      const bench = this.#benches.get(key) ?? (await Bench.start(peer, transport))
+      const bench = this.#benches.get(key) ?? (await this.#start(peer, transport))
       this.#benches.set(key, bench)
       found.push(bench)
     }
     return found
+  }
+
+  /**
+   * @param {import('./peers.mjs').PeerName} peer
+   * @param {'tcp' | 'unix'} transport
+   */
+  #start(peer, transport) {
+    return Bench.start(peer, transport, this.#reply === 'inverted' ? PEERS[peer].inverted : [])
   }
 
   async stop() {

@@ -19,7 +19,7 @@ export const USAGE = `Usage: npm run bench -- [options]
 /**
  * @typedef {object} Options
  * @property {readonly string[]} experiments Names of what to measure.
- * @property {readonly import('./peers.mjs').Family[]} servers
+ * @property {readonly import('./peers.mjs').MainFamily[]} servers
  * @property {number} rounds
  * @property {number} seconds Measured seconds in each round.
  * @property {number} warmUp Seconds of load before each.

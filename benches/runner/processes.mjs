@@ -25,10 +25,16 @@ for (const [signal, number] of /** @type {const} */ ([
   process.once(signal, () => process.exit(128 + number))
 }
 
+/**
+ * Whose cores a process gets: the server's, the client's, or both.
+ *
+ * @typedef {'server' | 'client' | 'all'} Place
+ */
+
 /** Which core each side runs on; none where the system cannot pin. */
 export const cores = chooseCores()
 
-/** @returns {{ server: number, client: number } | undefined} */
+/** @returns {Record<Place, string> | undefined} */
 function chooseCores() {
   if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).error !== undefined)
     return undefined
@@ -38,17 +44,18 @@ function chooseCores() {
     return Array.from({ length: last - first + 1 }, (_, index) => first + index)
   })
   const [server, client] = allowed
-  return server === undefined || client === undefined ? undefined : { server, client }
+  if (server === undefined || client === undefined) return undefined
+  return { server: String(server), client: String(client), all: `${server},${client}` }
 }
 
 /**
  * @param {readonly string[]} command
- * @param {'server' | 'client'} side
+ * @param {Place} place
  * @param {import('node:child_process').StdioOptions} stdio
  */
-function start(command, side, stdio) {
+function start(command, place, stdio) {
   // `taskset` becomes the command, so the process id is the command's own.
-  const pinned = cores === undefined ? command : ['taskset', '-c', String(cores[side]), ...command]
+  const pinned = cores === undefined ? command : ['taskset', '-c', cores[place], ...command]
   const [program = '', ...words] = pinned
   const child = spawn(program, words, { stdio })
   running.add(child)
@@ -67,11 +74,11 @@ export class Service {
   /**
    * @param {string} name
    * @param {readonly string[]} command
-   * @param {'server' | 'client'} side
+   * @param {Place} place
    */
-  constructor(name, command, side) {
+  constructor(name, command, place) {
     this.#name = name
-    this.#child = start(command, side, ['pipe', 'pipe', 'inherit'])
+    this.#child = start(command, place, ['pipe', 'pipe', 'inherit'])
     this.#child.on('error', () => {})
     // A write to one that has ended is noticed by the missing answer.
     this.#child.stdin?.on('error', () => {})

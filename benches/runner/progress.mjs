@@ -2,6 +2,16 @@
 // output, progress to the standard error.
 
 const terminal = process.stderr.isTTY
+let prefix = ''
+
+/**
+ * Says what all progress belongs to from now on.
+ *
+ * @param {string} text
+ */
+export function setProgressPrefix(text) {
+  prefix = text
+}
 
 /**
  * Replaces the line of progress; elsewhere than on a terminal it adds one.
@@ -9,8 +19,9 @@ const terminal = process.stderr.isTTY
  * @param {string} text
  */
 export function progress(text) {
-  if (terminal) process.stderr.write(`\r\x1b[2K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`)
-  else process.stderr.write(`${text}\n`)
+  const line = prefix + text
+  if (terminal) process.stderr.write(`\r\x1b[2K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`)
+  else process.stderr.write(`${line}\n`)
 }
 
 /**

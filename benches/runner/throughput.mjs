@@ -36,7 +36,25 @@ export async function measureThroughput(scenario, options, fleet) {
   const { name, title, subject, shape, transport, targets } = scenario
   const benches = await fleet.benches(transport, selectPeers([subject, ...scenario.others], options.servers))
   const load = { shape, seconds: options.seconds, warmUp: options.warmUp }
-  if (!options.quick) {
+  const peers = await measureRounds(title, benches, load, options)
+  const rates = peers.map(({ peer, rounds }) => ({
+    peer,
+    rates: rounds.map(({ requestsPerSecond }) => requestsPerSecond),
+  }))
+  return { name, title, peers, ratios: ratios(subject, rates, targets) }
+}
+
+/**
+ * Drives all servers in turn, round after round.
+ *
+ * @param {string} title
+ * @param {readonly import('./bench.mjs').Bench[]} benches
+ * @param {import('./bench.mjs').Load} load
+ * @param {{ rounds: number, quick: boolean }} options
+ * @returns {Promise<readonly PeerResult[]>}
+ */
+export async function measureRounds(title, benches, load, { rounds, quick }) {
+  if (!quick) {
     // Servers on a just-in-time compiler need a while to reach their speed.
     for (const bench of benches) {
       progress(`${title} · ${PEERS[bench.peer].label} · warm-up`)
@@ -45,22 +63,17 @@ export async function measureThroughput(scenario, options, fleet) {
   }
   /** @type {Map<import('./peers.mjs').PeerName, import('./bench.mjs').Report[]>} */
   const reports = new Map(benches.map(({ peer }) => [peer, []]))
-  for (let round = 1; round <= options.rounds; round += 1) {
+  for (let round = 1; round <= rounds; round += 1) {
     for (const bench of benches) {
       const { label } = PEERS[bench.peer]
       const earlier = reports.get(bench.peer)?.at(-1)
       const before = earlier === undefined ? '' : ` · ${whole(earlier.requestsPerSecond)}/s before`
-      progress(`${title} · round ${round}/${options.rounds} · ${label}${before}`)
+      progress(`${title} · round ${round}/${rounds} · ${label}${before}`)
       const report = await bench.drive(load)
       if (report !== undefined) reports.get(bench.peer)?.push(report)
     }
   }
-  const peers = [...reports].map(([peer, rounds]) => summarize(peer, rounds))
-  const rates = peers.map(({ peer, rounds }) => ({
-    peer,
-    rates: rounds.map(({ requestsPerSecond }) => requestsPerSecond),
-  }))
-  return { name, title, peers, ratios: ratios(subject, rates, targets) }
+  return [...reports].map(([peer, rounds]) => summarize(peer, rounds))
 }
 
 /**
@@ -81,15 +94,18 @@ function summarize(peer, rounds) {
 export function bottleneck(rounds) {
   const server = median(rounds.map(({ server }) => server.cpuShare ?? Number.NaN))
   const client = median(rounds.map(({ client }) => client.cpuShare))
-  const side =
-    Math.max(server, client) < SATURATED || Number.isNaN(server)
-      ? 'neither'
-      : Math.min(server, client) >= SATURATED
-        ? 'both'
-        : server > client
-          ? 'server'
-          : 'client'
-  return `${side} (server ${percent(server)}, client ${percent(client)})`
+  return `${busySide(server, client)} (server ${percent(server)}, client ${percent(client)})`
+}
+
+/**
+ * @param {number} server The share of a core that it used.
+ * @param {number} client
+ * @returns {'server' | 'client' | 'both' | 'neither'}
+ */
+export function busySide(server, client) {
+  if (Math.max(server, client) < SATURATED || Number.isNaN(server)) return 'neither'
+  if (Math.min(server, client) >= SATURATED) return 'both'
+  return server > client ? 'server' : 'client'
 }
 
 /** @param {Result} result */

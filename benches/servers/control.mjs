@@ -1,20 +1,19 @@
-// What every benchmark server shares: its arguments, its handler, and how the
-// runner talks to it over the standard streams.
+// What every benchmark server shares: its arguments, and how the runner talks to it over the standard
+// streams.
 
 import { createInterface } from 'node:readline'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
 /**
  * @typedef {object} Arguments
  * @property {{ host: string, port: number } | { path: string }} endpoint Where to listen.
- * @property {number | undefined} hold Milliseconds to hold each request before it is answered.
+ * @property {import('./handler.mjs').Task} task What is done with each request.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
+ * @property {boolean} byReference Whether an inverted reply refers to its request.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
  * @property {number} pollers Threads of the core's own.
- * @property {number | undefined} work Milliseconds to compute for each request.
- * @property {number | undefined} workers Worker threads that do it.
  */
 
 /** @returns {Arguments} */
@@ -23,24 +22,28 @@ export function readArguments() {
     options: {
       tcp: { type: 'string' },
       unix: { type: 'string' },
+      reply: { type: 'string', default: 'echo' },
       hold: { type: 'string' },
+      work: { type: 'string', default: '0' },
       'on-connect': { type: 'boolean', default: false },
+      'by-reference': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
       pollers: { type: 'string', default: '0' },
-      work: { type: 'string' },
-      workers: { type: 'string' },
     },
   })
   return {
     endpoint: readEndpoint(values.tcp, values.unix),
-    hold: values.hold === undefined ? undefined : Number(values.hold),
+    task: {
+      reply: values.reply === 'inverted' ? 'inverted' : 'echo',
+      hold: values.hold === undefined ? undefined : Number(values.hold),
+      work: Number(values.work),
+    },
     onConnect: values['on-connect'],
+    byReference: values['by-reference'],
     contexts: values.contexts,
     timers: values.timers,
     pollers: Number(values.pollers),
-    work: values.work === undefined ? undefined : Number(values.work),
-    workers: values.workers === undefined ? undefined : Number(values.workers),
   }
 }
 
@@ -53,28 +56,6 @@ function readEndpoint(tcp, unix) {
   const match = /^\[?(.+?)\]?:(\d+)$/.exec(tcp ?? '')
   if (match?.[1] === undefined) throw new Error('expected --tcp HOST:PORT or --unix PATH')
   return { host: match[1], port: Number(match[2]) }
-}
-
-/**
- * The handler under test: an echo that may keep the request across an `await`.
- * Without `hold` it returns at once; with 0 it waits for the next turn of the
- * event loop, and otherwise for that many milliseconds.
- *
- * @param {number | undefined} hold
- * @returns {<Message>(request: Message) => Promise<Message>}
- */
-export function echoHandler(hold) {
-  if (hold === undefined) return async (request) => request
-  if (hold === 0) {
-    return async (request) => {
-      await setImmediate()
-      return request
-    }
-  }
-  return async (request) => {
-    await setTimeout(hold)
-    return request
-  }
 }
 
 /**
@@ -91,8 +72,8 @@ export function announce(address) {
 }
 
 /**
- * Obeys the runner: the line `gc` collects garbage and prints `memory {...}`;
- * the end of the standard input ends the process.
+ * Obeys the runner: the line `gc` collects garbage and prints `memory {...}`; the end of the standard
+ * input ends the process.
  *
  * @param {() => object} [statistics] More to print beside the memory.
  */

@@ -2,12 +2,13 @@
 // JavaScript. It answers as `netpoll.mjs` does, where the core cuts them.
 
 import { createServer } from 'netpoll'
-import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
+import { announce, obeyStandardInput, readArguments } from './control.mjs'
+import { chooseHandler } from './handler.mjs'
 
 const HEADER_SIZE = 4
 
-const { endpoint, hold } = readArguments()
-const handler = echoHandler(hold)
+const { endpoint, task } = readArguments()
+const handler = chooseHandler(task)
 
 const server = createServer({
   async onData({ reader, writer }) {

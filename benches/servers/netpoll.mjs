@@ -1,22 +1,21 @@
 // The subject: the same server on this package.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { setEnvironmentData } from 'node:worker_threads'
 
 import { createServer, Dialer, lengthField } from 'netpoll'
-import { compute } from './busy-handler.mjs'
-import { announce, echoHandler, obeyStandardInput, readArguments } from './control.mjs'
+import { announce, obeyStandardInput, readArguments } from './control.mjs'
+import { chooseHandler, invertByReference } from './handler.mjs'
 
 const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
-const { endpoint, hold, onConnect, contexts, timers, pollers, work, workers } = readArguments()
+const { endpoint, task, onConnect, byReference, contexts, timers, pollers } = readArguments()
 const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
 const framing = lengthField({ size: 4 })
 const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
 
 /** @returns {import('netpoll').RequestHandler} */
-function chooseHandler() {
+function handlerUnderTest() {
   if (contexts) {
     const storage = new AsyncLocalStorage()
     return async (request) => {
@@ -24,20 +23,10 @@ function chooseHandler() {
       return request
     }
   }
-  if (work !== undefined) return async (request) => (compute(work) === 0 ? undefined : request)
-  return hold === undefined ? async (request) => request : echoHandler(hold)
+  return byReference ? invertByReference : chooseHandler(task)
 }
 
-function makeServer() {
-  if (workers === undefined) {
-    return createServer(onConnect ? { ...options, onConnect() {} } : options, chooseHandler())
-  }
-  setEnvironmentData('netpoll.bench.work', work ?? 0)
-  const module = new URL('busy-handler.mjs', import.meta.url)
-  return createServer({ ...options, workers: { module, threads: workers } })
-}
-
-const server = makeServer()
+const server = createServer(onConnect ? { ...options, onConnect() {} } : options, handlerUnderTest())
 
 /** Has as many calls wait as a busy client would, each under its own time limit. */
 async function armTimers() {

@@ -1,0 +1,104 @@
+// What one question comes to: a table that describes itself, so that whoever prints or draws it needs to
+// know nothing of the question.
+
+import { median, spread } from '../runner/statistics.mjs'
+
+/**
+ * How a figure is to be read.
+ *
+ * @typedef {'rate' | 'microseconds' | 'bytes' | 'share' | 'ratio' | 'count'} Unit
+ */
+
+/**
+ * @typedef {object} Column
+ * @property {string} key
+ * @property {string} label
+ * @property {Unit} unit
+ */
+
+/**
+ * @typedef {object} Row
+ * @property {string} peer
+ * @property {string} label
+ * @property {string} family
+ * @property {Readonly<Record<string, number | null>>} values By the keys of columns; `null` is not known.
+ * @property {readonly number[]} rounds The figure of the first column in each round.
+ * @property {number} spread Highest less lowest round, as a part of the median.
+ * @property {string} remark
+ */
+
+/**
+ * @typedef {object} Section
+ * @property {string} id
+ * @property {string} group
+ * @property {string} title
+ * @property {string} about
+ * @property {readonly Column[]} columns The first is what the question is about.
+ * @property {readonly Row[]} rows
+ * @property {readonly string[]} warnings
+ */
+
+/** Rounds that differ by more are too noisy for a claim. */
+export const NOISY = 0.15
+
+/**
+ * The middle of what `pick` finds in the rounds, or `null` where it is not known.
+ *
+ * @template Round
+ * @param {readonly Round[]} rounds
+ * @param {(round: Round) => number | null | undefined} pick
+ */
+export function middle(rounds, pick) {
+  const value = median(rounds.map((round) => pick(round) ?? Number.NaN))
+  return Number.isFinite(value) ? value : null
+}
+
+/**
+ * A row, with what its rounds say of the first column.
+ *
+ * @param {{ peer: string, label: string, family: string }} peer
+ * @param {readonly number[]} rounds
+ * @param {Readonly<Record<string, number | null>>} values
+ * @param {string} [remark]
+ * @returns {Row}
+ */
+export function row({ peer, label, family }, rounds, values, remark = '') {
+  const known = spread(rounds)
+  return { peer, label, family, values, rounds, spread: Number.isFinite(known) ? known : 0, remark }
+}
+
+/**
+ * What must be said about a section before anything is concluded from it.
+ *
+ * @param {readonly Row[]} rows
+ * @returns {string[]}
+ */
+export function warningsAbout(rows) {
+  const warnings = []
+  const noisy = rows.filter(({ spread }) => spread > NOISY).map(({ label }) => label)
+  if (noisy.length > 0) {
+    warnings.push(`rounds differ by more than ${NOISY * 100} %, too much for a claim: ${noisy.join(', ')}`)
+  }
+  const clientBound = rows.filter(({ remark }) => remark.startsWith('client')).map(({ label }) => label)
+  if (clientBound.length > 0) {
+    warnings.push(`the load client was the bottleneck, the server could do more: ${clientBound.join(', ')}`)
+  }
+  return warnings
+}
+
+/**
+ * A row's figure as a multiple of another's, by rounds, because the machine's speed drifts and both with it.
+ *
+ * @param {Row | undefined} one
+ * @param {Row | undefined} other
+ */
+export function ratioOfRounds(one, other) {
+  if (one === undefined || other === undefined) return null
+  const count = Math.min(one.rounds.length, other.rounds.length)
+  const ratios = Array.from(
+    { length: count },
+    (_, index) => (one.rounds[index] ?? Number.NaN) / (other.rounds[index] ?? Number.NaN),
+  )
+  const value = median(ratios)
+  return Number.isFinite(value) ? value : null
+}

@@ -1,0 +1,74 @@
+// Command peers is the benchmark's servers and clients in Go.
+//
+//	peers server NAME --tcp HOST:PORT | --unix PATH [--work N]
+//	peers client NAME --tcp HOST:PORT [options of measure.go]
+//
+// A server prints "listening ADDRESS", collects garbage when told "gc", and ends with its standard
+// input.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/debug"
+)
+
+// endpoint is where a server listens.
+type endpoint struct{ network, address string }
+
+var servers = map[string]func(endpoint) error{
+	"net":             serveNet,
+	"net-batched":     serveNetBatched,
+	"net-mux":         serveNetMux,
+	"netpoll":         serveNetpoll,
+	"netpoll-batched": serveNetpollBatched,
+	"netpoll-mux":     serveNetpollMux,
+	"gnet":            serveGnet,
+	"evio":            serveEvio,
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(words []string) error {
+	if len(words) < 2 || words[0] != "server" {
+		return errors.New("expected server or client, and a name")
+	}
+	serve, known := servers[words[1]]
+	if !known {
+		return fmt.Errorf("there is no server %q", words[1])
+	}
+	flags := flag.NewFlagSet(words[1], flag.ExitOnError)
+	tcp := flags.String("tcp", "", "where to listen")
+	unix := flags.String("unix", "", "path of a unix socket to listen on")
+	flags.IntVar(&workRounds, "work", 0, "rounds of computing for each request")
+	if err := flags.Parse(words[2:]); err != nil {
+		return err
+	}
+	go obeyStandardInput()
+	if *unix != "" {
+		return serve(endpoint{"unix", *unix})
+	}
+	return serve(endpoint{"tcp", *tcp})
+}
+
+// announce says that clients may connect.
+func announce(address fmt.Stringer) { fmt.Println("listening", address) }
+
+func obeyStandardInput() {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		if lines.Text() == "gc" {
+			debug.FreeOSMemory()
+			fmt.Println("memory {}")
+		}
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,35 @@
+// `node:net` corked by hand: the replies of a turn of the event loop leave in one system call.
+
+import { createServer } from 'node:net'
+
+import { announce, obeyStandardInput, readArguments } from '../servers/control.mjs'
+import { chooseHandler } from '../servers/handler.mjs'
+import { FrameCutter, frame } from './frames.mjs'
+
+const { endpoint, task, onConnect } = readArguments()
+const handler = chooseHandler(task)
+
+const server = createServer({ noDelay: true }, (socket) => {
+  const cutter = new FrameCutter()
+  socket.on('data', (chunk) => {
+    socket.cork()
+    for (const request of cutter.cut(chunk)) answer(socket, request)
+    setImmediate(uncork, socket)
+  })
+  socket.on('error', () => socket.destroy())
+})
+if (onConnect) server.on('connection', () => {})
+
+/**
+ * @param {import('node:net').Socket} socket
+ * @param {Buffer} request
+ */
+async function answer(socket, request) {
+  socket.write(frame(await handler(request)))
+}
+
+/** @param {import('node:net').Socket} socket */
+const uncork = (socket) => socket.uncork()
+
+server.listen(endpoint, () => announce(server.address()))
+obeyStandardInput()

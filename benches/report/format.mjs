@@ -1,0 +1,36 @@
+// Figures as people read them.
+
+/** What stands for a figure that is not known. */
+export const UNKNOWN = '–'
+
+/** @type {Readonly<Record<import('../compare/section.mjs').Unit, (value: number) => string>>} */
+const FORMATS = {
+  rate: (value) => whole(value),
+  count: (value) => whole(value),
+  microseconds: (value) => (value >= 10_000 ? `${significant(value / 1000)} ms` : `${significant(value)} µs`),
+  bytes: (value) =>
+    value >= 1e6
+      ? `${significant(value / 1e6)} MB`
+      : value >= 1e3
+        ? `${significant(value / 1e3)} kB`
+        : `${whole(value)} B`,
+  share: (value) => `${Math.round(value * 100)} %`,
+  ratio: (value) => value.toFixed(2),
+}
+
+/**
+ * @param {number | null | undefined} value
+ * @param {import('../compare/section.mjs').Unit} unit
+ */
+export const format = (value, unit) =>
+  value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : FORMATS[unit](value)
+
+/** @param {number} value */
+const whole = (value) => Math.round(value).toLocaleString('en-US')
+
+/**
+ * Three digits that mean something.
+ *
+ * @param {number} value
+ */
+const significant = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : whole(value))

@@ -1,0 +1,23 @@
+// Results on the terminal.
+
+import { table } from '../runner/table.mjs'
+import { format } from './format.mjs'
+
+/** @param {import('../compare/section.mjs').Section} section */
+export function sectionText({ group, title, columns, rows, warnings }) {
+  const header = ['', ...columns.map(({ label }) => label), 'spread', '']
+  const lines = rows.map(({ label, values, spread, remark }) => [
+    label,
+    ...columns.map(({ key, unit }) => format(values[key], unit)),
+    format(spread, 'share'),
+    remark,
+  ])
+  const told = warnings.map((warning) => `  warning: ${warning}\n`).join('')
+  return `\n${group} · ${title}\n${table(header, lines)}\n${told}`
+}
+
+/** @param {readonly import('../compare/claims.mjs').Claim[]} claims */
+export function claimsText(claims) {
+  const lines = claims.map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
+  return `\nWhat should be shown\n${table(['', 'measured', 'needed', ''], lines)}`
+}

@@ -1,0 +1,7 @@
+// The handler under test, as a worker thread loads it.
+
+import { workerData } from 'node:worker_threads'
+
+import { chooseHandler } from './handler.mjs'
+
+export default chooseHandler(workerData)
