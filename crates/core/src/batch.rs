@@ -196,6 +196,11 @@ impl Batch {
         self.bytes += count;
     }
 
+    /// Bytes read for it so far, which are not counted any more.
+    pub(crate) fn take_bytes(&mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+
     pub(crate) fn message(&mut self, slot: u32, chunk_index: u32, start: usize, length: usize) {
         let kind_and_chunk = RecordKind::Message as u32 | chunk_index << 8;
         self.push(Record {

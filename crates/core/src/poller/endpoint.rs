@@ -203,7 +203,7 @@ impl Endpoint {
         }
         if self.connection.workers().is_some() {
             self.read(intake, work);
-            batch.read(work.bytes());
+            batch.read(work.take_bytes());
         } else {
             self.read(intake, batch);
         }
