@@ -1,3 +1,4 @@
+import * as clock from './clock'
 import { Operation, type Outbox, type Target } from './outbox'
 
 /**
@@ -8,7 +9,7 @@ import { Operation, type Outbox, type Target } from './outbox'
 export class Alarm {
   readonly #outbox: Outbox
   readonly #target: Target
-  /** When it fires, on the clock of `performance.now()`. */
+  /** When it fires, on our clock. */
   #armed = Number.POSITIVE_INFINITY
 
   constructor(outbox: Outbox, target: Target) {
@@ -20,7 +21,7 @@ export class Alarm {
   arm(deadline: number): void {
     if (deadline >= this.#armed) return
     this.#armed = deadline
-    const left = Math.ceil(deadline - performance.now())
+    const left = Math.ceil(deadline - clock.now())
     this.#outbox.command(Operation.Alarm, this.#target, Math.max(1, left))
   }
 

@@ -1,4 +1,5 @@
 import type { CallTable } from './call-table'
+import * as clock from './clock'
 import { NetpollError } from './errors'
 import type { MessageId } from './message-id'
 import { checkMilliseconds, checkSignal } from './options'
@@ -25,7 +26,7 @@ export interface CallOwner {
 /** A call that waits for its reply. */
 export class PendingCall {
   next: PendingCall | undefined
-  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never, and once it is settled. */
+  /** When it is given up, on our clock; `Infinity` for never, and once it is settled. */
   deadline: number
   owner: CallOwner | undefined
   /** By which its reply is found, where the protocol has ids. */
@@ -54,7 +55,7 @@ export class PendingCall {
     const signal = options?.signal
     checkSignal(signal)
     signal?.throwIfAborted()
-    this.deadline = timeout > 0 ? performance.now() + timeout : Number.POSITIVE_INFINITY
+    this.deadline = timeout > 0 ? clock.now() + timeout : Number.POSITIVE_INFINITY
     this.#timeout = timeout
     this.#resolve = resolve
     this.#reject = reject

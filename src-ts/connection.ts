@@ -1,10 +1,10 @@
 import { constants } from 'node:os'
-
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
 import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
 import { CallTable } from './call-table'
 import { bufferView, plainView } from './chunk'
+import * as clock from './clock'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
 import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
@@ -586,7 +586,7 @@ export class Connection<Data = unknown> {
 
   /** @internal The alarm has gone off. */
   alarmed(): void {
-    const now = performance.now()
+    const now = clock.now()
     const due = this.alarm.due(now)
     const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY

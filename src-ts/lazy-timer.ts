@@ -1,3 +1,4 @@
+import * as clock from './clock'
 /**
  * One timer for many deadlines. As {@link Alarm} it is rarely armed and never disarmed: when it fires, its owner looks
  * which deadlines have passed and arms it for the next. It keeps no process alive: whatever it limits does.
@@ -5,7 +6,7 @@
 export class LazyTimer {
   readonly #fired: (now: number) => number
   #timer: NodeJS.Timeout | undefined
-  /** When it fires, on the clock of `performance.now()`. */
+  /** When it fires, on our clock. */
   #armed = Number.POSITIVE_INFINITY
 
   /** `fired` acts on the deadlines that have passed at `now`, and returns the next one, `Infinity` for none. */
@@ -20,7 +21,7 @@ export class LazyTimer {
     clearTimeout(this.#timer)
     // Acts only after a look at the sockets: what has come during a stall of the process counts before the deadline.
     const look = (): void => void setImmediate(this.#act)
-    this.#timer = setTimeout(look, Math.max(1, Math.ceil(deadline - performance.now())))
+    this.#timer = setTimeout(look, Math.max(1, Math.ceil(deadline - clock.now())))
     this.#timer.unref()
   }
 
@@ -34,6 +35,6 @@ export class LazyTimer {
   readonly #act = (): void => {
     if (this.#armed === Number.NEGATIVE_INFINITY) return
     this.#armed = Number.POSITIVE_INFINITY
-    this.arm(this.#fired(performance.now()))
+    this.arm(this.#fired(clock.now()))
   }
 }

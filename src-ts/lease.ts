@@ -34,7 +34,7 @@ export interface LeaseKeeper {
 export class Lease implements Place, CallOwner, ConnectionOwner {
   readonly keeper: LeaseKeeper
   readonly connection: Connection
-  /** When it was established, on the clock of `performance.now()`. */
+  /** When it was established, on our clock. */
   readonly established: number
   holder: Holder = Holder.None
   /** Since when it is free. */

@@ -1,5 +1,5 @@
-import { NetpollError } from './errors'
 import { heldBytes } from './backlog'
+import { NetpollError } from './errors'
 import { type Flow, Hold } from './flow'
 
 interface Waiter {

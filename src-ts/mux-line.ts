@@ -1,4 +1,5 @@
 import type { CallOwner, PendingCall } from './call'
+import * as clock from './clock'
 import type { Connection } from './connection'
 import type { ConnectionOwner } from './owner'
 import type { Payload } from './payload'
@@ -26,6 +27,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   readonly redialer: Redialer
   readonly #keeper: LineKeeper
   #calls = 0
+  #hasAnswered = false
   /** When a call ran out of time, if nothing has come since. */
   #silentSince = Number.POSITIVE_INFINITY
 
@@ -69,7 +71,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   }
 
   gaveUp(why: 'expired' | 'aborted'): void {
-    if (why === 'expired') this.#missed(performance.now())
+    if (why === 'expired') this.#missed(clock.now())
     this.#ended()
   }
 
@@ -85,6 +87,8 @@ export class Line implements Place, CallOwner, ConnectionOwner {
 
   #heard(): void {
     this.#silentSince = Number.POSITIVE_INFINITY
+    if (this.#hasAnswered) return
+    this.#hasAnswered = true
     this.redialer.proved()
   }
 

@@ -1,8 +1,8 @@
 import { chunkHandle } from './chunk'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
-import type { SharedMemory } from './shared-memory'
 import { notPayload, type Payload } from './payload'
+import type { SharedMemory } from './shared-memory'
 
 /** What a command asks of the core. The numbers are those of `shared_words.rs`. */
 export const Operation = {
@@ -55,6 +55,9 @@ export class Outbox {
   readonly #native: Carrier
   readonly #shared: SharedMemory
   readonly #begun: (() => void) | undefined
+  #turn = 0
+  /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
+  #isCarriedOut = false
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
   constructor(commands: Int32Array, native: Carrier, shared: SharedMemory, begun?: () => void) {
@@ -62,6 +65,17 @@ export class Outbox {
     this.#native = native
     this.#shared = shared
     this.#begun = begun
+  }
+
+  /** Changes once the event loop has turned since commands were written: then the core has told who is congested. */
+  get turn(): number {
+    return this.#turn
+  }
+
+  /** Has what is written carried out, in the middle of a turn. */
+  carryOut(): void {
+    this.#native.carryOut()
+    this.#isCarriedOut = true
   }
 
   /** Adds a command without bytes; `value` is a count or a time, for those that have one. */
@@ -197,7 +211,7 @@ export class Outbox {
     const commands = this.#commands
     let count = commands[0] as number
     if (count === capacity) {
-      this.#native.carryOut()
+      this.carryOut()
       count = 0
     }
     if (count === 0) this.#beginCommands()
@@ -212,6 +226,8 @@ export class Outbox {
   }
 
   #beginCommands(): void {
+    if (!this.#isCarriedOut) this.#turn += 1
+    this.#isCarriedOut = false
     this.#shared.arena.commanded()
     this.#begun?.()
   }

@@ -15,8 +15,9 @@ export class Output {
   readonly #target: Target
   readonly #profile: Profile
   #congested = false
-  /** Bytes sent since the core was last asked whether it can keep up. */
+  /** Bytes sent in the current turn, since the core was last asked whether it can keep up. */
   #burst = 0
+  #turn = 0
   #waiters: Waiter[] | undefined
 
   constructor(target: Target, profile: Profile) {
@@ -73,11 +74,13 @@ export class Output {
   #queued(bytes: number): void {
     const { loop, highWaterMark } = this.#profile
     const { slot, generation } = this.#target
-    this.#burst += bytes
+    const { turn } = loop.outbox
+    this.#burst = turn === this.#turn ? this.#burst + bytes : bytes
+    this.#turn = turn
     if (this.#burst < highWaterMark) return
     // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
-    loop.native.carryOut()
+    loop.outbox.carryOut()
     // Once congested, the core's word that it is over ends it, and nothing else: those who wait hear it then.
     this.#congested ||= loop.native.isCongested({ slot, generation })
   }

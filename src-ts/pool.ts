@@ -1,6 +1,7 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
 import { type CallOptions, PendingCall } from './call'
+import * as clock from './clock'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
@@ -237,12 +238,12 @@ export class Pool<Data = unknown> {
 
   #isUsable(lease: Lease): boolean {
     const ages = this.#options.clientTtl > 0
-    return lease.connection.isClean && !(ages && this.#endOfLife(lease) <= performance.now())
+    return lease.connection.isClean && !(ages && this.#endOfLife(lease) <= clock.now())
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
     const { waitTimeout } = this.#options
-    const end = waitTimeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + waitTimeout
+    const end = waitTimeout === 0 ? Number.POSITIVE_INFINITY : clock.now() + waitTimeout
     const deadline = Math.min(call.deadline, end)
     return new WaitingCall(this.#waiting, call, request, deadline, (now) => {
       if (call.deadline <= now) call.expire(poolTimeout())
@@ -283,7 +284,7 @@ export class Pool<Data = unknown> {
   #dialed(connection: Connection): void {
     this.#dialing -= 1
     this.#backoff.reset()
-    const lease = new Lease(this.#keeper, connection, performance.now())
+    const lease = new Lease(this.#keeper, connection, clock.now())
     this.#leases.add(lease)
     // Whatever the peer has said already is for whoever gets it first.
     this.#handOver(lease)
@@ -301,7 +302,7 @@ export class Pool<Data = unknown> {
   /** A connection that was to be kept ready cannot be had: that is tried again later. */
   #failedInBackground(error: unknown): void {
     this.#isBackingOff = true
-    this.#redial.arm(performance.now() + this.#backoff.delay())
+    this.#redial.arm(clock.now() + this.#backoff.delay())
     this.#dialer.report(error)
   }
 
@@ -325,7 +326,7 @@ export class Pool<Data = unknown> {
   }
 
   #keepFree(lease: Lease): void {
-    const now = performance.now()
+    const now = clock.now()
     lease.holder = Holder.Nobody
     lease.freeSince = now
     lease.connection.unref()
@@ -451,7 +452,7 @@ class WaitingUser extends Waiting<Lease> {
     reject: (error: unknown) => void,
   ) {
     super()
-    this.deadline = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout
+    this.deadline = timeout === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeout
     this.#lend = lend
     this.#reject = reject
     this.#signal = signal

@@ -1,4 +1,5 @@
 import type { Backoff } from './backoff'
+import * as clock from './clock'
 import type { Connection } from './connection'
 
 /** Where a {@link Redialer} is. */
@@ -43,7 +44,7 @@ export class Redialer {
   /** A connection is needed. */
   need(): void {
     if (this.#state !== State.Resting) return
-    const delay = Math.ceil(this.#notBefore - performance.now())
+    const delay = Math.ceil(this.#notBefore - clock.now())
     if (delay <= 0) {
       this.#dial()
       return
@@ -98,6 +99,6 @@ export class Redialer {
 
   #rest(): void {
     this.#state = State.Resting
-    this.#notBefore = performance.now() + this.#options.backoff.delay()
+    this.#notBefore = clock.now() + this.#options.backoff.delay()
   }
 }

@@ -1,3 +1,4 @@
+import * as clock from './clock'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
 import { Hold } from './flow'
@@ -319,7 +320,7 @@ export class StreamInput {
     this.#connection.flow.release(Hold.Full)
     this.#settle()
     if (this.readTimeout > 0) {
-      this.#readDeadline = performance.now() + this.readTimeout
+      this.#readDeadline = clock.now() + this.readTimeout
       this.#connection.alarm.arm(this.#readDeadline)
     }
   }

@@ -8,7 +8,7 @@ export abstract class Waiter {
   previous: Waiter | undefined
   /** @internal */
   isQueued = false
-  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never. */
+  /** When it is given up, on our clock; `Infinity` for never. */
   abstract readonly deadline: number
 
   /** Its deadline has passed at `now`. It has left the queue. */
