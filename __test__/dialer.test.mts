@@ -76,6 +76,29 @@ test.serial(
   },
 )
 
+test('a dial may be given up while its onConnect waits, which ends the connection', async (t) => {
+  const { port } = await serve(t, {}, () => undefined)
+  const reason = new Error('no longer')
+  const controller = new AbortController()
+  const { signal } = controller
+  const disconnects = new Inbox<unknown>()
+  const hook = deferred()
+  const dialer = new Dialer({
+    framing,
+    onConnect: () => hook.promise,
+    onDisconnect: (_connection, error) => disconnects.push(error?.cause),
+  })
+  const dialing = dialer.dial({ host: '127.0.0.1', port, signal })
+  while (dialer.stats().connections === 0) await nextTurn()
+  controller.abort(reason)
+  t.is(await rejection(dialing), reason)
+  t.deepEqual(getEventListeners(signal, 'abort'), [])
+  t.deepEqual(disconnects.all, [], 'it waits for onConnect')
+  hook.resolve()
+  t.is(await disconnects.take(), reason)
+  t.like(dialer.stats(), { connections: 0, dialed: 0, failed: 1 })
+})
+
 test.serial('a descriptor that one connection gave back serves the next', async (t) => {
   const { port } = await serve(t, {}, (_request, connection) => void connection.close())
   const dialer = new Dialer({ framing })

@@ -138,9 +138,10 @@ export class Dialer<Data = unknown> {
   }
 
   /** Runs the hooks of a connection that won its race. */
-  async #opened(connection: Connection): Promise<Connection> {
+  async #opened(connection: Connection, signal?: AbortSignal): Promise<Connection> {
     this.#established.add(connection)
-    await connection.open()
+    const opening = connection.open()
+    if (opening !== undefined) await unlessAborted(opening, signal, () => connection.destroy(signal?.reason))
     if (!connection.isOpen) throw refused()
     return connection
   }
@@ -168,7 +169,7 @@ export class Dialer<Data = unknown> {
           }),
         won: (connection) => {
           signal?.removeEventListener('abort', abandon)
-          this.#opened(connection).then(resolve, reject)
+          this.#opened(connection, signal).then(resolve, reject)
         },
         lost: (loss) => {
           signal?.removeEventListener('abort', abandon)
@@ -245,6 +246,27 @@ export class Dialer<Data = unknown> {
       },
     })
   }
+}
+
+/** Waits for `work`; once the signal is aborted calls `abandon` and rejects with the reason. */
+function unlessAborted(
+  work: Promise<void>,
+  signal: AbortSignal | undefined,
+  abandon: () => void,
+): Promise<void> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      abandon()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', aborted, { once: true })
+    const done = (): void => {
+      signal.removeEventListener('abort', aborted)
+      resolve()
+    }
+    work.then(done, reject)
+  })
 }
 
 function refused(): NetpollError {
