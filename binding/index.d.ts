@@ -172,8 +172,6 @@ export declare class WorkPool {
   constructor(options: WorkPoolOptions, callbacks: WorkPoolCallbacks)
   /** What workers find the pool by. */
   get number(): number
-  /** Whoever was asked to grow has done what it could. Returns whether requests wait all the same. */
-  grown(): boolean
   /** Takes no further request, and gives up those that no worker has. */
   close(): void
   /** The pool now. */
@@ -354,7 +352,7 @@ export interface WorkersOptions {
 export interface WorkPoolCallbacks {
   /** `this` of the other. */
   receiver: object
-  /** Requests wait, and every worker is busy. Called once until a worker comes, or `grown` is called. */
+  /** Requests wait, and every worker is busy. Called once until a worker comes or goes. */
   grow: () => void
 }
 

@@ -106,9 +106,7 @@ export class WorkerPool {
 
   /** Requests wait, and every worker is busy. */
   #grow(): void {
-    if (this.#isClosed) return
-    if (this.#threads.size < this.#options.maxThreads) this.#startThread()
-    else this.#native.grown()
+    if (!this.#isClosed && this.#threads.size < this.#options.maxThreads) this.#startThread()
   }
 
   #startThread(): void {

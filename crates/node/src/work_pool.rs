@@ -58,7 +58,7 @@ pub struct WorkPoolStats {
 pub struct WorkPoolCallbacks<'env> {
     /// `this` of the other.
     pub receiver: Object<'env>,
-    /// Requests wait, and every worker is busy. Called once until a worker comes, or `grown` is called.
+    /// Requests wait, and every worker is busy. Called once until a worker comes or goes.
     pub grow: Function<'env, (), ()>,
 }
 
@@ -142,12 +142,6 @@ impl WorkPool {
     #[napi(getter)]
     pub fn number(&self) -> u32 {
         self.number
-    }
-
-    /// Whoever was asked to grow has done what it could. Returns whether requests wait all the same.
-    #[napi]
-    pub fn grown(&self) -> bool {
-        self.workers.grown()
     }
 
     /// Takes no further request, and gives up those that no worker has.

@@ -67,6 +67,7 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
             return false;
         }
         state.seats.remove(key);
+        state.asked_to_grow = false;
         self.key = None;
         true
     }
@@ -77,6 +78,7 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         let shared = &self.pool.0;
         let mut state = shared.state();
         let seat = state.seats.remove(key);
+        state.asked_to_grow = false;
         state.reassign(seat.assigned, shared);
         state.wake_waiters(&shared.settings);
         let bell = seat.bell;

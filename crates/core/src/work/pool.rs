@@ -69,8 +69,8 @@ pub(super) struct State<Task, Waiter> {
     turn: usize,
     waiters: Vec<Waiter>,
     submitted: u64,
-    /// Whether it was told that desks are lacking, and nobody has opened one since.
-    asked_to_grow: bool,
+    /// Whether it was told that desks are lacking, and none has opened or closed since.
+    pub(super) asked_to_grow: bool,
     closed: bool,
 }
 
@@ -112,8 +112,8 @@ impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
 }
 
 impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
-    /// A pool without desks. `grow` is rung when tasks wait and every desk is busy, once until a desk opens or
-    /// [`Self::grown`] is called.
+    /// A pool without desks. `grow` is rung when tasks wait and every desk is busy, once until a desk opens or closes: whoever
+    /// has as many as it may need not be told for every task.
     pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
             settings,
@@ -190,13 +190,6 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
             state.waiters.push(waiter);
         }
         false
-    }
-
-    /// Whoever was asked to grow has done what it could. Returns whether tasks wait all the same.
-    pub fn grown(&self) -> bool {
-        let mut state = self.0.state();
-        state.asked_to_grow = false;
-        !state.queue.is_empty()
     }
 
     /// Takes no further task, and drops those that no desk has. Desks keep what they have taken.
