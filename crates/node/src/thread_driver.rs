@@ -257,7 +257,8 @@ impl Common {
     }
 
     fn turns(&self, mut poller: Poller) -> io::Result<()> {
-        loop {
+        // Looked at after the mail was taken: before that, a nudge wakes nobody who is awake already.
+        while !self.is_stopped.load(Ordering::Acquire) {
             let blank = self.handoff.blank();
             let timeout = match &blank {
                 // Until one comes back, of which the poller is told.
@@ -268,9 +269,6 @@ impl Common {
                     .map(|wake| wake.saturating_duration_since(Instant::now())),
             };
             poller.wait(timeout)?;
-            if self.is_stopped.load(Ordering::Acquire) {
-                return Ok(());
-            }
             let now = Instant::now();
             match blank {
                 None => poller.read_mail(),
@@ -285,6 +283,7 @@ impl Common {
             }
             poller.flush(now);
         }
+        Ok(())
     }
 
     fn take_failure(&self) -> Option<String> {
