@@ -118,6 +118,47 @@ test('onData may wait for more than highWaterMark without reading any of it', as
   t.is((await peer.read(8)).toString(), 'truetrue')
 })
 
+test('unread bytes over highWaterMark of all connections together are bounded by maxBufferedBytes', async (t) => {
+  const errors = new Inbox<unknown>()
+  const options = { highWaterMark: 1_000, maxBufferedBytes: 1_000_000, onError: errors.push }
+  const { port, connections } = await serveStream(t, options, ({ reader }) => {
+    if (reader.length >= 900_000) reader.skip(reader.length)
+  })
+  for (let round = 0; round < 3; round += 1) {
+    const peer = await connectPeer(t, { port })
+    await peer.write(Buffer.alloc(900_000))
+    await arrived(await connections.take(), 900_000)
+    if (round === 1) peer.destroy()
+  }
+  t.deepEqual(errors.all, [], 'what was read counts no longer')
+  const kept = await connectPeer(t, { port })
+  await kept.write(Buffer.alloc(600_000))
+  await arrived(await connections.take(), 600_000)
+  const peer = await connectPeer(t, { port })
+  void peer.write(Buffer.alloc(600_000)).catch(() => {})
+  const tooMuch = await connections.take()
+  t.is(codeOf(await errors.take()), 'ERR_BUFFER_LIMIT')
+  t.false(tooMuch.isActive)
+  t.is((await peer.readToEnd()).length, 0)
+  await kept.write(Buffer.alloc(300_000))
+  const next = await connectPeer(t, { port })
+  await next.write(Buffer.alloc(900_000))
+  await arrived(await connections.take(), 900_000)
+  t.is(errors.all.length, 1)
+})
+
+test('what a reader waits for counts, too, until it is read or nobody waits', async (t) => {
+  const errors = new Inbox<unknown>()
+  const options = { highWaterMark: 1_000, maxBufferedBytes: 1_000_000, onError: errors.push }
+  const { port, connections } = await serveStream(t, options)
+  const peer = await connectPeer(t, { port })
+  const { reader } = await connections.take()
+  const filled = reader.fill(3_000_000)
+  void peer.write(Buffer.alloc(3_000_000)).catch(() => {})
+  t.is(codeOf(await rejection(filled)), 'ERR_BUFFER_LIMIT')
+  t.is(codeOf(await errors.take()), 'ERR_BUFFER_LIMIT')
+})
+
 test('onData that is set on a connection is called for what is there already', async (t) => {
   const { port, connections } = await serveStream(t)
   const peer = await connectPeer(t, { port })

@@ -617,6 +617,13 @@ export class Connection<Data = unknown> {
     this.#goneWaiters = undefined
   }
 
+  /** @internal The peer has sent what is refused: tells so, and closes once the replies before it have left. */
+  refuse(error: NetpollError): void {
+    this.#error ??= error
+    this.#profile.failed(error, this as Connection)
+    void this.close()
+  }
+
   /** @internal Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.

@@ -16,7 +16,7 @@ export type RequestHandler<Data = unknown> = (
 /**
  * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
  * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
- * many, so it must refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
+ * many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
  * pending.
  */
 export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
@@ -69,7 +69,10 @@ export interface ConnectionOptions<Data = unknown> {
    * then once more for the peer's end. Default 2,000.
    */
   readonly closeTimeout?: number
-  /** Bytes that unfinished messages of all connections of this server or dialer may take. Default 1 GiB. */
+  /**
+   * Bytes that unfinished messages of all connections of this server or dialer may take; of streams what is unread beyond
+   * `highWaterMark`, because `onData` has left it or a reader waits for more. Default 1 GiB.
+   */
   readonly maxBufferedBytes?: number
   /**
    * Messages of one connection that may be in handling, at which reading from it pauses. Nothing is

@@ -60,6 +60,7 @@ export interface CheckedOptions {
   readonly allowHalfOpen: boolean
   readonly highWaterMark: number
   readonly maxInFlight: number
+  readonly maxBufferedBytes: number
   readonly readTimeout: number
   readonly requestTimeout: number
   readonly pollers: number
@@ -128,6 +129,7 @@ export function checkConnectionOptions<Data>(
   const time = (name: NumberOption): number => number(name, 0, largestTimeout)
   const highWaterMark = number('highWaterMark', 1, 2 ** 31 - 1)
   const maxInFlight = number('maxInFlight', 1, 1_000_000)
+  const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
   const readTimeout = time('readTimeout')
   const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {
@@ -139,6 +141,7 @@ export function checkConnectionOptions<Data>(
     allowHalfOpen: options.allowHalfOpen ?? false,
     highWaterMark,
     maxInFlight,
+    maxBufferedBytes,
     readTimeout,
     requestTimeout: time('requestTimeout'),
     pollers: number('pollers', 0, 64),
@@ -157,7 +160,7 @@ export function checkConnectionOptions<Data>(
       startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
       closeTimeout: time('closeTimeout'),
       ordered: options.ordered ?? true,
-      maxBufferedBytes: number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER),
+      maxBufferedBytes,
       readTimeout,
       writeTimeout: time('writeTimeout'),
       idleTimeout: time('idleTimeout'),

@@ -14,6 +14,8 @@ export interface Counts {
   requests: number
   /** Calls made so far. */
   calls: number
+  /** Unread bytes of streams beyond `highWaterMark`, that are kept because somebody waits for more. */
+  buffered: number
 }
 
 /** What all connections of one server or dialer in one event loop have in common. */
@@ -32,6 +34,7 @@ export interface Profile {
   readonly allowHalfOpen: boolean
   readonly highWaterMark: number
   readonly maxInFlight: number
+  readonly maxBufferedBytes: number
   /** Milliseconds; 0 for ever. */
   readonly readTimeout: number
   /** Milliseconds; 0 for ever. */
@@ -75,7 +78,7 @@ export function createProfiles(
     hooks,
     settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
-    counts: { requests: 0, calls: 0 },
+    counts: { requests: 0, calls: 0, buffered: 0 },
     failed: (error: unknown, connection: Connection) => failed(error, connection, connection.context),
     listenerFailed: (error: unknown, context: Context) => failed(error, undefined, context),
   }

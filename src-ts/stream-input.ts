@@ -60,6 +60,8 @@ export class StreamInput {
   /** Pieces received so far. */
   #received = 0
   #unacknowledged = 0
+  /** Unread bytes that count against `maxBufferedBytes`. */
+  #claimed = 0
   #iterating = false
   /** Whether the body of a loop over the stream has a piece. */
   #isLooping = false
@@ -109,10 +111,22 @@ export class StreamInput {
     this.reader.push(chunk, start, length)
     if (this.#state === State.Idle) this.#run()
     if (this.reader.length < this.#profile.highWaterMark) return
-    if (this.reader.length >= this.reader.awaited && !this.#wantsMore) {
-      this.#connection.flow.hold(Hold.Full)
-      this.reader.notifyConsumed = true
-    }
+    this.reader.notifyConsumed = true
+    if (this.reader.length < this.reader.awaited || this.#wantsMore) this.#claim(this.reader.length)
+    else this.#connection.flow.hold(Hold.Full)
+  }
+
+  /** What is read beyond the high-water mark, because somebody waits for more, counts against a bound for all. */
+  #claim(bytes: number): void {
+    const { counts, maxBufferedBytes } = this.#profile
+    const before = this.#claimed
+    this.#claimed = bytes
+    counts.buffered += bytes - before
+    if (bytes <= before || counts.buffered <= maxBufferedBytes) return
+    const message = 'Unread bytes of all connections exceed maxBufferedBytes'
+    const error = new NetpollError('ERR_BUFFER_LIMIT', message)
+    this.reader.interrupt(error)
+    this.#connection.refuse(error)
   }
 
   /** Whether `onData` has seen everything that is there, and left it: it waits for the rest of something. */
@@ -141,6 +155,7 @@ export class StreamInput {
   end(error: NetpollError): void {
     if (this.#ended !== undefined) return
     this.#ended = error
+    if (this.#claimed > 0) this.#claim(0)
     this.reader.end(error)
     if (error.code === 'ERR_EOF') this.#consumer?.ended()
     this.#drain()
@@ -308,6 +323,7 @@ export class StreamInput {
 
   #consumed(): void {
     const { reader } = this
+    if (this.#claimed > 0) this.#claim(reader.length < this.#profile.highWaterMark ? 0 : reader.length)
     if (reader.length <= Math.max(this.#profile.highWaterMark, reader.awaited) / 2) {
       reader.notifyConsumed = this.#draining
       this.#connection.flow.release(Hold.Full)
