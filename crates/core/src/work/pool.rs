@@ -112,8 +112,8 @@ impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
 }
 
 impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
-    /// A pool without desks. `grow` is rung when tasks wait and every desk is busy, once until a desk opens or closes: whoever
-    /// has as many as it may need not be told for every task.
+    /// A pool without desks. `grow` is rung when tasks, or those who would submit some, wait and every desk is busy, once
+    /// until a desk opens or closes: whoever has as many as it may need not be told for every task.
     pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
             settings,
@@ -189,6 +189,8 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         if !state.waiters.contains(&waiter) {
             state.waiters.push(waiter);
         }
+        // Where no task may be queued, nothing else shows that desks are lacking.
+        state.ask_to_grow(&self.0);
         false
     }
 

@@ -299,6 +299,20 @@ fn more_desks_are_asked_for_once() {
 }
 
 #[test]
+fn where_nothing_may_be_queued_who_waits_for_room_has_more_desks_asked_for() {
+    let office = Office::new(Assignment::LeastOutstanding, 1, 0);
+    assert!(!office.pool.await_room(Bell::default()));
+    assert!(!office.pool.await_room(Bell::default()));
+    assert_eq!(office.growth.rings(), 1);
+    let _clerk = office.hire();
+    assert!(office.pool.await_room(Bell::default()));
+    assert_eq!(office.growth.rings(), 0);
+    office.submit([0]);
+    assert!(!office.pool.await_room(Bell::default()));
+    assert_eq!(office.growth.rings(), 1);
+}
+
+#[test]
 fn nobody_is_asked_to_grow_while_there_is_a_free_desk() {
     for assignment in EACH {
         let office = Office::new(assignment, 2, 10);
