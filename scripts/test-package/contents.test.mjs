@@ -118,8 +118,8 @@ test('the add-on stays mapped when a worker that loaded it ends', { skip: host.l
 test('the add-on is small', () => {
   const { size, unpackedSize } = packed(`netpoll-${host.name}`)
   const total = packed('netpoll').unpackedSize + unpackedSize
-  assert.ok(statSync(artifact(addon)).size < 800_000, 'README says less than 0.8 MB')
-  assert.ok(size < 400_000, 'README says less than 0.4 MB to download')
+  assert.ok(statSync(artifact(addon)).size < 1_500_000, 'README says about 1 MB')
+  assert.ok(size < 750_000, 'README says half of it to download')
   console.log(`# the add-on takes ${unpackedSize} bytes, ${size} packed; netpoll with it ${total}`)
 })
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -83,6 +83,19 @@ for (const { version, program } of nodeVersions()) {
       server.stdin.end()
       assert.deepEqual(await ended, [0, null])
     })
+  })
+}
+
+for (const [name, program, words] of [
+  ['Bun', tool('bun', 'bin', 'bun'), ['run']],
+  ['Deno', tool('deno', 'deno'), ['run', '--allow-all']],
+]) {
+  test(`${name} runs ES modules and CommonJS`, { skip: !existsSync(program) }, (t) => {
+    const user = project(t, process.execPath, ['netpoll'])
+    for (const file of ['esm.mjs', 'cjs.cjs', 'entries.mjs']) {
+      cpSync(userFile(file), user.path(file))
+      user.run(program, [...words, file])
+    }
   })
 }
 
