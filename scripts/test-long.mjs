@@ -48,6 +48,9 @@ if (process.platform === 'linux' && process.arch === 'x64') {
   }
 }
 
+attempt('the packages, installed', 'npm', ['run', 'test:package'])
+report('packages')
+
 for (let round = 1; round <= repeats; round += 1) attempt(`round ${round}`, process.execPath, [ava])
 report(`${repeats} rounds of the suite`)
 
