@@ -22,8 +22,12 @@ const key = pem('key')
 const certificate = pem('certificate')
 
 /** A server of ours that makes a stream of each connection; its port. */
-async function serveStreams(t: ExecutionContext, use: (duplex: ConnectionDuplex) => void): Promise<number> {
-  const server = createServer({ onConnect: (connection) => use(connection.toDuplex()) })
+async function serveStreams(
+  t: ExecutionContext,
+  use: (duplex: ConnectionDuplex) => void,
+  options: { readonly allowHalfOpen?: boolean } = {},
+): Promise<number> {
+  const server = createServer({ ...options, onConnect: (connection) => use(connection.toDuplex()) })
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   return portOf(server)
@@ -229,10 +233,12 @@ test('tls: a client over our stream', async (t) => {
 
 test('tls: a server over our streams', async (t) => {
   const secureContext = tls.createSecureContext({ key, cert: certificate })
-  const port = await serveStreams(t, (duplex) => {
+  const echo = (duplex: ConnectionDuplex): void => {
     const socket = new tls.TLSSocket(duplex, { isServer: true, secureContext })
     socket.pipe(socket)
-  })
+  }
+  // TLS has things to write when the peer of the stream below has ended.
+  const port = await serveStreams(t, echo, { allowHalfOpen: true })
   const socket = tls.connect({ host: '127.0.0.1', port, ca: certificate, servername: 'localhost' })
   await once(socket, 'secureConnect')
   t.true(socket.authorized)
