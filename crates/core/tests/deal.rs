@@ -30,7 +30,7 @@ impl Table {
         let mut door = Harness::new();
         let listener = door
             .poller
-            .attend_for(listener, dealer.clone(), 99)
+            .attend_for(listener, dealer.clone())
             .expect("attending");
         let mut table = Self {
             door,
