@@ -1,14 +1,20 @@
 // The campaigns that take too long for every change: all supported versions of Node.js, and the whole
-// suite many times over, also while the machine is busy, and the buffers under Miri.
+// suite many times over, also while the machine is busy, a pool that connects and disconnects for long, and the
+// buffers under Miri.
 //
-//   npm run test:long [-- --repeats 50]
+//   npm run test:long [-- --repeats 50] [--connects 1000000]
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
-const { values } = parseArgs({ options: { repeats: { type: 'string', default: '50' } } })
+const { values } = parseArgs({
+  options: {
+    repeats: { type: 'string', default: '50' },
+    connects: { type: 'string', default: '1000000' },
+  },
+})
 const repeats = Number(values.repeats)
 const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
 const versions = ['22', '24', '26']
@@ -64,6 +70,13 @@ try {
   for (const child of busy) child.kill('SIGKILL')
 }
 report('rounds on a busy machine')
+
+attempt(`soak of ${values.connects} connects`, process.execPath, [
+  '--expose-gc',
+  join('.test', 'fixtures', 'pool-soak.mjs'),
+  values.connects,
+])
+report('soak')
 
 // Undefined behaviour does not show in results: Miri watches every access of the buffers, whose `unsafe` it is.
 const miri = ['+nightly', 'miri', 'test', '--package', 'netpoll-core', '--locked']
