@@ -28,4 +28,10 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * @throws when it is no message: a server closes its connection, a call rejects with it
    */
   decode(bytes: Buffer): Message<Received>
+  /**
+   * Whether a message that answers no call says that its connection is to be used no more. A client makes no further
+   * calls on it, and waits for those that it has made. Without this method, and where it says no, a message that answers
+   * no call closes its connection. Needs {@link id}.
+   */
+  announcesEnd?(message: Message<Received>): boolean
 }

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../call'
+import type { Connection } from '../connection'
 import type { DialTarget } from '../dial-options'
-import { invalidValue } from '../errors'
+import { invalidValue, NetpollError } from '../errors'
 import { Mux, type MuxOptions } from '../mux'
 import type { Payload } from '../payload'
 import { type GetOptions, Pool, type PoolStats } from '../pool'
@@ -29,14 +30,29 @@ export interface Link {
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
 export function openLink<Sent, Received>(
   address: DialTarget,
-  { framing, id }: Codec<Sent, Received>,
+  codec: Codec<Sent, Received>,
   options: LinkOptions,
 ): Link {
   const { kind = 'mux', ...others } = options
-  const connection = { ...others, framing, ...(id !== undefined && { id }) }
+  const { framing, id } = codec
+  const connection = {
+    ...others,
+    framing,
+    ...(id !== undefined && { id }),
+    ...(codec.announcesEnd && {
+      onRequest: (bytes: Buffer, from: Connection) => unasked(codec, bytes, from),
+    }),
+  }
   if (kind === 'mux') return new Mux(address, connection)
   if (kind === 'pool') return new PoolLink(new Pool(address, connection))
   throw invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
+}
+
+/** A message that answers no call. */
+function unasked<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer, connection: Connection): void {
+  const isEnd = codec.announcesEnd?.(codec.decode(bytes)) ?? false
+  if (!isEnd) throw new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits')
+  connection.owner?.inactive()
 }
 
 class PoolLink implements Link {

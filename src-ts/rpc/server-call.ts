@@ -18,6 +18,8 @@ export class ServerCall<Body = unknown> {
    * can be given the same.
    */
   readonly deadline: number
+  /** Whether the caller waits for an answer. A handler that knows better than the message may change it. */
+  expectsReply: boolean
   /** Goes with the reply, and with an error, as far as the protocol carries it. */
   replyMetadata: Metadata = noMetadata
   #controller: AbortController | undefined
@@ -27,6 +29,7 @@ export class ServerCall<Body = unknown> {
   constructor(request: RequestMessage<Body>, connection: Connection) {
     this.request = request
     this.connection = connection
+    this.expectsReply = request.kind === 'call'
     this.deadline = request.timeout > 0 ? performance.now() + request.timeout : Number.POSITIVE_INFINITY
   }
 

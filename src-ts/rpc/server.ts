@@ -131,18 +131,18 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     const { id, method } = request
     try {
       const body = await this.#endpoint(call)
-      return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, request)
+      return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, call)
     } catch (error) {
-      if (request.kind === 'oneway') this.#report(error, call.connection)
-      return this.#encode({ kind: 'error', id, method, metadata: call.replyMetadata, error }, request)
+      if (!call.expectsReply) this.#report(error, call.connection)
+      return this.#encode({ kind: 'error', id, method, metadata: call.replyMetadata, error }, call)
     } finally {
       call.finish()
     }
   }
 
   /** Nobody waits for the answer to a one-way call. */
-  #encode(message: Message<Sent>, request: RequestMessage<Received>): Payload | undefined {
-    return request.kind === 'oneway' ? undefined : this.#encoder.encode(message, request)
+  #encode(message: Message<Sent>, { request, expectsReply }: ServerCall<Received>): Payload | undefined {
+    return expectsReply ? this.#encoder.encode(message, request) : undefined
   }
 
   #report(error: unknown, connection: Connection): void {

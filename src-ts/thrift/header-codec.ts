@@ -43,9 +43,16 @@ export abstract class HeaderCodec extends ThriftCodec {
     const header = this.readHeader(new Cursor(bytes.subarray(0, end), fixedLength))
     const { protocol, metadata, timeout, unpack } = header
     const input =
-      unpack === undefined ? protocol.open(bytes, end) : protocol.open(unpack(bytes.subarray(end)), 0)
+      unpack === undefined
+        ? protocol.open(bytes, this.messageAt(bytes, end))
+        : protocol.open(unpack(bytes.subarray(end)), 0)
     input.sequence = bytes.readInt32BE(4)
     return toMessage(input, metadata, timeout)
+  }
+
+  /** Where the message begins; `end` is that of the header. */
+  protected messageAt(_bytes: Buffer, end: number): number {
+    return end
   }
 
   protected write(

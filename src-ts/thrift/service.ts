@@ -21,7 +21,7 @@ export class ThriftServiceHandler<Handler extends object>
   readonly #Processor: new (
     handler: object,
   ) => GeneratedProcessor
-  readonly #methods: ReadonlySet<string>
+  readonly #methods: ReadonlyMap<string, MethodKind>
   readonly #source: HandlerSource<Handler>
 
   constructor(service: ThriftService, source: HandlerSource<Handler>) {
@@ -32,10 +32,13 @@ export class ThriftServiceHandler<Handler extends object>
 
   onRead(call: ThriftCall): Promise<Uint8Array> {
     const { method: name, body: input } = call
+    const kind = this.#methods.get(name)
     const implementation = typeof this.#source === 'function' ? this.#source(call) : this.#source
-    const method = this.#methods.has(name) ? (implementation as Record<string, unknown>)[name] : undefined
+    const method = kind === undefined ? undefined : (implementation as Record<string, unknown>)[name]
     if (typeof method !== 'function') throw unknownMethod(name)
-    const isOneway = call.request.kind === 'oneway'
+    const isOneway = kind === 'oneway'
+    // Apache's Go sends one-way calls as any other, and waits for no answer.
+    if (isOneway) call.expectsReply = false
     return new Promise((resolve, reject) => {
       const answer = new Answer(input, resolve, reject)
       const invocation = new Invocation(implementation, { name, method: method as Method, isOneway }, answer)
@@ -74,12 +77,17 @@ class Answer implements OutputOwner, CallObserver {
 
 const nothing = new Uint8Array(0)
 
-/** Names of the methods that a processor knows, those of services that its service extends included. */
-function methodsOf(Processor: new (handler: object) => object): ReadonlySet<string> {
-  const methods = new Set<string>()
+type MethodKind = 'answered' | 'oneway'
+
+/** The methods that a processor knows, those of services that its service extends included. */
+function methodsOf(Processor: new (handler: object) => object): ReadonlyMap<string, MethodKind> {
+  const methods = new Map<string, MethodKind>()
   for (let part: object | null = Processor.prototype; part !== null; part = Object.getPrototypeOf(part)) {
-    for (const name of Object.getOwnPropertyNames(part)) {
-      if (name.startsWith('process_')) methods.add(name.slice('process_'.length))
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(part))) {
+      const method = name.startsWith('process_') ? name.slice('process_'.length) : undefined
+      if (method === undefined || methods.has(method)) continue
+      // What is generated of a one-way method is told from others by this alone: it never flushes an answer.
+      methods.set(method, String(value).includes('flush') ? 'answered' : 'oneway')
     }
   }
   return methods

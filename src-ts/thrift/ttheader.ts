@@ -21,6 +21,9 @@ const timeoutNumber = 12
 const status = 'biz-status'
 const statusMessage = 'biz-message'
 
+/** With this a server says that the connection is to be used no more. */
+const readyToReset = 'crrst'
+
 /**
  * TTHeader of Kitex (its specification: "TTHeader" in Kitex's reference). Its entries with a number for a name, such as
  * the names of caller and callee, are metadata named `int:` and the number.
@@ -35,6 +38,17 @@ export class TTHeaderCodec extends HeaderCodec {
     const { id, method, metadata } = message
     const error = new RpcError(code, metadata[statusMessage] ?? '')
     return { kind: 'error', id, method, metadata, error }
+  }
+
+  /** Kitex may put the message into a frame of its own. */
+  protected override messageAt(bytes: Buffer, end: number): number {
+    const rest = bytes.length - end - 4
+    return rest > 0 && bytes.readUInt32BE(end) === rest ? end + 4 : end
+  }
+
+  /** The control frame of a Kitex server that shuts down. */
+  announcesEnd(message: Message<ThriftInput>): boolean {
+    return message.metadata[readyToReset] === '1'
   }
 
   protected readHeader(cursor: Cursor): Header {

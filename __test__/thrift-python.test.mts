@@ -1,0 +1,43 @@
+import test from 'ava'
+
+import { checkServer, checkUnknownMethod, serveForeign } from './support/interop.mjs'
+import {
+  buildPython,
+  buildTimeout,
+  missing,
+  type Program,
+  python,
+  runClient,
+  startServer,
+  thriftCompiler,
+} from './support/programs.mjs'
+
+const problem = missing('Apache Thrift in Python', python, thriftCompiler)
+if (problem !== undefined) process.stderr.write(problem)
+const pythonTest = problem === undefined ? test : test.skip
+
+let programs: { readonly client: Program; readonly server: Program }
+
+test.before(async (t) => {
+  if (problem !== undefined) return
+  t.timeout(buildTimeout)
+  programs = await buildPython()
+})
+
+for (const transport of ['framed', 'theader'] as const) {
+  for (const protocol of ['binary', 'compact'] as const) {
+    const flags = ['--transport', transport, '--protocol', protocol]
+
+    pythonTest(`thrift ${transport} ${protocol}: a client in Python calls our server`, async (t) => {
+      const { port, calls } = await serveForeign(t)
+      await t.notThrowsAsync(runClient(programs.client, port, flags))
+      const traces = calls.map(({ metadata }) => metadata['trace']).filter((trace) => trace !== undefined)
+      t.deepEqual(new Set(traces), new Set(transport === 'theader' ? ['from Python'] : []))
+    })
+
+    pythonTest(`thrift ${transport} ${protocol}: our client calls a server in Python`, async (t) => {
+      const { port } = await startServer(t, programs.server, flags)
+      await checkUnknownMethod(t, await checkServer(t, port, { transport, protocol }))
+    })
+  }
+}
