@@ -1,6 +1,9 @@
-// What every benchmark client shares: its arguments, its callers, and the figures that it prints.
+// What every benchmark client in JavaScript shares: its arguments, its callers, and the report that it prints.
 
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
+
+import { Latencies } from './latencies.mjs'
 
 /**
  * @typedef {object} Arguments
@@ -9,24 +12,21 @@ import { parseArgs } from 'node:util'
  * @property {number} callers Loops that each wait for one reply at a time.
  * @property {number} size Bytes of a request.
  * @property {number} timeout Milliseconds that each call may take.
- * @property {number} warmup Seconds before the figures count.
+ * @property {number} warmUp Seconds before the figures count.
  * @property {number} duration Seconds that they count for.
  */
 
-/**
- * @param {number} connections How many there are unless the command line says otherwise.
- * @returns {Arguments}
- */
-export function readArguments(connections) {
+/** @returns {Arguments} */
+export function readArguments() {
   const { values } = parseArgs({
     options: {
       tcp: { type: 'string' },
       unix: { type: 'string' },
-      connections: { type: 'string', default: String(connections) },
+      connections: { type: 'string', default: '100' },
       callers: { type: 'string', default: '100' },
       size: { type: 'string', default: '1024' },
       timeout: { type: 'string', default: '1000' },
-      warmup: { type: 'string', default: '1' },
+      'warm-up': { type: 'string', default: '1' },
       duration: { type: 'string', default: '3' },
     },
   })
@@ -36,7 +36,7 @@ export function readArguments(connections) {
     callers: Number(values.callers),
     size: Number(values.size),
     timeout: Number(values.timeout),
-    warmup: Number(values.warmup),
+    warmUp: Number(values['warm-up']),
     duration: Number(values.duration),
   }
 }
@@ -53,50 +53,58 @@ function readEndpoint(tcp, unix) {
 }
 
 /**
- * Lets callers call for the given time, and prints one line of JSON: how many replies came in how many seconds, and what
- * this process spent on each.
+ * Lets callers call for the given time. Prints `measuring` when the warm-up is over, and a report as one line of JSON
+ * when the time is; returns at the end of the standard input.
  *
  * @param {Arguments} settings
- * @param {(request: Buffer) => Promise<Uint8Array>} call
+ * @param {(request: Buffer) => Promise<Uint8Array>} call A server's reply is the request with its first word inverted.
  */
-export async function runCallers({ callers, size, warmup, duration }, call) {
-  let replies = 0
-  let isOver = false
+export async function runCallers({ callers, size, warmUp, duration }, call) {
+  const latencies = new Latencies()
+  let state = /** @type {'warm-up' | 'measuring' | 'over'} */ ('warm-up')
 
   /** @param {number} number */
   async function caller(number) {
     const request = Buffer.alloc(size, number)
-    request.writeUInt32BE(number)
-    while (!isOver) {
+    request.writeUInt32BE(number, 4)
+    for (let sequence = 0; state !== 'over'; sequence = (sequence + 1) | 0) {
+      request.writeInt32BE(sequence)
+      const begin = performance.now()
       const reply = await call(request)
-      if (reply.length !== size || reply[3] !== request[3] || reply[size - 1] !== request[size - 1]) {
-        throw new Error(`caller ${number} got somebody else's reply`)
-      }
-      replies += 1
+      if (state === 'measuring') latencies.add(performance.now() - begin)
+      if (!isReply(reply, request)) throw new Error(`caller ${number} got somebody else's reply`)
     }
   }
 
   const calling = Array.from({ length: callers }, (_, number) => caller(number))
   // A caller that fails ends the process.
   const failed = Promise.race(calling)
-  await Promise.race([sleep(warmup), failed])
-  const before = { replies, time: performance.now(), cpu: process.cpuUsage() }
+  await Promise.race([sleep(warmUp), failed])
+  console.log('measuring')
+  state = 'measuring'
+  const began = performance.now()
   await Promise.race([sleep(duration), failed])
-  const seconds = (performance.now() - before.time) / 1000
-  const { user, system } = process.cpuUsage(before.cpu)
-  const counted = replies - before.replies
-  isOver = true
+  const seconds = (performance.now() - began) / 1000
+  const report = { seconds, requests: latencies.count, latencyMicroseconds: latencies.summary() }
+  console.log(JSON.stringify(report))
+  state = 'over'
   await Promise.all(calling)
-  console.log(
-    JSON.stringify({
-      requests: counted,
-      seconds,
-      requestsPerSecond: counted / seconds,
-      cpuMicrosecondsPerRequest: (user + system) / counted,
-      userMicrosecondsPerRequest: user / counted,
-      rssBytes: process.memoryUsage().rss,
-    }),
-  )
+  // Whoever measures this process may still look at it.
+  await once(process.stdin.resume(), 'end')
+}
+
+/**
+ * @param {Uint8Array} reply
+ * @param {Buffer} request
+ */
+function isReply(reply, request) {
+  const last = request.length - 1
+  if (reply.length !== request.length || reply[last] !== request[last]) return false
+  for (let index = 0; index < 8; index += 1) {
+    const sent = request[index] ?? 0
+    if (reply[index] !== (index < 4 ? 255 - sent : sent)) return false
+  }
+  return true
 }
 
 /** @param {number} seconds */

@@ -3,7 +3,7 @@
 import { lengthField, Mux } from 'netpoll'
 import { readArguments, runCallers } from './load.mjs'
 
-const settings = readArguments(4)
+const settings = readArguments()
 const { endpoint, connections, timeout } = settings
 const mux = new Mux(endpoint, { framing: lengthField({ size: 4 }), connections })
 

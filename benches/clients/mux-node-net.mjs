@@ -3,7 +3,7 @@
 import { readArguments, runCallers } from './load.mjs'
 import { Connection } from './node-net.mjs'
 
-const settings = readArguments(4)
+const settings = readArguments()
 const { endpoint, connections, timeout } = settings
 const all = await Promise.all(Array.from({ length: connections }, () => Connection.open(endpoint)))
 

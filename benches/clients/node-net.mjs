@@ -58,6 +58,15 @@ export class Connection {
     })
   }
 
+  /** Keeps requests until {@link uncork}, which sends them in one system call. */
+  cork() {
+    this.#socket.cork()
+  }
+
+  uncork() {
+    this.#socket.uncork()
+  }
+
   close() {
     this.#socket.destroy()
   }

@@ -1,11 +1,13 @@
-// Calls by a `Pool`: as many connections as callers, and each call with a timeout of its own.
+// Calls by a `Pool`, and each call with a timeout of its own.
 
 import { lengthField, Pool } from 'netpoll'
 import { readArguments, runCallers } from './load.mjs'
 
-const settings = readArguments(100)
-const { endpoint, connections, timeout } = settings
-const pool = new Pool(endpoint, { framing: lengthField({ size: 4 }), connections })
+const settings = readArguments()
+const { endpoint, connections, callers, timeout } = settings
+// Connections beyond those that callers use stay idle.
+const minIdle = Math.max(0, connections - callers)
+const pool = new Pool(endpoint, { framing: lengthField({ size: 4 }), connections, minIdle })
 
 await runCallers(settings, (request) => pool.call(request, { timeout }))
 await pool.close()

@@ -1,9 +1,9 @@
 // `netpoll-bench compare`: this package beside its peers, everything in one go.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 
-import { claimsMarkdown, sectionsMarkdown } from '../report/markdown.mjs'
+import { updateDocuments } from '../report/documents.mjs'
+import { writeResults } from '../report/files.mjs'
 import { claimsText } from '../report/text.mjs'
 import { fromRoot } from '../runner/paths.mjs'
 import { PEERS } from '../runner/peers.mjs'
@@ -21,14 +21,13 @@ const KNOWN = {
 
 /**
  * @param {import('./suite.mjs').Results} results
- * @param {string} out
+ * @param {{ out: string, docs: boolean }} where
  */
-async function write(results, out) {
-  await mkdir(out, { recursive: true })
-  await writeFile(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
-  const markdown = `${claimsMarkdown(results.claims)}\n\n${sectionsMarkdown(results.sections)}`
-  await writeFile(join(out, 'results.md'), markdown)
+async function write(results, { out, docs }) {
+  await writeResults(results, out)
   print(`\nwritten to ${out}`)
+  if (!docs) return
+  for (const path of await updateDocuments(results, fromRoot('docs'))) print(`updated ${path}`)
 }
 
 /**
@@ -45,14 +44,14 @@ export async function compare(words) {
       console.log(`questions: ${KNOWN.questions.join(' ')}\npeers: ${KNOWN.peers.join(' ')}`)
       return 0
     case 'render':
-      await write(JSON.parse(await readFile(task.file, 'utf8')), task.out)
+      await write(JSON.parse(await readFile(task.file, 'utf8')), task)
       return 0
     case 'measure': {
       const results = await measureAll(task.options, versions())
       print(claimsText(results.claims))
       for (const warning of results.warnings) print(`warning: ${warning}`)
       for (const problem of results.problems) print(`error: ${problem}`)
-      await write(results, task.options.out)
+      await write(results, task.options)
       return results.problems.length === 0 ? 0 : 1
     }
   }

@@ -1,6 +1,8 @@
 // Everything that is asked, in the order in which it runs.
 
 import { SERVER_SCENARIOS, ONE_AT_A_TIME } from './scenarios.mjs'
+import { CLIENTS } from '../runner/clients.mjs'
+import { CLIENT_SCENARIOS, measureClients } from './client-test.mjs'
 import { measureHalfLoad } from './half-load.mjs'
 import { measureIdleMemory } from './idle-memory.mjs'
 import { measureScaling, SCALING_PEERS } from './scaling.mjs'
@@ -56,6 +58,17 @@ async function halfLoad({ options, fleet, available, sections }) {
 /** Peers that batch by hand show nothing here: with one request at a time there is no batch. */
 const SLOW_SIDE_PEERS = ONE_AT_A_TIME.filter((peer) => peer !== 'netpollPollers' && peer !== 'netpollWorkers')
 
+/** @type {Question} */
+const clientTest = {
+  name: 'clients',
+  parts: CLIENT_SCENARIOS.map((scenario) => async ({ options, fleet, available }) => {
+    const [server] = await fleet.benches('tcp', ['bare'])
+    if (server === undefined) throw new Error('there is no server')
+    const peers = CLIENTS[scenario.sharing].map(({ peer }) => peer)
+    return [await measureClients(scenario, available([...peers, 'bare']), options, server)]
+  }),
+}
+
 /** @type {readonly Question[]} */
 export const QUESTIONS = [
   serverTest('pool', 'pool-'),
@@ -77,4 +90,5 @@ export const QUESTIONS = [
     name: 'two-cores',
     parts: [({ options, available }) => measureScaling(available(SCALING_PEERS), options)],
   },
+  clientTest,
 ]

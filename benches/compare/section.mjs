@@ -71,17 +71,19 @@ export function row({ peer, label, family }, rounds, values, remark = '') {
  * What must be said about a section before anything is concluded from it.
  *
  * @param {readonly Row[]} rows
+ * @param {'server' | 'client'} [measured] Which side is in question; the other should not be the bottleneck.
  * @returns {string[]}
  */
-export function warningsAbout(rows) {
+export function warningsAbout(rows, measured = 'server') {
   const warnings = []
   const noisy = rows.filter(({ spread }) => spread > NOISY).map(({ label }) => label)
   if (noisy.length > 0) {
     warnings.push(`rounds differ by more than ${NOISY * 100} %, too much for a claim: ${noisy.join(', ')}`)
   }
-  const clientBound = rows.filter(({ remark }) => remark.startsWith('client')).map(({ label }) => label)
-  if (clientBound.length > 0) {
-    warnings.push(`the load client was the bottleneck, the server could do more: ${clientBound.join(', ')}`)
+  const other = measured === 'server' ? 'client' : 'server'
+  const bound = rows.filter(({ remark }) => remark.startsWith(other)).map(({ label }) => label)
+  if (bound.length > 0) {
+    warnings.push(`the ${other} was the bottleneck, these could do more: ${bound.join(', ')}`)
   }
   return warnings
 }

@@ -136,6 +136,15 @@ export class Bench {
     return this.#peer
   }
 
+  /** The words that tell a client where it listens. */
+  get endpoint() {
+    return this.#endpoint
+  }
+
+  get pid() {
+    return this.#service.pid
+  }
+
   /**
    * @param {Load} load
    * @returns {Promise<Report | undefined>} Nothing if the client failed, which is then a problem.

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 
@@ -159,4 +159,18 @@ export function residentMemory(pid) {
     return Number(/^Rss:\s*(\d+) kB$/m.exec(text)?.[1]) * 1024
   }
   return Number(spawnSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }).stdout) * 1024
+}
+
+/**
+ * Processor time of a process since it started, over the threads that it has, in seconds. Not known elsewhere
+ * than on Linux.
+ *
+ * @param {number} pid
+ */
+export function processorTime(pid) {
+  if (process.platform !== 'linux') return Number.NaN
+  const nanoseconds = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  )
+  return nanoseconds.reduce((sum, time) => sum + time, 0) / 1e9
 }

@@ -1,7 +1,7 @@
 // Command peers is the benchmark's servers and clients in Go.
 //
 //	peers server NAME --tcp HOST:PORT | --unix PATH [--work N]
-//	peers client NAME --tcp HOST:PORT [options of measure.go]
+//	peers client NAME --tcp HOST:PORT [options of load.go]
 //
 // A server prints "listening ADDRESS", collects garbage when told "gc", and ends with its standard
 // input.
@@ -30,6 +30,13 @@ var servers = map[string]func(endpoint) error{
 	"evio":            serveEvio,
 }
 
+var clients = map[string]func(settings) error{
+	"net-pool":     callNetPool,
+	"net-mux":      callNetMux,
+	"netpoll-pool": callNetpollPool,
+	"netpoll-mux":  callNetpollMux,
+}
+
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
@@ -38,18 +45,28 @@ func main() {
 }
 
 func run(words []string) error {
-	if len(words) < 2 || words[0] != "server" {
+	if len(words) < 2 {
 		return errors.New("expected server or client, and a name")
 	}
-	serve, known := servers[words[1]]
-	if !known {
-		return fmt.Errorf("there is no server %q", words[1])
+	if serve, known := servers[words[1]]; known && words[0] == "server" {
+		return runServer(serve, words[1], words[2:])
 	}
-	flags := flag.NewFlagSet(words[1], flag.ExitOnError)
+	if call, known := clients[words[1]]; known && words[0] == "client" {
+		asked, err := readSettings(words[1], words[2:])
+		if err != nil {
+			return err
+		}
+		return call(asked)
+	}
+	return fmt.Errorf("there is no %s %q", words[0], words[1])
+}
+
+func runServer(serve func(endpoint) error, name string, words []string) error {
+	flags := flag.NewFlagSet(name, flag.ExitOnError)
 	tcp := flags.String("tcp", "", "where to listen")
 	unix := flags.String("unix", "", "path of a unix socket to listen on")
 	flags.IntVar(&workRounds, "work", 0, "rounds of computing for each request")
-	if err := flags.Parse(words[2:]); err != nil {
+	if err := flags.Parse(words); err != nil {
 		return err
 	}
 	go obeyStandardInput()
