@@ -108,6 +108,7 @@ export class Connection<Data = unknown> {
     return this.#onRequest
   }
 
+  /** From the next message on. */
   set onRequest(handler: RequestHandler<Data> | undefined) {
     checkHandler('onRequest', handler, this.#profile.framing)
     this.#onRequest = handler

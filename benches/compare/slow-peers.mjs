@@ -8,6 +8,8 @@ import { pool, TIMEOUT } from './scenarios.mjs'
 import { middle, row, warningsAbout } from './section.mjs'
 
 const SLOW_PEERS = 4
+/** Bytes that each sends at most, in case the server keeps them all. */
+const LIMIT = 64 * 1024 * 1024
 
 /** @type {readonly import('./section.mjs').Column[]} */
 const COLUMNS = [
@@ -41,7 +43,7 @@ export async function measureSlowPeers(peers, options) {
     group: 'Slow peers',
     title: `100 connections beside ${SLOW_PEERS} slow ones`,
     about:
-      'Slow peers send up to 256 MiB of requests as fast as the server takes them and read 1 MiB of replies a second.',
+      'Slow peers send up to 64 MiB of requests as fast as the server takes them and read 1 MiB of replies a second.',
     columns: COLUMNS,
     rows,
     warnings: warningsAbout(rows),
@@ -70,7 +72,7 @@ async function measurePeer(bench, options) {
   const without = await measure('without')
   const memory = await bench.collectedMemory()
   progress(`slow peers · ${label} · filling it`)
-  const holder = await bench.holdSlow(SLOW_PEERS, 'inverted')
+  const holder = await bench.holdSlow({ count: SLOW_PEERS, limit: LIMIT, reply: 'inverted' })
   const beside = await measure('beside')
   const added = Math.max(0, bench.memory() - memory)
   await holder.stop()

@@ -43,7 +43,7 @@ export function versions() {
   return {
     netpoll: `${find('package.json', /"version": "(.+)"/)} (${ask('git', ['rev-parse', '--short', 'HEAD'], /^(\w+)/)})`,
     'Node.js': process.versions.node,
-    Bun: find('benches/peers/package.json', /"bun": "(.+)"/),
+    Bun: find('benches/peers/package.json', /"@oven\/bun-linux-x64": "(.+)"/),
     Go: ask('go', ['version'], /go(\d\S+)/),
     'cloudwego/netpoll': find('benches/peers/go/go.mod', /cloudwego\/netpoll v(\S+)/),
     gnet: find('benches/peers/go/go.mod', /gnet\/v2 v(\S+)/),

@@ -202,13 +202,13 @@ export class Bench {
   }
 
   /**
-   * Opens connections that send much and read little until stopped.
+   * Opens connections that send up to so many bytes each and read little, until stopped.
    *
-   * @param {number} count
-   * @param {import('../servers/handler.mjs').Reply} reply
+   * @param {{ count: number, limit: number, reply: import('../servers/handler.mjs').Reply }} peers
    */
-  async holdSlow(count, reply) {
-    const words = ['slow', ...this.#endpoint, '--reply', reply, '--connections', String(count)]
+  async holdSlow({ count, limit, reply }) {
+    const what = ['--connections', String(count), '--limit', String(limit), '--reply', reply]
+    const words = ['slow', ...this.#endpoint, ...what]
     const holder = new Service('the slow client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('slow ready')
     return holder

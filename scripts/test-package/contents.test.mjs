@@ -22,6 +22,8 @@ function packed(name) {
 
 /** What compiling a source file leaves in dist. */
 function compiled(path) {
+  // Types of somebody else's library, which are for the compiler alone.
+  if (path.endsWith('.d.ts')) return []
   const [, stem, module = ''] = /^(.*)\.(m?)ts$/.exec(path) ?? []
   return stem === undefined ? [] : [`dist/${stem}.${module}js`, `dist/${stem}.d.${module}ts`]
 }
