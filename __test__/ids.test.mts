@@ -119,6 +119,32 @@ test('the id of a request is found in text, also where characters take several b
   t.deepEqual([await first, await second].map(String), ['a€😀', 'a😀'])
 })
 
+test('ids that are neighbours where numbers are no longer exact are different ids', async (t) => {
+  const { client, socket, received } = await pair(t, { id: { offset: 0, size: 8 } })
+  const build = (value: bigint): Buffer => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64BE(value)
+    return bytes
+  }
+  const values = [-1n, 0n, 1n, 2n].map((step) => build(2n ** 53n + step))
+  const calls = values.map((request) => client.call(request))
+  const requests = await received.reach(values.length)
+  socket.write(frames(...[...requests].reverse()))
+  t.deepEqual(await Promise.all(calls), values)
+})
+
+test('a message without an id is not taken for one with the id that came before it', async (t) => {
+  const strangers = new Inbox<Buffer>()
+  const { client, socket } = await pair(t, { onRequest: strangers.push })
+  const first = client.call(message(1))
+  socket.write(frame(message(1, 'first')))
+  t.is(textOf(await first), 'first')
+  const second = client.call(message(1))
+  socket.write(frames('abc', message(1, 'second')))
+  t.is(textOf(await second), 'second')
+  t.deepEqual((await strangers.reach(1)).map(String), ['abc'])
+})
+
 test('a request without an id is refused, and nothing is sent', async (t) => {
   const { client, socket, received } = await pair(t, { id: { offset: 2, size: 4 } })
   for (const short of [Buffer.alloc(5), '', 'abcde', ['ab', Buffer.alloc(3)], []]) {
@@ -299,19 +325,22 @@ test('ids of messages whose chunk the user has taken away are right, too', async
   t.deepEqual((await Promise.all(calls)).map(textOf), ['two', 'three'])
 })
 
-test('with ids a server’s handler calls back on its own connection, also with maxInFlight 1', async (t) => {
-  const { port } = await serve(t, { id, maxInFlight: 1 }, async (request, connection) => {
-    const answer = await connection.call(message(1_000 + request.readUInt32BE(), 'who?'))
-    return message(request.readUInt32BE(), `hello ${textOf(answer)}`)
+for (const pollers of [0, 1]) {
+  test(`with ids a server’s handler calls back on its own connection, also with maxInFlight 1: ${pollers} pollers`, async (t) => {
+    const { port } = await serve(t, { id, pollers, maxInFlight: 1 }, async (request, connection) => {
+      const answer = await connection.call(message(1_000 + request.readUInt32BE(), 'who?'))
+      return message(request.readUInt32BE(), `hello ${textOf(answer)}`)
+    })
+    const onRequest = (request: Buffer): Buffer =>
+      message(request.readUInt32BE(), `n${request.readUInt32BE()}`)
+    const client = await dial(t, { host: '127.0.0.1', port }, { id, pollers, onRequest })
+    const calls = Array.from({ length: 100 }, (_, index) => client.call(message(index)))
+    t.deepEqual(
+      (await Promise.all(calls)).map(textOf),
+      Array.from({ length: 100 }, (_, index) => `hello n${1_000 + index}`),
+    )
   })
-  const onRequest = (request: Buffer): Buffer => message(request.readUInt32BE(), `n${request.readUInt32BE()}`)
-  const client = await dial(t, { host: '127.0.0.1', port }, { id, onRequest })
-  const calls = Array.from({ length: 100 }, (_, index) => client.call(message(index)))
-  t.deepEqual(
-    (await Promise.all(calls)).map(textOf),
-    Array.from({ length: 100 }, (_, index) => `hello n${1_000 + index}`),
-  )
-})
+}
 
 test('handlers that call back are never more than maxInFlight, and take their requests in order', async (t) => {
   const begun: number[] = []

@@ -75,6 +75,18 @@ test('many calls at once go over few connections, and each gets its reply', asyn
   t.deepEqual(mux.stats(), { ...nothing, connected: 3, free: 3 })
 })
 
+test('a mux’s connections may be those of a poller thread', async (t) => {
+  const { target, accepted } = await echo(t, { pollers: 1 })
+  const mux = muxed(t, target, { connections: 2, pollers: 1, onError: () => {} })
+  for (let round = 0; round < 3; round += 1) {
+    const replies = await Promise.all(numbers(300).map((text) => mux.call(text, { timeout: 60_000 })))
+    t.deepEqual(replies.map(String), numbers(300))
+    for (const connection of accepted.all) connection.destroy()
+    await until(() => mux.stats().connected === 0)
+  }
+  await mux.close()
+})
+
 test('a mux reaches a unix socket', async (t) => {
   const path = socketPath(t)
   const server = createServer({ framing }, (request) => request)

@@ -70,6 +70,24 @@ test('calls go over no more connections than allowed, which are used again', asy
   t.deepEqual(pool.stats(), { ...nothing, connected: 4, free: 4 })
 })
 
+test('a pool’s connections may be those of a poller thread', async (t) => {
+  const { target } = await echo(t, { pollers: 1 })
+  const pool = pooled(t, target, { connections: 4, pollers: 1, onError: () => {} })
+  const replies = await Promise.all(
+    Array.from({ length: 100 }, (_, index) => pool.call(`${index}`, { timeout: 60_000 })),
+  )
+  t.deepEqual(
+    replies.map(String),
+    Array.from({ length: 100 }, (_, index) => `${index}`),
+  )
+  const held = await pool.get()
+  held.resetAndDestroy()
+  await until(() => pool.stats().connected === 3)
+  pool.put(held)
+  await pool.close()
+  t.deepEqual(pool.stats(), nothing)
+})
+
 test('a pool reaches a unix socket', async (t) => {
   const path = socketPath(t)
   const server = createServer({ framing }, (request) => request)
