@@ -1,18 +1,22 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
-import { codeBlocks, compileBlocks, isProgram, promisedOutput, runBlock } from './support/code-blocks.mjs'
+import {
+  addCertificate,
+  codeBlocks,
+  compileBlocks,
+  documentationFiles,
+  isProgram,
+  promisedOutput,
+  runBlock,
+} from './support/code-blocks.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = join(root, '.test', 'documentation')
-const guides = existsSync(join(root, 'docs/guides')) ? readdirSync(join(root, 'docs/guides')).sort() : []
-const files = [
-  ...['README.md', 'CONTRIBUTING.md', 'benches/README.md', 'docs/architecture.md'],
-  ...guides.filter((name) => name.endsWith('.md')).map((name) => `docs/guides/${name}`),
-]
+const files = [...documentationFiles(root), 'CONTRIBUTING.md', 'benches/README.md', 'docs/architecture.md']
 const blocks = files.flatMap((file) => codeBlocks(root, file))
 
 let complaints = ''
@@ -43,7 +47,10 @@ test('code blocks are programs, or commands that there are', (t) => {
     readonly scripts: Readonly<Record<string, string>>
   }
   for (const { file, line, language, source } of blocks) {
-    t.true(['ts', 'js', 'sh', 'text', 'json'].includes(language), `${file}:${line} is in ${language}`)
+    t.true(
+      ['ts', 'js', 'sh', 'text', 'json', 'thrift'].includes(language),
+      `${file}:${line} is in ${language}`,
+    )
     if (language !== 'sh') continue
     for (const [command, , name = 'test'] of source.matchAll(/npm (run ([\w:-]+)|test\b)/g)) {
       t.true(name in scripts, `${file}:${line}: ${command}`)
@@ -55,9 +62,7 @@ test('code blocks are programs, or commands that there are', (t) => {
 function emptyFolder(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'netpoll-'))
   t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  for (const name of ['key.pem', 'certificate.pem']) {
-    copyFileSync(join(root, '__test__/fixtures/tls', name), join(path, name))
-  }
+  addCertificate(root, path)
   return path
 }
 

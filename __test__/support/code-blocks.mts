@@ -1,7 +1,7 @@
 // The code blocks of the documentation as programs: written to files, compiled, and run to see what they print.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { freePort } from './listeners.mjs'
@@ -14,6 +14,12 @@ export interface CodeBlock {
   readonly line: number
   readonly language: string
   readonly source: string
+}
+
+/** The Markdown files whose blocks are for users. */
+export function documentationFiles(root: string): readonly string[] {
+  const guides = readdirSync(join(root, 'docs', 'guides')).sort()
+  return ['README.md', ...guides.map((name) => `docs/guides/${name}`)]
 }
 
 /** The blocks of one file, in their order. */
@@ -31,6 +37,13 @@ export function codeBlocks(root: string, file: string): readonly CodeBlock[] {
   }
   if (open !== undefined) throw new Error(`${file}:${open.line}: the block has no end`)
   return blocks
+}
+
+/** Puts into `folder` the key and the certificate that programs read there. */
+export function addCertificate(root: string, folder: string): void {
+  for (const name of ['key.pem', 'certificate.pem']) {
+    copyFileSync(join(root, '__test__', 'fixtures', 'tls', name), join(folder, name))
+  }
 }
 
 /** Whether a block is a program. */
@@ -51,7 +64,6 @@ const compilerOptions = {
   rootDir: '.',
   outDir: 'compiled',
   allowJs: true,
-  checkJs: true,
   strict: true,
   exactOptionalPropertyTypes: true,
   noImplicitOverride: true,
@@ -75,7 +87,11 @@ export function compileBlocks(root: string, folder: string, blocks: readonly Cod
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }))
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  return spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' }).stdout
+  const { stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  // What Apache Thrift's compiler has made of the service that examples are about.
+  const generated = join(root, '__test__', 'fixtures', 'documentation', 'gen-nodejs')
+  cpSync(generated, join(folder, 'compiled', 'gen-nodejs'), { recursive: true })
+  return stdout
 }
 
 /** What a block prints according to the comments behind its calls of `console.log`. */

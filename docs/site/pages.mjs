@@ -7,7 +7,17 @@ export const pages = [
     group: 'Guides',
     files: [
       ...['getting-started', 'framing', 'connections', 'streaming', 'node-streams', 'tls'],
-      ...['listening', 'dialing', 'pools-and-mux', 'back-pressure', 'timeouts', 'memory', 'workers'],
+      ...[
+        'listening',
+        'dialing',
+        'pools-and-mux',
+        'rpc',
+        'thrift',
+        'back-pressure',
+        'timeouts',
+        'memory',
+        'workers',
+      ],
       ...['contexts', 'operating', 'from-node-net', 'from-netpoll'],
     ].map(guide),
   },

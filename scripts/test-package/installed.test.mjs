@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
-import { codeBlocks, compileBlocks, isProgram, runBlock } from '../../.test/support/code-blocks.mjs'
+import {
+  addCertificate,
+  codeBlocks,
+  compileBlocks,
+  documentationFiles,
+  isProgram,
+  runBlock,
+} from '../../.test/support/code-blocks.mjs'
 import { hostTarget, manifest, root } from '../package/targets.mjs'
 import { Project, userFile } from './project.mjs'
 import { startRegistry } from './registry.mjs'
@@ -20,7 +27,14 @@ const scratch = mkdtempSync(join(tmpdir(), 'netpoll-package-'))
 const published = [`netpoll-${host}`, 'netpoll', `netpoll-bench-${host}`, 'netpoll-bench']
 let registry
 
+// The library of Apache Thrift, which users of netpoll/thrift install, is not in the registry.
+const thriftLibrary = { NODE_PATH: join(root, 'node_modules') }
+const files = documentationFiles(root).filter((file) => !file.endsWith('thrift.md'))
+const blocks = files.flatMap((file) => codeBlocks(root, file)).filter(isProgram)
+const compiledBlocks = join(root, '.test', 'documentation')
+
 before(async () => {
+  assert.equal(compileBlocks(root, compiledBlocks, blocks), '')
   const verdaccio = tool('verdaccio', 'bin', 'verdaccio')
   registry = await startRegistry({ folder: join(scratch, 'registry'), node: nodeForRegistry(), verdaccio })
   const publisher = new Project({ node: process.execPath, registry })
@@ -51,23 +65,21 @@ for (const { version, program } of nodeVersions()) {
       assert.deepEqual(installed.sort(), ['netpoll', `netpoll-${host}`])
       assert.equal(user.use('esm.mjs'), 'used\n')
       assert.equal(user.use('cjs.cjs'), 'used\n')
-      assert.equal(user.use('entries.mjs'), 'the same\n')
+      assert.equal(user.use('entries.mjs', { env: thriftLibrary }), 'the same\n')
     })
 
-    test('runs what the README shows', async (t) => {
+    test('runs what README and guides show', async (t) => {
       const user = project(t, program, ['netpoll'])
-      const blocks = codeBlocks(root, 'README.md').filter(isProgram)
-      const folder = join(root, '.test', 'documentation')
-      assert.equal(compileBlocks(root, folder, blocks), '')
-      cpSync(join(folder, 'compiled'), user.path('compiled'), { recursive: true })
+      addCertificate(root, user.folder)
+      cpSync(join(compiledBlocks, 'compiled'), user.path('compiled'), { recursive: true })
       for (const block of blocks) {
         const { code, stderr } = await runBlock(block, {
           folder: user.folder,
           cwd: user.folder,
           node: program,
         })
-        assert.equal(stderr, '', `line ${block.line}`)
-        assert.equal(code, 0, `line ${block.line}`)
+        assert.equal(stderr, '', `${block.file}, line ${block.line}`)
+        assert.equal(code, 0, `${block.file}, line ${block.line}`)
       }
     })
 
@@ -94,7 +106,7 @@ for (const [name, program, words] of [
     const user = project(t, process.execPath, ['netpoll'])
     for (const file of ['esm.mjs', 'cjs.cjs', 'entries.mjs']) {
       cpSync(userFile(file), user.path(file))
-      user.run(program, [...words, file])
+      user.run(program, [...words, file], { env: thriftLibrary })
     }
   })
 }

@@ -17,11 +17,15 @@ export interface RpcCallOptions {
 
 /** A call, as the client's middleware sees it. */
 export class ClientCall<Body = unknown> {
+  /** Whether a reply is awaited. */
   readonly kind: 'call' | 'oneway'
+  /** Name of the method. */
   readonly method: string
+  /** What the codec encodes. */
   readonly body: Body
   /** When it is given up, on the clock of `performance.now()`; `Infinity` for never. The server is told, if it can be. */
   readonly deadline: number
+  /** Gives the call up. */
   readonly signal: AbortSignal | undefined
   /** Travels with the request. Middleware may replace it. */
   metadata: Metadata

@@ -9,7 +9,9 @@ export type RpcErrorCode =
 
 /** An error that travels: thrown by a handler, sent by the codec, and what the call rejects with at the other side. */
 export class RpcError extends Error {
+  /** `'RpcError'`. */
   override readonly name = 'RpcError'
+  /** What went wrong: of this package, or of the handler's. */
   readonly code: RpcErrorCode | (string & {})
 
   constructor(

@@ -4,6 +4,8 @@
  *
  * The way of a call: `client.ts` → `encoder.ts` and the codec → `link.ts` (a `Mux` or a `Pool`) → the wire →
  * `server.ts` → the codec → middleware (`endpoint.ts`) → the handler, and back.
+ *
+ * @module netpoll/rpc
  */
 export type { RpcCallOptions } from './client-call'
 export { ClientCall } from './client-call'

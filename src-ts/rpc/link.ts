@@ -14,9 +14,15 @@ type Decided = 'framing' | 'bytes' | 'id' | 'onRequest' | 'onData' | 'ordered'
 /** How calls use connections. */
 export type LinkOptions =
   /** Many calls at once share few connections. */
-  | ({ readonly kind?: 'mux' } & Omit<MuxOptions, Decided>)
+  | ({
+      /** The default. */
+      readonly kind?: 'mux'
+    } & Omit<MuxOptions, Decided>)
   /** A connection belongs to one call at a time. */
-  | ({ readonly kind: 'pool' } & Omit<PoolOptions, Decided>)
+  | ({
+      /** Not the default. */
+      readonly kind: 'pool'
+    } & Omit<PoolOptions, Decided>)
 
 /** The connections of a client: a mux, or a pool. */
 export interface Link {

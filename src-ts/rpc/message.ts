@@ -5,26 +5,33 @@ export type Metadata = Readonly<Record<string, string>>
 interface Envelope {
   /** By which a reply finds its call: a whole number from 0 to 2³¹ − 1. */
   readonly id: number
+  /** Name of the method, of a reply as well. */
   readonly method: string
+  /** What travels beside the body. */
   readonly metadata: Metadata
 }
 
 /** A request: one that is answered, or a one-way call that is not. */
 export interface RequestMessage<Body = unknown> extends Envelope {
+  /** Whether a reply is awaited. */
   readonly kind: 'call' | 'oneway'
   /** Milliseconds that the caller waits, from when it sent this; 0 for ever, or where the protocol does not say. */
   readonly timeout: number
+  /** What the method is given. */
   readonly body: Body
 }
 
 /** What a call is answered with. */
 export interface ReplyMessage<Body = unknown> extends Envelope {
+  /** Tells it from the others. */
   readonly kind: 'reply'
+  /** What the method has returned. */
   readonly body: Body
 }
 
 /** What a call is answered with that failed. */
 export interface ErrorMessage extends Envelope {
+  /** Tells it from the others. */
   readonly kind: 'error'
   /** What the handler threw; at the caller, what its call rejects with. */
   readonly error: unknown

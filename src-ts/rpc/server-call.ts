@@ -10,6 +10,7 @@ import { type Metadata, noMetadata, type RequestMessage } from './message'
  * @typeParam Body what the codec makes of the request
  */
 export class ServerCall<Body = unknown> {
+  /** What the codec made of the bytes. */
   readonly request: RequestMessage<Body>
   /** On which the request came. */
   readonly connection: Connection
@@ -33,14 +34,17 @@ export class ServerCall<Body = unknown> {
     this.deadline = request.timeout > 0 ? performance.now() + request.timeout : Number.POSITIVE_INFINITY
   }
 
+  /** Name of the method. */
   get method(): string {
     return this.request.method
   }
 
+  /** What the method is given. */
   get body(): Body {
     return this.request.body
   }
 
+  /** What travelled with the request. */
   get metadata(): Metadata {
     return this.request.metadata
   }

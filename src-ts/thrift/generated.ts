@@ -8,8 +8,15 @@ import type { OutputOwner, ThriftOutput } from './output'
  * @typeParam Client what callers use
  */
 export interface ThriftService<Client extends object = object> {
-  readonly Client: new (output: never, protocol: never) => Client
-  readonly Processor: new (handler: never) => object
+  /** The generated client. */
+  readonly Client: new (
+    output: never,
+    protocol: never,
+  ) => Client
+  /** What the generated code makes calls of a handler by. */
+  readonly Processor: new (
+    handler: never,
+  ) => object
 }
 
 /** The generated processor: reads a request, calls the handler, and writes what it gives. */

@@ -4,6 +4,8 @@
  * The way of a call: generated client → `client.ts` → `output.ts` (`binary.ts`, `compact.ts`) → a codec (`framed.ts`,
  * `theader.ts`, `ttheader.ts`) → `netpoll/rpc` → the wire → a codec → `input.ts` → `service.ts` → generated processor →
  * `invocation.ts` → the handler, and back.
+ *
+ * @module netpoll/thrift
  */
 export type { ThriftClientOptions } from './client'
 export { createThriftClient, ThriftClient } from './client'
