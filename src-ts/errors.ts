@@ -134,3 +134,8 @@ export function invalidReply(cause: unknown): NetpollError {
 export function streamCall(): NetpollError {
   return new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
 }
+
+/** Says that a server listens no more, and cannot again. */
+export function serverClosed(): NetpollError {
+  return new NetpollError('ERR_SERVER_CLOSED', 'The server was closed')
+}

@@ -55,7 +55,8 @@ function logLine(error: unknown): void {
   process.stderr.write(`netpoll: ${describe(error).replaceAll('\n', ' ')}\n`)
 }
 
-function describe(error: unknown): string {
+/** One line about an error. */
+export function describe(error: unknown): string {
   try {
     const code = error instanceof NetpollError ? `${error.code}: ` : ''
     return error instanceof Error ? `${code}${error.message}` : String(error)

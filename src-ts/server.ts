@@ -5,7 +5,7 @@ import { Admission } from './admission'
 import { Connection } from './connection'
 import { type Context, captureContext } from './context'
 import { channels } from './diagnostics'
-import { NetpollError, systemError } from './errors'
+import { NetpollError, serverClosed, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import {
@@ -244,7 +244,10 @@ export class Server<Data = unknown> {
   async #stopWorkers(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
-    await pool?.close()
+    if (pool === undefined) return
+    const [profile] = this.#profiles
+    if (profile !== undefined) profile.counts.requests = pool.stats().requests
+    await pool.close()
   }
 
   #requestFailed(error: unknown, source: FailedSource): void {
@@ -313,8 +316,4 @@ export function createServer<Data>(
   if (handler === undefined || typeof options !== 'object' || options === null) return new Server(options)
   const name = options.framing === undefined ? 'onData' : 'onRequest'
   return new Server({ ...options, [name]: handler } as ServerOptions<Data>)
-}
-
-function serverClosed(): NetpollError {
-  return new NetpollError('ERR_SERVER_CLOSED', 'The server was closed')
 }

@@ -5,6 +5,7 @@ import { framingFrom } from '../framing'
 import { Desk } from './desk'
 import type { Source, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
+import { postError } from './posted-error'
 
 const start = getEnvironmentData(startKey) as unknown as WorkerStart
 
@@ -14,12 +15,7 @@ function tell(message: WorkerMessage): void {
 
 function failed(error: unknown, { poller, slot, generation }: Source): void {
   const source = { poller, slot, generation }
-  try {
-    tell({ netpoll: 'failed', error, source })
-  } catch {
-    // It cannot be cloned: its text can.
-    tell({ netpoll: 'failed', error: new Error(String(error)), source })
-  }
+  postError(error, (posted) => tell({ netpoll: 'failed', error: posted, source }))
 }
 
 /** Ends the thread once it has had nothing to do for so many milliseconds, unless too few are left. */
@@ -28,6 +24,7 @@ function watchIdleness(desk: Desk, milliseconds: number): void {
   const timer = setInterval(() => {
     if (seen === desk.taken && desk.retire()) {
       clearInterval(timer)
+      tell({ netpoll: 'retired' })
       // What the handler's module has open would keep the thread.
       process.exit()
     }
@@ -56,4 +53,9 @@ async function run(): Promise<void> {
   tell({ netpoll: 'ready' })
 }
 
-void run()
+run().catch((error: unknown) => {
+  // As an exception it ends the thread whatever the process does about rejections.
+  setImmediate(() => {
+    throw error
+  })
+})

@@ -1,5 +1,6 @@
 import type { NativeFraming } from '../native'
 import type { Source } from './handler'
+import type { PostedError } from './posted-error'
 
 /** What the server's thread tells a worker at its start. */
 export interface WorkerStart {
@@ -19,8 +20,10 @@ export const startKey = 'netpoll.worker'
 export type WorkerMessage =
   /** It takes requests. */
   | { readonly netpoll: 'ready' }
+  /** It had nothing to do, has left the pool, and ends. */
+  | { readonly netpoll: 'retired' }
   /** A handler has failed; the connection closes. */
-  | { readonly netpoll: 'failed'; readonly error: unknown; readonly source: SourceParts }
+  | { readonly netpoll: 'failed'; readonly error: PostedError; readonly source: SourceParts }
 
 type SourceParts = Pick<Source, 'poller' | 'slot' | 'generation'>
 

@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { setEnvironmentData, Worker } from 'node:worker_threads'
 
+import { serverClosed } from '../errors'
 import { frame, type Framing } from '../framing'
 import { type NativeWorkPool, nativeBinding } from '../native'
 import type { NativeWorkers } from '../profile'
 import { isWorkerMessage, startKey, type WorkerMessage, type WorkerStart } from './messages'
+import { receiveError } from './posted-error'
 import type { CheckedWorkers } from './options'
 
 /** What a pool of workers has done and holds. */
@@ -44,7 +46,11 @@ export class WorkerPool {
   readonly #threads = new Set<Worker>()
   /** Those of them that take requests. */
   readonly #ready = new Set<Worker>()
+  /** Those that have left the pool and end. */
+  readonly #retired = new Set<Worker>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  /** Whether another thread was asked for while there were as many as may be. */
+  #wantsThread = false
   /** How many in a row have ended before they took requests. */
   #failures = 0
   #isClosed = false
@@ -82,31 +88,35 @@ export class WorkerPool {
   }
 
   /**
-   * Starts threads; resolves when the first takes requests.
+   * Starts threads; resolves when the first takes requests. The process stays alive meanwhile.
    *
-   * @throws what the first thread ends with, if none has taken requests before
+   * @throws what the first thread ends with, if none has taken requests before; NetpollError `ERR_SERVER_CLOSED` when it is
+   * closed before that
    */
   async start(): Promise<void> {
     const { minThreads, maxThreads, balance } = this.#options
     const count = balance === 'sticky' ? maxThreads : minThreads
-    const ready = new Promise<void>((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       this.#whenReady = { resolve, reject }
+      for (let index = 0; index < count; index += 1) this.#startThread()
     })
-    for (let index = 0; index < count; index += 1) this.#startThread()
-    await ready
   }
 
   /** Ends all threads, whatever they do. Requests without an answer are lost. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#native.close()
+    this.#whenReady?.reject(serverClosed())
+    this.#whenReady = undefined
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all([...this.#threads].map((thread) => thread.terminate()))
   }
 
   /** Requests wait, and every worker is busy. */
   #grow(): void {
-    if (!this.#isClosed && this.#threads.size < this.#options.maxThreads) this.#startThread()
+    if (this.#isClosed) return
+    this.#wantsThread = this.#threads.size + this.#timers.size >= this.#options.maxThreads
+    if (!this.#wantsThread) this.#startThread()
   }
 
   #startThread(): void {
@@ -119,12 +129,7 @@ export class WorkerPool {
       bytes,
       idleTimeout,
     }
-    // What new threads find, and not `workerData`, which is the user's. It is cloned at once.
-    setEnvironmentData(startKey, start as never)
-    const thread = new Worker(join(__dirname, 'entry.js'), { workerData })
-    setEnvironmentData(startKey, undefined as never)
-    // The server keeps the process, and not its workers.
-    thread.unref()
+    const thread = newWorker(start, workerData)
     this.#threads.add(thread)
     let failure: unknown
     thread.on('message', (message: unknown) => {
@@ -133,26 +138,45 @@ export class WorkerPool {
     thread.on('error', (error) => {
       failure = error
     })
-    thread.on('exit', (code) => this.#ended(thread, failure ?? endedError(code), code))
+    thread.on('exit', (code) => this.#ended(thread, failure ?? endedError(code)))
+    // The server keeps the process, and not its workers. A listener would reference it again.
+    if (this.#whenReady === undefined) thread.unref()
   }
 
   #told(thread: Worker, message: WorkerMessage): void {
-    if (message.netpoll === 'failed') {
-      this.#owner.failed(message.error, message.source)
-      return
+    switch (message.netpoll) {
+      case 'ready':
+        this.#isReady(thread)
+        break
+      case 'retired':
+        this.#retired.add(thread)
+        break
+      case 'failed':
+        this.#owner.failed(receiveError(message.error), message.source)
+        break
     }
-    this.#ready.add(thread)
-    this.#failures = 0
-    this.#whenReady?.resolve()
-    this.#whenReady = undefined
   }
 
-  #ended(thread: Worker, error: unknown, code: number): void {
+  #isReady(thread: Worker): void {
+    this.#ready.add(thread)
+    this.#failures = 0
+    // It is asked for again, if this was not enough.
+    this.#wantsThread = false
+    if (this.#whenReady === undefined) return
+    this.#whenReady.resolve()
+    this.#whenReady = undefined
+    for (const started of this.#threads) started.unref()
+  }
+
+  #ended(thread: Worker, error: unknown): void {
     this.#threads.delete(thread)
     const wasReady = this.#ready.delete(thread)
+    const hasRetired = this.#retired.delete(thread)
     if (this.#isClosed) return
-    // It had nothing to do, and others are left.
-    if (wasReady && code === 0 && this.#threads.size >= this.#options.minThreads) return
+    if (hasRetired) {
+      if (this.#wantsThread) this.#grow()
+      return
+    }
     if (this.#whenReady !== undefined) {
       this.#whenReady.reject(error)
       this.#whenReady = undefined
@@ -179,4 +203,14 @@ export class WorkerPool {
 
 function endedError(code: number): Error {
   return new Error(`A worker ended with exit code ${code}`)
+}
+
+function newWorker(start: WorkerStart, workerData: unknown): Worker {
+  // What new threads find, and not `workerData`, which is the user's. It is cloned at once.
+  setEnvironmentData(startKey, start as never)
+  try {
+    return new Worker(join(__dirname, 'entry.js'), { workerData })
+  } finally {
+    setEnvironmentData(startKey, undefined as never)
+  }
 }

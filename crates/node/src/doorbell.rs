@@ -1,4 +1,4 @@
-//! Wakes an environment's event loop from any thread, by a threadsafe function of N-API: the one way that every host has.
+//! Wakes an environment's event loop from any thread, by threadsafe functions of N-API: the one way that every host has.
 //!
 //! A threadsafe function that is called while its environment is torn down aborts the process. So it lies behind a lock,
 //! and whoever owns the doorbell closes it in a clean-up hook of the environment, which must be added after
@@ -25,9 +25,58 @@ struct Function(sys::napi_threadsafe_function);
 // SAFETY: N-API lets any thread call a threadsafe function. Referencing it is done on the environment's thread alone.
 unsafe impl Send for Function {}
 
+impl Function {
+    /// One that rings for `owner`, and does not keep the event loop alive.
+    fn install<Owner: Rung + 'static>(env: Env, owner: Weak<Owner>) -> napi::Result<Self> {
+        let refused = || napi::Error::from_reason("cannot be woken in this environment");
+        let name = "netpoll";
+        let mut name_value = ptr::null_mut();
+        let mut function = ptr::null_mut();
+        let context = Weak::into_raw(owner).cast_mut().cast::<c_void>();
+        // SAFETY: the string is valid for its length. The context is a weak reference, which `finalize` gives back once
+        // nothing calls any more; where there is no function, that is here.
+        unsafe {
+            let mut status = sys::napi_create_string_utf8(
+                env.raw(),
+                name.as_ptr().cast(),
+                name.len() as isize,
+                &mut name_value,
+            );
+            if status == sys::Status::napi_ok {
+                status = sys::napi_create_threadsafe_function(
+                    env.raw(),
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    name_value,
+                    0,
+                    1,
+                    context,
+                    Some(finalize::<Owner>),
+                    context,
+                    Some(call::<Owner>),
+                    &mut function,
+                );
+            }
+            if status != sys::Status::napi_ok {
+                drop(Weak::<Owner>::from_raw(context.cast()));
+                return Err(refused());
+            }
+            sys::napi_unref_threadsafe_function(env.raw(), function);
+        }
+        Ok(Self(function))
+    }
+}
+
+/// Two that take turns. A threadsafe function that is called while it runs goes on running, up to a thousand times, and
+/// nobody else in its event loop has a turn meanwhile: the other one runs once the loop comes to it.
+struct Pair {
+    functions: [Function; 2],
+    next: usize,
+}
+
 /// Clones ring the same bell.
 #[derive(Clone)]
-pub struct Doorbell(Arc<Mutex<Option<Function>>>);
+pub struct Doorbell(Arc<Mutex<Option<Pair>>>);
 
 impl Doorbell {
     /// One that rings for `owner`, and does not keep the event loop alive.
@@ -35,43 +84,12 @@ impl Doorbell {
     /// # Errors
     /// When the environment refuses.
     pub fn install<Owner: Rung + 'static>(env: Env, owner: Weak<Owner>) -> napi::Result<Self> {
-        let refused = || napi::Error::from_reason("cannot be woken in this environment");
-        let name = "netpoll";
-        let mut name_value = ptr::null_mut();
-        let mut function = ptr::null_mut();
-        let context = Weak::into_raw(owner).cast_mut().cast::<c_void>();
-        // SAFETY: the string is valid for its length. The context is a weak reference, which `finalize` gives back once
-        // nothing calls any more.
-        unsafe {
-            let status = sys::napi_create_string_utf8(
-                env.raw(),
-                name.as_ptr().cast(),
-                name.len() as isize,
-                &mut name_value,
-            );
-            if status != sys::Status::napi_ok {
-                return Err(refused());
-            }
-            let status = sys::napi_create_threadsafe_function(
-                env.raw(),
-                ptr::null_mut(),
-                ptr::null_mut(),
-                name_value,
-                0,
-                1,
-                context,
-                Some(finalize::<Owner>),
-                context,
-                Some(call::<Owner>),
-                &mut function,
-            );
-            if status != sys::Status::napi_ok {
-                drop(Weak::<Owner>::from_raw(context.cast()));
-                return Err(refused());
-            }
-            sys::napi_unref_threadsafe_function(env.raw(), function);
-        }
-        Ok(Self(Arc::new(Mutex::new(Some(Function(function))))))
+        let functions = [
+            Function::install(env, owner.clone())?,
+            Function::install(env, owner)?,
+        ];
+        let pair = Pair { functions, next: 0 };
+        Ok(Self(Arc::new(Mutex::new(Some(pair)))))
     }
 
     /// One that wakes nobody.
@@ -81,36 +99,39 @@ impl Doorbell {
 
     /// Keeps the event loop alive, or no longer. On the environment's thread.
     pub fn set_referenced(&self, env: Env, referenced: Referenced) {
-        if let Some(Function(function)) = &*self.function() {
+        if let Some(pair) = &*self.pair() {
+            let Function(function) = pair.functions[0];
             // SAFETY: not closed yet, and this is the environment's thread.
             unsafe {
                 match referenced {
-                    Referenced::Yes => sys::napi_ref_threadsafe_function(env.raw(), *function),
-                    Referenced::No => sys::napi_unref_threadsafe_function(env.raw(), *function),
+                    Referenced::Yes => sys::napi_ref_threadsafe_function(env.raw(), function),
+                    Referenced::No => sys::napi_unref_threadsafe_function(env.raw(), function),
                 };
             }
         }
     }
 
-    /// Rings no more. After this nobody touches the function.
+    /// Rings no more. After this nobody touches the functions.
     pub fn close(&self) {
-        self.function().take();
+        self.pair().take();
     }
 
     /// Nothing is left half-done by a panic.
-    fn function(&self) -> MutexGuard<'_, Option<Function>> {
+    fn pair(&self) -> MutexGuard<'_, Option<Pair>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wake for Doorbell {
     fn wake(&self) {
-        if let Some(Function(function)) = &*self.function() {
+        if let Some(Pair { functions, next }) = &mut *self.pair() {
+            let Function(function) = functions[*next];
+            *next = 1 - *next;
             // SAFETY: not closed yet, and the lock keeps it so for the call. Its queue is unbounded, so it never waits;
             // it is refused only when the function is closing, and then nobody needs to know.
             unsafe {
                 sys::napi_call_threadsafe_function(
-                    *function,
+                    function,
                     ptr::null_mut(),
                     sys::ThreadsafeFunctionCallMode::nonblocking,
                 );
