@@ -78,6 +78,15 @@ attempt(`soak of ${values.connects} connects`, process.execPath, [
 ])
 report('soak')
 
+// Every order of events, of what threads share. A minute at two preemptions; three take a quarter of an hour.
+process.env.LOOM_MAX_PREEMPTIONS ??= '2'
+process.env.CARGO_TARGET_DIR = join('target', 'loom')
+process.env.RUSTFLAGS = '--cfg loom'
+attempt('loom', 'cargo', ['test', '--release', '--locked', '--package', 'netpoll-core', '--test', 'loom'])
+delete process.env.CARGO_TARGET_DIR
+delete process.env.RUSTFLAGS
+report('Loom')
+
 // Undefined behaviour does not show in results: Miri watches every access of the buffers, whose `unsafe` it is.
 const miri = ['+nightly', 'miri', 'test', '--package', 'netpoll-core', '--locked']
 if (spawnSync('cargo', ['+nightly', 'miri', '--version']).status === 0) {

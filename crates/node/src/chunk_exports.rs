@@ -131,7 +131,7 @@ impl ChunkExports {
             // The table's reference and the finalizer's.
             let stays = exports
                 .get(handle as usize)
-                .is_some_and(|e| e.chunk.reference_count() > 2);
+                .is_some_and(|e| !e.chunk.is_held_by_at_most(2));
             if !stays {
                 if let Some(export) = exports.get_mut(handle as usize) {
                     export.holder = Holder::Views;
@@ -152,13 +152,14 @@ impl ChunkExports {
         (end <= chunk.capacity()).then(|| Slice::new(chunk.clone(), start, length))
     }
 
-    /// Whether nothing waits to be sent from this chunk.
+    /// Whether nothing waits to be sent from this chunk, and whoever has sent from it is done reading: it may be written
+    /// anew.
     pub fn is_idle(&self, handle: u32) -> bool {
         let table = self.0.borrow();
         table
             .exports
             .get(handle as usize)
-            .is_some_and(|e| e.chunk.reference_count() <= 2)
+            .is_some_and(|e| e.chunk.is_held_by_at_most(2))
     }
 
     /// How many chunks JavaScript holds, by whatever means.

@@ -3,8 +3,10 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Arc, CountedArc, Mutex, MutexGuard, fence};
 
 /// One owned, zero-initialised allocation.
 struct Memory {
@@ -141,7 +143,7 @@ impl ChunkPool {
         self.0
             .live_bytes
             .fetch_add(memory.capacity, Ordering::Relaxed);
-        Chunk(Arc::new(Lent {
+        Chunk(CountedArc::new(Lent {
             memory: ManuallyDrop::new(memory),
             pool: self.clone(),
         }))
@@ -172,7 +174,7 @@ impl Drop for Lent {
 
 /// A reference to pooled memory. Cloning shares it; the last one returns it to the pool.
 #[derive(Clone)]
-pub struct Chunk(Arc<Lent>);
+pub struct Chunk(CountedArc<Lent>);
 
 impl Chunk {
     /// First byte of the chunk. What may be read or written through it is for the owner of the
@@ -191,24 +193,33 @@ impl Chunk {
     /// Whether both refer to the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        CountedArc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many references there are, this one included.
+    /// Whether there are no more than `count` references, this one included. If so, all that was done through those that
+    /// are gone, by whichever thread, has happened before: memory that only they have read may be written again.
+    ///
+    /// It stays true only as long as nobody makes another, so who asks must know who has the rest.
     #[must_use]
-    pub fn reference_count(&self) -> usize {
-        Arc::strong_count(&self.0)
+    pub fn is_held_by_at_most(&self, count: usize) -> bool {
+        if CountedArc::strong_count(&self.0) > count {
+            return false;
+        }
+        // The count alone is a relaxed load; this orders it after the drops that it counts, which release.
+        fence(Ordering::Acquire);
+        true
     }
 
-    /// Whether nobody else refers to this chunk.
+    /// Whether nobody else refers to this chunk. Orders as [`Self::is_held_by_at_most`] does.
     #[must_use]
     pub fn is_unshared(&self) -> bool {
-        self.reference_count() == 1
+        self.is_held_by_at_most(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Region, Slice};
     use super::*;
 
     #[test]
@@ -225,6 +236,20 @@ mod tests {
         assert_eq!(pool.stats().cached, 1);
         assert_eq!(pool.take().as_ptr(), address);
         assert_eq!((pool.stats().hits, pool.stats().misses), (1, 1));
+    }
+
+    #[test]
+    fn memory_that_another_thread_has_read_and_dropped_is_written_again() {
+        let chunk = ChunkPool::new(64, 1).take();
+        let slice = Slice::new(chunk.clone(), 0, 64);
+        // Joined only afterwards, so that nothing else orders the two: Miri tells if they race.
+        std::thread::scope(|scope| {
+            scope.spawn(move || assert_eq!(slice.as_ref(), [0; 64]));
+            while !chunk.is_unshared() {
+                std::thread::yield_now();
+            }
+            Region::over(chunk).spare().fill(1);
+        });
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! `src/inbox.rs`.
+
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use netpoll_core::Inbox;
+
+use crate::support::{Bell, Drops, model};
+
+#[test]
+fn every_letter_arrives_once_and_in_its_senders_order() {
+    model(3, || {
+        let bell = Bell::default();
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let single = inbox.clone();
+        let bundle = inbox.clone();
+        let senders = [
+            thread::spawn(move || {
+                assert!(single.post((0, 0)).is_ok());
+                assert!(single.post((0, 1)).is_ok());
+            }),
+            thread::spawn(move || bundle.post_all(&mut vec![(1, 0), (1, 1)])),
+        ];
+        let (mut letters, mut arrived) = (Vec::new(), [0, 0]);
+        while arrived != [2, 2] {
+            bell.sleep();
+            bell.look();
+            inbox.take(&mut letters);
+            for (sender, number) in letters.drain(..) {
+                let expected: &mut usize = &mut arrived[sender];
+                assert_eq!(number, *expected);
+                *expected += 1;
+            }
+        }
+        for sender in senders {
+            sender.join().expect("it does not panic");
+        }
+        inbox.take(&mut letters);
+        assert!(letters.is_empty());
+    });
+}
+
+/// How `crates/node/src/thread_driver.rs` ends: the flag is looked at after the mail was taken, and not between waking up
+/// and that, where a nudge wakes nobody.
+#[test]
+fn an_owner_that_is_nudged_sees_what_was_set_before() {
+    model(3, || {
+        let bell = Bell::default();
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (remote, flag) = (inbox.clone(), is_stopped.clone());
+        let stopping = thread::spawn(move || {
+            assert!(remote.post(()).is_ok());
+            flag.store(true, Ordering::Release);
+            remote.nudge();
+        });
+        let mut letters = Vec::new();
+        while !is_stopped.load(Ordering::Acquire) {
+            bell.sleep();
+            bell.look();
+            inbox.take(&mut letters);
+            letters.clear();
+        }
+        stopping.join().expect("it does not panic");
+    });
+}
+
+#[test]
+fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
+    model(3, || {
+        let bell = Bell::default();
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let drops = Drops::default();
+        let single = (inbox.clone(), drops.token());
+        let bundle = (inbox.clone(), vec![drops.token(), drops.token()]);
+        let senders = [
+            thread::spawn(move || {
+                let (inbox, token) = single;
+                drop(inbox.post(token));
+                inbox.nudge();
+            }),
+            thread::spawn(move || {
+                let (inbox, mut tokens) = bundle;
+                inbox.post_all(&mut tokens);
+                assert!(tokens.is_empty());
+            }),
+        ];
+        let mut taken = Vec::new();
+        bell.look();
+        inbox.take(&mut taken);
+        inbox.close();
+        assert_eq!(inbox.post(drops.token()).err().map(drop), Some(()));
+        for sender in senders {
+            sender.join().expect("it does not panic");
+        }
+        // The inbox itself keeps none.
+        assert_eq!(drops.count() + taken.len(), 4);
+    });
+}
+
+/// As a task does whose worker is gone: it answers its poller.
+struct Origin(Arc<Inbox<Letter, Bell>>);
+
+enum Letter {
+    Task { _origin: Origin },
+    Answer,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        drop(self.0.post(Letter::Answer));
+    }
+}
+
+#[test]
+fn letters_that_post_when_they_are_dropped_block_nobody() {
+    model(3, || {
+        let inbox = Arc::new(Inbox::new(Bell::default()));
+        let remote = inbox.clone();
+        let task = |inbox: &Arc<Inbox<Letter, Bell>>| Letter::Task {
+            _origin: Origin(inbox.clone()),
+        };
+        let sender = thread::spawn(move || {
+            drop(remote.post(task(&remote)));
+            remote.post_all(&mut vec![task(&remote), task(&remote)]);
+        });
+        inbox.close();
+        sender.join().expect("it does not panic");
+        let mut letters = Vec::new();
+        inbox.take(&mut letters);
+        assert!(letters.is_empty());
+    });
+}

@@ -1,0 +1,85 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::sync::{Condvar, Mutex};
+use netpoll_core::Wake;
+
+/// Tries every order of events in which threads are preempted no more often than that.
+pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.check(body);
+}
+
+/// What somebody sleeps at, and is woken by. As with mio's waker and N-API's threadsafe functions, who is woken before
+/// falling asleep does not. Who waits for a wake-up that was lost is a deadlock, which loom finds.
+#[derive(Clone, Default)]
+pub struct Bell(Arc<State>);
+
+// What only tests look at is the standard library's: no thread is preempted there.
+#[derive(Default)]
+struct State {
+    rung: Mutex<bool>,
+    changed: Condvar,
+    wakes: AtomicUsize,
+    looks: AtomicUsize,
+}
+
+impl Bell {
+    /// Until somebody wakes us.
+    pub fn sleep(&self) {
+        let mut rung = self.0.rung.lock().expect("no test panics here");
+        while !*rung {
+            rung = self.0.changed.wait(rung).expect("no test panics here");
+        }
+        *rung = false;
+    }
+
+    /// To be called before the owner looks, after which it may be woken once more.
+    pub fn look(&self) {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The owner has looked, and need not be woken.
+    pub fn look_again(&self) {
+        self.0.looks.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// As [`Wake::wake`], for a reason of the test's own.
+    pub fn rouse(&self) {
+        *self.0.rung.lock().expect("no test panics here") = true;
+        self.0.changed.notify_one();
+    }
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        let wakes = self.0.wakes.fetch_add(1, Ordering::Relaxed) + 1;
+        let looks = self.0.looks.load(Ordering::Relaxed);
+        assert!(wakes <= looks + 1, "woken twice without having looked");
+        self.rouse();
+    }
+}
+
+/// Counts how many of its tokens were dropped.
+#[derive(Clone, Default)]
+pub struct Drops(Arc<AtomicUsize>);
+
+/// See [`Drops`].
+pub struct Token(Drops);
+
+impl Drops {
+    pub fn token(&self) -> Token {
+        Token(self.clone())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
