@@ -677,6 +677,18 @@ test('a pool that closes while it dials gives the dial up', async (t) => {
   t.deepEqual(pool.stats(), nothing)
 })
 
+test('a closing pool gives its dials up once the last one who waits is aborted', async (t) => {
+  const { port } = await fullListener(t)
+  const pool = pooled(t, { host: '127.0.0.1', port }, { connectTimeout: 0 })
+  const controller = new AbortController()
+  const waiting = rejection(pool.get({ signal: controller.signal }))
+  const closing = pool.close()
+  controller.abort(new Error('no longer'))
+  t.is(await waiting, controller.signal.reason)
+  await closing
+  t.deepEqual(pool.stats(), nothing)
+})
+
 test('with close the last one to give up waiting ends the dials', async (t) => {
   const { port } = await fullListener(t)
   const pool = pooled(t, { host: '127.0.0.1', port })
