@@ -7,7 +7,7 @@ import { frame, frames, pattern, unframe } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, gone, portOf, rejection, serve } from './support/netpoll.mjs'
 import { Peer } from './support/peer.mjs'
 import { quietTurns } from './support/streams.mjs'
-import { socketPath } from './support/system.mjs'
+import { runFixture, socketPath } from './support/system.mjs'
 
 const host = '127.0.0.1'
 
@@ -519,3 +519,36 @@ for (const pollers of [1, 2]) {
     })
   }
 }
+
+test('who only receives from a poller on a thread does not keep what was received', async (t) => {
+  const preload = new URL('fixtures/poller-thread.mjs', import.meta.url).href
+  const { code, stdout, stderr } = await runFixture(t, 'trickling-peers', {
+    args: ['reader'],
+    flags: ['--expose-gc', '--import', preload],
+  })
+  t.deepEqual([code, stderr], [0, ''])
+  const { held, isWhole } = JSON.parse(stdout) as { held: number; isWhole: boolean }
+  t.true(isWhole)
+  // 400 were received, and those of the last batches are kept until the next.
+  t.true(held < 250, `${held} chunks are held`)
+})
+
+for (const scenario of [
+  'server-closed',
+  'dialer-closed',
+  'server-unref',
+  'connection-unref',
+  'failed-dial',
+]) {
+  test(`a process with a poller on a thread ends when nothing is open: ${scenario}`, async (t) => {
+    const preload = new URL('fixtures/poller-thread.mjs', import.meta.url).href
+    const outcome = await runFixture(t, 'exit', { args: [scenario], flags: ['--import', preload] })
+    t.deepEqual(outcome, { code: 0, signal: null, stdout: 'done\n', stderr: '' })
+  })
+}
+
+test('a process with a poller on a thread that lacks descriptors accepts again when it has some', async (t) => {
+  const preload = new URL('fixtures/poller-thread.mjs', import.meta.url).href
+  const outcome = await runFixture(t, 'no-descriptors', { flags: ['--import', preload] })
+  t.like(outcome, { code: 0, stderr: '' })
+})
