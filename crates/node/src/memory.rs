@@ -117,6 +117,8 @@ impl SharedMemory {
 
     /// Has JavaScript collect garbage, if enough of it keeps chunks.
     pub fn collect_if_due(&self) {
+        // Whoever only receives has no commands, with which it would be done otherwise.
+        self.forget_collected();
         if self.pacer.borrow_mut().is_due(self.exports.count()) {
             self.javascript
                 .scoped(|| self.javascript.call(&self.collect, &[]));
@@ -145,9 +147,11 @@ impl SharedMemory {
         self.foreign.take(handle)
     }
 
-    /// Forgets chunks that were collected, now that no command names them any more.
+    /// Forgets chunks that were collected, unless commands of some loop may name them still.
     pub fn forget_collected(&self) {
-        self.exports.forget_collected();
+        if !self.arena.has_commands() {
+            self.exports.forget_collected();
+        }
     }
 }
 

@@ -223,7 +223,12 @@ impl ArenaWords {
 
     /// Whether bytes in it wait in JavaScript: for writers that will send or drop them, or in commands of a loop.
     pub fn is_held(&self) -> bool {
-        self.0.read(2) > 0 || self.0.read(3) > 0
+        self.0.read(2) > 0 || self.has_commands()
+    }
+
+    /// Whether a loop has commands that were not seen.
+    pub fn has_commands(&self) -> bool {
+        self.0.read(3) > 0
     }
 
     /// The commands of one loop have been seen.
