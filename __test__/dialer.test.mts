@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events'
+import { networkInterfaces } from 'node:os'
 import test from 'ava'
 
 import { type Connection, createServer, Dialer, NetpollError } from '../dist/index.mjs'
@@ -75,6 +76,29 @@ test.serial(
     t.deepEqual(getEventListeners(controller.signal, 'abort'), [])
   },
 )
+
+test('an IPv6 address may name its interface, which has to be there', async (t) => {
+  const ends = Object.entries(networkInterfaces()).flatMap(([name, all = []]) =>
+    all.map((end) => ({ ...end, address: `${end.address.replace(/%.*/, '')}%${name}` })),
+  )
+  // Not every machine has such an address beside that of the loopback interface, which needs no name.
+  const hosts = ends.filter((end) => end.family === 'IPv6' && (end.scopeid > 0 || end.internal))
+  for (const { address: host } of hosts) {
+    const server = createServer({ framing }, (_request, { remoteAddress }) => JSON.stringify(remoteAddress))
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen({ host, port: 0 })
+    const client = await dial(t, { host, port: portOf(server) }, { localAddress: host })
+    const seen = JSON.parse((await client.call('x')).toString()) as { address: string }
+    t.is(seen.address.split('%')[0], host.split('%')[0])
+    const again = await dial(t, { host: seen.address, port: portOf(server) })
+    t.truthy(await again.call('x'))
+  }
+  const error = await rejection(new Dialer({ framing }).dial({ host: 'fe80::1%nowhere', port: 1 }))
+  t.true(error instanceof NetpollError)
+  t.is(codeOf(error), 'ENODEV')
+  const listening = createServer({ framing }).listen({ host: 'fe80::1%nowhere', port: 0 })
+  t.is(codeOf(await rejection(listening)), 'ENODEV')
+})
 
 test('a dial may be given up while its onConnect waits, which ends the connection', async (t) => {
   const { port } = await serve(t, {}, () => undefined)

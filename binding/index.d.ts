@@ -64,8 +64,6 @@ export declare class EventLoop {
   /**
    * Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
    * milliseconds, 0 for none.
-   *
-   * @throws when an address is none
    */
   dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
@@ -130,7 +128,7 @@ export declare class SharedListener {
    * Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
    * gets a connection. Records of them say `tag`.
    *
-   * @throws when place or balance are none
+   * @throws when the balance is none
    */
   join(place: ListenPlace, balance: string, eventLoop: EventLoop, settings: ConnectionSettings, tag: number): JoinOutcome
   /** Where the socket listens, while this is a part of it. */

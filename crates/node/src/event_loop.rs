@@ -119,14 +119,16 @@ impl EventLoop {
         settings: &ConnectionSettings,
         tag: u32,
         dealer: Option<&ConnectionDealer>,
-    ) -> napi::Result<Outcome> {
-        let listen = place.parse()?;
+    ) -> Outcome {
         let settings = settings.0.clone();
         let dealer = dealer.map(|dealer| dealer.0.clone());
-        Ok(self.attempt(move |poller| match dealer {
-            None => poller.listen(&listen, settings, tag),
-            Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer),
-        }))
+        self.attempt(move |poller| {
+            let listen = place.parse()?;
+            match dealer {
+                None => poller.listen(&listen, settings, tag),
+                Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer),
+            }
+        })
     }
 
     /// Stops listening.
@@ -146,8 +148,6 @@ impl EventLoop {
 
     /// Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
     /// milliseconds, 0 for none.
-    ///
-    /// @throws when an address is none
     #[napi]
     pub fn dial(
         &self,
@@ -155,21 +155,22 @@ impl EventLoop {
         local: Option<SocketAddress>,
         timeout: u32,
         settings: &ConnectionSettings,
-    ) -> napi::Result<Outcome> {
-        let address = address.parse()?;
-        let local = local.map(|local| local.parse()).transpose()?;
+    ) -> Outcome {
         let settings = settings.0.clone();
         let deadline = options::millis(timeout).map(|time| Instant::now() + time);
-        let outcome = self.attempt(move |poller| match (local, address) {
-            (None, address) => poller.dial(&address, settings, deadline),
-            (Some(Address::Ip(local)), Address::Ip(remote)) => {
-                poller.dial_from(local, remote, settings, deadline)
+        let outcome = self.attempt(move |poller| {
+            let local = local.map(|local| local.parse()).transpose()?;
+            match (local, address.parse()?) {
+                (None, address) => poller.dial(&address, settings, deadline),
+                (Some(Address::Ip(local)), Address::Ip(remote)) => {
+                    poller.dial_from(local, remote, settings, deadline)
+                }
+                _ => Err(io::ErrorKind::InvalidInput.into()),
             }
-            _ => Err(io::ErrorKind::InvalidInput.into()),
         });
         // Its deadline has to be followed.
         self.driver.carry_out();
-        Ok(outcome)
+        outcome
     }
 
     /// Carries out the commands in the shared words now, because they are full or many bytes wait.

@@ -1,6 +1,7 @@
 //! Options and addresses as they cross the boundary, turned into the core's checked forms.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,23 +168,41 @@ impl SocketAddress {
     /// The core's address.
     ///
     /// # Errors
-    /// When it is neither.
-    pub fn parse(&self) -> napi::Result<Address> {
-        let refused = || napi::Error::from_reason("not an address");
+    /// `InvalidInput` when it is neither; `ENODEV` for an interface that is not there.
+    pub fn parse(&self) -> io::Result<Address> {
         match (&self.address, self.port, &self.path) {
             (_, _, Some(path)) => Ok(Address::Unix(Some(PathBuf::from(path)))),
-            (Some(address), Some(port), None) => {
-                // An IPv6 address may name its interface: the standard parser takes it with a port.
-                let ip = address
-                    .parse::<IpAddr>()
-                    .map(|ip| SocketAddr::new(ip, port));
-                let scoped = || format!("[{address}]:{port}").parse();
-                ip.or_else(|_| scoped())
-                    .map(Address::Ip)
-                    .map_err(|_| refused())
-            }
-            _ => Err(refused()),
+            (Some(address), Some(port), None) => match address.parse::<IpAddr>() {
+                Ok(ip) => Ok(Address::Ip(SocketAddr::new(ip, port))),
+                Err(_) => parse_scoped(address, port).map(Address::Ip),
+            },
+            _ => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+}
+
+/// An IPv6 address that names its interface: `fe80::1%eth0`. That means nothing to addresses of the whole network.
+fn parse_scoped(address: &str, port: u16) -> io::Result<SocketAddr> {
+    let ip = address
+        .split_once('%')
+        .and_then(|(ip, _)| ip.parse::<Ipv6Addr>().ok())
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    if !ip.is_unicast_link_local() {
+        return Ok(SocketAddr::new(IpAddr::V6(ip), port));
+    }
+    // The system's resolver knows interfaces by name and by number, and asks nobody about an address.
+    let found = (address, port).to_socket_addrs().ok();
+    let first = found.and_then(|mut addresses| addresses.next());
+    first.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+}
+
+/// As [`parse_scoped`] takes it, the interface by its number.
+fn host_of(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(scoped) if scoped.scope_id() > 0 => {
+            format!("{}%{}", scoped.ip(), scoped.scope_id())
+        }
+        other => other.ip().to_string(),
     }
 }
 
@@ -206,8 +225,8 @@ impl ListenPlace {
     /// The core's form.
     ///
     /// # Errors
-    /// When the address is none.
-    pub fn parse(&self) -> napi::Result<Listen> {
+    /// As [`SocketAddress::parse`].
+    pub fn parse(&self) -> io::Result<Listen> {
         let place = match self.address.parse()? {
             Address::Ip(address) => Place::Port {
                 address,
@@ -226,7 +245,7 @@ impl ListenPlace {
                 path,
                 access: self.mode.map_or(Access::Umask, Access::Mode),
             },
-            Address::Unix(None) => return Err(napi::Error::from_reason("not a path")),
+            Address::Unix(None) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         Ok(Listen {
             place,
@@ -239,7 +258,7 @@ impl From<Address> for SocketAddress {
     fn from(address: Address) -> Self {
         match address {
             Address::Ip(ip) => Self {
-                address: Some(ip.ip().to_string()),
+                address: Some(host_of(ip)),
                 port: Some(ip.port()),
                 path: None,
             },

@@ -154,7 +154,7 @@ impl SharedListener {
     /// Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
     /// gets a connection. Records of them say `tag`.
     ///
-    /// @throws when place or balance are none
+    /// @throws when the balance is none
     #[napi]
     pub fn join(
         &self,
@@ -164,7 +164,14 @@ impl SharedListener {
         settings: &ConnectionSettings,
         tag: u32,
     ) -> napi::Result<JoinOutcome> {
-        let listen = place.parse()?;
+        let listen = match place.parse() {
+            Ok(listen) => listen,
+            Err(error) => {
+                return Ok(JoinOutcome {
+                    errno: Some(errno(&error)),
+                });
+            }
+        };
         let dealer = Dealer::new(parse_balance(&balance)?);
         let Some(remote) = event_loop.driver.remote() else {
             return Err(napi::Error::from_reason("the environment is ending"));
