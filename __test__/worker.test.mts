@@ -20,3 +20,15 @@ for (const [scenario, title] of [
     t.is(code, 0)
   })
 }
+
+for (const [kind, title] of [
+  ['inline', 'that serve and dial in their own event loops'],
+  ['pollers', 'that serve and dial by pollers on threads'],
+  ['handlers-lost', 'that handle requests, where there is a reply for what is lost'],
+  ['handlers-closing', 'that handle requests, where what is lost closes its connection'],
+] as const) {
+  test(`workers are terminated under load, and every call is settled: ${title}`, async (t) => {
+    const outcome = await runFixture(t, 'terminations', { args: [kind, '12'] })
+    t.deepEqual(outcome, { code: 0, signal: null, stdout: 'done\n', stderr: '' })
+  })
+}

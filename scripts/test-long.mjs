@@ -1,6 +1,6 @@
 // The campaigns that take too long for every change: all supported versions of Node.js, and the whole
-// suite many times over, also while the machine is busy, a pool that connects and disconnects for long, and the
-// buffers under Miri.
+// suite many times over, also while the machine is busy, threads that are terminated under load, a pool that connects and
+// disconnects for long, and the buffers under Miri.
 //
 //   npm run test:long [-- --repeats 50] [--connects 1000000]
 
@@ -47,12 +47,21 @@ function report(title) {
   process.stdout.write(`${title}: ${passed} passed, ${failed} failed so far\n`)
 }
 
-if (process.platform === 'linux' && process.arch === 'x64') {
-  for (const version of versions) {
-    attempt(`suite on Node.js ${version}`, nodeBinary(version), [ava])
-    report(`Node.js ${version}`)
+const binaries = process.platform === 'linux' && process.arch === 'x64' ? versions.map(nodeBinary) : []
+
+for (const [index, binary] of binaries.entries()) {
+  attempt(`suite on Node.js ${versions[index]}`, binary, [ava])
+  report(`Node.js ${versions[index]}`)
+}
+
+// Worker threads that are terminated at any moment: with servers and dialers of their own, and as handlers of requests.
+const terminations = join('.test', 'fixtures', 'terminations.mjs')
+for (const binary of [process.execPath, ...binaries]) {
+  for (const kind of ['inline', 'pollers', 'handlers-lost', 'handlers-closing']) {
+    attempt(`1,000 terminations, ${kind}, ${binary}`, binary, [terminations, kind, '1000'])
   }
 }
+report('terminations')
 
 attempt('the packages, installed', 'npm', ['run', 'test:package'])
 report('packages')
