@@ -1,0 +1,83 @@
+// A tiny Redis in memory: `node examples/redis.mjs 6380`, then `redis-cli -p 6380 set name value`, or
+// `redis-benchmark -p 6380 -t set,get -P 16`.
+
+import { fileURLToPath } from 'node:url'
+import { createServer } from 'netpoll'
+
+const [STAR, DOLLAR, CR] = Buffer.from('*$\r')
+/** Most bytes of a key or value. */
+const LONGEST = 1_000_000
+
+/** @type {Map<string, string>} Keys and values are bytes, as characters of Latin-1. */
+const values = new Map()
+
+const bulk = (text) => (text === undefined ? '$-1\r\n' : `$${text.length}\r\n${text}\r\n`)
+
+/** @type {Record<string, (key: string, value: string) => string>} */
+const commands = {
+  __proto__: null,
+  PING: () => '+PONG\r\n',
+  GET: (key) => bulk(values.get(key)),
+  SET(key, value) {
+    values.set(key, value)
+    return '+OK\r\n'
+  },
+  DEL: (key) => `:${Number(values.delete(key))}\r\n`,
+  EXISTS: (key) => `:${Number(values.has(key))}\r\n`,
+  INCR(key) {
+    const next = String(Number(values.get(key) ?? 0) + 1)
+    values.set(key, next)
+    return `:${next}\r\n`
+  },
+  CONFIG: () => '*0\r\n',
+  COMMAND: () => '*0\r\n',
+}
+
+/** The number behind `*` or `$`, and where its line ends; an end of −1 when it is not there yet. */
+function readNumber(bytes, at, mark) {
+  if (at < bytes.length && bytes[at] !== mark) throw new Error('not the protocol of Redis')
+  let number = 0
+  for (let place = at + 1; place + 1 < bytes.length; place += 1) {
+    if (bytes[place] === CR) return { number, end: place + 2 }
+    const digit = bytes[place] - 48
+    number = number * 10 + digit
+    if (digit < 0 || digit > 9 || number > LONGEST) throw new Error('not a number of the protocol of Redis')
+  }
+  return { number, end: -1 }
+}
+
+/** Runs the commands that `bytes` has whole, has each answered, and tells how many bytes they took. */
+export function execute(bytes, answer) {
+  let done = 0
+  for (;;) {
+    let { number: count, end: at } = readNumber(bytes, done, STAR)
+    const words = []
+    for (; at >= 0 && count > 0; count -= 1) {
+      const { number: length, end: start } = readNumber(bytes, at, DOLLAR)
+      at = start < 0 || start + length + 2 > bytes.length ? -1 : start + length + 2
+      if (at >= 0) words.push(bytes.latin1Slice(start, start + length))
+    }
+    if (at < 0) return done
+    done = at
+    const [name = '', key = '', value = ''] = words
+    const command = commands[name] ?? commands[name.toUpperCase()]
+    answer(command?.(key, value) ?? '-ERR unknown command\r\n')
+  }
+}
+
+async function main() {
+  const server = createServer({}, ({ reader, writer }) => {
+    let answers = ''
+    const done = execute(reader.peek(reader.length), (answer) => {
+      answers += answer
+    })
+    reader.skip(done)
+    writer.malloc(answers.length).latin1Write(answers)
+    return writer.flush()
+  })
+  await server.listen({ host: '127.0.0.1', port: Number(process.argv[2] ?? 6380) })
+  console.log(`listening on port ${server.address().port}`)
+  process.once('SIGTERM', () => server.close({ timeout: 1000 }))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
