@@ -11,11 +11,11 @@ const LONGEST = 1_000_000
 /** @type {Map<string, string>} Keys and values are bytes, as characters of Latin-1. */
 const values = new Map()
 
+/** @param {string | undefined} text */
 const bulk = (text) => (text === undefined ? '$-1\r\n' : `$${text.length}\r\n${text}\r\n`)
 
-/** @type {Record<string, (key: string, value: string) => string>} */
-const commands = {
-  __proto__: null,
+/** @type {Record<string, ((key: string, value: string) => string) | undefined>} */
+const commands = Object.assign(Object.create(null), {
   PING: () => '+PONG\r\n',
   GET: (key) => bulk(values.get(key)),
   SET(key, value) {
@@ -31,9 +31,15 @@ const commands = {
   },
   CONFIG: () => '*0\r\n',
   COMMAND: () => '*0\r\n',
-}
+})
 
-/** The number behind `*` or `$`, and where its line ends; an end of −1 when it is not there yet. */
+/**
+ * The number behind `*` or `$`, and where its line ends; an end of −1 when it is not there yet.
+ *
+ * @param {Buffer} bytes
+ * @param {number} at
+ * @param {number} mark
+ */
 function readNumber(bytes, at, mark) {
   if (at < bytes.length && bytes[at] !== mark) throw new Error('not the protocol of Redis')
   let number = 0
@@ -46,7 +52,12 @@ function readNumber(bytes, at, mark) {
   return { number, end: -1 }
 }
 
-/** Runs the commands that `bytes` has whole, has each answered, and tells how many bytes they took. */
+/**
+ * Runs the commands that `bytes` has whole, has each answered, and tells how many bytes they took.
+ *
+ * @param {Buffer} bytes
+ * @param {(answer: string) => void} answer
+ */
 export function execute(bytes, answer) {
   let done = 0
   for (;;) {
@@ -65,7 +76,12 @@ export function execute(bytes, answer) {
   }
 }
 
-async function main() {
+/**
+ * Serves on a port.
+ *
+ * @param {number} port
+ */
+export async function serve(port) {
   const server = createServer({}, ({ reader, writer }) => {
     let answers = ''
     const done = execute(reader.peek(reader.length), (answer) => {
@@ -75,9 +91,11 @@ async function main() {
     writer.malloc(answers.length).latin1Write(answers)
     return writer.flush()
   })
-  await server.listen({ host: '127.0.0.1', port: Number(process.argv[2] ?? 6380) })
+  return server.listen({ host: '127.0.0.1', port })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const server = await serve(Number(process.argv[2] ?? 6380))
   console.log(`listening on port ${server.address().port}`)
   process.once('SIGTERM', () => server.close({ timeout: 1000 }))
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main()

@@ -1,0 +1,10 @@
+// The Thrift echo on this package.
+
+import { createThriftServer } from '../../dist/thrift/index.mjs'
+import { announce, obeyStandardInput } from '../servers/control.mjs'
+import { EchoServer, handler } from './service.mjs'
+
+const server = createThriftServer(EchoServer, handler)
+await server.listen({ host: '127.0.0.1', port: 0 })
+announce(/** @type {import('node:net').AddressInfo} */ (server.address()))
+obeyStandardInput()
