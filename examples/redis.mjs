@@ -33,8 +33,11 @@ const commands = Object.assign(Object.create(null), {
   COMMAND: () => '*0\r\n',
 })
 
+/** The number that {@link readNumber} has read. */
+let number = 0
+
 /**
- * The number behind `*` or `$`, and where its line ends; an end of −1 when it is not there yet.
+ * Reads the number behind `*` or `$`; gives where its line ends, or −1 when it is not there yet.
  *
  * @param {Buffer} bytes
  * @param {number} at
@@ -42,14 +45,14 @@ const commands = Object.assign(Object.create(null), {
  */
 function readNumber(bytes, at, mark) {
   if (at < bytes.length && bytes[at] !== mark) throw new Error('not the protocol of Redis')
-  let number = 0
+  number = 0
   for (let place = at + 1; place + 1 < bytes.length; place += 1) {
-    if (bytes[place] === CR) return { number, end: place + 2 }
+    if (bytes[place] === CR) return place + 2
     const digit = bytes[place] - 48
     number = number * 10 + digit
     if (digit < 0 || digit > 9 || number > LONGEST) throw new Error('not a number of the protocol of Redis')
   }
-  return { number, end: -1 }
+  return -1
 }
 
 /**
@@ -59,20 +62,20 @@ function readNumber(bytes, at, mark) {
  * @param {(answer: string) => void} answer
  */
 export function execute(bytes, answer) {
-  let done = 0
-  for (;;) {
-    let { number: count, end: at } = readNumber(bytes, done, STAR)
+  for (let done = 0; ; ) {
+    let at = readNumber(bytes, done, STAR)
     const words = []
-    for (; at >= 0 && count > 0; count -= 1) {
-      const { number: length, end: start } = readNumber(bytes, at, DOLLAR)
-      at = start < 0 || start + length + 2 > bytes.length ? -1 : start + length + 2
-      if (at >= 0) words.push(bytes.latin1Slice(start, start + length))
+    for (let count = number; at >= 0 && count > 0; count -= 1) {
+      const start = readNumber(bytes, at, DOLLAR)
+      const end = start + number
+      at = start < 0 || end + 2 > bytes.length ? -1 : end + 2
+      if (at >= 0) words.push(bytes.latin1Slice(start, end))
     }
     if (at < 0) return done
     done = at
-    const [name = '', key = '', value = ''] = words
+    const name = words[0] ?? ''
     const command = commands[name] ?? commands[name.toUpperCase()]
-    answer(command?.(key, value) ?? '-ERR unknown command\r\n')
+    answer(command?.(words[1] ?? '', words[2] ?? '') ?? '-ERR unknown command\r\n')
   }
 }
 
