@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -128,24 +128,40 @@ const marks = ['run', 'claims', 'tables']
 test('the documentation gets tables, charts and figures', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'netpoll-docs-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  await writeFile(join(folder, 'benchmarks.md'), marks)
+  await mkdir(join(folder, 'docs'))
+  const readme = join(folder, 'README.md')
+  await writeFile(readme, 'a\n<!-- chart: begin -->\nold\n<!-- chart: end -->\nb\n')
+  await writeFile(join(folder, 'docs', 'benchmarks.md'), marks)
   const sections = [pool, { ...pool, id: 'mux-100' }, { ...pool, id: 'pool-1000' }]
   await updateDocuments(
     resultsOf(sections, { warnings: ['expect noise'], skipped: ['go: not there'] }),
     folder,
   )
-  const text = await readFile(join(folder, 'benchmarks.md'), 'utf8')
+  const text = await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8')
   t.regex(text, /A machine; pinned; 3 rounds of 1 s each, 2026-01-02\. Node\.js 20\.0\.0\./)
   t.true(text.includes('> expect noise'))
   t.true(text.includes('> skipped: go: not there'))
   t.true(text.includes('### Title of pool-100'))
-  const files = await readdir(join(folder, 'benchmarks'))
+  const files = await readdir(join(folder, 'docs', 'benchmarks'))
   t.deepEqual(files.toSorted(), [
     'overview.svg',
     'pool-100-latency.svg',
     'pool-1000-rate.svg',
     'results.json',
   ])
+  const shown = /^a\n<!-- chart: begin -->\n\n\[!\[.*overview\.svg.*\n\n<!-- chart: end -->\nb\n$/
+  t.regex(await readFile(readme, 'utf8'), shown)
+})
+
+test('a quick run leaves the README alone', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'netpoll-docs-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  await mkdir(join(folder, 'docs'))
+  await writeFile(join(folder, 'docs', 'benchmarks.md'), marks)
+  const method = { rounds: 1, seconds: 0.2, quick: true }
+  // There is no README, and writing to it would be an error.
+  await updateDocuments(resultsOf([pool, { ...pool, id: 'mux-100' }], { method }), folder)
+  t.regex(await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8'), /> A quick run/)
 })
 
 test('a run leaves figures, tables, a page and charts', async (t) => {

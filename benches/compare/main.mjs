@@ -27,7 +27,7 @@ async function write(results, { out, docs }) {
   await writeResults(results, out)
   print(`\nwritten to ${out}`)
   if (!docs) return
-  for (const path of await updateDocuments(results, fromRoot('docs'))) print(`updated ${path}`)
+  for (const path of await updateDocuments(results, fromRoot(''))) print(`updated ${path}`)
 }
 
 /**

@@ -1,4 +1,5 @@
-// The documentation's part of the results: tables between marks of `benchmarks.md`, and its charts.
+// The documentation's part of the results: tables between marks of `docs/benchmarks.md`, its charts, and the
+// chart of the README.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -35,14 +36,15 @@ export function fill(document, name, text) {
 }
 
 /**
- * Updates `benchmarks.md` and the folder `benchmarks` beside it; returns what was written.
+ * Updates `docs/benchmarks.md`, the folder `docs/benchmarks` and, unless the run was a quick one, `README.md`;
+ * returns what was written.
  *
  * @param {Results} results
- * @param {string} folder
+ * @param {string} root
  */
-export async function updateDocuments(results, folder) {
-  const path = join(folder, 'benchmarks.md')
-  const charts = join(folder, 'benchmarks')
+export async function updateDocuments(results, root) {
+  const path = join(root, 'docs', 'benchmarks.md')
+  const charts = join(root, 'docs', 'benchmarks')
   await mkdir(charts, { recursive: true })
   let text = await readFile(path, 'utf8')
   text = fill(text, 'run', runMarkdown(results))
@@ -57,7 +59,10 @@ export async function updateDocuments(results, folder) {
   }
   await write('results.json', resultsText(results))
   const overview = overviewChart(results)
-  if (overview !== undefined) await write('overview.svg', asFile(overview))
+  if (overview !== undefined) {
+    await write('overview.svg', asFile(overview))
+    if (!results.method.quick) written.push(await showInReadme(overview.title, join(root, 'README.md')))
+  }
   for (const section of results.sections) {
     for (const { name, drawing } of chartsOf(section)) {
       const file = `${section.id}-${name}`
@@ -65,6 +70,16 @@ export async function updateDocuments(results, folder) {
     }
   }
   return written
+}
+
+/**
+ * @param {string} title
+ * @param {string} path
+ */
+async function showInReadme(title, path) {
+  const picture = `[![${title}](docs/benchmarks/overview.svg)](docs/benchmarks.md)`
+  await writeFile(path, fill(await readFile(path, 'utf8'), 'chart', picture))
+  return path
 }
 
 /** @param {Results} results */
