@@ -116,6 +116,15 @@ test('requests and replies may be large', async (t) => {
   t.true((await client.call(`size:${message.length}`)).equals(Buffer.alloc(message.length, 7)))
 })
 
+test('a worker makes replies where they are sent from', async (t) => {
+  const { port } = await serveBy(t)
+  const client = await dial(t, { host, port })
+  for (const length of [0, 1, 1_000, 32_768, 1_000_000]) {
+    const calls = [1, 2, 3, 4].map(() => client.call(`allocate:${length}`))
+    for (const reply of await Promise.all(calls)) t.true(reply.equals(Buffer.alloc(length, 7)))
+  }
+})
+
 test('a worker is told which connection a request is of', async (t) => {
   const { port } = await serveBy(t)
   const [one, other] = [await dial(t, { host, port }), await dial(t, { host, port })]

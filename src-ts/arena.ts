@@ -1,3 +1,4 @@
+import { Chunk, messageView } from './chunk'
 import type { NativeMemory } from './native'
 
 /** `[cursor, handle, holds, loops with commands]`, shared with the core. */
@@ -5,6 +6,12 @@ export const arenaWords = 4
 
 /** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
+
+/** Most bytes that {@link Arena.allocate} takes from the arena. */
+const mostAllocated = 32 * 1024
+
+/** Most bytes that the header may take, for which room is left before what is allocated. */
+const mostRoom = 254
 
 /**
  * Memory that outgoing bytes are written to, one for all event loops of a thread, so that what was written for one
@@ -14,6 +21,9 @@ export class Arena {
   readonly #words: Int32Array
   readonly #native: NativeMemory
   #arena: Buffer = Buffer.alloc(0)
+  #chunk = new Chunk(this.#arena)
+  /** By start in the arena: one more than the room before what was allocated there and not handed over; else 0. */
+  #allocated: Uint8Array | undefined
   /** How many arenas there were. */
   #generation = 0
   /** Where the last bytes were taken: the arena, or a chunk of their own. */
@@ -52,12 +62,44 @@ export class Arena {
     this.#handle = lent.handle
     if (!isLarge) {
       this.#arena = this.#memory
+      this.#chunk = new Chunk(this.#arena)
+      this.#allocated?.fill(0)
       this.#generation += 1
       words[0] = length
       words[1] = lent.handle
       words[2] = 0
     }
     return 0
+  }
+
+  /** `length` bytes for the user to fill, which leave without a copy, behind a header of `room` bytes: see {@link handOver}. */
+  allocate(length: number, room: number): Buffer {
+    if (length > mostAllocated || room > mostRoom) return Buffer.allocUnsafe(length)
+    // Nothing between one message and the next, so that many leave in one piece.
+    const start = this.take(room + length) + room
+    this.#allocated ??= new Uint8Array(arenaSize)
+    this.#allocated[start] = room + 1
+    this.#words[2] = (this.#words[2] as number) + 1
+    return messageView(this.#chunk, start, length)
+  }
+
+  /**
+   * Whether `bytes` begin what was allocated in the arena and not handed over before, with room for a header of `before`
+   * bytes. If so they are handed over: {@link memory} and {@link handle} name the arena, and whoever asks sends them from
+   * there.
+   */
+  handOver(bytes: Uint8Array, before: number): boolean {
+    const words = this.#words
+    const allocated = this.#allocated
+    // While nothing is allocated, the view is not even asked for its memory, which is a call into the engine.
+    if (allocated === undefined || words[2] === 0 || bytes.buffer !== this.#chunk.buffer) return false
+    const start = bytes.byteOffset
+    if ((allocated[start] as number) <= before) return false
+    allocated[start] = 0
+    words[2] = (words[2] as number) - 1
+    this.#memory = this.#arena
+    this.#handle = words[1] as number
+    return true
   }
 
   /** A loop has commands that the core has not seen, which may name bytes in the arena. The core undoes it. */

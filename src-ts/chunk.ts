@@ -6,10 +6,32 @@ const handleOf = Symbol('netpoll.chunk')
 
 type ChunkBuffer = ArrayBufferLike & { [handleOf]?: number }
 
-/** A view over a whole chunk, from which the views of messages are cut. */
-export function adoptChunk(handle: number, buffer: ArrayBuffer): Buffer {
+/**
+ * A chunk that messages are cut from. Its `ArrayBuffer` and offset are kept beside the view, because asking a view for
+ * them is a call into the engine, for every message.
+ */
+export class Chunk {
+  /** All of it; empty once user code has transferred the memory away. */
+  readonly bytes: Buffer
+  readonly buffer: ArrayBufferLike
+  readonly offset: number
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+    this.buffer = bytes.buffer
+    this.offset = bytes.byteOffset
+  }
+}
+
+/** A chunk as it is kept. */
+export function adoptChunk(handle: number, buffer: ArrayBuffer): Chunk {
+  nameChunk(handle, buffer)
+  return new Chunk(Buffer.from(buffer))
+}
+
+/** From now on {@link chunkHandle} finds the handle of this memory. */
+export function nameChunk(handle: number, buffer: ArrayBuffer): void {
   ;(buffer as ChunkBuffer)[handleOf] = handle
-  return Buffer.from(buffer)
 }
 
 interface BufferConstructor {
@@ -23,13 +45,18 @@ interface BufferConstructor {
 const FastBuffer = (Buffer as unknown as { [Symbol.species]: BufferConstructor })[Symbol.species]
 
 /** A message as a `Buffer`: a view of its chunk. */
+export function messageView(chunk: Chunk, start: number, length: number): Buffer {
+  return new FastBuffer(chunk.buffer, chunk.offset + start, length)
+}
+
+/** As {@link messageView}, of memory that is no chunk, or of less of it. */
 export function bufferView(chunk: Buffer, start: number, length: number): Buffer {
   return new FastBuffer(chunk.buffer, chunk.byteOffset + start, length)
 }
 
 /** A message as a plain `Uint8Array`, which is cheaper. */
-export function plainView(chunk: Buffer, start: number, length: number): Uint8Array {
-  return new Uint8Array(chunk.buffer, chunk.byteOffset + start, length)
+export function plainView(chunk: Chunk, start: number, length: number): Uint8Array {
+  return new Uint8Array(chunk.buffer, chunk.offset + start, length)
 }
 
 /** The handle of the chunk that `view` lies in; `undefined` when it is the user's own memory. */

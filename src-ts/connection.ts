@@ -1,9 +1,10 @@
+import { constants as bufferConstants } from 'node:buffer'
 import { constants } from 'node:os'
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
 import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
 import { CallTable } from './call-table'
-import { bufferView, plainView } from './chunk'
+import { type Chunk, messageView, plainView } from './chunk'
 import * as clock from './clock'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
@@ -182,6 +183,20 @@ export class Connection<Data = unknown> {
   /** Whether more than `highWaterMark` waits to be sent, and {@link send} and `flush` wait. `onDrain` tells the end. */
   get isCongested(): boolean {
     return this.#output?.isCongested ?? false
+  }
+
+  /**
+   * `length` bytes to fill and send on this connection: a handler's reply, or for {@link send} and {@link call}. Up to
+   * 32 KiB they are the memory that is sent from, where any other buffer is copied into it. What is in them before is
+   * undefined; a shorter message is their `subarray` from 0. Once they were returned or sent, do not touch them: the next
+   * messages may lie there. Never sent, they stay as they are.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  allocate(length: number): Buffer {
+    checkInteger('length', length, 0, bufferConstants.MAX_LENGTH)
+    const { loop, framing } = this.#profile
+    return loop.memory.arena.allocate(length, framing.headerLength(length))
   }
 
   /**
@@ -506,15 +521,15 @@ export class Connection<Data = unknown> {
   }
 
   /** @internal A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
-  receive(chunk: Buffer, start: number, length: number): void {
+  receive(chunk: Chunk, start: number, length: number): void {
     if (this.#status === 'closing' || this.#status === 'closed') return
     if (this.#stream !== undefined) {
-      this.#stream.receive(chunk, start, length)
+      this.#stream.receive(chunk.bytes, start, length)
       return
     }
     const message =
       this.#profile.bytes === 'buffer'
-        ? bufferView(chunk, start, length)
+        ? messageView(chunk, start, length)
         : (plainView(chunk, start, length) as Buffer)
     if (this.#calls === undefined || !this.#answered(this.#calls, message)) this.#messages().receive(message)
     else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)

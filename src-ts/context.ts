@@ -1,5 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
+import { WatchedResource } from './watched-resource'
+
 /** The asynchronous context that was current when it was captured: the user's code runs in it. */
 export interface Context {
   /** Runs `work`. What it enters into an `AsyncLocalStorage` ends with it. */
@@ -21,29 +23,33 @@ class FrameContext implements Context {
   }
 }
 
-/** The context that was entered for a batch, while none of the user's code runs. */
+/** The context whose watched resource was entered for a batch, while none of the user's code runs. */
 let entered: ResourceContext | undefined
 
 /**
  * Node.js 20 and 22: `enterWith` writes to the current resource, and stays there. So each run gets a resource of
- * its own, made within the captured one, from which it takes what the storages hold.
+ * its own, made within the captured one, from which it takes what the storages hold. Those of a batch share one, as
+ * long as none of them leaves anything on it.
  */
 class ResourceContext implements Context {
   readonly #resource = new AsyncResource('NETPOLL')
+  #shared: WatchedResource | undefined
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
     const before = entered
+    if (before !== this) return this.#runApart(work, a, b)
     entered = undefined
     try {
-      if (before === this) return runApart(work, a, b)
-      return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+      return work(a, b)
     } finally {
-      entered = before
+      if (this.#shared?.isClean === true) entered = before
+      else this.#shared = undefined
     }
   }
 
   around(batch: () => void): void {
-    this.#resource.runInAsyncScope(this.#enter, this, batch)
+    this.#shared ??= this.#resource.runInAsyncScope(newShared)
+    this.#shared.run(() => this.#enter(batch))
   }
 
   #enter(batch: () => void): void {
@@ -54,7 +60,19 @@ class ResourceContext implements Context {
       entered = undefined
     }
   }
+
+  #runApart<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
+    const before = entered
+    entered = undefined
+    try {
+      return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+    } finally {
+      entered = before
+    }
+  }
 }
+
+const newShared = (): WatchedResource => new WatchedResource('NETPOLL_BATCH')
 
 function runApart<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
   return new AsyncResource('NETPOLL_CALLBACK').runInAsyncScope(work, undefined, a, b)

@@ -1,4 +1,5 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
+import { Chunk } from './chunk'
 import type { Connection } from './connection'
 import { NetpollError } from './errors'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
@@ -30,7 +31,7 @@ export class EventLoop {
   readonly #connections: (Connection | undefined)[] = []
   /** By tag. */
   readonly #acceptors = new Map<number, Acceptor>()
-  readonly #turnChunks: (Buffer | undefined)[] = []
+  readonly #turnChunks: (Chunk | undefined)[] = []
   /** Where in the batch the record that is being delivered lies; behind all of them while there is none. */
   #delivering = firstRecord
   #references = 0
@@ -122,7 +123,7 @@ export class EventLoop {
     const records = batch[0] as number
     const chunks = batch[1] as number
     for (let index = 0; index < chunks; index += 1) {
-      this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Buffer
+      this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Chunk
     }
     for (let index = 0, at = firstRecord; index < records; index += 1, at += recordWords) {
       const slot = batch[at] as number
@@ -134,8 +135,8 @@ export class EventLoop {
         const connection = this.#connections[slot]
         // Nothing comes for a connection after its end.
         if (connection === undefined) continue
-        const chunk = this.#turnChunks[kind >>> 8] as Buffer
-        if (chunk.length > 0) connection.receive(chunk, start, length)
+        const chunk = this.#turnChunks[kind >>> 8] as Chunk
+        if (chunk.bytes.length > 0) connection.receive(chunk, start, length)
         else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
       } else if (kind === RecordKind.Correlation) {
         this.#connections[slot]?.identify(start, length)
@@ -151,7 +152,7 @@ export class EventLoop {
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
   #receiveCopy(connection: Connection, handle: number, start: number, length: number): void {
     const copy = this.memory.native.copy(handle, start, length)
-    if (copy !== null) connection.receive(copy, 0, length)
+    if (copy !== null) connection.receive(new Chunk(copy), 0, length)
   }
 
   #lifecycle(kind: number, slot: number, start: number, length: number): void {

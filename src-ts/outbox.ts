@@ -116,28 +116,34 @@ export class Outbox {
 
   #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
     const length = bytes.length
-    const handle = chunkHandle(bytes)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    if (handle !== undefined && length > 0) {
+    const { arena } = this.#shared
+    if (arena.handOver(bytes, before)) {
+      const start = bytes.byteOffset - before
+      framing.writeHeader(arena.memory, start, length)
+      this.#push(trailer.length === 0 ? last : Operation.Send, target, arena.handle, start, before + length)
+      if (trailer.length > 0) this.#copy(last, target, trailer)
+      return total
+    }
+    const handle = length > copyLimit ? chunkHandle(bytes) : undefined
+    if (handle !== undefined) {
       const start = bytes.byteOffset - before
       // An echo stands in its chunk framed already: it leaves as it came, in one piece.
-      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle], bytes, before)) {
+      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle]?.bytes, bytes, before)) {
         this.#push(last, target, handle, start, total)
         return total
       }
-      if (length > copyLimit) {
-        this.#header(target, framing, before, length)
-        const ends = trailer.length === 0
-        this.#push(ends ? last : Operation.Send, target, handle, bytes.byteOffset, length)
-        if (!ends) this.#copy(last, target, trailer)
-        return total
-      }
+      this.#header(target, framing, before, length)
+      const ends = trailer.length === 0
+      this.#push(ends ? last : Operation.Send, target, handle, bytes.byteOffset, length)
+      if (!ends) this.#copy(last, target, trailer)
+      return total
     }
-    const at = this.#shared.arena.take(total)
-    framing.writeHeader(this.#shared.arena.memory, at, length)
-    this.#shared.arena.memory.set(bytes, at + before)
+    const at = arena.take(total)
+    framing.writeHeader(arena.memory, at, length)
+    arena.memory.set(bytes, at + before)
     this.#end(last, target, trailer, at, total)
     return total
   }
@@ -177,8 +183,13 @@ export class Outbox {
 
   #piece(target: Target, piece: Uint8Array | string): void {
     if (typeof piece !== 'string') {
-      const handle = chunkHandle(piece)
-      if (handle !== undefined && piece.length > copyLimit) {
+      const { arena } = this.#shared
+      const handle = arena.handOver(piece, 0)
+        ? arena.handle
+        : piece.length > copyLimit
+          ? chunkHandle(piece)
+          : undefined
+      if (handle !== undefined) {
         this.#push(Operation.Send, target, handle, piece.byteOffset, piece.length)
         return
       }

@@ -1,5 +1,5 @@
 import { Arena, arenaWords } from './arena'
-import { adoptChunk } from './chunk'
+import { adoptChunk, type Chunk } from './chunk'
 import { minorCollection } from './minor-collection'
 import { type NativeMemory, nativeBinding } from './native'
 
@@ -10,8 +10,8 @@ import { type NativeMemory, nativeBinding } from './native'
 export class SharedMemory {
   readonly native: NativeMemory
   readonly arena: Arena
-  /** Views over chunks that more bytes may come in, by handle. */
-  readonly chunks: (Buffer | undefined)[] = []
+  /** Chunks that more bytes may come in, by handle. */
+  readonly chunks: (Chunk | undefined)[] = []
 
   constructor() {
     const words = new Int32Array(arenaWords)

@@ -10,7 +10,7 @@ export const CONCURRENCIES = /** @type {const} */ ([100, 500, 1000])
 /** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
 
 /** @type {readonly PeerName[]} */
-const OURS = ['netpoll', 'netpollStream', 'netpollPollers', 'netpollWorkers']
+const OURS = ['netpoll', 'netpollBuffers', 'netpollStream', 'netpollPollers', 'netpollWorkers']
 /** @type {readonly PeerName[]} */
 const OTHERS = ['gnet', 'evio', 'netty', 'tokio', 'bare']
 
@@ -39,6 +39,7 @@ export const MANY_AT_A_TIME = [...OURS, ...IN_JAVASCRIPT, ...ON_GO_NET, ...ON_GO
 /** @type {readonly PeerName[]} */
 const OF_ALL_SIZES = [
   'netpoll',
+  'netpollBuffers',
   'netpollByReference',
   'netpollStream',
   'node',

@@ -36,7 +36,7 @@ import { fromRoot } from './paths.mjs'
 export const FAMILIES = ['netpoll', 'node', 'bare']
 
 /**
- * @typedef {'netpoll' | 'netpollPollers' | 'netpollWorkers' | 'netpollStream' | 'netpollByReference'
+ * @typedef {'netpoll' | 'netpollPollers' | 'netpollWorkers' | 'netpollStream' | 'netpollByReference' | 'netpollBuffers'
  *   | 'netpollContexts' | 'netpollTimers' | 'netpollHttp' | 'netpollTransfer'
  *   | 'node' | 'nodeCorked' | 'nodeCluster' | 'nodeHttp' | 'nodeTransfer'
  *   | 'bun' | 'bunBatched'
@@ -63,6 +63,7 @@ export const PEERS = {
   netpollPollers: ours('netpoll, poller thread', 'netpoll.mjs', ['--pollers', '1']),
   netpollWorkers: ours('netpoll, workers', 'netpoll-workers.mjs'),
   netpollByReference: ours('netpoll, by reference', 'netpoll.mjs', ['--by-reference']),
+  netpollBuffers: ours('netpoll, Buffer replies', 'netpoll.mjs', ['--plain-buffers']),
   netpollStream: ours('netpoll, stream', 'netpoll-stream.mjs'),
   netpollContexts: ours('netpoll, a context for each', 'netpoll.mjs', ['--contexts']),
   netpollTimers: ours('netpoll, timers armed', 'netpoll.mjs', ['--timers']),

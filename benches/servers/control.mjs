@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
  * @property {import('./handler.mjs').Task} task What is done with each request.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
  * @property {boolean} byReference Whether an inverted reply refers to its request.
+ * @property {boolean} plainBuffers Whether replies are made in `Buffer`s of the heap.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
  * @property {number} pollers Threads of the core's own.
@@ -27,6 +28,7 @@ export function readArguments() {
       work: { type: 'string', default: '0' },
       'on-connect': { type: 'boolean', default: false },
       'by-reference': { type: 'boolean', default: false },
+      'plain-buffers': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
       pollers: { type: 'string', default: '0' },
@@ -41,6 +43,7 @@ export function readArguments() {
     },
     onConnect: values['on-connect'],
     byReference: values['by-reference'],
+    plainBuffers: values['plain-buffers'],
     contexts: values.contexts,
     timers: values.timers,
     pollers: Number(values.pollers),

@@ -18,22 +18,34 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
  */
 
 /**
+ * Where a reply is made: what has `Buffer`s for it.
+ *
+ * @typedef {object} Memory
+ * @property {(length: number) => Buffer} allocate
+ */
+
+/** @type {Memory} */
+const heap = { allocate: (length) => Buffer.allocUnsafe(length) }
+
+/**
+ * The second argument of the handler is where its replies are made: a connection of this package, or `Buffer`'s pool.
+ *
  * @param {Task} task
- * @returns {(request: Buffer) => Promise<Buffer>}
+ * @returns {(request: Buffer, memory?: Memory) => Promise<Buffer>}
  */
 export function chooseHandler({ reply, hold, work }) {
-  const answer = reply === 'echo' ? echo : invertedCopy
+  const answer = reply === 'echo' ? echo : inverted
   if (work > 0) {
-    return async (request) => {
+    return async (request, memory = heap) => {
       compute(work)
-      return answer(request)
+      return answer(request, memory)
     }
   }
-  if (hold === undefined) return async (request) => answer(request)
+  if (hold === undefined) return async (request, memory = heap) => answer(request, memory)
   const wait = hold === 0 ? () => setImmediate() : () => setTimeout(hold)
-  return async (request) => {
+  return async (request, memory = heap) => {
     await wait()
-    return answer(request)
+    return answer(request, memory)
   }
 }
 
@@ -51,9 +63,12 @@ export async function invertByReference(request) {
   return [word, request.subarray(4)]
 }
 
-/** @param {Buffer} request */
-function invertedCopy(request) {
-  const reply = Buffer.allocUnsafe(request.length)
+/**
+ * @param {Buffer} request
+ * @param {Memory} memory
+ */
+function inverted(request, memory) {
+  const reply = memory.allocate(request.length)
   reply.set(request)
   reply.writeInt32BE(~request.readInt32BE(0), 0)
   return reply

@@ -9,7 +9,7 @@ import { chooseHandler, invertByReference } from './handler.mjs'
 const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
-const { endpoint, task, onConnect, byReference, contexts, timers, pollers } = readArguments()
+const { endpoint, task, onConnect, byReference, plainBuffers, contexts, timers, pollers } = readArguments()
 const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
 const framing = lengthField({ size: 4 })
 const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
@@ -23,7 +23,9 @@ function handlerUnderTest() {
       return request
     }
   }
-  return byReference ? invertByReference : chooseHandler(task)
+  if (byReference) return invertByReference
+  const handler = chooseHandler(task)
+  return plainBuffers ? (request) => handler(request) : handler
 }
 
 const server = createServer(onConnect ? { ...options, onConnect() {} } : options, handlerUnderTest())

@@ -1,8 +1,10 @@
+import { constants } from 'node:buffer'
+
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
-import { bufferView, plainView } from '../chunk'
+import { type Chunk, messageView, plainView } from '../chunk'
 import { captureContext } from '../context'
 import { invalidReply } from '../errors'
-import type { Framing } from '../framing'
+import { checkInteger, type Framing } from '../framing'
 import { isThenable } from '../hooks'
 import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
@@ -33,6 +35,10 @@ export class Desk {
   readonly #outbox: Outbox
   readonly #options: DeskOptions
   readonly #context = captureContext()
+  readonly #allocate = (length: number): Buffer => {
+    checkInteger('length', length, 0, constants.MAX_LENGTH)
+    return this.#memory.arena.allocate(length, this.#options.framing.headerLength(length))
+  }
   /** Requests so far. */
   #taken = 0
   /** How often requests were taken since the event loop has turned. */
@@ -78,22 +84,22 @@ export class Desk {
   #dispatch(): void {
     const batch = this.#batch
     const end = firstRecord + (batch[0] as number) * recordWords
-    let source = new Source(0, 0, 0)
+    let source = new Source(0, 0, 0, this.#allocate)
     for (let at = firstRecord; at < end; at += recordWords) {
       const slot = batch[at] as number
       const kind = batch[at + 1] as number
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
-      if (kind === RecordKind.Source) source = new Source(slot, start, length)
+      if (kind === RecordKind.Source) source = new Source(slot, start, length, this.#allocate)
       else this.#handle(slot, this.#view(batch[batchHeader + (kind >>> 8)] as number, start, length), source)
     }
   }
 
   #view(handle: number, start: number, length: number): Buffer {
-    const chunk = this.#memory.chunks[handle] as Buffer
+    const chunk = this.#memory.chunks[handle] as Chunk
     // User code has detached the chunk, by transferring `.buffer` of a request.
-    if (chunk.length === 0) return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
-    if (this.#options.bytes === 'buffer') return bufferView(chunk, start, length)
+    if (chunk.bytes.length === 0) return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
+    if (this.#options.bytes === 'buffer') return messageView(chunk, start, length)
     return plainView(chunk, start, length) as Buffer
   }
 

@@ -4,6 +4,8 @@ import type { Reply } from '../reply'
 export interface WorkerRequest {
   /** Names the connection: the same for all of its requests, and no other connection of this process has it. */
   readonly connection: string
+  /** Memory for a reply, that is sent from where it lies: see `Connection.allocate`. */
+  allocate(length: number): Buffer
 }
 
 /**
@@ -19,11 +21,13 @@ export class Source implements WorkerRequest {
   readonly poller: number
   readonly slot: number
   readonly generation: number
+  readonly allocate: (length: number) => Buffer
 
-  constructor(poller: number, slot: number, generation: number) {
+  constructor(poller: number, slot: number, generation: number, allocate: (length: number) => Buffer) {
     this.poller = poller
     this.slot = slot
     this.generation = generation
+    this.allocate = allocate
   }
 
   get connection(): string {
