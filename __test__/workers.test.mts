@@ -8,7 +8,7 @@ import { Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, pattern, unframe } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, portOf, rejection } from './support/netpoll.mjs'
 import { quietTurns } from './support/streams.mjs'
-import { socketPath } from './support/system.mjs'
+import { runFixture, socketPath } from './support/system.mjs'
 
 const host = '127.0.0.1'
 const module = new URL('fixtures/handler.mjs', import.meta.url)
@@ -347,3 +347,8 @@ for (const [workers, code] of [
     t.throws(() => createServer(options), { instanceOf: TypeError, code })
   })
 }
+
+test('workers go on while the thread of their server is blocked, and connections come and go', async (t) => {
+  const outcome = await runFixture(t, 'blocked-thread')
+  t.deepEqual(outcome, { code: 0, signal: null, stdout: 'served\n', stderr: '' })
+})

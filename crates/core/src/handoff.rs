@@ -77,6 +77,15 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
         self.state().empty.push_front(batch);
     }
 
+    /// The newest batch that was handed over, to be added to and pushed again, if `predicate` holds for it and nobody has
+    /// taken it. Only for the producer.
+    pub fn take_back(&self, predicate: impl FnOnce(&Batch) -> bool) -> Option<Batch> {
+        let mut state = self.state();
+        let fits = state.full.back().is_some_and(predicate);
+        // Whoever was told of it finds it again, or nothing, and is told once more.
+        if fits { state.full.pop_back() } else { None }
+    }
+
     /// The oldest batch that was handed over, and whether there are more. The consumer takes until there are none: only
     /// then is it woken again.
     pub fn take(&self) -> Option<(Batch, More)> {
@@ -140,6 +149,28 @@ mod tests {
         assert_eq!(handoff.take(), Some((2, More::None)));
         handoff.push(1);
         assert_eq!(consumer.0.get(), 2);
+    }
+
+    #[test]
+    fn what_nobody_has_taken_comes_back_to_be_added_to() {
+        let (consumer, producer) = (Count::default(), Count::default());
+        let handoff = Handoff::new([1, 2], consumer.clone(), producer);
+        assert_eq!(handoff.take_back(|_| true), None);
+        for _ in 0..2 {
+            let batch = handoff.blank().expect("there are two");
+            handoff.push(batch);
+        }
+        assert_eq!(handoff.take_back(|batch| *batch == 1), None, "the newest");
+        assert_eq!(handoff.take_back(|batch| *batch == 2), Some(2));
+        handoff.push(3);
+        assert_eq!(consumer.0.get(), 1);
+        assert_eq!(handoff.take(), Some((1, More::Waits)));
+        assert_eq!(handoff.take_back(|_| true), Some(3));
+        // The consumer looks meanwhile, and is woken again.
+        assert_eq!(handoff.take(), None);
+        handoff.push(3);
+        assert_eq!(consumer.0.get(), 2);
+        assert_eq!(handoff.take(), Some((3, More::None)));
     }
 
     #[test]

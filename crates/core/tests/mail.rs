@@ -470,3 +470,46 @@ fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
     h.poller.turn(now, &mut batch);
     assert_eq!(batch.records()[0].slot, old.slot);
 }
+
+/// Nobody has looked at a batch meanwhile: it tells of more, and of the same slots.
+#[test]
+fn a_batch_that_nobody_has_seen_is_added_to() {
+    let mut h = Harness::new();
+    let (_, file) = h.listen_unix(&settings(|_| {}));
+    let mut batch = Batch::with_capacity(1024);
+    let mut turn = |h: &mut Harness| {
+        h.flush();
+        h.look();
+        let now = h.now();
+        h.poller.turn(now, &mut batch);
+        let kinds = batch.records().iter();
+        kinds
+            .map(|record| (record.slot, record.kind()))
+            .collect::<Vec<_>>()
+    };
+    let mut told = 0;
+    // More than one turn would tell at once.
+    for _ in 0..100 {
+        let peer = UnixStream::connect(file.path()).expect("connecting");
+        for _ in 0..3 {
+            turn(&mut h);
+        }
+        drop(peer);
+        let mut records = Vec::new();
+        for _ in 0..6 {
+            records = turn(&mut h);
+        }
+        assert!(records.len() > told, "{told} records, and no more");
+        told = records.len();
+    }
+    let records = turn(&mut h);
+    let slots: Vec<u32> = records
+        .iter()
+        .filter(|(_, kind)| *kind == netpoll_core::RecordKind::Accepted as u8)
+        .map(|(slot, _)| *slot)
+        .collect();
+    let mut different = slots.clone();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(slots.len(), different.len(), "a slot was given away unseen");
+}

@@ -32,6 +32,10 @@ use crate::memory::chunk_pool;
 /// messages grow old.
 const BATCHES: usize = 4;
 
+/// Records for which there must be room in a batch without messages, so that it is added to while JavaScript has not come
+/// to it: what one connection may need, and more.
+const ROOM: usize = 128;
+
 /// Wakes a poller that has no batch to fill.
 struct PollerBell(Remote);
 
@@ -259,7 +263,11 @@ impl Common {
     fn turns(&self, mut poller: Poller) -> io::Result<()> {
         // Looked at after the mail was taken: before that, a nudge wakes nobody who is awake already.
         while !self.is_stopped.load(Ordering::Acquire) {
-            let blank = self.handoff.blank();
+            // News of connections are few, and must not keep others waiting whose messages go to workers.
+            let blank = self.handoff.blank().or_else(|| {
+                let takes_more = |batch: &Batch| batch.chunks().is_empty() && batch.room() >= ROOM;
+                self.handoff.take_back(takes_more)
+            });
             let timeout = match &blank {
                 // Until one comes back, of which the poller is told.
                 None => None,

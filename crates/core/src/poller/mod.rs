@@ -267,19 +267,23 @@ impl Poller {
     /// Reads the mail, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
     /// for the next turn: see [`Self::has_ready`].
     ///
-    /// `batch` must have been seen by whoever gets the records, and cleared: slots whose end it told of are free again.
+    /// `batch` must either have been seen by whoever gets the records, and cleared: then slots whose end it told of are free
+    /// again. Or nobody has seen it, and it is added to.
     pub fn turn(&mut self, now: Instant, batch: &mut Batch) {
-        for slot in batch.take_vacated() {
-            self.slots.vacate(slot);
+        if batch.is_empty() {
+            for slot in batch.take_vacated() {
+                self.slots.vacate(slot);
+            }
         }
         self.read_mail();
         for (tag, errno) in self.pauses.drain(..) {
             batch.accept_paused(tag, errno);
         }
-        let bytes_before = batch.bytes();
+        let (records_before, bytes_before) = (batch.len(), batch.bytes());
         for _ in 0..self.ready.len() {
+            let records = batch.len() - records_before;
             let bytes = batch.bytes() - bytes_before;
-            if batch.room() == 0 || batch.len() >= TURN_RECORDS || bytes >= TURN_BYTES {
+            if batch.room() == 0 || records >= TURN_RECORDS || bytes >= TURN_BYTES {
                 break;
             }
             let Some(slot) = self.ready.pop_front() else {
