@@ -103,6 +103,8 @@ export declare class EventLoop {
 export declare class Memory {
   /** One for each environment. `arena` is its shared words. */
   constructor(arena: Int32Array, callbacks: MemoryCallbacks)
+  /** Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are. */
+  static decideChunkSize(bytes: number): boolean
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
   lendChunk(capacity: number): LentChunk
   /**

@@ -63,7 +63,8 @@ export class Arena {
     if (!isLarge) {
       this.#arena = this.#memory
       this.#chunk = new Chunk(this.#arena)
-      this.#allocated?.fill(0)
+      if (this.#allocated?.length === this.#arena.length) this.#allocated.fill(0)
+      else this.#allocated = undefined
       this.#generation += 1
       words[0] = length
       words[1] = lent.handle
@@ -77,7 +78,7 @@ export class Arena {
     if (length > mostAllocated || room > mostRoom) return Buffer.allocUnsafe(length)
     // Nothing between one message and the next, so that many leave in one piece.
     const start = this.take(room + length) + room
-    this.#allocated ??= new Uint8Array(arenaSize)
+    this.#allocated ??= new Uint8Array(this.#arena.length)
     this.#allocated[start] = room + 1
     this.#words[2] = (this.#words[2] as number) + 1
     return messageView(this.#chunk, start, length)

@@ -1,3 +1,4 @@
+import { logLine } from './configuration'
 import type { Connection } from './connection'
 import type { Context } from './context'
 import { NetpollError } from './errors'
@@ -23,14 +24,14 @@ export function report(
   context: Context,
 ): void {
   if (onError === undefined) {
-    logLine(error)
+    logLine(oneLine(error))
     return
   }
   guarded(
     () => context.run(onError, error, connection),
     (second) => {
-      logLine(error)
-      logLine(second)
+      logLine(oneLine(error))
+      logLine(oneLine(second))
     },
   )
 }
@@ -51,9 +52,7 @@ export function isThenable(result: unknown): result is PromiseLike<unknown> {
   )
 }
 
-function logLine(error: unknown): void {
-  process.stderr.write(`netpoll: ${describe(error).replaceAll('\n', ' ')}\n`)
-}
+const oneLine = (error: unknown): string => describe(error).replaceAll('\n', ' ')
 
 /** One line about an error. */
 export function describe(error: unknown): string {

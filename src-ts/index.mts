@@ -1,6 +1,7 @@
 /** ES module entry. It re-exports the CommonJS build, so that both kinds of users share one implementation. */
 export type * from './index.js'
 export {
+  configure,
   Connection,
   ConnectionDuplex,
   createServer,

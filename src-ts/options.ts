@@ -1,3 +1,4 @@
+import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
@@ -18,7 +19,6 @@ const defaults = {
   idleTimeout: 0,
   requestTimeout: 0,
   keepAlive: 0,
-  pollers: 0,
 } as const
 
 /** Milliseconds that a timer takes. */
@@ -101,7 +101,6 @@ type NumberOption =
   | 'idleTimeout'
   | 'requestTimeout'
   | 'keepAlive'
-  | 'pollers'
 
 /** Checks what servers and dialers share. */
 export function checkConnectionOptions<Data>(
@@ -144,8 +143,8 @@ export function checkConnectionOptions<Data>(
     maxBufferedBytes,
     readTimeout,
     requestTimeout: time('requestTimeout'),
-    pollers: number('pollers', 0, 64),
-    loadBalance: checkLoadBalance(options.loadBalance),
+    pollers: checkPollers(options.pollers ?? processSettings().pollers),
+    loadBalance: checkLoadBalance(options.loadBalance ?? processSettings().loadBalance),
     hooks,
     settings: {
       framing: framing.native,
@@ -169,8 +168,14 @@ export function checkConnectionOptions<Data>(
   }
 }
 
-function checkLoadBalance(value: unknown): LoadBalance {
-  if (value === undefined) return 'roundRobin'
+/** Checks a number of threads that poll. */
+export function checkPollers(value: number): number {
+  checkInteger('options.pollers', value, 0, 64)
+  return value
+}
+
+/** Checks how connections are dealt out. */
+export function checkLoadBalance(value: unknown): LoadBalance {
   if (value === 'roundRobin' || value === 'random' || value === 'leastConnections') return value
   throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
 }

@@ -17,15 +17,21 @@ use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
 use crate::shared_words::ArenaWords;
 
-/// Size of an ordinary chunk in bytes.
+/// Size of an ordinary chunk in bytes, unless the process is configured otherwise.
 const CHUNK_SIZE: usize = 256 * 1024;
-/// Free chunks kept for reuse: 32 MiB, as many as come back at once when garbage is collected.
-const CACHED_CHUNKS: usize = 128;
+/// Bytes of free chunks kept for reuse: as many as come back at once when garbage is collected, which is asked for when so
+/// many were handed out.
+const CACHED_BYTES: usize = 32 * 1024 * 1024;
 
 /// The chunks of the whole process. It outlives every environment.
 pub fn chunk_pool() -> &'static ChunkPool {
+    chunk_pool_of(CHUNK_SIZE)
+}
+
+/// The first to ask decides how large chunks are.
+fn chunk_pool_of(chunk_size: usize) -> &'static ChunkPool {
     static POOL: OnceLock<ChunkPool> = OnceLock::new();
-    POOL.get_or_init(|| ChunkPool::new(CHUNK_SIZE, CACHED_CHUNKS))
+    POOL.get_or_init(|| ChunkPool::new(chunk_size, CACHED_BYTES / chunk_size))
 }
 
 /// Memory that JavaScript fills.
@@ -183,7 +189,7 @@ impl Memory {
             exports: ChunkExports::default(),
             foreign: ForeignArrays::new(env),
             arena: ArenaWords::new(env, arena.raw())?,
-            pacer: RefCell::new(ReclaimPacer::default()),
+            pacer: RefCell::new(ReclaimPacer::new(CACHED_BYTES / chunk_pool().chunk_size())),
         });
         // SAFETY: the hook runs once, on this thread, and gives the reference back.
         let status = unsafe {
@@ -194,6 +200,13 @@ impl Memory {
             return Err(napi::Error::from_reason("the environment is ending"));
         }
         Ok(Self(memory))
+    }
+
+    /// Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are.
+    #[napi]
+    pub fn decide_chunk_size(bytes: u32) -> bool {
+        let bytes = bytes.max(1) as usize;
+        chunk_pool_of(bytes).chunk_size() == bytes
     }
 
     /// A chunk of at least `capacity` bytes to copy outgoing bytes into.

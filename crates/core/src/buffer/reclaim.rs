@@ -4,31 +4,31 @@
 //! allocate, every byte is written to memory that no cache holds, and once a bound of the holder's own
 //! is reached it cleans up at a much higher price.
 
-/// Chunks handed out before the holder is first asked: 32 MiB of ordinary ones. Asking costs V8 one to two milliseconds
-/// where its helper threads share one core with it, so a quarter of this took a third of a fast upload's time.
-const LEAST: usize = 128;
-/// The holder is asked at least this often.
-const MOST: usize = 1024;
+/// The longest interval, as a multiple of the least.
+const MOST: usize = 8;
 
 /// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
 /// in use, doubles the interval.
 pub struct ReclaimPacer {
+    least: usize,
     since: usize,
     interval: usize,
     held_when_asked: usize,
 }
 
-impl Default for ReclaimPacer {
-    fn default() -> Self {
+impl ReclaimPacer {
+    /// `least` chunks are handed out before the holder is first asked. Asking costs V8 one to two milliseconds where its
+    /// helper threads share one core with it: every 8 MiB, it took a third of a fast upload's time, every 32 MiB little.
+    pub fn new(least: usize) -> Self {
+        let least = least.max(1);
         Self {
+            least,
             since: 0,
-            interval: LEAST,
+            interval: least,
             held_when_asked: 0,
         }
     }
-}
 
-impl ReclaimPacer {
     /// One more chunk was handed out.
     pub fn handed_out(&mut self) {
         self.since += 1;
@@ -39,17 +39,17 @@ impl ReclaimPacer {
         if self.since < self.interval {
             return false;
         }
-        if held < LEAST {
+        if held < self.least {
             // The holder lets go by itself.
-            *self = Self::default();
+            *self = Self::new(self.least);
             return false;
         }
         let grew = held.saturating_sub(self.held_when_asked);
         let in_vain = self.held_when_asked > 0 && grew * 2 > self.since;
         self.interval = if in_vain {
-            (self.interval * 2).min(MOST)
+            (self.interval * 2).min(MOST * self.least)
         } else {
-            LEAST
+            self.least
         };
         self.since = 0;
         self.held_when_asked = held;
@@ -60,6 +60,8 @@ impl ReclaimPacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LEAST: usize = 128;
 
     fn hand_out(pacer: &mut ReclaimPacer, count: usize, held: usize) -> usize {
         (0..count)
@@ -72,20 +74,23 @@ mod tests {
 
     #[test]
     fn a_holder_that_lets_go_by_itself_is_never_asked() {
-        assert_eq!(hand_out(&mut ReclaimPacer::default(), 10_000, LEAST - 1), 0);
+        assert_eq!(
+            hand_out(&mut ReclaimPacer::new(LEAST), 10_000, LEAST - 1),
+            0
+        );
     }
 
     #[test]
     fn a_lazy_holder_is_asked_once_per_interval() {
         assert_eq!(
-            hand_out(&mut ReclaimPacer::default(), 10 * LEAST, 2 * LEAST),
+            hand_out(&mut ReclaimPacer::new(LEAST), 10 * LEAST, 2 * LEAST),
             10
         );
     }
 
     #[test]
     fn asking_in_vain_becomes_rare_and_success_makes_it_frequent_again() {
-        let mut pacer = ReclaimPacer::default();
+        let mut pacer = ReclaimPacer::new(LEAST);
         let mut held = 0;
         let mut asked = 0;
         for _ in 0..100_000 {
@@ -95,7 +100,7 @@ mod tests {
         }
         assert!(asked < 120, "{asked}");
         // From here on the holder keeps no more than before; the time until the first asking still counts.
-        hand_out(&mut pacer, 2 * MOST, held);
+        hand_out(&mut pacer, 2 * MOST * LEAST, held);
         assert_eq!(hand_out(&mut pacer, 10 * LEAST, held), 10);
     }
 }

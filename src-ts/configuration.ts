@@ -1,0 +1,51 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
+
+import type { LoadBalance } from './option-types'
+
+/** What servers and dialers are given that say nothing else. */
+export interface ProcessSettings {
+  readonly pollers: number
+  readonly loadBalance: LoadBalance
+}
+
+/** Takes a line about something that nobody else is told of. */
+export type Logger = (line: string) => void
+
+/** Threads that are started later begin with what this says. */
+const key = 'netpoll.configuration'
+
+let settings: ProcessSettings | undefined
+let logger: Logger | undefined
+
+/** The defaults of this thread. */
+export function processSettings(): ProcessSettings {
+  settings ??= (getEnvironmentData(key) as unknown as ProcessSettings | undefined) ?? {
+    pollers: 0,
+    loadBalance: 'roundRobin',
+  }
+  return settings
+}
+
+/** Replaces them, for this thread and those that are started later. */
+export function replaceSettings(next: ProcessSettings): void {
+  settings = next
+  setEnvironmentData(key, { ...next })
+}
+
+/** From now on lines go to `next`. */
+export function replaceLogger(next: Logger): void {
+  logger = next
+}
+
+/** Logs one line: to the user's logger, else to stderr. */
+export function logLine(line: string): void {
+  if (logger === undefined) {
+    process.stderr.write(`netpoll: ${line}\n`)
+    return
+  }
+  try {
+    logger(line)
+  } catch {
+    process.stderr.write(`netpoll: ${line}\n`)
+  }
+}

@@ -1,0 +1,56 @@
+import { type Logger, processSettings, replaceLogger, replaceSettings } from './configuration'
+import { invalidValue } from './errors'
+import { checkInteger } from './framing'
+import { nativeBinding } from './native'
+import type { LoadBalance } from './option-types'
+import { checkFunction, checkLoadBalance, checkObject, checkPollers } from './options'
+
+/** Options of {@link configure}. What is not given stays as it is. */
+export interface ProcessOptions {
+  /** `pollers` of servers and dialers that do not say. Default 0. */
+  readonly pollers?: number
+  /** `loadBalance` of servers and dialers that do not say. Default `'roundRobin'`. */
+  readonly loadBalance?: LoadBalance
+  /**
+   * Bytes of the chunks that messages arrive in, a multiple of 4,096 from 16 KiB to 16 MiB. Default 256 KiB. A message that
+   * is kept keeps its whole chunk; larger chunks are exchanged less often. The same for all threads of the process.
+   */
+  readonly chunkSize?: number
+  /**
+   * Takes one line, without its end, for each error that no `onError` is told of. Default: a line on stderr. Of this thread
+   * alone. Where it throws, the line goes to stderr.
+   */
+  readonly logger?: Logger
+}
+
+const page = 4_096
+const leastChunk = 16 * 1024
+const largestChunk = 16 * 1024 * 1024
+
+/**
+ * Says what holds for the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` are for servers and dialers that
+ * are made later, in this thread and in worker threads that are started later.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for a `chunkSize` other than that of chunks which
+ * are there already, since the first `listen` or `dial` of the process; NetpollError `ERR_UNSUPPORTED`, with a `chunkSize`
+ * on a host that the package is not for. Nothing has changed then.
+ */
+export function configure(options: ProcessOptions): void {
+  checkObject('options', options)
+  const current = processSettings()
+  const pollers = checkPollers(options.pollers ?? current.pollers)
+  const loadBalance = checkLoadBalance(options.loadBalance ?? current.loadBalance)
+  const { chunkSize, logger } = options
+  checkFunction('logger', logger)
+  if (chunkSize !== undefined) decideChunkSize(chunkSize)
+  if (logger !== undefined) replaceLogger(logger)
+  replaceSettings({ pollers, loadBalance })
+}
+
+function decideChunkSize(bytes: number): void {
+  checkInteger('options.chunkSize', bytes, leastChunk, largestChunk)
+  if (bytes % page !== 0) throw invalidValue('options.chunkSize', `must be a multiple of ${page}`, bytes)
+  if (!nativeBinding().Memory.decideChunkSize(bytes)) {
+    throw invalidValue('options.chunkSize', 'must be given before the first listen or dial', bytes)
+  }
+}
