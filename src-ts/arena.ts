@@ -1,4 +1,7 @@
+import { constants } from 'node:buffer'
+
 import { Chunk, messageView } from './chunk'
+import { checkInteger } from './framing'
 import type { NativeMemory } from './native'
 
 /** `[cursor, handle, holds, loops with commands]`, shared with the core. */
@@ -6,6 +9,9 @@ export const arenaWords = 4
 
 /** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
+
+/** Most bytes that may be asked for. */
+const largestBuffer = constants.MAX_LENGTH
 
 /** Most bytes that {@link Arena.allocate} takes from the arena. */
 const mostAllocated = 32 * 1024
@@ -73,8 +79,13 @@ export class Arena {
     return 0
   }
 
-  /** `length` bytes for the user to fill, which leave without a copy, behind a header of `room` bytes: see {@link handOver}. */
+  /**
+   * `length` bytes for the user to fill, which leave without a copy, behind a header of `room` bytes: see {@link handOver}.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
   allocate(length: number, room: number): Buffer {
+    checkInteger('length', length, 0, largestBuffer)
     if (length > mostAllocated || room > mostRoom) return Buffer.allocUnsafe(length)
     // Nothing between one message and the next, so that many leave in one piece.
     const start = this.take(room + length) + room

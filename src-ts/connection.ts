@@ -1,4 +1,3 @@
-import { constants as bufferConstants } from 'node:buffer'
 import { constants } from 'node:os'
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
@@ -194,7 +193,6 @@ export class Connection<Data = unknown> {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   allocate(length: number): Buffer {
-    checkInteger('length', length, 0, bufferConstants.MAX_LENGTH)
     const { loop, framing } = this.#profile
     return loop.memory.arena.allocate(length, framing.headerLength(length))
   }

@@ -1,10 +1,8 @@
-import { constants } from 'node:buffer'
-
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
 import { type Chunk, messageView, plainView } from '../chunk'
 import { captureContext } from '../context'
 import { invalidReply } from '../errors'
-import { checkInteger, type Framing } from '../framing'
+import type { Framing } from '../framing'
 import { isThenable } from '../hooks'
 import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
@@ -35,10 +33,8 @@ export class Desk {
   readonly #outbox: Outbox
   readonly #options: DeskOptions
   readonly #context = captureContext()
-  readonly #allocate = (length: number): Buffer => {
-    checkInteger('length', length, 0, constants.MAX_LENGTH)
-    return this.#memory.arena.allocate(length, this.#options.framing.headerLength(length))
-  }
+  readonly #allocate = (length: number): Buffer =>
+    this.#memory.arena.allocate(length, this.#options.framing.headerLength(length))
   /** Requests so far. */
   #taken = 0
   /** How often requests were taken since the event loop has turned. */
