@@ -1,6 +1,13 @@
 import test from 'ava'
 
-import { checkServer, checkUnknownMethod, serveForeign } from './support/interop.mjs'
+import {
+  checkDeath,
+  checkServer,
+  checkToldOfDeath,
+  checkToldOfMistakes,
+  checkUnknownMethod,
+  serveForeign,
+} from './support/interop.mjs'
 import {
   buildApache,
   buildTimeout,
@@ -39,5 +46,29 @@ for (const transport of ['framed', 'theader'] as const) {
       const { port } = await startServer(t, program, flags)
       await checkUnknownMethod(t, await checkServer(t, port, { transport, protocol }))
     })
+
+    goTest(
+      `thrift ${transport} ${protocol}: our server dies in the middle of a call of a client in Go`,
+      async (t) => {
+        await checkToldOfDeath(t, program, flags)
+      },
+    )
+
+    goTest(
+      `thrift ${transport} ${protocol}: a client in Go sends malformed arguments and a frame that is too long`,
+      async (t) => {
+        await checkToldOfMistakes(t, program, flags)
+      },
+    )
+
+    for (const kind of ['mux', 'pool'] as const) {
+      goTest(
+        `thrift ${transport} ${protocol}: a server in Go dies in the middle of a call by a ${kind}`,
+        async (t) => {
+          const { port } = await startServer(t, program, flags)
+          await checkDeath(t, port, { transport, protocol, kind, connections: 1 })
+        },
+      )
+    }
   }
 }

@@ -1,11 +1,17 @@
 import test from 'ava'
 
-import { checkServer, checkUnknownMethod, serveForeign } from './support/interop.mjs'
+import {
+  checkDeath,
+  checkServer,
+  checkToldOfDeath,
+  checkToldOfMistakes,
+  checkUnknownMethod,
+  serveForeign,
+} from './support/interop.mjs'
 import {
   buildPython,
   buildTimeout,
   missing,
-  type Program,
   python,
   runClient,
   startServer,
@@ -16,7 +22,7 @@ const problem = missing('Apache Thrift in Python', python, thriftCompiler)
 if (problem !== undefined) process.stderr.write(problem)
 const pythonTest = problem === undefined ? test : test.skip
 
-let programs: { readonly client: Program; readonly server: Program }
+let programs: Awaited<ReturnType<typeof buildPython>>
 
 test.before(async (t) => {
   if (problem !== undefined) return
@@ -39,5 +45,29 @@ for (const transport of ['framed', 'theader'] as const) {
       const { port } = await startServer(t, programs.server, flags)
       await checkUnknownMethod(t, await checkServer(t, port, { transport, protocol }))
     })
+
+    pythonTest(
+      `thrift ${transport} ${protocol}: our server dies in the middle of a call of a client in Python`,
+      async (t) => {
+        await checkToldOfDeath(t, programs.failing, flags)
+      },
+    )
+
+    pythonTest(
+      `thrift ${transport} ${protocol}: a client in Python sends malformed arguments and a frame that is too long`,
+      async (t) => {
+        await checkToldOfMistakes(t, programs.failing, flags)
+      },
+    )
+
+    for (const kind of ['mux', 'pool'] as const) {
+      pythonTest(
+        `thrift ${transport} ${protocol}: a server in Python dies in the middle of a call by a ${kind}`,
+        async (t) => {
+          const { port } = await startServer(t, programs.server, flags)
+          await checkDeath(t, port, { transport, protocol, kind, connections: 1 })
+        },
+      )
+    }
   }
 }

@@ -1,12 +1,20 @@
 import type { ExecutionContext } from 'ava'
 
+import { NetpollError } from '../../dist/index.mjs'
 import type { ThriftCall, ThriftClient, ThriftClientOptions } from '../../dist/thrift/index.mjs'
-import { rejection } from './netpoll.mjs'
+import { Inbox } from './deferred.mjs'
+import { codeOf, rejection } from './netpoll.mjs'
+import { exceptionOf, fixtureProgram, type Program, startServer } from './programs.mjs'
 import { fullValue, interopHandler, plain, serveThrift, thriftClient } from './thrift.mjs'
 import { type InteropClient, TApplicationException, types } from './thrift-service.mjs'
 
-const INTERNAL_ERROR = 6
+/** Types of `TApplicationException`. */
 const UNKNOWN_METHOD = 1
+const INTERNAL_ERROR = 6
+const PROTOCOL_ERROR = 7
+/** Types of `TTransportException`. */
+const UNKNOWN = 0
+const END_OF_FILE = 4
 
 /** A server whose calls can be looked at afterwards. It tells a caller the trace that it got. */
 export async function serveForeign(
@@ -24,6 +32,49 @@ export async function serveForeign(
     { onError: (error) => t.fail(String(error)) },
   )
   return { port, calls }
+}
+
+/** That a client which was not written here is told when our server dies in the middle of a call. */
+export async function checkToldOfDeath(
+  t: ExecutionContext,
+  client: Program,
+  flags: readonly string[],
+): Promise<void> {
+  const killed = await startServer(t, fixtureProgram('killed-thrift-server'), [])
+  t.is(await exceptionOf(client, killed.port, 'wait', flags), `TTransportException ${END_OF_FILE}`)
+  const resetting = await serveThrift(t, ({ connection }) => ({ wait: () => connection.resetAndDestroy() }))
+  t.is(await exceptionOf(client, resetting.port, 'wait', flags), `TTransportException ${UNKNOWN}`)
+}
+
+/** What a client which was not written here gets for malformed arguments, and for a frame that is too long. */
+export async function checkToldOfMistakes(
+  t: ExecutionContext,
+  client: Program,
+  flags: readonly string[],
+): Promise<void> {
+  const errors = new Inbox<unknown>()
+  const { port, server } = await serveThrift(t, undefined, { maxLength: 10_000, onError: errors.push })
+  t.is(await exceptionOf(client, port, 'malformed', flags), `TApplicationException ${PROTOCOL_ERROR}`)
+  // Where the system tells first of the reset and where of the end is a race in the client's system calls.
+  t.regex(await exceptionOf(client, port, 'long', flags), /^TTransportException [04]$/)
+  t.is(codeOf(await errors.take()), 'ERR_FRAME_TOO_LARGE')
+  t.is(server.connectionCount, 0)
+}
+
+/** Calls a server that is killed by a call, while others wait on the same connection and elsewhere. */
+export async function checkDeath(
+  t: ExecutionContext,
+  port: number,
+  options: ThriftClientOptions,
+): Promise<void> {
+  const { service } = thriftClient(t, port, options)
+  await service.ping()
+  const calls = [service.wait(-1), service.ping(), service.ping()]
+  for (const error of await Promise.all(calls.map(rejection))) {
+    t.true(error instanceof NetpollError)
+    t.regex(String(codeOf(error)), /^(ERR_CONN_CLOSED|ECONNRESET|ECONNREFUSED)$/)
+  }
+  t.is(codeOf(await rejection(service.ping())), 'ECONNREFUSED')
 }
 
 /** Calls a server that was not written here in every way. */

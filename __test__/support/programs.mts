@@ -64,8 +64,8 @@ export async function buildKitex(): Promise<Program> {
   return { command: join(folder, 'program'), args: [], env }
 }
 
-/** Makes an environment with Apache Thrift's library for Python; gives its two programs. */
-export async function buildPython(): Promise<{ readonly client: Program; readonly server: Program }> {
+/** Makes an environment with Apache Thrift's library for Python; gives its programs. */
+export async function buildPython(): Promise<Readonly<Record<'client' | 'failing' | 'server', Program>>> {
   const folder = copyOf('python')
   const command = join(folder, 'venv', 'bin', 'python')
   if (!existsSync(command)) await run('python3', ['-m', 'venv', 'venv'], folder)
@@ -76,13 +76,31 @@ export async function buildPython(): Promise<{ readonly client: Program; readonl
   )
   await run('thrift', ['--gen', 'py', '-out', folder, idl], folder)
   const program = (name: string): Program => ({ command, args: [join(folder, `${name}.py`)], env })
-  return { client: program('client'), server: program('server') }
+  return { client: program('client'), failing: program('failing'), server: program('server') }
 }
 
 /** Runs a client to its end; rejects with what it said if that was no success. */
 export async function runClient(program: Program, port: number, flags: readonly string[]): Promise<void> {
   const { command, args } = program
   await run(command, [...args, 'client', '--port', String(port), ...flags], cache)
+}
+
+/** Has a client make one call; gives the exception that the generated code of its language throws, and its type. */
+export async function exceptionOf(
+  program: Program,
+  port: number,
+  call: string,
+  flags: readonly string[],
+): Promise<string> {
+  const { command, args } = program
+  const words = ['failing', '--port', String(port), '--call', call, ...flags]
+  return (await run(command, [...args, ...words], cache)).trim()
+}
+
+/** A program in another language's place: `fixtures/`, run by this Node.js. */
+export function fixtureProgram(name: string): Program {
+  const file = fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
+  return { command: process.execPath, args: [file], env }
 }
 
 /** Starts a server, which is gone with the test, and gives its port. */
@@ -117,7 +135,8 @@ function copyOf(name: string): string {
   return folder
 }
 
-function run(command: string, args: readonly string[], cwd: string): Promise<void> {
+/** Runs a program to its end; gives what it has printed, or rejects with it where that was no success. */
+function run(command: string, args: readonly string[], cwd: string): Promise<string> {
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: buildTimeout })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
@@ -128,7 +147,7 @@ function run(command: string, args: readonly string[], cwd: string): Promise<voi
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => {
-      if (code === 0) resolve()
+      if (code === 0) resolve(output)
       else reject(new Error(`${command} ${args.join(' ')}: ${signal ?? code}\n${output}`))
     })
   })

@@ -4,18 +4,12 @@ from interop import Interop
 from interop.ttypes import Choice, Colour, Everything, Leaf, Refused
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.THeaderTransport import THeaderTransformID
-from thrift.transport.TSocket import TSocket
 
-from wire import arguments, factories
+from wire import arguments, connect
 
 options = arguments()
-transport_factory, protocol_factory = factories(options.transport, options.protocol)
-socket = TSocket("127.0.0.1", options.port)
-socket.setTimeout(30_000)
-transport = transport_factory.getTransport(socket)
-protocol = protocol_factory.getProtocol(transport)
+transport, protocol = connect(options)
 client = Interop.Client(protocol)
-transport.open()
 
 
 def raised(work):

@@ -1,7 +1,11 @@
-"""Serves `interop.thrift` until its standard input ends. Prints `listening PORT`."""
+"""Serves `interop.thrift` until its standard input ends, or it is to wait for less than nothing: that kills it.
+
+Prints `listening PORT`.
+"""
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,6 +32,8 @@ class Handler:
         raise RuntimeError(text)
 
     def wait(self, milliseconds):
+        if milliseconds < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(milliseconds / 1000)
         return str(milliseconds)
 

@@ -2,9 +2,11 @@
 //
 //	apache server --transport framed|theader --protocol binary|compact
 //	apache client --port PORT --transport … --protocol …
+//	apache failing --port PORT --call wait|long|malformed|large --transport … --protocol …
 //
-// The server prints `listening PORT`, and serves until its standard input ends. The client calls a server in every
-// way, and ends with 0 if all is as it should be.
+// The server prints `listening PORT`, and serves until its standard input ends, or until it is to wait for less than
+// nothing: that kills it. The client calls a server in every way, and ends with 0 if all is as it should be. The failing
+// client makes one call, and prints the exception that this ends with.
 package main
 
 import (
@@ -17,6 +19,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/apache/thrift/lib/go/thrift"
@@ -29,19 +32,27 @@ func main() {
 	port := flags.Int("port", 0, "port of the server to call")
 	transport := flags.String("transport", "framed", "framed or theader")
 	protocol := flags.String("protocol", "binary", "binary or compact")
+	failing := flags.String("call", "", "what the failing client calls: wait, long, malformed or large")
 	_ = flags.Parse(os.Args[2:])
 	wire := newWire(*transport, *protocol)
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(*port))
 	var err error
-	if os.Args[1] == "server" {
+	switch os.Args[1] {
+	case "server":
 		err = serve(wire)
-	} else {
-		err = call(wire, net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
+	case "failing":
+		err = fail(wire, address, *failing)
+	default:
+		err = call(wire, address)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+// maxFrameSize is the most bytes of a frame that a program takes.
+const maxFrameSize = 1_000_000
 
 // wire is how a program speaks.
 type wire struct {
@@ -52,7 +63,11 @@ type wire struct {
 }
 
 func newWire(transport, protocol string) wire {
-	conf := &thrift.TConfiguration{ConnectTimeout: 30 * time.Second, SocketTimeout: 30 * time.Second}
+	conf := &thrift.TConfiguration{
+		ConnectTimeout: 30 * time.Second,
+		SocketTimeout:  30 * time.Second,
+		MaxFrameSize:   maxFrameSize,
+	}
 	if transport == "theader" {
 		id := thrift.THeaderProtocolBinary
 		if protocol == "compact" {
@@ -82,6 +97,9 @@ func (h *handler) Refuse(_ context.Context, code int32, why string) (string, err
 func (h *handler) Crash(_ context.Context, text string) (string, error) { return "", errors.New(text) }
 
 func (h *handler) Wait(_ context.Context, milliseconds int32) (string, error) {
+	if milliseconds < 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	return strconv.Itoa(int(milliseconds)), nil
 }
@@ -148,18 +166,22 @@ func everything() *interop.Everything {
 	}
 }
 
-func call(wire wire, address string) error {
+func open(wire wire, address string) (thrift.TTransport, *thrift.TStandardClient, error) {
 	socket := thrift.NewTSocketConf(address, wire.conf)
 	transport, err := wire.transports.GetTransport(socket)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := transport.Open(); err != nil {
+	protocol := wire.protocols.GetProtocol(transport)
+	return transport, thrift.NewTStandardClient(protocol, protocol), transport.Open()
+}
+
+func call(wire wire, address string) error {
+	transport, standard, err := open(wire, address)
+	if err != nil {
 		return err
 	}
 	defer transport.Close()
-	protocol := wire.protocols.GetProtocol(transport)
-	standard := thrift.NewTStandardClient(protocol, protocol)
 	client := interop.NewInteropClient(standard)
 	checks := []func(context.Context, *interop.InteropClient) error{
 		checkResults, checkExceptions, checkOneway,
@@ -235,6 +257,54 @@ func checkMetadata(ctx context.Context, client *interop.InteropClient) error {
 	meta := client.LastResponseMeta_()
 	if meta.Headers["seen"] != "from Go" {
 		return fmt.Errorf("metadata: %v", meta.Headers)
+	}
+	return nil
+}
+
+// fail makes a call that fails, and prints the exception that it ends with.
+func fail(wire wire, address, call string) error {
+	transport, standard, err := open(wire, address)
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	client := interop.NewInteropClient(standard)
+	ctx := context.Background()
+	switch call {
+	case "wait":
+		_, err = client.Wait(ctx, -1)
+	case "long":
+		_, err = client.Crash(ctx, string(blob(100_000)))
+	case "malformed":
+		_, err = standard.Call(ctx, "crash", malformed{interop.NewInteropCrashArgs()}, interop.NewInteropCrashResult())
+	case "large":
+		_, err = client.Blob(ctx, maxFrameSize+1)
+	default:
+		return fmt.Errorf("no call: %q", call)
+	}
+	return printException(err)
+}
+
+// malformed is arguments that end where a text should be.
+type malformed struct{ *interop.InteropCrashArgs }
+
+func (malformed) Write(ctx context.Context, protocol thrift.TProtocol) error {
+	return protocol.WriteFieldBegin(ctx, "text", thrift.STRING, 1)
+}
+
+func printException(err error) error {
+	var transport thrift.TTransportException
+	var protocol thrift.TProtocolException
+	var application thrift.TApplicationException
+	switch {
+	case errors.As(err, &transport):
+		fmt.Println("TTransportException", transport.TypeId())
+	case errors.As(err, &protocol):
+		fmt.Println("TProtocolException", protocol.TypeId())
+	case errors.As(err, &application):
+		fmt.Println("TApplicationException", application.TypeId())
+	default:
+		return fmt.Errorf("no exception of Thrift: %w", err)
 	}
 	return nil
 }
