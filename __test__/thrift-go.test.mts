@@ -2,10 +2,13 @@ import test from 'ava'
 
 import {
   checkDeath,
+  checkLongFrame,
+  checkMistakes,
   checkServer,
   checkToldOfDeath,
   checkToldOfMistakes,
   checkUnknownMethod,
+  isProtocolError,
   serveForeign,
 } from './support/interop.mjs'
 import {
@@ -58,6 +61,15 @@ for (const transport of ['framed', 'theader'] as const) {
       `thrift ${transport} ${protocol}: a client in Go sends malformed arguments and a frame that is too long`,
       async (t) => {
         await checkToldOfMistakes(t, program, flags)
+      },
+    )
+
+    goTest(
+      `thrift ${transport} ${protocol}: a server in Go is sent malformed arguments and a frame that is too long, and sends one`,
+      async (t) => {
+        const { port } = await startServer(t, program, flags)
+        await checkMistakes(t, port, { transport, protocol }, isProtocolError)
+        await checkLongFrame(t, port, { transport, protocol })
       },
     )
 

@@ -2,12 +2,14 @@ import test from 'ava'
 
 import {
   checkDeath,
+  checkMistakes,
   checkServer,
   checkToldOfDeath,
   checkToldOfMistakes,
   checkUnknownMethod,
   serveForeign,
 } from './support/interop.mjs'
+import { codeOf } from './support/netpoll.mjs'
 import {
   buildPython,
   buildTimeout,
@@ -57,6 +59,16 @@ for (const transport of ['framed', 'theader'] as const) {
       `thrift ${transport} ${protocol}: a client in Python sends malformed arguments and a frame that is too long`,
       async (t) => {
         await checkToldOfMistakes(t, programs.failing, flags)
+      },
+    )
+
+    pythonTest(
+      `thrift ${transport} ${protocol}: a server in Python is sent malformed arguments, and sends a frame that is too long`,
+      async (t) => {
+        const { port } = await startServer(t, programs.server, flags)
+        // Python's server closes the connection, whatever it is that it cannot read.
+        const isClosed = (error: unknown) => codeOf(error) === 'ERR_CONN_CLOSED'
+        await checkMistakes(t, port, { transport, protocol }, isClosed)
       },
     )
 

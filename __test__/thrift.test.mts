@@ -1,4 +1,4 @@
-import { createServer as createNetServer } from 'node:net'
+import { createServer as createNetServer, type Socket } from 'node:net'
 import test from 'ava'
 
 import { type Connection, NetpollError } from '../dist/index.mjs'
@@ -416,19 +416,36 @@ test('thrift: a reply of another method, of another kind or of nothing rejects i
   t.like(await applicationException(service.crash('x')), { type: MISSING_RESULT })
 })
 
-test('thrift: a server that dies in the middle of a call rejects it', async (t) => {
-  for (const kind of ['mux', 'pool'] as const) {
-    const server = createNetServer((socket) =>
-      socket.once('data', () => socket.resetAndDestroy()).on('error', () => {}),
-    )
-    await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
-    t.teardown(() => server.close())
-    const { service } = thriftClient(t, (server.address() as { port: number }).port, { kind })
-    t.true((await rejection(service.ping())) instanceof NetpollError)
-    const { service: refused } = thriftClient(t, 1, { kind })
-    t.is(codeOf(await rejection(refused.ping())), 'ECONNREFUSED')
+const deaths: readonly [string, (socket: Socket) => void, readonly string[]][] = [
+  ['resets the connection', (socket) => socket.resetAndDestroy(), ['ECONNRESET']],
+  ['ends the connection', (socket) => socket.end(), ['ERR_CONN_CLOSED']],
+  [
+    'ends in the middle of a reply',
+    (socket) => socket.end(frame(Buffer.alloc(100)).subarray(0, 50)),
+    ['ERR_EOF'],
+  ],
+]
+
+for (const kind of ['mux', 'pool'] as const) {
+  for (const [death, die, codes] of deaths) {
+    test(`thrift: a server that ${death} in the middle of calls by a ${kind} rejects them`, async (t) => {
+      const server = createNetServer((socket) => socket.once('data', () => die(socket)).on('error', () => {}))
+      await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
+      t.teardown(() => server.close())
+      const { port } = server.address() as { port: number }
+      const { service } = thriftClient(t, port, { kind, onError: () => {} })
+      const calls = [service.ping(), service.crash('x'), service.blob(1)]
+      for (const error of await Promise.all(calls.map(rejection))) {
+        t.true(error instanceof NetpollError)
+        t.true(codes.includes(String(codeOf(error))), String(error))
+      }
+    })
   }
-})
+
+  test(`thrift: a call by a ${kind} of a server that is not there rejects`, async (t) => {
+    t.is(codeOf(await rejection(thriftClient(t, 1, { kind }).service.ping())), 'ECONNREFUSED')
+  })
+}
 
 test('thrift: a server that is shut down answers what it has read', async (t) => {
   const arrived = deferred()

@@ -16,6 +16,10 @@ const PROTOCOL_ERROR = 7
 const UNKNOWN = 0
 const END_OF_FILE = 4
 
+/** Whether an error is what Thrift says of arguments that cannot be read. */
+export const isProtocolError = (error: unknown): boolean =>
+  error instanceof TApplicationException && error.type === PROTOCOL_ERROR
+
 /** A server whose calls can be looked at afterwards. It tells a caller the trace that it got. */
 export async function serveForeign(
   t: ExecutionContext,
@@ -118,21 +122,65 @@ export async function checkUnknownMethod(
   await service.ping()
 }
 
+/** Has a server refuse arguments and send a reply that is too long; `refusal` is whether an error is as it should be. */
+export async function checkMistakes(
+  t: ExecutionContext,
+  port: number,
+  options: ThriftClientOptions,
+  refusal: (error: unknown) => boolean,
+): Promise<void> {
+  const { service } = thriftClient(t, port, { ...options, maxLength: 10_000, onError: () => {} })
+  t.is(codeOf(await rejection(service.blob(10_001))), 'ERR_FRAME_TOO_LARGE')
+  const malformed = writingBy(
+    service,
+    (Output) =>
+      class extends Output {
+        // As the length of a text it is negative, in both protocols.
+        override writeString(): void {
+          this.writeI32(-(2 ** 31))
+        }
+      },
+  )
+  t.true(refusal(await rejection(malformed.crash('x'))))
+  await thriftClient(t, port, options).service.ping()
+}
+
+/** That a server refuses a frame that is too long for it. */
+export async function checkLongFrame(
+  t: ExecutionContext,
+  port: number,
+  options: ThriftClientOptions,
+): Promise<void> {
+  const { service } = thriftClient(t, port, { ...options, onError: () => {} })
+  const error = await rejection(service.crash('x'.repeat(1_000_001)))
+  t.regex(String(codeOf(error)), /^(ERR_CONN_CLOSED|ECONNRESET|EPIPE)$/)
+  await thriftClient(t, port, options).service.ping()
+}
+
 /** Has a generated client call a method under another name. */
 function callAs(service: InteropClient, method: 'ping', name: string): Promise<void> {
-  const { pClass: Output } = service as unknown as { pClass: new (owner: object) => Renamed }
-  const renaming = Object.create(service, {
-    pClass: {
-      value: class extends Output {
+  const renaming = writingBy(
+    service,
+    (Output) =>
+      class extends Output {
         override writeMessageBegin(_name: string, type: number, id: number): void {
           super.writeMessageBegin(name, type, id)
         }
       },
-    },
-  }) as InteropClient
+  )
   return renaming[method]()
 }
 
-interface Renamed {
-  writeMessageBegin(name: string, type: number, id: number): void
+/** A generated client that writes by another class than it was given. */
+function writingBy(service: InteropClient, extend: (Output: OutputClass) => OutputClass): InteropClient {
+  const { pClass } = service as unknown as { pClass: OutputClass }
+  return Object.create(service, { pClass: { value: extend(pClass) } })
 }
+
+interface Output {
+  writeMessageBegin(name: string, type: number, id: number): void
+  writeI32(value: number): void
+  writeString(text: string): void
+}
+
+type OutputClass = new (owner: object) => Output

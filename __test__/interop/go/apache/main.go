@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"reflect"
@@ -34,6 +35,7 @@ func main() {
 	protocol := flags.String("protocol", "binary", "binary or compact")
 	failing := flags.String("call", "", "what the failing client calls: wait, long, malformed or large")
 	_ = flags.Parse(os.Args[2:])
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	wire := newWire(*transport, *protocol)
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(*port))
 	var err error
