@@ -14,24 +14,26 @@ const values = new Map()
 /** @param {string | undefined} text */
 const bulk = (text) => (text === undefined ? '$-1\r\n' : `$${text.length}\r\n${text}\r\n`)
 
-/** @type {Record<string, ((key: string, value: string) => string) | undefined>} */
-const commands = Object.assign(Object.create(null), {
-  PING: () => '+PONG\r\n',
-  GET: (key) => bulk(values.get(key)),
-  SET(key, value) {
-    values.set(key, value)
-    return '+OK\r\n'
-  },
-  DEL: (key) => `:${Number(values.delete(key))}\r\n`,
-  EXISTS: (key) => `:${Number(values.has(key))}\r\n`,
-  INCR(key) {
-    const next = String(Number(values.get(key) ?? 0) + 1)
-    values.set(key, next)
-    return `:${next}\r\n`
-  },
-  CONFIG: () => '*0\r\n',
-  COMMAND: () => '*0\r\n',
-})
+/** @type {Map<string, (key: string, value: string) => string>} */
+const commands = new Map(
+  Object.entries({
+    PING: () => '+PONG\r\n',
+    GET: (key) => bulk(values.get(key)),
+    SET(key, value) {
+      values.set(key, value)
+      return '+OK\r\n'
+    },
+    DEL: (key) => `:${Number(values.delete(key))}\r\n`,
+    EXISTS: (key) => `:${Number(values.has(key))}\r\n`,
+    INCR(key) {
+      const next = String(Number(values.get(key) ?? 0) + 1)
+      values.set(key, next)
+      return `:${next}\r\n`
+    },
+    CONFIG: () => '*0\r\n',
+    COMMAND: () => '*0\r\n',
+  }),
+)
 
 /** The number that {@link readNumber} has read. */
 let number = 0
@@ -64,18 +66,23 @@ function readNumber(bytes, at, mark) {
 export function execute(bytes, answer) {
   for (let done = 0; ; ) {
     let at = readNumber(bytes, done, STAR)
-    const words = []
-    for (let count = number; at >= 0 && count > 0; count -= 1) {
+    const count = number
+    let name = ''
+    let key = ''
+    let value = ''
+    for (let index = 0; at >= 0 && index < count; index += 1) {
       const start = readNumber(bytes, at, DOLLAR)
       const end = start + number
       at = start < 0 || end + 2 > bytes.length ? -1 : end + 2
-      if (at >= 0) words.push(bytes.latin1Slice(start, end))
+      if (at < 0) return done
+      if (index === 0) name = bytes.latin1Slice(start, end)
+      else if (index === 1) key = bytes.latin1Slice(start, end)
+      else if (index === 2) value = bytes.latin1Slice(start, end)
     }
     if (at < 0) return done
     done = at
-    const name = words[0] ?? ''
-    const command = commands[name] ?? commands[name.toUpperCase()]
-    answer(command?.(words[1] ?? '', words[2] ?? '') ?? '-ERR unknown command\r\n')
+    const command = commands.get(name) ?? commands.get(name.toUpperCase())
+    answer(command?.(key, value) ?? '-ERR unknown command\r\n')
   }
 }
 

@@ -16,6 +16,7 @@ import { buildKitex } from './kitex-program.mjs'
  * @property {string} name
  * @property {readonly string[]} server
  * @property {(port: number) => readonly string[]} client
+ * @property {(port: number) => readonly string[]} [warmUp] Run before the client, where that does not warm up itself.
  *
  * @typedef {{ rate: number, clientMicroseconds?: number }} Round
  *
@@ -90,19 +91,18 @@ function thriftScenario(sharing, kitex) {
  * @returns {Scenario}
  */
 function redisScenario(command) {
-  const load = (/** @type {number} */ port) => [
+  /** @param {number} count */
+  const load = (count) => (/** @type {number} */ port) => [
     ...['redis-benchmark', '-p', String(port), '-t', command, '-P', '16'],
-    ...['-n', String(Math.round(Number(options.seconds) * 200_000)), '--csv'],
+    ...['-n', String(count), '--csv'],
   ]
+  const client = load(Math.round(Number(options.seconds) * 200_000))
+  const warmUp = load(100_000)
   const peers = [
-    { name: 'netpoll', server: script('redis-netpoll'), client: load },
-    {
-      name: 'node:net, a write per reply',
-      server: [...script('redis-node-net'), '--per-reply'],
-      client: load,
-    },
-    { name: 'node:net, a write per chunk', server: script('redis-node-net'), client: load },
-  ]
+    { name: 'netpoll', server: script('redis-netpoll') },
+    { name: 'node:net, a write per reply', server: [...script('redis-node-net'), '--per-reply'] },
+    { name: 'node:net, a write per chunk', server: script('redis-node-net') },
+  ].map((peer) => ({ ...peer, client, warmUp }))
   return {
     title: `Tiny Redis, redis-benchmark -t ${command} -P 16, 50 connections`,
     peers,
@@ -123,10 +123,11 @@ function redisScenario(command) {
  * @param {Peer} peer
  * @returns {Promise<Round>}
  */
-async function measure({ read }, { name, server, client }) {
+async function measure({ read }, { name, server, client, warmUp }) {
   const service = new Service(name, server, 'server')
   try {
     const port = Number((await service.expect('listening')).split(':').at(-1))
+    if (warmUp !== undefined) await runToEnd(warmUp(port))
     const { code, output, errors } = await runToEnd(client(port))
     if (code !== 0) throw new Error(`the client of ${name} has failed: ${errors}`)
     const round = read(output)
