@@ -10,7 +10,7 @@ import { runFixture } from './support/system.mjs'
 
 for (const bytes of ['buffer', 'uint8array'] as const) {
   test(`views of requests that are held never change, with bytes: '${bytes}'`, async (t) => {
-    const held: Buffer[] = []
+    const held: Uint8Array[] = []
     const { port } = await serve(t, { bytes }, (request) => {
       held.push(request)
       return request

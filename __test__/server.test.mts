@@ -70,7 +70,7 @@ test('a name is a host, too', async (t) => {
 
 const replies: readonly {
   readonly title: string
-  readonly reply: (request: Buffer) => Reply
+  readonly reply: (request: Uint8Array) => Reply
   readonly bytes: string
 }[] = [
   { title: 'a Buffer', reply: () => Buffer.from('answer'), bytes: 'answer' },
@@ -99,7 +99,7 @@ const replies: readonly {
 for (const bytes of ['buffer', 'uint8array'] as const) {
   for (const { title, reply, bytes: expected } of replies) {
     test(`with bytes: '${bytes}' a handler may return ${title}, at once or later`, async (t) => {
-      for (const handler of [reply, async (request: Buffer) => reply(request)]) {
+      for (const handler of [reply, async (request: Uint8Array) => reply(request)]) {
         const { port } = await serve(t, { bytes }, handler)
         const peer = await connectPeer(t, { port })
         // Twice, and among others, so that what is left over from one reply would show in the next.
@@ -111,7 +111,7 @@ for (const bytes of ['buffer', 'uint8array'] as const) {
   }
 
   test(`with bytes: '${bytes}' a request is of that kind`, async (t) => {
-    const requests = new Inbox<Buffer>()
+    const requests = new Inbox<Uint8Array>()
     const { port } = await serve(t, { bytes }, requests.push)
     const peer = await connectPeer(t, { port })
     await peer.write(frame('hello'))

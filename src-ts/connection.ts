@@ -15,6 +15,7 @@ import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
+import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeId } from './native'
 import { checkHandler, checkMilliseconds, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
@@ -50,8 +51,9 @@ interface Totals {
  * `onData` and {@link reader}. Either is an async iterable of what arrives, for a connection without a handler.
  *
  * @typeParam Data what the user keeps in {@link data}
+ * @typeParam Bytes the option `bytes`, which says what a message is
  */
-export class Connection<Data = unknown> {
+export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** For the user to keep something by the connection. */
   data!: Data
   /** @internal */
@@ -70,8 +72,8 @@ export class Connection<Data = unknown> {
   #alarm: Alarm | undefined
   #output: Output | undefined
   #requests: Requests | undefined
-  #onRequest: RequestHandler<Data> | undefined
-  #onData: DataHandler<Data> | undefined
+  #onRequest: RequestHandler<Data, Bytes> | undefined
+  #onData: DataHandler<Data, Bytes> | undefined
   #writer: Writer | undefined
   #duplex: ConnectionDuplex | undefined
   #status: Status
@@ -91,10 +93,10 @@ export class Connection<Data = unknown> {
     this.#profile = profile
     this.#status = status
     this.#requestTimeout = profile.requestTimeout
-    this.#onRequest = profile.hooks.onRequest as RequestHandler<Data> | undefined
-    this.#onData = profile.hooks.onData as DataHandler<Data> | undefined
-    this.#lifecycle = new Lifecycle(this as Connection, profile)
-    this.#stream = profile.framing.isStream ? new StreamInput(this as Connection, profile) : undefined
+    this.#onRequest = profile.hooks.onRequest as RequestHandler<Data, Bytes> | undefined
+    this.#onData = profile.hooks.onData as DataHandler<Data, Bytes> | undefined
+    this.#lifecycle = new Lifecycle(this as this & Connection, profile)
+    this.#stream = profile.framing.isStream ? new StreamInput(this as this & Connection, profile) : undefined
     profile.loop.retain()
   }
 
@@ -104,12 +106,12 @@ export class Connection<Data = unknown> {
    *
    * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` without a framing
    */
-  get onRequest(): RequestHandler<Data> | undefined {
+  get onRequest(): RequestHandler<Data, Bytes> | undefined {
     return this.#onRequest
   }
 
   /** From the next message on. */
-  set onRequest(handler: RequestHandler<Data> | undefined) {
+  set onRequest(handler: RequestHandler<Data, Bytes> | undefined) {
     checkHandler('onRequest', handler, this.#profile.framing)
     this.#onRequest = handler
     this.#requests?.handlerChanged()
@@ -121,12 +123,12 @@ export class Connection<Data = unknown> {
    *
    * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` with a framing
    */
-  get onData(): DataHandler<Data> | undefined {
+  get onData(): DataHandler<Data, Bytes> | undefined {
     return this.#onData
   }
 
   /** Replaces the handler. */
-  set onData(handler: DataHandler<Data> | undefined) {
+  set onData(handler: DataHandler<Data, Bytes> | undefined) {
     checkHandler('onData', handler, this.#profile.framing)
     this.#onData = handler
     this.#stream?.handlerChanged()
@@ -226,7 +228,7 @@ export class Connection<Data = unknown> {
    * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
    * framing; the signal's reason when it was aborted; as {@link send}
    */
-  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
       this.#checkCalls()
       const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
@@ -257,7 +259,7 @@ export class Connection<Data = unknown> {
    *
    * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
    */
-  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<MessageTypes[Bytes], void, undefined> {
     return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
   }
 
@@ -276,7 +278,7 @@ export class Connection<Data = unknown> {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.#status === 'closing') throw this.#closedError()
-    const duplex = new ConnectionDuplex(this as Connection, this.#out(), this.#profile)
+    const duplex = new ConnectionDuplex(this as this & Connection, this.#out(), this.#profile)
     const consumer = duplex.consumer()
     stream.takeOver(consumer)
     if (this.#status === 'closed') consumer.closed(stream.failure)
@@ -341,12 +343,12 @@ export class Connection<Data = unknown> {
     }
     const { loop } = this.#profile
     // What is of this turn and was not handed over yet would be lost.
-    if (loop.hasUndelivered(this as Connection)) throw systemError(constants.errno.EAGAIN, 'detach')
+    if (loop.hasUndelivered(this as this & Connection)) throw systemError(constants.errno.EAGAIN, 'detach')
     const totals = { read: this.bytesRead, written: this.bytesWritten }
     const { fd, errno } = loop.native.detach(this.#id())
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
-    loop.forget(this as Connection)
+    loop.forget(this as this & Connection)
     this.closed(0)
     return fd
   }
@@ -542,7 +544,7 @@ export class Connection<Data = unknown> {
   connected(): void {
     if (this.#status !== 'connecting') return
     this.#status = 'open'
-    this.#profile.opened(this as Connection)
+    this.#profile.opened(this as this & Connection)
   }
 
   /** @internal The peer has gone, or was refused: `code` says why. */
@@ -553,7 +555,7 @@ export class Connection<Data = unknown> {
     // What the system says is told with the end, which follows at once.
     if (error === undefined || error.errno !== undefined || this.#error !== undefined) return
     this.#error = error
-    this.#profile.failed(error, this as Connection)
+    this.#profile.failed(error, this as this & Connection)
   }
 
   /** @internal Everything that the peer sent was handed over. */
@@ -575,7 +577,7 @@ export class Connection<Data = unknown> {
     const { onDrain } = this.#profile.hooks
     if (onDrain === undefined) return
     guarded(
-      () => this.context.run(onDrain, this as Connection, undefined),
+      () => this.context.run(onDrain, this as this & Connection, undefined),
       (error) => this.fail(error),
     )
   }
@@ -626,7 +628,7 @@ export class Connection<Data = unknown> {
     this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
     this.owner?.closed()
-    if (this.#profile.closed(this as Connection, error)) this.#lifecycle.closed({ error, news })
+    if (this.#profile.closed(this as this & Connection, error)) this.#lifecycle.closed({ error, news })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined
   }
@@ -634,14 +636,14 @@ export class Connection<Data = unknown> {
   /** @internal The peer has sent what is refused: tells so, and closes once the replies before it have left. */
   refuse(error: NetpollError): void {
     this.#error ??= error
-    this.#profile.failed(error, this as Connection)
+    this.#profile.failed(error, this as this & Connection)
     void this.close()
   }
 
   /** @internal Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
-    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this as Connection)
+    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this as this & Connection)
     void this.close()
   }
 
@@ -698,7 +700,7 @@ export class Connection<Data = unknown> {
   }
 
   #messages(): Requests {
-    this.#requests ??= new Requests(this as Connection, this.#profile)
+    this.#requests ??= new Requests(this as this & Connection, this.#profile)
     return this.#requests
   }
 

@@ -15,6 +15,7 @@ import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { LaterAttempt } from './later-attempt'
+import type { BytesOption } from './message-types'
 import type { SocketAddress } from './native'
 import {
   type CheckedOptions,
@@ -51,7 +52,7 @@ export interface DialerStats {
 }
 
 /** Makes connections to servers. */
-export class Dialer<Data = unknown> {
+export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal */
   readonly checked: CheckedOptions
   readonly #settings: CheckedDialSettings
@@ -64,7 +65,7 @@ export class Dialer<Data = unknown> {
   #failed = 0
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
-  constructor(options: DialerOptions<Data> = {}) {
+  constructor(options: DialerOptions<Data, Bytes> = {}) {
     this.checked = checkConnectionOptions(options, 'client')
     this.#settings = checkDialSettings(options, defaultDialSettings)
   }
@@ -80,7 +81,7 @@ export class Dialer<Data = unknown> {
    * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
    * aborted; the lookup's own error for an unknown name
    */
-  async dial(options: DialOptions): Promise<Connection<Data>> {
+  async dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
     const { signal } = options
     checkSignal(signal)
@@ -102,7 +103,7 @@ export class Dialer<Data = unknown> {
    * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
    */
-  async fromFd(fd: number): Promise<Connection<Data>> {
+  async fromFd(fd: number): Promise<Connection<Data, Bytes>> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
     return this.#counted(async () => {
@@ -126,11 +127,11 @@ export class Dialer<Data = unknown> {
     }
   }
 
-  async #counted(dial: () => Promise<Connection>): Promise<Connection<Data>> {
+  async #counted(dial: () => Promise<Connection>): Promise<Connection<Data, Bytes>> {
     try {
       const connection = await dial()
       this.#dialed += 1
-      return connection as Connection<Data>
+      return connection as Connection & Connection<Data, Bytes>
     } catch (error) {
       this.#failed += 1
       throw error

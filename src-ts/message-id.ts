@@ -1,5 +1,6 @@
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
+import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeIdField } from './native'
 import { notPayload, type Payload } from './payload'
 
@@ -17,7 +18,9 @@ export interface IdField {
 export type MessageId = number | bigint | string
 
 /** Finds the id of a message, a request or a reply; `undefined` for one that has none. */
-export type IdFunction = (message: Buffer) => MessageId | undefined
+export type IdFunction<Bytes extends BytesOption = 'buffer'> = (
+  message: MessageTypes[Bytes],
+) => MessageId | undefined
 
 /** How the ids of messages are found. */
 export abstract class Ids {

@@ -5,6 +5,7 @@ import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
 import { checkInteger } from './framing'
+import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
 import {
   checkObject,
@@ -20,7 +21,8 @@ import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 
 /** Options of `new Mux`. */
-export interface MuxOptions<Data = unknown> extends Omit<FramedDialerOptions<Data>, 'maxInFlight'> {
+export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
   /** Connections that the calls share. Default 2. */
   readonly connections?: number
   /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
@@ -44,7 +46,7 @@ type State = 'open' | 'closing' | 'closed'
  *
  * @typeParam Data what the user keeps in `connection.data`
  */
-export class Mux<Data = unknown> {
+export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedMuxOptions
   readonly #dialer: AddressDialer
   readonly #redialers: readonly Redialer[]
@@ -65,10 +67,10 @@ export class Mux<Data = unknown> {
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; NetpollError `ERR_UNSUPPORTED` without a
    * framing
    */
-  constructor(address: DialTarget, options: MuxOptions<Data>) {
+  constructor(address: DialTarget, options: MuxOptions<Data, Bytes>) {
     this.#options = checkMuxOptions(options)
     const { maxInFlight: _, ...dialerOptions } = options
-    this.#dialer = new AddressDialer(address, dialerOptions as DialerOptions)
+    this.#dialer = new AddressDialer(address, dialerOptions as typeof dialerOptions & DialerOptions)
     this.#dialer.checkCalls()
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
     this.#keeper = {
@@ -87,7 +89,7 @@ export class Mux<Data = unknown> {
    *
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_MUX_CLOSED`; what the dial rejects with
    */
-  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
       const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
@@ -302,7 +304,9 @@ class WaitingSend extends Waiting<Line> {
   expire(): void {}
 }
 
-function checkMuxOptions<Data>(options: MuxOptions<Data>): CheckedMuxOptions {
+function checkMuxOptions<Data, Bytes extends BytesOption>(
+  options: MuxOptions<Data, Bytes>,
+): CheckedMuxOptions {
   checkObject('options', options)
   const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
   checkInteger('options.connections', connections, 1, 1_024)

@@ -4,13 +4,14 @@ import type { Connection } from './connection'
 import type { DialSettings } from './dial-options'
 import type { Framing } from './framing'
 import type { IdField, IdFunction } from './message-id'
+import type { BytesOption, MessageTypes } from './message-types'
 import type { Reply } from './reply'
 import type { WorkersOptions } from './workers/options'
 
 /** Handles one message; what it returns is the reply. */
-export type RequestHandler<Data = unknown> = (
-  request: Buffer,
-  connection: Connection<Data>,
+export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
+  request: MessageTypes[Bytes],
+  connection: Connection<Data, Bytes>,
 ) => Reply | PromiseLike<Reply>
 
 /**
@@ -19,7 +20,9 @@ export type RequestHandler<Data = unknown> = (
  * many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
  * pending.
  */
-export type DataHandler<Data = unknown> = (connection: Connection<Data>) => void | PromiseLike<void>
+export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
+  connection: Connection<Data, Bytes>,
+) => void | PromiseLike<void>
 
 /** Who gets the next connection: one after the other, any, or whoever has the fewest. */
 export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
@@ -28,12 +31,12 @@ export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
  * Options that servers and dialers share, whatever is exchanged: {@link MessageOptions} or {@link StreamOptions} go with
  * them.
  */
-export interface ConnectionOptions<Data = unknown> {
+export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /**
    * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less. Default
    * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
    */
-  readonly bytes?: 'buffer' | 'uint8array'
+  readonly bytes?: Bytes
   /**
    * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
    * server stops to read from that connection. Also the unread bytes of a stream at which reading pauses. Default
@@ -93,40 +96,40 @@ export interface ConnectionOptions<Data = unknown> {
   /** Which of several pollers gets a connection. Default `'roundRobin'`. */
   readonly loadBalance?: LoadBalance
   /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
-  readonly onPrepare?: (connection: Connection<Data>) => boolean | void
+  readonly onPrepare?: (connection: Connection<Data, Bytes>) => boolean | void
   /**
    * A connection is established. Its messages, and `onData`, wait until the hook, or the promise it returns, is done.
    * `dial` resolves after it.
    */
-  readonly onConnect?: (connection: Connection<Data>) => void | PromiseLike<void>
+  readonly onConnect?: (connection: Connection<Data, Bytes>) => void | PromiseLike<void>
   /** At most half of `highWaterMark` waits to be sent, after it was more than that. */
-  readonly onDrain?: (connection: Connection<Data>) => void
+  readonly onDrain?: (connection: Connection<Data, Bytes>) => void
   /**
    * Is told what goes wrong: an error of a handler or hook, a message that its framing refuses, a peer's
    * reset. Without it each becomes a line on stderr, except what the system reports of a connection.
    */
-  readonly onError?: (error: unknown, connection: Connection<Data> | undefined) => void
+  readonly onError?: (error: unknown, connection: Connection<Data, Bytes> | undefined) => void
   /** The connection has gone; `error` says why, where peer or network ended it out of order. */
-  readonly onDisconnect?: (connection: Connection<Data>, error: Error | undefined) => void
+  readonly onDisconnect?: (connection: Connection<Data, Bytes>, error: Error | undefined) => void
 }
 
 /** Options of whoever exchanges messages. */
-export interface MessageOptions<Data = unknown> {
+export interface MessageOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** How input is cut into messages: made by `lengthField`, `delimiter` or `varint`. */
   readonly framing: Framing
   /**
    * How messages carry the ids by which replies find their calls: a field that the core reads, or a function. Then
    * replies may come in any order, and servers can call, too. Default: replies come in order.
    */
-  readonly id?: IdField | IdFunction | undefined
+  readonly id?: IdField | IdFunction<Bytes> | undefined
   /** Handles a message. */
-  readonly onRequest?: RequestHandler<Data> | undefined
+  readonly onRequest?: RequestHandler<Data, Bytes> | undefined
   /** Of streams alone. */
   readonly onData?: undefined
 }
 
 /** Options of whoever exchanges a stream of bytes, and takes the messages out of it, if there are any. */
-export interface StreamOptions<Data = unknown> {
+export interface StreamOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** None: that makes it a stream. */
   readonly framing?: undefined
   /** Of messages alone. */
@@ -134,11 +137,12 @@ export interface StreamOptions<Data = unknown> {
   /** Of messages alone. */
   readonly onRequest?: undefined
   /** Reads what has arrived. */
-  readonly onData?: DataHandler<Data> | undefined
+  readonly onData?: DataHandler<Data, Bytes> | undefined
 }
 
 /** Options of servers, whatever is exchanged. */
-export interface AcceptOptions<Data = unknown> extends ConnectionOptions<Data> {
+export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends ConnectionOptions<Data, Bytes> {
   /**
    * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
    * limit.
@@ -149,13 +153,17 @@ export interface AcceptOptions<Data = unknown> extends ConnectionOptions<Data> {
 }
 
 /** Options of a server with a framing. */
-export interface FramedServerOptions<Data = unknown> extends AcceptOptions<Data>, MessageOptions<Data> {
+export interface FramedServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends AcceptOptions<Data, Bytes>,
+    MessageOptions<Data, Bytes> {
   /** Of {@link WorkerServerOptions} alone. */
   readonly workers?: undefined
 }
 
 /** Options of a server with a framing whose requests worker threads handle. */
-export interface WorkerServerOptions<Data = unknown> extends AcceptOptions<Data>, MessageOptions<Data> {
+export interface WorkerServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends AcceptOptions<Data, Bytes>,
+    MessageOptions<Data, Bytes> {
   /**
    * Worker threads that handle the requests, in the place of `onRequest`. Requests and replies go natively, without passing
    * through the JavaScript of this thread.
@@ -168,28 +176,38 @@ export interface WorkerServerOptions<Data = unknown> extends AcceptOptions<Data>
 }
 
 /** Options of a server without a framing. */
-export interface StreamServerOptions<Data = unknown> extends AcceptOptions<Data>, StreamOptions<Data> {
+export interface StreamServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends AcceptOptions<Data, Bytes>,
+    StreamOptions<Data, Bytes> {
   /** Of {@link WorkerServerOptions} alone. */
   readonly workers?: undefined
 }
 
 /** Options of `createServer`. */
-export type ServerOptions<Data = unknown> =
-  | FramedServerOptions<Data>
-  | WorkerServerOptions<Data>
-  | StreamServerOptions<Data>
+export type ServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> =
+  | FramedServerOptions<Data, Bytes>
+  | WorkerServerOptions<Data, Bytes>
+  | StreamServerOptions<Data, Bytes>
 
 /** Options of dialers, whatever is exchanged. */
-export interface ConnectOptions<Data = unknown> extends ConnectionOptions<Data>, DialSettings {
+export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends ConnectionOptions<Data, Bytes>,
+    DialSettings {
   /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
   readonly requestTimeout?: number
 }
 
 /** Options of a dialer with a framing. */
-export interface FramedDialerOptions<Data = unknown> extends ConnectOptions<Data>, MessageOptions<Data> {}
+export interface FramedDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends ConnectOptions<Data, Bytes>,
+    MessageOptions<Data, Bytes> {}
 
 /** Options of a dialer without a framing. */
-export interface StreamDialerOptions<Data = unknown> extends ConnectOptions<Data>, StreamOptions<Data> {}
+export interface StreamDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends ConnectOptions<Data, Bytes>,
+    StreamOptions<Data, Bytes> {}
 
 /** Options of `new Dialer`. */
-export type DialerOptions<Data = unknown> = FramedDialerOptions<Data> | StreamDialerOptions<Data>
+export type DialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> =
+  | FramedDialerOptions<Data, Bytes>
+  | StreamDialerOptions<Data, Bytes>

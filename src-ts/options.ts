@@ -2,6 +2,7 @@ import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
+import type { BytesOption } from './message-types'
 import type { NativeSettings } from './native'
 import type { ConnectionOptions, DataHandler, LoadBalance, RequestHandler } from './option-types'
 import type { WorkersOptions } from './workers/options'
@@ -25,11 +26,11 @@ const defaults = {
 export const largestTimeout = 2 ** 31 - 1
 
 /** Everything that options may say, in whatever combination: nothing is checked yet. */
-type AnyOptions<Data = unknown> = ConnectionOptions<Data> & {
+type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = ConnectionOptions<Data, Bytes> & {
   readonly framing?: Framing | undefined
-  readonly id?: IdField | IdFunction | undefined
-  readonly onRequest?: RequestHandler<Data> | undefined
-  readonly onData?: DataHandler<Data> | undefined
+  readonly id?: IdField | IdFunction<Bytes> | undefined
+  readonly onRequest?: RequestHandler<Data, Bytes> | undefined
+  readonly onData?: DataHandler<Data, Bytes> | undefined
   readonly requestTimeout?: number
 }
 
@@ -55,7 +56,7 @@ export interface CheckedOptions {
   readonly ids: Ids | undefined
   /** Whether the core counts messages in handling, so that each has to be acknowledged. */
   readonly countsMessages: boolean
-  readonly bytes: 'buffer' | 'uint8array'
+  readonly bytes: BytesOption
   readonly ordered: boolean
   readonly allowHalfOpen: boolean
   readonly highWaterMark: number
@@ -73,8 +74,8 @@ export interface CheckedOptions {
 export type Handling = 'here' | 'workers'
 
 /** Refuses what workers take the place of. */
-export function checkHandling<Data>(
-  options: AnyOptions<Data> & { readonly workers?: WorkersOptions | undefined },
+export function checkHandling<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes> & { readonly workers?: WorkersOptions | undefined },
 ): void {
   checkObject('options', options)
   if (options.workers === undefined) return
@@ -103,8 +104,8 @@ type NumberOption =
   | 'keepAlive'
 
 /** Checks what servers and dialers share. */
-export function checkConnectionOptions<Data>(
-  options: AnyOptions<Data>,
+export function checkConnectionOptions<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes>,
   role: 'server' | 'client',
   handling: Handling = 'here',
 ): CheckedOptions {
@@ -186,12 +187,15 @@ function checkFraming(framing: unknown): Framing {
   throw invalidType('options.framing', 'made by lengthField, delimiter or varint', framing)
 }
 
-function checkHooks<Data>(options: AnyOptions<Data>, framing: Framing): Hooks {
+function checkHooks<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes>,
+  framing: Framing,
+): Hooks {
   for (const name of hookNames) checkFunction(name, options[name])
   for (const name of ['onRequest', 'onData'] as const) {
     checkPlace(name, options[name], framing, `options.${name}`)
   }
-  // Users' types of `connection.data` end here.
+  // Users' types of `connection.data` and of messages end here.
   const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
     options as unknown as AnyOptions
   return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }

@@ -1,4 +1,5 @@
 import { checkInteger } from './framing'
+import type { BytesOption } from './message-types'
 import { checkObject, type DialerOptions, largestTimeout } from './options'
 
 /** What a pool's options say about the pool itself. */
@@ -27,7 +28,8 @@ export interface PoolLimits {
 }
 
 /** Options of `new Pool`. */
-export type PoolOptions<Data = unknown> = DialerOptions<Data> & PoolLimits
+export type PoolOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = DialerOptions<Data, Bytes> &
+  PoolLimits
 
 /** Options after checking. */
 export interface CheckedPoolOptions {
@@ -40,7 +42,9 @@ export interface CheckedPoolOptions {
 }
 
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
-export function checkPoolOptions<Data>(options: PoolOptions<Data>): CheckedPoolOptions {
+export function checkPoolOptions<Data, Bytes extends BytesOption>(
+  options: PoolOptions<Data, Bytes>,
+): CheckedPoolOptions {
   checkObject('options', options)
   const { connections = 100, minIdle = 0, maxIdleTime = 60_000, clientTtl = 0, waitTimeout = 0 } = options
   checkInteger('options.connections', connections, 1, 1_000_000)

@@ -7,6 +7,7 @@ import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
+import type { BytesOption, MessageTypes } from './message-types'
 import { checkMilliseconds, checkObject, checkSignal, checkTimeout, type DialerOptions } from './options'
 import type { Payload } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
@@ -45,7 +46,7 @@ type State = 'open' | 'closing' | 'destroyed'
  *
  * @typeParam Data what the user keeps in `connection.data`
  */
-export class Pool<Data = unknown> {
+export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedPoolOptions
   readonly #dialer: AddressDialer
   readonly #leases = new Set<Lease>()
@@ -71,9 +72,9 @@ export class Pool<Data = unknown> {
    * @param address whom to dial: `{ host, port }` or `{ path }`
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
-  constructor(address: DialTarget, options: PoolOptions<Data> = {}) {
+  constructor(address: DialTarget, options: PoolOptions<Data, Bytes> = {}) {
     this.#options = checkPoolOptions(options)
-    this.#dialer = new AddressDialer(address, options as DialerOptions)
+    this.#dialer = new AddressDialer(address, options as typeof options & DialerOptions)
     this.#keeper = {
       called: (lease) => this.#called(lease),
       ending: (lease) => this.#ending(lease),
@@ -88,7 +89,7 @@ export class Pool<Data = unknown> {
    * @throws NetpollError (as a rejection) `ERR_POOL_TIMEOUT`, `ERR_POOL_FULL`, `ERR_POOL_CLOSED`; what the dial rejects
    * with; the signal's reason
    */
-  get(options: GetOptions = {}): Promise<Connection<Data>> {
+  get(options: GetOptions = {}): Promise<Connection<Data, Bytes>> {
     return new Promise((resolve, reject) => {
       checkObject('options', options)
       const { timeout = this.#options.waitTimeout, signal } = options
@@ -98,7 +99,7 @@ export class Pool<Data = unknown> {
       this.#checkOpen()
       const lend = (lease: Lease): void => {
         lease.holder = Holder.User
-        resolve(lease.connection as Connection<Data>)
+        resolve(lease.connection as Connection & Connection<Data, Bytes>)
       }
       const lease = this.#take()
       if (lease !== undefined) {
@@ -116,7 +117,7 @@ export class Pool<Data = unknown> {
    *
    * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
    */
-  put(connection: Connection<Data>): void {
+  put(connection: Connection<Data, Bytes>): void {
     const lease = this.#takeBack(connection)
     if (lease !== undefined) this.#offer(lease)
   }
@@ -127,7 +128,7 @@ export class Pool<Data = unknown> {
    * @param error as of `connection.destroy`
    * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
    */
-  discard(connection: Connection<Data>, error?: Error): void {
+  discard(connection: Connection<Data, Bytes>, error?: Error): void {
     const lease = this.#takeBack(connection)
     lease?.connection.destroy(error)
   }
@@ -139,7 +140,7 @@ export class Pool<Data = unknown> {
    *
    * @throws NetpollError (as a rejection) as `connection.call` and {@link get}
    */
-  call(request: Payload, options?: CallOptions): Promise<Buffer> {
+  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
       this.#dialer.checkCalls()
@@ -379,8 +380,8 @@ export class Pool<Data = unknown> {
     else if (connection.isActive) connection.destroy()
   }
 
-  #takeBack(connection: Connection<Data>): Lease | undefined {
-    const lease = (connection as Connection | undefined)?.owner
+  #takeBack(connection: Connection<Data, Bytes>): Lease | undefined {
+    const lease = (connection as typeof connection | undefined)?.owner
     const isOurs = lease instanceof Lease && lease.keeper === this.#keeper
     if (isOurs && lease.holder === Holder.UserInVain) {
       lease.holder = Holder.None

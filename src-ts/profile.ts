@@ -5,6 +5,7 @@ import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import { report } from './hooks'
 import type { Ids } from './message-id'
+import type { BytesOption } from './message-types'
 import { type ConnectionSettings, nativeBinding } from './native'
 import type { CheckedOptions, Hooks } from './options'
 
@@ -29,7 +30,7 @@ export interface Profile {
   readonly ids: Ids | undefined
   /** Whether the core counts messages in handling, so that each has to be acknowledged. */
   readonly countsMessages: boolean
-  readonly bytes: 'buffer' | 'uint8array'
+  readonly bytes: BytesOption
   readonly ordered: boolean
   readonly allowHalfOpen: boolean
   readonly highWaterMark: number

@@ -16,6 +16,7 @@ import {
   resolveName,
   type Sharing,
 } from './listen'
+import type { BytesOption } from './message-types'
 import { type ChunkStats, type ConnectionDealer, type NativeId, nativeBinding } from './native'
 import {
   type CheckedOptions,
@@ -299,15 +300,17 @@ export class Server<Data = unknown> {
  * them, or nothing; without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
-export function createServer<Data = unknown>(
-  options: FramedServerOptions<Data>,
-  handler?: RequestHandler<Data>,
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: FramedServerOptions<Data, Bytes>,
+  handler?: RequestHandler<Data, Bytes>,
 ): Server<Data>
-export function createServer<Data = unknown>(
-  options: StreamServerOptions<Data>,
-  handler?: DataHandler<Data>,
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: StreamServerOptions<Data, Bytes>,
+  handler?: DataHandler<Data, Bytes>,
 ): Server<Data>
-export function createServer<Data = unknown>(options: ServerOptions<Data>): Server<Data>
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: ServerOptions<Data, Bytes>,
+): Server<Data>
 export function createServer<Data>(
   options: ServerOptions<Data>,
   handler?: RequestHandler<Data> | DataHandler<Data>,

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava'
 
 import {
+  type BytesOption,
   type Connection,
   createServer,
   Dialer,
@@ -15,10 +16,10 @@ import { Peer, type Target } from './peer.mjs'
 export const framing = lengthField({ size: 4 })
 
 /** A server on a port of its own, gone with the test. */
-export async function serve(
+export async function serve<Bytes extends BytesOption = 'buffer'>(
   t: ExecutionContext,
-  options: Partial<FramedServerOptions>,
-  handler?: RequestHandler,
+  options: Partial<FramedServerOptions<unknown, Bytes>>,
+  handler?: RequestHandler<unknown, Bytes>,
 ): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer({ framing, ...options }, handler)
   t.teardown(() => server.close({ timeout: 0 }))
@@ -33,18 +34,18 @@ export function portOf(server: Server): number {
 }
 
 /** A connection to a server, gone with the test. */
-export async function dial(
+export async function dial<Bytes extends BytesOption = 'buffer'>(
   t: ExecutionContext,
   target: Target,
-  options: Partial<FramedDialerOptions> = {},
-): Promise<Connection> {
+  options: Partial<FramedDialerOptions<unknown, Bytes>> = {},
+): Promise<Connection<unknown, Bytes>> {
   const connection = await new Dialer({ framing, ...options }).dial(target)
   t.teardown(() => gone(connection))
   return connection
 }
 
 /** Destroys a connection, and waits until it is gone. */
-export function gone(connection: Connection): Promise<void> {
+export function gone<Bytes extends BytesOption>(connection: Connection<unknown, Bytes>): Promise<void> {
   connection.destroy()
   return new Promise((resolve) => void connection.onClose(resolve))
 }

@@ -4,6 +4,7 @@ import { captureContext } from '../context'
 import { invalidReply } from '../errors'
 import type { Framing } from '../framing'
 import { isThenable } from '../hooks'
+import type { BytesOption } from '../message-types'
 import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
 import { sharedMemory } from '../shared-memory'
@@ -16,7 +17,7 @@ const mostInTurn = 8
 export interface DeskOptions {
   readonly pool: number
   readonly framing: Framing
-  readonly bytes: 'buffer' | 'uint8array'
+  readonly bytes: BytesOption
   readonly handler: WorkerHandler
   /** A handler has failed. */
   readonly failed: (error: unknown, source: Source) => void

@@ -1,3 +1,4 @@
+import type { BytesOption, MessageTypes } from '../message-types'
 import type { Reply } from '../reply'
 
 /** Where a request came from. */
@@ -12,9 +13,13 @@ export interface WorkerRequest {
  * The default export of a workers' module: handles one message and returns the reply, as the handler of a server does. It
  * sees no connection, which belongs to another thread.
  *
+ * @typeParam Bytes the server's option `bytes`
  * @param request a view of pooled memory that is valid as long as it is held; do not change it
  */
-export type WorkerHandler = (request: Buffer, context: WorkerRequest) => Reply | PromiseLike<Reply>
+export type WorkerHandler<Bytes extends BytesOption = 'buffer'> = (
+  request: MessageTypes[Bytes],
+  context: WorkerRequest,
+) => Reply | PromiseLike<Reply>
 
 /** A request's origin, put into words only when somebody asks. */
 export class Source implements WorkerRequest {

@@ -1,3 +1,4 @@
+import type { BytesOption } from '../message-types'
 import type { NativeFraming } from '../native'
 import type { Source } from './handler'
 import type { PostedError } from './posted-error'
@@ -9,7 +10,7 @@ export interface WorkerStart {
   /** URL of the handler's module. */
   readonly module: string
   readonly framing: NativeFraming
-  readonly bytes: 'buffer' | 'uint8array'
+  readonly bytes: BytesOption
   readonly idleTimeout: number
 }
 

@@ -3,6 +3,7 @@ import { setEnvironmentData, Worker } from 'node:worker_threads'
 
 import { serverClosed } from '../errors'
 import { frame, type Framing } from '../framing'
+import type { BytesOption } from '../message-types'
 import { type NativeWorkPool, nativeBinding } from '../native'
 import type { NativeWorkers } from '../profile'
 import { isWorkerMessage, startKey, type WorkerMessage, type WorkerStart } from './messages'
@@ -24,7 +25,7 @@ export interface WorkerStats {
 /** Whoever has a pool. */
 export interface WorkerPoolOwner {
   readonly framing: Framing
-  readonly bytes: 'buffer' | 'uint8array'
+  readonly bytes: BytesOption
   /** A handler has failed for a request from there. */
   failed(error: unknown, source: FailedSource): void
   /** A worker has ended out of order, and another takes its place. */
