@@ -11,8 +11,11 @@ const name = 'netpoll-bench'
 const notices = 'THIRD-PARTY-NOTICES.md'
 const { version, license, repository, engines } = manifest
 
+/** What needs the checkout: the comparison with other Thrifts and with Redis, and the guard against regressions. */
+const ofCheckout = /^benches\/(rpc|check)[/.]/
+
 /** Whether whoever installs the package has a use for a file of benches/. */
-const isNeeded = (path) => /\.(mjs|md)$/.test(path)
+const isNeeded = (path) => /\.(mjs|md)$/.test(path) && !ofCheckout.test(path)
 
 const common = { version, license, repository, engines }
 

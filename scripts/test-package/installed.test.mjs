@@ -15,9 +15,10 @@ import {
   isProgram,
   runBlock,
 } from '../../.test/support/code-blocks.mjs'
-import { hostTarget, manifest, root } from '../package/targets.mjs'
+import { artifactNames, hostTarget, manifest, root } from '../package/targets.mjs'
 import { Project, userFile } from './project.mjs'
 import { startRegistry } from './registry.mjs'
+import { publishThriftLibrary } from './thrift-library.mjs'
 import { installTools, nodeForRegistry, nodeVersions, tool } from './tools.mjs'
 
 installTools()
@@ -27,11 +28,12 @@ const scratch = mkdtempSync(join(tmpdir(), 'netpoll-package-'))
 const published = [`netpoll-${host}`, 'netpoll', `netpoll-bench-${host}`, 'netpoll-bench']
 let registry
 
-// The library of Apache Thrift, which users of netpoll/thrift install, is not in the registry.
-const thriftLibrary = { NODE_PATH: join(root, 'node_modules') }
-const files = documentationFiles(root).filter((file) => !file.endsWith('thrift.md'))
-const blocks = files.flatMap((file) => codeBlocks(root, file)).filter(isProgram)
+const blocks = documentationFiles(root)
+  .flatMap((file) => codeBlocks(root, file))
+  .filter(isProgram)
 const compiledBlocks = join(root, '.test', 'documentation')
+/** What Apache Thrift's compiler has made. */
+const generated = join(compiledBlocks, 'compiled', 'gen-nodejs')
 
 before(async () => {
   assert.equal(compileBlocks(root, compiledBlocks, blocks), '')
@@ -41,6 +43,7 @@ before(async () => {
   const publish = [join(root, 'scripts', 'package', 'publish.mjs'), '--host-only']
   publisher.run('node', publish)
   assert.match(publisher.run('node', publish).stdout, /^netpoll is published already$/m)
+  publishThriftLibrary(publisher)
   publisher.remove()
 })
 
@@ -65,11 +68,15 @@ for (const { version, program } of nodeVersions()) {
       assert.deepEqual(installed.sort(), ['netpoll', `netpoll-${host}`])
       assert.equal(user.use('esm.mjs'), 'used\n')
       assert.equal(user.use('cjs.cjs'), 'used\n')
-      assert.equal(user.use('entries.mjs', { env: thriftLibrary }), 'the same\n')
+    })
+
+    test('gives ES modules and CommonJS the same by every entry', (t) => {
+      const user = project(t, program, ['netpoll', 'thrift'])
+      assert.equal(user.use('entries.mjs'), 'the same\n')
     })
 
     test('runs what README and guides show', async (t) => {
-      const user = project(t, program, ['netpoll'])
+      const user = project(t, program, ['netpoll', 'thrift'])
       addCertificate(root, user.folder)
       cpSync(join(compiledBlocks, 'compiled'), user.path('compiled'), { recursive: true })
       for (const block of blocks) {
@@ -103,10 +110,10 @@ for (const [name, program, words] of [
   ['Deno', tool('deno', 'deno'), ['run', '--allow-all']],
 ]) {
   test(`${name} runs ES modules and CommonJS`, { skip: !existsSync(program) }, (t) => {
-    const user = project(t, process.execPath, ['netpoll'])
+    const user = project(t, process.execPath, ['netpoll', 'thrift'])
     for (const file of ['esm.mjs', 'cjs.cjs', 'entries.mjs']) {
       cpSync(userFile(file), user.path(file))
-      user.run(program, [...words, file], { env: thriftLibrary })
+      user.run(program, [...words, file])
     }
   })
 }
@@ -117,20 +124,26 @@ describe('TypeScript', () => {
     ['TypeScript 5', tool('typescript-5', 'bin', 'tsc')],
   ]
   const settings = {
-    node16: { file: 'typed.mts', module: 'node16', moduleResolution: 'node16' },
-    'node16, CommonJS': { file: 'typed.cts', module: 'node16', moduleResolution: 'node16' },
-    bundler: { file: 'typed.mts', module: 'esnext', moduleResolution: 'bundler' },
+    node16: { extension: 'mts', module: 'node16', moduleResolution: 'node16' },
+    'node16, CommonJS': { extension: 'cts', module: 'node16', moduleResolution: 'node16' },
+    bundler: { extension: 'mts', module: 'esnext', moduleResolution: 'bundler', esModuleInterop: true },
   }
   for (const [compiler, tsc] of compilers) {
-    for (const [title, { file, ...options }] of Object.entries(settings)) {
+    for (const [title, { extension, ...options }] of Object.entries(settings)) {
       test(`${compiler}, ${title}`, (t) => {
-        const user = project(t, process.execPath, ['netpoll'])
-        cpSync(userFile('typed.ts'), user.path(file))
+        const user = project(t, process.execPath, ['netpoll', 'thrift'])
+        const modules = ['typed', 'typed-rpc', 'typed-thrift']
+        for (const name of modules) cpSync(userFile(`${name}.ts`), user.path(`${name}.${extension}`))
+        cpSync(generated, user.path('gen-nodejs'), { recursive: true })
+        cpSync(userFile('Echo.d.ts'), user.path('gen-nodejs', 'Echo.d.ts'))
+        const files = modules.map((name) => `${name}.${extension}`)
         const typeRoots = [join(root, 'node_modules', '@types')]
         const compilerOptions = { ...options, target: 'es2022', strict: true, types: ['node'], typeRoots }
-        writeFileSync(user.path('tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }))
+        writeFileSync(user.path('tsconfig.json'), JSON.stringify({ compilerOptions, files }))
         user.run('node', [tsc, '-p', '.'])
-        assert.equal(user.run('node', [file.replace('ts', 'js')]).stdout, 'used\n')
+        for (const file of files) {
+          assert.equal(user.run('node', [file.replace(/ts$/, 'js')]).stdout, 'used\n', file)
+        }
       })
     }
   }
@@ -152,6 +165,22 @@ test('where npm left the add-on out, the first use says so, and what it says men
   assert.equal(advice, `netpoll-${host}@${manifest.version}`)
   user.run('npm', ['install', advice])
   assert.equal(user.use('esm.mjs'), 'used\n')
+})
+
+test('NAPI_RS_NATIVE_LIBRARY_PATH names another add-on', (t) => {
+  const user = project(t, process.execPath, ['--omit=optional', 'netpoll'])
+  const addon = join(root, 'artifacts', artifactNames(hostTarget()).addon)
+  assert.equal(user.use('esm.mjs', { env: { NAPI_RS_NATIVE_LIBRARY_PATH: addon } }), 'used\n')
+  const said = user.use('first-use.mjs', { env: { NAPI_RS_NATIVE_LIBRARY_PATH: user.path('none.node') } })
+  assert.match(said, /^ERR_UNSUPPORTED: The add-on that NAPI_RS_NATIVE_LIBRARY_PATH names cannot be loaded: /)
+})
+
+test('elsewhere the package is imported, and the first use says where it runs', (t) => {
+  const user = project(t, process.execPath, ['--omit=optional', 'netpoll'])
+  for (const name of ['elsewhere.cjs', 'first-use.mjs']) cpSync(userFile(name), user.path(name))
+  const { stdout } = user.run('node', ['--require', './elsewhere.cjs', 'first-use.mjs'])
+  const supported = 'netpoll runs on Linux and macOS, each on x64 and arm64'
+  assert.equal(stdout, `ERR_UNSUPPORTED: ${supported}, and not on win32 ${process.arch}\n`)
 })
 
 test('publint and attw have nothing to say', (t) => {
