@@ -24,6 +24,12 @@ export const pages = [
   { group: 'Reference', files: ['options', 'errors'].map(guide) },
   {
     group: 'Background',
-    files: ['docs/architecture.md', 'docs/netpoll-parity.md', 'benches/README.md', 'CHANGELOG.md'],
+    files: [
+      'docs/benchmarks.md',
+      'docs/architecture.md',
+      'docs/netpoll-parity.md',
+      'benches/README.md',
+      'CHANGELOG.md',
+    ],
   },
 ]
