@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { basename, dirname, join, posix, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { pages } from './pages.mjs'
+import { pages, titles } from './pages.mjs'
 
 const site = fileURLToPath(new URL('./', import.meta.url))
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -62,7 +62,7 @@ function convert(file) {
 /** The page with its title where TypeDoc looks for it, too. */
 function document(file, group) {
   const text = convert(file)
-  const title = /^# (.*)$/m.exec(text)?.[1] ?? basename(file)
+  const title = titles.get(file) ?? /^# (.*)$/m.exec(text)?.[1] ?? basename(file)
   return `---\ntitle: ${JSON.stringify(title)}\ngroup: ${group}\n---\n\n${text}`
 }
 

@@ -33,3 +33,6 @@ export const pages = [
     ],
   },
 ]
+
+/** Titles of those that cannot be told from others by their own. */
+export const titles = new Map([['benches/README.md', 'Measuring by yourself']])
