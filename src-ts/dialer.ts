@@ -51,7 +51,12 @@ export interface DialerStats {
   readonly calls: number
 }
 
-/** Makes connections to servers. */
+/**
+ * Makes connections to servers.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ */
 export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal */
   readonly checked: CheckedOptions

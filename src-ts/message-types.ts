@@ -1,3 +1,6 @@
+/** What the option `bytes` may be. */
+export type BytesOption = 'buffer' | 'uint8array'
+
 /** What a message is, by the option `bytes`: either is a view of pooled memory. */
 export interface MessageTypes {
   /** The default. */
@@ -5,6 +8,3 @@ export interface MessageTypes {
   /** Costs less. */
   readonly uint8array: Uint8Array
 }
-
-/** What the option `bytes` may be. */
-export type BytesOption = keyof MessageTypes

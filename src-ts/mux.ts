@@ -45,6 +45,7 @@ type State = 'open' | 'closing' | 'closed'
  * were lost and somebody calls.
  *
  * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
  */
 export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedMuxOptions

@@ -33,8 +33,8 @@ export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
  */
 export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /**
-   * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less. Default
-   * `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
+   * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less; the types of messages follow.
+   * Default `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
    */
   readonly bytes?: Bytes
   /**

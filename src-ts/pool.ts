@@ -45,6 +45,7 @@ type State = 'open' | 'closing' | 'destroyed'
  * put back. Who finds none free waits for the next, or for one that is dialed, first come, first served.
  *
  * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
  */
 export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedPoolOptions

@@ -296,6 +296,8 @@ export class Server<Data = unknown> {
 /**
  * Makes a server. It listens once {@link Server.listen} is called.
  *
+ * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
  * @param handler with a framing handles each message, sync or async, and returns the reply: bytes, a string, a list of
  * them, or nothing; without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
