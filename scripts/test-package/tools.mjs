@@ -21,7 +21,7 @@ export function installTools() {
 
 /** The versions of Node.js that there are: this one, and the others that tools/ has for this platform. */
 export function nodeVersions() {
-  const others = ['node-22', 'node-24', 'node-26'].map((name) => tool(name, 'bin', 'node'))
+  const others = ['node-20', 'node-22', 'node-24', 'node-26'].map((name) => tool(name, 'bin', 'node'))
   const programs = [process.execPath, ...others.filter((program) => existsSync(program))]
   const versions = programs.map((program) => [
     execFileSync(program, ['--version'], { encoding: 'utf8' }).trim(),
