@@ -18,7 +18,7 @@ import {
 import { artifactNames, hostTarget, manifest, root } from '../package/targets.mjs'
 import { Project, userFile } from './project.mjs'
 import { startRegistry } from './registry.mjs'
-import { publishThriftLibrary } from './thrift-library.mjs'
+import { isTooOldForThrift, publishThriftLibrary } from './thrift-library.mjs'
 import { installTools, nodeForRegistry, nodeVersions, tool } from './tools.mjs'
 
 installTools()
@@ -72,7 +72,8 @@ for (const { version, program } of nodeVersions()) {
 
     test('gives ES modules and CommonJS the same by every entry', (t) => {
       const user = project(t, program, ['netpoll', 'thrift'])
-      assert.equal(user.use('entries.mjs'), 'the same\n')
+      const args = isTooOldForThrift(version) ? ['./thrift'] : []
+      assert.equal(user.use('entries.mjs', { args }), 'the same\n')
     })
 
     test('runs what README and guides show', async (t) => {
@@ -80,6 +81,7 @@ for (const { version, program } of nodeVersions()) {
       addCertificate(root, user.folder)
       cpSync(join(compiledBlocks, 'compiled'), user.path('compiled'), { recursive: true })
       for (const block of blocks) {
+        if (block.file.endsWith('thrift.md') && isTooOldForThrift(version)) continue
         const { code, stderr } = await runBlock(block, {
           folder: user.folder,
           cwd: user.folder,

@@ -76,9 +76,9 @@ export class Project {
   }
 
   /** Runs one of `users/` in the project. */
-  use(name, options) {
+  use(name, { args = [], ...options } = {}) {
     cpSync(join(users, name), join(this.folder, name))
-    return this.run('node', [name], options).stdout
+    return this.run('node', [name, ...args], options).stdout
   }
 
   path(...parts) {

@@ -6,6 +6,12 @@ import { join } from 'node:path'
 
 import { root } from '../package/targets.mjs'
 
+/** Versions of Node.js that cannot load it: it requires an ES module, which they do from 20.19 on. */
+export const isTooOldForThrift = (version) => {
+  const [major, minor] = version.replace('v', '').split('.').map(Number)
+  return major === 20 && minor < 19
+}
+
 const folderOf = (name) => join(root, 'node_modules', name)
 
 /** `name` and everything that it needs, each after those that it needs itself. */

@@ -1,11 +1,12 @@
-// Every entry of the installed package gives ES modules and CommonJS the same things.
+// Every entry of the installed package gives ES modules and CommonJS the same things, but those that are named.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 const { name, exports } = require('netpoll/package.json')
-for (const entry of Object.keys(exports).filter((path) => !path.endsWith('.json'))) {
+const left = process.argv.slice(2)
+for (const entry of Object.keys(exports).filter((path) => !path.endsWith('.json') && !left.includes(path))) {
   const specifier = `${name}${entry.slice(1)}`
   const required = require(specifier)
   const imported = await import(specifier)
