@@ -92,7 +92,8 @@ export class Output {
   }
 }
 
-const resolved = Promise.resolve()
+/** What {@link Output.drained} gives where nothing has to be waited for: known to be over without a look. */
+export const resolved: Promise<void> = Promise.resolve()
 
 /** What `send` and `flush` return when they refuse what they were given. */
 export function refusedOutput(error: unknown): Promise<never> {
