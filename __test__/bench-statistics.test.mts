@@ -76,7 +76,7 @@ test('rounds that differ too much, and a bottleneck on the wrong side, are warne
   const noisy = rowOf('noisy', [100], { spread: 0.16 })
   const bound = rowOf('bound', [100], { remark: 'client (server 60 %, client 99 %)' })
   t.deepEqual(warningsAbout([quiet]), [])
-  t.regex(warningsAbout([quiet, noisy])[0] ?? '', /too much for a claim: noisy$/)
+  t.regex(warningsAbout([quiet, noisy])[0] ?? '', /differ by more than 15 %: noisy$/)
   t.regex(warningsAbout([quiet, bound])[0] ?? '', /^the client was the bottleneck.*: bound$/)
   t.regex(warningsAbout([quiet, bound], 'client')[0] ?? '', /^the server was the bottleneck.*: quiet$/)
 })

@@ -28,6 +28,7 @@ export interface Row {
   readonly family: string
   readonly values: Readonly<Record<string, number | null>>
   readonly rounds: readonly number[]
+  readonly cpuRounds?: readonly number[]
   readonly spread: number
   readonly remark: string
 }
@@ -85,6 +86,7 @@ export function rowOf(peer: string, rounds: readonly number[], more: Partial<Row
       p999: latency && 4 * latency,
     },
     rounds,
+    cpuRounds: rounds.map((figure) => 1e6 / figure),
     spread: 0,
     remark: '',
     ...more,

@@ -1,7 +1,8 @@
 // What this package should show, and whether it does.
 
-import { CONCURRENCIES } from './scenarios.mjs'
-import { NOISY, ratioOfRounds } from './section.mjs'
+import { median } from '../runner/statistics.mjs'
+import { ALONE, CONCURRENCIES } from './scenarios.mjs'
+import { ratiosOfRounds } from './section.mjs'
 
 /** @typedef {import('./section.mjs').Section} Section */
 /** @typedef {import('./section.mjs').Row} Row */
@@ -11,7 +12,7 @@ import { NOISY, ratioOfRounds } from './section.mjs'
  * @property {string} text
  * @property {string} figure What was measured.
  * @property {string} needed
- * @property {'reached' | 'NOT REACHED' | 'too noisy' | 'not measured'} verdict
+ * @property {'reached' | 'NOT REACHED' | 'too close' | 'not measured'} verdict
  */
 
 const SUBJECT = 'netpoll'
@@ -22,9 +23,12 @@ const COLLECTED = ['node', 'bun', 'goNet', 'goNetpoll', 'gnet', 'evio', 'netty']
  *
  * @typedef {object} Comparison
  * @property {string} to
- * @property {number} value
- * @property {boolean} noisy
+ * @property {readonly number[]} ratios Round by round.
+ * @property {number} value Their median.
  */
+
+/** So many of the rounds have to say the same: four of five. */
+const AGREED = 0.8
 
 /**
  * Judges all claims.
@@ -37,9 +41,7 @@ export function claims(sections) {
   const find = (id) => sections.find((section) => section.id === id)
   return [
     ...[100, 1000].flatMap((concurrency) => poolClaims(find(`pool-${concurrency}`), concurrency)),
-    ...CONCURRENCIES.map((concurrency) =>
-      idleClaim(find(`pool-${concurrency}`), find(`idle-${concurrency}`), concurrency),
-    ),
+    ...CONCURRENCIES.map((concurrency) => idleClaim(find(`idle-${concurrency}`), concurrency)),
     ...CONCURRENCIES.flatMap((concurrency) => muxClaims(find(`mux-${concurrency}`), concurrency)),
     halfLoadClaim(find('half-pool-100')),
     workersClaim(find('scaling-hot')),
@@ -54,7 +56,7 @@ export function claims(sections) {
 function poolClaims(section, concurrency) {
   const scenario = `Scenario 1, ${concurrency}`
   const nearest = least(compareRates(section, COLLECTED))
-  const dearest = most(compareFigures(section, COLLECTED, 'cpu'))
+  const dearest = most(compareCosts(section, COLLECTED))
   return [
     atLeast(`${scenario}: throughput, to the fastest garbage-collected peer`, nearest, 1),
     atMost(`${scenario}: CPU per request, to the thriftiest garbage-collected peer`, dearest, 1),
@@ -63,15 +65,11 @@ function poolClaims(section, concurrency) {
 }
 
 /**
- * @param {Section | undefined} alone
- * @param {Section | undefined} beside
+ * @param {Section | undefined} section
  * @param {number} concurrency
  */
-function idleClaim(alone, beside, concurrency) {
-  const [one, other] = [rowOf(alone, SUBJECT), rowOf(beside, SUBJECT)]
-  const value = ratioOfRounds(other, one)
-  const comparison =
-    value === null ? undefined : { to: 'scenario 1', value, noisy: isNoisy(one) || isNoisy(other) }
+function idleClaim(section, concurrency) {
+  const comparison = compare(rowOf(section, SUBJECT)?.rounds, rowOf(section, ALONE)?.rounds, 'no idle ones')
   return atLeast(`Scenario 2, ${concurrency}: throughput, to scenario 1`, comparison, 0.9)
 }
 
@@ -94,15 +92,14 @@ function muxClaims(section, concurrency) {
 
 /** @param {Section | undefined} section */
 function halfLoadClaim(section) {
-  const dearest = most(compareFigures(section, COLLECTED, 'cpu'))
+  const dearest = most(compareCosts(section, COLLECTED))
   return atMost('Half load: CPU per request, to the thriftiest garbage-collected peer', dearest, 1.1)
 }
 
 /** @param {Section | undefined} section */
 function workersClaim(section) {
-  const workers = rowOf(section, 'netpollWorkers')
-  const value = ratioOfRounds(workers, rowOf(section, SUBJECT))
-  const comparison = value === null ? undefined : { to: 'one thread', value, noisy: isNoisy(workers) }
+  const [workers, one] = [rowOf(section, 'netpollWorkers'), rowOf(section, SUBJECT)]
+  const comparison = compare(workers?.rounds, one?.rounds, 'one thread')
   return atLeast(
     'One hot connection, computing handler: workers on two cores, to one thread',
     comparison,
@@ -116,41 +113,39 @@ function workersClaim(section) {
  */
 const rowOf = (section, peer) => section?.rows.find((row) => row.peer === peer)
 
-/** @param {Row | undefined} row */
-const isNoisy = (row) => row !== undefined && row.spread > NOISY
-
 /**
- * @param {Section | undefined} section
- * @param {readonly string[]} peers
- * @returns {readonly Comparison[]}
+ * @param {readonly (number | null)[] | undefined} own
+ * @param {readonly (number | null)[] | undefined} others
+ * @param {string} to
+ * @returns {Comparison | undefined}
  */
-function compareRates(section, peers) {
-  const own = rowOf(section, SUBJECT)
-  return peers.flatMap((peer) => {
-    const other = rowOf(section, peer)
-    const value = ratioOfRounds(own, other)
-    return value === null || other === undefined
-      ? []
-      : [{ to: other.label, value, noisy: isNoisy(own) || isNoisy(other) }]
-  })
+function compare(own, others, to) {
+  const ratios = ratiosOfRounds(own ?? [], others ?? [])
+  return ratios.length === 0 ? undefined : { to, ratios, value: median(ratios) }
 }
 
 /**
  * @param {Section | undefined} section
  * @param {readonly string[]} peers
- * @param {string} key
+ * @param {(row: Row) => readonly (number | null)[] | undefined} figures
  * @returns {readonly Comparison[]}
  */
-function compareFigures(section, peers, key) {
+function compareAll(section, peers, figures) {
   const own = rowOf(section, SUBJECT)
+  if (own === undefined) return []
   return peers.flatMap((peer) => {
     const other = rowOf(section, peer)
-    const [figure, others] = [own?.values[key], other?.values[key]]
-    return figure && others && other !== undefined
-      ? [{ to: other.label, value: figure / others, noisy: isNoisy(own) || isNoisy(other) }]
-      : []
+    const comparison = other === undefined ? undefined : compare(figures(own), figures(other), other.label)
+    return comparison ?? []
   })
 }
+
+/** @type {(section: Section | undefined, peers: readonly string[]) => readonly Comparison[]} */
+const compareRates = (section, peers) => compareAll(section, peers, ({ rounds }) => rounds)
+
+/** @type {(section: Section | undefined, peers: readonly string[]) => readonly Comparison[]} */
+const compareCosts = (section, peers) =>
+  compareAll(section, peers, ({ rounds, cpuRounds }) => cpuRounds ?? rounds)
 
 /** @param {readonly Comparison[]} comparisons */
 const least = (comparisons) => comparisons.toSorted((one, other) => one.value - other.value)[0]
@@ -185,7 +180,18 @@ const atMost = (text, comparison, needed) =>
  */
 function claim(text, comparison, needed, isReached) {
   if (comparison === undefined) return { text, figure: '', needed, verdict: 'not measured' }
-  const { to, value, noisy } = comparison
-  const verdict = noisy ? 'too noisy' : isReached(value) ? 'reached' : 'NOT REACHED'
-  return { text, figure: `${value.toFixed(2)} × ${to}`, needed, verdict }
+  const { to, ratios, value } = comparison
+  return { text, figure: `${value.toFixed(2)} × ${to}`, needed, verdict: verdictOf(ratios, isReached) }
+}
+
+/**
+ * Whether nearly all rounds say the same.
+ *
+ * @param {readonly number[]} ratios
+ * @param {(ratio: number) => boolean} isReached
+ */
+function verdictOf(ratios, isReached) {
+  const agreeing = ratios.filter(isReached).length / ratios.length
+  if (agreeing >= AGREED) return 'reached'
+  return 1 - agreeing >= AGREED ? 'NOT REACHED' : 'too close'
 }

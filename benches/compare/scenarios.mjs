@@ -15,6 +15,13 @@ const OURS = ['netpoll', 'netpollBuffers', 'netpollStream', 'netpollPollers', 'n
 const OTHERS = ['gnet', 'evio', 'netty', 'tokio', 'bare']
 
 /**
+ * Our server in scenario 2 without its idle connections, in the same rounds: what they cost is told from nothing else.
+ *
+ * @type {PeerName}
+ */
+export const ALONE = 'netpollAlone'
+
+/**
  * Servers for loads with one request at a time on a connection.
  *
  * @type {readonly PeerName[]}
@@ -104,7 +111,7 @@ const threeScenarios = (concurrency) => [
     group: 'Scenario 2: the same with 80 % idle connections',
     title: `${concurrency} connections beside ${4 * concurrency} idle ones`,
     about: 'Four times as many connections are open beside those of scenario 1 and send nothing.',
-    peers: ONE_AT_A_TIME,
+    peers: ['netpoll', ALONE, ...ONE_AT_A_TIME.slice(1)],
     transport: 'tcp',
     shape: { ...pool(concurrency), idle: 4 * concurrency },
   },

@@ -23,6 +23,7 @@ import { median, spread } from '../runner/statistics.mjs'
  * @property {string} family
  * @property {Readonly<Record<string, number | null>>} values By the keys of columns; `null` is not known.
  * @property {readonly number[]} rounds The figure of the first column in each round.
+ * @property {readonly (number | null)[]} [cpuRounds] Processor time for each request in each round, where it is no column's.
  * @property {number} spread Highest less lowest round, as a part of the median.
  * @property {string} remark
  */
@@ -38,8 +39,8 @@ import { median, spread } from '../runner/statistics.mjs'
  * @property {readonly string[]} warnings
  */
 
-/** Rounds that differ by more are too noisy for a claim. */
-export const NOISY = 0.15
+/** Of rounds that differ by more it is said. */
+const NOISY = 0.15
 
 /**
  * The middle of what `pick` finds in the rounds, or `null` where it is not known.
@@ -78,7 +79,7 @@ export function warningsAbout(rows, measured = 'server') {
   const warnings = []
   const noisy = rows.filter(({ spread }) => spread > NOISY).map(({ label }) => label)
   if (noisy.length > 0) {
-    warnings.push(`rounds differ by more than ${NOISY * 100} %, too much for a claim: ${noisy.join(', ')}`)
+    warnings.push(`rounds differ by more than ${NOISY * 100} %: ${noisy.join(', ')}`)
   }
   const other = measured === 'server' ? 'client' : 'server'
   const bound = rows.filter(({ remark }) => remark.startsWith(other)).map(({ label }) => label)
@@ -89,18 +90,28 @@ export function warningsAbout(rows, measured = 'server') {
 }
 
 /**
- * A row's figure as a multiple of another's, by rounds, because the machine's speed drifts and both with it.
+ * Figures as multiples of others, round by round, because the machine's speed drifts and both with it.
+ *
+ * @param {readonly (number | null)[]} ones
+ * @param {readonly (number | null)[]} others
+ * @returns {readonly number[]}
+ */
+export function ratiosOfRounds(ones, others) {
+  const count = Math.min(ones.length, others.length)
+  const ratios = Array.from(
+    { length: count },
+    (_, index) => (ones[index] ?? Number.NaN) / (others[index] ?? Number.NaN),
+  )
+  return ratios.filter((ratio) => Number.isFinite(ratio))
+}
+
+/**
+ * A row's figure as a multiple of another's: the median of the rounds' ratios.
  *
  * @param {Row | undefined} one
  * @param {Row | undefined} other
  */
 export function ratioOfRounds(one, other) {
-  if (one === undefined || other === undefined) return null
-  const count = Math.min(one.rounds.length, other.rounds.length)
-  const ratios = Array.from(
-    { length: count },
-    (_, index) => (one.rounds[index] ?? Number.NaN) / (other.rounds[index] ?? Number.NaN),
-  )
-  const value = median(ratios)
+  const value = median(ratiosOfRounds(one?.rounds ?? [], other?.rounds ?? []))
   return Number.isFinite(value) ? value : null
 }

@@ -2,7 +2,7 @@
 
 import { PEERS } from '../runner/peers.mjs'
 import { bottleneck, measureRounds } from '../runner/throughput.mjs'
-import { TIMEOUT } from './scenarios.mjs'
+import { ALONE, TIMEOUT } from './scenarios.mjs'
 import { middle, row, warningsAbout } from './section.mjs'
 
 /** @typedef {import('../runner/bench.mjs').Report} Report */
@@ -30,10 +30,27 @@ export async function measureServers(scenario, peers, options, fleet) {
   const benches = await fleet.benches(transport, peers)
   // A connection that comes and goes is no request with a time limit.
   const timeout = shape.protocol === 'frames' ? TIMEOUT : undefined
-  const load = { shape, seconds: options.seconds, warmUp: options.warmUp, timeout }
-  const measured = await measureRounds(`${group} · ${title}`, benches, load, options)
+  const { seconds, warmUp } = options
+  /** @param {{ peer: import('../runner/peers.mjs').PeerName }} bench */
+  const loadOf = ({ peer }) => ({
+    shape: peer === ALONE ? withoutIdle(shape) : shape,
+    seconds,
+    warmUp,
+    timeout,
+  })
+  const measured = await measureRounds(`${group} · ${title}`, benches, loadOf, options)
   const rows = measured.map(({ peer, rounds }) => loadRow(peer, rounds))
   return { id, group, title, about, columns: COLUMNS, rows, warnings: warningsAbout(rows) }
+}
+
+/**
+ * The same without connections that send nothing.
+ *
+ * @param {import('../runner/bench.mjs').Shape} shape
+ * @returns {import('../runner/bench.mjs').Shape}
+ */
+function withoutIdle(shape) {
+  return 'idle' in shape ? { ...shape, idle: 0 } : shape
 }
 
 /**
@@ -45,7 +62,7 @@ export async function measureServers(scenario, peers, options, fleet) {
 export function loadRow(peer, rounds) {
   const { label, family } = PEERS[peer]
   const rates = rounds.map(({ requestsPerSecond }) => requestsPerSecond)
-  return row(
+  const known = row(
     { peer, label, family },
     rates,
     {
@@ -58,6 +75,7 @@ export function loadRow(peer, rounds) {
     },
     remarks(rounds),
   )
+  return { ...known, cpuRounds: rounds.map(({ server }) => server.cpuMicrosecondsPerRequest ?? Number.NaN) }
 }
 
 /** @param {readonly Report[]} rounds */

@@ -67,8 +67,8 @@ ${told.join('')}
 /** @param {string} text */
 const warning = (text) => `<p class="warning">${escapeText(text)}</p>`
 
-const LOOKS = { reached: 'reached', 'NOT REACHED': 'missed', 'too noisy': 'open', 'not measured': 'open' }
-const MARKS = { reached: '✓', 'NOT REACHED': '✗', 'too noisy': '~', 'not measured': '·' }
+const LOOKS = { reached: 'reached', 'NOT REACHED': 'missed', 'too close': 'open', 'not measured': 'open' }
+const MARKS = { reached: '✓', 'NOT REACHED': '✗', 'too close': '~', 'not measured': '·' }
 
 /** @param {readonly Claim[]} claims */
 function claimsPart(claims) {

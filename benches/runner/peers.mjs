@@ -37,6 +37,7 @@ export const FAMILIES = ['netpoll', 'node', 'bare']
 
 /**
  * @typedef {'netpoll' | 'netpollPollers' | 'netpollWorkers' | 'netpollStream' | 'netpollByReference' | 'netpollBuffers'
+ *   | 'netpollAlone'
  *   | 'netpollContexts' | 'netpollTimers' | 'netpollHttp' | 'netpollTransfer'
  *   | 'node' | 'nodeCorked' | 'nodeCluster' | 'nodeHttp' | 'nodeTransfer'
  *   | 'bun' | 'bunBatched'
@@ -60,6 +61,7 @@ const INVERTED = ['--reply', 'inverted']
 /** @type {Readonly<Record<PeerName, Peer>>} */
 export const PEERS = {
   netpoll: ours('netpoll', 'netpoll.mjs'),
+  netpollAlone: ours('netpoll, no idle ones', 'netpoll.mjs'),
   netpollPollers: ours('netpoll, poller thread', 'netpoll.mjs', ['--pollers', '1']),
   netpollWorkers: ours('netpoll, workers', 'netpoll-workers.mjs'),
   netpollByReference: ours('netpoll, by reference', 'netpoll.mjs', ['--by-reference']),

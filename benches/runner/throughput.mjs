@@ -36,7 +36,7 @@ export async function measureThroughput(scenario, options, fleet) {
   const { name, title, subject, shape, transport, targets } = scenario
   const benches = await fleet.benches(transport, selectPeers([subject, ...scenario.others], options.servers))
   const load = { shape, seconds: options.seconds, warmUp: options.warmUp }
-  const peers = await measureRounds(title, benches, load, options)
+  const peers = await measureRounds(title, benches, () => load, options)
   const rates = peers.map(({ peer, rounds }) => ({
     peer,
     rates: rounds.map(({ requestsPerSecond }) => requestsPerSecond),
@@ -49,16 +49,16 @@ export async function measureThroughput(scenario, options, fleet) {
  *
  * @param {string} title
  * @param {readonly import('./bench.mjs').Bench[]} benches
- * @param {import('./bench.mjs').Load} load
+ * @param {(bench: import('./bench.mjs').Bench) => import('./bench.mjs').Load} loadOf What each is asked.
  * @param {{ rounds: number, quick: boolean }} options
  * @returns {Promise<readonly PeerResult[]>}
  */
-export async function measureRounds(title, benches, load, { rounds, quick }) {
+export async function measureRounds(title, benches, loadOf, { rounds, quick }) {
   if (!quick) {
     // Servers on a just-in-time compiler need a while to reach their speed.
     for (const bench of benches) {
       progress(`${title} · ${PEERS[bench.peer].label} · warm-up`)
-      await bench.drive({ ...load, seconds: 0.5, warmUp: 0 })
+      await bench.drive({ ...loadOf(bench), seconds: 0.5, warmUp: 0 })
     }
   }
   /** @type {Map<import('./peers.mjs').PeerName, import('./bench.mjs').Report[]>} */
@@ -69,7 +69,7 @@ export async function measureRounds(title, benches, load, { rounds, quick }) {
       const earlier = reports.get(bench.peer)?.at(-1)
       const before = earlier === undefined ? '' : ` · ${whole(earlier.requestsPerSecond)}/s before`
       progress(`${title} · round ${round}/${rounds} · ${label}${before}`)
-      const report = await bench.drive(load)
+      const report = await bench.drive(loadOf(bench))
       if (report !== undefined) reports.get(bench.peer)?.push(report)
     }
   }
