@@ -34,6 +34,9 @@ export async function measureSlowPeers(peers, options) {
     const bench = await Bench.start(peer, 'tcp', PEERS[peer].inverted)
     try {
       rows.push(await measurePeer(bench, options))
+    } catch (error) {
+      // A server that keeps every reply may not get through them in time; the others are measured all the same.
+      rows.push(failedRow(peer, error))
     } finally {
       await bench.stop()
     }
@@ -48,6 +51,21 @@ export async function measureSlowPeers(peers, options) {
     rows,
     warnings: warningsAbout(rows),
   }
+}
+
+/**
+ * @param {import('../runner/peers.mjs').PeerName} peer
+ * @param {unknown} error
+ */
+function failedRow(peer, error) {
+  const { label, family } = PEERS[peer]
+  const nothing = Object.fromEntries(COLUMNS.map(({ key }) => [key, null]))
+  return row(
+    { peer, label, family },
+    [],
+    nothing,
+    `failed: ${error instanceof Error ? error.message : error}`,
+  )
 }
 
 /**
