@@ -2,7 +2,7 @@
 // drift with it.
 
 import { Fleet } from '../runner/fleet.mjs'
-import { spread } from '../runner/statistics.mjs'
+import { ratiosOfRounds, spread } from '../runner/statistics.mjs'
 import { SCENARIOS } from '../runner/scenarios.mjs'
 import { measureThroughput } from '../runner/throughput.mjs'
 
@@ -21,7 +21,11 @@ export async function measureRatios({ rounds, seconds, quick }) {
       }
       const { name, peers, ratios } = await measureThroughput(scenario, options, fleet)
       const value = ratios.find(({ to }) => to === 'bare')?.value ?? Number.NaN
-      measured.push({ name, value, spread: spread(ratiosOfRounds(peers)) })
+      measured.push({
+        name,
+        value,
+        spread: spread(ratiosOfRounds(ratesOf('netpoll', peers), ratesOf('bare', peers))),
+      })
     }
   } finally {
     await fleet.stop()
@@ -29,11 +33,9 @@ export async function measureRatios({ rounds, seconds, quick }) {
   return measured
 }
 
-/** @param {readonly import('../runner/throughput.mjs').PeerResult[]} peers */
-function ratiosOfRounds(peers) {
-  const [own, bare] = ['netpoll', 'bare'].map(
-    (name) =>
-      peers.find(({ peer }) => peer === name)?.rounds.map(({ requestsPerSecond }) => requestsPerSecond) ?? [],
-  )
-  return (own ?? []).map((rate, index) => rate / (bare?.[index] ?? Number.NaN))
-}
+/**
+ * @param {import('../runner/peers.mjs').PeerName} name
+ * @param {readonly import('../runner/throughput.mjs').PeerResult[]} peers
+ */
+const ratesOf = (name, peers) =>
+  peers.find(({ peer }) => peer === name)?.rounds.map(({ requestsPerSecond }) => requestsPerSecond) ?? []

@@ -2,7 +2,7 @@
 
 import { median } from '../runner/statistics.mjs'
 import { ALONE, CONCURRENCIES } from './scenarios.mjs'
-import { ratiosOfRounds } from './section.mjs'
+import { knownRatios } from './section.mjs'
 
 /** @typedef {import('./section.mjs').Section} Section */
 /** @typedef {import('./section.mjs').Row} Row */
@@ -120,7 +120,7 @@ const rowOf = (section, peer) => section?.rows.find((row) => row.peer === peer)
  * @returns {Comparison | undefined}
  */
 function compare(own, others, to) {
-  const ratios = ratiosOfRounds(own ?? [], others ?? [])
+  const ratios = knownRatios(own ?? [], others ?? [])
   return ratios.length === 0 ? undefined : { to, ratios, value: median(ratios) }
 }
 

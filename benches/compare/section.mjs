@@ -1,7 +1,7 @@
 // What one question comes to: a table that describes itself, so that whoever prints or draws it needs to
 // know nothing of the question.
 
-import { median, spread } from '../runner/statistics.mjs'
+import { median, ratiosOfRounds, spread } from '../runner/statistics.mjs'
 
 /**
  * How a figure is to be read.
@@ -90,20 +90,14 @@ export function warningsAbout(rows, measured = 'server') {
 }
 
 /**
- * Figures as multiples of others, round by round, because the machine's speed drifts and both with it.
+ * The ratios of the rounds in which both figures are known.
  *
  * @param {readonly (number | null)[]} ones
  * @param {readonly (number | null)[]} others
  * @returns {readonly number[]}
  */
-export function ratiosOfRounds(ones, others) {
-  const count = Math.min(ones.length, others.length)
-  const ratios = Array.from(
-    { length: count },
-    (_, index) => (ones[index] ?? Number.NaN) / (others[index] ?? Number.NaN),
-  )
-  return ratios.filter((ratio) => Number.isFinite(ratio))
-}
+export const knownRatios = (ones, others) =>
+  ratiosOfRounds(ones, others).filter((ratio) => Number.isFinite(ratio))
 
 /**
  * A row's figure as a multiple of another's: the median of the rounds' ratios.
@@ -112,6 +106,6 @@ export function ratiosOfRounds(ones, others) {
  * @param {Row | undefined} other
  */
 export function ratioOfRounds(one, other) {
-  const value = median(ratiosOfRounds(one?.rounds ?? [], other?.rounds ?? []))
+  const value = median(knownRatios(one?.rounds ?? [], other?.rounds ?? []))
   return Number.isFinite(value) ? value : null
 }

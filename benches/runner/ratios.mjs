@@ -2,7 +2,7 @@
 
 import { PEERS } from './peers.mjs'
 import { print } from './progress.mjs'
-import { median } from './statistics.mjs'
+import { median, ratiosOfRounds } from './statistics.mjs'
 
 const NOISY = 0.15
 
@@ -48,8 +48,7 @@ export function ratios(subject, peers, targets) {
   const others = peers.filter((rates) => rates !== own).toReversed()
   return others.map(({ peer, rates }) => {
     const { least, goal } = targets.find(({ to }) => to === peer) ?? {}
-    // Round by round, because the machine's speed drifts, and both drift with it.
-    const value = median(rates.map((rate, index) => (own.rates[index] ?? Number.NaN) / rate))
+    const value = median(ratiosOfRounds(own.rates, rates))
     return { of: subject, to: peer, value, least, goal, reached: verdict(value, least, goal) }
   })
 }

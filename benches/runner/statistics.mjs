@@ -18,3 +18,15 @@ export function median(values) {
 export function spread(values) {
   return values.length === 0 ? Number.NaN : (Math.max(...values) - Math.min(...values)) / median(values)
 }
+
+/**
+ * Figures as multiples of others, round by round, because the machine's speed drifts and both with it.
+ *
+ * @param {readonly (number | null)[]} ones
+ * @param {readonly (number | null)[]} others
+ * @returns {readonly number[]} NaN for a round in which one of both is not known.
+ */
+export function ratiosOfRounds(ones, others) {
+  const length = Math.max(ones.length, others.length)
+  return Array.from({ length }, (_, round) => (ones[round] ?? Number.NaN) / (others[round] ?? Number.NaN))
+}
