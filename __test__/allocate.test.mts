@@ -172,10 +172,11 @@ for (const [length, code] of [
   [-1, 'ERR_INVALID_ARG_VALUE'],
   [1.5, 'ERR_INVALID_ARG_VALUE'],
   [Number.NaN, 'ERR_INVALID_ARG_VALUE'],
+  [Number.POSITIVE_INFINITY, 'ERR_INVALID_ARG_VALUE'],
 ] as const) {
-  test(`a length of ${JSON.stringify(length)} is refused`, async (t) => {
-    const { port } = await serve(t, {}, () => '')
-    const client = await dial(t, { host: '127.0.0.1', port })
+  test(`a length of ${typeof length} ${length} is refused`, async (t) => {
+    const { port } = await serve(t, { framing: varint() }, () => '')
+    const client = await dial(t, { host: '127.0.0.1', port }, { framing: varint() })
     const error = t.throws(() => client.allocate(length as number), { instanceOf: TypeError })
     t.is(codeOf(error), code)
   })

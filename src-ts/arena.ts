@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer'
 
 import { Chunk, messageView } from './chunk'
-import { checkInteger } from './framing'
+import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
 
 /** `[cursor, handle, holds, loops with commands]`, shared with the core. */
@@ -26,14 +26,13 @@ const mostRoom = 254
 export class Arena {
   readonly #words: Int32Array
   readonly #native: NativeMemory
-  #arena: Buffer = Buffer.alloc(0)
-  #chunk = new Chunk(this.#arena)
+  #arena = new Chunk(Buffer.alloc(0))
   /** By start in the arena: one more than the room before what was allocated there and not handed over; else 0. */
   #allocated: Uint8Array | undefined
   /** How many arenas there were. */
   #generation = 0
   /** Where the last bytes were taken: the arena, or a chunk of their own. */
-  #memory: Buffer = this.#arena
+  #memory: Buffer = this.#arena.bytes
   #handle = 0
 
   constructor(words: Int32Array, native: NativeMemory) {
@@ -56,9 +55,9 @@ export class Arena {
     const words = this.#words
     // The core sets the cursor back once everything in the arena has been sent.
     const at = words[0] as number
-    if (at + length <= this.#arena.length) {
+    if (at + length <= this.#arena.bytes.length) {
       words[0] = at + length
-      this.#memory = this.#arena
+      this.#memory = this.#arena.bytes
       this.#handle = words[1] as number
       return at
     }
@@ -67,9 +66,8 @@ export class Arena {
     this.#memory = Buffer.from(lent.buffer)
     this.#handle = lent.handle
     if (!isLarge) {
-      this.#arena = this.#memory
-      this.#chunk = new Chunk(this.#arena)
-      if (this.#allocated?.length === this.#arena.length) this.#allocated.fill(0)
+      this.#arena = new Chunk(this.#memory)
+      if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)
       else this.#allocated = undefined
       this.#generation += 1
       words[0] = length
@@ -80,19 +78,20 @@ export class Arena {
   }
 
   /**
-   * `length` bytes for the user to fill, which leave without a copy, behind a header of `room` bytes: see {@link handOver}.
+   * `length` bytes for the user to fill, which leave without a copy, behind the header of a message: see {@link handOver}.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
-  allocate(length: number, room: number): Buffer {
+  allocate(length: number, framing: Framing): Buffer {
     checkInteger('length', length, 0, largestBuffer)
+    const room = framing.headerLength(length)
     if (length > mostAllocated || room > mostRoom) return Buffer.allocUnsafe(length)
     // Nothing between one message and the next, so that many leave in one piece.
     const start = this.take(room + length) + room
-    this.#allocated ??= new Uint8Array(this.#arena.length)
+    this.#allocated ??= new Uint8Array(this.#arena.bytes.length)
     this.#allocated[start] = room + 1
     this.#words[2] = (this.#words[2] as number) + 1
-    return messageView(this.#chunk, start, length)
+    return messageView(this.#arena, start, length)
   }
 
   /**
@@ -104,12 +103,12 @@ export class Arena {
     const words = this.#words
     const allocated = this.#allocated
     // While nothing is allocated, the view is not even asked for its memory, which is a call into the engine.
-    if (allocated === undefined || words[2] === 0 || bytes.buffer !== this.#chunk.buffer) return false
+    if (allocated === undefined || words[2] === 0 || bytes.buffer !== this.#arena.buffer) return false
     const start = bytes.byteOffset
     if ((allocated[start] as number) <= before) return false
     allocated[start] = 0
     words[2] = (words[2] as number) - 1
-    this.#memory = this.#arena
+    this.#memory = this.#arena.bytes
     this.#handle = words[1] as number
     return true
   }
@@ -125,7 +124,7 @@ export class Arena {
    */
   hold(previous: number | undefined): number | undefined {
     const generation = this.#generation
-    if (previous === generation || this.#memory !== this.#arena) return previous
+    if (previous === generation || this.#memory !== this.#arena.bytes) return previous
     this.#words[2] = (this.#words[2] as number) + 1
     return generation
   }

@@ -1,3 +1,5 @@
+import type { BytesOption } from './message-types'
+
 /**
  * Chunks of native memory, as `ArrayBuffer`s. Each carries the handle by which commands name it, so
  * that bytes which lie in one are sent from there: a property is found without any look-up by object.
@@ -25,13 +27,8 @@ export class Chunk {
 
 /** A chunk as it is kept. */
 export function adoptChunk(handle: number, buffer: ArrayBuffer): Chunk {
-  nameChunk(handle, buffer)
-  return new Chunk(Buffer.from(buffer))
-}
-
-/** From now on {@link chunkHandle} finds the handle of this memory. */
-export function nameChunk(handle: number, buffer: ArrayBuffer): void {
   ;(buffer as ChunkBuffer)[handleOf] = handle
+  return new Chunk(Buffer.from(buffer))
 }
 
 interface BufferConstructor {
@@ -54,9 +51,10 @@ export function bufferView(chunk: Buffer, start: number, length: number): Buffer
   return new FastBuffer(chunk.buffer, chunk.byteOffset + start, length)
 }
 
-/** A message as a plain `Uint8Array`, which is cheaper. */
-export function plainView(chunk: Chunk, start: number, length: number): Uint8Array {
-  return new Uint8Array(chunk.buffer, chunk.offset + start, length)
+/** A message as the option `bytes` says: a `Buffer`, or a plain `Uint8Array`, which is cheaper. */
+export function messageAs(bytes: BytesOption, chunk: Chunk, start: number, length: number): Buffer {
+  if (bytes === 'buffer') return messageView(chunk, start, length)
+  return new Uint8Array(chunk.buffer, chunk.offset + start, length) as Buffer
 }
 
 /** The handle of the chunk that `view` lies in; `undefined` when it is the user's own memory. */

@@ -15,7 +15,11 @@ export type Logger = (line: string) => void
 const key = 'netpoll.configuration'
 
 let settings: ProcessSettings | undefined
-let logger: Logger | undefined
+
+/** Where lines go without a logger of the user's. */
+const toStandardError: Logger = (line) => void process.stderr.write(`netpoll: ${line}\n`)
+
+let logger = toStandardError
 
 /** The defaults of this thread. */
 export function processSettings(): ProcessSettings {
@@ -39,13 +43,9 @@ export function replaceLogger(next: Logger): void {
 
 /** Logs one line: to the user's logger, else to stderr. */
 export function logLine(line: string): void {
-  if (logger === undefined) {
-    process.stderr.write(`netpoll: ${line}\n`)
-    return
-  }
   try {
     logger(line)
   } catch {
-    process.stderr.write(`netpoll: ${line}\n`)
+    toStandardError(line)
   }
 }

@@ -3,7 +3,7 @@ import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
 import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
 import { CallTable } from './call-table'
-import { type Chunk, messageView, plainView } from './chunk'
+import { type Chunk, messageAs } from './chunk'
 import * as clock from './clock'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
@@ -196,7 +196,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   allocate(length: number): Buffer {
     const { loop, framing } = this.#profile
-    return loop.memory.arena.allocate(length, framing.headerLength(length))
+    return loop.memory.arena.allocate(length, framing)
   }
 
   /**
@@ -527,10 +527,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#stream.receive(chunk.bytes, start, length)
       return
     }
-    const message =
-      this.#profile.bytes === 'buffer'
-        ? messageView(chunk, start, length)
-        : (plainView(chunk, start, length) as Buffer)
+    const message = messageAs(this.#profile.bytes, chunk, start, length)
     if (this.#calls === undefined || !this.#answered(this.#calls, message)) this.#messages().receive(message)
     else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)
   }

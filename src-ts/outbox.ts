@@ -123,8 +123,7 @@ export class Outbox {
     if (arena.handOver(bytes, before)) {
       const start = bytes.byteOffset - before
       framing.writeHeader(arena.memory, start, length)
-      this.#push(trailer.length === 0 ? last : Operation.Send, target, arena.handle, start, before + length)
-      if (trailer.length > 0) this.#copy(last, target, trailer)
+      this.#lastPiece(last, target, trailer, arena.handle, start, before + length)
       return total
     }
     const handle = length > copyLimit ? chunkHandle(bytes) : undefined
@@ -136,9 +135,7 @@ export class Outbox {
         return total
       }
       this.#header(target, framing, before, length)
-      const ends = trailer.length === 0
-      this.#push(ends ? last : Operation.Send, target, handle, bytes.byteOffset, length)
-      if (!ends) this.#copy(last, target, trailer)
+      this.#lastPiece(last, target, trailer, handle, bytes.byteOffset, length)
       return total
     }
     const at = arena.take(total)
@@ -210,6 +207,20 @@ export class Outbox {
     if (typeof piece === 'string') this.#shared.arena.memory.write(piece, at)
     else this.#shared.arena.memory.set(piece, at)
     this.#push(operation, target, this.#shared.arena.handle, at, length)
+  }
+
+  /** Completes a message whose last bytes are sent from where they lie. */
+  #lastPiece(
+    last: Operation,
+    target: Target,
+    trailer: Uint8Array,
+    handle: number,
+    start: number,
+    length: number,
+  ): void {
+    const ends = trailer.length === 0
+    this.#push(ends ? last : Operation.Send, target, handle, start, length)
+    if (!ends) this.#copy(last, target, trailer)
   }
 
   /** Completes a message of `total` bytes that begins at `at`. */

@@ -1,5 +1,5 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
-import { type Chunk, messageView, plainView } from '../chunk'
+import { type Chunk, messageAs } from '../chunk'
 import { captureContext } from '../context'
 import { invalidReply } from '../errors'
 import type { Framing } from '../framing'
@@ -34,8 +34,7 @@ export class Desk {
   readonly #outbox: Outbox
   readonly #options: DeskOptions
   readonly #context = captureContext()
-  readonly #allocate = (length: number): Buffer =>
-    this.#memory.arena.allocate(length, this.#options.framing.headerLength(length))
+  readonly #allocate = (length: number): Buffer => this.#memory.arena.allocate(length, this.#options.framing)
   /** Requests so far. */
   #taken = 0
   /** How often requests were taken since the event loop has turned. */
@@ -96,8 +95,7 @@ export class Desk {
     const chunk = this.#memory.chunks[handle] as Chunk
     // User code has detached the chunk, by transferring `.buffer` of a request.
     if (chunk.bytes.length === 0) return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
-    if (this.#options.bytes === 'buffer') return messageView(chunk, start, length)
-    return plainView(chunk, start, length) as Buffer
+    return messageAs(this.#options.bytes, chunk, start, length)
   }
 
   #handle(slot: number, request: Buffer, source: Source): void {
