@@ -195,7 +195,8 @@ impl Stream {
         }
     }
 
-    /// Has the kernel probe an idle peer after `idle`, or no longer. Means nothing to a unix socket.
+    /// Has the kernel probe an idle peer after `idle`, or no longer: every second then, and ten probes without an answer
+    /// end the connection with `ETIMEDOUT`, as in Node.js. Means nothing to a unix socket.
     ///
     /// # Errors
     /// The system's.
@@ -205,10 +206,22 @@ impl Stream {
         };
         let socket = SockRef::from(socket);
         match idle {
-            Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+            Some(idle) => socket.set_tcp_keepalive(&probes_after(idle)),
             None => socket.set_keepalive(false),
         }
     }
+}
+
+/// How often the kernel probes a peer that does not answer, and how many times. The system's own 75 s and 9 would find a
+/// dead peer after eleven minutes, however short `idle` is.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+const PROBES: u32 = 10;
+
+fn probes_after(idle: Duration) -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(PROBE_INTERVAL)
+        .with_retries(PROBES)
 }
 
 /// Nagle's algorithm, off or on.

@@ -204,5 +204,9 @@ fn keep_alive_is_set_on_both_ends() {
         assert!(socket.keepalive().expect("an answer"));
         let time = socket.tcp_keepalive_time().expect("an answer");
         assert_eq!(time, Duration::from_secs(77));
+        // As Node.js has it. The system's own would find a dead peer eleven minutes later.
+        let interval = socket.tcp_keepalive_interval().expect("an answer");
+        assert_eq!(interval, Duration::from_secs(1));
+        assert_eq!(socket.tcp_keepalive_retries().expect("an answer"), 10);
     }
 }
