@@ -177,9 +177,11 @@ fn bind_port(
     if sharing == PortSharing::Shared {
         socket.set_reuse_port(true)?;
     }
-    if address.is_ipv6() {
+    if let SocketAddr::V6(address) = address {
         let both = address.ip().is_unspecified() && unspecified == Unspecified::Both;
-        socket.set_only_v6(!both)?;
+        // A mapped address is one of IPv4 on a socket of IPv6, which the system refuses where that takes IPv6 alone.
+        let is_mapped = address.ip().to_ipv4_mapped().is_some();
+        socket.set_only_v6(!(both || is_mapped))?;
     }
     socket.bind(&address.into())?;
     Ok(socket)

@@ -277,6 +277,24 @@ fn all_addresses_are_those_of_ipv4_too_unless_told_otherwise() {
 }
 
 #[test]
+fn a_mapped_address_is_listened_on_as_the_one_of_ipv4_that_it_stands_for() {
+    let mut h = Harness::new();
+    for (unspecified, mapped) in [
+        (Unspecified::Both, "[::ffff:127.0.0.1]:0"),
+        (Unspecified::OnlyIpv6, "[::ffff:127.0.0.1]:0"),
+        (Unspecified::Both, "[::ffff:0.0.0.0]:0"),
+    ] {
+        let mapped: SocketAddr = mapped.parse().expect("an address");
+        let (_, address) = h.opens(&on_port(mapped, PortSharing::Exclusive, unspecified));
+        assert_eq!(address.ip(), mapped.ip());
+        let ipv4 = SocketAddr::from(([127, 0, 0, 1], address.port()));
+        let before = h.accepted().len();
+        let _peer = TcpStream::connect(ipv4).expect("connecting");
+        h.until_accepted(before + 1);
+    }
+}
+
+#[test]
 fn a_unix_socket_has_the_permissions_asked_for_whatever_the_umask() {
     for mode in [0o600, 0o660, 0o666, 0o777, 0o000] {
         let mut h = Harness::new();
