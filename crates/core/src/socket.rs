@@ -147,17 +147,20 @@ impl Stream {
         either!(self, Self, socket => socket.take_error())
     }
 
-    /// Whether a socket that became writable is connected.
+    /// Whether a socket that became writable is connected, and to whom.
     ///
     /// # Errors
     /// Why connecting failed.
-    pub fn finish_connect(&self) -> io::Result<bool> {
+    pub fn finish_connect(&self) -> io::Result<Connected> {
         if let Some(error) = self.take_error()? {
             return Err(error);
         }
         match self.peer_address() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Ok(Address::Ip(peer)) if self.local_address()? == Address::Ip(peer) => {
+                Ok(Connected::ToItself)
+            }
+            Ok(_) => Ok(Connected::Yes),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Connected::NotYet),
             Err(error) => Err(error),
         }
     }
@@ -210,6 +213,17 @@ impl Stream {
             None => socket.set_keepalive(false),
         }
     }
+}
+
+/// What has become of connecting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connected {
+    /// It goes on.
+    NotYet,
+    /// The other end is there.
+    Yes,
+    /// The socket is its own other end: the system gave it the port that was dialed, on which nobody listens.
+    ToItself,
 }
 
 /// How often the kernel probes a peer that does not answer, and how many times. The system's own 75 s and 9 would find a

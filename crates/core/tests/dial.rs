@@ -319,3 +319,22 @@ fn options_can_be_set_on_both_kinds_of_socket() {
         }
     }
 }
+
+/// The port that was dialed is the socket's own, as the system may choose it on one host.
+#[test]
+fn a_dial_that_reaches_itself_is_refused_and_leaves_the_port_free() {
+    for host in ["127.0.0.1", "::1"] {
+        let mut h = Harness::new();
+        let listener = TcpListener::bind((host, 0)).expect("binding");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let id = h.dial_from(address, address);
+        h.until(|h| !h.story(id).is_empty());
+        assert_eq!(h.story(id), ["closed"]);
+        assert_eq!(h.reason(id), Some(libc::ECONNREFUSED as u32));
+        // A connection in TIME_WAIT would keep it: the server that was looked for can start.
+        let server = Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let bound = server.expect("a socket").bind(&address.into());
+        bound.expect("the port is free");
+    }
+}

@@ -9,6 +9,7 @@ use mio::{Interest, Registry};
 
 use super::armed::Armed;
 use super::deal::LoadShare;
+use super::dialing::Dialing;
 use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
@@ -16,7 +17,7 @@ use crate::buffer::Intake;
 use crate::connection::{Connection, Due, State};
 use crate::reason::Reason;
 use crate::settings::Settings;
-use crate::socket::Stream;
+use crate::socket::{Connected, Stream};
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
@@ -25,6 +26,8 @@ const PIECES: usize = 64;
 const ROUND_MESSAGES: usize = 64;
 /// The most that one flush writes before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
+/// What is awaited of a socket that connects.
+const DIALING: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// What edge-triggered events have announced and no call has used up yet.
 #[derive(Default)]
@@ -66,6 +69,8 @@ pub(super) struct Endpoint {
     readiness: Readiness,
     interest: Interest,
     peer: Option<Address>,
+    /// Where it is dialed to, until it is established.
+    dialing: Option<Box<Dialing>>,
     armed: Armed,
     /// The deadline for closing that has passed while there was something to do.
     deferred: Option<Instant>,
@@ -84,7 +89,7 @@ impl Endpoint {
         settings: Arc<Settings>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        set_options(&stream, &settings)?;
+        set_options(&stream, &settings);
         registry.register(&mut stream, id.token(), Interest::READABLE)?;
         let state = State::Open(crate::connection::Peer::Sending);
         let connection = Connection::new(settings, state);
@@ -94,22 +99,24 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// A socket that is connecting, which must succeed before `deadline`.
+    /// A socket that begins to connect, which must succeed before `deadline`.
     pub(super) fn dialed(
-        mut stream: Stream,
+        mut dialing: Dialing,
         id: Id,
         settings: Arc<Settings>,
         deadline: Option<Instant>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        set_options(&stream, &settings)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut stream, id.token(), interest)?;
+        let mut stream = dialing.connect()?;
+        set_options(&stream, &settings);
+        registry.register(&mut stream, id.token(), DIALING)?;
         let mut connection = Connection::new(settings, State::Connecting);
         if let Some(deadline) = deadline {
             connection.connect_before(deadline);
         }
-        Ok(Self::over(stream, id, connection, interest))
+        let mut endpoint = Self::over(stream, id, connection, DIALING);
+        endpoint.dialing = Some(Box::new(dialing));
+        Ok(endpoint)
     }
 
     fn over(stream: Stream, id: Id, connection: Connection, interest: Interest) -> Self {
@@ -120,6 +127,7 @@ impl Endpoint {
             readiness: Readiness::default(),
             interest,
             peer: None,
+            dialing: None,
             armed: Armed::default(),
             deferred: None,
             introduction: None,
@@ -196,7 +204,7 @@ impl Endpoint {
             batch.accepted(self.id.slot, self.id.generation, tag);
         }
         if self.connection.state() == State::Connecting && self.readiness.writable {
-            self.finish_connect(batch);
+            self.finish_connect(batch, registry);
         }
         if self.readiness.writable && self.connection.outbound().has_remaining() {
             self.write(now);
@@ -313,16 +321,36 @@ impl Endpoint {
         }
     }
 
-    fn finish_connect(&mut self, batch: &mut Batch) {
+    fn finish_connect(&mut self, batch: &mut Batch, registry: &Registry) {
         self.readiness.writable = false;
         match self.stream.finish_connect() {
-            Ok(true) => {
+            Ok(Connected::Yes) => {
+                self.dialing = None;
                 self.peer = self.stream.peer_address().ok();
                 self.connection.connected(batch, self.id.slot);
             }
-            Ok(false) => {}
+            Ok(Connected::NotYet) => {}
+            Ok(Connected::ToItself) => {
+                if let Err(error) = self.dial_again(registry) {
+                    self.connection.fail(Reason::from(&error));
+                }
+            }
             Err(error) => self.connection.fail(Reason::from(&error)),
         }
+    }
+
+    /// Nobody was reached but this socket itself, see [`Dialing`].
+    fn dial_again(&mut self, registry: &Registry) -> io::Result<()> {
+        self.stream.reset_on_close()?;
+        let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let mut stream = self.dialing.as_mut().ok_or_else(refused)?.connect()?;
+        set_options(&stream, self.connection.settings());
+        registry.register(&mut stream, self.id.token(), DIALING)?;
+        self.interest = DIALING;
+        self.readiness = Readiness::default();
+        // Closes the other one.
+        self.stream = stream;
+        Ok(())
     }
 
     fn write(&mut self, now: Instant) {
@@ -453,10 +481,10 @@ impl Endpoint {
     }
 }
 
-fn set_options(stream: &Stream, settings: &Settings) -> io::Result<()> {
-    stream.set_no_delay(settings.no_delay)?;
-    match settings.keep_alive {
-        Some(idle) => stream.set_keep_alive(Some(idle)),
-        None => Ok(()),
+/// A connection without an option of its socket is better than none, and where the peer is gone the next read tells.
+fn set_options(stream: &Stream, settings: &Settings) {
+    let _ = stream.set_no_delay(settings.no_delay);
+    if settings.keep_alive.is_some() {
+        let _ = stream.set_keep_alive(settings.keep_alive);
     }
 }

@@ -5,6 +5,7 @@ mod acceptor;
 mod armed;
 mod commands;
 mod deal;
+mod dialing;
 mod endpoint;
 mod mail;
 mod slots;
@@ -33,6 +34,7 @@ use crate::socket::Stream;
 use crate::timer::Wheel;
 use crate::work::Task;
 use acceptor::{ACCEPT_BUDGET, Accepted, Acceptor, Destination};
+use dialing::Dialing;
 use endpoint::{Endpoint, Next, Work};
 use slots::{Occupant, Slots};
 
@@ -189,7 +191,7 @@ impl Poller {
         settings: Arc<Settings>,
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
-        self.follow_dial(Stream::connect(address)?, settings, deadline)
+        self.follow_dial(Dialing::new(address.clone(), None), settings, deadline)
     }
 
     /// As [`dial`](Self::dial), by TCP, from an address and port of this host. Port 0 lets the system
@@ -204,18 +206,19 @@ impl Poller {
         settings: Arc<Settings>,
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
-        self.follow_dial(Stream::connect_from(local, remote)?, settings, deadline)
+        let dialing = Dialing::new(Address::Ip(remote), Some(local));
+        self.follow_dial(dialing, settings, deadline)
     }
 
     fn follow_dial(
         &mut self,
-        stream: Stream,
+        dialing: Dialing,
         settings: Arc<Settings>,
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
         let id = self.slots.next_id();
         let registry = self.poll.registry();
-        let endpoint = Endpoint::dialed(stream, id, settings, deadline, registry)?;
+        let endpoint = Endpoint::dialed(dialing, id, settings, deadline, registry)?;
         self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
         self.arm(id);
         Ok(id)
