@@ -40,6 +40,11 @@ export class Admission {
     return connections >= this.#most
   }
 
+  /** One could not be let in. */
+  failed(): void {
+    this.#dropped += 1
+  }
+
   /** Closes a connection at once. No hook but `onDrop` learns of it. */
   drop(id: NativeId, profile: Profile, context: Context): Connection {
     this.#dropped += 1

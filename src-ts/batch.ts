@@ -16,6 +16,7 @@ export const RecordKind = {
   EndSent: 13,
   Correlation: 14,
   Source: 15,
+  AcceptFailed: 16,
 } as const
 
 const batchCapacity = 2048

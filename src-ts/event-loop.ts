@@ -15,6 +15,8 @@ export interface Acceptor {
   accepted(id: NativeId): Connection
   /** No descriptor or memory left: accepting pauses and is tried again. */
   acceptPaused(errno: number): void
+  /** A connection was accepted and closed, because the system could not watch it. */
+  acceptFailed(errno: number): void
 }
 
 /**
@@ -170,6 +172,10 @@ export class EventLoop {
     }
     if (kind === RecordKind.AcceptPaused) {
       this.#acceptors.get(slot)?.acceptPaused(start)
+      return
+    }
+    if (kind === RecordKind.AcceptFailed) {
+      this.#acceptors.get(slot)?.acceptFailed(start)
       return
     }
     const connection = this.#connections[slot]

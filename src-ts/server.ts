@@ -43,7 +43,10 @@ export interface ServerStats {
   readonly connections: number
   /** Connections accepted since the start, without those that were dropped. */
   readonly accepted: number
-  /** Connections closed at once since the start, because there were `maxConnections`. */
+  /**
+   * Connections closed at once since the start: because there were `maxConnections`, or because the system could not
+   * watch another one, of which `onError` is told, too.
+   */
   readonly dropped: number
   /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
   readonly requests: number
@@ -266,6 +269,10 @@ export class Server<Data = unknown> {
     return {
       accepted: (id) => this.#accept(id, profile),
       acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
+      acceptFailed: (errno) => {
+        this.#admission.failed()
+        profile.listenerFailed(systemError(errno, 'accept'), context)
+      },
     }
   }
 

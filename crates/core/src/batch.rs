@@ -46,6 +46,9 @@ pub enum RecordKind {
     /// Where the message that follows at once comes from, in batches for workers: `slot` is the number of the poller, `start`
     /// and `length` are slot and generation of the connection.
     Source = 15,
+    /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
+    /// number.
+    AcceptFailed = 16,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
@@ -260,10 +263,17 @@ impl Batch {
     }
 
     pub(crate) fn accept_paused(&mut self, tag: u32, errno: i32) {
-        let kind_and_chunk = RecordKind::AcceptPaused as u32;
+        self.accept_trouble(RecordKind::AcceptPaused, tag, errno);
+    }
+
+    pub(crate) fn accept_failed(&mut self, tag: u32, errno: i32) {
+        self.accept_trouble(RecordKind::AcceptFailed, tag, errno);
+    }
+
+    fn accept_trouble(&mut self, kind: RecordKind, tag: u32, errno: i32) {
         self.push(Record {
             slot: tag,
-            kind_and_chunk,
+            kind_and_chunk: kind as u32,
             start: errno.unsigned_abs(),
             length: 0,
         });

@@ -12,6 +12,8 @@ use crate::socket::Stream;
 
 /// How long accepting pauses when the process or the system has no descriptor or memory left.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// Attempts in a row that fail for reasons of one peer, after which they are taken for a lasting failure.
+const LOST_IN_A_ROW: u32 = 64;
 /// Connections accepted before others have their turn.
 pub(super) const ACCEPT_BUDGET: usize = 64;
 
@@ -38,6 +40,15 @@ pub(super) struct Acceptor {
     /// How records name the listener.
     tag: u32,
     supply: Supply,
+    /// Attempts that have failed for reasons of one peer, since the last that did not.
+    lost_in_a_row: u32,
+}
+
+/// Whether a shortage has been reported.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    New,
+    Known,
 }
 
 /// What one attempt to accept came to.
@@ -61,6 +72,7 @@ impl Acceptor {
             destination,
             tag,
             supply: Supply::Enough,
+            lost_in_a_row: 0,
         }
     }
 
@@ -92,7 +104,12 @@ impl Acceptor {
         if self.retry().is_some_and(|retry| now < retry) {
             return Accepted::ShortageGoesOn;
         }
-        match self.listener.accept() {
+        let outcome = self.listener.accept();
+        self.lost_in_a_row = match &outcome {
+            Err(error) if concerns_one_peer(error) => self.lost_in_a_row + 1,
+            _ => 0,
+        };
+        match outcome {
             Ok((stream, peer)) => {
                 if self.supply != Supply::Enough {
                     self.supply = Supply::Recovering;
@@ -103,19 +120,34 @@ impl Acceptor {
                 self.supply = Supply::Enough;
                 Accepted::Drained
             }
-            Err(error) if concerns_one_peer(&error) => Accepted::Lost,
+            Err(error) if (1..LOST_IN_A_ROW).contains(&self.lost_in_a_row) => {
+                debug_assert!(concerns_one_peer(&error));
+                Accepted::Lost
+            }
             // Whatever else it is, trying again at once would keep the processor busy for nothing.
             Err(error) => {
-                let is_known = self.supply != Supply::Enough;
-                self.supply = Supply::Short {
-                    retry: now + BACK_OFF,
-                };
-                if is_known {
+                self.lost_in_a_row = 0;
+                if self.pause(now) == Trouble::Known {
                     Accepted::ShortageGoesOn
                 } else {
                     Accepted::ShortageBegan(error.raw_os_error().unwrap_or(libc::EIO))
                 }
             }
+        }
+    }
+
+    /// Accepts nobody for a while. Whoever waits is better off in the system's queue than closed.
+    pub(super) fn pause(&mut self, now: Instant) -> Trouble {
+        let before = std::mem::replace(
+            &mut self.supply,
+            Supply::Short {
+                retry: now + BACK_OFF,
+            },
+        );
+        if before == Supply::Enough {
+            Trouble::New
+        } else {
+            Trouble::Known
         }
     }
 }
@@ -129,7 +161,6 @@ fn concerns_one_peer(error: &io::Error) -> bool {
             libc::ECONNABORTED
                 | libc::ECONNRESET
                 | libc::EINTR
-                | libc::EPERM
                 | libc::EPROTO
                 | libc::ENOPROTOOPT
                 | libc::EOPNOTSUPP

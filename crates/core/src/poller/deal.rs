@@ -4,10 +4,10 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Poller;
 use super::endpoint::Endpoint;
 use super::mail::{Letter, Remote};
 use super::slots::Occupant;
+use super::{AcceptTrouble, Poller, errno};
 use crate::address::Address;
 use crate::settings::Settings;
 use crate::socket::Stream;
@@ -194,11 +194,16 @@ impl Poller {
             share,
         } = dealt;
         let id = self.slots.next_id();
-        // Fails when the peer has reset the connection already: nobody has to know.
-        if let Ok(mut endpoint) = self.establish(stream, peer, id, settings) {
-            endpoint.introduce(tag, share);
-            self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
-            self.list(id.slot);
+        match self.establish(stream, peer, id, settings) {
+            Ok(mut endpoint) => {
+                endpoint.introduce(tag, share);
+                self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+                self.list(id.slot);
+            }
+            Err(error) => {
+                let errno = errno(&error);
+                self.troubles.push(AcceptTrouble::Failed { tag, errno });
+            }
         }
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Poller;
 use super::deal::Dealt;
 use super::slots::Id;
+use super::{AcceptTrouble, Poller};
 use crate::buffer::Slice;
 use crate::connection::Limit;
 use crate::inbox::{Inbox, Wake};
@@ -158,7 +158,9 @@ impl Poller {
             match letter {
                 Letter::Order(id, order) => self.carry_out(id, order),
                 Letter::Dealt(dealt) => self.admit_dealt(*dealt),
-                Letter::AcceptPaused { tag, errno } => self.pauses.push((tag, errno)),
+                Letter::AcceptPaused { tag, errno } => {
+                    self.troubles.push(AcceptTrouble::Paused { tag, errno });
+                }
                 Letter::Answer {
                     id,
                     sequence,

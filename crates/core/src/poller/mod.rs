@@ -71,10 +71,23 @@ pub struct Poller {
     work: Batch,
     /// The same as tasks, kept for its memory.
     tasks: Vec<Task>,
-    /// Accepting has paused for these listeners, which are elsewhere: tag and the system's error number.
-    pauses: Vec<(u32, i32)>,
+    /// What has happened to accepting since the last turn, for listeners that are elsewhere.
+    troubles: Vec<AcceptTrouble>,
     /// Connections whose workers had no room.
     stalled: HashSet<Id>,
+}
+
+/// What has happened to accepting, for the listener that records call `tag`; `errno` is the system's.
+enum AcceptTrouble {
+    /// It pauses, for lack of descriptors or memory as a rule.
+    Paused { tag: u32, errno: i32 },
+    /// A connection could not be watched and was closed.
+    Failed { tag: u32, errno: i32 },
+}
+
+/// The number of an error that the system has met.
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
@@ -107,7 +120,7 @@ impl Poller {
             letters: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),
             tasks: Vec::new(),
-            pauses: Vec::new(),
+            troubles: Vec::new(),
             stalled: HashSet::new(),
         })
     }
@@ -279,9 +292,7 @@ impl Poller {
             }
         }
         self.read_mail();
-        for (tag, errno) in self.pauses.drain(..) {
-            batch.accept_paused(tag, errno);
-        }
+        self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());
         for _ in 0..self.ready.len() {
             let records = batch.len() - records_before;
@@ -307,7 +318,7 @@ impl Poller {
     /// not tell: the sockets are edge-triggered.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.troubles.is_empty()
     }
 
     /// When a timer is due next.
@@ -398,7 +409,10 @@ impl Poller {
                     Destination::Dealt(dealer) => dealer.deal(stream, peer),
                     Destination::Here(settings) => {
                         let (settings, tag) = (settings.clone(), acceptor.tag());
-                        self.admit(stream, peer, settings, tag, batch);
+                        if let Err(error) = self.admit(stream, peer, settings, tag, batch) {
+                            batch.accept_failed(tag, errno(&error));
+                            return self.pause_accepting(slot, now);
+                        }
                     }
                 },
                 Accepted::Drained => return,
@@ -423,13 +437,23 @@ impl Poller {
         settings: Arc<Settings>,
         tag: u32,
         batch: &mut Batch,
-    ) {
+    ) -> io::Result<()> {
         let id = self.slots.next_id();
-        // Fails when the peer has reset the connection already: nobody has to know.
-        if let Ok(endpoint) = self.establish(stream, peer, id, settings) {
-            self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
-            batch.accepted(id.slot, id.generation, tag);
-            self.list(id.slot);
+        let endpoint = self.establish(stream, peer, id, settings)?;
+        self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+        batch.accepted(id.slot, id.generation, tag);
+        self.list(id.slot);
+        Ok(())
+    }
+
+    /// Tells what has happened to accepting elsewhere, as far as there is room.
+    fn tell_troubles(&mut self, batch: &mut Batch) {
+        let count = self.troubles.len().min(batch.room());
+        for trouble in self.troubles.drain(..count) {
+            match trouble {
+                AcceptTrouble::Paused { tag, errno } => batch.accept_paused(tag, errno),
+                AcceptTrouble::Failed { tag, errno } => batch.accept_failed(tag, errno),
+            }
         }
     }
 
@@ -443,6 +467,14 @@ impl Poller {
             }
         }
         occupant
+    }
+
+    fn pause_accepting(&mut self, slot: u32, now: Instant) {
+        if let Occupant::Acceptor(acceptor) = self.slots.at(slot) {
+            // It is told of already.
+            let _ = acceptor.pause(now);
+            self.retry_accepting(slot);
+        }
     }
 
     fn retry_accepting(&mut self, slot: u32) {

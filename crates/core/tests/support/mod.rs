@@ -60,6 +60,7 @@ pub enum What {
     Drained,
     Closed(u32),
     AcceptPaused(u32),
+    AcceptFailed(u32),
     Idle,
     Alarm,
     EndSent,
@@ -78,6 +79,7 @@ impl What {
             Self::Drained => "drained",
             Self::Closed(_) => "closed",
             Self::AcceptPaused(_) => "accept paused",
+            Self::AcceptFailed(_) => "accept failed",
             Self::Idle => "idle",
             Self::Alarm => "alarm",
             Self::EndSent => "end sent",
@@ -237,6 +239,7 @@ impl Harness {
                 kind if kind == RecordKind::Drained as u8 => What::Drained,
                 kind if kind == RecordKind::Closed as u8 => What::Closed(record.start),
                 kind if kind == RecordKind::AcceptPaused as u8 => What::AcceptPaused(record.start),
+                kind if kind == RecordKind::AcceptFailed as u8 => What::AcceptFailed(record.start),
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::Alarm as u8 => What::Alarm,
@@ -259,7 +262,7 @@ impl Harness {
                 _ => self.ids.get(&record.slot).copied(),
             };
             assert!(
-                id.is_some() || matches!(what, What::AcceptPaused(_)),
+                id.is_some() || matches!(what, What::AcceptPaused(_) | What::AcceptFailed(_)),
                 "a {} of slot {}, which is nobody's",
                 what.name(),
                 record.slot
