@@ -1,10 +1,10 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
-import { addonPlatforms, type Host, whyNotLoaded } from '../dist/host.js'
+import { addonPlatforms, type Host, shortageOf, whyNotLoaded } from '../dist/host.js'
 import { runFixture } from './support/system.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -95,6 +95,34 @@ test('what is said depends on the host and on what was tried', (t) => {
   t.is(whyNotLoaded(old, host), "The add-on of netpoll cannot be loaded: version `GLIBC_2.17' not found")
   t.is(whyNotLoaded(new Error('odd'), host), 'The add-on of netpoll cannot be loaded: odd')
 })
+
+test('a shortage is told from an add-on that does not load', (t) => {
+  const because = (message: string, code?: string): Error =>
+    new Error('Cannot find native binding.', { cause: Object.assign(new Error(message), { code }) })
+  const { EMFILE, ENFILE, ENOMEM } = constants.errno
+  t.is(shortageOf(because('EMFILE: too many open files, open', 'EMFILE')), EMFILE)
+  t.is(shortageOf(because('x.node: cannot open shared object file: Too many open files')), EMFILE)
+  t.is(shortageOf(because('x.node: cannot open: Too many open files in system')), ENFILE)
+  t.is(shortageOf(because('x.node: failed to map segment from shared object')), ENOMEM)
+  t.is(shortageOf(because("version `GLIBC_2.17' not found", 'ERR_DLOPEN_FAILED')), undefined)
+  t.is(shortageOf('nothing'), undefined)
+})
+
+for (const pollers of ['0', '1']) {
+  const threads = Number(pollers)
+  for (const [spare, told] of [
+    ['0', 'EMFILE dlopen, EMFILE dlopen'],
+    ['1', 'EMFILE poll, EMFILE poll'],
+    ['2', 'EMFILE connect, EMFILE listen'],
+  ] as const) {
+    test(`with ${spare} descriptors left the system's code is told, and it works later, pollers: ${pollers}`, async (t) => {
+      const { code, stdout, stderr } = await runFixture(t, 'shortage', { args: [spare, pollers] })
+      t.is(stderr, '')
+      t.is(stdout, `${told}\nserved, threads: ${threads}\n`)
+      t.is(code, 0)
+    })
+  }
+}
 
 test('the hosts with an add-on are those that the release builds for', (t) => {
   const built = manifest.napi.targets.map((triple) =>

@@ -49,7 +49,7 @@ export declare class EventLoop {
    * `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
    * `commands` are the shared words.
    *
-   * @throws inline, where the host offers no libuv loop
+   * @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
    */
   constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
   /**

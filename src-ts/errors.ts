@@ -77,12 +77,14 @@ export function systemError(
   errno: number,
   syscall: string,
   where: { readonly address?: string; readonly port?: number; readonly from?: string | undefined } = {},
+  cause?: unknown,
 ): NetpollError {
   const code = getSystemErrorName(-errno)
   const port = where.port === undefined ? '' : `:${where.port}`
   const place = where.address === undefined ? '' : ` ${where.address}${port}`
   const from = where.from === undefined ? '' : ` from ${where.from}`
-  return new NetpollError(code, `${syscall} ${code}${place}${from}`, { ...where, errno: -errno, syscall })
+  const details = { ...where, errno: -errno, syscall, ...(cause !== undefined && { cause }) }
+  return new NetpollError(code, `${syscall} ${code}${place}${from}`, details)
 }
 
 /** Reasons of the core's own, by the number that a connection's last record carries. */

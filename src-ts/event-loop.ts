@@ -1,7 +1,7 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
 import { Chunk } from './chunk'
 import type { Connection } from './connection'
-import { NetpollError } from './errors'
+import { NetpollError, systemError } from './errors'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
@@ -39,7 +39,10 @@ export class EventLoop {
   #references = 0
   #connectionCount = 0
 
-  /** @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js */
+  /**
+   * @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js; the system's code,
+   * where it has no descriptor or thread left
+   */
   constructor(placement: Placement, memory: SharedMemory) {
     this.memory = memory
     const commands = new Int32Array(commandWords)
@@ -231,6 +234,9 @@ function openNative(...given: NativeArguments): NativeEventLoop {
   try {
     return new Native(...given)
   } catch (cause) {
+    // A shortage passes: the same call may succeed later, and says so by the system's code.
+    const errno = Number((cause as { readonly code?: unknown }).code)
+    if (errno > 0) throw systemError(errno, 'poll')
     throw new NetpollError('ERR_UNSUPPORTED', 'netpoll cannot poll in this event loop', { cause })
   }
 }

@@ -23,7 +23,8 @@ export function eventLoop(): EventLoop {
     inline = new EventLoop('inline', memory)
     return inline
   } catch (error) {
-    if (!(error instanceof NetpollError)) throw error
+    // What the system lacks now it may have at the next call.
+    if (!(error instanceof NetpollError) || error.code !== 'ERR_UNSUPPORTED') throw error
     hasInline = false
     return threadLoop(0)
   }

@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 /** Which hosts there are add-ons for, and what to say where the add-on could not be loaded. */
 
 /** What decides which add-on is loaded. */
@@ -7,8 +9,8 @@ export interface Host {
   readonly isMusl: boolean
   /** `NAPI_RS_NATIVE_LIBRARY_PATH`: an add-on that the user names. */
   readonly addonPath: string | undefined
-  /** Version of this package, which its add-ons share. */
-  readonly version: string
+  /** Version of this package, which its add-ons share; `undefined` where its `package.json` cannot be read. */
+  readonly version: string | undefined
 }
 
 /** Ends of the names of the packages that hold the add-ons. */
@@ -29,7 +31,7 @@ export function thisHost(): Host {
     arch,
     isMusl: platform === 'linux' && !hasGlibc(),
     addonPath: process.env['NAPI_RS_NATIVE_LIBRARY_PATH'],
-    version: (require('../package.json') as { readonly version: string }).version,
+    version: packageVersion(),
   }
 }
 
@@ -50,8 +52,33 @@ export function whyNotLoaded(error: unknown, { platform, arch, isMusl, addonPath
   return (
     `The package netpoll-${addon} is not installed, as npm leaves it out with --omit=optional or where ` +
     'package-lock.json comes from another platform: remove node_modules and package-lock.json and run ' +
-    `npm install again, or run npm install netpoll-${addon}@${version}`
+    `npm install again, or run npm install netpoll-${addon}${version === undefined ? '' : `@${version}`}`
   )
+}
+
+/** What the system calls a shortage, in the errors that Node.js and the dynamic linker make of it. */
+const shortages: readonly (readonly [errno: number, code: string, text: RegExp])[] = [
+  [constants.errno.ENFILE, 'ENFILE', /Too many open files in system/],
+  [constants.errno.EMFILE, 'EMFILE', /Too many open files/],
+  [constants.errno.ENOMEM, 'ENOMEM', /Cannot allocate memory|failed to map segment/],
+]
+
+/** The system's error number, where an add-on failed to load for what the system lacks now and may have later. */
+export function shortageOf(error: unknown): number | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const found = shortages.find(([, name, text]) => code === name || text.test(message))
+    if (found !== undefined) return found[0]
+  }
+  return undefined
+}
+
+function packageVersion(): string | undefined {
+  try {
+    return (require('../package.json') as { readonly version: string }).version
+  } catch {
+    return undefined
+  }
 }
 
 /** The messages of an error and its causes, the oldest cause last. */

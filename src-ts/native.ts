@@ -1,8 +1,8 @@
 /** The only importer of the native binding. It is loaded when it is first needed, so that importing works anywhere. */
 import type * as Binding from '../binding/index.js'
 
-import { NetpollError } from './errors'
-import { thisHost, whyNotLoaded } from './host'
+import { NetpollError, systemError } from './errors'
+import { shortageOf, thisHost, whyNotLoaded } from './host'
 
 export type {
   ChunkStats,
@@ -28,13 +28,16 @@ let binding: NativeBinding | undefined
 /**
  * The native binding.
  *
- * @throws NetpollError `ERR_UNSUPPORTED`, saying what would have to be there
+ * @throws NetpollError `ERR_UNSUPPORTED`, saying what would have to be there; the system's code, such as `EMFILE`, where it
+ * could not be opened just now
  */
 export function nativeBinding(): NativeBinding {
   try {
     binding ??= require('../binding/index.js') as NativeBinding
     return binding
   } catch (cause) {
+    const errno = shortageOf(cause)
+    if (errno !== undefined) throw systemError(errno, 'dlopen', {}, cause)
     throw new NetpollError('ERR_UNSUPPORTED', whyNotLoaded(cause, thisHost()), { cause })
   }
 }

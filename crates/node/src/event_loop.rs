@@ -90,7 +90,7 @@ impl EventLoop {
     /// `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
     /// `commands` are the shared words.
     ///
-    /// @throws inline, where the host offers no libuv loop
+    /// @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
     #[napi(constructor)]
     pub fn new(
         env: Env,
@@ -99,14 +99,19 @@ impl EventLoop {
         #[napi(ts_arg_type = "Int32Array")] batch: Unknown<'_>,
         #[napi(ts_arg_type = "Int32Array")] commands: Unknown<'_>,
         callbacks: Callbacks<'_>,
-    ) -> napi::Result<Self> {
-        let words = SharedWords::new(env, batch.raw(), commands.raw())?;
+    ) -> Result<Self, StartError> {
+        let words = SharedWords::new(env, batch.raw(), commands.raw()).map_err(refused)?;
         let Callbacks { receiver, dispatch } = callbacks;
-        let bridge = Bridge::new(env, memory.0.clone(), words, receiver.raw(), dispatch.raw())?;
+        let bridge = Bridge::new(env, memory.0.clone(), words, receiver.raw(), dispatch.raw())
+            .map_err(refused)?;
         let driver = match placement.as_str() {
-            "inline" => Driver::Inline(InlineDriver::start(env, bridge).map_err(napi_error)?),
-            _ => Driver::Thread(ThreadDriver::start(env, bridge)?),
+            "inline" => InlineDriver::start(env, bridge).map(Driver::Inline),
+            _ => ThreadDriver::start(env, bridge).map(Driver::Thread),
         };
+        let driver = driver.map_err(|error| {
+            let code = error.raw_os_error().map(|errno| errno.to_string());
+            StartError::new(code.unwrap_or_default(), error.to_string())
+        })?;
         Ok(Self { driver })
     }
 
@@ -300,6 +305,9 @@ pub fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-fn napi_error(error: io::Error) -> napi::Error {
-    napi::Error::from_reason(error.to_string())
+/// Why there is no poller. Its `code` is the system's error number, or empty where it is not the system that refuses.
+type StartError = napi::Error<String>;
+
+fn refused(error: napi::Error) -> StartError {
+    StartError::new(String::new(), error.reason.clone())
 }

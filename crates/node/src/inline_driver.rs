@@ -179,7 +179,10 @@ impl InlineDriver {
             idling: Cell::new(false),
             wake: Cell::new(None),
         });
-        driver.open(descriptor)?;
+        if let Err(error) = driver.open(descriptor) {
+            driver.close();
+            return Err(error);
+        }
         // SAFETY: the clean-up hook runs once, on this thread, and gives the reference back.
         let status = unsafe {
             let data = Rc::into_raw(driver.clone()).cast_mut().cast();

@@ -129,10 +129,9 @@ impl ThreadDriver {
     /// Starts a thread with a poller, without keeping the event loop alive. The environment's clean-up ends it.
     ///
     /// # Errors
-    /// When the environment or the system refuses.
-    pub fn start(env: Env, bridge: Bridge) -> napi::Result<Rc<Self>> {
-        let starting =
-            Starting::begin().map_err(|error| napi::Error::from_reason(error.to_string()))?;
+    /// When the system refuses, or the environment: that has no error number.
+    pub fn start(env: Env, bridge: Bridge) -> io::Result<Rc<Self>> {
+        let starting = Starting::begin()?;
         let remote = &starting.remote;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself| {
@@ -158,7 +157,7 @@ impl ThreadDriver {
             }
         });
         if let Some(error) = refusal {
-            return Err(error);
+            return Err(io::Error::other(error.reason.clone()));
         }
         *driver.thread.borrow_mut() = Some(starting.go_on(driver.common.clone()));
         // SAFETY: the hook runs once, on this thread, and gives the reference back.
@@ -168,7 +167,7 @@ impl ThreadDriver {
         };
         if status != sys::Status::napi_ok {
             driver.stop();
-            return Err(napi::Error::from_reason("the environment is ending"));
+            return Err(io::Error::other("the environment is ending"));
         }
         Ok(driver)
     }
