@@ -8,9 +8,11 @@ use std::thread;
 use std::time::Duration;
 #[cfg(target_os = "linux")]
 use std::{
+    ffi::CString,
     fs::OpenOptions,
     os::fd::{AsRawFd, OwnedFd},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::ffi::OsStrExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -59,11 +61,7 @@ pub(crate) fn listen(path: &Path, access: Access, backlog: i32) -> io::Result<So
 /// The lock is one of the system's on the directory. Other programs lock directories for their own ends,
 /// and for as long as they like; so, and where the directory cannot be read, it is done without.
 fn lock_directory(path: &Path) -> Option<File> {
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        parent => parent,
-    };
-    let directory = File::open(directory).ok()?;
+    let directory = File::open(directory_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
         match directory.try_lock() {
             Ok(()) => return Some(directory),
@@ -72,6 +70,13 @@ fn lock_directory(path: &Path) -> Option<File> {
         }
     }
     None
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn bind(name: &SockAddr, access: Access) -> io::Result<Socket> {
@@ -114,8 +119,77 @@ fn set_access(path: &Path, mode: u32) -> io::Result<()> {
     if metadata.permissions().mode() & 0o777 == mode {
         return Ok(());
     }
+    let by_descriptor = change_mode(&file, mode);
+    match by_descriptor.as_ref().map_err(io::Error::raw_os_error) {
+        // An older kernel, or one whose filter knows nothing of the call.
+        Err(Some(libc::ENOSYS | libc::EPERM)) => set_access_by_path(path, &file, mode),
+        _ => by_descriptor,
+    }
+}
+
+/// Linux 6.6 has the call that changes the permissions of a file which is open for nothing but its name.
+#[cfg(target_os = "linux")]
+fn change_mode(file: &File, mode: u32) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the call, and the empty path ends with a zero.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_fchmodat2,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            mode,
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// By the path that `/proc` gives to the open file. Where there is no `/proc`, as after `chroot`, by its own, if no other
+/// user can put a link in its place.
+#[cfg(target_os = "linux")]
+fn set_access_by_path(path: &Path, file: &File, mode: u32) -> io::Result<()> {
     let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
-    fs::set_permissions(descriptor, Permissions::from_mode(mode))
+    match fs::set_permissions(descriptor, Permissions::from_mode(mode)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+                .open(directory_of(path))?;
+            if !is_ours_alone(&directory)? {
+                return Err(error);
+            }
+            change_mode_in(&directory, path, mode)
+        }
+        other => other,
+    }
+}
+
+/// Whether no user but this one, and root, can put something else into a directory.
+#[cfg(target_os = "linux")]
+fn is_ours_alone(directory: &File) -> io::Result<bool> {
+    const OTHERS_WRITE: u32 = 0o022;
+    let metadata = directory.metadata()?;
+    // SAFETY: a plain query, which never fails.
+    let user = unsafe { libc::geteuid() };
+    let is_trusted = metadata.uid() == user || metadata.uid() == 0;
+    Ok(is_trusted && metadata.permissions().mode() & OTHERS_WRITE == 0)
+}
+
+/// By the file's name in the directory that was looked at, whatever the path leads to by now.
+#[cfg(target_os = "linux")]
+fn change_mode_in(directory: &File, path: &Path, mode: u32) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = CString::new(name)?;
+    // SAFETY: the descriptor is open for the call, and the name ends with a zero.
+    let status = unsafe { libc::fchmodat(directory.as_raw_fd(), name.as_ptr(), mode, 0) };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Gives the socket at `path` its permissions. The umask belongs to the whole process.

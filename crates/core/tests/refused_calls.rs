@@ -140,3 +140,61 @@ fn accepting_that_always_fails_is_told_once_and_tried_now_and_then() {
         .expect("no failure");
     }
 }
+
+/// As in a `chroot` without `/proc`, on a kernel before 6.6.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn permissions_are_set_without_proc_where_no_other_user_can_interfere() {
+    use netpoll_core::listener::{Access, Listen, Place};
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = support::SocketFile::new();
+    let directory = file
+        .path()
+        .parent()
+        .expect("a directory")
+        .join(format!("permissions-{}", std::process::id()));
+    let path = directory.join("socket");
+    std::fs::create_dir(&directory).expect("a directory");
+    let listen = Listen {
+        place: Place::Path {
+            path: path.clone(),
+            access: Access::Mode(0o666),
+        },
+        backlog: 1,
+    };
+    let allow = |mode| {
+        let name = std::ffi::CString::new(directory.as_os_str().as_encoded_bytes());
+        let name = name.expect("a path");
+        // SAFETY: the name ends with a zero.
+        let status = unsafe { libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, 0) };
+        assert_eq!(status, 0, "permissions");
+    };
+    let mode = || {
+        let metadata = std::fs::symlink_metadata(&path).expect("a file");
+        metadata.permissions().mode() & 0o777
+    };
+    allow(0o755);
+    let mut h = Harness::new();
+    refuse(libc::SYS_fchmodat2, None, libc::ENOSYS);
+    let id = h
+        .poller
+        .listen(&listen, settings(|_| {}), 0)
+        .expect("by /proc");
+    assert_eq!(mode(), 0o666);
+    h.poller.unlisten(id);
+    // What the standard library calls for the path in `/proc`; ours is by a directory.
+    refuse(libc::SYS_chmod, None, libc::ENOENT);
+    let id = h
+        .poller
+        .listen(&listen, settings(|_| {}), 0)
+        .expect("by name");
+    assert_eq!(mode(), 0o666);
+    h.poller.unlisten(id);
+    allow(0o777);
+    let refused = h.poller.listen(&listen, settings(|_| {}), 0);
+    let error = refused.expect_err("anyone can put a link there");
+    assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    assert!(!path.exists());
+    std::fs::remove_dir_all(&directory).expect("removing");
+}
