@@ -19,7 +19,7 @@
 //!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`,
 //! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
-//! arguments. `unsafe` lives in [`buffer`] alone.
+//! arguments. `unsafe` lives in [`buffer`], and where [`socket`] and [`unix_path`] call the system directly.
 
 pub mod address;
 pub mod batch;

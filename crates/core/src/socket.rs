@@ -215,6 +215,20 @@ impl Stream {
     }
 }
 
+/// The name of a network interface, such as `eth0`, by its number.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the size that the call asks for, and what it writes there ends with a zero.
+    unsafe {
+        if libc::if_indextoname(index, name.as_mut_ptr()).is_null() {
+            return None;
+        }
+        let name = std::ffi::CStr::from_ptr(name.as_ptr());
+        name.to_str().ok().map(str::to_owned)
+    }
+}
+
 /// What has become of connecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connected {
@@ -289,5 +303,17 @@ impl AsFd for Stream {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_known_by_name() {
+        // The first is the loopback interface, everywhere.
+        assert!(interface_name(1).is_some_and(|name| name.starts_with("lo")));
+        assert_eq!(interface_name(u32::MAX), None);
     }
 }

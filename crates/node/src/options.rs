@@ -14,7 +14,7 @@ use netpoll_core::listener::{Access, Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{
     HalfOpen, Handling, LostReply, ReplyOrder, Start, UnfinishedBound, WhenCongested,
 };
-use netpoll_core::socket::NoDelay;
+use netpoll_core::socket::{NoDelay, interface_name};
 use netpoll_core::{Address, Settings};
 
 use crate::framing::{FramingOptions, IdFieldOptions};
@@ -196,11 +196,13 @@ fn parse_scoped(address: &str, port: u16) -> io::Result<SocketAddr> {
     first.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
 }
 
-/// As [`parse_scoped`] takes it, the interface by its number.
+/// As [`parse_scoped`] takes it, the interface by its name, as Node.js has it. One that has gone meanwhile has a number only.
 fn host_of(address: SocketAddr) -> String {
     match address {
         SocketAddr::V6(scoped) if scoped.scope_id() > 0 => {
-            format!("{}%{}", scoped.ip(), scoped.scope_id())
+            let index = scoped.scope_id();
+            let interface = interface_name(index).unwrap_or_else(|| index.to_string());
+            format!("{}%{interface}", scoped.ip())
         }
         other => other.ip().to_string(),
     }
