@@ -47,16 +47,23 @@ const functions = ['onRequest', 'onError', 'onDisconnect'].flatMap((name) =>
 const switches = ['noDelay', 'allowHalfOpen', 'ordered'].flatMap((name) =>
   [1, 'true', {}, null].map((wrong) => ({ name, wrong, code: type })),
 )
-const numbers = ['highWaterMark', 'closeTimeout', 'maxInFlight', 'maxBufferedBytes'].flatMap((name) => [
-  ...['1', true, {}, 1n].map((wrong) => ({ name, wrong, code: type })),
-  ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60].map((wrong) => ({ name, wrong, code: value })),
-])
+const numbers = ['highWaterMark', 'closeTimeout', 'maxCloseTime', 'maxInFlight', 'maxBufferedBytes'].flatMap(
+  (name) => [
+    ...['1', true, {}, 1n].map((wrong) => ({ name, wrong, code: type })),
+    ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60].map((wrong) => ({
+      name,
+      wrong,
+      code: value,
+    })),
+  ],
+)
 const shared = [
   ...functions,
   ...switches,
   ...numbers,
   { name: 'highWaterMark', wrong: 0, code: value },
   { name: 'maxInFlight', wrong: 0, code: value },
+  { name: 'maxCloseTime', wrong: 0, code: value },
   { name: 'bytes', wrong: 'string', code: type },
   { name: 'bytes', wrong: null, code: type },
   { name: 'framing', wrong: {}, code: type },

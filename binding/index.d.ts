@@ -316,6 +316,8 @@ export interface SettingsOptions {
   startPaused: boolean
   /** Milliseconds that a closing connection waits for a peer without progress. */
   closeTimeout: number
+  /** Milliseconds that it waits in all. */
+  maxCloseTime: number
   /** Milliseconds that a message may be unfinished. 0, the default: any time. */
   readTimeout?: number
   /** Milliseconds that the peer may take nothing of what is queued. 0, the default: any time. */

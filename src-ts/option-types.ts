@@ -68,10 +68,15 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly allowHalfOpen?: boolean
   /**
-   * Milliseconds that a closing connection waits for a peer that does not read what is left to send, and
-   * then once more for the peer's end. Default 2,000.
+   * Milliseconds that a closing connection waits for a peer that takes nothing of what is left to send, and
+   * then once more for the peer's end. A TCP peer that acknowledges something takes it. Default 2,000.
    */
   readonly closeTimeout?: number
+  /**
+   * Milliseconds that a closing connection waits for its peer in all, however slowly that goes on taking what is left.
+   * A whole number from 1 on, and no limit that can be turned off: the peer decides how slow it is. Default 300,000.
+   */
+  readonly maxCloseTime?: number
   /**
    * Bytes that unfinished messages of all connections of this server or dialer may take; of streams what is unread beyond
    * `highWaterMark`, because `onData` has left it or a reader waits for more. Default 1 GiB.

@@ -13,6 +13,7 @@ export type * from './option-types'
 const defaults = {
   highWaterMark: 256 * 1024,
   closeTimeout: 2_000,
+  maxCloseTime: 300_000,
   maxBufferedBytes: 1024 ** 3,
   maxInFlight: 1_024,
   readTimeout: 0,
@@ -95,6 +96,7 @@ const uncountedPieces = 2 ** 32 - 1
 type NumberOption =
   | 'highWaterMark'
   | 'closeTimeout'
+  | 'maxCloseTime'
   | 'maxInFlight'
   | 'maxBufferedBytes'
   | 'readTimeout'
@@ -159,6 +161,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       // A stream's bytes can be read within the hook; a message would go to its handler.
       startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
       closeTimeout: time('closeTimeout'),
+      maxCloseTime: number('maxCloseTime', 1, largestTimeout),
       ordered: options.ordered ?? true,
       maxBufferedBytes,
       readTimeout,

@@ -131,6 +131,7 @@ fn settings() -> io::Result<Settings> {
         half_open: HalfOpen::Close,
         start: Start::Reading,
         close_timeout: Duration::from_secs(5),
+        max_close_time: Duration::from_secs(300),
         read_timeout: None,
         write_timeout: None,
         idle_timeout: None,

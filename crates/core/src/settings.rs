@@ -98,6 +98,8 @@ pub struct Settings {
     pub start: Start,
     /// How long a closing connection waits for a peer that makes no progress.
     pub close_timeout: Duration,
+    /// How long it waits in all, whatever progress its peer makes.
+    pub max_close_time: Duration,
     /// How long a message may be unfinished while we read. Means nothing without framing.
     pub read_timeout: Option<Duration>,
     /// How long the peer may take nothing of what is queued.

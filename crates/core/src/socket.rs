@@ -128,6 +128,16 @@ impl Stream {
         either!(self, Self, socket => socket.shutdown(Shutdown::Write))
     }
 
+    /// How many bytes the peer has not acknowledged, of those that [`Self::write`] took. An end of our direction counts as
+    /// one. `None` for a unix socket, whose peer has what was written, and where the system does not tell.
+    #[must_use]
+    pub fn unacknowledged(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(socket) => unacknowledged(socket.as_raw_fd()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Makes the kernel reset the peer when this socket closes.
     ///
     /// # Errors
@@ -213,6 +223,31 @@ impl Stream {
             None => socket.set_keepalive(false),
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn unacknowledged(socket: RawFd) -> Option<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: a query that writes one integer, for which there is room.
+    let status = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut count) };
+    (status == 0).then(|| usize::try_from(count).unwrap_or_default())
+}
+
+#[cfg(target_vendor = "apple")]
+fn unacknowledged(socket: RawFd) -> Option<usize> {
+    let mut count: libc::c_int = 0;
+    let mut size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: a query that writes at most `size` bytes, for which there is room.
+    let status = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_NWRITE,
+            (&raw mut count).cast(),
+            &raw mut size,
+        )
+    };
+    (status == 0).then(|| usize::try_from(count).unwrap_or_default())
 }
 
 /// The name of a network interface, such as `eth0`, by its number.

@@ -200,7 +200,7 @@ fn closing_goes_through_its_stages() {
     assert_eq!(bench.connection.settle(later), Due::ShutdownWrite);
     assert_eq!(bench.connection.settle(later), Due::Nothing);
     assert_eq!(bench.connection.state(), State::Lingering);
-    bench.connection.expire_stage();
+    bench.connection.expire_stage(later, None);
     assert_eq!(
         bench.kinds(),
         [
@@ -350,7 +350,7 @@ fn the_deadline_is_the_first_of_those_that_apply() {
     assert_eq!(bench.kinds(), [RecordKind::Alarm as u8]);
     bench.connection.sent(100, now + seconds(2));
     bench.connection.settle(now + seconds(2));
-    bench.connection.expire_write(now + seconds(9));
+    bench.connection.expire_write(now + seconds(9), None);
     bench.feed(&frame(b"abcd")[5..]);
     assert_eq!(bench.messages().len(), 1);
     bench.connection.settle(now + seconds(3));

@@ -309,5 +309,5 @@ pub fn errno(error: &io::Error) -> i32 {
 type StartError = napi::Error<String>;
 
 fn refused(error: napi::Error) -> StartError {
-    StartError::new(String::new(), error.reason.clone())
+    StartError::new(String::new(), error.reason)
 }

@@ -42,6 +42,8 @@ pub struct SettingsOptions {
     pub start_paused: bool,
     /// Milliseconds that a closing connection waits for a peer without progress.
     pub close_timeout: u32,
+    /// Milliseconds that it waits in all.
+    pub max_close_time: u32,
     /// Milliseconds that a message may be unfinished. 0, the default: any time.
     pub read_timeout: Option<u32>,
     /// Milliseconds that the peer may take nothing of what is queued. 0, the default: any time.
@@ -134,6 +136,7 @@ impl SettingsOptions {
                 Start::Reading
             },
             close_timeout: Duration::from_millis(u64::from(self.close_timeout)),
+            max_close_time: Duration::from_millis(u64::from(self.max_close_time)),
             read_timeout: self.read_timeout.and_then(millis),
             write_timeout: self.write_timeout.and_then(millis),
             idle_timeout: self.idle_timeout.and_then(millis),

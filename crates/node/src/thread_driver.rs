@@ -157,7 +157,7 @@ impl ThreadDriver {
             }
         });
         if let Some(error) = refusal {
-            return Err(io::Error::other(error.reason.clone()));
+            return Err(io::Error::other(error.reason));
         }
         *driver.thread.borrow_mut() = Some(starting.go_on(driver.common.clone()));
         // SAFETY: the hook runs once, on this thread, and gives the reference back.

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::progress::Progress;
 use super::stopwatch::Stopwatch;
 use super::{Connection, Control, State};
 use crate::frame::Framing;
@@ -27,11 +28,20 @@ pub(super) struct Clocks {
     pub(super) read: Stopwatch,
     /// Runs while something is queued.
     pub(super) write: Stopwatch,
+    /// What the peer had acknowledged when that began.
+    write_progress: Progress,
     /// Runs while nothing goes on.
     idle: Stopwatch,
     alarm: Option<Instant>,
     /// Bytes in both directions when last looked at.
     moved: u64,
+}
+
+/// A connection that waits for its peer in order to close.
+pub(super) struct Closing {
+    /// Until when, whatever progress there is.
+    give_up: Instant,
+    progress: Progress,
 }
 
 impl Clocks {
@@ -126,6 +136,7 @@ impl Connection {
             clocks.write.start(now);
         } else {
             clocks.write.stop();
+            clocks.write_progress = Progress::default();
         }
         if moved != clocks.moved || !quiet {
             clocks.moved = moved;
@@ -137,16 +148,90 @@ impl Connection {
         }
     }
 
-    /// The deadline for dialing or closing has passed.
-    pub fn expire_stage(&mut self) {
+    /// Until when closing waits for something to happen, if it begins to wait `now`.
+    pub(super) fn close_deadline(&mut self, now: Instant) -> Instant {
+        let Settings {
+            close_timeout,
+            max_close_time,
+            ..
+        } = *self.settings;
+        let closing = self.closing.get_or_insert_with(|| {
+            Box::new(Closing {
+                give_up: now + max_close_time,
+                progress: Progress::default(),
+            })
+        });
+        closing.give_up.min(now + close_timeout)
+    }
+
+    /// Whether [`Self::expire_stage`] or [`Self::expire_write`] wants to know what the peer has not acknowledged.
+    #[must_use]
+    pub fn wants_unacknowledged(&self, now: Instant) -> bool {
+        let is_closing = self.closing.is_some() && self.stage.is_some_and(|stage| stage <= now);
+        let clocks = self.clocks.as_deref();
+        is_closing || clocks.is_some_and(|clocks| clocks.write.is_over(now))
+    }
+
+    /// Whether a wait for the peer has begun anew, for which [`Self::note_unacknowledged`] has to say where the peer stands.
+    #[must_use]
+    pub fn begins_to_wait(&self) -> bool {
+        let closing = self.closing.as_deref();
+        let clocks = self.clocks.as_deref();
+        closing.is_some_and(|closing| closing.progress.is_unknown())
+            || clocks.is_some_and(|clocks| {
+                clocks.write.is_running() && clocks.write_progress.is_unknown()
+            })
+    }
+
+    /// Bytes have left, so that every wait for the peer begins anew.
+    pub(super) fn waits_anew(&mut self, now: Instant) {
+        if let Some(closing) = &mut self.closing {
+            closing.progress = Progress::default();
+        }
+        if let Some(clocks) = &mut self.clocks {
+            clocks.write.restart(now);
+            clocks.write_progress = Progress::default();
+        }
+    }
+
+    /// The peer has not acknowledged so many bytes; `None` where the system cannot tell.
+    pub fn note_unacknowledged(&mut self, unacknowledged: Option<usize>) {
+        let progress = Progress::at(self.bytes_written, unacknowledged);
+        if let Some(closing) = &mut self.closing {
+            closing.progress = progress;
+        }
+        if let Some(clocks) = &mut self.clocks {
+            clocks.write_progress = progress;
+        }
+    }
+
+    /// The deadline for dialing or closing has passed. A peer that has acknowledged something meanwhile, `unacknowledged`
+    /// bytes being left, gets as much time again.
+    pub fn expire_stage(&mut self, now: Instant, unacknowledged: Option<usize>) {
         self.stage = None;
+        if self.closes_on(now, unacknowledged) {
+            self.stage = Some(self.close_deadline(now));
+            return;
+        }
         match self.state {
             State::Connecting => self.fail(Reason::ConnectTimeout),
             State::Flushing(_) | State::Finishing(_) => self.fail(Reason::CloseTimeout),
-            // All that we had to send is with the kernel; the peer just never said goodbye.
+            State::Lingering if unacknowledged.is_some_and(|left| left > 0) => {
+                self.fail(Reason::CloseTimeout);
+            }
+            // The peer has all that we had to send, as far as the system can tell; it just never said goodbye.
             State::Lingering => self.fail(Reason::Normal),
             State::Open(_) | State::Ending(_) | State::ReadOnly(_) | State::Closed => {}
         }
+    }
+
+    fn closes_on(&mut self, now: Instant, unacknowledged: Option<usize>) -> bool {
+        let Some(closing) = &mut self.closing else {
+            return false;
+        };
+        let progress = Progress::at(self.bytes_written, unacknowledged);
+        let before = std::mem::replace(&mut closing.progress, progress);
+        before.goes_on(progress) && now < closing.give_up
     }
 
     /// Fails if a message has been unfinished for too long by `now`.
@@ -157,10 +242,20 @@ impl Connection {
         }
     }
 
-    /// Fails if nothing of what is queued has left for too long by `now`.
-    pub fn expire_write(&mut self, now: Instant) {
-        let clocks = self.clocks.as_deref();
-        if clocks.is_some_and(|clocks| clocks.write.is_over(now)) {
+    /// Fails if nothing of what is queued has left for too long by `now`, and the peer has acknowledged nothing of what
+    /// left before: `unacknowledged` bytes of it are still on their way.
+    pub fn expire_write(&mut self, now: Instant, unacknowledged: Option<usize>) {
+        let Some(clocks) = self.clocks.as_deref_mut() else {
+            return;
+        };
+        if !clocks.write.is_over(now) {
+            return;
+        }
+        let progress = Progress::at(self.bytes_written, unacknowledged);
+        let before = std::mem::replace(&mut clocks.write_progress, progress);
+        if before.goes_on(progress) {
+            clocks.write.restart(now);
+        } else {
             self.fail(Reason::WriteTimeout);
         }
     }

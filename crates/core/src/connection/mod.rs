@@ -4,6 +4,7 @@ mod answers;
 mod clocks;
 mod inbound;
 mod outbound;
+mod progress;
 mod report;
 mod state;
 mod stopwatch;
@@ -24,7 +25,7 @@ use crate::reason::Reason;
 use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenCongested};
 use crate::work::{Answer, Workers};
 use answers::Answers;
-use clocks::Clocks;
+use clocks::{Clocks, Closing};
 use report::{News, Told};
 
 /// Who decides how long a connection lasts and when it is read.
@@ -67,6 +68,8 @@ pub struct Connection {
     bytes_written: u64,
     /// Until when dialing, and later closing, must be done.
     stage: Option<Instant>,
+    /// Since it waits for its peer in order to close.
+    closing: Option<Box<Closing>>,
     clocks: Option<Box<Clocks>>,
 }
 
@@ -77,6 +80,7 @@ impl Connection {
         Self {
             flow: settings.start,
             stage: None,
+            closing: None,
             clocks: Clocks::new(&settings),
             settings,
             state,
@@ -383,6 +387,7 @@ impl Connection {
     pub fn take_over(&mut self) {
         self.control = Control::Owner;
         self.in_flight = 0;
+        self.closing = None;
         self.state = self.state.after(Event::TakenOver);
     }
 
@@ -415,11 +420,9 @@ impl Connection {
     pub fn sent(&mut self, count: usize, now: Instant) {
         self.outbound.advance(count);
         self.bytes_written += count as u64;
-        if let Some(clocks) = &mut self.clocks {
-            clocks.write.restart(now);
-        }
+        self.waits_anew(now);
         if self.closes_when_peer_takes() {
-            self.stage = Some(now + self.settings.close_timeout);
+            self.stage = Some(self.close_deadline(now));
         }
     }
 
@@ -440,9 +443,10 @@ impl Connection {
         }
         let waits = self.state == State::Lingering || self.closes_when_peer_takes();
         if waits && (self.stage.is_none() || before != self.state) {
-            self.stage = Some(now + self.settings.close_timeout);
+            self.stage = Some(self.close_deadline(now));
         } else if !waits && matches!(self.state, State::Finishing(_)) {
             self.stage = None;
+            self.closing = None;
         }
         self.follow_clocks(now);
         if self.state.is_shut_down() && !before.is_shut_down() {

@@ -37,6 +37,11 @@ impl Stopwatch {
         self.since = None;
     }
 
+    /// Whether it counts.
+    pub(super) fn is_running(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// When the limit is reached, if it runs.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since?.checked_add(self.limit?)

@@ -266,13 +266,18 @@ impl Endpoint {
     /// peer's: nothing runs out for which the socket is ready and we have not come round to it.
     pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {
         self.armed.fired();
-        self.expire_stage(now, work);
+        let unacknowledged = if self.connection.wants_unacknowledged(now) {
+            self.stream.unacknowledged()
+        } else {
+            None
+        };
+        self.expire_stage(now, work, unacknowledged);
         let (unread, unsent) = (self.is_unread(), self.is_unsent());
         if !unread {
             self.connection.expire_read(now);
         }
         if !unsent {
-            self.connection.expire_write(now);
+            self.connection.expire_write(now, unacknowledged);
         }
         if !unread && !unsent {
             self.connection.expire_idle(now);
@@ -282,7 +287,7 @@ impl Endpoint {
 
     /// Who has something to do is served once more before it fails to close in time; once, so that a peer
     /// that keeps us busy for good does not escape its deadline.
-    fn expire_stage(&mut self, now: Instant, work: Work) {
+    fn expire_stage(&mut self, now: Instant, work: Work, unacknowledged: Option<usize>) {
         let Some(deadline) = self
             .connection
             .stage_deadline()
@@ -293,7 +298,7 @@ impl Endpoint {
         if work == Work::Waiting && self.deferred != Some(deadline) {
             self.deferred = Some(deadline);
         } else {
-            self.connection.expire_stage();
+            self.connection.expire_stage(now, unacknowledged);
         }
     }
 
@@ -457,6 +462,10 @@ impl Endpoint {
             // Fails only where the peer is gone already, which the next read will tell.
             let _ = self.stream.shutdown_write();
             self.readiness.readable = true;
+        }
+        if self.connection.begins_to_wait() {
+            self.connection
+                .note_unacknowledged(self.stream.unacknowledged());
         }
         self.ask_for_events(registry);
     }

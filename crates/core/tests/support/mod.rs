@@ -598,6 +598,7 @@ pub fn base() -> Settings {
         half_open: HalfOpen::Close,
         start: Start::Reading,
         close_timeout: Duration::from_secs(3600),
+        max_close_time: Duration::from_secs(24 * 3600),
         read_timeout: None,
         write_timeout: None,
         idle_timeout: None,
