@@ -1,10 +1,11 @@
 import test, { type ExecutionContext } from 'ava'
 
-import type { Connection } from '../dist/index.mjs'
-import { deferred, Inbox } from './support/deferred.mjs'
+import { type Connection, createServer, Dialer } from '../dist/index.mjs'
+import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, pattern } from './support/frames.mjs'
-import { codeOf, connectPeer, dial, rejection, serve } from './support/netpoll.mjs'
+import { codeOf, connectPeer, dial, framing, rejection, serve, targetOf } from './support/netpoll.mjs'
 import { arrived, dialStream, serveStream } from './support/streams.mjs'
+import { socketPath } from './support/system.mjs'
 
 /** Milliseconds, where the timeout has to come. */
 const short = 20
@@ -299,6 +300,84 @@ test('idleTimeout does not close a connection while onConnect or onData runs', a
   steps[1]?.resolve()
   t.is(codeOf(await gone.take()), 'ERR_IDLE_TIMEOUT')
 })
+
+for (const pollers of [0, 1, 2]) {
+  for (const place of ['port', 'path'] as const) {
+    const where = `${place}, pollers: ${pollers}`
+    const target = (t: ExecutionContext) =>
+      place === 'port' ? { host: '127.0.0.1', port: 0 } : { path: socketPath(t) }
+
+    test(`idleTimeout does not close a connection whose unread input waits for us, ${where}`, async (t) => {
+      const pass = await clock(t)
+      const gone = new Inbox<Error | undefined>()
+      const options = {
+        pollers,
+        onDisconnect: (_connection: Connection, error: Error | undefined) => gone.push(error),
+        onError: () => {},
+      }
+      // A reader that works for longer than the limit between two fills, on both sides.
+      const work = deferred()
+      const read = async ({ reader }: Connection): Promise<string> => {
+        await reader.fill(4)
+        const first = reader.readString(4)
+        await work.promise
+        await reader.fill(4)
+        return first + reader.readString(4)
+      }
+      const accepted = new Inbox<Connection>()
+      const server = createServer({ ...options, onConnect: accepted.push })
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen(target(t))
+      const dialed = await new Dialer(options).dial(targetOf(server))
+      t.teardown(() => dialed.destroy())
+      const both = [dialed, await accepted.take()]
+      const texts = both.map(read)
+      for (const { writer } of both) {
+        writer.writeString('onetwo..')
+        await writer.flush()
+      }
+      for (const connection of both) {
+        await arrived(connection, 8)
+        connection.setIdleTimeout(short)
+      }
+      await pass(short, 4)
+      t.deepEqual(gone.all, [])
+      work.resolve()
+      t.deepEqual(await Promise.all(texts), ['onetwo..', 'onetwo..'])
+      // Whichever is first; the other may learn of that before its own time is over.
+      const ends = [await gone.take(), await gone.take()].map(codeOf)
+      t.true(ends.includes('ERR_IDLE_TIMEOUT'))
+    })
+
+    test(`idleTimeout does not close a paused connection with a request waiting, ${where}`, async (t) => {
+      const pass = await clock(t)
+      const gone = new Inbox<Error | undefined>()
+      const connections = new Inbox<Connection>()
+      const server = createServer(
+        {
+          framing,
+          pollers,
+          onConnect: (connection) => connections.push(connection.pause()),
+          onDisconnect: (_connection, error) => gone.push(error),
+          onError: () => {},
+        },
+        (request) => request,
+      )
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen(target(t))
+      const client = await dial(t, targetOf(server))
+      const calling = client.call('x')
+      const connection = await connections.take()
+      while (client.bytesWritten < 5) await nextTurn()
+      connection.setIdleTimeout(short)
+      await pass(short, 4)
+      t.deepEqual(gone.all, [])
+      connection.resume()
+      t.is(String(await calling), 'x')
+      t.is(codeOf(await gone.take()), 'ERR_IDLE_TIMEOUT')
+    })
+  }
+}
 
 test('idleTimeout does not close a dialed connection whose call waits', async (t) => {
   const pass = await clock(t)

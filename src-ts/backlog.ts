@@ -58,6 +58,11 @@ export class Backlog {
     this.#drain()
   }
 
+  /** Whether no message waits. */
+  get isEmpty(): boolean {
+    return this.#messages.length === 0
+  }
+
   /** Nobody will handle what waits. */
   clear(): void {
     this.#messages = []

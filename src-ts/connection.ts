@@ -593,6 +593,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
     const waits = this.#calls !== undefined && !this.#calls.isEmpty
     if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
+    // The peer waits for us: what it has sent is here, and unread.
+    if (this.#stream?.hasUnread === true || this.#requests?.hasUnread === true) return
     this.#error ??= new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout')
     void this.close()
   }

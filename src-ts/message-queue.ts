@@ -58,6 +58,11 @@ export class MessageQueue {
     return this.#isForLoops
   }
 
+  /** Whether no message waits. */
+  get isEmpty(): boolean {
+    return this.#messages.length === 0
+  }
+
   push(message: Buffer): void {
     this.#messages.push(message)
     this.#held += this.#cost(message)

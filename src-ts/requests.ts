@@ -108,6 +108,11 @@ export class Requests {
     }
   }
 
+  /** Whether messages wait for a handler or loop. */
+  get hasUnread(): boolean {
+    return this.#queue?.isEmpty === false || this.#backlog?.isEmpty === false
+  }
+
   /** Whether no message waits for a handler or loop, and nobody iterates over them or has. */
   get isUntouched(): boolean {
     return this.#queue === undefined

@@ -196,6 +196,11 @@ export class StreamInput {
     return this.#state !== State.Idle || this.#isLooping
   }
 
+  /** Whether something is left to read. */
+  get hasUnread(): boolean {
+    return this.reader.length > 0
+  }
+
   /** Whether nobody reads, and nothing is left to read. */
   get isUntouched(): boolean {
     const { length, awaited } = this.reader

@@ -33,6 +33,12 @@ export function portOf(server: Server): number {
   return address.port
 }
 
+/** What to dial to reach a server, wherever it listens. */
+export function targetOf(server: Server): Target {
+  const address = server.address()
+  return typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: portOf(server) }
+}
+
 /** A connection to a server, gone with the test. */
 export async function dial<Bytes extends BytesOption = 'buffer'>(
   t: ExecutionContext,

@@ -128,6 +128,15 @@ impl Stream {
         either!(self, Self, socket => socket.shutdown(Shutdown::Write))
     }
 
+    /// Whether bytes are there to be read.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        let mut count: libc::c_int = 0;
+        // SAFETY: a query that writes one integer, for which there is room.
+        let status = unsafe { libc::ioctl(self.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+        status == 0 && count > 0
+    }
+
     /// How many bytes the peer has not acknowledged, of those that [`Self::write`] took. An end of our direction counts as
     /// one. `None` for a unix socket, whose peer has what was written, and where the system does not tell.
     #[must_use]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netpoll_core::buffer::{Intake, Region};
-use netpoll_core::connection::{Connection, Due, Outbound, Peer, State};
+use netpoll_core::connection::{Connection, Due, Input, Outbound, Peer, State};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::timer::Wheel;
 use netpoll_core::{Batch, ChunkPool, Reason, RecordKind, Settings, Slice};
@@ -362,7 +362,7 @@ fn the_deadline_is_the_first_of_those_that_apply() {
     bench.connection.acknowledge(1);
     bench.connection.settle(now + seconds(4));
     assert_eq!(bench.connection.deadline(), Some(now + seconds(11)));
-    bench.connection.expire_idle(now + seconds(11));
+    bench.connection.expire_idle(now + seconds(11), Input::None);
     assert_eq!(bench.connection.deadline(), Some(now + seconds(18)));
     assert_eq!(bench.kinds(), [RecordKind::Idle as u8]);
 }
@@ -373,7 +373,7 @@ fn activity_takes_idleness_back() {
     let now = Instant::now();
     let mut bench = Bench::new(settings(|s| s.idle_timeout = Some(Duration::from_secs(1))));
     bench.connection.settle(now);
-    bench.connection.expire_idle(now + Duration::from_secs(1));
+    bench.connection.expire_idle(now + Duration::from_secs(1), Input::None);
     assert!(bench.connection.has_news());
     bench.feed(&frame(b"abcd")[..5]);
     bench.connection.settle(now + Duration::from_secs(1));

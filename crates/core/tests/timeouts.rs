@@ -239,6 +239,42 @@ fn who_handles_a_message_or_waits_to_send_is_not_idle() {
 }
 
 /// Its pieces are acknowledged late, and whoever reads them knows whether they are being handled.
+/// Paused, with a request in the socket, or in the core, because others are in handling.
+#[test]
+fn a_peer_whose_request_waits_for_us_is_not_idle() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.idle_timeout = Some(LIMIT);
+        s.max_in_flight = NonZeroU32::new(1);
+    }));
+    h.poller.set_flow(id, Start::Paused);
+    h.quiesce();
+    peer.write_all(&frame(b"waits")).expect("room");
+    for _ in 0..5 {
+        h.pass(LIMIT);
+        assert!(!h.has(id, "idle"), "its request waits in the socket");
+    }
+    peer.write_all(&frame(b"waits, too")).expect("room");
+    h.poller.set_flow(id, Start::Reading);
+    h.until(|h| h.message_count(id) == 1);
+    h.poller.set_flow(id, Start::Paused);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    for _ in 0..5 {
+        h.pass(LIMIT);
+        assert!(!h.has(id, "idle"), "its request waits in the core");
+    }
+    h.poller.set_flow(id, Start::Reading);
+    h.until(|h| h.message_count(id) == 2);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    // Paused, and nothing waits: it is the peer that is silent.
+    h.poller.set_flow(id, Start::Paused);
+    h.pass(LIMIT + MORE);
+    h.pass(MORE);
+    assert!(h.has(id, "idle"));
+}
+
 #[test]
 fn a_stream_is_idle_although_pieces_of_it_are_not_acknowledged() {
     let mut h = Harness::new();

@@ -21,6 +21,15 @@ pub enum Limit {
     Idle,
 }
 
+/// What the peer has sent and we have not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// Something.
+    Waits,
+}
+
 /// The clocks of a connection that has any: with ten thousand idle ones, every byte counts.
 #[derive(Default)]
 pub(super) struct Clocks {
@@ -260,13 +269,14 @@ impl Connection {
         }
     }
 
-    /// Has it told if the connection has been idle for too long by `now`, and begins anew.
-    pub fn expire_idle(&mut self, now: Instant) {
+    /// Has it told if the connection has been idle for too long by `now`, and begins anew. A peer whose `input` waits for us
+    /// is not silent, except for an owner, who learns of silence on the wire whatever the cause.
+    pub fn expire_idle(&mut self, now: Instant, input: Input) {
         if let Some(clocks) = self.clocks.as_deref_mut()
             && clocks.idle.is_over(now)
         {
             clocks.idle.restart(now);
-            self.news.idle = true;
+            self.news.idle = input == Input::None || self.control == Control::Owner;
         }
     }
 

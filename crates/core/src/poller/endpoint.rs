@@ -14,7 +14,7 @@ use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::Intake;
-use crate::connection::{Connection, Due, State};
+use crate::connection::{Connection, Due, Input, State};
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::socket::{Connected, Stream};
@@ -280,7 +280,8 @@ impl Endpoint {
             self.connection.expire_write(now, unacknowledged);
         }
         if !unread && !unsent {
-            self.connection.expire_idle(now);
+            let input = self.waiting_input();
+            self.connection.expire_idle(now, input);
         }
         self.connection.expire_alarm(now);
     }
@@ -310,6 +311,16 @@ impl Endpoint {
     /// Whether there is input that we would hand over.
     fn is_unread(&self) -> bool {
         self.has_input() && self.connection.budget() > 0
+    }
+
+    /// Whether the peer waits for us, in that we do not read what it has sent.
+    fn waiting_input(&self) -> Input {
+        let in_socket = self.readiness.readable && self.stream.has_input();
+        if in_socket || self.connection.is_held_back() {
+            Input::Waits
+        } else {
+            Input::None
+        }
     }
 
     fn has_input(&self) -> bool {
