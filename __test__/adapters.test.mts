@@ -1,9 +1,12 @@
-import { PassThrough, Readable, Writable } from 'node:stream'
-import test from 'ava'
+import { type AddressInfo, createServer as createNetServer } from 'node:net'
+import { type Duplex, PassThrough, Readable, Writable } from 'node:stream'
+import test, { type ExecutionContext } from 'ava'
 
-import { type Reader, readerFrom, writerTo } from '../dist/index.mjs'
+import { type Connection, type Reader, readerFrom, writerTo } from '../dist/index.mjs'
 import { pattern } from './support/frames.mjs'
+import { connectPeer } from './support/netpoll.mjs'
 import { Random } from './support/random.mjs'
+import { serveStream } from './support/streams.mjs'
 
 test('a reader over a stream gives its bytes, however they are torn, and its end', async (t) => {
   const random = new Random(1)
@@ -56,6 +59,49 @@ test("a source's own error reaches who waits, and who comes later", async (t) =>
   const wrong = readerFrom(['text'] as unknown as Uint8Array[])
   await t.throwsAsync(wrong.fill(1), { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE' })
 })
+
+/** Servers of half-open connections, each as a stream of Node.js. */
+const streamServers: Readonly<
+  Record<string, (t: ExecutionContext, served: (stream: Duplex) => void) => Promise<number>>
+> = {
+  'node:net': async (t, served) => {
+    const server = createNetServer({ allowHalfOpen: true }, served)
+    t.teardown(() => server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return (server.address() as AddressInfo).port
+  },
+  toDuplex: async (t, served) => {
+    const options = {
+      allowHalfOpen: true,
+      onConnect: (connection: Connection) => served(connection.toDuplex()),
+    }
+    return (await serveStream(t, options)).port
+  },
+}
+
+for (const [name, serve] of Object.entries(streamServers)) {
+  test(`the end of a reader leaves the writable side of a stream open: ${name}`, async (t) => {
+    const failures: unknown[] = []
+    const port = await serve(t, async (stream) => {
+      stream.on('error', (error) => failures.push(error))
+      const reader = readerFrom(stream)
+      const writer = writerTo(stream)
+      for (let count = 0; count < 2; count += 1) {
+        await reader.fill(4)
+        writer.writeString(`you said ${reader.readString(4)};`)
+        // What is asked for last arrives with the end.
+        if (count === 1) await t.throwsAsync(reader.fill(1), { code: 'ERR_EOF' })
+        await writer.flush()
+      }
+      stream.end()
+    })
+    const peer = await connectPeer(t, { port })
+    peer.socket.end('one.two.')
+    t.is(String(await peer.readToEnd()), 'you said one.;you said two.;')
+    await peer.closed
+    t.deepEqual(failures, [])
+  })
+}
 
 const readings: Readonly<Record<string, (reader: Reader) => unknown>> = {
   next: (reader) => reader.next(6),

@@ -1,4 +1,4 @@
-import { finished, type Writable } from 'node:stream'
+import { finished, type Readable, type Writable } from 'node:stream'
 
 import { invalidType, NetpollError } from './errors'
 import { foreign, type Piece } from './link-buffer/pieces'
@@ -11,7 +11,8 @@ import { sharedMemory } from './shared-memory'
  * A reader over `source`: a Node.js stream, or anything else that iterates over bytes. It takes a piece from the source
  * when somebody waits for more than is there; `for await` over it works as well.
  *
- * The pieces are read from where they are: do not change them.
+ * The pieces are read from where they are: do not change them. The end of the source ends the reader and nothing else: a
+ * duplex can still be written to, and has to be ended.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
  */
@@ -70,9 +71,16 @@ type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 
 function iterate(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Source {
   checkObject('source', source)
+  // A stream's own iterator destroys all of it at the end, also the direction in which a duplex still writes.
+  if (isReadable(source)) return source.iterator({ destroyOnReturn: false })
   if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()
   if (Symbol.iterator in source) return source[Symbol.iterator]()
   throw invalidType('source', 'an iterable of bytes', source)
+}
+
+function isReadable(source: object): source is Readable {
+  const { iterator, pipe } = source as Partial<Readable>
+  return typeof iterator === 'function' && typeof pipe === 'function'
 }
 
 /** Takes pieces until nobody waits for more. */
