@@ -72,6 +72,8 @@ export declare class EventLoop {
   flush(): void
   /** As `carryOut`, and what was asked for has gone to the system as far as that takes it. */
   sendNow(): void
+  /** As `sendNow`, for a process that ends: a poller on a thread gets so many milliseconds. */
+  sendWithin(milliseconds: number): void
   /** The peer's address, until the connection's last record. */
   peerAddress(id: NativeId): SocketAddress | null
   /** The local address, until the connection's last record. */

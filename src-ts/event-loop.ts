@@ -2,6 +2,7 @@ import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '.
 import { Chunk } from './chunk'
 import type { Connection } from './connection'
 import { NetpollError, systemError } from './errors'
+import { sendAtExit, sendNothingAtExit } from './exit'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
@@ -62,6 +63,7 @@ export class EventLoop {
   attach(connection: Connection): void {
     this.#connections[connection.slot] = connection
     this.#connectionCount += 1
+    if (this.#connectionCount === 1) sendAtExit(this)
   }
 
   /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
@@ -69,6 +71,7 @@ export class EventLoop {
     if (this.#connections[connection.slot] !== connection) return
     this.#connections[connection.slot] = undefined
     this.#connectionCount -= 1
+    if (this.#connectionCount === 0) sendNothingAtExit(this)
   }
 
   /** Whether the batch that is being delivered has more bytes for `connection`. */

@@ -373,7 +373,9 @@ fn activity_takes_idleness_back() {
     let now = Instant::now();
     let mut bench = Bench::new(settings(|s| s.idle_timeout = Some(Duration::from_secs(1))));
     bench.connection.settle(now);
-    bench.connection.expire_idle(now + Duration::from_secs(1), Input::None);
+    bench
+        .connection
+        .expire_idle(now + Duration::from_secs(1), Input::None);
     assert!(bench.connection.has_news());
     bench.feed(&frame(b"abcd")[..5]);
     bench.connection.settle(now + Duration::from_secs(1));

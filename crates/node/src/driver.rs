@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::rc::Rc;
+use std::time::Duration;
 
 use netpoll_core::{Poller, Remote};
 
@@ -35,6 +36,16 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.ask(question),
             Self::Thread(driver) => driver.ask(question),
+        }
+    }
+
+    /// As [`Self::ask`], without waiting for a thread longer than `limit`. What was asked happens all the same, later.
+    pub fn ask_within(&self, limit: Duration, question: impl FnOnce(&mut Poller) + Send + 'static) {
+        match self {
+            Self::Inline(driver) => {
+                driver.ask(question);
+            }
+            Self::Thread(driver) => driver.ask_within(limit, question),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Function, Object, Unknown};
 use napi::{Env, JsValue};
@@ -195,6 +195,15 @@ impl EventLoop {
     pub fn send_now(&self) {
         self.driver.carry_out();
         self.driver.ask(|poller| poller.flush(Instant::now()));
+    }
+
+    /// As `sendNow`, for a process that ends: a poller on a thread gets so many milliseconds.
+    #[napi]
+    pub fn send_within(&self, milliseconds: u32) {
+        self.driver.carry_out();
+        let limit = Duration::from_millis(u64::from(milliseconds));
+        let flush = |poller: &mut Poller| poller.flush(Instant::now());
+        self.driver.ask_within(limit, flush);
     }
 
     /// The peer's address, until the connection's last record.

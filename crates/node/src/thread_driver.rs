@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use napi::{Env, sys};
 use netpoll_core::handoff::More;
@@ -177,13 +177,26 @@ impl ThreadDriver {
         &self,
         question: impl FnOnce(&mut Poller) -> R + Send + 'static,
     ) -> Option<R> {
+        // Fails when the letter was dropped, because the poller is gone.
+        self.visit(question).recv().ok()
+    }
+
+    /// As [`Self::ask`], without waiting for longer than `limit`.
+    pub fn ask_within(&self, limit: Duration, question: impl FnOnce(&mut Poller) + Send + 'static) {
+        // Late or gone, it is all the same.
+        let _ = self.visit(question).recv_timeout(limit);
+    }
+
+    fn visit<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Poller) -> R + Send + 'static,
+    ) -> mpsc::Receiver<R> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.remote.post(Letter::Visit(Box::new(move |poller| {
             // Nobody else waits for it.
             let _ = sender.send(question(poller));
         })));
-        // Fails when the letter was dropped, because the poller is gone.
-        receiver.recv().ok()
+        receiver
     }
 
     /// Posts what JavaScript has asked for since the last time.
@@ -270,7 +283,7 @@ impl Common {
             let timeout = match &blank {
                 // Until one comes back, of which the poller is told.
                 None => None,
-                Some(_) if poller.has_ready() => Some(std::time::Duration::ZERO),
+                Some(_) if poller.has_ready() => Some(Duration::ZERO),
                 Some(_) => poller
                     .next_wake()
                     .map(|wake| wake.saturating_duration_since(Instant::now())),
