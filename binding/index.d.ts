@@ -28,6 +28,11 @@ export declare class ConnectionDealer {
 export declare class ConnectionSettings {
   /** @throws when the framing is none */
   constructor(options: SettingsOptions, workers?: WorkersOptions | undefined | null)
+  /**
+   * Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
+   * Whether that stays within the bound; what does not has to be taken back.
+   */
+  replaceClaim(before: number, now: number): boolean
 }
 
 /** A poller, as the environment that it serves sees it. */

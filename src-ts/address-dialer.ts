@@ -43,6 +43,11 @@ export class AddressDialer {
     return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
   }
 
+  /** As of {@link Dialer}. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#dialer.replaceClaim(before, now)
+  }
+
   /** Gives up all dials, now and from now on. */
   abandon(reason: NetpollError): void {
     this.#abandonment.abort(reason)

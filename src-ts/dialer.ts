@@ -132,6 +132,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
   }
 
+  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
   async #counted(dial: () => Promise<Connection>): Promise<Connection<Data, Bytes>> {
     try {
       const connection = await dial()

@@ -154,6 +154,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#waiting.stop()
   }
 
+  /** @internal As of {@link Dialer}. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#dialer.replaceClaim(before, now)
+  }
+
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()

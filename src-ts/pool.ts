@@ -211,6 +211,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this
   }
 
+  /** @internal As of {@link Dialer}. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#dialer.replaceClaim(before, now)
+  }
+
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()

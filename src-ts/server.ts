@@ -184,6 +184,11 @@ export class Server<Data = unknown> {
     }
   }
 
+  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()

@@ -129,7 +129,7 @@ impl Settings {
     }
 }
 
-/// How many bytes unfinished messages may take, all connections together.
+/// How many bytes unfinished messages, and those that were inflated, may take, all connections together.
 #[derive(Debug)]
 pub struct UnfinishedBound {
     used: AtomicUsize,
@@ -147,7 +147,8 @@ impl UnfinishedBound {
     }
 
     /// Replaces a claim of `before` bytes by one of `now`; whether that stays within the bound.
-    pub(crate) fn replace(&self, before: usize, now: usize) -> bool {
+    /// It counts also when it does not: then it has to be taken back.
+    pub fn replace(&self, before: usize, now: usize) -> bool {
         let used = if now >= before {
             self.used.fetch_add(now - before, Ordering::Relaxed) + (now - before)
         } else {

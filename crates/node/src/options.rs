@@ -83,6 +83,13 @@ impl ConnectionSettings {
         let handling = workers.map_or(Handling::Owner, |workers| workers.parse());
         options.parse(handling).map(Self)
     }
+
+    /// Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
+    /// Whether that stays within the bound; what does not has to be taken back.
+    #[napi]
+    pub fn replace_claim(&self, before: f64, now: f64) -> bool {
+        self.0.unfinished.replace(before as usize, now as usize)
+    }
 }
 
 impl WorkersOptions<'_> {
