@@ -88,6 +88,7 @@ test('the guide of options has every option, with the default that its type says
     'pool-options',
     'mux',
     'backoff',
+    'thrift/limits',
   ]
   const types = [...sources, 'workers/options'].map((name) => read(`src-ts/${name}.ts`)).join('\n')
   const interfaces = types.matchAll(

@@ -79,7 +79,8 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly maxCloseTime?: number
   /**
    * Bytes that unfinished messages of all connections of this server or dialer may take; of streams what is unread beyond
-   * `highWaterMark`, because `onData` has left it or a reader waits for more. Default 1 GiB.
+   * `highWaterMark`, because `onData` has left it or a reader waits for more. What a codec has inflated counts, too, until
+   * its call ends. Default 1 GiB.
    */
   readonly maxBufferedBytes?: number
   /**

@@ -1,3 +1,4 @@
+import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
 
 /** Options of one call. */
@@ -31,6 +32,9 @@ export class ClientCall<Body = unknown> {
   metadata: Metadata
   /** What came with the reply or error; empty before. */
   replyMetadata: Metadata = noMetadata
+
+  /** @internal Counts what the reply was inflated to. */
+  claim: Claim | undefined
 
   /** @internal */
   constructor(

@@ -7,12 +7,20 @@ import type { Codec } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { RpcError } from './errors'
+import { Inflater, type InflationStats } from './inflater'
 import { type Link, type LinkOptions, openLink } from './link'
+import type { CompressedMessage, Message } from './message'
 
 /** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
 export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
   /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
   readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[]
+}
+
+/** What a client holds now. */
+export interface TransportClientStats extends PoolStats {
+  /** What compressed replies have become. */
+  readonly inflation: InflationStats
 }
 
 /** Makes calls to one address. Nothing is tried twice: whoever calls knows whether it may be. */
@@ -21,6 +29,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   readonly #encoder: Encoder<Sent, Received>
   readonly #endpoint: Endpoint<ClientCall<Sent>, Received | undefined>
   readonly #link: Link
+  readonly #inflater: Inflater
   readonly #requestTimeout: number
   #lastId = 0
 
@@ -40,6 +49,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       call.kind === 'call' ? this.#exchange(call) : this.#send(call),
     )
     this.#link = openLink(address, codec, linkOptions)
+    this.#inflater = new Inflater(this.#link)
     this.#requestTimeout = options.requestTimeout ?? 0
   }
 
@@ -52,8 +62,12 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
-    const deadline = this.#deadline(options)
-    return (await this.#endpoint(new ClientCall('call', method, body, deadline, options))) as Received
+    const call = new ClientCall('call', method, body, this.#deadline(options), options)
+    try {
+      return (await this.#endpoint(call)) as Received
+    } finally {
+      call.claim?.release()
+    }
   }
 
   /**
@@ -67,8 +81,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   /** What the mux or pool holds now. */
-  stats(): PoolStats {
-    return this.#link.stats()
+  stats(): TransportClientStats {
+    return { ...this.#link.stats(), inflation: this.#inflater.stats() }
   }
 
   /**
@@ -99,9 +113,10 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const timeout = timeLeft(call)
     const { signal } = call
     const request = this.#encode(call, timeout)
-    const answer = this.#codec.decode(
+    const message = this.#codec.decode(
       await this.#link.call(request, signal === undefined ? { timeout } : { timeout, signal }),
     )
+    const answer = message.kind === 'compressed' ? await this.#inflate(message, call) : message
     call.replyMetadata = answer.metadata
     switch (answer.kind) {
       case 'reply':
@@ -111,6 +126,17 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       default:
         throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${answer.kind}`)
     }
+  }
+
+  async #inflate(message: CompressedMessage<Received>, call: ClientCall<Sent>): Promise<Message<Received>> {
+    // Middleware may call more than once.
+    call.claim?.release()
+    const claim = this.#inflater.newClaim()
+    call.claim = claim
+    const isWanted = (): boolean => call.signal?.aborted !== true && performance.now() < call.deadline
+    if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
+    call.signal?.throwIfAborted()
+    throw new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline passed before the reply was inflated')
   }
 
   async #send(call: ClientCall<Sent>): Promise<undefined> {

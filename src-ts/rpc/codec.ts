@@ -1,7 +1,7 @@
 import type { Framing } from '../framing'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../message-id'
-import type { Message } from './message'
+import type { CompressedMessage, Message } from './message'
 
 /**
  * A protocol: how messages are cut from the stream, and what their bytes say. It keeps no state of a connection.
@@ -23,11 +23,11 @@ export interface Codec<Sent = unknown, Received = Sent> {
    */
   encode(message: Message<Sent>, writer: Writer, request?: Message<Received>): void
   /**
-   * Reads a message. `bytes` is a view that stays valid as long as it is held, and is not to be written to.
+   * Reads a message, or says how it is read once it is inflated. `bytes` is a view that stays valid as long as it is held, and is not to be written to.
    *
    * @throws when it is no message: a server closes its connection, a call rejects with it
    */
-  decode(bytes: Buffer): Message<Received>
+  decode(bytes: Buffer): Message<Received> | CompressedMessage<Received>
   /**
    * Whether a message that answers no call says that its connection is to be used no more. A client makes no further
    * calls on it, and waits for those that it has made. Without this method, and where it says no, a message that answers

@@ -3,21 +3,30 @@
  * cancellation, middleware and shutdown are here.
  *
  * The way of a call: `client.ts` → `encoder.ts` and the codec → `link.ts` (a `Mux` or a `Pool`) → the wire →
- * `server.ts` → the codec → middleware (`endpoint.ts`) → the handler, and back.
+ * `server.ts` → the codec → middleware (`endpoint.ts`) → the handler, and back. What is compressed is inflated between
+ * codec and call: `compressed-calls.ts` of a server, `inflater.ts`, `inflation-queue.ts`.
  *
  * @module netpoll/rpc
  */
 export type { RpcCallOptions } from './client-call'
 export { ClientCall } from './client-call'
-export type { TransportClientOptions } from './client'
+export type { TransportClientOptions, TransportClientStats } from './client'
 export { TransportClient } from './client'
 export type { Codec } from './codec'
 export type { Endpoint, Middleware } from './endpoint'
 export type { RpcErrorCode } from './errors'
 export { RpcError } from './errors'
+export type { InflationStats } from './inflater'
 export type { LinkOptions } from './link'
-export type { ErrorMessage, Message, Metadata, ReplyMessage, RequestMessage } from './message'
+export type {
+  CompressedMessage,
+  ErrorMessage,
+  Message,
+  Metadata,
+  ReplyMessage,
+  RequestMessage,
+} from './message'
 export { noMetadata } from './message'
-export type { TransportHandler, TransportServerOptions } from './server'
+export type { TransportHandler, TransportServerOptions, TransportServerStats } from './server'
 export { TransportServer } from './server'
 export { ServerCall } from './server-call'

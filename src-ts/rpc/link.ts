@@ -7,6 +7,7 @@ import type { Payload } from '../payload'
 import { type GetOptions, Pool, type PoolStats } from '../pool'
 import type { PoolOptions } from '../pool-options'
 import type { Codec } from './codec'
+import type { BufferBound } from './inflater'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
 type Decided = 'framing' | 'bytes' | 'id' | 'onRequest' | 'onData' | 'ordered'
@@ -25,7 +26,7 @@ export type LinkOptions =
     } & Omit<PoolOptions, Decided>)
 
 /** The connections of a client: a mux, or a pool. */
-export interface Link {
+export interface Link extends BufferBound {
   call(request: Payload, options: CallOptions): Promise<Buffer>
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions): Promise<void>
@@ -56,7 +57,8 @@ export function openLink<Sent, Received>(
 
 /** A message that answers no call. */
 function unasked<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer, connection: Connection): void {
-  const isEnd = codec.announcesEnd?.(codec.decode(bytes)) ?? false
+  const message = codec.decode(bytes)
+  const isEnd = message.kind !== 'compressed' && codec.announcesEnd?.(message) === true
   if (!isEnd) throw new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits')
   connection.owner?.inactive()
 }
@@ -79,6 +81,10 @@ class PoolLink implements Link {
     } finally {
       this.#pool.put(connection)
     }
+  }
+
+  replaceClaim(before: number, now: number): boolean {
+    return this.#pool.replaceClaim(before, now)
   }
 
   stats(): PoolStats {

@@ -40,5 +40,22 @@ export interface ErrorMessage extends Envelope {
 /** What a {@link Codec} turns into bytes and back. */
 export type Message<Body = unknown> = RequestMessage<Body> | ReplyMessage<Body> | ErrorMessage
 
+/**
+ * What a {@link Codec} makes of a message that zlib has compressed: it is inflated before the codec reads on. That counts
+ * against `maxBufferedBytes` until the call ends.
+ */
+export interface CompressedMessage<Body = unknown> {
+  /** Tells it from the others. */
+  readonly kind: 'compressed'
+  /** What zlib has made of the message. */
+  readonly payload: Uint8Array
+  /** Most bytes that may become of it. Decompression stops there. */
+  readonly most: number
+  /** The error that says it becomes more. */
+  tooLarge(): Error
+  /** Reads what it was. Not compressed once more: each layer would multiply what one byte can cost. */
+  open(bytes: Buffer): Message<Body>
+}
+
 /** For messages that carry none. */
 export const noMetadata: Metadata = Object.freeze(Object.create(null) as Metadata)

@@ -8,7 +8,9 @@ import { createServer, type Server, type ServerStats } from '../server'
 import type { Codec } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
+import { CompressedCalls } from './compressed-calls'
 import { RpcError } from './errors'
+import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
 import { ServerCall } from './server-call'
 
@@ -39,6 +41,12 @@ export interface TransportServerOptions<Sent = unknown, Received = Sent>
   readonly ordered?: boolean
 }
 
+/** What a server has done and holds. */
+export interface TransportServerStats extends ServerStats {
+  /** What compressed messages have become. */
+  readonly inflation: InflationStats
+}
+
 /** Serves calls: decodes requests, runs their handler, encodes what it returns or throws. */
 export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
@@ -46,6 +54,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #handler: TransportHandler<Sent, Received>
   readonly #endpoint: Endpoint<ServerCall<Received>, Sent>
   readonly #server: Server
+  readonly #compressed: CompressedCalls<Received, Payload | undefined>
   readonly #whenDown: (() => void)[] = []
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
@@ -65,6 +74,10 @@ export class TransportServer<Sent = unknown, Received = Sent> {
       framing: codec.framing,
       onRequest: (bytes, connection) => this.#receive(bytes, connection),
       ...hooksOf(handler),
+    })
+    this.#compressed = new CompressedCalls(this.#server, {
+      decode: (bytes) => codec.decode(bytes),
+      begin: (message, connection) => this.#begin(message, connection),
     })
   }
 
@@ -99,8 +112,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   /** What the server has done and holds. */
-  stats(): ServerStats {
-    return this.#server.stats()
+  stats(): TransportServerStats {
+    return { ...this.#server.stats(), inflation: this.#compressed.stats() }
   }
 
   /**
@@ -120,7 +133,14 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {
-    const request = this.#codec.decode(bytes)
+    const line = this.#compressed.lineOf(connection)
+    if (line !== undefined) return this.#compressed.follow(line, bytes, connection)
+    const message = this.#codec.decode(bytes)
+    if (message.kind === 'compressed') return this.#compressed.begin(message, connection)
+    return this.#begin(message, connection)
+  }
+
+  #begin(request: Message<Received>, connection: Connection): Promise<Payload | undefined> {
     if (request.kind === 'reply' || request.kind === 'error') {
       throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${request.kind}`)
     }

@@ -1,12 +1,13 @@
 import { type Framing, lengthField } from '../framing'
 import type { Writer } from '../link-buffer/writer'
 import type { Codec } from '../rpc/codec'
-import type { Message } from '../rpc/message'
+import type { CompressedMessage, Message } from '../rpc/message'
 import { binary } from './binary'
 import type { ThriftCodec } from './codec'
 import { FramedCodec } from './framed'
 import type { ThriftInput } from './input'
 import { TProtocolException } from './library'
+import type { CheckedLimits } from './limits'
 import { THeaderCodec } from './theader'
 import { TTHeaderCodec } from './ttheader'
 import { ProtocolError } from './wire'
@@ -16,24 +17,29 @@ export class AnyCodec implements Codec<Uint8Array, ThriftInput> {
   readonly framing: Framing
   readonly #codecs: readonly ThriftCodec[]
 
-  constructor(maxLength: number) {
-    this.framing = lengthField({ size: 4, maxLength })
-    this.#codecs = [FramedCodec, THeaderCodec, TTHeaderCodec].map((Format) => new Format(binary, maxLength))
+  constructor(limits: CheckedLimits) {
+    this.framing = lengthField({ size: 4, maxLength: limits.maxLength })
+    this.#codecs = [FramedCodec, THeaderCodec, TTHeaderCodec].map((Format) => new Format(binary, limits))
   }
 
   encode(message: Message<Uint8Array>, writer: Writer, request: Message<ThriftInput>): void {
     if (request.kind !== 'error') request.body.codec?.encode(message, writer, request)
   }
 
-  decode(bytes: Buffer): Message<ThriftInput> {
+  decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput> {
     const codec = this.#codecOf(bytes)
     const message = codec.decode(bytes)
-    if (message.kind !== 'error') message.body.codec = codec
-    return message
+    if (message.kind !== 'compressed') return cameIn(codec, message)
+    return { ...message, open: (inflated) => cameIn(codec, message.open(inflated)) }
   }
 
   #codecOf(bytes: Buffer): ThriftCodec {
     for (const codec of this.#codecs) if (codec.recognizes(bytes)) return codec
     throw new TProtocolException(ProtocolError.BadVersion, 'A frame that begins as none of Thrift does')
   }
+}
+
+function cameIn(codec: ThriftCodec, message: Message<ThriftInput>): Message<ThriftInput> {
+  if (message.kind !== 'error') message.body.codec = codec
+  return message
 }

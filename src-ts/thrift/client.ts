@@ -3,11 +3,9 @@ import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
 import { report } from '../hooks'
 import { checkObject } from '../options'
-import type { PoolStats } from '../pool'
-import { TransportClient, type TransportClientOptions } from '../rpc/client'
+import { TransportClient, type TransportClientOptions, type TransportClientStats } from '../rpc/client'
 import type { RpcCallOptions } from '../rpc/client-call'
 import { binary } from './binary'
-import { defaultMaxLength } from './codec'
 import { compact } from './compact'
 import { FramedCodec } from './framed'
 import {
@@ -19,6 +17,7 @@ import {
 } from './generated'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
+import { checkLimits, clientMaxLength, type ThriftLimits } from './limits'
 import type { OutputOwner, ThriftOutput } from './output'
 import type { Protocol } from './protocol'
 import { THeaderCodec } from './theader'
@@ -26,14 +25,13 @@ import { TTHeaderCodec } from './ttheader'
 import { ApplicationError, MessageType } from './wire'
 
 /** Options of {@link createThriftClient}: those of a `TransportClient`, and how calls look on the wire. */
-export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> & {
-  /** What stands around messages. Default `'framed'`, which carries neither metadata nor deadlines. */
-  readonly transport?: 'framed' | 'theader' | 'ttheader'
-  /** Default `'binary'`. Kitex understands no other. */
-  readonly protocol?: 'binary' | 'compact'
-  /** Most bytes of a frame that is received. Default 16,384,000. */
-  readonly maxLength?: number
-}
+export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> &
+  ThriftLimits & {
+    /** What stands around messages. Default `'framed'`, which carries neither metadata nor deadlines. */
+    readonly transport?: 'framed' | 'theader' | 'ttheader'
+    /** Default `'binary'`. Kitex understands no other. */
+    readonly protocol?: 'binary' | 'compact'
+  }
 
 const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
 const protocols = { binary, compact }
@@ -49,13 +47,18 @@ export class ThriftClient<Client extends object> {
 
   /** @internal */
   constructor(service: ThriftService<Client>, address: DialTarget, options: ThriftClientOptions) {
-    const { transport, protocol, maxLength, ...others } = options
+    const { transport, protocol, maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } =
+      options
     const Codec = choose('transport', transports, transport ?? 'framed')
     const chosen = choose('protocol', protocols, protocol ?? 'binary')
     const context = captureContext()
     this.#Client = service.Client as unknown as GeneratedClientClass
     this.#Output = chosen.Output
-    this.#transport = new TransportClient(address, new Codec(chosen, maxLength ?? defaultMaxLength), others)
+    this.#transport = new TransportClient(
+      address,
+      new Codec(chosen, checkLimits(options, clientMaxLength)),
+      others,
+    )
     this.#onewayFailed = (error) => report(options.onError, error, undefined, context)
     this.service = this.withOptions({})
   }
@@ -69,7 +72,7 @@ export class ThriftClient<Client extends object> {
   }
 
   /** What the mux or pool holds now. */
-  stats(): PoolStats {
+  stats(): TransportClientStats {
     return this.#transport.stats()
   }
 

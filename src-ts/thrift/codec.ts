@@ -2,15 +2,13 @@ import { type Framing, lengthField } from '../framing'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../message-id'
 import type { Codec } from '../rpc/codec'
-import type { Message, Metadata } from '../rpc/message'
+import type { CompressedMessage, Message, Metadata } from '../rpc/message'
 import { exceptionBytes, readException, toApplicationException } from './exceptions'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
+import type { CheckedLimits } from './limits'
 import type { Protocol } from './protocol'
 import { ApplicationError, MessageType } from './wire'
-
-/** Most bytes of a frame, where nobody says otherwise: what other implementations of Thrift accept. */
-export const defaultMaxLength = 16_384_000
 
 /**
  * A way to put Thrift messages on the wire: in frames with their length in front, each with a header or without.
@@ -19,13 +17,13 @@ export const defaultMaxLength = 16_384_000
  */
 export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
   readonly framing: Framing
-  protected readonly maxLength: number
+  protected readonly limits: CheckedLimits
   readonly #protocol: Protocol
 
   /** @param protocol what requests are written in; replies are written in what their request was written in */
-  constructor(protocol: Protocol, maxLength: number) {
-    this.framing = lengthField({ size: 4, maxLength })
-    this.maxLength = maxLength
+  constructor(protocol: Protocol, limits: CheckedLimits) {
+    this.framing = lengthField({ size: 4, maxLength: limits.maxLength })
+    this.limits = limits
     this.#protocol = protocol
   }
 
@@ -34,7 +32,7 @@ export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
   /** Whether `bytes` is a frame of this kind. */
   abstract recognizes(bytes: Buffer): boolean
 
-  abstract decode(bytes: Buffer): Message<ThriftInput>
+  abstract decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput>
 
   encode(message: Message<Uint8Array>, writer: Writer, request?: Message<ThriftInput>): void {
     const asked = request?.kind === 'call' ? request.body : undefined

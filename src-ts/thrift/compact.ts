@@ -192,6 +192,7 @@ class CompactInput extends ThriftInput {
   }
 
   override readStructEnd(): void {
+    super.readStructEnd()
     this.#lastField = this.#outerFields.pop() ?? 0
   }
 

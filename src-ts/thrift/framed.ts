@@ -24,7 +24,9 @@ export class FramedCodec extends ThriftCodec {
         'A frame of neither the binary nor the compact protocol',
       )
     }
-    return toMessage(protocol.open(bytes, 0), noMetadata, 0)
+    const input = protocol.open(bytes, 0)
+    input.maxElements = this.limits.maxElements
+    return toMessage(input, noMetadata, 0)
   }
 
   protected write(message: Message<Uint8Array>, protocol: Protocol, writer: Writer): void {

@@ -1,6 +1,6 @@
 import type { Writer } from '../link-buffer/writer'
 import type { IdField } from '../message-id'
-import type { Message, Metadata } from '../rpc/message'
+import type { CompressedMessage, Message, Metadata } from '../rpc/message'
 import { binary } from './binary'
 import { ThriftCodec, toMessage, writeMessage } from './codec'
 import { compact } from './compact'
@@ -9,6 +9,7 @@ import { HeaderWriter } from './header-writer'
 import type { ThriftInput } from './input'
 import { putI32 } from './int64'
 import { TApplicationException } from './library'
+import { inflationLimit } from './limits'
 import type { Protocol } from './protocol'
 import { ApplicationError } from './wire'
 
@@ -21,8 +22,8 @@ export interface Header {
   readonly metadata: Metadata
   /** Milliseconds that the caller waits; 0 when it does not say. */
   readonly timeout: number
-  /** Undoes what was done to the message after it was written; undefined where nothing was. */
-  readonly unpack: ((payload: Buffer) => Buffer) | undefined
+  /** What was done to the message after it was written. */
+  readonly transform: 'none' | 'zlib'
 }
 
 /** What THeader and TTHeader have in common: a sequence number, a protocol's number, and entries of metadata. */
@@ -35,18 +36,31 @@ export abstract class HeaderCodec extends ThriftCodec {
     return bytes.length >= 2 && bytes.readUInt16BE(0) === this.magic
   }
 
-  decode(bytes: Buffer): Message<ThriftInput> {
+  decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput> {
     if (bytes.length < fixedLength) throw truncated()
     const end = fixedLength + 4 * bytes.readUInt16BE(8)
     if (end > bytes.length) throw truncated()
     // An end of its own keeps a header from reaching into the message.
     const header = this.readHeader(new Cursor(bytes.subarray(0, end), fixedLength))
-    const { protocol, metadata, timeout, unpack } = header
-    const input =
-      unpack === undefined
-        ? protocol.open(bytes, this.messageAt(bytes, end))
-        : protocol.open(unpack(bytes.subarray(end)), 0)
-    input.sequence = bytes.readInt32BE(4)
+    const sequence = bytes.readInt32BE(4)
+    if (header.transform === 'none') return this.#open(bytes, this.messageAt(bytes, end), header, sequence)
+    const payload = bytes.subarray(end)
+    return {
+      kind: 'compressed',
+      payload,
+      ...inflationLimit(this.limits, payload.length),
+      open: (inflated) => this.#open(inflated, 0, header, sequence),
+    }
+  }
+
+  #open(bytes: Buffer, at: number, header: Header, sequence: number): Message<ThriftInput> {
+    const input = header.protocol.open(bytes, at)
+    input.sequence = sequence
+    input.maxElements = this.limits.maxElements
+    return this.toMessage(input, header)
+  }
+
+  protected toMessage(input: ThriftInput, { metadata, timeout }: Header): Message<ThriftInput> {
     return toMessage(input, metadata, timeout)
   }
 
@@ -84,11 +98,6 @@ export function protocolOf(id: number): Protocol {
   const protocol = [binary, compact].find((candidate) => candidate.id === id)
   if (protocol !== undefined) return protocol
   throw new TApplicationException(ApplicationError.InvalidProtocol, `There is no protocol ${id}`)
-}
-
-/** Metadata that is read entry by entry. A name may be any text. */
-export function emptyMetadata(): Record<string, string> {
-  return Object.create(null) as Record<string, string>
 }
 
 /** Milliseconds as headers have them: decimal digits, or nothing that counts. */

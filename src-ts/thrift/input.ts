@@ -1,6 +1,7 @@
 import type { ThriftCodec } from './codec'
 import { Cursor, negativeSize, truncated } from './cursor'
 import { type Int64, TProtocolException } from './library'
+import { defaultMaxElements, tooManyElements } from './limits'
 import { tooDeep } from './output'
 import type { Protocol } from './protocol'
 import { depthLimit, ProtocolError, Type } from './wire'
@@ -43,9 +44,14 @@ export abstract class ThriftInput extends Cursor {
   sequence: number | undefined
   /** In what it came, where that may be one or another. An answer goes out in the same. */
   codec: ThriftCodec | undefined
+  /** Most elements that its containers may have together, with the fields that nobody knows. */
+  maxElements: number = defaultMaxElements
   protected readonly field: FieldHead = { fname: '', ftype: 0, fid: 0 }
   readonly #head: MessageHead
+  #elements = 0
+  /** As generated code counts it, where it does. */
   #depth = 0
+  #structs = 0
 
   constructor(bytes: Buffer, at: number, head: MessageHead) {
     super(bytes, at)
@@ -67,9 +73,13 @@ export abstract class ThriftInput extends Cursor {
 
   readMessageEnd(): void {}
   readStructBegin(): { readonly fname: string } {
+    this.#structs += 1
+    if (this.#structs > depthLimit) throw tooDeep()
     return noName
   }
-  readStructEnd(): void {}
+  readStructEnd(): void {
+    this.#structs -= 1
+  }
   readFieldEnd(): void {}
   readMapEnd(): void {}
   readListEnd(): void {}
@@ -110,8 +120,13 @@ export abstract class ThriftInput extends Cursor {
     return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
   }
 
-  /** Reads over a value of `type`. */
-  skip(type: number, depth = 0): void {
+  /** Reads over a field of `type`. */
+  skip(type: number): void {
+    this.#count(1)
+    this.#skip(type, 0)
+  }
+
+  #skip(type: number, depth: number): void {
     if (depth >= depthLimit) throw tooDeep()
     switch (type) {
       case Type.Bool:
@@ -153,11 +168,17 @@ export abstract class ThriftInput extends Cursor {
     }
   }
 
-  /** Checks a number of elements, each of which takes `least` bytes or more. */
+  /** Checks a number of elements, each of which takes `least` bytes or more, and counts them before they are made. */
   protected checkSize(size: number, least: number): number {
     if (size < 0) throw negativeSize(size)
     if (size * least > this.remaining) throw truncated()
+    this.#count(size)
     return size
+  }
+
+  #count(elements: number): void {
+    this.#elements += elements
+    if (this.#elements > this.maxElements) throw tooManyElements(this.maxElements)
   }
 
   #skipStruct(depth: number): void {
@@ -165,7 +186,8 @@ export abstract class ThriftInput extends Cursor {
     for (;;) {
       const { ftype } = this.readFieldBegin()
       if (ftype === Type.Stop) break
-      this.skip(ftype, depth + 1)
+      this.#count(1)
+      this.#skip(ftype, depth + 1)
       this.readFieldEnd()
     }
     this.readStructEnd()
@@ -174,15 +196,15 @@ export abstract class ThriftInput extends Cursor {
   #skipMap(depth: number): void {
     const { ktype, vtype, size } = this.readMapBegin()
     for (let index = 0; index < size; index += 1) {
-      this.skip(ktype, depth + 1)
-      this.skip(vtype, depth + 1)
+      this.#skip(ktype, depth + 1)
+      this.#skip(vtype, depth + 1)
     }
     this.readMapEnd()
   }
 
   #skipList(depth: number): void {
     const { etype, size } = this.readListBegin()
-    for (let index = 0; index < size; index += 1) this.skip(etype, depth + 1)
+    for (let index = 0; index < size; index += 1) this.#skip(etype, depth + 1)
     this.readListEnd()
   }
 }

@@ -1,17 +1,16 @@
 import { checkObject } from '../options'
 import { type TransportHandler, TransportServer, type TransportServerOptions } from '../rpc/server'
 import { AnyCodec } from './any-codec'
-import { defaultMaxLength } from './codec'
 import { checkService, type ThriftService } from './generated'
 import type { ThriftInput } from './input'
+import { checkLimits, serverMaxLength, type ThriftLimits } from './limits'
 import { type HandlerSource, ThriftServiceHandler } from './service'
 
 /** Options of {@link createThriftServer}: those of a `TransportServer`, with the hooks of its handler. */
 export interface ThriftServerOptions
   extends TransportServerOptions<Uint8Array, ThriftInput>,
-    Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRead'> {
-  /** Most bytes of a frame. Default 16,384,000, as of other implementations of Thrift. */
-  readonly maxLength?: number
+    Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRead'>,
+    ThriftLimits {
   /**
    * Whether replies leave in the order of their requests. Default false: each carries the id of its request, as clients
    * that send several requests at once expect.
@@ -39,9 +38,10 @@ export function createThriftServer<Handler extends object>(
   checkService(service)
   if (typeof handler !== 'function') checkObject('handler', handler)
   const calls = new ThriftServiceHandler(service, handler)
+  const { maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } = options
   return new TransportServer(
-    new AnyCodec(options.maxLength ?? defaultMaxLength),
-    { ...options, onRead: (call) => calls.onRead(call) },
-    { ordered: false, ...options },
+    new AnyCodec(checkLimits(options, serverMaxLength)),
+    { ...others, onRead: (call) => calls.onRead(call) },
+    { ordered: false, ...others },
   )
 }

@@ -1,10 +1,9 @@
-import { inflateSync } from 'node:zlib'
-
 import type { Message } from '../rpc/message'
 import { type Cursor, negativeSize } from './cursor'
-import { emptyMetadata, type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
+import { type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
 import type { HeaderWriter } from './header-writer'
 import { TApplicationException } from './library'
+import { ReceivedMetadata } from './limits'
 import type { Protocol } from './protocol'
 import { ApplicationError } from './wire'
 
@@ -13,9 +12,6 @@ const keyValues = 1
 
 /** The transform that is done by everyone: the message is compressed. */
 const zlib = 1
-
-/** More than anyone does to a message. */
-const mostTransforms = 4
 
 /** The entry by which fbthrift tells how long a caller waits, in milliseconds; Apache's format has none of its own. */
 const timeoutKey = 'client_timeout'
@@ -26,13 +22,14 @@ export class THeaderCodec extends HeaderCodec {
 
   protected readHeader(cursor: Cursor): Header {
     const protocol = protocolOf(cursor.varint())
-    const unpack = this.#readTransforms(cursor)
-    const metadata = emptyMetadata()
+    const transform = readTransform(cursor)
+    const received = new ReceivedMetadata()
     // Anything else is padding, or newer than this: nothing after it can be understood.
-    while (cursor.remaining > 0 && cursor.varint() === keyValues) readPairs(cursor, metadata)
+    while (cursor.remaining > 0 && cursor.varint() === keyValues) readPairs(cursor, received)
+    const metadata = received.entries
     const timeout = toTimeout(metadata[timeoutKey])
     delete metadata[timeoutKey]
-    return { protocol, metadata, timeout, unpack }
+    return { protocol, metadata, timeout, transform }
   }
 
   protected writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void {
@@ -45,38 +42,28 @@ export class THeaderCodec extends HeaderCodec {
     header.varint(entries.length)
     for (const entry of entries) for (const text of entry) writeText(header, text)
   }
+}
 
-  /** What has to be done to the message before it is read, in the reverse of the order in which it was done. */
-  #readTransforms(cursor: Cursor): Header['unpack'] {
-    const count = cursor.varint()
-    if (count === 0) return undefined
-    // Bytes that become themselves again could be decompressed for ever.
-    if (count < 0 || count > mostTransforms) throw invalidTransform(`${count} transforms`)
-    for (let index = 0; index < count; index += 1) {
-      const transform = cursor.varint()
-      if (transform === zlib) continue
-      throw invalidTransform(`There is no transform ${transform}`)
-    }
-    return (payload) => {
-      let message = payload
-      for (let index = 0; index < count; index += 1) {
-        message = inflateSync(message, { maxOutputLength: this.maxLength })
-      }
-      return message
-    }
-  }
+/** What was done to the message: nothing, or one thing. What is compressed twice could become a thousand times a thousand times as much. */
+function readTransform(cursor: Cursor): Header['transform'] {
+  const count = cursor.varint()
+  if (count === 0) return 'none'
+  if (count !== 1) throw invalidTransform(`${count} transforms, of which a message may have one`)
+  const transform = cursor.varint()
+  if (transform !== zlib) throw invalidTransform(`There is no transform ${transform}`)
+  return 'zlib'
 }
 
 function invalidTransform(problem: string): Error {
   return new TApplicationException(ApplicationError.InvalidTransform, problem)
 }
 
-function readPairs(cursor: Cursor, metadata: Record<string, string>): void {
+function readPairs(cursor: Cursor, metadata: ReceivedMetadata): void {
   const count = cursor.varint()
   if (count < 0) throw negativeSize(count)
   for (let index = 0; index < count; index += 1) {
     const name = cursor.text(cursor.varint())
-    metadata[name] = cursor.text(cursor.varint())
+    metadata.add(name, cursor.text(cursor.varint()))
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Message } from '../rpc/message'
 import { RpcError } from '../rpc/errors'
 import type { Cursor } from './cursor'
-import { emptyMetadata, type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
+import { type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
 import type { HeaderWriter } from './header-writer'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
+import { ReceivedMetadata } from './limits'
 import type { Protocol } from './protocol'
 import { ApplicationError } from './wire'
 
@@ -31,8 +32,8 @@ const readyToReset = 'crrst'
 export class TTHeaderCodec extends HeaderCodec {
   protected readonly magic = 0x1000
 
-  override decode(bytes: Buffer): Message<ThriftInput> {
-    const message = super.decode(bytes)
+  protected override toMessage(input: ThriftInput, header: Header): Message<ThriftInput> {
+    const message = super.toMessage(input, header)
     const code = message.metadata[status]
     if (message.kind !== 'reply' || code === undefined || code === '0') return message
     const { id, method, metadata } = message
@@ -56,12 +57,13 @@ export class TTHeaderCodec extends HeaderCodec {
     if (cursor.byte() !== 0) {
       throw new TApplicationException(ApplicationError.InvalidTransform, 'TTHeader has no transforms')
     }
-    const metadata = emptyMetadata()
-    while (cursor.remaining > 0) readInfo(cursor, metadata)
+    const received = new ReceivedMetadata()
+    while (cursor.remaining > 0) readInfo(cursor, received)
+    const metadata = received.entries
     const timeoutName = `int:${timeoutNumber}`
     const timeout = toTimeout(metadata[timeoutName])
     delete metadata[timeoutName]
-    return { protocol, metadata, timeout, unpack: undefined }
+    return { protocol, metadata, timeout, transform: 'none' }
   }
 
   protected writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void {
@@ -91,7 +93,7 @@ export class TTHeaderCodec extends HeaderCodec {
   }
 }
 
-function readInfo(cursor: Cursor, metadata: Record<string, string>): void {
+function readInfo(cursor: Cursor, metadata: ReceivedMetadata): void {
   const kind = cursor.byte()
   switch (kind) {
     case Info.Padding:
@@ -99,13 +101,13 @@ function readInfo(cursor: Cursor, metadata: Record<string, string>): void {
     case Info.Texts:
       for (let count = cursor.uint16(); count > 0; count -= 1) {
         const name = cursor.text(cursor.uint16())
-        metadata[name] = cursor.text(cursor.uint16())
+        metadata.add(name, cursor.text(cursor.uint16()))
       }
       break
     case Info.Numbered:
       for (let count = cursor.uint16(); count > 0; count -= 1) {
         const name = `int:${cursor.uint16()}`
-        metadata[name] = cursor.text(cursor.uint16())
+        metadata.add(name, cursor.text(cursor.uint16()))
       }
       break
     case Info.AccessToken:

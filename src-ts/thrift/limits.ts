@@ -1,0 +1,106 @@
+import { invalidType, invalidValue, NetpollError } from '../errors'
+import { checkInteger } from '../framing'
+import { TProtocolException } from './library'
+import { ProtocolError } from './wire'
+
+/** What one message may cost, of servers and clients alike: replies are no more to be trusted than requests. */
+export interface ThriftLimits {
+  /** Most bytes of a frame that is received. Default 4,194,304 of servers, 16,384,000 of clients. */
+  readonly maxLength?: number
+  /**
+   * Most elements that the lists, sets and maps of a message have together, those of fields that generated code does not
+   * know included, and these fields, too; `Infinity` for any number. An entry of a map is one. Default 65,536.
+   */
+  readonly maxElements?: number
+  /** Most bytes that a compressed message may become. With 0 none is taken. Default: `maxLength`. */
+  readonly maxInflatedLength?: number
+  /**
+   * How many times its length a compressed message may become, at least 1, where that is more than 1 MiB; `Infinity` for
+   * any number. Default 100.
+   */
+  readonly maxInflationRatio?: number
+}
+
+/** Limits after checking: nothing is optional any more. */
+export type CheckedLimits = Required<ThriftLimits>
+
+/** Most bytes of a frame that a server takes. A request is seldom large, and a frame of zeros becomes ten times as much. */
+export const serverMaxLength = 4 * 1024 * 1024
+
+/** Most bytes of a frame that a client takes: what other implementations of Thrift accept. */
+export const clientMaxLength = 16_384_000
+
+/** Where nothing else is said. */
+export const defaultMaxElements = 65_536
+
+const defaultMaxInflationRatio = 100
+
+/** Up to here it does not matter how well a message was compressed. */
+const anyRatio = 1024 * 1024
+
+/** Entries of a header's metadata: each costs ten times its bytes. */
+const mostEntries = 1_000
+
+/** Largest `maxLength`: offsets into a message are 31-bit numbers. */
+const largestLength = 2 ** 31 - 1 - 64
+
+/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): CheckedLimits {
+  const {
+    maxLength = defaultMaxLength,
+    maxElements = defaultMaxElements,
+    maxInflatedLength = maxLength,
+    maxInflationRatio = defaultMaxInflationRatio,
+  } = limits
+  checkInteger('options.maxLength', maxLength, 0, largestLength)
+  if (maxElements !== Number.POSITIVE_INFINITY) {
+    checkInteger('options.maxElements', maxElements, 0, Number.MAX_SAFE_INTEGER)
+  }
+  checkInteger('options.maxInflatedLength', maxInflatedLength, 0, largestLength)
+  if (typeof maxInflationRatio !== 'number') {
+    throw invalidType('options.maxInflationRatio', 'of type number', maxInflationRatio)
+  }
+  // Not a number is none of them.
+  if (!(maxInflationRatio >= 1)) {
+    throw invalidValue('options.maxInflationRatio', 'must be at least 1', maxInflationRatio)
+  }
+  return { maxLength, maxElements, maxInflatedLength, maxInflationRatio }
+}
+
+/** Most bytes that `length` compressed ones may become, and the error that says that they become more. */
+export function inflationLimit(
+  { maxInflatedLength, maxInflationRatio }: CheckedLimits,
+  length: number,
+): { readonly most: number; readonly tooLarge: () => Error } {
+  const byRatio = Math.max(anyRatio, Math.floor(length * maxInflationRatio))
+  const most = Math.min(maxInflatedLength, byRatio)
+  const limit =
+    most === maxInflatedLength
+      ? `maxInflatedLength, ${maxInflatedLength} bytes`
+      : `maxInflationRatio, ${maxInflationRatio} times its ${length} bytes`
+  const problem = `A compressed message becomes more than ${limit}`
+  return { most, tooLarge: () => new NetpollError('ERR_INFLATED_TOO_LARGE', problem) }
+}
+
+/** Says that a message has more elements than it may. */
+export function tooManyElements(maxElements: number): Error {
+  return new TProtocolException(
+    ProtocolError.SizeLimit,
+    `A message has more than maxElements, ${maxElements} elements of lists, sets and maps`,
+  )
+}
+
+/** The metadata of a header, read entry by entry. */
+export class ReceivedMetadata {
+  /** A name may be any text. */
+  readonly entries = Object.create(null) as Record<string, string>
+  #count = 0
+
+  add(name: string, value: string): void {
+    this.#count += 1
+    if (this.#count > mostEntries) {
+      throw new TProtocolException(ProtocolError.SizeLimit, `A header has more than ${mostEntries} entries`)
+    }
+    this.entries[name] = value
+  }
+}
