@@ -71,6 +71,8 @@ export declare class EventLoop {
    * milliseconds, 0 for none.
    */
   dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
+  /** The time on the clock that alarms are set by, in milliseconds. */
+  now(): number
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
   /** As `carryOut`, between two tasks of JavaScript's. */

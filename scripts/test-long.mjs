@@ -87,6 +87,20 @@ attempt(`soak of ${values.connects} connects`, process.execPath, [
 ])
 report('soak')
 
+// Each is rejected within 50 ms of its deadline, on a machine that is idle.
+for (const kind of ['connection', 'ids', 'mux', 'pool']) {
+  for (const pollers of ['0', '1']) {
+    const fixture = join('.test', 'fixtures', 'many-timeouts.mjs')
+    attempt(`100,000 timeouts, ${kind}, ${pollers} pollers`, process.execPath, [
+      fixture,
+      '100000',
+      pollers,
+      kind,
+    ])
+  }
+}
+report('timeouts')
+
 // Every order of events, of what threads share. A minute at two preemptions; three take a quarter of an hour.
 process.env.LOOM_MAX_PREEMPTIONS ??= '2'
 process.env.CARGO_TARGET_DIR = join('target', 'loom')

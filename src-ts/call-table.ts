@@ -1,4 +1,5 @@
-import type { Calls, PendingCall } from './call'
+import { type Calls, expireCalls, type PendingCall, watchDeadline } from './call'
+import { Deadlines } from './deadlines'
 import { NetpollError } from './errors'
 import { type Ids, idOf, type MessageId, withoutId } from './message-id'
 import type { Payload } from './payload'
@@ -19,6 +20,7 @@ export class CallTable implements Calls {
   readonly #ids: Ids
   readonly #listener: CallTableListener
   readonly #calls = new Map<MessageId, PendingCall>()
+  readonly #deadlines = new Deadlines<PendingCall>()
   /** Those of them whose callers wait. */
   #waiting = 0
   /** The id of the next message, as the core has read it. */
@@ -43,6 +45,7 @@ export class CallTable implements Calls {
   append(call: PendingCall): void {
     this.#calls.set(call.id as MessageId, call)
     call.table = this
+    watchDeadline(this.#deadlines, call)
     this.#waiting += 1
     if (this.#waiting === 1) this.#listener.waiting()
   }
@@ -69,13 +72,8 @@ export class CallTable implements Calls {
     if (this.#waiting === 0) this.#listener.idle()
   }
 
-  expire(now: number): number {
-    let earliest = Number.POSITIVE_INFINITY
-    for (const call of this.#calls.values()) {
-      if (call.deadline <= now) call.expire()
-      else earliest = Math.min(earliest, call.deadline)
-    }
-    return earliest
+  expire(due: number): number {
+    return expireCalls(this.#deadlines, due)
   }
 
   failAll(error: NetpollError): void {

@@ -1,6 +1,7 @@
 import type { CallTable } from './call-table'
 import * as clock from './clock'
-import { NetpollError } from './errors'
+import { Deadlines } from './deadlines'
+import { NetpollError, withoutStack } from './errors'
 import type { MessageId } from './message-id'
 import { checkMilliseconds, checkSignal } from './options'
 import type { Payload } from './payload'
@@ -26,8 +27,10 @@ export interface CallOwner {
 /** A call that waits for its reply. */
 export class PendingCall {
   next: PendingCall | undefined
-  /** When it is given up, on our clock; `Infinity` for never, and once it is settled. */
-  deadline: number
+  /** When it is given up, on our clock; `Infinity` for never. */
+  readonly deadline: number
+  /** Those whose deadlines are watched with its own, where it has one and was sent. */
+  deadlines: Deadlines<PendingCall> | undefined
   owner: CallOwner | undefined
   /** By which its reply is found, where the protocol has ids. */
   id: MessageId | undefined
@@ -90,7 +93,9 @@ export class PendingCall {
   /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
   expire(cause?: unknown): void {
     const details = cause === undefined ? {} : { cause }
-    const error = new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`, details)
+    const error = withoutStack(
+      () => new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`, details),
+    )
     this.#giveUp(error, 'expired')
   }
 
@@ -104,10 +109,24 @@ export class PendingCall {
 
   #settle(): void {
     this.#isSettled = true
-    this.deadline = Number.POSITIVE_INFINITY
+    this.deadlines?.settled()
     if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
   }
 }
+
+/** Watches when a call has to have its reply. */
+export function watchDeadline(deadlines: Deadlines<PendingCall>, call: PendingCall): void {
+  if (call.deadline === Number.POSITIVE_INFINITY) return
+  deadlines.add(call)
+  call.deadlines = deadlines
+}
+
+/** Gives up the calls whose time is over at `due`; returns when the next one's is, `Infinity` for never. */
+export function expireCalls(deadlines: Deadlines<PendingCall>, due: number): number {
+  return deadlines.expire(due, expireCall)
+}
+
+const expireCall = (call: PendingCall): void => call.expire()
 
 /** Calls of one connection, and how their replies find them. */
 export interface Calls {
@@ -125,8 +144,8 @@ export interface Calls {
   identify(low: number, high: number): void
   /** A message has come; whether it was the reply to a call. */
   reply(message: Buffer): boolean
-  /** Gives up the calls whose time is over at `now`; returns when the next one's is, `Infinity` for never. */
-  expire(now: number): number
+  /** Gives up the calls whose time is over at `due`; returns when the next one's is, `Infinity` for never. */
+  expire(due: number): number
   /** Fails every call: the connection is gone. */
   failAll(error: NetpollError): void
 }
@@ -135,6 +154,7 @@ export interface Calls {
 export class CallQueue implements Calls {
   #head: PendingCall | undefined
   #tail: PendingCall | undefined
+  readonly #deadlines = new Deadlines<PendingCall>()
 
   get isEmpty(): boolean {
     return this.#head === undefined
@@ -146,6 +166,7 @@ export class CallQueue implements Calls {
     if (this.#tail === undefined) this.#head = call
     else this.#tail.next = call
     this.#tail = call
+    watchDeadline(this.#deadlines, call)
   }
 
   identify(): void {}
@@ -159,13 +180,8 @@ export class CallQueue implements Calls {
     return true
   }
 
-  expire(now: number): number {
-    let earliest = Number.POSITIVE_INFINITY
-    for (let call = this.#head; call !== undefined; call = call.next) {
-      if (call.deadline <= now) call.expire()
-      else earliest = Math.min(earliest, call.deadline)
-    }
-    return earliest
+  expire(due: number): number {
+    return expireCalls(this.#deadlines, due)
   }
 
   failAll(error: NetpollError): void {

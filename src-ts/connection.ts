@@ -4,7 +4,6 @@ import { Alarm } from './alarm'
 import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
 import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
-import * as clock from './clock'
 import type { Context } from './context'
 import { ConnectionDuplex } from './duplex'
 import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
@@ -467,7 +466,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** @internal The timer of its calls and reads. */
   get alarm(): Alarm {
-    this.#alarm ??= new Alarm(this.#profile.loop.outbox, this)
+    this.#alarm ??= new Alarm(this.#profile.loop, this)
     return this.#alarm
   }
 
@@ -600,12 +599,12 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** @internal The alarm has gone off. */
-  alarmed(): void {
-    const now = clock.now()
-    const due = this.alarm.due(now)
+  alarmed(number: number, late: number): void {
+    const due = this.alarm.fired(number, late)
+    if (due === undefined) return
     const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY
-    this.alarm.fired(Math.min(calls, reads))
+    this.alarm.arm(Math.min(calls, reads))
   }
 
   /** @internal How much went through it, told right before its last record. */

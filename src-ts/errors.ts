@@ -73,6 +73,21 @@ export class NetpollError extends Error {
   }
 }
 
+/**
+ * Makes an error whose stack would show nothing but this package, as where a timer fires: without one it costs a fraction,
+ * which counts where thousands of calls are given up at once.
+ */
+export function withoutStack<E extends Error>(make: () => E): E {
+  const { stackTraceLimit } = Error
+  // Fixed where intrinsics are frozen: then it costs more.
+  if (!Reflect.set(Error, 'stackTraceLimit', 0)) return make()
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 /** The error that the system reported by number. */
 export function systemError(
   errno: number,

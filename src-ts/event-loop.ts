@@ -206,7 +206,7 @@ export class EventLoop {
         connection.idle()
         break
       case RecordKind.Alarm:
-        connection.alarmed()
+        connection.alarmed(start, length)
         break
       case RecordKind.BytesRead:
         connection.totals('read', wide(start, length))

@@ -83,6 +83,11 @@ export class Outbox {
     this.#push(operation, target, 0, 0, value)
   }
 
+  /** Has a time told, in milliseconds on the poller's clock; `number` comes back with the record. */
+  alarm(target: Target, number: number, time: number): void {
+    this.#push(Operation.Alarm, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
+  }
+
   /**
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *

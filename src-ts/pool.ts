@@ -4,7 +4,7 @@ import { type CallOptions, PendingCall } from './call'
 import * as clock from './clock'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
-import { NetpollError } from './errors'
+import { NetpollError, withoutStack } from './errors'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -490,5 +490,7 @@ function poolClosed(): NetpollError {
 }
 
 function poolTimeout(): NetpollError {
-  return new NetpollError('ERR_POOL_TIMEOUT', 'No connection of the pool became free in time')
+  return withoutStack(
+    () => new NetpollError('ERR_POOL_TIMEOUT', 'No connection of the pool became free in time'),
+  )
 }

@@ -1,3 +1,4 @@
+import { Deadlines } from './deadlines'
 import { LazyTimer } from './lazy-timer'
 
 /** Somebody who waits in a {@link WaitQueue}. */
@@ -13,12 +14,18 @@ export abstract class Waiter {
 
   /** Its deadline has passed at `now`. It has left the queue. */
   abstract expire(now: number): void
+
+  /** @internal Whether it has left the queue. */
+  get isSettled(): boolean {
+    return !this.isQueued
+  }
 }
 
 /** First come, first served; everyone waits as long as they want to. */
 export class WaitQueue<W extends Waiter> {
   readonly #left: () => void
   readonly #timer = new LazyTimer((now) => this.#expire(now))
+  readonly #deadlines = new Deadlines<W>()
   #first: W | undefined
   #last: W | undefined
   #length = 0
@@ -39,6 +46,8 @@ export class WaitQueue<W extends Waiter> {
     else this.#last.next = waiter
     this.#last = waiter
     this.#length += 1
+    if (waiter.deadline === Number.POSITIVE_INFINITY) return
+    this.#deadlines.add(waiter)
     this.#timer.arm(waiter.deadline)
   }
 
@@ -85,16 +94,17 @@ export class WaitQueue<W extends Waiter> {
     waiter.previous = undefined
     waiter.isQueued = false
     this.#length -= 1
+    if (waiter.deadline !== Number.POSITIVE_INFINITY) this.#deadlines.settled()
   }
 
   #expire(now: number): number {
-    const late = this.takeAll(({ deadline }) => deadline <= now)
-    for (const waiter of late) waiter.expire(now)
-    if (late.length > 0) this.#left()
-    let earliest = Number.POSITIVE_INFINITY
-    for (let waiter = this.#first; waiter !== undefined; waiter = waiter.next as W | undefined) {
-      earliest = Math.min(earliest, waiter.deadline)
-    }
-    return earliest
+    let hasExpired = false
+    const next = this.#deadlines.expire(now, (waiter) => {
+      hasExpired = true
+      this.#remove(waiter)
+      waiter.expire(now)
+    })
+    if (hasExpired) this.#left()
+    return next
   }
 }

@@ -1,6 +1,8 @@
 //! What a turn of the poller hands over: records of fixed size, and the chunks that they refer to.
 //! It is the core's only way out.
 
+use std::time::Duration;
+
 use crate::buffer::{Chunk, Slice};
 use crate::poller::Id;
 use crate::reason::Reason;
@@ -31,7 +33,8 @@ pub enum RecordKind {
     AcceptPaused = 8,
     /// Nothing was read or written for the idle timeout, and nothing is in handling.
     Idle = 9,
-    /// The alarm that was set has come.
+    /// The alarm that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
+    /// looked at last: every reply that had come by then stands before this record.
     Alarm = 10,
     /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
     /// `length`.
@@ -229,6 +232,15 @@ impl Batch {
             kind_and_chunk: kind as u32,
             start: count as u32,
             length: (count >> 32) as u32,
+        });
+    }
+
+    pub(crate) fn alarm(&mut self, slot: u32, number: u32, late: Duration) {
+        self.push(Record {
+            slot,
+            kind_and_chunk: RecordKind::Alarm as u32,
+            start: number,
+            length: u32::try_from(late.as_micros()).unwrap_or(u32::MAX),
         });
     }
 

@@ -109,6 +109,14 @@ impl Stream {
         })
     }
 
+    /// How many received bytes the system may hold at most.
+    #[must_use]
+    pub fn receive_capacity(&self) -> usize {
+        let size = either!(self, Self, socket => SockRef::from(socket).recv_buffer_size());
+        // Where the system does not tell, what it has at most without being told otherwise.
+        size.unwrap_or(8 * 1024 * 1024).max(1)
+    }
+
     /// Writes `pieces` in order, as much as the socket takes.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use netpoll_core::connection::Limit;
+use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::poller::Visit;
 use netpoll_core::settings::{HalfOpen, Start};
 use netpoll_core::{Batch, Id, Letter, Order, Poller, Reason, Remote, Slice};
@@ -154,13 +154,27 @@ fn alarms_and_limits_are_set_by_letter() {
     let (id, _peer) = h.unix(&settings(|_| {}));
     let (soon, late) = (Duration::from_secs(10), Duration::from_secs(20));
     let alarm = h.now() + soon;
-    post(&mut h, id, Order::Alarm(Some(alarm)));
+    post(
+        &mut h,
+        id,
+        Order::Alarm(Some(Alarm {
+            time: alarm,
+            number: 1,
+        })),
+    );
     post(&mut h, id, Order::Limit(Limit::Idle, Some(late)));
     h.pass(soon + Duration::from_secs(1));
     assert_eq!(h.life(id), ["accepted", "alarm"]);
     h.pass(late);
     assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
-    post(&mut h, id, Order::Alarm(Some(alarm + late * 3)));
+    post(
+        &mut h,
+        id,
+        Order::Alarm(Some(Alarm {
+            time: alarm + late * 3,
+            number: 2,
+        })),
+    );
     post(&mut h, id, Order::Alarm(None));
     post(&mut h, id, Order::Limit(Limit::Idle, None));
     h.pass(late * 10);
@@ -193,7 +207,10 @@ fn letters_for_a_connection_that_is_gone_do_not_reach_its_successor() {
         Order::Flow(Start::Paused),
         Order::End,
         Order::TakeOver,
-        Order::Alarm(Some(h.now())),
+        Order::Alarm(Some(Alarm {
+            time: h.now(),
+            number: 3,
+        })),
         Order::Limit(Limit::Idle, Some(Duration::from_millis(1))),
     ];
     for order in orders {

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use netpoll_core::connection::Limit;
+use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::frame::Framing;
 use netpoll_core::settings::{HalfOpen, Start};
 use netpoll_core::{Id, Reason};
@@ -358,8 +358,11 @@ fn an_alarm_comes_once_and_a_new_one_replaces_it() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|s| s.start = Start::Paused));
     let set = |h: &mut Harness, after: Option<Duration>| {
-        let time = after.map(|after| h.now() + after);
-        h.poller.set_alarm(id, time);
+        let alarm = after.map(|after| Alarm {
+            time: h.now() + after,
+            number: 0,
+        });
+        h.poller.set_alarm(id, alarm);
         h.quiesce();
     };
     set(&mut h, Some(LIMIT));

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use napi::{Env, sys};
-use netpoll_core::connection::Limit;
+use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::settings::Start;
 use netpoll_core::{Batch, Id, Order, Reason};
 
+use crate::clock;
 use crate::foreign_bytes::QueuedArray;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::SharedMemory;
@@ -86,10 +86,10 @@ impl Bridge {
 
     /// Hands what JavaScript has asked for since the last time to `sink`. It may be in the middle of writing a message, so
     /// its arena stays as it is.
-    pub fn take_commands(&self, sink: &mut impl Sink, now: Instant) {
+    pub fn take_commands(&self, sink: &mut impl Sink) {
         let count = self.words.command_count();
         for command in (0..count).filter_map(|index| self.words.command(index)) {
-            self.command(&command, sink, now);
+            self.command(&command, sink);
         }
         if count > 0 {
             self.words.clear_commands();
@@ -103,7 +103,7 @@ impl Bridge {
         self.memory.reset_arena_if_idle();
     }
 
-    fn command(&self, command: &Command, sink: &mut impl Sink, now: Instant) {
+    fn command(&self, command: &Command, sink: &mut impl Sink) {
         let Command {
             id,
             handle,
@@ -137,7 +137,10 @@ impl Bridge {
             Operation::Resume => Order::Flow(Start::Reading),
             Operation::End => Order::End,
             Operation::TakeOver => Order::TakeOver,
-            Operation::Alarm => Order::Alarm(time().map(|time| now + time)),
+            Operation::Alarm => Order::Alarm(Some(Alarm {
+                time: clock::at(start, length),
+                number: handle,
+            })),
             Operation::ReadTimeout => Order::Limit(Limit::Read, time()),
             Operation::WriteTimeout => Order::Limit(Limit::Write, time()),
             Operation::IdleTimeout => Order::Limit(Limit::Idle, time()),

@@ -11,6 +11,7 @@ use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id, Poller};
 
 use crate::bridge::Bridge;
+use crate::clock;
 use crate::dealer::ConnectionDealer;
 use crate::driver::{Driver, Referenced};
 use crate::inline_driver::InlineDriver;
@@ -176,6 +177,12 @@ impl EventLoop {
         // Its deadline has to be followed.
         self.driver.carry_out();
         outcome
+    }
+
+    /// The time on the clock that alarms are set by, in milliseconds.
+    #[napi]
+    pub fn now(&self) -> f64 {
+        clock::now()
     }
 
     /// Carries out the commands in the shared words now, because they are full or many bytes wait.

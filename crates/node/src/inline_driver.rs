@@ -104,7 +104,7 @@ impl Turns {
     fn carry_out(&self) -> Agenda {
         let poller = &mut *self.poller.borrow_mut();
         let now = Instant::now();
-        self.bridge.take_commands(poller, now);
+        self.bridge.take_commands(poller);
         poller.flush(now);
         Agenda {
             again: poller.has_ready(),

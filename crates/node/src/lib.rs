@@ -18,6 +18,7 @@
 
 mod bridge;
 mod chunk_exports;
+mod clock;
 mod dealer;
 mod descriptors;
 mod doorbell;

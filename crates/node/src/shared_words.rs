@@ -77,7 +77,8 @@ pub enum Operation {
     Resume,
     /// Send what is queued, then end our direction.
     End,
-    /// Tell when `length` milliseconds have passed; 0: not any more.
+    /// Tell at the time of the poller's clock whose higher word is in `start` and whose lower in `length`; the handle is its
+    /// number.
     Alarm,
     /// Replace a time limit by `length` milliseconds; 0: none.
     ReadTimeout,

@@ -202,7 +202,7 @@ impl ThreadDriver {
     /// Posts what JavaScript has asked for since the last time.
     pub fn carry_out(&self) {
         let outgoing = &mut *self.outgoing.borrow_mut();
-        self.bridge.take_commands(outgoing, Instant::now());
+        self.bridge.take_commands(outgoing);
         self.remote.post_all(&mut outgoing.0);
     }
 

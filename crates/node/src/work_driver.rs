@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::time::Instant;
 
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
@@ -91,7 +90,7 @@ impl WorkDriver {
             running: &mut running,
             count: 0,
         };
-        self.bridge.take_commands(&mut answers, Instant::now());
+        self.bridge.take_commands(&mut answers);
         let count = answers.count;
         drop(running);
         self.bridge.reset_arena_if_idle();

@@ -30,6 +30,31 @@ pub enum Input {
     Waits,
 }
 
+/// A time that is to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// From when on.
+    pub time: Instant,
+    /// Comes back with the record, so that one which was replaced meanwhile is not taken for this one.
+    pub number: u32,
+}
+
+/// An alarm that has gone off.
+#[derive(Clone, Copy)]
+pub(super) struct Rung {
+    pub(super) number: u32,
+    /// How long after its time the socket was looked at last, and found empty.
+    pub(super) late: Duration,
+}
+
+/// What stands before an alarm that is due.
+#[derive(Clone, Copy)]
+struct Deferred {
+    since: Instant,
+    /// When so many bytes are read, everything is that was there by then.
+    until: u64,
+}
+
 /// The clocks of a connection that has any: with ten thousand idle ones, every byte counts.
 #[derive(Default)]
 pub(super) struct Clocks {
@@ -41,7 +66,9 @@ pub(super) struct Clocks {
     write_progress: Progress,
     /// Runs while nothing goes on.
     idle: Stopwatch,
-    alarm: Option<Instant>,
+    alarm: Option<Alarm>,
+    /// The alarm was due while input waited, which is handed over first.
+    deferred: Option<Deferred>,
     /// Bytes in both directions when last looked at.
     moved: u64,
 }
@@ -86,7 +113,7 @@ impl Connection {
             clocks.read.deadline(),
             clocks.write.deadline(),
             clocks.idle.deadline(),
-            clocks.alarm,
+            clocks.alarm.map(|alarm| alarm.time),
         ];
         all.into_iter().flatten().min()
     }
@@ -108,10 +135,12 @@ impl Connection {
         watch.set_limit(time);
     }
 
-    /// Has an alarm told at `time`, instead of the one before.
-    pub fn set_alarm(&mut self, time: Option<Instant>) {
-        self.clocks.get_or_insert_default().alarm = time;
-        self.news.alarm = false;
+    /// Has an alarm told, instead of the one before.
+    pub fn set_alarm(&mut self, alarm: Option<Alarm>) {
+        let clocks = self.clocks.get_or_insert_default();
+        clocks.alarm = alarm;
+        clocks.deferred = None;
+        self.news.alarm = None;
     }
 
     /// Starts and stops what depends on the connection's condition.
@@ -280,13 +309,33 @@ impl Connection {
         }
     }
 
-    /// Has the alarm told if it is due by `now`.
-    pub fn expire_alarm(&mut self, now: Instant) {
-        if let Some(clocks) = self.clocks.as_deref_mut()
-            && clocks.alarm.is_some_and(|alarm| alarm <= now)
-        {
-            clocks.alarm = None;
-            self.news.alarm = true;
+    /// Has the alarm told if it is due by `now`. `unread` says how many bytes may wait in the socket, and is asked only
+    /// where the alarm is due: what had come by then is handed over first. More than that is not waited for, so that a
+    /// peer which never stops sending does not put the alarm off for good.
+    pub fn expire_alarm(&mut self, now: Instant, unread: impl FnOnce() -> usize) {
+        let Some(clocks) = self.clocks.as_deref_mut() else {
+            return;
+        };
+        let Some(alarm) = clocks.alarm.filter(|alarm| alarm.time <= now) else {
+            return;
+        };
+        let waiting = unread();
+        let mut looked = now;
+        if waiting > 0 {
+            let until = self.bytes_read + waiting as u64;
+            let deferred = *clocks
+                .deferred
+                .get_or_insert(Deferred { since: now, until });
+            if self.bytes_read < deferred.until {
+                return;
+            }
+            looked = deferred.since;
         }
+        clocks.alarm = None;
+        clocks.deferred = None;
+        self.news.alarm = Some(Rung {
+            number: alarm.number,
+            late: looked - alarm.time,
+        });
     }
 }

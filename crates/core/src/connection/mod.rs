@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use clocks::{Input, Limit};
+pub use clocks::{Alarm, Input, Limit};
 pub use inbound::{Filled, Inbound, Taken};
 pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};

@@ -1,5 +1,6 @@
 //! What a connection tells: the difference between what is the case and what was reported.
 
+use super::clocks::Rung;
 use super::{Connection, Control, State};
 use crate::batch::{Batch, RecordKind};
 use crate::reason::Reason;
@@ -18,7 +19,7 @@ pub(super) struct Told {
 #[derive(Default)]
 pub(super) struct News {
     pub(super) idle: bool,
-    pub(super) alarm: bool,
+    pub(super) alarm: Option<Rung>,
 }
 
 impl Connection {
@@ -35,7 +36,7 @@ impl Connection {
     pub fn has_news(&self) -> bool {
         self.state == State::Closed
             || self.news.idle
-            || self.news.alarm
+            || self.news.alarm.is_some()
             || self.is_inactive() != self.told.inactive
             || self.end_read != self.told.ended
             || self.tells_sent()
@@ -75,8 +76,8 @@ impl Connection {
         if std::mem::take(&mut self.news.idle) {
             batch.lifecycle(slot, RecordKind::Idle);
         }
-        if std::mem::take(&mut self.news.alarm) {
-            batch.lifecycle(slot, RecordKind::Alarm);
+        if let Some(Rung { number, late }) = self.news.alarm.take() {
+            batch.alarm(slot, number, late);
         }
     }
 

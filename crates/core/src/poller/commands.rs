@@ -1,14 +1,14 @@
 //! What may be asked of one connection, and asked about it.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Poller;
 use super::endpoint::Endpoint;
 use super::slots::Id;
 use crate::address::Address;
 use crate::buffer::Slice;
-use crate::connection::{ForeignBytes, Limit};
+use crate::connection::{Alarm, ForeignBytes, Limit};
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
@@ -102,8 +102,8 @@ impl Poller {
     }
 
     /// See [`crate::connection::Connection::set_alarm`].
-    pub fn set_alarm(&mut self, id: Id, time: Option<Instant>) {
-        self.command(id, |endpoint| endpoint.connection().set_alarm(time));
+    pub fn set_alarm(&mut self, id: Id, alarm: Option<Alarm>) {
+        self.command(id, |endpoint| endpoint.connection().set_alarm(alarm));
     }
 
     fn command(&mut self, id: Id, command: impl FnOnce(&mut Endpoint)) {

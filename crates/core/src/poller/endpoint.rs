@@ -283,7 +283,11 @@ impl Endpoint {
             let input = self.waiting_input();
             self.connection.expire_idle(now, input);
         }
-        self.connection.expire_alarm(now);
+        let stream = &self.stream;
+        self.connection.expire_alarm(now, || match unread {
+            true => stream.receive_capacity(),
+            false => 0,
+        });
     }
 
     /// Who has something to do is served once more before it fails to close in time; once, so that a peer

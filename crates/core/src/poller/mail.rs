@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::deal::Dealt;
 use super::slots::Id;
 use super::{AcceptTrouble, Poller};
 use crate::buffer::Slice;
-use crate::connection::Limit;
+use crate::connection::{Alarm, Limit};
 use crate::inbox::{Inbox, Wake};
 use crate::reason::Reason;
 use crate::settings::Start;
@@ -39,7 +39,7 @@ pub enum Order {
     /// Leave it to whoever asks when the connection ends.
     TakeOver,
     /// Tell when this time has come; `None`: not any more.
-    Alarm(Option<Instant>),
+    Alarm(Option<Alarm>),
     /// Replace a time limit.
     Limit(Limit, Option<Duration>),
 }
@@ -190,7 +190,7 @@ impl Poller {
             Order::Flow(flow) => self.set_flow(id, flow),
             Order::End => self.end(id),
             Order::TakeOver => self.take_over(id),
-            Order::Alarm(time) => self.set_alarm(id, time),
+            Order::Alarm(alarm) => self.set_alarm(id, alarm),
             Order::Limit(limit, time) => self.set_limit(id, limit, time),
         }
     }

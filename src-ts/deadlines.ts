@@ -1,0 +1,118 @@
+/** Whoever waits until a time. */
+export interface Timed {
+  /** When it is given up, on our clock. */
+  readonly deadline: number
+  /** Whether it has what it waited for, or waits no longer. */
+  readonly isSettled: boolean
+}
+
+/** So many that are settled may stay, however few wait. */
+const spare = 32
+
+/**
+ * Who waits until when: a binary heap, whose top has the earliest deadline. Whoever is settled stays where it is until it
+ * comes to the top, or until the settled outnumber those who wait: so being settled costs a count, and adding whoever waits
+ * longest, as calls with one timeout do, a comparison.
+ */
+export class Deadlines<T extends Timed> {
+  // Beside each other, because looking into each of 100,000 objects for its deadline costs a multiple.
+  #times: number[] = []
+  #heap: T[] = []
+  /** Those who wait. */
+  #waiting = 0
+
+  /** Adds somebody with a finite deadline, who tells once by {@link settled}. */
+  add(timed: T): void {
+    this.#waiting += 1
+    this.#times.push(timed.deadline)
+    this.#heap.push(timed)
+    this.#rise(this.#heap.length - 1)
+  }
+
+  /** One of those who were added waits no longer. */
+  settled(): void {
+    this.#waiting -= 1
+    if (this.#waiting === 0) this.#clear()
+    else if (this.#heap.length > 2 * this.#waiting + spare) this.#sweep()
+  }
+
+  /**
+   * Takes out everyone who waits and whose deadline is at or before `due`, the earliest first, and passes each to `expire`,
+   * which settles it; returns the next deadline, `Infinity` for none.
+   */
+  expire(due: number, expire: (timed: T) => void): number {
+    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+      const deadline = this.#times[0] as number
+      if (!first.isSettled && deadline > due) return deadline
+      this.#removeFirst()
+      if (!first.isSettled) expire(first)
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  /** One call at a time is the usual case, and takes no new memory. */
+  #clear(): void {
+    if (this.#heap.length > 1) {
+      this.#heap = []
+      this.#times = []
+    } else {
+      this.#heap.pop()
+      this.#times.pop()
+    }
+  }
+
+  #removeFirst(): void {
+    const last = this.#heap.pop()
+    const time = this.#times.pop()
+    if (last === undefined || time === undefined || this.#heap.length === 0) return
+    this.#heap[0] = last
+    this.#times[0] = time
+    this.#sink(0)
+  }
+
+  /** Lets go of those who are settled. */
+  #sweep(): void {
+    this.#heap = this.#heap.filter(({ isSettled }) => !isSettled)
+    this.#times = this.#heap.map(({ deadline }) => deadline)
+    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at -= 1) this.#sink(at)
+  }
+
+  #rise(from: number): void {
+    const heap = this.#heap
+    const times = this.#times
+    const timed = heap[from] as T
+    const time = times[from] as number
+    let at = from
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      const parent = times[above] as number
+      if (parent <= time) break
+      heap[at] = heap[above] as T
+      times[at] = parent
+      at = above
+    }
+    heap[at] = timed
+    times[at] = time
+  }
+
+  #sink(from: number): void {
+    const heap = this.#heap
+    const times = this.#times
+    const timed = heap[from] as T
+    const time = times[from] as number
+    const { length } = times
+    let at = from
+    for (;;) {
+      let below = 2 * at + 1
+      if (below >= length) break
+      if (below + 1 < length && (times[below + 1] as number) < (times[below] as number)) below += 1
+      const least = times[below] as number
+      if (time <= least) break
+      heap[at] = heap[below] as T
+      times[at] = least
+      at = below
+    }
+    heap[at] = timed
+    times[at] = time
+  }
+}
