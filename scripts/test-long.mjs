@@ -101,6 +101,12 @@ for (const kind of ['connection', 'ids', 'mux', 'pool']) {
 }
 report('timeouts')
 
+for (const kind of ['mux-1', 'mux-4', 'mux-order']) {
+  const fixture = join('.test', 'fixtures', 'lost-calls.mjs')
+  attempt(`1,000,000 lost calls, ${kind}`, process.execPath, ['--expose-gc', fixture, kind, '1000000'])
+}
+report('lost calls')
+
 // Every order of events, of what threads share. A minute at two preemptions; three take a quarter of an hour.
 process.env.LOOM_MAX_PREEMPTIONS ??= '2'
 process.env.CARGO_TARGET_DIR = join('target', 'loom')

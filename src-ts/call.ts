@@ -1,4 +1,3 @@
-import type { CallTable } from './call-table'
 import * as clock from './clock'
 import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
@@ -20,13 +19,14 @@ export interface CallOwner {
   answered(): void
   /** Its caller no longer waits: its time is over, or it was aborted. If it was sent, its reply is still to come. */
   gaveUp(why: 'expired' | 'aborted'): void
-  /** The reply to a call that was given up has come. */
-  answeredLate(): void
 }
 
 /** A call that waits for its reply. */
 export class PendingCall {
   next: PendingCall | undefined
+  previous: PendingCall | undefined
+  /** Replies to calls that were given up, and that come right before its own, where replies come in order. */
+  lostBefore = 0
   /** When it is given up, on our clock; `Infinity` for never. */
   readonly deadline: number
   /** Those whose deadlines are watched with its own, where it has one and was sent. */
@@ -34,8 +34,8 @@ export class PendingCall {
   owner: CallOwner | undefined
   /** By which its reply is found, where the protocol has ids. */
   id: MessageId | undefined
-  /** Where it waits, where the protocol has ids. */
-  table: CallTable | undefined
+  /** Where it waits for its reply. */
+  calls: Calls | undefined
   readonly #timeout: number
   readonly #resolve: (reply: Buffer) => void
   readonly #reject: (error: unknown) => void
@@ -72,12 +72,9 @@ export class PendingCall {
     return this.#isSettled
   }
 
-  /** Its reply has come: dropped, when nobody waits for it any more. */
+  /** Its reply has come. */
   reply(message: Buffer): void {
-    if (this.#isSettled) {
-      this.owner?.answeredLate()
-      return
-    }
+    if (this.#isSettled) return
     this.#settle()
     this.#resolve(message)
     this.owner?.answered()
@@ -103,7 +100,7 @@ export class PendingCall {
     if (this.#isSettled) return
     this.#settle()
     this.#reject(reason)
-    this.table?.settled()
+    this.calls?.gaveUp(this)
     this.owner?.gaveUp(why)
   }
 
@@ -128,55 +125,145 @@ export function expireCalls(deadlines: Deadlines<PendingCall>, due: number): num
 
 const expireCall = (call: PendingCall): void => call.expire()
 
+/** Who is told of the calls of one connection. */
+export interface CallsListener {
+  /** A call waits, the first one. */
+  waiting(): void
+  /** No call waits any more. */
+  idle(): void
+  /** So many more calls, or fewer, were given up and can still be answered. */
+  lost(change: number): void
+  /** The reply to a call that was given up has come, and is dropped. */
+  answeredLate(): void
+}
+
 /** Calls of one connection, and how their replies find them. */
 export interface Calls {
-  /** Whether no call waits. In order, one that was given up waits until its late reply has come. */
-  readonly isEmpty: boolean
+  /** Whether any caller waits. */
+  readonly isAwaited: boolean
+  /** Whether the next call's reply finds it, whatever was called before. */
+  readonly isClean: boolean
+  /** Calls that were given up, and whose late replies can still come. */
+  readonly lost: number
+  /** Whether so many calls were lost that no more are taken. */
+  readonly isWornOut: boolean
   /**
    * Before the request of a call is sent.
    *
-   * @throws NetpollError `ERR_NO_ID`, `ERR_DUPLICATE_ID`; what the user's function throws
+   * @throws NetpollError `ERR_TOO_MANY_LOST_CALLS`, `ERR_NO_ID`, `ERR_DUPLICATE_ID`; what the user's function throws
    */
   prepare(call: PendingCall, request: Payload): void
   /** The request of a call was sent. */
   append(call: PendingCall): void
+  /** The caller of a call that was appended no longer waits. Its reply can still come. */
+  gaveUp(call: PendingCall): void
   /** The core has read the id of the message that comes next, in two words. */
   identify(low: number, high: number): void
   /** A message has come; whether it was the reply to a call. */
   reply(message: Buffer): boolean
   /** Gives up the calls whose time is over at `due`; returns when the next one's is, `Infinity` for never. */
   expire(due: number): number
+  /** No message is taken any more: late replies are not waited for. */
+  forgetLost(): void
   /** Fails every call: the connection is gone. */
   failAll(error: NetpollError): void
 }
 
-/** Calls of one connection, in the order in which their replies come. One that is given up keeps its place. */
+const wornOutErrors = new WeakSet<object>()
+
+/** Notes that `error` is about the connection alone: on another one the same call can be made. */
+export function wornOut(error: NetpollError): NetpollError {
+  wornOutErrors.add(error)
+  return error
+}
+
+/** Whether a call failed because of what was lost on its connection, and nothing was sent. */
+export function isWornOut(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && wornOutErrors.has(error)
+}
+
+/** Says that a connection takes no more calls. */
+export function tooManyLost(lost: number): NetpollError {
+  const message = `${lost} calls of this connection were given up, and can still be answered`
+  return wornOut(new NetpollError('ERR_TOO_MANY_LOST_CALLS', message))
+}
+
+/** Replies that may be missing in order: each is one of a count, but who owes so many will not catch up. */
+const mostLost = 2 ** 20
+
+/** Calls of one connection, in the order in which their replies come. Of one that is given up, its place is counted. */
 export class CallQueue implements Calls {
+  readonly #listener: CallsListener
+  readonly #deadlines = new Deadlines<PendingCall>()
   #head: PendingCall | undefined
   #tail: PendingCall | undefined
-  readonly #deadlines = new Deadlines<PendingCall>()
+  /** Replies to calls that were given up, and that come after those of everyone who waits. */
+  #lostAtEnd = 0
+  #lost = 0
 
-  get isEmpty(): boolean {
-    return this.#head === undefined
+  constructor(listener: CallsListener) {
+    this.#listener = listener
   }
 
-  prepare(): void {}
+  get isAwaited(): boolean {
+    return this.#head !== undefined
+  }
+
+  get isClean(): boolean {
+    return this.#head === undefined && this.#lost === 0
+  }
+
+  get lost(): number {
+    return this.#lost
+  }
+
+  get isWornOut(): boolean {
+    return this.#lost >= mostLost
+  }
+
+  prepare(): void {
+    if (this.isWornOut) throw tooManyLost(this.#lost)
+  }
 
   append(call: PendingCall): void {
+    const isFirst = this.#head === undefined
+    call.calls = this
+    call.lostBefore = this.#lostAtEnd
+    this.#lostAtEnd = 0
+    call.previous = this.#tail
     if (this.#tail === undefined) this.#head = call
     else this.#tail.next = call
     this.#tail = call
     watchDeadline(this.#deadlines, call)
+    if (isFirst) this.#listener.waiting()
+  }
+
+  gaveUp(call: PendingCall): void {
+    const lost = call.lostBefore + 1
+    if (call.next === undefined) this.#lostAtEnd += lost
+    else call.next.lostBefore += lost
+    this.#remove(call)
+    this.#lost += 1
+    this.#listener.lost(1)
+    if (this.#head === undefined) this.#listener.idle()
   }
 
   identify(): void {}
 
   reply(message: Buffer): boolean {
     const call = this.#head
-    if (call === undefined) return false
-    this.#head = call.next
-    if (call.next === undefined) this.#tail = undefined
-    call.reply(message)
+    if (call === undefined) {
+      if (this.#lostAtEnd === 0) return false
+      this.#lostAtEnd -= 1
+      this.#answeredLate()
+    } else if (call.lostBefore > 0) {
+      call.lostBefore -= 1
+      this.#answeredLate()
+    } else {
+      this.#remove(call)
+      if (this.#head === undefined) this.#listener.idle()
+      call.reply(message)
+    }
     return true
   }
 
@@ -184,10 +271,29 @@ export class CallQueue implements Calls {
     return expireCalls(this.#deadlines, due)
   }
 
+  forgetLost(): void {
+    this.#listener.lost(-this.#lost)
+    this.#lost = 0
+  }
+
   failAll(error: NetpollError): void {
     let call = this.#head
     this.#head = undefined
     this.#tail = undefined
+    this.forgetLost()
     for (; call !== undefined; call = call.next) call.fail(error)
+  }
+
+  #answeredLate(): void {
+    this.#lost -= 1
+    this.#listener.lost(-1)
+    this.#listener.answeredLate()
+  }
+
+  #remove({ previous, next }: PendingCall): void {
+    if (previous === undefined) this.#head = next
+    else previous.next = next
+    if (next === undefined) this.#tail = previous
+    else next.previous = previous
   }
 }

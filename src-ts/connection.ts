@@ -224,7 +224,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @returns the reply, a view that stays valid as long as it is held
    * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
-   * the connection failed, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
+   * the connection failed, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
    * framing; the signal's reason when it was aborted; as {@link send}
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
@@ -247,6 +247,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#out().send(request)
     this.#profile.counts.calls += 1
     this.#calls.append(call)
+    // Its signal may have been aborted within the user's function that finds ids.
+    if (call.isSettled) this.#calls.gaveUp(call)
     if (this.#profile.startsHeld && this.#lifecycle.isOpening) this.#messages().holdBack()
     if (call.deadline !== Number.POSITIVE_INFINITY) this.alarm.arm(call.deadline)
   }
@@ -308,6 +310,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   close(): Promise<void> {
     if (this.#status !== 'closed' && this.#status !== 'closing') {
       this.#status = 'closing'
+      this.#calls?.forgetLost()
       this.#profile.loop.outbox.command(Operation.Close, this)
       this.#inputEnded(closedHere())
     }
@@ -479,12 +482,17 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   get isClean(): boolean {
     return (
       this.#status === 'open' &&
-      (this.#calls === undefined || this.#calls.isEmpty) &&
+      (this.#calls === undefined || this.#calls.isClean) &&
       (this.#writer === undefined || this.#writer.mallocLength === 0) &&
       (this.#stream === undefined || this.#stream.isUntouched) &&
       (this.#requests === undefined || this.#requests.isUntouched) &&
       this.#flow?.isHeld(Hold.User) !== true
     )
+  }
+
+  /** @internal Whether it takes calls, as far as those go that were given up on it. */
+  get takesCalls(): boolean {
+    return this.#calls?.isWornOut !== true
   }
 
   /** @internal Whether the hooks that come before messages are still running. */
@@ -590,7 +598,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       consumer.idle()
       return
     }
-    const waits = this.#calls !== undefined && !this.#calls.isEmpty
+    const waits = this.#calls?.isAwaited === true
     if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
     // The peer waits for us: what it has sent is here, and unread.
     if (this.#stream?.hasUnread === true || this.#requests?.hasUnread === true) return
@@ -648,6 +656,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
     if (this.#status === 'closed') return
     this.#status = 'closing'
+    this.#calls?.forgetLost()
     this.#profile.loop.outbox.command(operation, this)
     this.#inputEnded(this.#error ?? closedHere())
   }
@@ -680,16 +689,21 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #newCalls(): Calls {
     const { ids, countsMessages, loop } = this.#profile
-    if (ids === undefined) return new CallQueue()
-    return new CallTable(ids, {
-      // Its reply must not wait for handlers, which may wait for it.
+    // With ids a reply must not wait for handlers, which may wait for it.
+    const allow = ids === undefined || !countsMessages ? undefined : Operation.AllowBeyond
+    const listener = {
       waiting: () => {
-        if (countsMessages) loop.outbox.command(Operation.AllowBeyond, this, noBound)
+        if (allow !== undefined) loop.outbox.command(allow, this, noBound)
       },
       idle: () => {
-        if (countsMessages) loop.outbox.command(Operation.AllowBeyond, this, 0)
+        if (allow !== undefined) loop.outbox.command(allow, this, 0)
       },
-    })
+      lost: (change: number) => {
+        loop.lostCalls += change
+      },
+      answeredLate: () => this.owner?.answeredLate(),
+    }
+    return ids === undefined ? new CallQueue(listener) : new CallTable(ids, listener)
   }
 
   #out(): Output {

@@ -30,6 +30,8 @@ export class EventLoop {
   readonly memory: SharedMemory
   readonly native: NativeEventLoop
   readonly outbox: Outbox
+  /** Calls of its connections that were given up, and can still be answered. */
+  lostCalls = 0
   readonly #batch = new Int32Array(batchWords)
   readonly #connections: (Connection | undefined)[] = []
   /** By tag. */

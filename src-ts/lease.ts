@@ -1,4 +1,4 @@
-import type { CallOwner, PendingCall } from './call'
+import { type CallOwner, isWornOut, type PendingCall } from './call'
 import type { Connection } from './connection'
 import type { ConnectionOwner } from './owner'
 import type { Payload } from './payload'
@@ -24,6 +24,8 @@ export type Holder = (typeof Holder)[keyof typeof Holder]
 export interface LeaseKeeper {
   /** A call is done with the connection. */
   called(lease: Lease): void
+  /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
+  refused(lease: Lease, call: PendingCall, request: Payload): void
   /** The connection takes no more requests. */
   ending(lease: Lease): void
   /** The connection is gone. */
@@ -37,6 +39,8 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   /** When it was established, on our clock. */
   readonly established: number
   holder: Holder = Holder.None
+  /** Whether a user has had it, who may have sent what nobody could tell for lost. */
+  wasLent = false
   /** Since when it is free. */
   freeSince = 0
 
@@ -53,6 +57,10 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     try {
       this.connection.submit(call, request)
     } catch (error) {
+      if (isWornOut(error)) {
+        this.keeper.refused(this, call, request)
+        return
+      }
       call.fail(error)
       this.keeper.called(this)
     }

@@ -27,6 +27,9 @@ export abstract class Ids {
   /** What the core reads; `undefined` where it reads nothing. */
   abstract readonly native: NativeIdField | undefined
 
+  /** How many ids there are; `Infinity` where only the user knows. */
+  abstract readonly count: number
+
   /** The id of a request that is to be sent. */
   abstract ofRequest(request: Payload): MessageId | undefined
 
@@ -36,6 +39,7 @@ export abstract class Ids {
 
 class FieldIds extends Ids {
   readonly native: NativeIdField
+  readonly count: number
   readonly #offset: number
   readonly #size: number
   readonly #end: number
@@ -43,6 +47,7 @@ class FieldIds extends Ids {
   constructor({ offset, size, endian = 'big' }: IdField) {
     super()
     this.native = { offset, size, littleEndian: endian === 'little' }
+    this.count = 2 ** (8 * size)
     this.#offset = offset
     this.#size = size
     this.#end = offset + size
@@ -73,6 +78,7 @@ class FieldIds extends Ids {
 
 class ComputedIds extends Ids {
   readonly native = undefined
+  readonly count = Number.POSITIVE_INFINITY
   readonly #compute: IdFunction
 
   constructor(compute: IdFunction) {

@@ -1,4 +1,4 @@
-import type { CallOwner, PendingCall } from './call'
+import { type CallOwner, isWornOut, type PendingCall } from './call'
 import * as clock from './clock'
 import type { Connection } from './connection'
 import type { ConnectionOwner } from './owner'
@@ -15,6 +15,10 @@ export interface LineKeeper {
   began(): void
   /** A call is over; there is room for another. */
   ended(line: Line): void
+  /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
+  refused(line: Line, call: PendingCall, request: Payload): void
+  /** So many calls were lost on the connection that it takes no more. */
+  wornOut(line: Line): void
   /** The connection takes no more requests, or nobody should give it any. */
   ending(line: Line): void
   /** The connection is gone, and so many calls with it. */
@@ -25,6 +29,10 @@ export interface LineKeeper {
 export class Line implements Place, CallOwner, ConnectionOwner {
   readonly connection: Connection
   readonly redialer: Redialer
+  /** Whether another one was dialed in its place, because of the calls that were lost on it. */
+  isReplaced = false
+  /** Whether messages were sent on it, which nobody can tell for lost. */
+  hasSent = false
   readonly #keeper: LineKeeper
   #calls = 0
   #hasAnswered = false
@@ -56,6 +64,11 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     try {
       this.connection.submit(call, request)
     } catch (error) {
+      if (isWornOut(error)) {
+        this.#left()
+        this.#keeper.refused(this, call, request)
+        return
+      }
       call.fail(error)
       this.#ended()
     }
@@ -72,6 +85,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
 
   gaveUp(why: 'expired' | 'aborted'): void {
     if (why === 'expired') this.#missed(clock.now())
+    if (!this.connection.takesCalls) this.#keeper.wornOut(this)
     this.#ended()
   }
 
@@ -98,8 +112,12 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   }
 
   #ended(): void {
+    this.#left()
+    this.#keeper.ended(this)
+  }
+
+  #left(): void {
     this.#calls -= 1
     if (this.#calls === 0) this.connection.unref()
-    this.#keeper.ended(this)
   }
 }

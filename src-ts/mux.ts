@@ -79,6 +79,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         this.#running += 1
       },
       ended: (line) => this.#ended(line),
+      refused: (line, call, request) => this.#refused(line, call, request),
+      wornOut: (line) => this.#replace(line),
       ending: (line) => this.#ending(line),
       gone: (line, calls) => this.#gone(line, calls),
     }
@@ -94,17 +96,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
       const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
-      const line = this.#pick()
-      if (line !== undefined && this.#running < this.#options.maxInFlight) {
-        line.start(call, request)
-        return
-      }
-      try {
-        const expired = (): void => call.expire(this.#dialError)
-        this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, expired))
-      } catch (error) {
-        call.fail(error)
-      }
+      this.#place(call, request)
     })
   }
 
@@ -193,6 +185,46 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return best
   }
 
+  /** Gives a call to a connection, or has it wait for one. */
+  #place(call: PendingCall, request: Payload): void {
+    const line = this.#pick()
+    if (line !== undefined && this.#running < this.#options.maxInFlight) {
+      line.start(call, request)
+      return
+    }
+    try {
+      const expired = (): void => call.expire(this.#dialError)
+      this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, expired))
+    } catch (error) {
+      call.fail(error)
+    }
+  }
+
+  /** Another connection takes the call, or the one that is dialed in place of this. */
+  #refused(line: Line, call: PendingCall, request: Payload): void {
+    this.#running -= 1
+    this.#replace(line)
+    if (line.calls === 0) this.#letGo(line)
+    this.#place(call, request)
+  }
+
+  /** Takes a connection out of use, once its last call has gone, and has another one dialed. */
+  #replace(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    line.isReplaced = true
+    line.redialer.replaced()
+    if (this.#state === 'open') line.redialer.need()
+    this.#redialForWaiting()
+  }
+
+  /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
+  #letGo({ connection, isReplaced, hasSent }: Line): void {
+    if (isReplaced && hasSent) void connection.close()
+    else connection.destroy()
+  }
+
   #wait(waiting: Waiting<Line>): void {
     this.#waiting.push(waiting)
     if (this.#waiting.length === 1) for (const redialer of this.#redialers) redialer.ref()
@@ -239,8 +271,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #ended(line: Line): void {
     this.#running -= 1
-    // Nobody waits on a connection that takes no more calls.
-    if (line.calls === 0 && !this.#lines.includes(line)) line.connection.destroy()
+    if (line.calls === 0 && !this.#lines.includes(line)) this.#letGo(line)
     this.#serve()
     if (this.#state !== 'open') this.#followEmpty()
   }
@@ -299,8 +330,9 @@ class WaitingSend extends Waiting<Line> {
     this.#reject = reject
   }
 
-  serve({ connection }: Line): void {
-    this.#resolve(connection.send(this.#message))
+  serve(line: Line): void {
+    line.hasSent = true
+    this.#resolve(line.connection.send(this.#message))
   }
 
   fail(error: unknown): void {

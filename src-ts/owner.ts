@@ -2,6 +2,8 @@
 export interface ConnectionOwner {
   /** The peer has ended or refused: what it still sends are the last replies. */
   inactive(): void
+  /** The reply to a call that was given up has come. */
+  answeredLate(): void
   /** The connection is gone, and its calls have failed. */
   closed(): void
 }

@@ -78,6 +78,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialer = new AddressDialer(address, options as typeof options & DialerOptions)
     this.#keeper = {
       called: (lease) => this.#called(lease),
+      refused: (lease, call, request) => this.#refused(lease, call, request),
       ending: (lease) => this.#ending(lease),
       gone: (lease) => this.#gone(lease),
     }
@@ -100,6 +101,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#checkOpen()
       const lend = (lease: Lease): void => {
         lease.holder = Holder.User
+        lease.wasLent = true
         resolve(lease.connection as Connection & Connection<Data, Bytes>)
       }
       const lease = this.#take()
@@ -245,7 +247,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #isUsable(lease: Lease): boolean {
     const ages = this.#options.clientTtl > 0
-    return lease.connection.isClean && !(ages && this.#endOfLife(lease) <= clock.now())
+    const { connection } = lease
+    return connection.isClean && connection.takesCalls && !(ages && this.#endOfLife(lease) <= clock.now())
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
@@ -380,10 +383,21 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
   #retire(lease: Lease): void {
     const { connection } = lease
+    const isOwed = !connection.isClean || (!connection.takesCalls && !lease.wasLent)
+    if (isOwed || this.#state === 'destroyed') {
+      this.#drop(lease)
+      return
+    }
     lease.holder = Holder.None
     if (this.#state !== 'open' && this.#referenced) connection.ref()
-    if (connection.isClean && this.#state !== 'destroyed') void connection.close()
-    else if (connection.isActive) connection.destroy()
+    void connection.close()
+  }
+
+  /** Lets go of a connection at once. */
+  #drop(lease: Lease): void {
+    lease.holder = Holder.None
+    if (this.#state !== 'open' && this.#referenced) lease.connection.ref()
+    if (lease.connection.isActive) lease.connection.destroy()
   }
 
   #takeBack(connection: Connection<Data, Bytes>): Lease | undefined {
@@ -405,6 +419,23 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     lease.holder = Holder.None
     this.#running -= 1
     this.#offer(lease)
+  }
+
+  /** Others take the call, or one that is dialed in place of the connection. */
+  #refused(lease: Lease, call: PendingCall, request: Payload): void {
+    this.#running -= 1
+    if (lease.wasLent) this.#retire(lease)
+    else this.#drop(lease)
+    const other = this.#take()
+    if (other !== undefined) {
+      other.start(call, request)
+      return
+    }
+    try {
+      this.#wait(this.#waitingCall(call, request))
+    } catch (error) {
+      call.fail(error)
+    }
   }
 
   #ending(lease: Lease): void {

@@ -64,6 +64,12 @@ export class Redialer {
     this.#rest()
   }
 
+  /** The connection serves no longer, and that is not the peer's fault: the next may come at once. */
+  replaced(): void {
+    this.#state = State.Resting
+    this.#notBefore = 0
+  }
+
   /** Somebody waits for a connection: the process stays alive until the next attempt. */
   ref(): void {
     this.#referenced = true

@@ -9,6 +9,11 @@ export interface ThreadStats {
   readonly connections: number
   /** Servers of this thread that listen. */
   readonly listeners: number
+  /**
+   * Calls of those connections that were given up, and whose late replies can still come: of each its id is kept, or a
+   * count where replies come in order.
+   */
+  readonly lostCalls: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
 }
@@ -20,6 +25,15 @@ export interface ThreadStats {
  */
 export function stats(): ThreadStats {
   let connections = 0
-  for (const loop of openLoops()) connections += loop.connections
-  return { connections, listeners: openListeners.count, chunks: sharedMemory().native.chunkStats() }
+  let lostCalls = 0
+  for (const loop of openLoops()) {
+    connections += loop.connections
+    lostCalls += loop.lostCalls
+  }
+  return {
+    connections,
+    listeners: openListeners.count,
+    lostCalls,
+    chunks: sharedMemory().native.chunkStats(),
+  }
 }

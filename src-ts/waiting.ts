@@ -61,6 +61,4 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
   }
 
   answered(): void {}
-
-  answeredLate(): void {}
 }

@@ -11,6 +11,9 @@ import { Inflater, type InflationStats } from './inflater'
 import { type Link, type LinkOptions, openLink } from './link'
 import type { CompressedMessage, Message } from './message'
 
+/** Ids that are tried for one call: as many as a byte has. */
+const mostAttempts = 256
+
 /** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
 export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
   /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
@@ -110,12 +113,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   async #exchange(call: ClientCall<Sent>): Promise<Received> {
-    const timeout = timeLeft(call)
-    const { signal } = call
-    const request = this.#encode(call, timeout)
-    const message = this.#codec.decode(
-      await this.#link.call(request, signal === undefined ? { timeout } : { timeout, signal }),
-    )
+    const message = this.#codec.decode(await this.#request(call))
     const answer = message.kind === 'compressed' ? await this.#inflate(message, call) : message
     call.replyMetadata = answer.metadata
     switch (answer.kind) {
@@ -137,6 +135,21 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
     call.signal?.throwIfAborted()
     throw new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline passed before the reply was inflated')
+  }
+
+  /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
+  async #request(call: ClientCall<Sent>): Promise<Buffer> {
+    const { signal } = call
+    for (let attempt = 1; ; attempt += 1) {
+      const timeout = timeLeft(call)
+      const request = this.#encode(call, timeout)
+      try {
+        return await this.#link.call(request, signal === undefined ? { timeout } : { timeout, signal })
+      } catch (error) {
+        const isTaken = error instanceof NetpollError && error.code === 'ERR_DUPLICATE_ID'
+        if (!isTaken || attempt === mostAttempts) throw error
+      }
+    }
   }
 
   async #send(call: ClientCall<Sent>): Promise<undefined> {

@@ -96,6 +96,8 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
     this.clear()
   }
 
+  answeredLate(): void {}
+
   closed(): void {
     this.inactive()
   }
