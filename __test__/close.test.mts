@@ -1,6 +1,6 @@
 import test from 'ava'
 
-import { type Connection, createServer, type NetpollError, type ServerOptions } from '../dist/index.mjs'
+import { type Connection, createServer, type ServerOptions } from '../dist/index.mjs'
 import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, unframe } from './support/frames.mjs'
 import { codeOf, connectPeer, framing, portOf, rejection, serve } from './support/netpoll.mjs'
@@ -331,9 +331,9 @@ test('an aborted signal closes as close does: what was read is answered', async 
 
 test('a wrong timeout is refused, and closes nothing', async (t) => {
   const { server } = await serve(t, {})
-  for (const timeout of [-1, 1.5, Number.NaN, 'soon', 2 ** 31]) {
-    const error = (await rejection(server.close({ timeout: timeout as number }))) as NetpollError
-    t.true(error instanceof TypeError)
+  for (const timeout of [-1, Number.NaN, 'soon', null]) {
+    const error = await rejection(server.close({ timeout: timeout as number }))
+    t.true(error instanceof (typeof timeout === 'number' ? RangeError : TypeError))
   }
   t.true(server.listening)
 })

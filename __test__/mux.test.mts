@@ -141,7 +141,7 @@ test('what cannot be sent is refused, with or without waiting, and the others go
   t.is(codeOf(await rejection(mux.call(7 as never))), 'ERR_INVALID_ARG_TYPE')
   t.is(codeOf(await rejection(mux.send([7] as never))), 'ERR_INVALID_ARG_TYPE')
   const good = mux.call('x')
-  t.is(codeOf(await rejection(mux.call('x', { timeout: -1 }))), 'ERR_INVALID_ARG_VALUE')
+  t.is(codeOf(await rejection(mux.call('x', { timeout: -1 }))), 'ERR_OUT_OF_RANGE')
   t.is(String(await good), 'x')
   t.is(codeOf(await rejection(mux.call([7] as never))), 'ERR_INVALID_ARG_TYPE')
   t.is(codeOf(await rejection(mux.send(7 as never))), 'ERR_INVALID_ARG_TYPE')

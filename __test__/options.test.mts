@@ -25,7 +25,6 @@ const make = (options: unknown, handler?: unknown): unknown =>
 /** Settings that a dialer refuses, and a dial as well. */
 const dialSettings: readonly { readonly title: string; readonly settings: object; readonly code: string }[] =
   [
-    { title: 'half a millisecond to connect', settings: { connectTimeout: 0.5 }, code: value },
     { title: 'attempts that follow too fast', settings: { connectionAttemptDelay: 9 }, code: value },
     {
       title: 'a delay of attempts that is a string',
@@ -47,16 +46,14 @@ const functions = ['onRequest', 'onError', 'onDisconnect'].flatMap((name) =>
 const switches = ['noDelay', 'allowHalfOpen', 'ordered'].flatMap((name) =>
   [1, 'true', {}, null].map((wrong) => ({ name, wrong, code: type })),
 )
-const numbers = ['highWaterMark', 'closeTimeout', 'maxCloseTime', 'maxInFlight', 'maxBufferedBytes'].flatMap(
-  (name) => [
-    ...['1', true, {}, 1n].map((wrong) => ({ name, wrong, code: type })),
-    ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60].map((wrong) => ({
-      name,
-      wrong,
-      code: value,
-    })),
-  ],
-)
+const numbers = ['highWaterMark', 'maxCloseTime', 'maxInFlight', 'maxBufferedBytes'].flatMap((name) => [
+  ...['1', true, {}, 1n].map((wrong) => ({ name, wrong, code: type })),
+  ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60].map((wrong) => ({
+    name,
+    wrong,
+    code: value,
+  })),
+])
 const shared = [
   ...functions,
   ...switches,
@@ -104,12 +101,6 @@ const wrongs: readonly Wrong[] = [
     title: 'a connectTimeout that is a string',
     act: () => dialer({ framing, connectTimeout: '1' }),
     code: type,
-  },
-  { title: 'a negative connectTimeout', act: () => dialer({ framing, connectTimeout: -1 }), code: value },
-  {
-    title: 'a connectTimeout too long for a timer',
-    act: () => dialer({ framing, connectTimeout: 2 ** 31 }),
-    code: value,
   },
   ...dialSettings.map(({ title, settings, code }) => ({
     title: `a dialer with ${title}`,
@@ -226,9 +217,6 @@ test('to wait for what is no number of bytes rejects', async (t) => {
 
 const calls: readonly { readonly title: string; readonly options: unknown; readonly code: string }[] = [
   { title: 'a timeout that is a string', options: { timeout: '1' }, code: type },
-  { title: 'a negative timeout', options: { timeout: -1 }, code: value },
-  { title: 'a timeout that is no number', options: { timeout: Number.NaN }, code: value },
-  { title: 'a timeout too long for a timer', options: { timeout: 2 ** 31 }, code: value },
   { title: 'a signal that is none', options: { signal: {} }, code: type },
 ]
 
@@ -260,7 +248,8 @@ for (const message of [1, null, undefined, {}, [1], new ArrayBuffer(1)]) {
 for (const timeout of ['1', Number.NaN, -1]) {
   test(`to close a server with the timeout ${typeof timeout} ${timeout} is refused`, async (t) => {
     const { server } = await serve(t, {}, (request) => request)
-    await t.throwsAsync(server.close({ timeout: timeout as number }), { instanceOf: TypeError })
+    const instanceOf = typeof timeout === 'number' ? RangeError : TypeError
+    await t.throwsAsync(server.close({ timeout: timeout as number }), { instanceOf })
     t.true(server.listening)
   })
 }

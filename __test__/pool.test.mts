@@ -162,9 +162,9 @@ test('what cannot be sent is refused, with or without waiting, and the connectio
   t.is(codeOf(await rejection(pool.call(7 as never))), 'ERR_INVALID_ARG_TYPE')
   t.is(String(await pool.call('x')), 'x')
   t.is(codeOf(await rejection(pool.call([7] as never))), 'ERR_INVALID_ARG_TYPE')
-  t.is(codeOf(await rejection(pool.call('x', { timeout: -1 }))), 'ERR_INVALID_ARG_VALUE')
+  t.is(codeOf(await rejection(pool.call('x', { timeout: -1 }))), 'ERR_OUT_OF_RANGE')
   t.is(codeOf(await rejection(pool.call('x', { signal: 7 as never }))), 'ERR_INVALID_ARG_TYPE')
-  t.is(codeOf(await rejection(pool.get({ timeout: 0.5 }))), 'ERR_INVALID_ARG_VALUE')
+  t.is(codeOf(await rejection(pool.get({ timeout: -0.5 }))), 'ERR_OUT_OF_RANGE')
   t.is(String(await pool.call('y')), 'y')
   t.is(accepted.all.length, 1)
   t.deepEqual(pool.stats(), { ...nothing, connected: 1, free: 1 })
@@ -767,8 +767,8 @@ for (const [name, args, code] of [
   ],
   ['half a waiter', [{ port: 1 }, { framing, maxWaiters: 0.5 }], 'ERR_INVALID_ARG_VALUE'],
   ['a wait that is none', [{ port: 1 }, { framing, waitTimeout: '1' }], 'ERR_INVALID_ARG_TYPE'],
-  ['an idle time that is none', [{ port: 1 }, { framing, maxIdleTime: -1 }], 'ERR_INVALID_ARG_VALUE'],
-  ['an age that is none', [{ port: 1 }, { framing, clientTtl: 2 ** 31 }], 'ERR_INVALID_ARG_VALUE'],
+  ['an idle time that is none', [{ port: 1 }, { framing, maxIdleTime: -1 }], 'ERR_OUT_OF_RANGE'],
+  ['an age that is none', [{ port: 1 }, { framing, clientTtl: Number.NaN }], 'ERR_OUT_OF_RANGE'],
 ] as const) {
   test(`a pool is refused with ${name}`, (t) => {
     t.throws(() => new Pool(...(args as unknown as [DialTarget])), { code })

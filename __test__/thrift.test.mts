@@ -261,7 +261,7 @@ test('thrift: a handler for each call knows its deadline, metadata and signal', 
     t.is(await timed.crash('x'), 'crash x')
     const call = await calls.take()
     t.is(call.metadata['trace'], 'a1')
-    t.true(call.deadline - performance.now() > 30_000 && call.deadline - performance.now() <= 60_000)
+    t.true(call.deadline - Date.now() > 30_000 && call.deadline - Date.now() <= 60_000)
     t.false(call.signal.aborted)
     t.is(await client.service.crash('y'), 'crash y')
     t.is((await calls.take()).deadline, Infinity)

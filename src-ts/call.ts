@@ -2,13 +2,19 @@ import * as clock from './clock'
 import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
 import type { MessageId } from './message-id'
-import { checkMilliseconds, checkSignal } from './options'
+import { checkSignal } from './options'
 import type { Payload } from './payload'
+import { deadlineOf, endOf, timeLimit } from './time-limits'
 
 /** Options of `call`. */
 export interface CallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
   readonly timeout?: number
+  /**
+   * When the call is given up at the latest, a `Date` or milliseconds since the epoch: the earlier of it and `timeout`
+   * counts. One that has passed rejects at once, and nothing is sent. Default: none.
+   */
+  readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal
 }
@@ -36,7 +42,8 @@ export class PendingCall {
   id: MessageId | undefined
   /** Where it waits for its reply. */
   calls: Calls | undefined
-  readonly #timeout: number
+  /** Milliseconds; `undefined` where a deadline comes first. */
+  readonly #timeout: number | undefined
   readonly #resolve: (reply: Buffer) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
@@ -44,8 +51,8 @@ export class PendingCall {
   #isSettled = false
 
   /**
-   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the signal's reason when it is aborted
-   * already
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE`; RangeError `ERR_OUT_OF_RANGE`; the signal's reason when it is aborted
+   * already; NetpollError `ERR_REQUEST_TIMEOUT` when the deadline has passed
    */
   constructor(
     options: CallOptions | undefined,
@@ -53,13 +60,15 @@ export class PendingCall {
     resolve: (reply: Buffer) => void,
     reject: (error: unknown) => void,
   ) {
-    const timeout = options?.timeout ?? requestTimeout
-    checkMilliseconds('options.timeout', timeout)
+    const timeout = timeLimit('options.timeout', options?.timeout, requestTimeout)
+    const latest = deadlineOf('options.deadline', options?.deadline)
     const signal = options?.signal
     checkSignal(signal)
     signal?.throwIfAborted()
-    this.deadline = timeout > 0 ? clock.now() + timeout : Number.POSITIVE_INFINITY
-    this.#timeout = timeout
+    const end = endOf(timeout)
+    if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw deadlinePassed()
+    this.deadline = Math.min(end, latest)
+    this.#timeout = end <= latest ? timeout : undefined
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
@@ -90,9 +99,8 @@ export class PendingCall {
   /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
   expire(cause?: unknown): void {
     const details = cause === undefined ? {} : { cause }
-    const error = withoutStack(
-      () => new NetpollError('ERR_REQUEST_TIMEOUT', `No reply within ${this.#timeout} ms`, details),
-    )
+    const limit = this.#timeout === undefined ? 'by the deadline' : `within ${this.#timeout} ms`
+    const error = withoutStack(() => new NetpollError('ERR_REQUEST_TIMEOUT', `No reply ${limit}`, details))
     this.#giveUp(error, 'expired')
   }
 
@@ -109,6 +117,11 @@ export class PendingCall {
     this.deadlines?.settled()
     if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
   }
+}
+
+/** Says that there was no time left for a call. */
+export function deadlinePassed(): NetpollError {
+  return new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline had passed before the call was sent')
 }
 
 /** Watches when a call has to have its reply. */

@@ -16,7 +16,7 @@ import type { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
 import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeId } from './native'
-import { checkHandler, checkMilliseconds, type DataHandler, type RequestHandler } from './options'
+import { checkHandler, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
 import { Output, refusedOutput } from './output'
 import type { ConnectionOwner } from './owner'
@@ -24,6 +24,7 @@ import type { Payload } from './payload'
 import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
+import { requiredLimit } from './time-limits'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =
@@ -383,30 +384,29 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * next message or wait on.
    */
   setReadTimeout(milliseconds: number): this {
-    checkMilliseconds('milliseconds', milliseconds)
-    if (this.#stream !== undefined) this.#stream.readTimeout = milliseconds
-    this.#profile.loop.outbox.command(Operation.ReadTimeout, this, milliseconds)
+    const limit = requiredLimit('milliseconds', milliseconds)
+    if (this.#stream !== undefined) this.#stream.readTimeout = limit
+    this.#profile.loop.outbox.command(Operation.ReadTimeout, this, limit)
     return this
   }
 
   /** Milliseconds that the peer may take nothing of what waits to be sent; 0 for ever. */
   setWriteTimeout(milliseconds: number): this {
-    checkMilliseconds('milliseconds', milliseconds)
-    this.#profile.loop.outbox.command(Operation.WriteTimeout, this, milliseconds)
+    const limit = requiredLimit('milliseconds', milliseconds)
+    this.#profile.loop.outbox.command(Operation.WriteTimeout, this, limit)
     return this
   }
 
   /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
   setIdleTimeout(milliseconds: number): this {
-    checkMilliseconds('milliseconds', milliseconds)
-    this.#profile.loop.outbox.command(Operation.IdleTimeout, this, milliseconds)
+    const limit = requiredLimit('milliseconds', milliseconds)
+    this.#profile.loop.outbox.command(Operation.IdleTimeout, this, limit)
     return this
   }
 
   /** Milliseconds that a {@link call} without a timeout of its own waits; 0 for ever. */
   setRequestTimeout(milliseconds: number): this {
-    checkMilliseconds('milliseconds', milliseconds)
-    this.#requestTimeout = milliseconds
+    this.#requestTimeout = requiredLimit('milliseconds', milliseconds)
     return this
   }
 

@@ -1,11 +1,13 @@
 import * as clock from './clock'
+import { largestTimeout } from './time-limits'
+
 /** The end of a dial's time. */
 export class Deadline {
   readonly #end: number
 
-  /** `timeout` in milliseconds, 0 for none. */
-  constructor(timeout: number) {
-    this.#end = timeout === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeout
+  /** `end` on our clock, `Infinity` for none. */
+  constructor(end: number) {
+    this.#end = end
   }
 
   /** Whether it has passed. */
@@ -13,9 +15,9 @@ export class Deadline {
     return clock.now() >= this.#end
   }
 
-  /** Milliseconds left, at least 1; 0 for no end. */
+  /** Milliseconds left, at least 1, and at most what a timer takes; 0 for no end. */
   remaining(): number {
-    return this.#end === Number.POSITIVE_INFINITY ? 0 : Math.ceil(this.within(Number.POSITIVE_INFINITY))
+    return this.#end === Number.POSITIVE_INFINITY ? 0 : Math.ceil(this.within(largestTimeout))
   }
 
   /** So many milliseconds, or as many as are left where those are fewer, at least 1. */

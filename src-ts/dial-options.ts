@@ -3,7 +3,8 @@ import { isIP, type LookupFunction } from 'node:net'
 
 import { invalidValue } from './errors'
 import { checkInteger } from './framing'
-import { checkFunction, checkText, largestTimeout } from './options'
+import { checkFunction, checkText } from './options'
+import { largestTimeout, timeLimit, timeLimits } from './time-limits'
 
 /** How connections are made: of a dialer for all of its dials, or of one dial, which goes first. */
 export interface DialSettings {
@@ -47,6 +48,11 @@ export type DialTarget =
 /** Whom to dial, and how. */
 export type DialOptions = DialTarget &
   DialSettings & {
+    /**
+     * When the dial is given up at the latest, a `Date` or milliseconds since the epoch: the earlier of it and
+     * `connectTimeout` counts. One that has passed rejects at once. Default: none.
+     */
+    readonly deadline?: Date | number | undefined
     /** Gives the dial up, and rejects with the signal's reason. */
     readonly signal?: AbortSignal
   }
@@ -62,7 +68,7 @@ export interface CheckedDialSettings {
 
 /** The defaults, in one place. */
 export const defaultDialSettings: CheckedDialSettings = {
-  connectTimeout: 30_000,
+  connectTimeout: timeLimits.dial.connectTimeout,
   connectionAttemptDelay: 250,
   lookup: lookup as LookupFunction,
   localAddress: undefined,
@@ -78,9 +84,9 @@ const leastAttemptDelay = 10
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function checkDialSettings(settings: DialSettings, others: CheckedDialSettings): CheckedDialSettings {
-  const { connectTimeout = others.connectTimeout, localPort = others.localPort } = settings
+  const { localPort = others.localPort } = settings
+  const connectTimeout = timeLimit('options.connectTimeout', settings.connectTimeout, others.connectTimeout)
   const { connectionAttemptDelay = others.connectionAttemptDelay } = settings
-  checkInteger('options.connectTimeout', connectTimeout, 0, largestTimeout)
   checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, leastAttemptDelay, largestTimeout)
   checkFunction('lookup', settings.lookup)
   checkInteger('options.localPort', localPort, 0, 65_535)

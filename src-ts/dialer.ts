@@ -28,6 +28,7 @@ import {
 } from './options'
 import { createProfiles, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
+import { deadlineOf, endOf } from './time-limits'
 import { checkSocketPath } from './unix-path'
 
 /** Whom to dial, checked. */
@@ -91,10 +92,15 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const { signal } = options
     checkSignal(signal)
     const settings = checkDialSettings(options, this.#settings)
+    const latest = deadlineOf('options.deadline', options.deadline)
     signal?.throwIfAborted()
-    const dial = { deadline: new Deadline(settings.connectTimeout), context: captureContext() }
+    const deadline = new Deadline(Math.min(endOf(settings.connectTimeout), latest))
+    const dial = { deadline, context: captureContext() }
     const destination = checkDestination(options)
     return this.#counted(async () => {
+      if (deadline.isOver) {
+        throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
+      }
       const routes = await findRoutes(destination, settings, dial.deadline, signal)
       signal?.throwIfAborted()
       return this.#race(routes, settings, dial, signal)

@@ -5,11 +5,11 @@ import { bufferView } from './chunk'
 import type { Connection } from './connection'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { Hold } from './flow'
-import { largestTimeout } from './options'
 import type { Output } from './output'
 import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
 import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
+import { largestTimeout } from './time-limits'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024

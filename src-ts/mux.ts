@@ -7,16 +7,11 @@ import { NetpollError } from './errors'
 import { checkInteger } from './framing'
 import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
-import {
-  checkObject,
-  checkTimeout,
-  type DialerOptions,
-  type FramedDialerOptions,
-  largestTimeout,
-} from './options'
+import { checkObject, type DialerOptions, type FramedDialerOptions } from './options'
 import { keepPayload, type Payload } from './payload'
 import type { PoolStats } from './pool'
 import { Redialer } from './redialer'
+import { largestTimeout, patience } from './time-limits'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 
@@ -133,12 +128,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   async close(options: { readonly timeout?: number } = {}): Promise<void> {
     checkObject('options', options)
-    checkTimeout(options.timeout, 0)
+    const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') this.#state = 'closing'
     this.#followEmpty()
     if (!this.#isEmpty) {
-      const timer =
-        options.timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), options.timeout)
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }

@@ -5,6 +5,7 @@ import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { BytesOption } from './message-types'
 import type { NativeSettings } from './native'
 import type { ConnectionOptions, DataHandler, LoadBalance, RequestHandler } from './option-types'
+import { largestTimeout, timeLimit, timeLimits } from './time-limits'
 import type { WorkersOptions } from './workers/options'
 
 export type * from './option-types'
@@ -12,19 +13,11 @@ export type * from './option-types'
 /** The defaults, in one place. */
 const defaults = {
   highWaterMark: 256 * 1024,
-  closeTimeout: 2_000,
   maxCloseTime: 300_000,
   maxBufferedBytes: 1024 ** 3,
   maxInFlight: 1_024,
-  readTimeout: 0,
-  writeTimeout: 0,
-  idleTimeout: 0,
-  requestTimeout: 0,
   keepAlive: 0,
 } as const
-
-/** Milliseconds that a timer takes. */
-export const largestTimeout = 2 ** 31 - 1
 
 /** Everything that options may say, in whatever combination: nothing is checked yet. */
 type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = ConnectionOptions<Data, Bytes> & {
@@ -93,17 +86,7 @@ export function checkHandling<Data, Bytes extends BytesOption>(
 /** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
 const uncountedPieces = 2 ** 32 - 1
 
-type NumberOption =
-  | 'highWaterMark'
-  | 'closeTimeout'
-  | 'maxCloseTime'
-  | 'maxInFlight'
-  | 'maxBufferedBytes'
-  | 'readTimeout'
-  | 'writeTimeout'
-  | 'idleTimeout'
-  | 'requestTimeout'
-  | 'keepAlive'
+type NumberOption = 'highWaterMark' | 'maxCloseTime' | 'maxInFlight' | 'maxBufferedBytes' | 'keepAlive'
 
 /** Checks what servers and dialers share. */
 export function checkConnectionOptions<Data, Bytes extends BytesOption>(
@@ -128,11 +111,13 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     checkInteger(`options.${name}`, value, least, most)
     return value
   }
-  const time = (name: NumberOption): number => number(name, 0, largestTimeout)
+  const time = (name: keyof typeof timeLimits.connection): number =>
+    timeLimit(`options.${name}`, options[name], timeLimits.connection[name])
   const highWaterMark = number('highWaterMark', 1, 2 ** 31 - 1)
   const maxInFlight = number('maxInFlight', 1, 1_000_000)
   const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
   const readTimeout = time('readTimeout')
+  const maxCloseTime = number('maxCloseTime', 1, largestTimeout)
   const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {
     framing,
@@ -160,8 +145,9 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       allowHalfOpen: options.allowHalfOpen ?? false,
       // A stream's bytes can be read within the hook; a message would go to its handler.
       startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
-      closeTimeout: time('closeTimeout'),
-      maxCloseTime: number('maxCloseTime', 1, largestTimeout),
+      // Without a limit of its own closing still ends.
+      closeTimeout: time('closeTimeout') || maxCloseTime,
+      maxCloseTime,
       ordered: options.ordered ?? true,
       maxBufferedBytes,
       readTimeout,
@@ -224,16 +210,6 @@ function checkPlace(
     ? 'needs a framing; a stream has onData'
     : 'is for streams; a framing has onRequest'
   throw invalidValue(argument, problem, 'a function')
-}
-
-/** Checks an optional time in milliseconds. */
-export function checkTimeout(value: unknown, least: 0 | 1): void {
-  if (value !== undefined) checkInteger('options.timeout', value, least, largestTimeout)
-}
-
-/** Checks a time in milliseconds; 0 stands for ever. */
-export function checkMilliseconds(name: string, value: unknown): asserts value is number {
-  checkInteger(name, value, 0, largestTimeout)
 }
 
 /** Checks an optional backlog. */

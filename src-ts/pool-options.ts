@@ -1,6 +1,7 @@
 import { checkInteger } from './framing'
 import type { BytesOption } from './message-types'
-import { checkObject, type DialerOptions, largestTimeout } from './options'
+import { checkObject, type DialerOptions } from './options'
+import { timeLimit, timeLimits } from './time-limits'
 
 /** What a pool's options say about the pool itself. */
 export interface PoolLimits {
@@ -46,15 +47,21 @@ export function checkPoolOptions<Data, Bytes extends BytesOption>(
   options: PoolOptions<Data, Bytes>,
 ): CheckedPoolOptions {
   checkObject('options', options)
-  const { connections = 100, minIdle = 0, maxIdleTime = 60_000, clientTtl = 0, waitTimeout = 0 } = options
+  const { connections = 100, minIdle = 0 } = options
   checkInteger('options.connections', connections, 1, 1_000_000)
   checkInteger('options.minIdle', minIdle, 0, connections)
-  checkInteger('options.maxIdleTime', maxIdleTime, 0, largestTimeout)
-  checkInteger('options.clientTtl', clientTtl, 0, largestTimeout)
-  checkInteger('options.waitTimeout', waitTimeout, 0, largestTimeout)
+  const time = (name: keyof typeof timeLimits.pool): number =>
+    timeLimit(`options.${name}`, options[name], timeLimits.pool[name])
   if (options.maxWaiters !== undefined) {
     checkInteger('options.maxWaiters', options.maxWaiters, 0, Number.MAX_SAFE_INTEGER)
   }
   const maxWaiters = options.maxWaiters ?? Number.POSITIVE_INFINITY
-  return { connections, minIdle, maxIdleTime, clientTtl, maxWaiters, waitTimeout }
+  return {
+    connections,
+    minIdle,
+    maxIdleTime: time('maxIdleTime'),
+    clientTtl: time('clientTtl'),
+    maxWaiters,
+    waitTimeout: time('waitTimeout'),
+  }
 }

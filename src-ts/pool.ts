@@ -8,9 +8,10 @@ import { NetpollError, withoutStack } from './errors'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
-import { checkMilliseconds, checkObject, checkSignal, checkTimeout, type DialerOptions } from './options'
+import { checkObject, checkSignal, type DialerOptions } from './options'
 import type { Payload } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
+import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 
@@ -18,6 +19,8 @@ import { Waiting, WaitingCall } from './waiting'
 export interface GetOptions {
   /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
   readonly timeout?: number
+  /** When whoever waits gives up at the latest, a `Date` or milliseconds since the epoch. Default: none. */
+  readonly deadline?: Date | number | undefined
   /** Gives up waiting, and rejects with the signal's reason. */
   readonly signal?: AbortSignal
 }
@@ -94,11 +97,14 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   get(options: GetOptions = {}): Promise<Connection<Data, Bytes>> {
     return new Promise((resolve, reject) => {
       checkObject('options', options)
-      const { timeout = this.#options.waitTimeout, signal } = options
-      checkMilliseconds('options.timeout', timeout)
+      const { signal } = options
+      const timeout = timeLimit('options.timeout', options.timeout, this.#options.waitTimeout)
+      const latest = deadlineOf('options.deadline', options.deadline)
       checkSignal(signal)
       signal?.throwIfAborted()
       this.#checkOpen()
+      if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
+      const deadline = Math.min(endOf(timeout), latest)
       const lend = (lease: Lease): void => {
         lease.holder = Holder.User
         lease.wasLent = true
@@ -110,7 +116,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         return
       }
       this.#checkWaiters()
-      this.#wait(new WaitingUser(this.#waiting, timeout, signal, lend, reject))
+      this.#wait(new WaitingUser(this.#waiting, deadline, signal, lend, reject))
     })
   }
 
@@ -181,7 +187,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   async close(options: { readonly timeout?: number } = {}): Promise<void> {
     checkObject('options', options)
-    checkTimeout(options.timeout, 0)
+    const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') {
       this.#state = 'closing'
       this.#sweep.stop()
@@ -190,8 +196,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       if (this.#waiting.length === 0) this.#abandonDials()
     }
     if (!this.#isEmpty) {
-      const timer =
-        options.timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), options.timeout)
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }
@@ -252,9 +257,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
-    const { waitTimeout } = this.#options
-    const end = waitTimeout === 0 ? Number.POSITIVE_INFINITY : clock.now() + waitTimeout
-    const deadline = Math.min(call.deadline, end)
+    const deadline = Math.min(call.deadline, endOf(this.#options.waitTimeout))
     return new WaitingCall(this.#waiting, call, request, deadline, (now) => {
       if (call.deadline <= now) call.expire(poolTimeout())
       else call.fail(poolTimeout())
@@ -484,13 +487,13 @@ class WaitingUser extends Waiting<Lease> {
 
   constructor(
     queue: WaitQueue<Waiting<Lease>>,
-    timeout: number,
+    deadline: number,
     signal: AbortSignal | undefined,
     lend: (lease: Lease) => void,
     reject: (error: unknown) => void,
   ) {
     super()
-    this.deadline = timeout === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeout
+    this.deadline = deadline
     this.#lend = lend
     this.#reject = reject
     this.#signal = signal

@@ -24,7 +24,6 @@ import {
   checkFunction,
   checkHandling,
   checkObject,
-  checkTimeout,
   type DataHandler,
   type FramedServerOptions,
   type RequestHandler,
@@ -34,6 +33,7 @@ import {
 import { createProfiles, type Owner, type Profile } from './profile'
 import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
+import { patience } from './time-limits'
 import { type CheckedWorkers, checkWorkers } from './workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from './workers/pool'
 
@@ -140,7 +140,7 @@ export class Server<Data = unknown> {
    */
   async close(options: { readonly timeout?: number } = {}): Promise<void> {
     checkObject('options', options)
-    checkTimeout(options.timeout, 0)
+    const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'
     if (this.#state === 'listening') {
       this.#state = 'closing'
@@ -149,7 +149,7 @@ export class Server<Data = unknown> {
     }
     if (this.#connections.size > 0) {
       const destroyAll = (): void => this.#destroyAll()
-      const timer = options.timeout === undefined ? undefined : setTimeout(destroyAll, options.timeout)
+      const timer = timeout === undefined ? undefined : setTimeout(destroyAll, timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }

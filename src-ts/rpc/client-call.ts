@@ -1,3 +1,4 @@
+import { systemTimeOf } from '../time-limits'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
 
@@ -6,10 +7,10 @@ export interface RpcCallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
   readonly timeout?: number
   /**
-   * When the call is given up at the latest, on the clock of `performance.now()`: that of a `ServerCall` whose handler
-   * makes this call. Default `Infinity`.
+   * When the call is given up at the latest, a `Date` or milliseconds since the epoch, such as that of a `ServerCall` whose
+   * handler makes this call: the earlier of it and `timeout` counts. One that has passed rejects at once. Default: none.
    */
-  readonly deadline?: number
+  readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal
   /** Travels with the request, as far as the protocol carries it. */
@@ -24,8 +25,10 @@ export class ClientCall<Body = unknown> {
   readonly method: string
   /** What the codec encodes. */
   readonly body: Body
-  /** When it is given up, on the clock of `performance.now()`; `Infinity` for never. The server is told, if it can be. */
+  /** When it is given up, in milliseconds since the epoch; `Infinity` for never. The server is told, if it can be. */
   readonly deadline: number
+  /** @internal The same on our clock, which does not follow when the system's is set. */
+  readonly end: number
   /** Gives the call up. */
   readonly signal: AbortSignal | undefined
   /** Travels with the request. Middleware may replace it. */
@@ -41,13 +44,14 @@ export class ClientCall<Body = unknown> {
     kind: 'call' | 'oneway',
     method: string,
     body: Body,
-    deadline: number,
+    end: number,
     { signal, metadata = noMetadata }: RpcCallOptions,
   ) {
     this.kind = kind
     this.method = method
     this.body = body
-    this.deadline = deadline
+    this.deadline = systemTimeOf(end)
+    this.end = end
     this.signal = signal
     this.metadata = metadata
   }

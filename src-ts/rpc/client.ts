@@ -1,7 +1,10 @@
+import { deadlinePassed } from '../call'
+import * as clock from '../clock'
 import type { DialTarget } from '../dial-options'
-import { invalidType, NetpollError } from '../errors'
-import { checkMilliseconds, checkObject } from '../options'
+import { NetpollError } from '../errors'
+import { checkObject } from '../options'
 import type { PoolStats } from '../pool'
+import { deadlineOf, endOf, timeLimit } from '../time-limits'
 import { ClientCall, type RpcCallOptions } from './client-call'
 import type { Codec } from './codec'
 import { Encoder } from './encoder'
@@ -53,7 +56,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     )
     this.#link = openLink(address, codec, linkOptions)
     this.#inflater = new Inflater(this.#link)
-    this.#requestTimeout = options.requestTimeout ?? 0
+    this.#requestTimeout = timeLimit('options.requestTimeout', options.requestTimeout, 0)
   }
 
   /**
@@ -65,7 +68,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
-    const call = new ClientCall('call', method, body, this.#deadline(options), options)
+    const call = new ClientCall('call', method, body, this.#end(options), options)
     try {
       return (await this.#endpoint(call)) as Received
     } finally {
@@ -79,8 +82,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * @throws (as a rejection) what encoding throws, or `mux.send` or `connection.send` reject with
    */
   async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
-    const deadline = this.#deadline(options)
-    await this.#endpoint(new ClientCall('oneway', method, body, deadline, options))
+    const end = this.#end(options)
+    await this.#endpoint(new ClientCall('oneway', method, body, end, options))
   }
 
   /** What the mux or pool holds now. */
@@ -102,14 +105,11 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     await this.close()
   }
 
-  #deadline(options: RpcCallOptions): number {
+  /** When a call is given up, on our clock. */
+  #end(options: RpcCallOptions): number {
     checkObject('options', options)
-    const { timeout = this.#requestTimeout, deadline = Number.POSITIVE_INFINITY } = options
-    checkMilliseconds('options.timeout', timeout)
-    if (typeof deadline !== 'number' || Number.isNaN(deadline)) {
-      throw invalidType('options.deadline', 'a time as of performance.now()', deadline)
-    }
-    return timeout === 0 ? deadline : Math.min(deadline, performance.now() + timeout)
+    const timeout = timeLimit('options.timeout', options.timeout, this.#requestTimeout)
+    return Math.min(endOf(timeout), deadlineOf('options.deadline', options.deadline))
   }
 
   async #exchange(call: ClientCall<Sent>): Promise<Received> {
@@ -131,10 +131,10 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     call.claim?.release()
     const claim = this.#inflater.newClaim()
     call.claim = claim
-    const isWanted = (): boolean => call.signal?.aborted !== true && performance.now() < call.deadline
+    const isWanted = (): boolean => call.signal?.aborted !== true && clock.now() < call.end
     if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
     call.signal?.throwIfAborted()
-    throw new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline passed before the reply was inflated')
+    throw deadlinePassed()
   }
 
   /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
@@ -170,9 +170,9 @@ export class TransportClient<Sent = unknown, Received = Sent> {
 }
 
 /** Milliseconds until the deadline, 0 for ever. */
-function timeLeft({ deadline }: ClientCall): number {
-  if (deadline === Number.POSITIVE_INFINITY) return 0
-  const left = Math.ceil(deadline - performance.now())
+function timeLeft({ end }: ClientCall): number {
+  if (end === Number.POSITIVE_INFINITY) return 0
+  const left = Math.ceil(end - clock.now())
   if (left > 0) return left
-  throw new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline had passed before the call was sent')
+  throw deadlinePassed()
 }

@@ -1,7 +1,8 @@
+import * as clock from '../clock'
 import type { Connection } from '../connection'
 import { NetpollError } from '../errors'
-import { largestTimeout } from '../options'
 import type { ConnectionOwner } from '../owner'
+import { largestTimeout, systemTimeOf } from '../time-limits'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
 
 /**
@@ -15,14 +16,16 @@ export class ServerCall<Body = unknown> {
   /** On which the request came. */
   readonly connection: Connection
   /**
-   * When the caller gives up, on the clock of `performance.now()`; `Infinity` for never. Calls that the handler makes
-   * can be given the same.
+   * When the caller gives up, in milliseconds since the epoch; `Infinity` for never. Calls that the handler makes can be
+   * given the same.
    */
   readonly deadline: number
   /** Whether the caller waits for an answer. A handler that knows better than the message may change it. */
   expectsReply: boolean
   /** Goes with the reply, and with an error, as far as the protocol carries it. */
   replyMetadata: Metadata = noMetadata
+  /** The deadline on our clock. */
+  readonly #end: number
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -31,7 +34,8 @@ export class ServerCall<Body = unknown> {
     this.request = request
     this.connection = connection
     this.expectsReply = request.kind === 'call'
-    this.deadline = request.timeout > 0 ? performance.now() + request.timeout : Number.POSITIVE_INFINITY
+    this.#end = request.timeout > 0 ? clock.now() + request.timeout : Number.POSITIVE_INFINITY
+    this.deadline = systemTimeOf(this.#end)
   }
 
   /** Name of the method. */
@@ -79,7 +83,7 @@ export class ServerCall<Body = unknown> {
       return controller
     }
     callsOf(this.connection).add(this)
-    const left = this.deadline - performance.now()
+    const left = this.#end - clock.now()
     if (left <= largestTimeout) {
       this.#timer = setTimeout(() => {
         controller.abort(new NetpollError('ERR_REQUEST_TIMEOUT', 'The caller waits no longer'))

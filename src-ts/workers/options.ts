@@ -3,8 +3,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { invalidType, invalidValue } from '../errors'
 import { checkInteger } from '../framing'
-import { checkObject, largestTimeout } from '../options'
+import { checkObject } from '../options'
 import { checkPayload, type Payload } from '../payload'
+import { timeLimit, timeLimits } from '../time-limits'
 
 /** Which worker gets a request. */
 export type WorkerBalance =
@@ -92,7 +93,11 @@ export function checkWorkers(options: WorkersOptions): CheckedWorkers {
     maxThreads,
     maxQueue: number('maxQueue', 1_024, 0, 2 ** 31 - 1),
     concurrentTasksPerWorker: number('concurrentTasksPerWorker', 1, 1, mostConcurrent),
-    idleTimeout: number('idleTimeout', 0, 0, largestTimeout),
+    idleTimeout: timeLimit(
+      'options.workers.idleTimeout',
+      options.idleTimeout,
+      timeLimits.workers.idleTimeout,
+    ),
     balance: checkBalance(options.balance),
     lostReply: options.lostReply,
     workerData: options.workerData,
