@@ -108,7 +108,7 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// How long a TCP peer is silent before the kernel probes it. `None`: it never does.
     pub keep_alive: Option<Duration>,
-    /// Bound on the bytes of unfinished messages, shared by everyone who has the same settings.
+    /// Bound on the bytes of messages that are unfinished or held back, shared by everyone who has the same settings.
     pub unfinished: Arc<UnfinishedBound>,
 }
 
@@ -129,7 +129,8 @@ impl Settings {
     }
 }
 
-/// How many bytes unfinished messages, and those that were inflated, may take, all connections together.
+/// How many bytes may be held of what has arrived and could not be handed over, and of what was inflated, all connections
+/// together.
 #[derive(Debug)]
 pub struct UnfinishedBound {
     used: AtomicUsize,
@@ -155,5 +156,79 @@ impl UnfinishedBound {
             self.used.fetch_sub(before - now, Ordering::Relaxed) - (before - now)
         };
         now <= before || used <= self.most
+    }
+
+    /// Bytes that are held now, as far as chunks are shared with others those of the whole chunk.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// What one connection holds of an [`UnfinishedBound`]. Given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    bound: Arc<UnfinishedBound>,
+    bytes: usize,
+}
+
+impl Claim {
+    /// None yet.
+    pub(crate) fn new(bound: Arc<UnfinishedBound>) -> Self {
+        Self { bound, bytes: 0 }
+    }
+
+    /// How many bytes it is for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many bytes the bound has left.
+    pub(crate) fn room(&self) -> usize {
+        self.bound.most.saturating_sub(self.bound.used())
+    }
+
+    /// Makes it one for `bytes`, unless the bound has too little left for that: then nothing changes.
+    #[must_use]
+    pub(crate) fn change(&mut self, bytes: usize) -> bool {
+        self.change_below(bytes, self.bound.most)
+    }
+
+    /// As [`Self::change`], while no more than half of the bound is in use: for memory that is claimed to save a copy.
+    #[must_use]
+    pub(crate) fn change_if_plenty(&mut self, bytes: usize) -> bool {
+        self.change_below(bytes, self.bound.most / 2)
+    }
+
+    fn change_below(&mut self, bytes: usize, most: usize) -> bool {
+        let used = &self.bound.used;
+        let before = self.bytes;
+        if bytes > before {
+            let more = bytes - before;
+            let claimed = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(more).filter(|used| *used <= most)
+            });
+            if claimed.is_err() {
+                return false;
+            }
+        } else if bytes < before {
+            used.fetch_sub(before - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+        true
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn release(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.bound.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.release();
     }
 }

@@ -59,7 +59,8 @@ impl Bench {
 
     fn take_held_back(&mut self) {
         let limit = self.connection.budget();
-        self.connection.take_held_back(&mut self.batch, 7, limit);
+        self.connection
+            .take_held_back(&mut self.intake, &mut self.batch, 7, limit);
     }
 
     fn slice(&self, bytes: &[u8]) -> Slice {

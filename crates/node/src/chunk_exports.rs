@@ -144,12 +144,11 @@ impl ChunkExports {
         retired
     }
 
-    /// Bytes of an exported chunk; `None` where handle or bounds make no sense.
+    /// Bytes of an exported chunk; `None` where handle or bounds make no sense, and where a poller may still read into
+    /// them: JavaScript can name any range of a chunk. Costs one load for each message, beside the reference.
     pub fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
         let table = self.0.borrow();
-        let chunk = &table.exports.get(handle as usize)?.chunk;
-        let end = start.checked_add(length)?;
-        (end <= chunk.capacity()).then(|| Slice::new(chunk.clone(), start, length))
+        Slice::checked(&table.exports.get(handle as usize)?.chunk, start, length)
     }
 
     /// Whether nothing waits to be sent from this chunk, and whoever has sent from it is done reading: it may be written

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::settled::Settled;
 use crate::sync::{Arc, CountedArc, Mutex, MutexGuard, fence};
 
 /// One owned, zero-initialised allocation.
@@ -119,7 +120,13 @@ impl ChunkPool {
     /// A chunk of at least `capacity` bytes; larger ones than the ordinary are not cached.
     #[must_use]
     pub fn take_at_least(&self, capacity: usize) -> Chunk {
-        if capacity <= self.0.chunk_size {
+        self.take_exactly(capacity.max(self.0.chunk_size))
+    }
+
+    /// A chunk of exactly `capacity` bytes. Others than the ordinary are not cached.
+    #[must_use]
+    pub fn take_exactly(&self, capacity: usize) -> Chunk {
+        if capacity == self.0.chunk_size {
             return self.take();
         }
         self.0.misses.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +151,7 @@ impl ChunkPool {
             .live_bytes
             .fetch_add(memory.capacity, Ordering::Relaxed);
         Chunk(CountedArc::new(Lent {
+            settled: Settled::all(memory.capacity),
             memory: ManuallyDrop::new(memory),
             pool: self.clone(),
         }))
@@ -151,6 +159,7 @@ impl ChunkPool {
 }
 
 struct Lent {
+    settled: Settled,
     memory: ManuallyDrop<Memory>,
     pool: ChunkPool,
 }
@@ -177,11 +186,16 @@ impl Drop for Lent {
 pub struct Chunk(CountedArc<Lent>);
 
 impl Chunk {
-    /// First byte of the chunk. What may be read or written through it is for the owner of the
-    /// respective [`super::Region`] or [`super::Slice`] to say.
+    /// First byte of the chunk. The address alone: what may be read or written there, and when, is for whoever does it
+    /// to prove, against the [`super::Region`]s and [`super::Slice`]s of the chunk.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.0.memory.pointer.as_ptr()
+    }
+
+    /// What of it may be read.
+    pub(super) fn settled(&self) -> &Settled {
+        &self.0.settled
     }
 
     /// Size in bytes.

@@ -6,6 +6,14 @@ use super::{ChunkPool, Region};
 const LEAST_READ: usize = 16 * 1024;
 /// The most that one read takes: what one busy peer gets of a turn.
 const MOST_READ: usize = 128 * 1024;
+/// The most that is copied out of the tail, so that it does not keep a chunk.
+const MOST_COPIED: usize = 16 * 1024;
+
+/// The most that is copied out of a chunk of `chunk_size` bytes, so as not to keep it. A quarter at most, so that what is
+/// read next fits in behind it.
+pub(crate) fn most_copied(chunk_size: usize) -> usize {
+    MOST_COPIED.min(chunk_size / 4)
+}
 
 /// Hands out fresh memory, packed into as few chunks as possible.
 pub struct Intake {
@@ -32,15 +40,37 @@ impl Intake {
         &mut self.tail
     }
 
+    /// Up to here, what remains of a read is copied out of the tail.
+    #[must_use]
+    pub fn most_copied(&self) -> usize {
+        most_copied(self.pool.chunk_size())
+    }
+
     /// The shared tail's next bytes, for one read that will probably bring `expected`: cutting it short
     /// would tear a message, or a burst of them. Begins a chunk where the last one has too few left.
     pub fn spare(&mut self, expected: usize) -> &mut [u8] {
+        self.spare_behind(&[], expected, usize::MAX)
+    }
+
+    /// As [`Self::spare`], behind a copy of `before`, and for a read of at most `most`, but never of less than is always
+    /// offered.
+    pub fn spare_behind(&mut self, before: &[u8], expected: usize, most: usize) -> &mut [u8] {
         let least = expected.clamp(LEAST_READ.min(self.most_read), self.most_read);
-        if self.tail.remaining() < least {
-            self.tail = Region::over(self.pool.take());
+        let start = before.len();
+        self.make_room(start + least);
+        let length = (self.tail.remaining() - start)
+            .min(self.most_read)
+            .min(most.max(LEAST_READ));
+        let spare = self.tail.spare();
+        spare[..start].copy_from_slice(before);
+        &mut spare[start..start + length]
+    }
+
+    /// Sees to room for `count` bytes in the tail.
+    pub fn make_room(&mut self, count: usize) {
+        if self.tail.remaining() < count {
+            self.tail = Region::over(self.pool.take_at_least(count));
         }
-        let length = self.tail.remaining().min(self.most_read);
-        &mut self.tail.spare()[..length]
     }
 
     /// What the next read will probably bring, after one that brought `count` of the `offered`.
@@ -51,16 +81,46 @@ impl Intake {
         seen.max(before - before / 8).min(self.most_read)
     }
 
-    /// A region of exactly `size` bytes for one connection alone.
+    /// What a region of [`Self::reserve`] keeps from others: a whole chunk, because its bytes may be a part of one.
+    #[must_use]
+    pub fn cost(&self, size: usize) -> usize {
+        size.max(self.pool.chunk_size())
+    }
+
+    /// A region of exactly `size` bytes for one connection alone. It may be a part of the shared tail.
     pub fn reserve(&mut self, size: usize) -> Region {
+        if size > self.tail.remaining() {
+            if size > self.pool.chunk_size() / 2 {
+                return Region::over(self.pool.take_at_least(size)).limit(size);
+            }
+            self.make_room(size);
+        }
+        self.tail.split(size)
+    }
+
+    /// As [`Self::reserve`], begun with the next `count` bytes of the tail, which a read has filled. They stay where they
+    /// are, if there is room for the others behind them.
+    pub fn reserve_around(&mut self, count: usize, size: usize) -> Region {
         if size <= self.tail.remaining() {
-            return self.tail.split(size);
+            let mut region = self.tail.split(size);
+            region.commit(count);
+            return region;
         }
-        if size <= self.pool.chunk_size() / 2 {
-            self.tail = Region::over(self.pool.take());
-            return self.tail.split(size);
+        if size > self.pool.chunk_size() / 2 {
+            let mut region = Region::over(self.pool.take_at_least(size)).limit(size);
+            region.copy_in(self.tail.uncommitted(count));
+            return region;
         }
-        Region::over(self.pool.take_at_least(size)).split(size)
+        let begun = self.tail.share(count);
+        let mut region = self.reserve(size);
+        region.copy_in(begun.as_ref());
+        region
+    }
+
+    /// A region of exactly `size` bytes, in memory that nobody else has a part of.
+    #[must_use]
+    pub fn reserve_alone(&self, size: usize) -> Region {
+        Region::over(self.pool.take_exactly(size)).limit(size)
     }
 }
 

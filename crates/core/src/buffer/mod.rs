@@ -19,10 +19,12 @@ mod intake;
 mod link;
 mod reclaim;
 mod region;
+mod settled;
 mod slice;
 
 pub use chunk::{Chunk, ChunkPool, PoolStats};
 pub use intake::Intake;
+pub(crate) use intake::most_copied;
 pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
 pub use reclaim::ReclaimPacer;
 pub use region::Region;

@@ -8,34 +8,55 @@ use super::{Chunk, Slice};
 /// one is split off from another.
 pub struct Region {
     chunk: Chunk,
+    /// Where the bytes begin that this region alone has filled: what is before may belong to others.
+    begin: usize,
     filled: usize,
     end: usize,
+    part: Part,
+}
+
+/// How others learn what of a region they may read.
+enum Part {
+    /// It fills the chunk from its beginning.
+    First,
+    /// It was split off, and what it fills is a hole in what may be read.
+    Hole(Hole),
+    /// It was split off and is full.
+    Full,
+}
+
+/// A hole in what may be read of a chunk, from `start`. Closed when dropped.
+struct Hole {
+    chunk: Chunk,
+    start: usize,
+}
+
+impl Drop for Hole {
+    fn drop(&mut self) {
+        self.chunk.settled().close(self.start);
+    }
 }
 
 impl Region {
     /// The right to fill the whole of `chunk`, which must be fresh from its pool: nobody else may
     /// hold a region, a slice or another reference of it.
+    ///
+    /// # Panics
+    /// When somebody does.
     #[must_use]
     pub fn over(chunk: Chunk) -> Self {
         assert!(
             chunk.is_unshared(),
             "a region over a whole chunk needs a fresh chunk"
         );
+        chunk.settled().begin();
         let end = chunk.capacity();
         Self {
             chunk,
+            begin: 0,
             filled: 0,
             end,
-        }
-    }
-
-    /// A region with nothing left to fill, at the end of bytes that are committed already.
-    #[must_use]
-    pub fn full(chunk: Chunk, filled: usize) -> Self {
-        Self {
-            chunk,
-            filled,
-            end: filled,
+            part: Part::First,
         }
     }
 
@@ -57,14 +78,37 @@ impl Region {
         self.end - self.filled
     }
 
+    /// Gives up all but the next `count` bytes, which nobody gets.
+    ///
+    /// # Panics
+    /// When fewer than `count` bytes remain.
+    #[must_use]
+    pub fn limit(mut self, count: usize) -> Self {
+        assert!(count <= self.remaining(), "the region has fewer bytes");
+        self.end = self.filled + count;
+        self
+    }
+
     /// The bytes to fill next. They hold whatever the chunk's last use left there.
     pub fn spare(&mut self) -> &mut [u8] {
-        // SAFETY: `filled..end` lies within the chunk, is initialised (chunks are allocated zeroed),
-        // and belongs to this region alone (regions are disjoint, slices cover committed bytes
-        // only), which is borrowed mutably for as long as the result lives.
+        // SAFETY: `filled..end` lies within the chunk, is initialised (chunks are allocated zeroed), and belongs to this
+        // region alone: regions are disjoint, and slices cover only what a region has committed. The region is borrowed
+        // mutably for as long as the result lives. JavaScript can touch all of a chunk that was exported to it; that it
+        // keeps to the messages that it was given is for it to see to, as with any memory that an add-on shares.
         unsafe {
             std::slice::from_raw_parts_mut(self.chunk.as_ptr().add(self.filled), self.remaining())
         }
+    }
+
+    /// The first `count` of the bytes to fill next, to look at before they are committed.
+    ///
+    /// # Panics
+    /// When fewer than `count` bytes remain.
+    #[must_use]
+    pub fn uncommitted(&self, count: usize) -> &[u8] {
+        assert!(count <= self.remaining(), "the region has fewer bytes");
+        // SAFETY: as in `spare`; only this region can write there, and it is borrowed for as long as the result lives.
+        unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().add(self.filled), count) }
     }
 
     /// Declares the next `count` bytes filled.
@@ -77,13 +121,25 @@ impl Region {
             "committed more bytes than the region has"
         );
         self.filled += count;
+        match self.part {
+            Part::First => self.chunk.settled().commit(self.filled),
+            Part::Hole(_) if self.filled == self.end => self.part = Part::Full,
+            Part::Hole(_) | Part::Full => {}
+        }
     }
 
-    /// Committed bytes from `start` (an offset in the chunk) to the end of what is committed.
+    /// What this region has committed since it was made, or since it last gave bytes away, from `start` (an offset in
+    /// the chunk) on.
+    ///
+    /// # Panics
+    /// When `start` lies elsewhere.
     #[must_use]
     pub fn committed_from(&self, start: usize) -> &[u8] {
-        assert!(start <= self.filled, "no committed bytes there");
-        // SAFETY: below `filled` everything is committed and no region will write there again.
+        assert!(
+            self.begin <= start && start <= self.filled,
+            "no committed bytes there"
+        );
+        // SAFETY: `begin..filled` was filled by this region and is committed, so that no region writes there again.
         unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().add(start), self.filled - start) }
     }
 
@@ -93,12 +149,35 @@ impl Region {
     /// When fewer than `count` bytes remain.
     #[must_use]
     pub fn split(&mut self, count: usize) -> Self {
-        let filled = self.filled;
-        self.commit(count);
+        assert!(count <= self.remaining(), "the region has fewer bytes");
+        let (filled, end) = (self.filled, self.filled + count);
+        let part = if count == 0 {
+            Part::Full
+        } else {
+            match &mut self.part {
+                Part::First => self.chunk.settled().open(filled..end),
+                Part::Hole(hole) => {
+                    self.chunk.settled().divide(hole.start, filled..end);
+                    hole.start = end;
+                }
+                Part::Full => unreachable!("a full region has no bytes to give away"),
+            }
+            Part::Hole(Hole {
+                chunk: self.chunk.clone(),
+                start: filled,
+            })
+        };
+        self.filled = end;
+        self.begin = end;
+        if self.filled == self.end && matches!(self.part, Part::Hole(_)) {
+            self.part = Part::Full;
+        }
         Self {
             chunk: self.chunk.clone(),
+            begin: filled,
             filled,
-            end: self.filled,
+            end,
+            part,
         }
     }
 
@@ -108,12 +187,22 @@ impl Region {
         self.chunk.is_same(slice.chunk()) && slice.start() + slice.len() == self.filled
     }
 
+    /// Commits the next `count` bytes as they are, and shares them.
+    ///
+    /// # Panics
+    /// When fewer than `count` bytes remain.
+    #[must_use]
+    pub fn share(&mut self, count: usize) -> Slice {
+        let start = self.filled;
+        self.commit(count);
+        // SAFETY: just committed, by this region.
+        unsafe { Slice::over(self.chunk.clone(), start, count) }
+    }
+
     /// Commits all that remains and shares it.
     #[must_use]
     pub fn into_slice(mut self) -> Slice {
-        let (start, length) = (self.filled, self.remaining());
-        self.commit(length);
-        Slice::new(self.chunk, start, length)
+        self.share(self.remaining())
     }
 
     /// Appends a copy of `bytes` and returns them as a slice.
@@ -121,10 +210,17 @@ impl Region {
     /// # Panics
     /// When there is no room for them.
     pub fn append(&mut self, bytes: &[u8]) -> Slice {
-        let start = self.filled;
+        self.spare()[..bytes.len()].copy_from_slice(bytes);
+        self.share(bytes.len())
+    }
+
+    /// Appends a copy of `bytes`.
+    ///
+    /// # Panics
+    /// When there is no room for them.
+    pub fn copy_in(&mut self, bytes: &[u8]) {
         self.spare()[..bytes.len()].copy_from_slice(bytes);
         self.commit(bytes.len());
-        Slice::new(self.chunk.clone(), start, bytes.len())
     }
 }
 

@@ -13,17 +13,40 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// Bytes `start..start + length` of `chunk`, which must be committed.
+    /// Bytes `start..start + length` of `chunk`.
     ///
     /// # Panics
-    /// When they reach beyond the chunk.
+    /// Where [`Self::checked`] has none.
     #[must_use]
     pub fn new(chunk: Chunk, start: usize, length: usize) -> Self {
-        let end = start.checked_add(length);
         assert!(
-            end.is_some_and(|end| end <= chunk.capacity()),
-            "a slice ends within its chunk"
+            Self::can_cover(&chunk, start, length),
+            "a slice covers committed bytes of its chunk"
         );
+        // SAFETY: checked just now, and what is committed stays so.
+        unsafe { Self::over(chunk, start, length) }
+    }
+
+    /// As [`Self::new`]; `None` where they reach beyond the chunk, or into what a region may still fill.
+    #[must_use]
+    pub fn checked(chunk: &Chunk, start: usize, length: usize) -> Option<Self> {
+        Self::can_cover(chunk, start, length).then(|| {
+            // SAFETY: checked just now, and what is committed stays so.
+            unsafe { Self::over(chunk.clone(), start, length) }
+        })
+    }
+
+    fn can_cover(chunk: &Chunk, start: usize, length: usize) -> bool {
+        start
+            .checked_add(length)
+            .is_some_and(|end| chunk.settled().covers(&(start..end)))
+    }
+
+    /// Without a look whether it may.
+    ///
+    /// # Safety
+    /// The bytes lie within the chunk, and no region writes to them as long as anyone refers to the chunk.
+    pub(super) unsafe fn over(chunk: Chunk, start: usize, length: usize) -> Self {
         Self {
             chunk,
             start,
@@ -86,14 +109,17 @@ impl Slice {
     pub fn split_to(&mut self, count: usize) -> Self {
         let start = self.start;
         self.advance(count);
-        Self::new(self.chunk.clone(), start, count)
+        // SAFETY: a part of what this slice covers.
+        unsafe { Self::over(self.chunk.clone(), start, count) }
     }
 }
 
 impl AsRef<[u8]> for Slice {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: within the chunk (checked in `new`), initialised and committed, so no region
-        // writes there; the chunk outlives the borrow because this slice holds it.
+        // SAFETY: within the chunk, initialised, and written by no region (see `over`); the chunk outlives the borrow,
+        // because this slice holds it. JavaScript can write to a chunk that it knows, while another thread sends from it.
+        // What is read here is then handed to the kernel or copied, and nothing is concluded from it; a user who changes a
+        // message that is being sent may send the old bytes, the new ones or both.
         unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().add(self.start), self.length) }
     }
 }
@@ -127,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "ends within its chunk")]
+    #[should_panic(expected = "covers committed bytes")]
     fn a_slice_cannot_leave_its_chunk() {
         let _slice = Slice::new(ChunkPool::new(16, 1).take(), usize::MAX, 2);
     }

@@ -1,40 +1,69 @@
-//! What has arrived on one connection and is not a whole message yet.
+//! What has arrived on one connection and is not handed over yet.
 
 use std::io::IoSliceMut;
+use std::sync::Arc;
 
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Intake, Region};
+use crate::buffer::{Chunk, Intake, Region, Slice, most_copied};
 use crate::frame::{Cut, Cutter, FrameError};
+use crate::settings::{Claim, UnfinishedBound};
 
 /// First size of a region for a message whose length is not known yet.
 const SMALLEST_REGION: usize = 4 * 1024;
-/// A message of known length gets all of its space once this much, or half of it, has arrived. Until
-/// then its region doubles, so that a header alone makes nobody reserve 16 MiB.
+/// The least that a region for a message of known length has, unless the message is shorter. From there on it doubles, so
+/// that a header alone makes nobody reserve 16 MiB.
 const TRUSTED_REGION: usize = 16 * 1024;
 
-/// Bytes `start..region.filled()` that could not be cut yet.
-struct Backlog {
-    region: Region,
-    start: usize,
-    /// Bytes from `start` that need not be searched for a delimiter again.
+/// Where bytes are that could not be handed over yet. What keeps a chunk that others use, too, counts as all of it.
+enum Memory {
+    /// In memory that is no part of a chunk, from `start` on: what remains of a read, if it is small.
+    Copied { bytes: Box<[u8]>, start: usize },
+    /// Where they were read to: whole messages, for which there is no room at the moment.
+    Placed(Slice),
+    /// In a region for a large message, from `start` (an offset in the chunk) on.
+    Own { region: Region, start: usize },
+}
+
+impl Memory {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copied { bytes, start } => &bytes[*start..],
+            Self::Placed(slice) => slice.as_ref(),
+            Self::Own { region, start } => region.committed_from(*start),
+        }
+    }
+
+    /// The chunk that it keeps.
+    fn chunk(&self) -> Option<&Chunk> {
+        match self {
+            Self::Copied { .. } => None,
+            Self::Placed(slice) => Some(slice.chunk()),
+            Self::Own { region, .. } => Some(region.chunk()),
+        }
+    }
+
+    /// The first `count` bytes are handed over.
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Copied { start, .. } | Self::Own { start, .. } => *start += count,
+            Self::Placed(slice) => slice.advance(count),
+        }
+    }
+}
+
+/// What is known of the message that bytes begin with.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Bytes that need not be searched for a delimiter again.
     scanned: usize,
-    /// Bytes of the frame at `start`, where its header has told.
+    /// Bytes of the frame, where its header has told.
     needed: Option<usize>,
 }
 
-impl Backlog {
-    fn length(&self) -> usize {
-        self.region.filled() - self.start
-    }
-
-    /// Whether the region ends where the frame does, so that what follows may be read elsewhere.
-    fn is_exact(&self) -> bool {
-        self.needed == Some(self.length() + self.region.remaining())
-    }
-
-    /// How much space the next region takes: enough for the frame, or twice what is there.
-    fn growth(&self) -> usize {
-        let doubled = 2 * self.length();
+impl Progress {
+    /// How much space a region takes for a message of which `length` bytes are there: enough for it, or twice that.
+    fn growth(&self, length: usize) -> usize {
+        let doubled = 2 * length;
         match self.needed {
             Some(total) => total.min(doubled.max(TRUSTED_REGION)),
             None => doubled.max(SMALLEST_REGION),
@@ -42,35 +71,60 @@ impl Backlog {
     }
 }
 
-/// The unfinished input of a connection. Most connections have none between two reads, and their
-/// messages are handed over where the socket was read to.
-#[derive(Default)]
-pub struct Inbound {
-    backlog: Option<Backlog>,
-    /// What the next read will probably bring.
-    expected: usize,
-    /// Whether the backlog may hold a whole message that found no room.
-    held_back: bool,
+struct Backlog {
+    memory: Memory,
+    progress: Progress,
 }
 
-/// Bytes of the tail that were just read.
+/// Whether a backlog may be more than an unfinished message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// A part of one message.
+    Unfinished,
+    /// Messages that found no room in a batch, perhaps.
+    HeldBack,
+}
+
+/// The input of a connection that is not handed over. Most connections have none between two reads, and their messages are
+/// handed over where the socket was read to. What remains of a read lies in memory of the connection's own: a chunk that
+/// all connections read into is kept by none of them for the sake of a few bytes.
+pub struct Inbound {
+    backlog: Option<Backlog>,
+    rest: Rest,
+    /// What the next read will probably bring.
+    expected: usize,
+    claim: Claim,
+}
+
+/// Bytes at the front of the tail that a read has filled and nobody has committed.
 #[derive(Clone, Copy)]
 struct Fresh {
-    start: usize,
-    end: usize,
+    length: usize,
+    progress: Progress,
 }
 
 impl Inbound {
+    /// Nothing yet. What it will hold counts against `bound`.
+    #[must_use]
+    pub fn new(bound: Arc<UnfinishedBound>) -> Self {
+        Self {
+            backlog: None,
+            rest: Rest::Unfinished,
+            expected: 0,
+            claim: Claim::new(bound),
+        }
+    }
+
     /// Whether messages may be waiting for room, without a read.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        self.held_back
+        self.backlog.is_some() && self.rest == Rest::HeldBack
     }
 
     /// Whether the peer has begun a message and not finished it.
     #[must_use]
     pub fn has_partial(&self) -> bool {
-        self.backlog.is_some() && !self.held_back
+        self.backlog.is_some() && self.rest == Rest::Unfinished
     }
 
     /// Whether everything that was read has been handed over.
@@ -79,20 +133,25 @@ impl Inbound {
         self.backlog.is_none()
     }
 
-    /// Bytes of memory reserved for this connection alone.
+    /// Bytes of memory that are kept for this connection.
     #[must_use]
     pub fn reserved(&self) -> usize {
-        self.backlog
-            .as_ref()
-            .map_or(0, |backlog| backlog.length() + backlog.region.remaining())
+        self.claim.bytes()
     }
 
     /// Lets everything go.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.forget();
+        self.expected = 0;
     }
 
-    /// Makes `read` fill the right memory. `read` gets one or two pieces of memory and returns how many bytes it filled, in order.
+    fn forget(&mut self) {
+        self.backlog = None;
+        self.claim.release();
+    }
+
+    /// Makes `read` fill the right memory. `read` gets one or two pieces of memory and returns how many bytes it filled, in
+    /// order. What it filled must be cut before anyone else reads: see [`Self::cut_filled`].
     ///
     /// # Errors
     /// Whatever `read` returns.
@@ -101,57 +160,59 @@ impl Inbound {
         intake: &mut Intake,
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<Filled, E> {
-        let Some(backlog) = &mut self.backlog else {
-            let spare = intake.spare(self.expected);
-            let offered = spare.len();
-            let count = read(&mut [IoSliceMut::new(spare)])?;
-            self.expected = intake.expect(self.expected, count, offered);
-            let fresh = Self::commit_fresh(intake, count);
-            return Ok(Filled {
-                count,
-                offered,
-                fresh,
-            });
-        };
-        if backlog.region.remaining() == 0 {
-            let mut region = intake.reserve(backlog.growth());
-            let start = region.filled();
-            region.append(backlog.region.committed_from(backlog.start));
-            backlog.region = region;
-            backlog.start = start;
-        }
-        let exact = backlog.is_exact();
-        let own = backlog.region.spare();
-        let own_length = own.len();
-        if !exact {
-            let count = read(&mut [IoSliceMut::new(own)])?;
-            backlog.region.commit(count);
-            let fresh = Self::commit_fresh(intake, 0);
-            return Ok(Filled {
-                count,
-                offered: own_length,
-                fresh,
-            });
-        }
-        let spare = intake.spare(self.expected);
-        let offered = own_length + spare.len();
-        let count = read(&mut [IoSliceMut::new(own), IoSliceMut::new(spare)])?;
-        backlog.region.commit(count.min(own_length));
-        let fresh = Self::commit_fresh(intake, count.saturating_sub(own_length));
-        Ok(Filled {
-            count,
-            offered,
-            fresh,
-        })
-    }
-
-    fn commit_fresh(intake: &mut Intake, count: usize) -> Fresh {
-        let tail = intake.tail();
-        let start = tail.filled();
-        tail.commit(count);
-        Fresh {
-            start,
-            end: start + count,
+        match &mut self.backlog {
+            Some(Backlog {
+                memory: Memory::Own { region, start },
+                progress,
+            }) => {
+                // Whether the region ends where the frame does, so that what follows may be read elsewhere.
+                let length = region.filled() - *start + region.remaining();
+                let own = region.spare();
+                let own_length = own.len();
+                let (count, offered) = if progress.needed == Some(length) {
+                    let most = self.claim.room();
+                    let spare = intake.spare_behind(&[], self.expected, most);
+                    let offered = own_length + spare.len();
+                    let mut pieces = [IoSliceMut::new(own), IoSliceMut::new(spare)];
+                    (read(&mut pieces)?, offered)
+                } else {
+                    (read(&mut [IoSliceMut::new(own)])?, own_length)
+                };
+                region.commit(count.min(own_length));
+                Ok(Filled {
+                    count,
+                    offered,
+                    fresh: Fresh {
+                        length: count.saturating_sub(own_length),
+                        progress: Progress::default(),
+                    },
+                })
+            }
+            other => {
+                let begun = other.as_ref();
+                let before = begun.map_or(&[][..], |backlog| backlog.memory.bytes());
+                let progress = begun.map_or_else(Progress::default, |backlog| backlog.progress);
+                let length = before.len();
+                let missing = progress
+                    .needed
+                    .map_or(0, |total| total.saturating_sub(length));
+                let expected = self.expected.max(missing);
+                let spare = intake.spare_behind(before, expected, self.claim.room());
+                let offered = spare.len();
+                let count = read(&mut [IoSliceMut::new(spare)])?;
+                self.expected = intake.expect(self.expected, count, offered);
+                if count > 0 {
+                    self.backlog = None;
+                }
+                Ok(Filled {
+                    count,
+                    offered,
+                    fresh: Fresh {
+                        length: if count > 0 { length + count } else { 0 },
+                        progress,
+                    },
+                })
+            }
         }
     }
 
@@ -165,9 +226,12 @@ impl Inbound {
         slot: u32,
         limit: usize,
     ) -> Taken {
-        let mut taken = self.cut_held_back(cutter, batch, slot, limit);
-        let Fresh { start, end } = filled.fresh;
-        if start == end || taken.error.is_some() {
+        let taken = self.cut_held_back(intake, cutter, batch, slot, limit);
+        let Fresh {
+            length,
+            mut progress,
+        } = filled.fresh;
+        if length == 0 || !taken.goes_on() {
             return taken;
         }
         debug_assert!(
@@ -175,56 +239,189 @@ impl Inbound {
             "only an exact region is followed by fresh bytes"
         );
         let tail = intake.tail();
-        let mut run = Run {
-            start,
-            scanned: 0,
-            needed: None,
+        let input = Input {
+            bytes: tail.uncommitted(length),
+            chunk: tail.chunk(),
+            start: tail.filled(),
         };
-        let more = run.cut(tail, cutter, batch, slot, limit - taken.count);
-        taken = Taken {
+        let limit = limit - taken.count;
+        let (consumed, more) = progress.cut(input, cutter, batch, slot, limit);
+        tail.commit(consumed);
+        let room = if more.error.is_some() || consumed == length {
+            self.forget();
+            Room::Enough
+        } else if more.count == limit {
+            self.rest = Rest::HeldBack;
+            self.hold_back(length - consumed, progress, intake)
+        } else {
+            self.rest = Rest::Unfinished;
+            self.keep(length - consumed, progress, intake)
+        };
+        Taken {
             count: taken.count + more.count,
             error: more.error,
-        };
-        if run.start < end {
-            self.held_back = taken.count == limit;
-            self.backlog = Some(Backlog {
-                region: Region::full(tail.chunk().clone(), end),
-                start: run.start,
-                scanned: run.scanned,
-                needed: run.needed,
-            });
+            room,
         }
-        taken
     }
 
     /// Cuts the backlog into `batch`, at most `limit` messages.
     pub fn cut_held_back(
         &mut self,
+        intake: &mut Intake,
         cutter: Cutter<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
     ) -> Taken {
-        let Some(backlog) = &mut self.backlog else {
+        let Some(Backlog {
+            mut memory,
+            mut progress,
+        }) = self.backlog.take()
+        else {
             return Taken::default();
         };
-        let mut run = Run {
-            start: backlog.start,
-            scanned: backlog.scanned,
-            needed: backlog.needed,
+        let (consumed, mut taken) = match &memory {
+            Memory::Copied { bytes, start } => {
+                // JavaScript knows chunks only. What is handed over goes into the one that it gets anyway.
+                let bytes = &bytes[*start..];
+                intake.make_room(bytes.len());
+                let tail = intake.tail();
+                let input = Input {
+                    bytes,
+                    chunk: tail.chunk(),
+                    start: tail.filled(),
+                };
+                let (consumed, taken) = progress.cut(input, cutter, batch, slot, limit);
+                tail.copy_in(&bytes[..consumed]);
+                (consumed, taken)
+            }
+            Memory::Placed(slice) => {
+                let input = Input {
+                    bytes: slice.as_ref(),
+                    chunk: slice.chunk(),
+                    start: slice.start(),
+                };
+                progress.cut(input, cutter, batch, slot, limit)
+            }
+            Memory::Own { region, start } => {
+                let input = Input {
+                    bytes: region.committed_from(*start),
+                    chunk: region.chunk(),
+                    start: *start,
+                };
+                progress.cut(input, cutter, batch, slot, limit)
+            }
         };
-        let taken = run.cut(&backlog.region, cutter, batch, slot, limit);
-        if run.start == backlog.region.filled() {
-            self.backlog = None;
-            self.held_back = false;
+        memory.advance(consumed);
+        let backlog = Backlog { memory, progress };
+        if taken.error.is_some() || backlog.memory.bytes().is_empty() {
+            self.forget();
+        } else if taken.count == limit {
+            self.rest = Rest::HeldBack;
+            self.backlog = Some(backlog);
         } else {
-            self.held_back = taken.count == limit;
-            backlog.start = run.start;
-            backlog.scanned = run.scanned;
-            backlog.needed = run.needed;
+            self.rest = Rest::Unfinished;
+            taken.room = self.keep_on(backlog, intake);
         }
         taken
     }
+
+    /// The connection waits, for how long is for others to say: a few messages that are held back do not keep a chunk
+    /// meanwhile.
+    pub fn withdraw(&mut self) {
+        if let Some(Backlog { memory, .. }) = &mut self.backlog
+            && self.rest == Rest::HeldBack
+            && let Some(chunk) = memory.chunk()
+            && memory.bytes().len() <= most_copied(chunk.capacity())
+            && self.claim.change(memory.bytes().len())
+        {
+            *memory = copied(memory.bytes());
+        }
+    }
+
+    /// Holds the next `length` bytes of the tail back.
+    fn hold_back(&mut self, length: usize, progress: Progress, intake: &mut Intake) -> Room {
+        // They are handed over soon, so that they stay where they are while there is plenty of memory.
+        let memory = if self.claim.change_if_plenty(intake.cost(length)) {
+            Memory::Placed(intake.tail().share(length))
+        } else if self.claim.change(length) {
+            copied(intake.tail().uncommitted(length))
+        } else {
+            return self.give_up();
+        };
+        self.backlog = Some(Backlog { memory, progress });
+        Room::Enough
+    }
+
+    /// Keeps the next `length` bytes of the tail, which a message begins with.
+    fn keep(&mut self, length: usize, progress: Progress, intake: &mut Intake) -> Room {
+        let size = progress.growth(length);
+        let memory = if length <= intake.most_copied() {
+            if !self.claim.change(length) {
+                return self.give_up();
+            }
+            copied(intake.tail().uncommitted(length))
+        } else if self.claim.change_if_plenty(intake.cost(size)) {
+            own(intake.reserve_around(length, size), length)
+        } else if self.claim.change(size) {
+            let mut region = intake.reserve_alone(size);
+            region.copy_in(intake.tail().uncommitted(length));
+            own(region, length)
+        } else {
+            return self.give_up();
+        };
+        self.backlog = Some(Backlog { memory, progress });
+        Room::Enough
+    }
+
+    /// Keeps a backlog that is the beginning of a message, with room for more of it.
+    fn keep_on(&mut self, backlog: Backlog, intake: &mut Intake) -> Room {
+        let Backlog { memory, progress } = backlog;
+        let bytes = memory.bytes();
+        let length = bytes.len();
+        let size = progress.growth(length);
+        let memory = match &memory {
+            Memory::Copied { start: 0, .. } if length <= intake.most_copied() => memory,
+            _ if length <= intake.most_copied() => {
+                if !self.claim.change(length) {
+                    return self.give_up();
+                }
+                copied(bytes)
+            }
+            Memory::Own { region, .. } if region.remaining() > 0 => memory,
+            _ => {
+                let mut region = if self.claim.change_if_plenty(intake.cost(size)) {
+                    intake.reserve(size)
+                } else if self.claim.change(size) {
+                    intake.reserve_alone(size)
+                } else {
+                    return self.give_up();
+                };
+                region.copy_in(bytes);
+                own(region, length)
+            }
+        };
+        self.backlog = Some(Backlog { memory, progress });
+        Room::Enough
+    }
+
+    fn give_up(&mut self) -> Room {
+        self.forget();
+        Room::Exhausted
+    }
+}
+
+fn copied(bytes: &[u8]) -> Memory {
+    Memory::Copied {
+        bytes: bytes.into(),
+        start: 0,
+    }
+}
+
+/// A region of which `length` bytes are filled.
+fn own(region: Region, length: usize) -> Memory {
+    let start = region.filled() - length;
+    Memory::Own { region, start }
 }
 
 /// What one read brought.
@@ -236,6 +433,16 @@ pub struct Filled {
     fresh: Fresh,
 }
 
+/// Whether what could not be handed over is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// It is.
+    #[default]
+    Enough,
+    /// It is gone: all connections together hold as much as they may.
+    Exhausted,
+}
+
 /// How many messages were cut, and why no further one can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -243,51 +450,57 @@ pub struct Taken {
     pub count: usize,
     /// What is wrong with the bytes after them.
     pub error: Option<FrameError>,
+    /// What became of the bytes after them.
+    pub room: Room,
 }
 
-/// A place in committed bytes from which frames are cut.
-struct Run {
+impl Taken {
+    fn goes_on(&self) -> bool {
+        self.error.is_none() && self.room == Room::Enough
+    }
+}
+
+/// Bytes from which frames are cut, and where they are when they are handed over: from `start` on in `chunk`.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    bytes: &'a [u8],
+    chunk: &'a Chunk,
     start: usize,
-    scanned: usize,
-    needed: Option<usize>,
 }
 
-impl Run {
-    /// The loop that every message passes: no allocation, and no reference count but one per call.
+impl Progress {
+    /// The loop that every message passes: no allocation, and no reference count but one per call. How many bytes were
+    /// cut, too.
     fn cut(
         &mut self,
-        region: &Region,
+        input: Input<'_>,
         cutter: Cutter<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
-    ) -> Taken {
-        let mut bytes = region.committed_from(self.start);
+    ) -> (usize, Taken) {
+        let mut bytes = input.bytes;
+        let mut consumed = 0;
+        let mut taken = Taken::default();
         let mut chunk_index = None;
-        let mut count = 0;
-        while count < limit && !bytes.is_empty() {
+        while taken.count < limit && !bytes.is_empty() {
             match cutter.framing.cut(bytes, self.scanned) {
                 Err(error) => {
-                    return Taken {
-                        count,
-                        error: Some(error),
-                    };
+                    taken.error = Some(error);
+                    break;
                 }
                 Ok(Cut::Frame { total, start, end }) => {
-                    let chunk =
-                        *chunk_index.get_or_insert_with(|| batch.chunk_index(region.chunk()));
+                    let chunk = *chunk_index.get_or_insert_with(|| batch.chunk_index(input.chunk));
                     let id_field = cutter.id_field.as_ref();
                     if let Some(id) = id_field.and_then(|field| field.read(&bytes[start..end])) {
                         batch.count(slot, RecordKind::Correlation, id);
                     }
-                    batch.message(slot, chunk, self.start + start, end - start);
-                    *self = Self {
-                        start: self.start + total,
-                        scanned: 0,
-                        needed: None,
-                    };
+                    let at = input.start + consumed + start;
+                    batch.message(slot, chunk, at, end - start);
+                    *self = Self::default();
+                    consumed += total;
                     bytes = &bytes[total..];
-                    count += 1;
+                    taken.count += 1;
                 }
                 Ok(Cut::Short { total }) => {
                     self.needed = Some(total);
@@ -299,7 +512,7 @@ impl Run {
                 }
             }
         }
-        Taken { count, error: None }
+        (consumed, taken)
     }
 }
 

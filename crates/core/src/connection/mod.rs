@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use clocks::{Alarm, Input, Limit};
-pub use inbound::{Filled, Inbound, Taken};
+pub use inbound::{Filled, Inbound, Room, Taken};
 pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};
 
@@ -62,8 +62,6 @@ pub struct Connection {
     control: Control,
     told: Told,
     news: News,
-    /// Bytes claimed from the bound on unfinished messages.
-    claimed: usize,
     bytes_read: u64,
     bytes_written: u64,
     /// Until when dialing, and later closing, must be done.
@@ -82,10 +80,10 @@ impl Connection {
             stage: None,
             closing: None,
             clocks: Clocks::new(&settings),
+            inbound: Inbound::new(settings.unfinished.clone()),
             settings,
             state,
             reason: Reason::Normal,
-            inbound: Inbound::default(),
             outbound: Outbound::default(),
             in_flight: 0,
             submitted: 0,
@@ -99,7 +97,6 @@ impl Connection {
             control: Control::Settings,
             told: Told::default(),
             news: News::default(),
-            claimed: 0,
             bytes_read: 0,
             bytes_written: 0,
         }
@@ -269,11 +266,23 @@ impl Connection {
     }
 
     /// Hands over messages that were held back, at most `limit`.
-    pub fn take_held_back(&mut self, batch: &mut Batch, slot: u32, limit: usize) {
+    pub fn take_held_back(
+        &mut self,
+        intake: &mut Intake,
+        batch: &mut Batch,
+        slot: u32,
+        limit: usize,
+    ) {
+        let cutter = self.settings.cutter();
         let taken = self
             .inbound
-            .cut_held_back(self.settings.cutter(), batch, slot, limit);
+            .cut_held_back(intake, cutter, batch, slot, limit);
         self.account(taken);
+    }
+
+    /// It is not served before something happens to it: see [`Inbound::withdraw`].
+    pub fn rests(&mut self) {
+        self.inbound.withdraw();
     }
 
     fn account(&mut self, taken: Taken) {
@@ -291,16 +300,8 @@ impl Connection {
             Some(FrameError::TooLarge) => self.refuse(Reason::FrameTooLarge),
             Some(FrameError::Invalid) => self.refuse(Reason::FrameInvalid),
         }
-        let unfinished = if self.inbound.has_partial() {
-            self.inbound.reserved()
-        } else {
-            0
-        };
-        if unfinished != self.claimed {
-            let before = std::mem::replace(&mut self.claimed, unfinished);
-            if !self.settings.unfinished.replace(before, unfinished) {
-                self.refuse(Reason::BufferLimit);
-            }
+        if taken.room == Room::Exhausted {
+            self.refuse(Reason::BufferLimit);
         }
     }
 
@@ -313,8 +314,6 @@ impl Connection {
 
     fn forget_input(&mut self) {
         self.inbound.clear();
-        let claimed = std::mem::take(&mut self.claimed);
-        self.settings.unfinished.replace(claimed, 0);
     }
 
     /// The peer's end is seen, though not yet read.
@@ -470,12 +469,6 @@ impl Connection {
         if self.in_flight == 0 && !self.inbound.is_held_back() {
             self.state = self.state.after(Event::Answered);
         }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.settings.unfinished.replace(self.claimed, 0);
     }
 }
 

@@ -228,7 +228,8 @@ impl Endpoint {
         }
     }
 
-    fn wait(&self) -> Next {
+    fn wait(&mut self) -> Next {
+        self.connection.rests();
         let lacks_workers = self.connection.workers().is_some() && self.connection.own_budget() > 0;
         if self.has_input() && lacks_workers {
             Next::Stalled
@@ -408,7 +409,8 @@ impl Endpoint {
         }
         let mut limit = self.share(batch);
         if limit > 0 && self.connection.is_held_back() {
-            self.connection.take_held_back(batch, self.id.slot, limit);
+            self.connection
+                .take_held_back(intake, batch, self.id.slot, limit);
             limit = self.share(batch);
         }
         let reads = self.readiness.readable && self.connection.reads();

@@ -19,7 +19,7 @@ impl LinkReader {
             let came = source.read(region.spare());
             let filled = came.as_ref().copied().unwrap_or(0);
             if filled > 0 {
-                let unread = region.split(filled).into_slice();
+                let unread = region.share(filled);
                 self.push(unread);
             }
             self.keep_room(region);

@@ -11,20 +11,12 @@ use crate::frame::Endian;
 /// What is copied in lies in chunks of a pool; what is inserted by [`Self::write_direct`] stays where
 /// it is. The pieces are linked, so that joining two writers costs the same for any number of them.
 pub struct LinkWriter {
-    pieces: LinkedList<Unflushed>,
+    pieces: LinkedList<Piece>,
     /// Where bytes are written. The first `open` of its bytes are written and come after `pieces`.
     tail: Option<Region>,
     open: usize,
     length: usize,
     pool: ChunkPool,
-}
-
-/// Bytes between others.
-enum Unflushed {
-    /// Written here: all of the region, which nobody has seen yet.
-    Reserved(Region),
-    /// Somebody else's.
-    Direct(Piece),
 }
 
 impl LinkWriter {
@@ -127,11 +119,11 @@ impl LinkWriter {
         self.length += piece.len();
         if remaining <= self.open {
             self.seal(self.open - remaining);
-            self.pieces.push_back(Unflushed::Direct(piece));
+            self.pieces.push_back(piece);
         } else {
             self.seal(self.open);
             let mut after = self.take_back(remaining);
-            self.pieces.push_back(Unflushed::Direct(piece));
+            self.pieces.push_back(piece);
             self.pieces.append(&mut after);
         }
         Ok(())
@@ -173,14 +165,13 @@ impl LinkWriter {
     /// Makes the first `count` of the open bytes a piece of their own.
     fn seal(&mut self, count: usize) {
         if let Some(tail) = self.tail.as_mut().filter(|_| count > 0) {
-            self.pieces
-                .push_back(Unflushed::Reserved(tail.split(count)));
+            self.pieces.push_back(tail.share(count).into());
             self.open -= count;
         }
     }
 
     /// The last `count` bytes of `pieces`, in order.
-    fn take_back(&mut self, count: usize) -> LinkedList<Unflushed> {
+    fn take_back(&mut self, count: usize) -> LinkedList<Piece> {
         let mut taken = LinkedList::new();
         let mut missing = count;
         while missing > 0 {
@@ -198,32 +189,9 @@ impl LinkWriter {
     }
 }
 
-impl Unflushed {
-    fn len(&self) -> usize {
-        match self {
-            Self::Reserved(region) => region.remaining(),
-            Self::Direct(piece) => piece.len(),
-        }
-    }
-
-    fn split_to(&mut self, count: usize) -> Self {
-        match self {
-            Self::Reserved(region) => Self::Reserved(region.split(count)),
-            Self::Direct(piece) => Self::Direct(piece.split_to(count)),
-        }
-    }
-
-    fn into_piece(self) -> Piece {
-        match self {
-            Self::Reserved(region) => region.into_slice().into(),
-            Self::Direct(piece) => piece,
-        }
-    }
-}
-
 /// What one flush gives out: pieces in the order of the stream, none of them empty.
 pub struct Flushed {
-    pieces: LinkedList<Unflushed>,
+    pieces: LinkedList<Piece>,
     length: usize,
 }
 
@@ -237,7 +205,7 @@ impl Flushed {
     /// Puts back in front what could not be sent of the piece given out last.
     pub(super) fn put_back(&mut self, piece: Piece) {
         self.length += piece.len();
-        self.pieces.push_front(Unflushed::Direct(piece));
+        self.pieces.push_front(piece);
     }
 }
 
@@ -245,7 +213,7 @@ impl Iterator for Flushed {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        let piece = self.pieces.pop_front()?.into_piece();
+        let piece = self.pieces.pop_front()?;
         self.length -= piece.len();
         Some(piece)
     }

@@ -8,7 +8,7 @@ use crate::frame::{Delimiter, Endian, Framing, LengthField, Varint};
 fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> Vec<Vec<u8>> {
     let cutter = without_ids(framing);
     let mut intake = Intake::new(ChunkPool::new(64 * 1024, 4));
-    let mut inbound = Inbound::default();
+    let mut inbound = inbound();
     let mut out = Vec::new();
     let mut batch = Batch::with_capacity(4096);
     let mut drain = |batch: &mut Batch| {
@@ -24,7 +24,7 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
     for &split in splits.iter().chain([&wire.len()]) {
         while at < split {
             while inbound.is_held_back() {
-                let taken = inbound.cut_held_back(cutter, &mut batch, 0, limit);
+                let taken = inbound.cut_held_back(&mut intake, cutter, &mut batch, 0, limit);
                 assert_eq!(taken.error, None);
                 drain(&mut batch);
             }
@@ -45,12 +45,16 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
         }
     }
     while inbound.is_held_back() {
-        let taken = inbound.cut_held_back(cutter, &mut batch, 0, limit);
+        let taken = inbound.cut_held_back(&mut intake, cutter, &mut batch, 0, limit);
         assert_eq!(taken.error, None);
         drain(&mut batch);
     }
     assert!(!inbound.has_partial());
     out
+}
+
+fn inbound() -> Inbound {
+    Inbound::new(Arc::new(UnfinishedBound::new(1 << 30)))
 }
 
 fn without_ids(framing: &Framing) -> Cutter<'_> {
@@ -127,7 +131,7 @@ fn large_messages_arrive_whole_whatever_the_reads_bring() {
 #[test]
 fn a_header_alone_reserves_little() {
     let mut intake = Intake::new(ChunkPool::new(256 * 1024, 4));
-    let mut inbound = Inbound::default();
+    let mut inbound = inbound();
     let mut batch = Batch::with_capacity(64);
     for bytes in [&[0, 0xff][..], &[0, 0], &[1]] {
         let filled = inbound
