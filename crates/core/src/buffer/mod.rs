@@ -29,3 +29,6 @@ pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
 pub use reclaim::ReclaimPacer;
 pub use region::Region;
 pub use slice::Slice;
+
+#[cfg(test)]
+mod misuse;
