@@ -295,6 +295,20 @@ test('shared memory is sent like any other', async (t) => {
   t.true((await client.call(shared)).equals(pattern(50_000)))
 })
 
+test('shared memory is sent as it was when it was written, whatever other threads write there later', async (t) => {
+  const shared = new Uint8Array(new SharedArrayBuffer(50_000))
+  shared.set(pattern(50_000))
+  const { port, connections } = await serveStream(t)
+  const peer = await connectPeer(t, { port })
+  const connection = await connections.take()
+  connection.writer.writeDirect(shared)
+  connection.writer.writeDirect(shared.subarray(10, 20_010))
+  shared.fill(0)
+  await connection.writer.flush()
+  const expected = Buffer.concat([pattern(50_000), pattern(50_000).subarray(10, 20_010)])
+  t.true((await peer.read(expected.length)).equals(expected))
+})
+
 test('a message that is too long for its length field is refused, and the next one goes', async (t) => {
   const { port } = await serve(t, { framing: lengthField({ size: 1 }) }, async (_request, { writer }) => {
     writer.writeBinary(Buffer.alloc(256))

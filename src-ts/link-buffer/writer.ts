@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
@@ -129,7 +131,8 @@ export class Writer {
   /**
    * Sends `bytes` from where they are, without a copy. They are kept alive until they have left; do not change
    * them before they have been sent. Transferring their `ArrayBuffer` away, or shrinking it, fails the
-   * connection with `ERR_BUFFER_DETACHED`. Worth it from some 10 KiB on.
+   * connection with `ERR_BUFFER_DETACHED`. Worth it from some 10 KiB on. A `SharedArrayBuffer`, which other threads may
+   * write to, is copied.
    *
    * @param remaining how many of the bytes written last come after `bytes` and not before
    */
@@ -146,7 +149,9 @@ export class Writer {
     if (length === 0) return
     const handle = chunkHandle(bytes)
     const start = handle === undefined ? 0 : bytes.byteOffset
-    const piece: Piece = { memory: bytes, handle: handle ?? foreign, start, length, next: undefined }
+    // What another thread may write to while it is sent is sent as it is now.
+    const memory = types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes
+    const piece: Piece = { memory, handle: handle ?? foreign, start, length, next: undefined }
     const before = this.#pieceBefore(this.#length - remaining)
     this.#length += length
     if (before === undefined) {

@@ -113,13 +113,14 @@ impl Bridge {
         } = *command;
         let time = || millis(length as u32);
         let order = match command.operation {
+            // Bytes that no message has, such as all of `message.buffer`. Leaving them out would tear what is sent.
             Operation::Send => match self.memory.slice(handle, start, length) {
                 Some(slice) => Order::Send(slice),
-                None => return,
+                None => Order::Fail(Reason::ForeignDetached),
             },
             Operation::Reply => match self.memory.slice(handle, start, length) {
                 Some(slice) => Order::Reply(slice),
-                None => Order::Acknowledge(1),
+                None => Order::Fail(Reason::ForeignDetached),
             },
             Operation::SendForeign => {
                 if let Some(array) = self.memory.take_foreign(handle) {

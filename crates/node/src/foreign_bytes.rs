@@ -1,6 +1,6 @@
 //! Memory of the user's that is sent where it lies: typed arrays, each held by a strong reference until
 //! it has been sent. Its memory may be transferred away or shrink meanwhile, so pointer and length are
-//! asked for again before every write.
+//! asked for again before every write. Memory that other threads can write to is refused: JavaScript copies it.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -54,13 +54,14 @@ impl ForeignArrays {
     /// Holds `array`; its handle is for one command, or for [`Self::release`].
     ///
     /// # Errors
-    /// When it is no `Uint8Array`.
+    /// When it is no `Uint8Array`, or its memory is shared between threads.
     pub fn attach(&self, array: sys::napi_value) -> napi::Result<u32> {
         let env = self.0.env.raw();
-        let (kind, _, _) = describe(env, array)
+        let described = describe(env, array)
+            .filter(|described| described.kind == sys::TypedarrayType::uint8_array)
             .ok_or_else(|| napi::Error::from_reason("expected a Uint8Array"))?;
-        if kind != sys::TypedarrayType::uint8_array {
-            return Err(napi::Error::from_reason("expected a Uint8Array"));
+        if !is_array_buffer(env, described.buffer) {
+            return Err(napi::Error::from_reason("expected memory of one thread"));
         }
         let mut reference = ptr::null_mut();
         // SAFETY: a live handle of this environment, on its thread.
@@ -125,9 +126,10 @@ impl ForeignBytes for QueuedArray {
         let env = self.table.env.raw();
         let mut scope = ptr::null_mut();
         let mut array = ptr::null_mut();
-        // SAFETY: on the environment's thread, which exists as long as the table has entries. The scope is
-        // closed once. The memory stays where it is until JavaScript runs again, or `self` lets go of the
-        // array: both need the poller, which is borrowed while it writes.
+        // SAFETY: on the environment's thread, which exists as long as the table has entries: a queue of a poller on another
+        // thread never gets such an array (`thread_driver.rs` copies it). The scope is closed once. The memory is that of an
+        // `ArrayBuffer` (`attach` refuses others), which only JavaScript of this thread can write, move or free, and which
+        // `self` keeps alive. JavaScript does not run before the write is over: the poller is borrowed for that long.
         unsafe {
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
                 return None;
@@ -137,7 +139,7 @@ impl ForeignBytes for QueuedArray {
                 .then(|| describe(env, array))
                 .flatten();
             sys::napi_close_handle_scope(env, scope);
-            let (_, length, data) = described?;
+            let Described { length, data, .. } = described?;
             (!data.is_null()).then(|| std::slice::from_raw_parts(data, length))
         }
     }
@@ -152,14 +154,19 @@ impl Drop for QueuedArray {
     }
 }
 
-/// Kind, length and memory of a typed array, as they are now. A detached one has no length.
-fn describe(
-    env: sys::napi_env,
-    array: sys::napi_value,
-) -> Option<(sys::napi_typedarray_type, usize, *const u8)> {
+/// A typed array as it is now. A detached one has no length.
+struct Described {
+    kind: sys::napi_typedarray_type,
+    length: usize,
+    data: *const u8,
+    buffer: sys::napi_value,
+}
+
+/// `None` where it is no typed array.
+fn describe(env: sys::napi_env, array: sys::napi_value) -> Option<Described> {
     let (mut is_typed_array, mut kind, mut length) = (false, 0, 0);
-    let mut data = ptr::null_mut();
-    // SAFETY: a live handle of this environment, on its thread; the last two are not asked for.
+    let (mut data, mut buffer) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: a live handle of this environment, on its thread; the last is not asked for.
     let status = unsafe {
         let status = sys::napi_is_typedarray(env, array, &mut is_typed_array);
         if status != sys::Status::napi_ok || !is_typed_array {
@@ -171,9 +178,22 @@ fn describe(
             &mut kind,
             &mut length,
             &mut data,
-            ptr::null_mut(),
+            &mut buffer,
             ptr::null_mut(),
         )
     };
-    (status == sys::Status::napi_ok).then_some((kind, length, data.cast_const().cast()))
+    (status == sys::Status::napi_ok).then_some(Described {
+        kind,
+        length,
+        data: data.cast_const().cast(),
+        buffer,
+    })
+}
+
+/// Whether `buffer` is an `ArrayBuffer`, and no `SharedArrayBuffer`.
+fn is_array_buffer(env: sys::napi_env, buffer: sys::napi_value) -> bool {
+    let mut is_array_buffer = false;
+    // SAFETY: a live handle of this environment, on its thread.
+    let status = unsafe { sys::napi_is_arraybuffer(env, buffer, &mut is_array_buffer) };
+    status == sys::Status::napi_ok && is_array_buffer
 }
