@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 
 import * as esm from '../dist/index.mjs'
 import { Inbox } from './support/deferred.mjs'
@@ -67,6 +67,67 @@ for (const kind of ['reader', 'duplex'] as const) {
     t.true(isWhole)
     t.true(held < 10, `${held} chunks are held`)
   })
+}
+
+const eightMiB = 8 * 1024 * 1024
+
+interface Cost {
+  readonly liveBytes: number
+  readonly resident: number
+}
+
+async function costOf(t: ExecutionContext, args: readonly string[]): Promise<Cost> {
+  const { code, stdout, stderr } = await runFixture(t, 'one-byte-peers', { args, flags: ['--expose-gc'] })
+  t.deepEqual([code, stderr], [0, ''])
+  return JSON.parse(stdout) as Cost
+}
+
+test('2,000 peers that send one byte each cost little beside the same calls without them', async (t) => {
+  const without = await costOf(t, ['nothing', 'inline', 'tcp', '2000'])
+  const beside = await costOf(t, ['byte', 'inline', 'tcp', '2000'])
+  const chunks = beside.liveBytes - without.liveBytes
+  t.true(chunks <= eightMiB, `${chunks} bytes of chunks`)
+  const resident = beside.resident - without.resident
+  t.true(resident <= 2 * eightMiB, `${resident} bytes of memory`)
+})
+
+for (const kind of ['header', 'body', 'held', 'stream'] as const) {
+  for (const [mode, transport] of [
+    ['inline', 'unix'],
+    ['pollers', 'tcp'],
+  ] as const) {
+    test(`peers that begin and leave it at that keep no chunk for each: ${kind}, ${mode}, ${transport}`, async (t) => {
+      const { liveBytes } = await costOf(t, [kind, mode, transport, '300'])
+      t.true(liveBytes <= eightMiB, `${liveBytes} bytes of chunks`)
+    })
+  }
+}
+
+for (const pollers of [0, 1]) {
+  for (const how of ['reply', 'send', 'write'] as const) {
+    test(`what lies in a chunk and in no message is not sent: ${how}, ${pollers} pollers`, async (t) => {
+      const errors = new Inbox<unknown>()
+      const options = { pollers, onError: errors.push }
+      const { port } = await serve(t, options, async (request, connection) => {
+        if (request.length < 1_000) return request
+        // A classic mistake: all of the chunk, also what the poller reads into at this moment.
+        const all = Buffer.from(request.buffer)
+        if (how === 'reply') return all
+        if (how === 'send') await connection.send(all)
+        else {
+          connection.writer.writeDirect(all)
+          await connection.writer.flush()
+        }
+        return undefined
+      })
+      const mistaken = await connectPeer(t, { port })
+      const other = await connectPeer(t, { port })
+      await mistaken.write(frame(pattern(1_000)))
+      t.is(codeOf(await errors.take()), 'ERR_BUFFER_DETACHED')
+      await other.write(frame('hello'))
+      t.deepEqual(await other.read(9), frame('hello'))
+    })
+  }
 }
 
 // Alone: it takes the memory from the views that other tests of this process hold, too.

@@ -3,6 +3,12 @@ import { adoptChunk, type Chunk } from './chunk'
 import { minorCollection } from './minor-collection'
 import { type NativeMemory, nativeBinding } from './native'
 
+/** Who has left bytes unread. */
+export interface Leftover {
+  /** Nothing more comes in `chunk`: whether some of what is unread may still lie in another. */
+  retired(chunk: Buffer): boolean
+}
+
 /**
  * The memory that this thread shares with the core: chunks that messages arrive in, and the arena for what is sent. One for
  * all event loops of the thread.
@@ -12,6 +18,7 @@ export class SharedMemory {
   readonly arena: Arena
   /** Chunks that more bytes may come in, by handle. */
   readonly chunks: (Chunk | undefined)[] = []
+  #leftovers: Leftover[] = []
 
   constructor() {
     const words = new Int32Array(arenaWords)
@@ -22,11 +29,22 @@ export class SharedMemory {
         this.chunks[handle] = adoptChunk(handle, buffer)
       },
       retire: (handle) => {
+        const chunk = this.chunks[handle]
         this.chunks[handle] = undefined
+        if (chunk !== undefined && this.#leftovers.length > 0) this.#retired(chunk.bytes)
       },
       collect: minorCollection(),
     })
     this.arena = new Arena(words, this.native)
+  }
+
+  /** From now on `leftover` is told of chunks that end. */
+  watch(leftover: Leftover): void {
+    this.#leftovers.push(leftover)
+  }
+
+  #retired(chunk: Buffer): void {
+    this.#leftovers = this.#leftovers.filter((leftover) => leftover.retired(chunk))
   }
 }
 

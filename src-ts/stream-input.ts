@@ -8,6 +8,7 @@ import { SmallPieces } from './link-buffer/small-pieces'
 import { Operation } from './outbox'
 import { resolved } from './output'
 import type { Profile } from './profile'
+import type { Leftover } from './shared-memory'
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
 export interface Consumer {
@@ -51,7 +52,7 @@ const smallForConsumer = 1024
  * Every piece that the core hands up counts as a message in flight, so that a graceful close waits for handlers as
  * it does on framed connections. The core is told only once it matters: when nothing more will come.
  */
-export class StreamInput {
+export class StreamInput implements Leftover {
   readonly reader: Reader
   readonly #connection: Connection
   readonly #profile: Profile
@@ -64,6 +65,8 @@ export class StreamInput {
   /** Unread bytes that count against `maxBufferedBytes`. */
   #claimed = 0
   #iterating = false
+  /** Whether we are told of chunks in which nothing more comes. */
+  #isWatching = false
   /** Whether the body of a loop over the stream has a piece. */
   #isLooping = false
   /** Milliseconds that a read may wait; 0 for ever. */
@@ -97,6 +100,19 @@ export class StreamInput {
     } else {
       this.#take(chunk, start, length)
     }
+    if (this.reader.length > 0 && !this.#isWatching) {
+      this.#isWatching = true
+      this.#profile.loop.memory.watch(this)
+    }
+  }
+
+  /** Nothing more comes in `chunk`. A few bytes that are left unread there are copied: a view would keep all of it. */
+  retired(chunk: Buffer): boolean {
+    const { reader } = this
+    this.#smallPieces ??= new SmallPieces()
+    reader.leave(chunk, smallBehindOthers, this.#smallPieces)
+    this.#isWatching = reader.length > 0 && !reader.isCopied
+    return this.#isWatching
   }
 
   #isSmall(chunk: Buffer, start: number, length: number): boolean {

@@ -1,8 +1,9 @@
-import { bufferView } from '../chunk'
+import { bufferView, chunkHandle } from '../chunk'
 import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
 import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
+import type { SmallPieces } from './small-pieces'
 
 /** Byte order of a number. */
 export type Endian = 'big' | 'little'
@@ -293,6 +294,24 @@ export class Reader {
   endsAt(chunk: Buffer, start: number): boolean {
     const { chunk: last, end } = this.#last ?? { chunk: this.#chunk, end: this.#end }
     return last === chunk && end === start
+  }
+
+  /**
+   * @internal Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`: what
+   * is left unread keeps no chunk for good.
+   */
+  leave(chunk: Buffer, most: number, pieces: SmallPieces): void {
+    const length = this.#end - this.#at
+    if (this.#chunk !== chunk || length > most || this.#end > chunk.length) return
+    const at = pieces.add(chunk, this.#at, length)
+    this.#chunk = pieces.memory
+    this.#at = at
+    this.#end = at + length
+  }
+
+  /** @internal Whether what is there lies in one piece, of memory that is no chunk. */
+  get isCopied(): boolean {
+    return this.#next === undefined && chunkHandle(this.#chunk) === undefined
   }
 
   /** @internal Nothing more will come. What is there may still be read. */
