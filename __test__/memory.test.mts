@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import test, { type ExecutionContext } from 'ava'
 
@@ -101,6 +102,27 @@ for (const kind of ['header', 'body', 'held', 'stream'] as const) {
       t.true(liveBytes <= eightMiB, `${liveBytes} bytes of chunks`)
     })
   }
+}
+
+for (const kind of ['unfinished', 'held'] as const) {
+  test(`a server keeps no more input than the guide to operating says: ${kind}`, async (t) => {
+    const guide = await readFile(new URL('../docs/guides/operating.md', import.meta.url), 'utf8')
+    const [, bufferedMiB] = /maxBufferedBytes: (\d+) \* 1024 \* 1024,/.exec(guide) ?? []
+    const [, said] = /keep at most (\d+) MiB of input/.exec(guide) ?? []
+    t.truthy(said)
+    t.is(said, bufferedMiB)
+    // A sixteenth of it, for the time that it takes.
+    const most = (Number(said) / 16) * 1024 * 1024
+    const { code, stdout, stderr } = await runFixture(t, 'most-input', {
+      args: [`${most}`, `${1024 * 1024}`, kind],
+      flags: ['--expose-gc'],
+    })
+    t.deepEqual([code, stderr], [0, ''])
+    const held = JSON.parse(stdout) as { most: number; refused: number; peers: number }
+    t.true(held.refused > 0 && held.refused < held.peers, `${held.refused} of ${held.peers} were refused`)
+    // JavaScript has one chunk of the server's and Rust reads into one.
+    t.true(held.most <= most + 2 * 256 * 1024, `${held.most} bytes of chunks`)
+  })
 }
 
 for (const pollers of [0, 1]) {

@@ -78,9 +78,10 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly maxCloseTime?: number
   /**
-   * Bytes that unfinished messages of all connections of this server or dialer may take; of streams what is unread beyond
-   * `highWaterMark`, because `onData` has left it or a reader waits for more. What a codec has inflated counts, too, until
-   * its call ends. Default 1 GiB.
+   * Bytes that may be kept of what all connections of this server or dialer have read and not handed over: unfinished
+   * messages, and those that wait because of `maxInFlight`. What shares a chunk with others counts as all of it. Of streams
+   * what is unread beyond `highWaterMark`, because `onData` has left it or a reader waits for more. What a codec has
+   * inflated counts, too, until its call ends. Default 1 GiB.
    */
   readonly maxBufferedBytes?: number
   /**
