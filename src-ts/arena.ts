@@ -10,6 +10,9 @@ export const arenaWords = 4
 /** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024
 
+/** Bytes of lent chunks after which garbage is collected: what has been sent would stay until V8 has seen twice as much. */
+const mostLent = 24 * 1024 * 1024
+
 /** Most bytes that may be asked for. */
 const largestBuffer = constants.MAX_LENGTH
 
@@ -26,6 +29,9 @@ const mostRoom = 254
 export class Arena {
   readonly #words: Int32Array
   readonly #native: NativeMemory
+  readonly #collect: () => void
+  /** Bytes lent since garbage was collected. */
+  #lent = 0
   #arena = new Chunk(Buffer.alloc(0))
   /** By start in the arena: one more than the room before what was allocated there and not handed over; else 0. */
   #allocated: Uint8Array | undefined
@@ -35,9 +41,11 @@ export class Arena {
   #memory: Buffer = this.#arena.bytes
   #handle = 0
 
-  constructor(words: Int32Array, native: NativeMemory) {
+  /** `collect` collects short-lived garbage. */
+  constructor(words: Int32Array, native: NativeMemory, collect: () => void) {
     this.#words = words
     this.#native = native
+    this.#collect = collect
   }
 
   /** Where {@link take} has just taken bytes. */
@@ -62,7 +70,7 @@ export class Arena {
       return at
     }
     const isLarge = length > arenaSize / 2
-    const lent = this.#native.lendChunk(isLarge ? length : arenaSize)
+    const lent = this.#lend(isLarge ? length : arenaSize)
     this.#memory = Buffer.from(lent.buffer)
     this.#handle = lent.handle
     if (!isLarge) {
@@ -75,6 +83,15 @@ export class Arena {
       words[2] = 0
     }
     return 0
+  }
+
+  #lend(bytes: number): ReturnType<NativeMemory['lendChunk']> {
+    this.#lent += Math.max(bytes, arenaSize)
+    if (this.#lent > mostLent) {
+      this.#lent = 0
+      this.#collect()
+    }
+    return this.#native.lendChunk(bytes)
   }
 
   /**

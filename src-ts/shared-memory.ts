@@ -23,6 +23,7 @@ export class SharedMemory {
   constructor() {
     const words = new Int32Array(arenaWords)
     const { Memory } = nativeBinding()
+    const collect = minorCollection()
     this.native = new Memory(words, {
       receiver: this,
       adopt: (handle, buffer) => {
@@ -33,9 +34,9 @@ export class SharedMemory {
         this.chunks[handle] = undefined
         if (chunk !== undefined && this.#leftovers.length > 0) this.#retired(chunk.bytes)
       },
-      collect: minorCollection(),
+      collect,
     })
-    this.arena = new Arena(words, this.native)
+    this.arena = new Arena(words, this.native, collect)
   }
 
   /** From now on `leftover` is told of chunks that end. */
