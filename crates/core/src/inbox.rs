@@ -52,19 +52,22 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
         Ok(())
     }
 
-    /// Leaves letters, which `letters` is drained of, under one lock. Those for an owner that is gone are dropped.
-    pub fn post_all(&self, letters: &mut Vec<Letter>) {
+    /// Leaves letters, which `letters` is drained of, under one lock. Those for an owner that is gone are dropped. Returns
+    /// how many wait now.
+    pub fn post_all(&self, letters: &mut Vec<Letter>) -> usize {
         if letters.is_empty() {
-            return;
+            return 0;
         }
         let mut state = self.state();
         if state.closed {
             drop(state);
             letters.clear();
-            return;
+            return 0;
         }
         state.letters.append(letters);
+        let waiting = state.letters.len();
         self.ring(state);
+        waiting
     }
 
     /// Wakes the owner, without a letter.
@@ -138,8 +141,9 @@ mod tests {
         let mut letters = Vec::new();
         inbox.take(&mut letters);
         assert_eq!(letters, [0, 1, 2]);
-        inbox.post_all(&mut letters);
+        assert_eq!(inbox.post_all(&mut letters), 3);
         assert!(letters.is_empty());
+        assert_eq!(inbox.post_all(&mut vec![3, 4]), 5);
         assert_eq!(bell.0.get(), 2);
     }
 

@@ -36,6 +36,9 @@ const BATCHES: usize = 4;
 /// to it: what one connection may need, and more.
 const ROOM: usize = 128;
 
+/// Commands that may wait for the poller, until JavaScript waits for it to catch up: what it sends, its peers may take.
+const MOST_WAITING: usize = 16 * 1024;
+
 /// Wakes a poller that has no batch to fill.
 struct PollerBell(Remote);
 
@@ -203,7 +206,10 @@ impl ThreadDriver {
     pub fn carry_out(&self) {
         let outgoing = &mut *self.outgoing.borrow_mut();
         self.bridge.take_commands(outgoing);
-        self.remote.post_all(&mut outgoing.0);
+        if self.remote.post_all(&mut outgoing.0) > MOST_WAITING {
+            // It comes to this letter last. Nothing else would tell whoever writes that the poller does not keep up.
+            self.ask(|_| ());
+        }
     }
 
     /// As [`Self::carry_out`], between two of JavaScript's tasks.

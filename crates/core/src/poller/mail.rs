@@ -108,9 +108,9 @@ impl Remote {
         drop(self.inbox.post(letter));
     }
 
-    /// Leaves letters, which `letters` is drained of; the poller is woken once.
-    pub fn post_all(&self, letters: &mut Vec<Letter>) {
-        self.inbox.post_all(letters);
+    /// Leaves letters, which `letters` is drained of; the poller is woken once. Returns how many wait for it now.
+    pub fn post_all(&self, letters: &mut Vec<Letter>) -> usize {
+        self.inbox.post_all(letters)
     }
 
     /// Makes the poller look around, without a letter.
