@@ -112,6 +112,11 @@ export declare class EventLoop {
 export declare class Memory {
   /** One for each environment. `arena` is its shared words. */
   constructor(arena: Int32Array, callbacks: MemoryCallbacks)
+  /**
+   * Counts in the shared words how often the event loop turns, from now on. Returns whether the host lets us; it must
+   * have a libuv.
+   */
+  countTurns(): boolean
   /** Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are. */
   static decideChunkSize(bytes: number): boolean
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */

@@ -5,6 +5,7 @@ import { foreign, type Piece } from './link-buffer/pieces'
 import { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
 import { checkObject } from './options'
+import { pace } from './pace'
 import { sharedMemory } from './shared-memory'
 
 /**
@@ -38,10 +39,12 @@ export function createWriter(): Writer {
 export function writerTo(target: Writable): Writer {
   checkObject('target', target)
   if (typeof target.write !== 'function') throw invalidType('target', 'a stream to write to', target)
-  return new Writer(sharedMemory().arena, async ({ first }) => {
+  return new Writer(sharedMemory().arena, async ({ first, length }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
+    pace.step(length)
     if (!takesMore) await drained(target)
+    await pace.pass()
   })
 }
 

@@ -4,8 +4,11 @@ import { Chunk, messageView } from './chunk'
 import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
 
-/** `[cursor, handle, holds, loops with commands]`, shared with the core. */
-export const arenaWords = 4
+/** `[cursor, handle, holds, loops with commands, turns of the event loop]`, shared with the core. */
+export const arenaWords = 5
+
+/** Where the core counts how often the event loop of this thread has turned. */
+export const turnsWord = 4
 
 /** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
 const arenaSize = 256 * 1024

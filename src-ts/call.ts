@@ -3,6 +3,7 @@ import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
 import type { MessageId } from './message-id'
 import { checkSignal } from './options'
+import { pace } from './pace'
 import type { Payload } from './payload'
 import { deadlineOf, endOf, timeLimit } from './time-limits'
 
@@ -117,6 +118,13 @@ export class PendingCall {
     this.deadlines?.settled()
     if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
   }
+}
+
+/** Has a call that cannot be sent reject with `error`, at the pace of this thread. */
+export function refuseCall(call: PendingCall, error: unknown): void {
+  // Meanwhile it may be given up, which concerns its caller alone.
+  call.owner = undefined
+  pace.settle(() => call.fail(error))
 }
 
 /** Says that there was no time left for a call. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
-import { type CallOptions, CallQueue, type Calls, PendingCall } from './call'
+import { type CallOptions, CallQueue, type Calls, PendingCall, refuseCall } from './call'
 import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
 import type { Context } from './context'
@@ -20,6 +20,7 @@ import { checkHandler, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
 import { Output, refusedOutput } from './output'
 import type { ConnectionOwner } from './owner'
+import { pace } from './pace'
 import type { Payload } from './payload'
 import type { Profile } from './profile'
 import { Requests } from './requests'
@@ -181,7 +182,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#writer
   }
 
-  /** Whether more than `highWaterMark` waits to be sent, and {@link send} and `flush` wait. `onDrain` tells the end. */
+  /**
+   * Whether more than `highWaterMark` waits to be sent, because the peer is slow. `onDrain` tells the end. Not whether
+   * {@link send} and `flush` wait for the event loop.
+   */
   get isCongested(): boolean {
     return this.#output?.isCongested ?? false
   }
@@ -204,8 +208,9 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @param message copied before this returns, unless it lies in memory of a received message: that is sent
    * from there, so do not change it afterwards
-   * @returns a promise that resolves when more may be sent: at once, or, for a slow peer, when at most
-   * half of `highWaterMark` waits to be sent
+   * @returns a promise that resolves when more may be sent: at once; for a slow peer, when at most half of
+   * `highWaterMark` waits to be sent; after the event loop has turned, where the connection has queued `highWaterMark`
+   * since it last did, or its thread 4 MiB or 1,024 sends and flushes. While it waits it keeps the process alive
    * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone, which is
    * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
    */
@@ -230,12 +235,14 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
-      this.#checkCalls()
-      const call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+      let call: PendingCall | undefined
       try {
+        this.#checkCalls()
+        call = new PendingCall(options, this.#requestTimeout, resolve, reject)
         this.submit(call, request)
       } catch (error) {
-        call.fail(error)
+        if (call === undefined) pace.reject(reject, error)
+        else refuseCall(call, error)
       }
     })
   }
@@ -442,7 +449,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this
   }
 
-  /** Lets the process end although this connection is open. */
+  /** Lets the process end although this connection is open, unless a {@link send} or `flush` of it waits. */
   unref(): this {
     if (this.#referenced && this.#status !== 'closed') {
       this.#referenced = false
@@ -577,7 +584,6 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   drained(): void {
     if (this.#output?.isCongested !== true) return
     this.#output.relieved()
-    this.#stream?.consumer?.drained()
     const { onDrain } = this.#profile.hooks
     if (onDrain === undefined) return
     guarded(
@@ -628,6 +634,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#status = 'closed'
     const news = this.#error === undefined ? reasonError(code, wasConnecting ? 'connect' : 'read') : undefined
     const error = this.#error ?? news
+    this.#error = error
     const gone = error ?? closedHere()
     this.#calls?.failAll(gone)
     this.#output?.end(gone)
@@ -734,7 +741,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #gone(): Promise<void> {
-    if (this.#status === 'closed') return resolved
+    if (this.#status === 'closed') return pace.pass() ?? resolved
     return new Promise((resolve) => {
       this.#goneWaiters ??= []
       this.#goneWaiters.push(resolve)

@@ -26,6 +26,7 @@ import {
   checkText,
   type DialerOptions,
 } from './options'
+import { pace } from './pace'
 import { createProfiles, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
 import { deadlineOf, endOf } from './time-limits'
@@ -87,7 +88,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
    * aborted; the lookup's own error for an unknown name
    */
-  async dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
+  dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
+    return pace.attempt(() => this.#dial(options))
+  }
+
+  async #dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
     const { signal } = options
     checkSignal(signal)
@@ -114,7 +119,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
    */
-  async fromFd(fd: number): Promise<Connection<Data, Bytes>> {
+  fromFd(fd: number): Promise<Connection<Data, Bytes>> {
+    return pace.attempt(() => this.#adopt(fd))
+  }
+
+  async #adopt(fd: number): Promise<Connection<Data, Bytes>> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
     return this.#counted(async () => {

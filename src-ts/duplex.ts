@@ -24,7 +24,8 @@ type Callback = (error?: Error | null) => void
  * {@link Connection.toDuplex}.
  *
  * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
- * so that its callback comes as soon as more may be written. A chunk that lies in memory of something received is sent
+ * so that its callback comes as soon as more may be written: for a slow peer when it has read, and for a fast one once
+ * the event loop has turned, where much was sent in this turn. A chunk that lies in memory of something received is sent
  * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
  * direction has ended.
  *
@@ -40,8 +41,17 @@ export class ConnectionDuplex extends Duplex {
   readonly #profile: Profile
   /** Bytes passed on to the connection. */
   #dispatched = 0
-  /** Of a write that waits until the peer has read. */
+  /** Of a write that waits until more may be written. */
   #written: Callback | undefined
+  readonly #ready = (): void => {
+    if (this.#written !== undefined) this.#tell(this.#writable, undefined)
+  }
+  readonly #writable = (): void => {
+    const written = this.#written
+    this.#written = undefined
+    this.#waiting = 0
+    written?.()
+  }
   /** What {@link writableLength} counts for that write. */
   #waiting = 0
   /** Waits until our direction has ended. */
@@ -239,14 +249,12 @@ export class ConnectionDuplex extends Duplex {
   consumer(): Consumer {
     const push = (view: Buffer): void => this.#push(view)
     const end = (): void => this.#end()
-    const drained = (): void => this.#drained()
     const endSent = (): void => this.#endSent()
     const idle = (): void => this.#idle()
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
       received: (chunk, start, length) => this.#tell(push, bufferView(chunk, start, length)),
       ended: () => this.#tell(end, undefined),
-      drained: () => this.#tell(drained, undefined),
       endSent: () => this.#tell(endSent, undefined),
       idle: () => this.#tell(idle, undefined),
       closed: (error) => this.#tell(closed, error),
@@ -271,20 +279,15 @@ export class ConnectionDuplex extends Duplex {
     this.push(null)
   }
 
+  /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
   #passedOn(callback: Callback): void {
-    if (this.#output.isCongested) {
+    if (this.#output.isReady) {
+      callback()
+    } else {
       this.#waiting = this.writableLength
       this.#written = callback
-    } else {
-      callback()
+      this.#output.whenReady(this.#ready)
     }
-  }
-
-  #drained(): void {
-    const written = this.#written
-    this.#written = undefined
-    this.#waiting = 0
-    written?.()
   }
 
   #endSent(): void {

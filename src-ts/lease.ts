@@ -1,4 +1,4 @@
-import { type CallOwner, isWornOut, type PendingCall } from './call'
+import { type CallOwner, isWornOut, type PendingCall, refuseCall } from './call'
 import type { Connection } from './connection'
 import type { ConnectionOwner } from './owner'
 import type { Payload } from './payload'
@@ -61,7 +61,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
         this.keeper.refused(this, call, request)
         return
       }
-      call.fail(error)
+      refuseCall(call, error)
       this.keeper.called(this)
     }
   }

@@ -2,6 +2,7 @@ import type { Connection } from './connection'
 import { channels, publish } from './diagnostics'
 import type { NetpollError } from './errors'
 import { guarded, isThenable } from './hooks'
+import { pace } from './pace'
 import type { Profile } from './profile'
 
 /** How far the hooks of a connection have come. */
@@ -80,7 +81,7 @@ export class Lifecycle {
 
   /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
   onClose(callback: () => void): void {
-    if (this.#phase === Phase.Over) queueMicrotask(() => this.#run(callback))
+    if (this.#phase === Phase.Over) pace.settle(() => queueMicrotask(() => this.#run(callback)))
     else {
       this.#callbacks ??= []
       this.#callbacks.push(callback)

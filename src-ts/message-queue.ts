@@ -1,6 +1,7 @@
 import { heldBytes } from './backlog'
 import { NetpollError } from './errors'
 import { type Flow, Hold } from './flow'
+import { pace } from './pace'
 
 interface Waiter {
   readonly resolve: () => void
@@ -106,6 +107,7 @@ export class MessageQueue {
             this.#owner.done()
           }
         } else if (this.#isOver) {
+          await pace.pass()
           if (this.#failure !== undefined) throw this.#failure
           return
         } else {
@@ -120,7 +122,9 @@ export class MessageQueue {
 
   #next(): Promise<void> {
     if (this.#waiter !== undefined) {
-      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message')
+      return pace.refuse(
+        new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message'),
+      )
     }
     return new Promise((resolve) => {
       this.#waiter = { resolve }

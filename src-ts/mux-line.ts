@@ -1,4 +1,4 @@
-import { type CallOwner, isWornOut, type PendingCall } from './call'
+import { type CallOwner, isWornOut, type PendingCall, refuseCall } from './call'
 import * as clock from './clock'
 import type { Connection } from './connection'
 import type { ConnectionOwner } from './owner'
@@ -69,7 +69,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
         this.#keeper.refused(this, call, request)
         return
       }
-      call.fail(error)
+      refuseCall(call, error)
       this.#ended()
     }
   }

@@ -1,6 +1,6 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff, type BackoffOptions } from './backoff'
-import { type CallOptions, PendingCall } from './call'
+import { type CallOptions, PendingCall, refuseCall } from './call'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
@@ -8,6 +8,7 @@ import { checkInteger } from './framing'
 import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
 import { checkObject, type DialerOptions, type FramedDialerOptions } from './options'
+import { pace } from './pace'
 import { keepPayload, type Payload } from './payload'
 import type { PoolStats } from './pool'
 import { Redialer } from './redialer'
@@ -89,9 +90,15 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
-      const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
-      this.#place(call, request)
+      let call: PendingCall | undefined
+      try {
+        this.#checkOpen()
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
+        this.#place(call, request)
+      } catch (error) {
+        if (call === undefined) pace.reject(reject, error)
+        else refuseCall(call, error)
+      }
     })
   }
 
@@ -102,11 +109,15 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   send(message: Payload): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
-      const send = new WaitingSend(message, resolve, reject)
-      const line = this.#pick()
-      if (line === undefined) this.#wait(send)
-      else send.serve(line)
+      try {
+        this.#checkOpen()
+        const send = new WaitingSend(message, resolve, reject)
+        const line = this.#pick()
+        if (line === undefined) this.#wait(send)
+        else send.serve(line)
+      } catch (error) {
+        pace.reject(reject, error)
+      }
     })
   }
 
@@ -138,6 +149,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
     this.#state = 'closed'
     this.#waiting.stop()
+    await pace.pass()
   }
 
   /** @internal As of {@link Dialer}. */
@@ -190,7 +202,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const expired = (): void => call.expire(this.#dialError)
       this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, expired))
     } catch (error) {
-      call.fail(error)
+      refuseCall(call, error)
     }
   }
 

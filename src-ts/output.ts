@@ -1,24 +1,35 @@
 import { NetpollError } from './errors'
 import type { Written } from './link-buffer/pieces'
 import { Operation, type Target } from './outbox'
+import { pace } from './pace'
 import type { Payload } from './payload'
 import type { Profile } from './profile'
 
-/** A `send` or `flush` that waits until the peer has read. */
+/** Sends and flushes that wait, all of one connection: they are over at the same time. */
 interface Waiter {
+  readonly promise: Promise<void>
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
-/** What one connection sends, and whether its peer keeps up. */
+/** What one connection sends, whether its peer keeps up, and whether the event loop does. */
 export class Output {
   readonly #target: Target
   readonly #profile: Profile
   #congested = false
-  /** Bytes sent in the current turn, since the core was last asked whether it can keep up. */
+  /** Bytes sent since the core was last asked whether it can keep up, while {@link Outbox.turn} was this. */
   #burst = 0
+  #burstTurn = 0
+  /** Bytes queued while {@link Pace.turn} was this. */
+  #queued = 0
   #turn = 0
-  #waiters: Waiter[] | undefined
+  #waiter: Waiter | undefined
+  /** A stream's write that waits. */
+  #ready: (() => void) | undefined
+  /** Whether something waits, which keeps the process alive. */
+  #retains = false
+  /** Whether the pace will tell when the event loop has turned. */
+  #isPaced = false
 
   constructor(target: Target, profile: Profile) {
     this.#target = target
@@ -30,28 +41,42 @@ export class Output {
     return this.#congested
   }
 
+  /** Whether more may be sent at once. If not, that waits for the peer, or for the event loop to turn. */
+  get isReady(): boolean {
+    if (this.#congested || pace.isSpent) return false
+    return this.#queued < this.#profile.highWaterMark || this.#turn !== pace.turn
+  }
+
   /** Queues one message. */
   send(message: Payload): void {
     const { loop, framing } = this.#profile
-    this.#queued(loop.outbox.message(Operation.Send, this.#target, framing, message))
+    this.#sent(loop.outbox.message(Operation.Send, this.#target, framing, message))
   }
 
   /** Queues what a writer has collected. */
   flush(written: Written): void {
-    if (written.length === 0) return
+    if (written.length === 0) {
+      pace.step(0)
+      return
+    }
     const { loop, framing } = this.#profile
-    this.#queued(loop.outbox.written(this.#target, framing, written))
+    this.#sent(loop.outbox.written(this.#target, framing, written))
   }
 
   /** Resolves when more may be sent. */
   drained(): Promise<void> {
-    if (!this.#congested) return resolved
-    return unheard(
-      new Promise((resolve, reject) => {
-        this.#waiters ??= []
-        this.#waiters.push({ resolve, reject })
-      }),
-    )
+    if (this.isReady) return resolved
+    if (this.#waiter === undefined) {
+      this.#waiter = newWaiter()
+      this.#wait()
+    }
+    return this.#waiter.promise
+  }
+
+  /** Calls `ready`, which must not throw, once {@link isReady} holds again, unless the connection ends before. */
+  whenReady(ready: () => void): void {
+    this.#ready = ready
+    this.#wait()
   }
 
   /** The core says that more waits than the high-water mark. */
@@ -62,21 +87,34 @@ export class Output {
   /** The core says that it is no longer so. */
   relieved(): void {
     this.#congested = false
-    for (const waiter of this.#takeWaiters()) waiter.resolve()
+    if (!this.#retains) return
+    if (this.isReady) this.#proceed()
+    else this.#wait()
   }
 
   /** Nothing more will be sent. */
   end(error: unknown): void {
     this.#congested = false
-    for (const waiter of this.#takeWaiters()) waiter.reject(error)
+    const waiter = this.#waiter
+    this.#forget()
+    waiter?.reject(error)
   }
 
-  #queued(bytes: number): void {
+  #sent(bytes: number): void {
+    pace.step(bytes)
+    const { turn } = pace
+    this.#queued = turn === this.#turn ? this.#queued + bytes : bytes
+    this.#turn = turn
+    this.#askAfter(bytes)
+  }
+
+  /** Has the core look whether the peer keeps up, once so many bytes were sent that it may not. */
+  #askAfter(bytes: number): void {
     const { loop, highWaterMark } = this.#profile
     const { slot, generation } = this.#target
     const { turn } = loop.outbox
-    this.#burst = turn === this.#turn ? this.#burst + bytes : bytes
-    this.#turn = turn
+    this.#burst = turn === this.#burstTurn ? this.#burst + bytes : bytes
+    this.#burstTurn = turn
     if (this.#burst < highWaterMark) return
     // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
@@ -85,11 +123,47 @@ export class Output {
     this.#congested ||= loop.native.isCongested({ slot, generation })
   }
 
-  #takeWaiters(): readonly Waiter[] {
-    const waiters = this.#waiters ?? []
-    this.#waiters = undefined
-    return waiters
+  #wait(): void {
+    if (!this.#retains) {
+      this.#retains = true
+      this.#profile.loop.retain()
+    }
+    // The core's word that the peer has read comes with a turn of the loop.
+    if (this.#congested || this.#isPaced) return
+    this.#isPaced = true
+    pace.wait(() => {
+      this.#isPaced = false
+      if (!this.#congested) this.#proceed()
+    })
   }
+
+  /** What waits may go on. */
+  #proceed(): void {
+    const waiter = this.#waiter
+    const ready = this.#ready
+    this.#forget()
+    waiter?.resolve()
+    ready?.()
+  }
+
+  /** Nothing waits any more. */
+  #forget(): void {
+    this.#waiter = undefined
+    this.#ready = undefined
+    if (!this.#retains) return
+    this.#retains = false
+    this.#profile.loop.release()
+  }
+}
+
+function newWaiter(): Waiter {
+  let resolve!: () => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise: unheard(promise), resolve, reject }
 }
 
 /** What {@link Output.drained} gives where nothing has to be waited for: known to be over without a look. */
@@ -97,7 +171,7 @@ export const resolved: Promise<void> = Promise.resolve()
 
 /** What `send` and `flush` return when they refuse what they were given. */
 export function refusedOutput(error: unknown): Promise<never> {
-  const refusal = Promise.reject(error)
+  const refusal = pace.refuse(error)
   return error instanceof NetpollError && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }
 

@@ -1,6 +1,6 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
-import { type CallOptions, PendingCall } from './call'
+import { type CallOptions, PendingCall, refuseCall } from './call'
 import * as clock from './clock'
 import type { Connection } from './connection'
 import type { DialTarget } from './dial-options'
@@ -9,6 +9,7 @@ import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
 import { checkObject, checkSignal, type DialerOptions } from './options'
+import { pace } from './pace'
 import type { Payload } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
@@ -96,27 +97,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   get(options: GetOptions = {}): Promise<Connection<Data, Bytes>> {
     return new Promise((resolve, reject) => {
-      checkObject('options', options)
-      const { signal } = options
-      const timeout = timeLimit('options.timeout', options.timeout, this.#options.waitTimeout)
-      const latest = deadlineOf('options.deadline', options.deadline)
-      checkSignal(signal)
-      signal?.throwIfAborted()
-      this.#checkOpen()
-      if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
-      const deadline = Math.min(endOf(timeout), latest)
-      const lend = (lease: Lease): void => {
-        lease.holder = Holder.User
-        lease.wasLent = true
-        resolve(lease.connection as Connection & Connection<Data, Bytes>)
+      try {
+        this.#lend(options, resolve, reject)
+      } catch (error) {
+        pace.reject(reject, error)
       }
-      const lease = this.#take()
-      if (lease !== undefined) {
-        lend(lease)
-        return
-      }
-      this.#checkWaiters()
-      this.#wait(new WaitingUser(this.#waiting, deadline, signal, lend, reject))
     })
   }
 
@@ -151,19 +136,21 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
-      this.#dialer.checkCalls()
-      const call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
-      const lease = this.#take()
-      if (lease !== undefined) {
-        lease.start(call, request)
-        return
-      }
+      let call: PendingCall | undefined
       try {
+        this.#checkOpen()
+        this.#dialer.checkCalls()
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
+        const lease = this.#take()
+        if (lease !== undefined) {
+          lease.start(call, request)
+          return
+        }
         this.#checkWaiters()
         this.#wait(this.#waitingCall(call, request))
       } catch (error) {
-        call.fail(error)
+        if (call === undefined) pace.reject(reject, error)
+        else refuseCall(call, error)
       }
     })
   }
@@ -202,6 +189,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
     this.#state = 'destroyed'
     this.#waiting.stop()
+    await pace.pass()
   }
 
   /** Connections that are in use keep the process alive. The default; free ones never do. */
@@ -226,6 +214,38 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #lend(
+    options: GetOptions,
+    resolve: (connection: Connection<Data, Bytes>) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    checkObject('options', options)
+    const { signal } = options
+    const timeout = timeLimit('options.timeout', options.timeout, this.#options.waitTimeout)
+    const latest = deadlineOf('options.deadline', options.deadline)
+    checkSignal(signal)
+    signal?.throwIfAborted()
+    this.#checkOpen()
+    if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
+    const deadline = Math.min(endOf(timeout), latest)
+    const give = ({ connection }: Lease): void => resolve(connection as Connection & Connection<Data, Bytes>)
+    const lend = (lease: Lease): void => {
+      lease.holder = Holder.User
+      lease.wasLent = true
+      give(lease)
+    }
+    const lease = this.#take()
+    if (lease !== undefined) {
+      lease.holder = Holder.User
+      lease.wasLent = true
+      // Whoever takes and gives back in turns waits for nothing else.
+      pace.settle(() => give(lease))
+      return
+    }
+    this.#checkWaiters()
+    this.#wait(new WaitingUser(this.#waiting, deadline, signal, lend, reject))
   }
 
   get #isEmpty(): boolean {

@@ -30,6 +30,7 @@ import {
   type ServerOptions,
   type StreamServerOptions,
 } from './options'
+import { pace } from './pace'
 import { createProfiles, type Owner, type Profile } from './profile'
 import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
@@ -94,7 +95,11 @@ export class Server<Data = unknown> {
    * with a live socket; `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`; the
    * signal's reason when it is aborted before the server listens
    */
-  async listen(options: ListenOptions): Promise<this> {
+  listen(options: ListenOptions): Promise<this> {
+    return pace.attempt(() => this.#listen(options))
+  }
+
+  async #listen(options: ListenOptions): Promise<this> {
     if (this.#state === 'closing' || this.#state === 'closed') throw serverClosed()
     if (this.#state !== 'idle') {
       throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
@@ -155,6 +160,7 @@ export class Server<Data = unknown> {
     }
     await this.#stopWorkers()
     this.#state = 'closed'
+    await pace.pass()
   }
 
   /** Keeps the process alive while the server listens. The default. */

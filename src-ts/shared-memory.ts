@@ -1,7 +1,8 @@
-import { Arena, arenaWords } from './arena'
+import { Arena, arenaWords, turnsWord } from './arena'
 import { adoptChunk, type Chunk } from './chunk'
 import { minorCollection } from './minor-collection'
 import { type NativeMemory, nativeBinding } from './native'
+import { pace } from './pace'
 
 /** Who has left bytes unread. */
 export interface Leftover {
@@ -37,6 +38,9 @@ export class SharedMemory {
       collect,
     })
     this.arena = new Arena(words, this.native, collect)
+    // Bun aborts the process at the first function of libuv that it lacks.
+    const hasLibuv = process.versions['bun'] === undefined
+    if (hasLibuv && this.native.countTurns()) pace.countedByCore(words, turnsWord)
   }
 
   /** From now on `leftover` is told of chunks that end. */

@@ -7,6 +7,7 @@ import { Reader } from './link-buffer/reader'
 import { SmallPieces } from './link-buffer/small-pieces'
 import { Operation } from './outbox'
 import { resolved } from './output'
+import { pace } from './pace'
 import type { Profile } from './profile'
 import type { Leftover } from './shared-memory'
 
@@ -16,8 +17,6 @@ export interface Consumer {
   received(chunk: Buffer, start: number, length: number): void
   /** The peer will send nothing more. */
   ended(): void
-  /** More may be sent again. */
-  drained(): void
   /** Our direction has ended, with everything sent. */
   endSent(): void
   /** Nothing was sent or received for `idleTimeout`. */
@@ -162,10 +161,12 @@ export class StreamInput implements Leftover {
   /** `onData` was replaced: what is there already is for it. */
   handlerChanged(): void {
     if (this.reader.length === 0) return
-    // After whoever sets it, who may have more to prepare.
-    queueMicrotask(() => {
-      if (this.#state === State.Idle && this.#consumer === undefined && this.reader.length > 0) this.#run()
-    })
+    // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
+    pace.settle(() =>
+      queueMicrotask(() => {
+        if (this.#state === State.Idle && this.#consumer === undefined && this.reader.length > 0) this.#run()
+      }),
+    )
   }
 
   /** Nothing more will come. What is there can still be read. */
@@ -255,7 +256,7 @@ export class StreamInput implements Leftover {
 
   /** The bytes, piece by piece as they arrived. */
   async *pieces(): AsyncGenerator<Buffer, void, undefined> {
-    if (this.#iterating || this.#consumer !== undefined) throw readElsewhere()
+    if (this.#iterating || this.#consumer !== undefined) return pace.refuse(readElsewhere())
     this.#iterating = true
     try {
       for (;;) {
@@ -275,6 +276,7 @@ export class StreamInput implements Leftover {
       if (this.#state === State.Idle && this.reader.length > 0) this.#run()
       else this.#settle()
     }
+    await pace.pass()
     if (this.failure !== undefined) throw this.failure
   }
 

@@ -1,5 +1,6 @@
 import type { Arena } from './arena'
 import type { Output } from './output'
+import { pace } from './pace'
 
 /** What `Writable` passes on to be written, with the encoding of text. */
 export interface StreamChunk {
@@ -15,6 +16,7 @@ export function sendChunk(output: Output, arena: Arena, one: StreamChunk): numbe
   const { chunk } = one
   if (typeof chunk === 'string') return sendTogether(output, arena, [one], byteLength(one))
   if (chunk.length > 0) output.send(chunk)
+  else pace.step(0)
   return chunk.length
 }
 
@@ -29,7 +31,10 @@ export function sendChunks(output: Output, arena: Arena, chunks: readonly Stream
 
 /** Copies `chunks`, `length` bytes in all, one behind the other into memory that is sent from. */
 function sendTogether(output: Output, arena: Arena, chunks: readonly StreamChunk[], length: number): number {
-  if (length === 0) return 0
+  if (length === 0) {
+    pace.step(0)
+    return 0
+  }
   const start = arena.take(length)
   const { memory, handle } = arena
   let at = start

@@ -1,6 +1,7 @@
 import { bufferView, chunkHandle } from '../chunk'
 import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
+import { pace } from '../pace'
 import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
 import type { SmallPieces } from './small-pieces'
@@ -51,6 +52,9 @@ export class Reader {
   #joined: Buffer = noChunk
   #owner: ReaderOwner | undefined
   #waiter: Waiter | undefined
+  /** What {@link consumed} was when a wait was over at once, and how many more were since. */
+  #consumedBefore = 0
+  #vain = 0
   /** Why nothing more comes. */
   #ended: unknown
   /** @internal Whether the owner wants to know that bytes were consumed. */
@@ -217,11 +221,11 @@ export class Reader {
    * `ERR_CONCURRENT_ACCESS` while somebody else waits; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   fill(length: number): Promise<void> {
-    if (length >>> 0 === length && length <= this.#length) return filled
+    if (length >>> 0 === length && length <= this.#length) return this.#inVain() ?? filled
     try {
       checkInteger('length', length, 0, 2 ** 31 - 1)
     } catch (error) {
-      return Promise.reject(error)
+      return pace.refuse(error)
     }
     return this.#wait(length)
   }
@@ -244,9 +248,12 @@ export class Reader {
     for (let searched = 0; ; ) {
       const at = this.#find(bytes, searched)
       const end = at + bytes.length
-      if (at >= 0 && end <= maxLength) return end
+      if (at >= 0 && end <= maxLength) {
+        await this.#inVain()
+        return end
+      }
       if (at >= 0 || this.#length >= maxLength) {
-        throw new NetpollError('ERR_FRAME_TOO_LARGE', `No delimiter within ${maxLength} bytes`)
+        return pace.refuse(new NetpollError('ERR_FRAME_TOO_LARGE', `No delimiter within ${maxLength} bytes`))
       }
       searched = Math.max(0, this.#length - bytes.length + 1)
       await this.#wait(this.#length + 1)
@@ -329,14 +336,28 @@ export class Reader {
 
   #wait(needed: number): Promise<void> {
     if (this.#waiter !== undefined) {
-      return Promise.reject(new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for this reader'))
+      return pace.refuse(new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for this reader'))
     }
     const ended = this.#ended ?? (this.#owner === undefined ? endOfSlice() : undefined)
-    if (ended !== undefined) return Promise.reject(ended)
+    if (ended !== undefined) return pace.refuse(ended)
     return new Promise((resolve, reject) => {
       this.#waiter = { needed, resolve, reject }
       this.#owner?.awaited(needed)
     })
+  }
+
+  /**
+   * Of a wait that is over at once: what to wait for, if many before it were as well and nothing was consumed between
+   * them. Whoever consumes comes to the end of what is there.
+   */
+  #inVain(): Promise<void> | undefined {
+    if (this.#consumed !== this.#consumedBefore) {
+      this.#consumedBefore = this.#consumed
+      this.#vain = 0
+      return undefined
+    }
+    this.#vain += 1
+    return this.#vain > mostInVain ? pace.pass() : undefined
   }
 
   #append(chunk: Buffer, start: number, end: number): void {
@@ -463,6 +484,9 @@ export class Reader {
 }
 
 const filled = Promise.resolve()
+
+/** Waits in a row that may be over at once and consume nothing, as for a header and then for a body: no step each. */
+const mostInVain = 8
 
 function endOfSlice(): NetpollError {
   return new NetpollError('ERR_EOF', 'Nothing more comes to a slice')

@@ -3,6 +3,7 @@ import { types } from 'node:util'
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
+import { pace } from '../pace'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 
@@ -186,15 +187,14 @@ export class Writer {
   /**
    * Sends what was written since the last flush.
    *
-   * @returns a promise that resolves when more may be written: at once, or, for a slow peer, when at most half of
-   * `highWaterMark` waits to be sent
+   * @returns a promise that resolves when more may be written: at once, or later, as that of `connection.send`
    * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`; `ERR_FRAME_TOO_LARGE`; `ERR_UNSUPPORTED` for a writer
    * that belongs to no connection, which keeps what was written
    */
   flush(): Promise<void> {
     const flush = this.#flush
     if (flush === undefined) {
-      return Promise.reject(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
+      return pace.refuse(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
     }
     const written = { first: this.#first, length: this.#length }
     const held = this.#held

@@ -3,6 +3,7 @@ import * as clock from '../clock'
 import type { DialTarget } from '../dial-options'
 import { NetpollError } from '../errors'
 import { checkObject } from '../options'
+import { pace } from '../pace'
 import type { PoolStats } from '../pool'
 import { deadlineOf, endOf, timeLimit } from '../time-limits'
 import { ClientCall, type RpcCallOptions } from './client-call'
@@ -68,11 +69,14 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
-    const call = new ClientCall('call', method, body, this.#end(options), options)
+    let call: ClientCall<Sent> | undefined
     try {
+      call = new ClientCall('call', method, body, this.#end(options), options)
       return (await this.#endpoint(call)) as Received
+    } catch (error) {
+      return await pace.refuse(error)
     } finally {
-      call.claim?.release()
+      call?.claim?.release()
     }
   }
 
@@ -82,8 +86,12 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * @throws (as a rejection) what encoding throws, or `mux.send` or `connection.send` reject with
    */
   async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
-    const end = this.#end(options)
-    await this.#endpoint(new ClientCall('oneway', method, body, end, options))
+    try {
+      const end = this.#end(options)
+      await this.#endpoint(new ClientCall('oneway', method, body, end, options))
+    } catch (error) {
+      return pace.refuse(error)
+    }
   }
 
   /** What the mux or pool holds now. */

@@ -26,13 +26,17 @@ use crate::libuv::{self, Handle, Kind, Libuv, Loop};
 use crate::memory::chunk_pool;
 
 /// Memory of one handle, aligned for any of them. libuv uses it until the close callback has run.
-struct HandleMemory(Box<[u64]>);
+pub(crate) struct HandleMemory(Box<[u64]>);
 
 impl HandleMemory {
-    fn of(libuv: &Libuv, kind: Kind) -> Self {
+    pub(crate) fn of(libuv: &Libuv, kind: Kind) -> Self {
         // SAFETY: a plain query of the size.
         let bytes = unsafe { (libuv.handle_size)(kind as c_int) };
         Self(vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut Handle {
+        self.0.as_mut_ptr().cast()
     }
 }
 
@@ -161,10 +165,7 @@ impl InlineDriver {
             .iter()
             .map(|kind| HandleMemory::of(libuv, *kind))
             .collect();
-        let pointers: Vec<*mut Handle> = memory
-            .iter_mut()
-            .map(|memory| memory.0.as_mut_ptr().cast())
-            .collect();
+        let pointers: Vec<*mut Handle> = memory.iter_mut().map(HandleMemory::as_mut_ptr).collect();
         let driver = Rc::new(Self {
             libuv,
             event_loop: event_loop.cast(),

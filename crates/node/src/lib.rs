@@ -10,6 +10,7 @@
 //! | the memory that both sides read and write | `shared_words.rs` |
 //! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs` |
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
+//! | how often the event loop has turned | `loop_turns.rs` |
 //! | entering JavaScript | `javascript.rs` |
 //! | what JavaScript calls, and its options | `event_loop.rs`, `descriptors.rs`, `dealer.rs`, `options.rs`, `framing.rs` |
 
@@ -29,6 +30,7 @@ mod framing;
 mod inline_driver;
 mod javascript;
 mod libuv;
+mod loop_turns;
 mod memory;
 mod options;
 mod shared_listener;

@@ -15,6 +15,7 @@ use netpoll_core::{Chunk, ChunkPool, Slice};
 use crate::chunk_exports::{ChunkExports, Holder};
 use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
+use crate::loop_turns;
 use crate::shared_words::ArenaWords;
 
 /// Size of an ordinary chunk in bytes, unless the process is configured otherwise.
@@ -148,6 +149,11 @@ impl SharedMemory {
         self.arena.commands_seen();
     }
 
+    /// The environment's event loop has turned.
+    pub fn turned(&self) {
+        self.arena.turned();
+    }
+
     /// Takes over a buffer of the user's that was attached; `None` where the handle makes no sense.
     pub fn take_foreign(&self, handle: u32) -> Option<QueuedArray> {
         self.foreign.take(handle)
@@ -200,6 +206,13 @@ impl Memory {
             return Err(napi::Error::from_reason("the environment is ending"));
         }
         Ok(Self(memory))
+    }
+
+    /// Counts in the shared words how often the event loop turns, from now on. Returns whether the host lets us; it must
+    /// have a libuv.
+    #[napi]
+    pub fn count_turns(&self, env: Env) -> bool {
+        loop_turns::count_turns(env, self.0.clone())
     }
 
     /// Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are.

@@ -4,7 +4,7 @@
 //! ```text
 //! batch:    [records, chunks, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
 //! commands: [count, (operation, slot, generation, handle, start, length) × n]
-//! arena:    [cursor, handle, holds, loops with commands]
+//! arena:    [cursor, handle, holds, loops with commands, turns of the event loop]
 //! ```
 //!
 //! JavaScript allocates them, so that they live exactly as long as its environment; both sides run
@@ -235,6 +235,11 @@ impl ArenaWords {
     /// The commands of one loop have been seen.
     pub fn commands_seen(&self) {
         self.0.write(3, self.0.read(3) - 1);
+    }
+
+    /// The event loop has turned. The count wraps around: only that it changes is looked at.
+    pub fn turned(&self) {
+        self.0.write(4, self.0.read(4).wrapping_add(1));
     }
 
     /// Everything in it has been sent: JavaScript may begin at its front again.
