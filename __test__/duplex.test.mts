@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, ConnectionDuplex, createServer, type StreamServerOptions } from '../dist/index.mjs'
-import { deferred, Inbox } from './support/deferred.mjs'
+import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { pattern } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, serve } from './support/netpoll.mjs'
 import type { Peer } from './support/peer.mjs'
@@ -110,6 +110,23 @@ test('a connection that has failed becomes a stream that says so', async (t) => 
   await gone.promise
   const events = record(connection.toDuplex(), lifeEvents)
   t.deepEqual(await events.reach(2), ['error ECONNRESET', 'close true'])
+})
+
+test('a write that waits when its connection goes learns it, although what has arrived was not read', async (t) => {
+  const { server, port, connections } = await serveStream(t, { allowHalfOpen: true })
+  const peer = await connectPeer(t, { port }, { reading: false })
+  const connection = await connections.take()
+  const duplex = connection.toDuplex()
+  await peer.write('unread')
+  peer.end()
+  const state = duplex as unknown as { readonly _readableState: { readonly ended: boolean } }
+  while (!state._readableState.ended) await nextTurn()
+  const failed = once(duplex, 'error')
+  const written = new Promise((resolve) => duplex.write(Buffer.alloc(50_000_000), resolve))
+  while (!connection.isCongested) await nextTurn()
+  void server.close({ timeout: 0 })
+  t.is(codeOf(await written), 'EPIPE')
+  t.is(codeOf((await failed)[0]), 'EPIPE')
 })
 
 test('without allowHalfOpen the stream ends when its peer does, with what was written before', async (t) => {

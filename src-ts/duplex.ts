@@ -309,6 +309,11 @@ export class ConnectionDuplex extends Duplex {
       this.emit('close', this.errored !== null)
     } else if (error !== undefined || !this.#peerEnded || this.#final !== undefined) {
       this.destroy(error)
+    } else {
+      // A write that waits has come too late.
+      const written = this.#written
+      this.#written = undefined
+      written?.(brokenPipe())
     }
     // Otherwise what has arrived can still be read, and its end destroys the stream.
   }

@@ -44,7 +44,7 @@ export class Output {
   /** Whether more may be sent at once. If not, that waits for the peer, or for the event loop to turn. */
   get isReady(): boolean {
     if (this.#congested || pace.isSpent) return false
-    return this.#queued < this.#profile.highWaterMark || this.#turn !== pace.turn
+    return this.#queued < this.#profile.highWaterMark || !pace.isNow(this.#turn)
   }
 
   /** Queues one message. */

@@ -35,14 +35,19 @@ export class Pace {
     this.#isCountedByCore = true
   }
 
-  /** Changes when the event loop has turned, and never goes back. Up to date after {@link step}. */
+  /** The turn of the last {@link step}. */
   get turn(): number {
     return this.#turn
   }
 
+  /** Whether a turn that {@link turn} has named is not over. */
+  isNow(turn: number): boolean {
+    return turn === this.#turn && this.#turns[this.#index] === this.#seen
+  }
+
   /** Whether nothing more may be over before the event loop has turned. */
   get isSpent(): boolean {
-    return (this.#steps >= mostSteps || this.#bytes >= mostBytes) && this.#turns[this.#index] === this.#seen
+    return (this.#steps >= mostSteps || this.#bytes >= mostBytes) && this.isNow(this.#turn)
   }
 
   /** Something was done that need not be waited for; `bytes` were queued by it. */
