@@ -1,6 +1,6 @@
 // The campaigns that take too long for every change: all supported versions of Node.js, and the whole
-// suite many times over, also while the machine is busy, threads that are terminated under load, a pool that connects and
-// disconnects for long, and the buffers under Miri.
+// suite many times over, also while the machine is busy, threads that are terminated under load, timers beside busy
+// writers, a pool that connects and disconnects for long, and the buffers under Miri.
 //
 //   npm run test:long [-- --repeats 50] [--connects 1000000]
 
@@ -62,6 +62,12 @@ for (const binary of [process.execPath, ...binaries]) {
   }
 }
 report('terminations')
+
+// Timed, beside node:net in the same run.
+attempt('timers beside busy writers', process.execPath, [
+  join('.test', 'fixtures', 'timer-beside-writers.mjs'),
+])
+report('timers')
 
 attempt('the packages, installed', 'npm', ['run', 'test:package'])
 report('packages')

@@ -124,7 +124,7 @@ export class PendingCall {
 export function refuseCall(call: PendingCall, error: unknown): void {
   // Meanwhile it may be given up, which concerns its caller alone.
   call.owner = undefined
-  pace.settle(() => call.fail(error))
+  pace.reject((failure) => call.fail(failure), error)
 }
 
 /** Says that there was no time left for a call. */

@@ -7,6 +7,8 @@ const { setImmediate } = timers
 const mostBytes = 4 * 1024 * 1024
 /** Most sends, flushes, and promises that are over at once, before the event loop has its turn. */
 const mostSteps = 1_024
+/** Steps that a refusal counts for beside its own: the error that is made for it costs as much as so many sends. */
+const stepsOfRefusal = 7
 
 /**
  * What this thread has done since its event loop last turned. A promise that is over at once costs its loop a microtask and
@@ -72,9 +74,12 @@ export class Pace {
     else work()
   }
 
-  /** Calls `reject` with `error`. Refusals are steps like any other: they are over at once, too. */
+  /** Calls `reject` with `error`: at once, or once the event loop has turned. Refusals are over at once, too. */
   reject(reject: (error: unknown) => void, error: unknown): void {
-    this.settle(() => reject(error))
+    this.step(0)
+    this.#steps += stepsOfRefusal
+    if (this.isSpent) this.wait(() => reject(error))
+    else reject(error)
   }
 
   /** A promise that is rejected so. */

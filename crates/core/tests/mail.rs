@@ -255,7 +255,9 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
     let posts: [fn(&Remote); 4] = [
         Remote::nudge,
         |remote| remote.post(Letter::Room),
-        |remote| remote.post_all(&mut vec![visit(|_| {})]),
+        |remote| {
+            remote.post_all(&mut vec![visit(|_| {})]);
+        },
         |remote| assert!(remote.try_post(Letter::Room).is_ok()),
     ];
     for post in posts {

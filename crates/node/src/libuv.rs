@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 pub type Handle = c_void;
 /// An opaque event loop of libuv.
 pub type Loop = c_void;
-/// What idle, prepare and timer handles call, and `uv_close`.
+/// What idle, prepare, check and timer handles call, and `uv_close`.
 pub type Callback = unsafe extern "C" fn(*mut Handle);
 /// What a poll handle calls: handle, status, events.
 pub type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
@@ -20,6 +20,8 @@ pub const READABLE: c_int = 1;
 #[derive(Clone, Copy)]
 #[repr(i32)]
 pub enum Kind {
+    /// Called in every iteration, right after polling.
+    Check = 2,
     /// Called in every iteration, before polling; keeps polling from blocking.
     Idle = 6,
     /// Watches a descriptor.
@@ -73,6 +75,8 @@ functions! {
     idle_stop = "uv_idle_stop": fn(*mut Handle) -> c_int;
     prepare_init = "uv_prepare_init": fn(*mut Loop, *mut Handle) -> c_int;
     prepare_start = "uv_prepare_start": fn(*mut Handle, Callback) -> c_int;
+    check_init = "uv_check_init": fn(*mut Loop, *mut Handle) -> c_int;
+    check_start = "uv_check_start": fn(*mut Handle, Callback) -> c_int;
     timer_init = "uv_timer_init": fn(*mut Loop, *mut Handle) -> c_int;
     timer_start = "uv_timer_start": fn(*mut Handle, Callback, u64, u64) -> c_int;
     update_time = "uv_update_time": fn(*mut Loop);

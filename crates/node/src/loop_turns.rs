@@ -11,11 +11,12 @@ use crate::inline_driver::HandleMemory;
 use crate::libuv::{self, Handle, Kind, Libuv};
 use crate::memory::SharedMemory;
 
-/// A prepare handle, which libuv calls in every iteration. Freed when the handle has been closed.
+/// A check handle, which libuv calls in every iteration, before Node.js runs its immediates: it was started later. Freed
+/// when the handle has been closed.
 struct LoopTurns {
     libuv: &'static Libuv,
-    prepare: *mut Handle,
-    /// Holds `prepare`.
+    check: *mut Handle,
+    /// Holds `check`.
     _handle: HandleMemory,
     /// Whose word counts; gone once the environment ends.
     memory: RefCell<Option<Rc<SharedMemory>>>,
@@ -33,32 +34,32 @@ pub fn count_turns(env: Env, memory: Rc<SharedMemory>) -> bool {
     if status != sys::Status::napi_ok {
         return false;
     }
-    let mut handle = HandleMemory::of(libuv, Kind::Prepare);
-    let prepare = handle.as_mut_ptr();
+    let mut handle = HandleMemory::of(libuv, Kind::Check);
+    let check = handle.as_mut_ptr();
     let turns = Box::into_raw(Box::new(LoopTurns {
         libuv,
-        prepare,
+        check,
         _handle: handle,
         memory: RefCell::new(Some(memory)),
     }));
     // SAFETY: memory of the right size, which stays until the close callback has run, as does what the handle's data
     // points to. The clean-up hook runs once, on this thread.
     let status = unsafe {
-        (libuv.prepare_init)(event_loop.cast(), prepare);
-        (libuv.handle_set_data)(prepare, turns.cast());
-        (libuv.unref)(prepare);
-        (libuv.prepare_start)(prepare, on_prepare);
+        (libuv.check_init)(event_loop.cast(), check);
+        (libuv.handle_set_data)(check, turns.cast());
+        (libuv.unref)(check);
+        (libuv.check_start)(check, on_check);
         sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), turns.cast())
     };
     let is_counted = status == sys::Status::napi_ok;
     if !is_counted {
         // SAFETY: initialised just now, and closed once, since no hook will do it.
-        unsafe { (libuv.close)(prepare, Some(on_closed)) };
+        unsafe { (libuv.close)(check, Some(on_closed)) };
     }
     is_counted
 }
 
-unsafe extern "C" fn on_prepare(handle: *mut Handle) {
+unsafe extern "C" fn on_check(handle: *mut Handle) {
     let Some(libuv) = libuv::libuv() else { return };
     // SAFETY: libuv calls this with our handle while it is open, so that what its data points to is alive.
     let turns = unsafe {
@@ -76,7 +77,7 @@ unsafe extern "C" fn clean_up(data: *mut std::ffi::c_void) {
     let turns = unsafe { &*data.cast_const().cast::<LoopTurns>() };
     drop(turns.memory.borrow_mut().take());
     // SAFETY: initialised, and closed once.
-    unsafe { (turns.libuv.close)(turns.prepare, Some(on_closed)) };
+    unsafe { (turns.libuv.close)(turns.check, Some(on_closed)) };
 }
 
 unsafe extern "C" fn on_closed(handle: *mut Handle) {
