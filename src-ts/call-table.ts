@@ -109,10 +109,10 @@ export class CallTable implements Calls {
     this.#lost.clear()
   }
 
-  failAll(error: NetpollError): void {
+  failAll(error: NetpollError, written?: number): void {
     const calls = [...this.#calls.values()]
     this.#calls.clear()
     this.forgetLost()
-    for (const call of calls) call.fail(error)
+    for (const call of calls) call.fail(error, written)
   }
 }

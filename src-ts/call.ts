@@ -41,6 +41,11 @@ export class PendingCall {
   owner: CallOwner | undefined
   /** By which its reply is found, where the protocol has ids. */
   id: MessageId | undefined
+  /**
+   * Behind how many bytes of its connection its request was sent, at least: replies are not counted. `undefined` until it
+   * was.
+   */
+  startsAt: number | undefined
   /** Where it waits for its reply. */
   calls: Calls | undefined
   /** Milliseconds; `undefined` where a deadline comes first. */
@@ -90,16 +95,18 @@ export class PendingCall {
     this.owner?.answered()
   }
 
-  /** It cannot be sent, or its connection is gone. */
-  fail(error: unknown): void {
+  /** It cannot be sent, or its connection is gone, which has written so many bytes. */
+  fail(error: unknown, written = Number.POSITIVE_INFINITY): void {
     if (this.#isSettled) return
     this.#settle()
-    this.#reject(error)
+    const sent = this.startsAt !== undefined && written > this.startsAt
+    this.#reject(NetpollError.forCall(error, sent))
   }
 
   /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
   expire(cause?: unknown): void {
-    const details = cause === undefined ? {} : { cause }
+    const sent = this.startsAt !== undefined
+    const details = cause === undefined ? { sent } : { cause, sent }
     const limit = this.#timeout === undefined ? 'by the deadline' : `within ${this.#timeout} ms`
     const error = withoutStack(() => new NetpollError('ERR_REQUEST_TIMEOUT', `No reply ${limit}`, details))
     this.#giveUp(error, 'expired')
@@ -129,7 +136,9 @@ export function refuseCall(call: PendingCall, error: unknown): void {
 
 /** Says that there was no time left for a call. */
 export function deadlinePassed(): NetpollError {
-  return new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline had passed before the call was sent')
+  return new NetpollError('ERR_REQUEST_TIMEOUT', 'The deadline had passed before the call was sent', {
+    sent: false,
+  })
 }
 
 /** Watches when a call has to have its reply. */
@@ -186,8 +195,8 @@ export interface Calls {
   expire(due: number): number
   /** No message is taken any more: late replies are not waited for. */
   forgetLost(): void
-  /** Fails every call: the connection is gone. */
-  failAll(error: NetpollError): void
+  /** Fails every call: the connection is gone, and has written so many bytes. Each call gets an error of its own. */
+  failAll(error: NetpollError, written?: number): void
 }
 
 const wornOutErrors = new WeakSet<object>()
@@ -297,12 +306,12 @@ export class CallQueue implements Calls {
     this.#lost = 0
   }
 
-  failAll(error: NetpollError): void {
+  failAll(error: NetpollError, written?: number): void {
     let call = this.#head
     this.#head = undefined
     this.#tail = undefined
     this.forgetLost()
-    for (; call !== undefined; call = call.next) call.fail(error)
+    for (; call !== undefined; call = call.next) call.fail(error, written)
   }
 
   #answeredLate(): void {

@@ -252,7 +252,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#checkOutput()
     this.#calls ??= this.#newCalls()
     this.#calls.prepare(call, request)
-    this.#out().send(request)
+    const output = this.#out()
+    const startsAt = output.total
+    output.send(request)
+    call.startsAt = startsAt
     this.#profile.counts.calls += 1
     this.#calls.append(call)
     // Its signal may have been aborted within the user's function that finds ids.
@@ -636,7 +639,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const error = this.#error ?? news
     this.#error = error
     const gone = error ?? closedHere()
-    this.#calls?.failAll(gone)
+    this.#calls?.failAll(gone, this.#totals?.written)
     this.#output?.end(gone)
     this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
@@ -736,7 +739,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #checkCalls(): void {
     if (this.#stream !== undefined) throw streamCall()
     if (this.#profile.role === 'server' && this.#profile.ids === undefined) {
-      throw new NetpollError('ERR_UNSUPPORTED', 'A server cannot call in order: its client sends requests')
+      const message = 'A server cannot call in order: its client sends requests'
+      throw new NetpollError('ERR_UNSUPPORTED', message, { sent: false })
     }
   }
 

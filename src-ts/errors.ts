@@ -1,4 +1,4 @@
-import { getSystemErrorName } from 'node:util'
+import { getSystemErrorName, types } from 'node:util'
 
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
 export type NetpollErrorCode =
@@ -44,6 +44,8 @@ export interface SystemErrorDetails {
   readonly port?: number | undefined
   /** What led to it. */
   readonly cause?: unknown
+  /** Of a call: whether its request may have left. */
+  readonly sent?: boolean | undefined
 }
 
 /**
@@ -63,6 +65,13 @@ export class NetpollError extends Error {
   readonly address: string | undefined
   /** The port that it was about. */
   readonly port: number | undefined
+  /**
+   * Of a call: false when certainly nothing of its request was handed to the system, so that it may be made again; true
+   * when something may have been. Not there where it is no error of a call.
+   */
+  declare readonly sent?: boolean
+  /** Tells errors of this class from all other values, whatever those are. */
+  readonly #isOurs = true
 
   constructor(code: NetpollErrorCode | (string & {}), message: string, details: SystemErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
@@ -71,6 +80,22 @@ export class NetpollError extends Error {
     this.syscall = details.syscall
     this.address = details.address
     this.port = details.port
+    if (details.sent !== undefined) this.sent = details.sent
+  }
+
+  /** @internal Whether it is an error of this class, whatever it may look like. */
+  static isOne(error: unknown): error is NetpollError {
+    return typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
+  }
+
+  /** @internal The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
+  static forCall(error: unknown, sent: boolean): unknown {
+    if (!NetpollError.isOne(error)) return error
+    const { code, message, errno, syscall, address, port, cause } = error
+    const details = { errno, syscall, address, port, sent, ...('cause' in error && { cause }) }
+    const own = withoutStack(() => new NetpollError(code, message, details))
+    if (error.stack !== undefined) own.stack = error.stack
+    return own
   }
 }
 
@@ -130,6 +155,25 @@ export function reasonError(code: number, syscall: 'connect' | 'read'): NetpollE
   return known === undefined ? systemError(code, syscall) : new NetpollError(...known)
 }
 
+/**
+ * An error of somebody else's, such as a lookup's, for one of several calls that fail by it before anything was sent: as much
+ * the same as an error of its own can be.
+ */
+export function foreignErrorForCall(error: unknown): unknown {
+  if (!types.isNativeError(error)) return error
+  try {
+    const { stack, ...others } = Object.getOwnPropertyDescriptors(error)
+    const own = withoutStack(() => new Error(error.message))
+    Object.setPrototypeOf(own, Object.getPrototypeOf(error))
+    Object.defineProperties(own, others)
+    if (stack !== undefined && error.stack !== undefined) own.stack = error.stack
+    return Object.assign(own, { sent: false })
+  } catch {
+    // Its own members throw: then it stays what it is.
+    return error
+  }
+}
+
 /** Says that an argument has the wrong type, the way Node.js does. */
 export function invalidType(name: string, expected: string, actual: unknown): TypeError {
   const received = actual === null ? 'null' : `type ${typeof actual}`
@@ -151,7 +195,8 @@ export function invalidReply(cause: unknown): NetpollError {
 
 /** Says that a stream has no replies. */
 export function streamCall(): NetpollError {
-  return new NetpollError('ERR_UNSUPPORTED', 'A call needs a framing, to tell where its reply ends')
+  const message = 'A call needs a framing, to tell where its reply ends'
+  return new NetpollError('ERR_UNSUPPORTED', message, { sent: false })
 }
 
 /** Says that a server listens no more, and cannot again. */

@@ -363,5 +363,5 @@ function checkMuxOptions<Data, Bytes extends BytesOption>(
 }
 
 function muxClosed(): NetpollError {
-  return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed')
+  return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed', { sent: false })
 }

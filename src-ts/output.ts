@@ -22,6 +22,7 @@ export class Output {
   #burstTurn = 0
   /** Bytes queued while {@link Pace.turn} was this. */
   #queued = 0
+  #total = 0
   #turn = 0
   #waiter: Waiter | undefined
   /** A stream's write that waits. */
@@ -45,6 +46,11 @@ export class Output {
   get isReady(): boolean {
     if (this.#congested || pace.isSpent) return false
     return this.#queued < this.#profile.highWaterMark || !pace.isNow(this.#turn)
+  }
+
+  /** Bytes that were queued so far, without what handlers have replied. */
+  get total(): number {
+    return this.#total
   }
 
   /** Queues one message. */
@@ -113,6 +119,7 @@ export class Output {
     const { loop, highWaterMark } = this.#profile
     const { slot, generation } = this.#target
     const { turn } = loop.outbox
+    this.#total += bytes
     this.#burst = turn === this.#burstTurn ? this.#burst + bytes : bytes
     this.#burstTurn = turn
     if (this.#burst < highWaterMark) return

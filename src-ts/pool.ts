@@ -138,7 +138,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined
       try {
-        this.#checkOpen()
+        if (this.#state !== 'open') throw NetpollError.forCall(poolClosed(), false)
         this.#dialer.checkCalls()
         call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
         const lease = this.#take()

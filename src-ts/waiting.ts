@@ -1,4 +1,5 @@
 import type { CallOwner, PendingCall } from './call'
+import { foreignErrorForCall, NetpollError } from './errors'
 import { keepPayload, type Payload } from './payload'
 import { Waiter, type WaitQueue } from './wait-queue'
 
@@ -48,7 +49,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
   }
 
   fail(error: unknown): void {
-    this.#call.fail(error)
+    this.#call.fail(NetpollError.isOne(error) ? error : foreignErrorForCall(error))
   }
 
   expire(now: number): void {
