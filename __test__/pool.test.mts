@@ -455,7 +455,7 @@ test('who waits for a dial that hangs is failed by its end, or by the end of its
   const pool = pooled(
     t,
     { host: '127.0.0.1', port },
-    { connections: 2, connectTimeout: 200, onError: () => {} },
+    { connections: 2, connectTimeout: 2_000, onError: () => {} },
   )
   const [patient, other] = [rejection(pool.get()), rejection(pool.get({ timeout: 50 }))]
   t.is(codeOf(await other), 'ERR_POOL_TIMEOUT')
