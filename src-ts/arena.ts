@@ -76,7 +76,10 @@ export class Arena {
     const lent = this.#lend(isLarge ? length : arenaSize)
     this.#memory = Buffer.from(lent.buffer)
     this.#handle = lent.handle
-    if (!isLarge) {
+    if (isLarge) {
+      // What was taken is written and named in the same task. Later this would keep the memory until the next is taken.
+      queueMicrotask(this.#leaveLarge)
+    } else {
       this.#arena = new Chunk(this.#memory)
       if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)
       else this.#allocated = undefined
@@ -86,6 +89,11 @@ export class Arena {
       words[2] = 0
     }
     return 0
+  }
+
+  readonly #leaveLarge = (): void => {
+    this.#memory = this.#arena.bytes
+    this.#handle = this.#words[1] as number
   }
 
   #lend(bytes: number): ReturnType<NativeMemory['lendChunk']> {
