@@ -57,6 +57,55 @@ test('views survive collections, and memory comes back', async (t) => {
   t.is(code, 0)
 })
 
+/** Mode, threads, pollers, and how many of the workers' threads are terminated meanwhile. */
+const modes = [
+  ['workers', 1, 0, 0],
+  ['workers', 2, 0, 0],
+  ['workers', 3, 1, 0],
+  ['workers', 2, 2, 0],
+  ['workers', 3, 0, 12],
+  ['dialer', 1, 0, 0],
+  ['dialer', 2, 2, 0],
+  ['dialer', 2, 1, 12],
+  ['server', 1, 0, 0],
+  ['server', 2, 1, 12],
+] as const
+
+for (const [mode, threads, pollers, terminations] of modes) {
+  const title = `${mode}, ${threads} threads, ${pollers} pollers, ${terminations} terminations`
+  test(`chunks that several environments see come back: ${title}`, async (t) => {
+    const { live, left, most } = await liveChunks(t, mode, threads, pollers, 20_000, terminations)
+    t.true(live <= 64, `${live} chunks are live`)
+    t.true(left <= most, `${left} chunks are left`)
+  })
+}
+
+for (const pollers of [0, 1, 2]) {
+  test(`an environment that is idle keeps two chunks, and a poller one: ${pollers} pollers`, async (t) => {
+    const { left, most } = await liveChunks(t, 'environments', 2, pollers, 5_000, 0)
+    t.true(left <= most, `${left} chunks are left`)
+  })
+  test(`messages of their own chunks come back without further traffic: ${pollers} pollers`, async (t) => {
+    const { left, most } = await liveChunks(t, 'large', 0, pollers, 40, 0)
+    t.true(left <= most, `${left} chunks are left`)
+  })
+}
+
+interface LiveChunks {
+  readonly live: number
+  readonly left: number
+  readonly most: number
+}
+
+async function liveChunks(t: ExecutionContext, ...given: readonly (string | number)[]): Promise<LiveChunks> {
+  const { code, stdout, stderr } = await runFixture(t, 'live-chunks', {
+    args: given.map(String),
+    flags: ['--expose-gc'],
+  })
+  t.deepEqual([code, stderr], [0, ''])
+  return JSON.parse(stdout) as LiveChunks
+}
+
 for (const kind of ['reader', 'duplex'] as const) {
   test(`a peer that sends a byte now and then keeps no chunk for each: ${kind}`, async (t) => {
     const { code, stdout, stderr } = await runFixture(t, 'trickling-peers', {

@@ -119,6 +119,11 @@ export declare class Memory {
   countTurns(): boolean
   /** Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are. */
   static decideChunkSize(bytes: number): boolean
+  /**
+   * Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
+   * it is to be called again after a while.
+   */
+  sweep(): boolean
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
   lendChunk(capacity: number): LentChunk
   /**

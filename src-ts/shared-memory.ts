@@ -10,6 +10,9 @@ export interface Leftover {
   retired(chunk: Buffer): boolean
 }
 
+/** Milliseconds after which chunks are let go of in which nothing has come meanwhile. */
+const sweepInterval = 200
+
 /**
  * The memory that this thread shares with the core: chunks that messages arrive in, and the arena for what is sent. One for
  * all event loops of the thread.
@@ -20,6 +23,8 @@ export class SharedMemory {
   /** Chunks that more bytes may come in, by handle. */
   readonly chunks: (Chunk | undefined)[] = []
   #leftovers: Leftover[] = []
+  /** Whether a timer runs, after which chunks are let go of. */
+  #isSwept = false
 
   constructor() {
     const words = new Int32Array(arenaWords)
@@ -29,6 +34,7 @@ export class SharedMemory {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
+        this.#sweepLater()
       },
       retire: (handle) => {
         const chunk = this.chunks[handle]
@@ -50,6 +56,21 @@ export class SharedMemory {
 
   #retired(chunk: Buffer): void {
     this.#leftovers = this.#leftovers.filter((leftover) => leftover.retired(chunk))
+  }
+
+  /**
+   * A chunk is let go of when the next one comes, if that is not the thread's last. What is left then is let go of once
+   * nothing has come for a while; whoever is idle has no timer.
+   */
+  #sweepLater(): void {
+    if (this.#isSwept) return
+    this.#isSwept = true
+    setTimeout(this.#sweep, sweepInterval).unref()
+  }
+
+  readonly #sweep = (): void => {
+    this.#isSwept = false
+    if (this.native.sweep()) this.#sweepLater()
   }
 }
 

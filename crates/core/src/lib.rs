@@ -40,7 +40,7 @@ pub mod work;
 
 pub use address::Address;
 pub use batch::{Batch, Record, RecordKind};
-pub use buffer::{Chunk, ChunkPool, Slice};
+pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{Dealer, Id, Letter, LoadBalance, Order, Poller, Remote};

@@ -2,15 +2,10 @@
 //! so that they try every order of events.
 
 #[cfg(loom)]
-mod counted;
-
-#[cfg(loom)]
-pub(crate) use counted::CountedArc;
+pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
 #[cfg(loom)]
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, atomic::fence};
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic::fence};
-
-/// An `Arc` whose count is looked at.
+pub(crate) use std::sync::atomic::AtomicU64 as AtomicWord;
 #[cfg(not(loom))]
-pub(crate) use std::sync::Arc as CountedArc;
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic::fence};

@@ -1,17 +1,30 @@
-//! Chunks as JavaScript knows them: an external `ArrayBuffer` each, made once, and a handle.
+//! Chunks as JavaScript knows them: an external `ArrayBuffer` each, and a handle.
 //!
-//! JavaScript holds the `ArrayBuffer` strongly while Rust still puts bytes into the chunk. Once only
-//! views of messages refer to it, collecting the last of them returns the chunk to its pool. So a
-//! view is valid as long as it exists, and nobody counts messages.
+//! | who keeps the `ArrayBuffer` | while | ends by |
+//! |---|---|---|
+//! | JavaScript's table, beside views | more bytes may come, and have come lately | `retire`, `sweep` |
+//! | views alone, but it is found again (dormant) | more bytes may come, and none have come lately | more bytes; a collection |
+//! | views alone | nothing but exports refers to the chunk | a collection |
+//!
+//! Collecting the last view gives this environment's references back. So a view is valid as long as it exists, and nobody
+//! counts messages. An environment has two references to each chunk that it knows, the table's and the finalizer's, and
+//! others may have theirs: none of it shows in the count of those who fill or send the chunk.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::ptr;
 use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
-use netpoll_core::{Chunk, Slice};
+use netpoll_core::buffer::Sharing;
+use netpoll_core::{Chunk, ExportedChunk, Slice};
 use slab::Slab;
+
+use crate::shared_words::ArenaWords;
+
+/// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
+const OWN_REFERENCES: u32 = 2;
 
 /// What keeps an exported chunk in JavaScript.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,78 +35,118 @@ pub enum Holder {
     Views,
 }
 
-struct Export {
-    chunk: Chunk,
-    holder: Holder,
+/// As [`Holder`], of a chunk that is exported.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// In JavaScript's table, and bytes have come since the last sweep.
+    Busy,
+    /// In JavaScript's table.
+    Quiet,
+    /// Views only, but further bytes are delivered in the same `ArrayBuffer`.
+    Dormant,
+    /// Views only.
+    Retired,
 }
 
-#[derive(Default)]
+struct Export {
+    chunk: ExportedChunk,
+    state: State,
+    /// Weak.
+    buffer: sys::napi_ref,
+}
+
 struct Table {
+    env: Env,
+    /// Says whether commands wait, which may name a handle.
+    arena: Rc<ArenaWords>,
     exports: Slab<Export>,
-    /// Handles by address, looked up once per chunk and turn.
+    /// Handles by address, looked up once per chunk and turn, of those in which more bytes may come.
     handles: HashMap<usize, u32>,
     /// Handles that JavaScript's table holds.
     held: Vec<u32>,
-    /// Handles whose last view was collected.
+    /// Handles whose last view was collected while commands waited.
     collected: Vec<u32>,
 }
 
 /// The chunks that one environment knows.
-#[derive(Default)]
 pub struct ChunkExports(Rc<RefCell<Table>>);
+
+/// What an environment knows of a chunk.
+pub enum Known {
+    /// JavaScript's table has it.
+    Held(u32),
+    /// Views have its `ArrayBuffer`. From now on the table is to hold it, too.
+    Dormant(u32, sys::napi_value),
+    /// It is to be exported.
+    No,
+}
 
 /// What the finalizer of an `ArrayBuffer` needs.
 struct Hint {
     table: Weak<RefCell<Table>>,
     handle: u32,
     /// Keeps the memory even where the environment, and with it the table, has gone.
-    _chunk: Chunk,
+    _chunk: ExportedChunk,
 }
 
 impl ChunkExports {
-    /// The handle of a chunk that JavaScript knows already.
-    pub fn handle(&self, chunk: &Chunk) -> Option<u32> {
-        self.0
-            .borrow()
-            .handles
-            .get(&(chunk.as_ptr() as usize))
-            .copied()
+    /// None yet. `arena` tells whether commands wait.
+    pub fn new(env: Env, arena: Rc<ArenaWords>) -> Self {
+        Self(Rc::new(RefCell::new(Table {
+            env,
+            arena,
+            exports: Slab::new(),
+            handles: HashMap::new(),
+            held: Vec::new(),
+            collected: Vec::new(),
+        })))
+    }
+
+    /// What JavaScript knows of a chunk in which bytes have come. Must be called within a scope.
+    pub fn look_up(&self, chunk: &Chunk) -> Known {
+        let table = &mut *self.0.borrow_mut();
+        let address = chunk.as_ptr() as usize;
+        let Some(&handle) = table.handles.get(&address) else {
+            return Known::No;
+        };
+        let Some(export) = table.exports.get_mut(handle as usize) else {
+            return Known::No;
+        };
+        if export.state != State::Dormant {
+            export.state = State::Busy;
+            return Known::Held(handle);
+        }
+        let Some(buffer) = attached_buffer(table.env, export.buffer) else {
+            export.state = State::Retired;
+            table.handles.remove(&address);
+            return Known::No;
+        };
+        export.state = State::Busy;
+        table.held.push(handle);
+        Known::Dormant(handle, buffer)
     }
 
     /// Makes `chunk` known: its handle, and the `ArrayBuffer` to give to JavaScript.
     ///
     /// # Errors
     /// When the environment cannot make one.
-    pub fn export(
-        &self,
-        env: Env,
-        chunk: &Chunk,
-        holder: Holder,
-    ) -> napi::Result<(u32, sys::napi_value)> {
-        let handle = {
+    pub fn export(&self, chunk: &Chunk, holder: Holder) -> napi::Result<(u32, sys::napi_value)> {
+        let (env, handle) = {
             let mut table = self.0.borrow_mut();
-            let handle = table.exports.insert(Export {
-                chunk: chunk.clone(),
-                holder,
-            }) as u32;
-            if holder == Holder::Table {
-                table.handles.insert(chunk.as_ptr() as usize, handle);
-                table.held.push(handle);
-            }
-            handle
+            let handle = table.insert(chunk, holder);
+            (table.env.raw(), handle)
         };
-        let hint = Hint {
+        let hint = Box::into_raw(Box::new(Hint {
             table: Rc::downgrade(&self.0),
             handle,
-            _chunk: chunk.clone(),
-        };
-        let hint = Box::into_raw(Box::new(hint));
-        let mut value = std::ptr::null_mut();
+            _chunk: chunk.export(),
+        }));
+        let mut value = ptr::null_mut();
         // SAFETY: the memory is initialised and stays where it is until `finalize` has dropped the
         // hint, which holds a reference to the chunk.
         let status = unsafe {
             sys::napi_create_external_arraybuffer(
-                env.raw(),
+                env,
                 chunk.as_ptr().cast(),
                 chunk.capacity(),
                 Some(finalize),
@@ -105,15 +158,22 @@ impl ChunkExports {
             // SAFETY: not handed over, so it is still ours.
             drop(unsafe { Box::from_raw(hint) });
             self.0.borrow_mut().forget(handle);
-            return Err(napi::Error::from_reason(
-                "cannot share memory with this JavaScript engine",
-            ));
+            return Err(refused());
+        }
+        let mut buffer = ptr::null_mut();
+        // SAFETY: made just now, within the scope of the caller. A count of zero makes it weak.
+        let status = unsafe { sys::napi_create_reference(env, value, 0, &mut buffer) };
+        if status != sys::Status::napi_ok {
+            // Its finalizer sees to the rest.
+            return Err(refused());
+        }
+        if let Some(export) = self.0.borrow_mut().exports.get_mut(handle as usize) {
+            export.buffer = buffer;
         }
         Ok((handle, value))
     }
 
-    /// Forgets the chunks that were collected. Not done by the finalizer itself: it may run while a
-    /// command that names the handle waits to be carried out.
+    /// Forgets the chunks that were collected while commands waited, which have been seen.
     pub fn forget_collected(&self) {
         let table = &mut *self.0.borrow_mut();
         while let Some(handle) = table.collected.pop() {
@@ -121,44 +181,53 @@ impl ChunkExports {
         }
     }
 
-    /// Handles that JavaScript's table need not hold any longer, because nothing but the table and
-    /// views refers to them.
+    /// Handles that JavaScript's table need not hold any longer, because nothing but exports refers to their chunks: no
+    /// bytes come any more.
     pub fn take_retired(&self) -> Vec<u32> {
-        let table = &mut *self.0.borrow_mut();
-        let exports = &mut table.exports;
-        let mut retired = Vec::new();
-        table.held.retain(|&handle| {
-            // The table's reference and the finalizer's.
-            let stays = exports
-                .get(handle as usize)
-                .is_some_and(|e| !e.chunk.is_held_by_at_most(2));
-            if !stays {
-                if let Some(export) = exports.get_mut(handle as usize) {
-                    export.holder = Holder::Views;
-                    table.handles.remove(&(export.chunk.as_ptr() as usize));
-                }
-                retired.push(handle);
-            }
-            stays
-        });
-        retired
+        self.0.borrow_mut().take_from_held(|_| None)
+    }
+
+    /// As [`Self::take_retired`], and also those in which no bytes have come since the sweep before. Without it the last
+    /// chunk of a connection that has closed, or that goes on elsewhere, would stay.
+    pub fn sweep(&self) -> Vec<u32> {
+        self.0.borrow_mut().take_from_held(|export| {
+            let was_busy = export.state == State::Busy;
+            export.state = State::Quiet;
+            (!was_busy).then_some(State::Dormant)
+        })
+    }
+
+    /// Whether other environments know a chunk, too.
+    pub fn sharing(&self, handle: u32) -> Sharing {
+        let table = self.0.borrow();
+        let export = table.exports.get(handle as usize);
+        match export.is_some_and(|export| export.chunk.has_outside_beyond(OWN_REFERENCES)) {
+            true => Sharing::Shared,
+            false => Sharing::Alone,
+        }
+    }
+
+    /// Whether JavaScript's table holds any.
+    pub fn has_held(&self) -> bool {
+        !self.0.borrow().held.is_empty()
     }
 
     /// Bytes of an exported chunk; `None` where handle or bounds make no sense, and where a poller may still read into
     /// them: JavaScript can name any range of a chunk. Costs one load for each message, beside the reference.
     pub fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
         let table = self.0.borrow();
-        Slice::checked(&table.exports.get(handle as usize)?.chunk, start, length)
+        let export = table.exports.get(handle as usize)?;
+        Slice::checked(export.chunk.chunk(), start, length)
     }
 
-    /// Whether nothing waits to be sent from this chunk, and whoever has sent from it is done reading: it may be written
-    /// anew.
+    /// Whether nothing waits to be sent from this chunk, whoever has sent from it is done reading, and no other environment
+    /// knows it: it may be written anew.
     pub fn is_idle(&self, handle: u32) -> bool {
         let table = self.0.borrow();
         table
             .exports
             .get(handle as usize)
-            .is_some_and(|e| e.chunk.is_held_by_at_most(2))
+            .is_some_and(|export| export.chunk.is_held_by(OWN_REFERENCES))
     }
 
     /// How many chunks JavaScript holds, by whatever means.
@@ -169,23 +238,123 @@ impl ChunkExports {
     /// How many chunks only views hold.
     pub fn held_by_views(&self) -> usize {
         let table = self.0.borrow();
-        table
-            .exports
-            .iter()
-            .filter(|(_, export)| export.holder == Holder::Views)
-            .count()
+        let exports = table.exports.iter().map(|(_, export)| export);
+        exports.filter(|export| export.is_held_by_views()).count()
+    }
+
+    /// Gives the table's references back, because the environment is going away. Those of finalizers that are still to
+    /// come stay.
+    pub fn close(&self) {
+        let table = &mut *self.0.borrow_mut();
+        table.handles.clear();
+        table.held.clear();
+        table.collected.clear();
+        table.exports.clear();
+    }
+}
+
+impl Export {
+    fn is_held_by_views(&self) -> bool {
+        match self.state {
+            State::Busy | State::Quiet => false,
+            State::Dormant => self.chunk.is_all_outside(),
+            State::Retired => true,
+        }
     }
 }
 
 impl Table {
-    fn forget(&mut self, handle: u32) {
-        if let Some(export) = self.exports.try_remove(handle as usize)
-            && export.holder == Holder::Table
-        {
+    fn insert(&mut self, chunk: &Chunk, holder: Holder) -> u32 {
+        let handle = self.exports.insert(Export {
+            chunk: chunk.export(),
+            state: match holder {
+                Holder::Table => State::Busy,
+                Holder::Views => State::Retired,
+            },
+            buffer: ptr::null_mut(),
+        }) as u32;
+        if holder == Holder::Table {
+            self.handles.insert(chunk.as_ptr() as usize, handle);
+            self.held.push(handle);
+        }
+        handle
+    }
+
+    /// Takes those out of `held` that only exports refer to, and others for which `otherwise` has a state.
+    fn take_from_held(
+        &mut self,
+        mut otherwise: impl FnMut(&mut Export) -> Option<State>,
+    ) -> Vec<u32> {
+        let (exports, handles) = (&mut self.exports, &mut self.handles);
+        let mut taken = Vec::new();
+        self.held.retain(|&handle| {
+            let Some(export) = exports.get_mut(handle as usize) else {
+                return false;
+            };
+            let state = if export.chunk.is_all_outside() {
+                handles.remove(&(export.chunk.as_ptr() as usize));
+                Some(State::Retired)
+            } else {
+                otherwise(export)
+            };
+            if let Some(state) = state {
+                export.state = state;
+                taken.push(handle);
+            }
+            state.is_none()
+        });
+        taken
+    }
+
+    /// The last view was collected, perhaps that of whoever the memory was moved to. Bytes that still come need another
+    /// `ArrayBuffer`. The handle stays as long as commands wait that may name it.
+    fn finalized(&mut self, handle: u32) {
+        let Some(export) = self.exports.get(handle as usize) else {
+            return;
+        };
+        if export.state != State::Retired {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
+        if self.arena.has_commands() {
+            self.collected.push(handle);
+        } else {
+            self.forget(handle);
+        }
     }
+
+    fn forget(&mut self, handle: u32) {
+        let Some(export) = self.exports.try_remove(handle as usize) else {
+            return;
+        };
+        if export.state != State::Retired {
+            self.handles.remove(&(export.chunk.as_ptr() as usize));
+            self.held.retain(|held| *held != handle);
+        }
+        if !export.buffer.is_null() {
+            // SAFETY: made by `export`, and deleted once, on the environment's thread, before the environment has gone:
+            // `close` has emptied the table by then.
+            unsafe { sys::napi_delete_reference(self.env.raw(), export.buffer) };
+        }
+    }
+}
+
+fn refused() -> napi::Error {
+    napi::Error::from_reason("cannot share memory with this JavaScript engine")
+}
+
+/// What a weak reference refers to, unless it was collected, or detached by user code.
+fn attached_buffer(env: Env, buffer: sys::napi_ref) -> Option<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    let mut is_detached = false;
+    // SAFETY: a reference of this environment, on its thread, within a scope.
+    let status = unsafe { sys::napi_get_reference_value(env.raw(), buffer, &mut value) };
+    if status != sys::Status::napi_ok || value.is_null() {
+        return None;
+    }
+    // SAFETY: a live handle.
+    let status = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), value, &mut is_detached) };
+    (status == sys::Status::napi_ok && !is_detached).then_some(value)
 }
 
 /// Runs on the environment's thread, after the last view was collected.
@@ -193,6 +362,6 @@ unsafe extern "C" fn finalize(_env: sys::napi_env, _data: *mut c_void, hint: *mu
     // SAFETY: made by `export` with `Box::into_raw`, and passed to this one call.
     let hint = unsafe { Box::from_raw(hint.cast::<Hint>()) };
     if let Some(table) = hint.table.upgrade() {
-        table.borrow_mut().collected.push(hint.handle);
+        table.borrow_mut().finalized(hint.handle);
     }
 }

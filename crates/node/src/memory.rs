@@ -12,7 +12,7 @@ use napi_derive::napi;
 use netpoll_core::buffer::ReclaimPacer;
 use netpoll_core::{Chunk, ChunkPool, Slice};
 
-use crate::chunk_exports::{ChunkExports, Holder};
+use crate::chunk_exports::{ChunkExports, Holder, Known};
 use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
 use crate::loop_turns;
@@ -79,14 +79,13 @@ pub struct MemoryCallbacks<'env> {
 
 /// Chunks and buffers that JavaScript and Rust both know, of one environment.
 pub struct SharedMemory {
-    env: Env,
     javascript: JavaScript,
     adopt: Procedure,
     retire: Procedure,
     collect: Procedure,
     exports: ChunkExports,
     foreign: ForeignArrays,
-    arena: ArenaWords,
+    arena: Rc<ArenaWords>,
     pacer: RefCell<ReclaimPacer>,
 }
 
@@ -95,37 +94,51 @@ impl SharedMemory {
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
         let mut grown = false;
         for chunk in chunks {
-            let handle = self.exports.handle(chunk).or_else(|| {
-                grown = true;
-                match self.exports.export(self.env, chunk, Holder::Table) {
-                    Ok((handle, buffer)) => {
-                        let number = self.javascript.number(handle);
-                        self.javascript.call(&self.adopt, &[number, buffer]);
-                        self.pacer.borrow_mut().handed_out();
-                        Some(handle)
+            let (handle, buffer) = match self.exports.look_up(chunk) {
+                Known::Held(handle) => {
+                    handles.push(handle);
+                    continue;
+                }
+                Known::Dormant(handle, buffer) => (handle, buffer),
+                Known::No => match self.exports.export(chunk, Holder::Table) {
+                    Ok(exported) => {
+                        grown = true;
+                        exported
                     }
                     Err(error) => {
                         self.javascript.fatal(&error.reason);
-                        None
+                        handles.push(u32::MAX);
+                        continue;
                     }
-                }
-            });
-            handles.push(handle.unwrap_or(u32::MAX));
+                },
+            };
+            let number = self.javascript.number(handle);
+            self.javascript.call(&self.adopt, &[number, buffer]);
+            handles.push(handle);
         }
         if grown {
             // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
             // chunks, so that none of them is retired before JavaScript has seen it.
-            for handle in self.exports.take_retired() {
-                let number = self.javascript.number(handle);
-                self.javascript.call(&self.retire, &[number]);
+            let retired = self.exports.take_retired();
+            for &handle in &retired {
+                // By now the others know it as well.
+                let sharing = self.exports.sharing(handle);
+                self.pacer.borrow_mut().handed_out(sharing);
             }
+            self.let_go(retired);
+        }
+    }
+
+    /// JavaScript's table holds these no longer. Must be called within a scope.
+    fn let_go(&self, handles: Vec<u32>) {
+        for handle in handles {
+            let number = self.javascript.number(handle);
+            self.javascript.call(&self.retire, &[number]);
         }
     }
 
     /// Has JavaScript collect garbage, if enough of it keeps chunks.
     pub fn collect_if_due(&self) {
-        // Whoever only receives has no commands, with which it would be done otherwise.
-        self.forget_collected();
         if self.pacer.borrow_mut().is_due(self.exports.count()) {
             self.javascript
                 .scoped(|| self.javascript.call(&self.collect, &[]));
@@ -186,15 +199,15 @@ impl Memory {
             retire,
             collect,
         } = callbacks;
+        let arena = Rc::new(ArenaWords::new(env, arena.raw())?);
         let memory = Rc::new(SharedMemory {
-            env,
             javascript: JavaScript::new(env, receiver.raw())?,
             adopt: Procedure::hold(env, adopt.raw())?,
             retire: Procedure::hold(env, retire.raw())?,
             collect: Procedure::hold(env, collect.raw())?,
-            exports: ChunkExports::default(),
+            exports: ChunkExports::new(env, arena.clone()),
             foreign: ForeignArrays::new(env),
-            arena: ArenaWords::new(env, arena.raw())?,
+            arena,
             pacer: RefCell::new(ReclaimPacer::new(CACHED_BYTES / chunk_pool().chunk_size())),
         });
         // SAFETY: the hook runs once, on this thread, and gives the reference back.
@@ -222,11 +235,19 @@ impl Memory {
         chunk_pool_of(bytes).chunk_size() == bytes
     }
 
+    /// Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
+    /// it is to be called again after a while.
+    #[napi]
+    pub fn sweep(&self) -> bool {
+        self.0.let_go(self.0.exports.sweep());
+        self.0.exports.has_held()
+    }
+
     /// A chunk of at least `capacity` bytes to copy outgoing bytes into.
     #[napi]
     pub fn lend_chunk<'env>(&self, env: &'env Env, capacity: u32) -> napi::Result<LentChunk<'env>> {
         let chunk = chunk_pool().take_at_least(capacity as usize);
-        let (handle, value) = self.0.exports.export(self.0.env, &chunk, Holder::Views)?;
+        let (handle, value) = self.0.exports.export(&chunk, Holder::Views)?;
         // SAFETY: made by this environment just now, within the scope of this call.
         let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
         Ok(LentChunk { handle, buffer })
@@ -277,4 +298,5 @@ unsafe extern "C" fn clean_up(data: *mut c_void) {
     // SAFETY: the reference that `new` gave to the hook, which runs once.
     let memory = unsafe { Rc::from_raw(data.cast_const().cast::<SharedMemory>()) };
     memory.foreign.clear();
+    memory.exports.close();
 }

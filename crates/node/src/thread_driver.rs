@@ -243,6 +243,8 @@ impl ThreadDriver {
             // It waits for nobody but the system, and its panics are caught.
             let _ = thread.join();
         }
+        // Whoever keeps a part of the driver for longer keeps no chunks of messages that nobody gets.
+        while self.common.handoff.take().is_some() {}
     }
 }
 

@@ -6,8 +6,9 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::counted::{Counts, Inner, Outer};
 use super::settled::Settled;
-use crate::sync::{Arc, CountedArc, Mutex, MutexGuard, fence};
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// One owned, zero-initialised allocation.
 struct Memory {
@@ -150,7 +151,7 @@ impl ChunkPool {
         self.0
             .live_bytes
             .fetch_add(memory.capacity, Ordering::Relaxed);
-        Chunk(CountedArc::new(Lent {
+        Chunk(Inner::new(Lent {
             settled: Settled::all(memory.capacity),
             memory: ManuallyDrop::new(memory),
             pool: self.clone(),
@@ -181,9 +182,10 @@ impl Drop for Lent {
     }
 }
 
-/// A reference to pooled memory. Cloning shares it; the last one returns it to the pool.
+/// A reference to pooled memory, of those who read and write it. Cloning shares it; the last reference of either kind
+/// returns the memory to the pool.
 #[derive(Clone)]
-pub struct Chunk(CountedArc<Lent>);
+pub struct Chunk(Inner<Lent>);
 
 impl Chunk {
     /// First byte of the chunk. The address alone: what may be read or written there, and when, is for whoever does it
@@ -207,27 +209,69 @@ impl Chunk {
     /// Whether both refer to the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        CountedArc::ptr_eq(&self.0, &other.0)
+        self.0.is_same(&other.0)
     }
 
-    /// Whether there are no more than `count` references, this one included. If so, all that was done through those that
-    /// are gone, by whichever thread, has happened before: memory that only they have read may be written again.
-    ///
-    /// It stays true only as long as nobody makes another, so who asks must know who has the rest.
-    #[must_use]
-    pub fn is_held_by_at_most(&self, count: usize) -> bool {
-        if CountedArc::strong_count(&self.0) > count {
-            return false;
-        }
-        // The count alone is a relaxed load; this orders it after the drops that it counts, which release.
-        fence(Ordering::Acquire);
-        true
-    }
-
-    /// Whether nobody else refers to this chunk. Orders as [`Self::is_held_by_at_most`] does.
+    /// Whether nobody else refers to this chunk. If so, all that was done through references that are gone, by whichever
+    /// thread, has happened before: the memory may be written again.
     #[must_use]
     pub fn is_unshared(&self) -> bool {
-        self.is_held_by_at_most(1)
+        self.0.counts() == Counts { inner: 1, outer: 0 }
+    }
+
+    /// A reference for somebody outside, such as an environment of JavaScript.
+    #[must_use]
+    pub fn export(&self) -> ExportedChunk {
+        ExportedChunk(self.0.outer())
+    }
+}
+
+/// A reference of somebody outside, who keeps the memory for others that are not counted, such as views. Every environment
+/// has as many as it likes.
+#[derive(Clone)]
+pub struct ExportedChunk(Outer<Lent>);
+
+impl ExportedChunk {
+    /// The chunk, for a region or slice.
+    #[must_use]
+    pub fn chunk(&self) -> Chunk {
+        Chunk(self.0.inner())
+    }
+
+    /// Address of the first byte. See [`Chunk::as_ptr`].
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.0.memory.pointer.as_ptr()
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.memory.capacity
+    }
+
+    /// Whether only references of outside are left: nothing is filled, waits, or is being sent.
+    ///
+    /// It stays true only as long as nobody makes a [`Self::chunk`] of one of them.
+    #[must_use]
+    pub fn is_all_outside(&self) -> bool {
+        self.0.counts().inner == 0
+    }
+
+    /// Whether there are more than `count` references of outside, those of others included.
+    #[must_use]
+    pub fn has_outside_beyond(&self, count: u32) -> bool {
+        self.0.counts().outer > count
+    }
+
+    /// Whether these `count` references, this one included, are all that there are. If so, all that was done through those
+    /// that are gone, by whichever thread, has happened before: memory that only they have read may be written again.
+    ///
+    /// It stays true only as long as nobody makes another, so who asks must have them all.
+    #[must_use]
+    pub fn is_held_by(&self, count: u32) -> bool {
+        let Counts { inner, outer } = self.0.counts();
+        inner == 0 && outer == count
     }
 }
 
@@ -264,6 +308,30 @@ mod tests {
             }
             Region::over(chunk).spare().fill(1);
         });
+    }
+
+    #[test]
+    fn references_of_outside_are_told_from_the_others_whoever_has_them() {
+        let pool = ChunkPool::new(64, 1);
+        let chunk = pool.take();
+        // Two environments, with two references each.
+        let one = [chunk.export(), chunk.export()];
+        let other = [chunk.export(), chunk.export()];
+        assert!(!chunk.is_unshared());
+        assert!(!one[0].is_all_outside());
+        drop(chunk);
+        assert!(one[0].is_all_outside() && other[0].is_all_outside());
+        assert!(!one[0].is_held_by(2), "the other may read it");
+        assert!(one[0].has_outside_beyond(2) && !one[0].has_outside_beyond(4));
+        let sent = Slice::new(other[0].chunk(), 0, 1);
+        assert!(!one[0].is_all_outside());
+        drop(other);
+        assert!(!one[0].is_held_by(2), "it is still being sent");
+        drop(sent);
+        assert!(one[0].is_held_by(2));
+        assert_eq!(pool.stats().live, 1);
+        drop(one);
+        assert_eq!((pool.stats().live, pool.stats().cached), (0, 1));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! [`LinkReader`] reads a stream of such pieces without joining them; [`LinkWriter`] makes one.
 
 mod chunk;
+mod counted;
 mod intake;
 mod link;
 mod reclaim;
@@ -22,11 +23,11 @@ mod region;
 mod settled;
 mod slice;
 
-pub use chunk::{Chunk, ChunkPool, PoolStats};
+pub use chunk::{Chunk, ChunkPool, ExportedChunk, PoolStats};
 pub use intake::Intake;
 pub(crate) use intake::most_copied;
 pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
-pub use reclaim::ReclaimPacer;
+pub use reclaim::{ReclaimPacer, Sharing};
 pub use region::Region;
 pub use slice::Slice;
 

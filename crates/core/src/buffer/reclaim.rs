@@ -7,11 +7,26 @@
 /// The longest interval, as a multiple of the least.
 const MOST: usize = 8;
 
+/// How many times a chunk counts that other holders have as well. It comes back only when the last of them lets go, and
+/// they collect at different times: together they would keep many times what one does.
+const SHARED_WEIGHT: usize = 6;
+
+/// Who has a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// This holder alone.
+    Alone,
+    /// Other holders, too.
+    Shared,
+}
+
 /// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
 /// in use, doubles the interval.
 pub struct ReclaimPacer {
     least: usize,
     since: usize,
+    /// As `since`, with shared chunks counted several times.
+    weight: usize,
     interval: usize,
     held_when_asked: usize,
 }
@@ -24,22 +39,28 @@ impl ReclaimPacer {
         Self {
             least,
             since: 0,
+            weight: 0,
             interval: least,
             held_when_asked: 0,
         }
     }
 
     /// One more chunk was handed out.
-    pub fn handed_out(&mut self) {
+    pub fn handed_out(&mut self, sharing: Sharing) {
         self.since += 1;
+        self.weight += match sharing {
+            Sharing::Alone => 1,
+            Sharing::Shared => SHARED_WEIGHT,
+        };
     }
 
     /// Whether to ask now, given that the holder keeps `held` chunks.
     pub fn is_due(&mut self, held: usize) -> bool {
-        if self.since < self.interval {
+        if self.weight < self.interval {
             return false;
         }
-        if held < self.least {
+        // As if those that are held were shared as those that were handed out.
+        if held * self.weight / self.since < self.least {
             // The holder lets go by itself.
             *self = Self::new(self.least);
             return false;
@@ -52,6 +73,7 @@ impl ReclaimPacer {
             self.least
         };
         self.since = 0;
+        self.weight = 0;
         self.held_when_asked = held;
         true
     }
@@ -66,7 +88,7 @@ mod tests {
     fn hand_out(pacer: &mut ReclaimPacer, count: usize, held: usize) -> usize {
         (0..count)
             .filter(|_| {
-                pacer.handed_out();
+                pacer.handed_out(Sharing::Alone);
                 pacer.is_due(held)
             })
             .count()
@@ -95,12 +117,23 @@ mod tests {
         let mut asked = 0;
         for _ in 0..100_000 {
             held += 1;
-            pacer.handed_out();
+            pacer.handed_out(Sharing::Alone);
             asked += usize::from(pacer.is_due(held));
         }
         assert!(asked < 120, "{asked}");
         // From here on the holder keeps no more than before; the time until the first asking still counts.
         hand_out(&mut pacer, 2 * MOST * LEAST, held);
         assert_eq!(hand_out(&mut pacer, 10 * LEAST, held), 10);
+    }
+
+    #[test]
+    fn holders_that_share_chunks_are_asked_sooner() {
+        let mut pacer = ReclaimPacer::new(LEAST);
+        let interval = LEAST.div_ceil(SHARED_WEIGHT);
+        let asked = (0..5 * interval).filter(|_| {
+            pacer.handed_out(Sharing::Shared);
+            pacer.is_due(interval)
+        });
+        assert_eq!(asked.count(), 5);
     }
 }

@@ -29,10 +29,10 @@ impl Slice {
 
     /// As [`Self::new`]; `None` where they reach beyond the chunk, or into what a region may still fill.
     #[must_use]
-    pub fn checked(chunk: &Chunk, start: usize, length: usize) -> Option<Self> {
-        Self::can_cover(chunk, start, length).then(|| {
+    pub fn checked(chunk: Chunk, start: usize, length: usize) -> Option<Self> {
+        Self::can_cover(&chunk, start, length).then(|| {
             // SAFETY: checked just now, and what is committed stays so.
-            unsafe { Self::over(chunk.clone(), start, length) }
+            unsafe { Self::over(chunk, start, length) }
         })
     }
 
