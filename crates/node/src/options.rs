@@ -15,10 +15,9 @@ use netpoll_core::settings::{
     HalfOpen, Handling, LostReply, ReplyOrder, Start, UnfinishedBound, WhenCongested,
 };
 use netpoll_core::socket::{NoDelay, interface_name};
-use netpoll_core::{Address, Settings};
+use netpoll_core::{Address, ChunkPool, Settings};
 
 use crate::framing::{FramingOptions, IdFieldOptions};
-use crate::memory::chunk_pool;
 use crate::work_pool::WorkPool;
 
 /// What a server or dialer fixes for its connections.
@@ -95,7 +94,8 @@ impl ConnectionSettings {
 impl WorkersOptions<'_> {
     fn parse(&self) -> Handling {
         let lost = self.lost_reply.as_ref().map(|bytes| {
-            let mut region = Region::over(chunk_pool().take_at_least(bytes.len()));
+            // Of its own size, because it is kept for as long as the server.
+            let mut region = Region::over(ChunkPool::new(bytes.len(), 0).take());
             LostReply(region.append(bytes))
         });
         Handling::Workers {
