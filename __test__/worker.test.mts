@@ -32,3 +32,25 @@ for (const [kind, title] of [
     t.deepEqual(outcome, { code: 0, signal: null, stdout: 'done\n', stderr: '' })
   })
 }
+
+for (const pollers of [0, 1]) {
+  test(`memory that was moved out of a thread outlives it: ${pollers} pollers`, async (t) => {
+    const { code, stdout, stderr } = await runFixture(t, 'moved-memory', {
+      args: ['moves', '12', String(pollers), '1'],
+      flags: ['--expose-gc'],
+    })
+    t.deepEqual([code, stderr], [0, ''])
+    const { received, kept } = JSON.parse(stdout) as { received: number; kept: number }
+    t.true(received > 0)
+    t.true(kept > 0)
+  })
+}
+
+test('what no code has moved is not kept when threads end', async (t) => {
+  const { code, stdout, stderr } = await runFixture(t, 'moved-memory', {
+    args: ['none', '20', '0', '1'],
+    flags: ['--expose-gc'],
+  })
+  t.deepEqual([code, stderr], [0, ''])
+  t.is((JSON.parse(stdout) as { kept: number }).kept, 0)
+})

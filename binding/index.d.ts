@@ -119,6 +119,8 @@ export declare class Memory {
   countTurns(): boolean
   /** Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are. */
   static decideChunkSize(bytes: number): boolean
+  /** Has memory that user code moves to another thread outlive this one. Only for Node.js. */
+  watchEnd(): void
   /**
    * Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
    * it is to be called again after a while.
@@ -219,6 +221,11 @@ export interface ChunkStats {
   misses: number
   /** Chunks of this environment that only views of messages keep. */
   pinned: number
+  /**
+   * Chunks that are never freed, since the start: their memory was moved out of a thread that has ended, by
+   * `ArrayBuffer.prototype.transfer` and the like. They are live as well.
+   */
+  kept: number
 }
 
 /** Either a descriptor, or the system's error number. */

@@ -43,6 +43,10 @@ export class SharedMemory {
       },
       collect,
     })
+    // Elsewhere nothing is known of what happens when a thread ends.
+    if (process.versions['bun'] === undefined && process.versions['deno'] === undefined) {
+      this.native.watchEnd()
+    }
     this.arena = new Arena(words, this.native, collect)
     // Bun aborts the process at the first function of libuv that it lacks.
     const hasLibuv = process.versions['bun'] === undefined

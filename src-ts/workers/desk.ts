@@ -1,5 +1,5 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
-import { type Chunk, messageAs } from '../chunk'
+import { messageAs } from '../chunk'
 import { captureContext } from '../context'
 import { invalidReply } from '../errors'
 import type { Framing } from '../framing'
@@ -92,9 +92,11 @@ export class Desk {
   }
 
   #view(handle: number, start: number, length: number): Buffer {
-    const chunk = this.#memory.chunks[handle] as Chunk
-    // User code has detached the chunk, by transferring `.buffer` of a request.
-    if (chunk.bytes.length === 0) return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
+    const chunk = this.#memory.chunks[handle]
+    // User code has detached the chunk, by transferring `.buffer` of a request; or a handler has had the event loop turn for
+    // so long that the chunk was let go of.
+    if (chunk === undefined || chunk.bytes.length === 0)
+      return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
     return messageAs(this.#options.bytes, chunk, start, length)
   }
 

@@ -21,6 +21,7 @@ use netpoll_core::buffer::Sharing;
 use netpoll_core::{Chunk, ExportedChunk, Slice};
 use slab::Slab;
 
+use crate::end_watch::{EndWatch, Ending};
 use crate::shared_words::ArenaWords;
 
 /// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
@@ -46,6 +47,8 @@ enum State {
     Dormant,
     /// Views only.
     Retired,
+    /// Nothing any more. Only commands may name it.
+    Finalized,
 }
 
 struct Export {
@@ -66,6 +69,8 @@ struct Table {
     held: Vec<u32>,
     /// Handles whose last view was collected while commands waited.
     collected: Vec<u32>,
+    /// Where Node.js is the host.
+    end_watch: Option<EndWatch>,
 }
 
 /// The chunks that one environment knows.
@@ -99,7 +104,35 @@ impl ChunkExports {
             handles: HashMap::new(),
             held: Vec::new(),
             collected: Vec::new(),
+            end_watch: None,
         })))
+    }
+
+    /// From now on memory that user code has moved to another environment outlives this one. Only for Node.js, where
+    /// `ArrayBuffer`s end as [`crate::end_watch`] says. Must be called within a scope.
+    ///
+    /// # Errors
+    /// When the environment refuses.
+    pub fn watch_end(&self) -> napi::Result<()> {
+        let env = self.0.borrow().env;
+        self.0.borrow_mut().end_watch = Some(EndWatch::new(env));
+        self.exported()
+    }
+
+    /// To be called after [`Self::export`], once for as many as one likes, before JavaScript runs again. Must be called
+    /// within a scope.
+    ///
+    /// # Errors
+    /// When the environment refuses.
+    pub fn exported(&self) -> napi::Result<()> {
+        let watch = self.0.borrow_mut().end_watch.take();
+        let Some(mut watch) = watch else {
+            return Ok(());
+        };
+        // Not borrowed meanwhile: the engine may run finalizers.
+        let renewed = watch.renew(Rc::downgrade(&self.0));
+        self.0.borrow_mut().end_watch = Some(watch);
+        renewed
     }
 
     /// What JavaScript knows of a chunk in which bytes have come. Must be called within a scope.
@@ -256,7 +289,7 @@ impl ChunkExports {
 impl Export {
     fn is_held_by_views(&self) -> bool {
         match self.state {
-            State::Busy | State::Quiet => false,
+            State::Busy | State::Quiet | State::Finalized => false,
             State::Dormant => self.chunk.is_all_outside(),
             State::Retired => true,
         }
@@ -309,10 +342,10 @@ impl Table {
     /// The last view was collected, perhaps that of whoever the memory was moved to. Bytes that still come need another
     /// `ArrayBuffer`. The handle stays as long as commands wait that may name it.
     fn finalized(&mut self, handle: u32) {
-        let Some(export) = self.exports.get(handle as usize) else {
+        let Some(export) = self.exports.get_mut(handle as usize) else {
             return;
         };
-        if export.state != State::Retired {
+        if std::mem::replace(&mut export.state, State::Finalized) != State::Retired {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
@@ -327,7 +360,7 @@ impl Table {
         let Some(export) = self.exports.try_remove(handle as usize) else {
             return;
         };
-        if export.state != State::Retired {
+        if matches!(export.state, State::Busy | State::Quiet | State::Dormant) {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
@@ -335,6 +368,19 @@ impl Table {
             // SAFETY: made by `export`, and deleted once, on the environment's thread, before the environment has gone:
             // `close` has emptied the table by then.
             unsafe { sys::napi_delete_reference(self.env.raw(), export.buffer) };
+        }
+    }
+}
+
+impl Ending for RefCell<Table> {
+    /// Memory that user code has moved may be read for as long as the process lives. Whose `ArrayBuffer` was collected, but
+    /// whose memory was not freed, counts as moved as well: Node.js cannot tell.
+    fn ends(&self) {
+        let table = &*self.borrow();
+        for (_, export) in &table.exports {
+            if export.state != State::Finalized && !is_attached(table.env, export.buffer) {
+                export.chunk.keep();
+            }
         }
     }
 }
@@ -355,6 +401,20 @@ fn attached_buffer(env: Env, buffer: sys::napi_ref) -> Option<sys::napi_value> {
     // SAFETY: a live handle.
     let status = unsafe { sys::napi_is_detached_arraybuffer(env.raw(), value, &mut is_detached) };
     (status == sys::Status::napi_ok && !is_detached).then_some(value)
+}
+
+/// As [`attached_buffer`], in a scope of its own.
+fn is_attached(env: Env, buffer: sys::napi_ref) -> bool {
+    let mut scope = ptr::null_mut();
+    // SAFETY: on the environment's thread, which still has its memory. Closed once.
+    unsafe {
+        if sys::napi_open_handle_scope(env.raw(), &mut scope) != sys::Status::napi_ok {
+            return false;
+        }
+        let is_attached = attached_buffer(env, buffer).is_some();
+        sys::napi_close_handle_scope(env.raw(), scope);
+        is_attached
+    }
 }
 
 /// Runs on the environment's thread, after the last view was collected.

@@ -24,6 +24,7 @@ mod dealer;
 mod descriptors;
 mod doorbell;
 mod driver;
+mod end_watch;
 mod event_loop;
 mod foreign_bytes;
 mod framing;

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
+use napi::bindgen_prelude::{BufferSlice, Function, Object, Unknown};
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 use netpoll_core::buffer::ReclaimPacer;
@@ -60,6 +60,9 @@ pub struct ChunkStats {
     pub misses: f64,
     /// Chunks of this environment that only views of messages keep.
     pub pinned: u32,
+    /// Chunks that are never freed, since the start: their memory was moved out of a thread that has ended, by
+    /// `ArrayBuffer.prototype.transfer` and the like. They are live as well.
+    pub kept: u32,
 }
 
 /// What JavaScript is told of chunks.
@@ -119,6 +122,9 @@ impl SharedMemory {
         if grown {
             // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
             // chunks, so that none of them is retired before JavaScript has seen it.
+            if let Err(error) = self.exports.exported() {
+                self.javascript.fatal(&error.reason);
+            }
             let retired = self.exports.take_retired();
             for &handle in &retired {
                 // By now the others know it as well.
@@ -235,6 +241,12 @@ impl Memory {
         chunk_pool_of(bytes).chunk_size() == bytes
     }
 
+    /// Has memory that user code moves to another thread outlive this one. Only for Node.js.
+    #[napi]
+    pub fn watch_end(&self) -> napi::Result<()> {
+        self.0.exports.watch_end()
+    }
+
     /// Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
     /// it is to be called again after a while.
     #[napi]
@@ -248,6 +260,7 @@ impl Memory {
     pub fn lend_chunk<'env>(&self, env: &'env Env, capacity: u32) -> napi::Result<LentChunk<'env>> {
         let chunk = chunk_pool().take_at_least(capacity as usize);
         let (handle, value) = self.0.exports.export(&chunk, Holder::Views)?;
+        self.0.exports.exported()?;
         // SAFETY: made by this environment just now, within the scope of this call.
         let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
         Ok(LentChunk { handle, buffer })
@@ -273,9 +286,16 @@ impl Memory {
 
     /// A copy of bytes whose `ArrayBuffer` user code has detached.
     #[napi]
-    pub fn copy(&self, handle: u32, start: u32, length: u32) -> Option<Buffer> {
+    pub fn copy<'env>(
+        &self,
+        env: &'env Env,
+        handle: u32,
+        start: u32,
+        length: u32,
+    ) -> Option<BufferSlice<'env>> {
         let slice = self.0.slice(handle, start as usize, length as usize)?;
-        Some(Buffer::from(slice.as_ref().to_vec()))
+        // In the engine's own memory, which may be moved to another thread like any other.
+        BufferSlice::copy_from(env, slice.as_ref()).ok()
     }
 
     /// Chunks in use and cached.
@@ -289,6 +309,7 @@ impl Memory {
             hits: stats.hits as f64,
             misses: stats.misses as f64,
             pinned: self.0.exports.held_by_views() as u32,
+            kept: stats.kept as u32,
         }
     }
 }

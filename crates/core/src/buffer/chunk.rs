@@ -1,10 +1,10 @@
 //! Chunks and the pool that they return to.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ptr::NonNull;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::counted::{Counts, Inner, Outer};
 use super::settled::Settled;
@@ -52,6 +52,7 @@ struct Shared {
     cached_limit: usize,
     free: Mutex<Vec<Memory>>,
     live: AtomicUsize,
+    kept: AtomicUsize,
     live_bytes: AtomicUsize,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -73,6 +74,8 @@ pub struct ChunkPool(Arc<Shared>);
 pub struct PoolStats {
     /// Chunks in use: referred to by a poller, a connection or JavaScript.
     pub live: usize,
+    /// Chunks in use that are kept for ever.
+    pub kept: usize,
     /// Bytes of the chunks in use.
     pub live_bytes: usize,
     /// Free chunks kept for reuse.
@@ -92,6 +95,7 @@ impl ChunkPool {
             cached_limit,
             free: Mutex::new(Vec::new()),
             live: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
             live_bytes: AtomicUsize::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -139,6 +143,7 @@ impl ChunkPool {
     pub fn stats(&self) -> PoolStats {
         PoolStats {
             live: self.0.live.load(Ordering::Relaxed),
+            kept: self.0.kept.load(Ordering::Relaxed),
             live_bytes: self.0.live_bytes.load(Ordering::Relaxed),
             cached: self.0.free().len(),
             hits: self.0.hits.load(Ordering::Relaxed),
@@ -153,6 +158,7 @@ impl ChunkPool {
             .fetch_add(memory.capacity, Ordering::Relaxed);
         Chunk(Inner::new(Lent {
             settled: Settled::all(memory.capacity),
+            is_kept: AtomicBool::new(false),
             memory: ManuallyDrop::new(memory),
             pool: self.clone(),
         }))
@@ -161,6 +167,7 @@ impl ChunkPool {
 
 struct Lent {
     settled: Settled,
+    is_kept: AtomicBool,
     memory: ManuallyDrop<Memory>,
     pool: ChunkPool,
 }
@@ -250,6 +257,14 @@ impl ExportedChunk {
         self.0.memory.capacity
     }
 
+    /// Keeps the memory for ever, and counts it: somebody whose reference is not counted may read it.
+    pub fn keep(&self) {
+        if !self.0.is_kept.swap(true, Ordering::Relaxed) {
+            self.0.pool.0.kept.fetch_add(1, Ordering::Relaxed);
+            mem::forget(self.clone());
+        }
+    }
+
     /// Whether only references of outside are left: nothing is filled, waits, or is being sent.
     ///
     /// It stays true only as long as nobody makes a [`Self::chunk`] of one of them.
@@ -332,6 +347,19 @@ mod tests {
         assert_eq!(pool.stats().live, 1);
         drop(one);
         assert_eq!((pool.stats().live, pool.stats().cached), (0, 1));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it leaks, which is what is tested")]
+    fn a_chunk_that_is_kept_never_comes_back() {
+        let pool = ChunkPool::new(64, 1);
+        let exports = [pool.take(), pool.take()].map(|chunk| chunk.export());
+        for _ in 0..2 {
+            exports[0].keep();
+        }
+        drop(exports);
+        let stats = pool.stats();
+        assert_eq!((stats.kept, stats.live, stats.cached), (1, 1, 1));
     }
 
     #[test]
