@@ -19,7 +19,8 @@ pub enum RecordKind {
     /// A dialed connection is established.
     Connected = 2,
     /// The peer will send nothing more, is gone, or was refused; what had arrived may still follow.
-    /// `start` is the code of the [`Reason`] to close, as far as there is one already.
+    /// `start` is the code of the [`Reason`] to close, as far as there is one already. Told again where a refusal
+    /// follows the peer's end.
     Inactive = 3,
     /// Everything that the peer sent has been handed over.
     Ended = 4,

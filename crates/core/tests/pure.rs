@@ -256,7 +256,7 @@ fn a_refused_message_claims_nothing_any_more() {
     let settings = settings(|s| s.unfinished = bound);
     let mut greedy = Bench::new(settings.clone());
     greedy.feed(&frame(&[0; 50_000])[..20_000]);
-    assert_eq!(greedy.connection.state(), State::Finishing(Peer::Sending));
+    assert_eq!(greedy.connection.state(), State::Refused(Peer::Sending));
     let mut innocent = Bench::new(settings);
     innocent.feed(&frame(b"abcd")[..5]);
     assert_eq!(innocent.connection.state(), OPEN);

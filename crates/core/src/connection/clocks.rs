@@ -259,7 +259,11 @@ impl Connection {
             }
             // The peer has all that we had to send, as far as the system can tell; it just never said goodbye.
             State::Lingering => self.fail(Reason::Normal),
-            State::Open(_) | State::Ending(_) | State::ReadOnly(_) | State::Closed => {}
+            State::Open(_)
+            | State::Ending(_)
+            | State::ReadOnly(_)
+            | State::Refused(_)
+            | State::Closed => {}
         }
     }
 

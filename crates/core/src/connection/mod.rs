@@ -309,7 +309,7 @@ impl Connection {
     fn refuse(&mut self, reason: Reason) {
         self.reason = reason;
         self.forget_input();
-        self.state = self.state.after(Event::FinishAsked);
+        self.state = self.state.after(Event::Refused);
     }
 
     fn forget_input(&mut self) {
@@ -443,7 +443,7 @@ impl Connection {
         let waits = self.state == State::Lingering || self.closes_when_peer_takes();
         if waits && (self.stage.is_none() || before != self.state) {
             self.stage = Some(self.close_deadline(now));
-        } else if !waits && matches!(self.state, State::Finishing(_)) {
+        } else if !waits && matches!(self.state, State::Finishing(_) | State::Refused(_)) {
             self.stage = None;
             self.closing = None;
         }

@@ -10,6 +10,8 @@ use crate::settings::HalfOpen;
 #[derive(Default)]
 pub(super) struct Told {
     pub(super) inactive: bool,
+    /// Whether the reason was told, too.
+    pub(super) refusal: bool,
     pub(super) ended: bool,
     pub(super) sent: bool,
     pub(super) congested: bool,
@@ -37,7 +39,7 @@ impl Connection {
         self.state == State::Closed
             || self.news.idle
             || self.news.alarm.is_some()
-            || self.is_inactive() != self.told.inactive
+            || self.tells_inactive()
             || self.end_read != self.told.ended
             || self.tells_sent()
             || self.congested != self.told.congested
@@ -45,8 +47,9 @@ impl Connection {
 
     /// Adds records for what has changed since the last report.
     pub fn report(&mut self, batch: &mut Batch, slot: u32) {
-        if self.is_inactive() && !self.told.inactive {
+        if self.tells_inactive() {
             self.told.inactive = true;
+            self.told.refusal |= self.is_refused();
             batch.inactive(slot, self.reason);
         }
         if self.end_read && !self.told.ended {
@@ -85,11 +88,19 @@ impl Connection {
         self.control == Control::Owner && self.end_sent && !self.told.sent
     }
 
-    fn is_inactive(&self) -> bool {
+    /// The refusal is told although the peer's end was told before: calls that wait fail by it.
+    fn tells_inactive(&self) -> bool {
+        let refused = self.is_refused();
+        refused && !self.told.refusal || !self.told.inactive && (refused || self.is_gone())
+    }
+
+    fn is_refused(&self) -> bool {
+        self.reason != Reason::Normal && self.state != State::Closed
+    }
+
+    fn is_gone(&self) -> bool {
         let half_open = self.settings.half_open == HalfOpen::Keep;
         let ours_open = matches!(self.state, State::Open(_) | State::Ending(_));
-        let refused = self.reason != Reason::Normal && self.state != State::Closed;
-        let gone = self.hung_up || self.peer_gone && !(half_open && ours_open);
-        self.told.inactive || refused || gone
+        self.hung_up || self.peer_gone && !(half_open && ours_open)
     }
 }

@@ -11,10 +11,12 @@
 //!                                                           │                           ▼
 //!                                                           └─Answered, once the ──► Closed
 //!                                                             peer has ended            ▲
+//!  Open, Finishing ──Refused─► Refused ──Answered, CloseAsked─► Flushing                │
 //!  every state ──Failed─────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A connection that is `Finishing` when somebody takes it over is `Open` again.
+//! A connection that is `Finishing` when somebody takes it over is `Open` again. From `Refused` no way leads back to a
+//! state that reads or hands over. Where our direction has ended, a refusal is as `CloseAsked`.
 
 /// What is known of the peer's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,9 @@ pub enum State {
     ReadOnly(Peer),
     /// Nothing more is read; messages that were read are still handed over and answered.
     Finishing(Peer),
+    /// The peer has sent what is refused: nothing of it is read or handed over any more, whatever waits. Messages that were
+    /// handed over before are still answered.
+    Refused(Peer),
     /// What is queued is sent, nothing else is accepted, input is discarded.
     Flushing(Peer),
     /// Our side is shut down. Input is read and discarded until the peer ends, because closing a
@@ -59,6 +64,8 @@ pub enum Event {
     EndAsked,
     /// Read nothing more, answer what was read, then close.
     FinishAsked,
+    /// The peer has sent what is refused.
+    Refused,
     /// Nothing is being handled any more.
     Answered,
     /// Send what is queued, then close.
@@ -75,30 +82,39 @@ impl State {
     /// The state after `event`; an event without meaning in a state leaves it as it is.
     #[must_use]
     pub fn after(self, event: Event) -> Self {
-        use State::{Closed, Connecting, Ending, Finishing, Flushing, Lingering, Open, ReadOnly};
+        use State::{
+            Closed, Connecting, Ending, Finishing, Flushing, Lingering, Open, ReadOnly, Refused,
+        };
         match (self, event) {
             (_, Event::Failed)
             | (Connecting, Event::CloseAsked | Event::FinishAsked)
             | (Lingering, Event::PeerEnded)
             | (Flushing(Peer::Ended), Event::Flushed)
-            | (ReadOnly(Peer::Ended), Event::Answered | Event::CloseAsked | Event::FinishAsked) => {
-                Closed
-            }
+            | (
+                ReadOnly(Peer::Ended),
+                Event::Answered | Event::CloseAsked | Event::FinishAsked | Event::Refused,
+            ) => Closed,
             (Connecting, Event::Connected) => Open(Peer::Sending),
             (Open(_), Event::PeerEnded) => Open(Peer::Ended),
             (Ending(_), Event::PeerEnded) => Ending(Peer::Ended),
             (ReadOnly(_), Event::PeerEnded) => ReadOnly(Peer::Ended),
             (Finishing(_), Event::PeerEnded) => Finishing(Peer::Ended),
+            (Refused(_), Event::PeerEnded) => Refused(Peer::Ended),
             (Flushing(_), Event::PeerEnded) => Flushing(Peer::Ended),
             (Open(peer), Event::FinishAsked) => Finishing(peer),
+            (Open(peer) | Finishing(peer), Event::Refused) => Refused(peer),
             (Finishing(peer), Event::TakenOver) => Open(peer),
             (Open(peer), Event::EndAsked) => Ending(peer),
             (Ending(peer), Event::Flushed) => ReadOnly(peer),
-            (Finishing(peer), Event::Answered)
-            | (Ending(peer), Event::FinishAsked)
-            | (Open(peer) | Finishing(peer) | Ending(peer), Event::CloseAsked) => Flushing(peer),
+            (Finishing(peer) | Refused(peer), Event::Answered)
+            | (Ending(peer), Event::FinishAsked | Event::Refused)
+            | (Open(peer) | Finishing(peer) | Refused(peer) | Ending(peer), Event::CloseAsked) => {
+                Flushing(peer)
+            }
             (Flushing(Peer::Sending), Event::Flushed)
-            | (ReadOnly(Peer::Sending), Event::CloseAsked | Event::FinishAsked) => Lingering,
+            | (ReadOnly(Peer::Sending), Event::CloseAsked | Event::FinishAsked | Event::Refused) => {
+                Lingering
+            }
             (state, _) => state,
         }
     }
@@ -131,7 +147,7 @@ impl State {
     /// Whether bytes may still be queued to be sent.
     #[must_use]
     pub fn accepts_output(self) -> bool {
-        matches!(self, Self::Open(_) | Self::Finishing(_))
+        matches!(self, Self::Open(_) | Self::Finishing(_) | Self::Refused(_))
     }
 
     /// Whether our direction has ended, while the socket is still open.
@@ -145,7 +161,7 @@ impl State {
 mod tests {
     use super::*;
 
-    const STATES: [State; 13] = [
+    const STATES: [State; 15] = [
         State::Connecting,
         State::Open(Peer::Sending),
         State::Open(Peer::Ended),
@@ -155,16 +171,19 @@ mod tests {
         State::ReadOnly(Peer::Ended),
         State::Finishing(Peer::Sending),
         State::Finishing(Peer::Ended),
+        State::Refused(Peer::Sending),
+        State::Refused(Peer::Ended),
         State::Flushing(Peer::Sending),
         State::Flushing(Peer::Ended),
         State::Lingering,
         State::Closed,
     ];
-    const EVENTS: [Event; 9] = [
+    const EVENTS: [Event; 10] = [
         Event::Connected,
         Event::PeerEnded,
         Event::EndAsked,
         Event::FinishAsked,
+        Event::Refused,
         Event::Answered,
         Event::CloseAsked,
         Event::TakenOver,
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn closing_goes_on_from_wherever_our_direction_is() {
-        for asked in [Event::CloseAsked, Event::FinishAsked] {
+        for asked in [Event::CloseAsked, Event::FinishAsked, Event::Refused] {
             for (state, expected) in [
                 (State::Ending(Peer::Sending), State::Flushing(Peer::Sending)),
                 (State::Ending(Peer::Ended), State::Flushing(Peer::Ended)),
@@ -253,6 +272,22 @@ mod tests {
                 if state.is_shut_down() {
                     assert!(after.is_shut_down() || after == State::Closed, "{same}");
                 }
+            }
+        }
+    }
+    #[test]
+    fn nothing_is_read_or_handed_over_after_a_refusal_whatever_happens() {
+        for state in STATES.into_iter().filter(|state| state.hands_over()) {
+            let mut reached = vec![state.after(Event::Refused)];
+            let mut at = 0;
+            while let Some(&state) = reached.get(at) {
+                assert!(!state.reads() && !state.hands_over(), "{state:?}");
+                for after in EVENTS.map(|event| state.after(event)) {
+                    if !reached.contains(&after) {
+                        reached.push(after);
+                    }
+                }
+                at += 1;
             }
         }
     }

@@ -54,7 +54,7 @@ pub enum What {
     Message(Slice),
     Accepted { listener: u32 },
     Connected,
-    Inactive,
+    Inactive(u32),
     Ended,
     Congested,
     Drained,
@@ -73,7 +73,7 @@ impl What {
             Self::Message(_) => "message",
             Self::Accepted { .. } => "accepted",
             Self::Connected => "connected",
-            Self::Inactive => "inactive",
+            Self::Inactive(_) => "inactive",
             Self::Ended => "ended",
             Self::Congested => "congested",
             Self::Drained => "drained",
@@ -233,7 +233,7 @@ impl Harness {
                     }
                 }
                 kind if kind == RecordKind::Connected as u8 => What::Connected,
-                kind if kind == RecordKind::Inactive as u8 => What::Inactive,
+                kind if kind == RecordKind::Inactive as u8 => What::Inactive(record.start),
                 kind if kind == RecordKind::Ended as u8 => What::Ended,
                 kind if kind == RecordKind::Congested as u8 => What::Congested,
                 kind if kind == RecordKind::Drained as u8 => What::Drained,
