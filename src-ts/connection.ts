@@ -34,8 +34,10 @@ type Status =
   | 'open'
   /** Our direction has ended, the peer's goes on. */
   | 'ending'
-  /** The peer has ended its direction, or was refused; what was asked before may still be answered. */
+  /** The peer has ended its direction; what was asked before may still be answered. */
   | 'inactive'
+  /** The peer has sent what is refused, so that nothing of it is taken any more; otherwise as `inactive`. */
+  | 'refused'
   | 'closing'
   | 'closed'
 
@@ -230,7 +232,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @returns the reply, a view that stays valid as long as it is held
    * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
-   * the connection failed, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
+   * the connection failed, the error of what was refused, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
    * framing; the signal's reason when it was aborted; as {@link send}
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
@@ -250,6 +252,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
   submit(call: PendingCall, request: Payload): void {
     this.#checkOutput()
+    if (this.#status === 'refused') throw this.#closedError()
     this.#calls ??= this.#newCalls()
     this.#calls.prepare(call, request)
     const output = this.#out()
@@ -529,7 +532,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** @internal Answers what was read, then closes. */
   finish(): void {
-    if (this.#status === 'closed' || this.#status === 'closing') return
+    if (this.#status === 'closed' || this.#status === 'closing' || this.#status === 'refused') return
     // Whoever uses the stream ends it.
     if (this.#duplex !== undefined) return
     this.#status = 'inactive'
@@ -567,9 +570,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.owner?.inactive()
     const error = reasonError(code, 'read')
     // What the system says is told with the end, which follows at once.
-    if (error === undefined || error.errno !== undefined || this.#error !== undefined) return
-    this.#error = error
-    this.#profile.failed(error, this as this & Connection)
+    if (error === undefined || error.errno !== undefined) return
+    if (this.#status === 'inactive') this.#status = 'refused'
+    const isNews = this.#error === undefined
+    this.#error ??= error
+    this.#failCalls(error)
+    this.#inputEnded(error, error)
+    if (isNews) this.#profile.failed(error, this as this & Connection)
   }
 
   /** @internal Everything that the peer sent was handed over. */
@@ -654,6 +661,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#error ??= error
     this.#profile.failed(error, this as this & Connection)
     void this.close()
+    this.#failCalls(error)
   }
 
   /** @internal Reports `error`, and closes once the replies before it have left. */
@@ -661,6 +669,14 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
     if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this as this & Connection)
     void this.close()
+    this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
+  }
+
+  /** Nothing of the peer is taken any more, so no reply comes: whoever calls need not wait for the end. */
+  #failCalls(error: NetpollError): void {
+    if (this.#calls === undefined) return
+    this.#calls.failAll(error)
+    this.owner?.callsFailed()
   }
 
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
@@ -728,7 +744,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #checkOutput(): void {
     if (this.#status === 'open') return
-    const accepts = this.#status === 'inactive' && this.#profile.loop.native.acceptsOutput(this.#id())
+    const answers = this.#status === 'inactive' || this.#status === 'refused'
+    const accepts = answers && this.#profile.loop.native.acceptsOutput(this.#id())
     if (!accepts) throw this.#closedError()
   }
 

@@ -80,6 +80,10 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.keeper.ending(this)
   }
 
+  callsFailed(): void {
+    if (this.holder === Holder.Call) this.keeper.called(this)
+  }
+
   closed(): void {
     this.keeper.gone(this)
   }

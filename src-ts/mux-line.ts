@@ -21,6 +21,8 @@ export interface LineKeeper {
   wornOut(line: Line): void
   /** The connection takes no more requests, or nobody should give it any. */
   ending(line: Line): void
+  /** The connection closes, and so many calls on it have failed. */
+  failed(line: Line, calls: number): void
   /** The connection is gone, and so many calls with it. */
   gone(line: Line, calls: number): void
 }
@@ -93,10 +95,19 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     this.#keeper.ending(this)
   }
 
+  callsFailed(): void {
+    if (this.#calls > 0) this.connection.unref()
+    this.#keeper.failed(this, this.#takeCalls())
+  }
+
   closed(): void {
+    this.#keeper.gone(this, this.#takeCalls())
+  }
+
+  #takeCalls(): number {
     const calls = this.#calls
     this.#calls = 0
-    this.#keeper.gone(this, calls)
+    return calls
   }
 
   #heard(): void {

@@ -78,6 +78,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       refused: (line, call, request) => this.#refused(line, call, request),
       wornOut: (line) => this.#replace(line),
       ending: (line) => this.#ending(line),
+      failed: (line, calls) => this.#failed(line, calls),
       gone: (line, calls) => this.#gone(line, calls),
     }
   }
@@ -291,12 +292,17 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#redialForWaiting()
   }
 
-  #gone(line: Line, calls: number): void {
+  /** Its calls are over, whether or not it is gone: others have their places. */
+  #failed(line: Line, calls: number): void {
     this.#running -= calls
     this.#ending(line)
-    this.#all.delete(line)
     if (calls > 0 && this.#state === 'open') line.redialer.need()
     this.#serve()
+  }
+
+  #gone(line: Line, calls: number): void {
+    this.#all.delete(line)
+    this.#failed(line, calls)
     this.#followEmpty()
   }
 

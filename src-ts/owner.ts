@@ -4,6 +4,8 @@ export interface ConnectionOwner {
   inactive(): void
   /** The reply to a call that was given up has come. */
   answeredLate(): void
+  /** Nothing of the peer is taken any more, and the calls have failed; the connection closes. */
+  callsFailed(): void
   /** The connection is gone, and its calls have failed. */
   closed(): void
 }

@@ -102,6 +102,10 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
 
   answeredLate(): void {}
 
+  callsFailed(): void {
+    this.inactive()
+  }
+
   closed(): void {
     this.inactive()
   }
