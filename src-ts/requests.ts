@@ -19,6 +19,8 @@ export class Requests {
   #backlog: Backlog | undefined
   /** Nothing more will come, and why, where that is not in order. */
   #end: { readonly failure: NetpollError | undefined } | undefined
+  /** Whether a handler has thrown: the connection closes once the replies before it have left. */
+  #isFailing = false
 
   constructor(connection: Connection, profile: Profile) {
     this.#connection = connection
@@ -31,6 +33,7 @@ export class Requests {
    * replies.
    */
   receive(message: Buffer): void {
+    if (this.#isFailing) return
     const handler = this.#connection.onRequest
     if (handler === undefined || this.#queue !== undefined) this.#keep(message)
     else if (this.#backlog === undefined) this.#handle(handler, message)
@@ -52,7 +55,8 @@ export class Requests {
       result = this.#connection.context.run(handler, message, this.#connection)
       if (isThenable(result) && !settlesOnce(result)) result = new Promise((resolve) => resolve(result))
     } catch (error) {
-      result = Promise.reject(error)
+      this.#threw(error)
+      return
     }
     if (result instanceof Promise) {
       const place = PendingReply.take(this)
@@ -65,6 +69,18 @@ export class Requests {
       this.#enqueue(place)
       place.fulfilled(result)
     }
+  }
+
+  /** Nothing that came behind this message is handled, also of the same batch. */
+  #threw(error: unknown): void {
+    this.#isFailing = true
+    if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+      this.#connection.fail(error)
+      return
+    }
+    const place = PendingReply.take(this)
+    this.#enqueue(place)
+    place.rejected(error)
   }
 
   /** A place among the replies has its result. */
@@ -147,7 +163,7 @@ export class Requests {
     return new Backlog(connection.flow, this.#profile, connection.isOpening, (message) => {
       // It may have been taken away, or the connection closed, since the message came.
       const handler = connection.onRequest
-      if (!connection.takesReplies) return
+      if (!connection.takesReplies || this.#isFailing) return
       if (handler !== undefined) this.#handle(handler, message)
       else {
         this.#backlog?.done()
