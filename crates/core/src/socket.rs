@@ -14,6 +14,24 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
 
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes; 0 is the peer's end.
+    pub count: usize,
+    /// Whether more may be there, where they did not fill the space.
+    pub rest: Rest,
+}
+
+/// What a read that did not fill its space says of the socket. Urgent bytes, at which reads stop as well, are told by events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// That it is empty.
+    None,
+    /// Nothing: the read has stopped where something was passed along with the bytes, such as a descriptor.
+    Possible,
+}
+
 /// A connected, or connecting, stream socket in non-blocking mode.
 pub enum Stream {
     /// TCP over IPv4 or IPv6.
@@ -97,16 +115,19 @@ impl Stream {
         Ok(make(own))
     }
 
-    /// Reads into `pieces` in order.
+    /// Reads into `pieces` in order. Descriptors that are passed along are closed.
     ///
     /// # Errors
     /// `WouldBlock` when nothing is there, or the socket's own.
-    pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
         // The plain call costs the kernel less than the vectored one.
-        either!(self, Self, socket => match pieces {
-            [piece] => socket.read(piece),
-            pieces => socket.read_vectored(pieces),
-        })
+        let count = match (self, pieces) {
+            (Self::Unix(socket), pieces) => return receive(socket, pieces),
+            (Self::Tcp(socket), [piece]) => socket.read(piece)?,
+            (Self::Tcp(socket), pieces) => socket.read_vectored(pieces)?,
+        };
+        let rest = Rest::None;
+        Ok(Received { count, rest })
     }
 
     /// How many received bytes the system may hold at most.
@@ -302,6 +323,27 @@ fn probes_after(idle: Duration) -> TcpKeepalive {
         .with_time(idle)
         .with_interval(PROBE_INTERVAL)
         .with_retries(PROBES)
+}
+
+/// Reads from a unix socket. What else may be passed there has no room, so that the kernel drops it, closes descriptors, and
+/// says so: it ends a read behind them, although bytes may follow that an event has announced already.
+fn receive(socket: &UnixStream, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    // SAFETY: all of it may be zero: numbers, and pointers to nothing.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = pieces.as_mut_ptr().cast();
+    header.msg_iovlen = pieces.len() as _;
+    // SAFETY: the descriptor is open. An `IoSliceMut` is laid out as an `iovec`; `pieces` is as many of them, each memory
+    // that is borrowed to be written to until the call returns. There is no name and no control buffer.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0) };
+    let rest = if header.msg_flags & libc::MSG_CTRUNC == 0 {
+        Rest::None
+    } else {
+        Rest::Possible
+    };
+    match usize::try_from(count) {
+        Ok(count) => Ok(Received { count, rest }),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Nagle's algorithm, off or on.

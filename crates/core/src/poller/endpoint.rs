@@ -17,7 +17,7 @@ use crate::buffer::Intake;
 use crate::connection::{Connection, Due, Input, State};
 use crate::reason::Reason;
 use crate::settings::Settings;
-use crate::socket::{Connected, Stream};
+use crate::socket::{Connected, Rest, Stream};
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
@@ -26,18 +26,76 @@ const PIECES: usize = 64;
 const ROUND_MESSAGES: usize = 64;
 /// The most that one flush writes before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
+
+/// What is asked for of every socket: bytes, and urgent ones, at which reads stop.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INPUT: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INPUT: Interest = Interest::READABLE;
 /// What is awaited of a socket that connects.
-const DIALING: Interest = Interest::READABLE.add(Interest::WRITABLE);
+const DIALING: Interest = INPUT.add(Interest::WRITABLE);
+
+/// How far a socket is read that an event has announced.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum ReadUntil {
+    /// A read that does not fill its space: it has emptied the socket, and an event announces what comes next.
+    Short,
+    /// A read that finds nothing: a short one may have stopped at an urgent byte or a passed descriptor, behind which more has
+    /// been announced already.
+    Empty,
+    /// The peer's end: no further event will come.
+    End,
+}
+
+impl ReadUntil {
+    /// Where no event tells of urgent bytes, each short read may have stopped at one.
+    const USUAL: Self = if cfg!(any(target_os = "linux", target_os = "android")) {
+        Self::Short
+    } else {
+        Self::Empty
+    };
+}
 
 /// What edge-triggered events have announced and no call has used up yet.
-#[derive(Default)]
 struct Readiness {
     readable: bool,
     writable: bool,
-    /// No further event will come: read until the end, however short the reads are.
-    read_closed: bool,
+    until: ReadUntil,
     /// The socket has an error to tell.
     failed: bool,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            readable: false,
+            writable: false,
+            until: ReadUntil::USUAL,
+            failed: false,
+        }
+    }
+}
+
+impl Readiness {
+    /// A read has brought something, which has filled its space or not. A message costs two comparisons here, and no call.
+    fn received(&mut self, is_full: bool, rest: Rest) {
+        if rest == Rest::Possible {
+            self.read_until(ReadUntil::Empty);
+        }
+        self.readable = is_full || self.until != ReadUntil::Short;
+    }
+
+    /// A read has found nothing.
+    fn emptied(&mut self) {
+        self.readable = false;
+        if self.until == ReadUntil::Empty {
+            self.until = ReadUntil::USUAL;
+        }
+    }
+
+    fn read_until(&mut self, until: ReadUntil) {
+        self.until = self.until.max(until);
+    }
 }
 
 /// Whether an endpoint is on the ready list when its deadline passes.
@@ -90,10 +148,10 @@ impl Endpoint {
         registry: &Registry,
     ) -> io::Result<Self> {
         set_options(&stream, &settings);
-        registry.register(&mut stream, id.token(), Interest::READABLE)?;
+        registry.register(&mut stream, id.token(), INPUT)?;
         let state = State::Open(crate::connection::Peer::Sending);
         let connection = Connection::new(settings, state);
-        let mut endpoint = Self::over(stream, id, connection, Interest::READABLE);
+        let mut endpoint = Self::over(stream, id, connection, INPUT);
         endpoint.peer = Some(peer);
         endpoint.readiness.readable = true;
         Ok(endpoint)
@@ -176,10 +234,15 @@ impl Endpoint {
     pub(super) fn observe(&mut self, event: &mio::event::Event) {
         let closed = event.is_read_closed();
         let failed = event.is_error();
-        self.readiness.readable |= event.is_readable() || closed || failed || event.is_priority();
+        let urgent = event.is_priority();
+        self.readiness.readable |= event.is_readable() || closed || failed || urgent;
         self.readiness.writable |= event.is_writable() || event.is_write_closed() || failed;
         self.readiness.failed |= failed;
-        self.readiness.read_closed |= closed || failed || event.is_priority();
+        if closed || failed {
+            self.readiness.read_until(ReadUntil::End);
+        } else if urgent {
+            self.readiness.read_until(ReadUntil::Empty);
+        }
         if self.connection.state() == State::Connecting {
             return;
         }
@@ -417,17 +480,21 @@ impl Endpoint {
         if limit == 0 || !reads || self.connection.is_held_back() {
             return;
         }
-        let stream = &mut self.stream;
-        match self.connection.fill(intake, |pieces| stream.read(pieces)) {
+        let (stream, mut rest) = (&mut self.stream, Rest::None);
+        let read = |pieces: &mut [io::IoSliceMut<'_>]| {
+            let received = stream.read(pieces)?;
+            rest = received.rest;
+            Ok(received.count)
+        };
+        match self.connection.fill(intake, read) {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
             Ok(filled) => {
                 batch.read(filled.count);
-                // A short read has emptied the socket: the next bytes are announced by an event.
-                self.readiness.readable =
-                    filled.count == filled.offered || self.readiness.read_closed;
+                self.readiness
+                    .received(filled.count == filled.offered, rest);
                 self.connection
                     .take_filled(&filled, intake, batch, self.id.slot, limit);
             }
@@ -457,11 +524,11 @@ impl Endpoint {
             .stream
             .read(&mut [io::IoSliceMut::new(intake.spare(0))])
         {
-            Ok(0) => {
+            Ok(received) if received.count == 0 => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
-            Ok(count) => self.connection.discarded(count),
+            Ok(received) => self.connection.discarded(received.count),
             Err(error) => self.read_failed(&error),
         }
     }
@@ -469,7 +536,7 @@ impl Endpoint {
     fn read_failed(&mut self, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
-            io::ErrorKind::WouldBlock => self.readiness.readable = false,
+            io::ErrorKind::WouldBlock => self.readiness.emptied(),
             _ => self.connection.fail(Reason::from(error)),
         }
     }
@@ -493,9 +560,9 @@ impl Endpoint {
         let connecting = self.connection.state() == State::Connecting;
         let full = self.connection.outbound().has_remaining() && !self.readiness.writable;
         let wanted = if connecting || full {
-            Interest::READABLE | Interest::WRITABLE
+            INPUT | Interest::WRITABLE
         } else {
-            Interest::READABLE
+            INPUT
         };
         if wanted == self.interest || self.connection.state() == State::Closed {
             return;
