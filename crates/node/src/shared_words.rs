@@ -178,9 +178,10 @@ impl SharedWords {
         }
     }
 
-    /// How many commands wait.
+    /// How many commands wait: no more than there is room for, whatever number stands there.
     pub fn command_count(&self) -> usize {
-        self.commands.read(0).max(0) as usize
+        let room = self.commands.length.saturating_sub(COMMAND_HEADER) / COMMAND_WORDS;
+        usize::try_from(self.commands.read(0)).map_or(0, |count| count.min(room))
     }
 
     /// The command at `index`; `None` where it makes no sense.
