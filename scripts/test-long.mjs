@@ -1,8 +1,8 @@
 // The campaigns that take too long for every change: all supported versions of Node.js, and the whole
 // suite many times over, also while the machine is busy, threads that are terminated under load, timers beside busy
-// writers, a pool that connects and disconnects for long, and the buffers under Miri.
+// writers, a pool that connects and disconnects for long, random drivers, and the buffers under Miri.
 //
-//   npm run test:long [-- --repeats 50] [--connects 1000000]
+//   npm run test:long [-- --repeats 50] [--connects 1000000] [--fuzz-seconds 300]
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -13,6 +13,7 @@ const { values } = parseArgs({
   options: {
     repeats: { type: 'string', default: '50' },
     connects: { type: 'string', default: '1000000' },
+    'fuzz-seconds': { type: 'string', default: '300' },
   },
 })
 const repeats = Number(values.repeats)
@@ -112,6 +113,13 @@ for (const kind of ['mux-1', 'mux-4', 'mux-order']) {
   attempt(`1,000,000 lost calls, ${kind}`, process.execPath, ['--expose-gc', fixture, kind, '1000000'])
 }
 report('lost calls')
+
+for (const target of ['framing', 'poller', 'commands']) {
+  const options = ['--seconds', values['fuzz-seconds']]
+  const run = ['run', '--release', '--locked', '--package', 'netpoll-fuzz', '--', target]
+  attempt(`random driver: ${target}`, 'cargo', [...run, ...options])
+}
+report('random drivers')
 
 // Every order of events, of what threads share. A minute at two preemptions; three take a quarter of an hour.
 process.env.LOOM_MAX_PREEMPTIONS ??= '2'

@@ -1,0 +1,507 @@
+//! A poller over real sockets, with peers that send anything, leave as they like and read when they like, and a clock that is
+//! put forward.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use netpoll_core::buffer::Region;
+use netpoll_core::connection::{Alarm, Limit};
+use netpoll_core::listener::{Listen, Place, PortSharing, Unspecified};
+use netpoll_core::settings::{HalfOpen, Settings, Start, WhenCongested};
+use netpoll_core::{
+    Address, Batch, ChunkPool, Id, Order, Poller, Reason, Record, RecordKind, Slice,
+};
+use socket2::SockRef;
+
+use crate::Target;
+use crate::choices::Choices;
+use crate::framing::{is_refusal, plain_settings};
+use crate::reference::{Reference, choose_wire};
+
+const TAG: u32 = 3;
+/// Turns after which what is still going on goes on for ever.
+const MOST_TURNS: usize = 100_000;
+
+pub struct PollerTarget;
+
+impl Target for PollerTarget {
+    fn run(&mut self, input: &[u8]) -> Result<()> {
+        let mut choices = Choices::new(input);
+        let pool = ChunkPool::new(choices.of(&[256 * 1024, 1024, 16 * 1024]), 4);
+        let mut drive = Drive::choose(&mut choices, &pool)?;
+        while !choices.are_used_up() {
+            drive.step(&mut choices)?;
+        }
+        drive.finish()?;
+        drop(drive);
+        let live = pool.stats().live;
+        ensure!(live == 0, "{live} chunks are left");
+        Ok(())
+    }
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The same for both.
+macro_rules! either {
+    ($self:expr, $socket:ident => $body:expr) => {
+        match $self {
+            Self::Tcp($socket) => $body,
+            Self::Unix($socket) => $body,
+        }
+    };
+}
+
+impl Socket {
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        // Who is gone already takes nothing.
+        either!(self, socket => socket.write(bytes)).unwrap_or(0)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        either!(self, socket => socket.read(buffer))
+    }
+
+    fn end(&self) {
+        let _ = either!(self, socket => socket.shutdown(Shutdown::Write));
+    }
+
+    fn send_urgent(&self) {
+        let _ = either!(self, socket => SockRef::from(socket).send_out_of_band(b"!"));
+    }
+
+    fn reset_on_close(&self) {
+        let _ = either!(self, socket => SockRef::from(socket).set_linger(Some(Duration::ZERO)));
+    }
+
+    /// Bytes that are not with the receiving system yet.
+    fn is_sending(&self) -> bool {
+        let Self::Tcp(socket) = self else {
+            return false;
+        };
+        let mut count: libc::c_int = 0;
+        // SAFETY: the descriptor is open, and the request stores one `int`.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        result == 0 && count > 0
+    }
+}
+
+/// A connection, as its peer and we know it.
+struct Line {
+    id: Id,
+    /// `None` once it has left.
+    socket: Option<Socket>,
+    has_ended: bool,
+    was_urgent: bool,
+    wrote: Vec<u8>,
+    /// What we have sent.
+    sent: Vec<u8>,
+    /// What of it has come.
+    got: usize,
+    messages: usize,
+    in_flight: u32,
+    refused: Option<u32>,
+    /// Whether nobody has asked for its end, or has let it run out of time.
+    is_let_be: bool,
+}
+
+impl Line {
+    fn summary(&self) -> String {
+        let kind = match &self.socket {
+            Some(Socket::Tcp(_)) => "tcp",
+            Some(Socket::Unix(_)) => "unix",
+            None => "gone",
+        };
+        let (ended, urgent) = (self.has_ended, self.was_urgent);
+        let wrote = self.wrote.len();
+        format!(
+            "{kind}, ended {ended}, urgent {urgent}, wrote {wrote}, refused {:?}",
+            self.refused
+        )
+    }
+
+    /// Whether what it has written will be with our system, and is not yet.
+    fn is_sending(&self) -> bool {
+        self.is_let_be && self.socket.as_ref().is_some_and(Socket::is_sending)
+    }
+}
+
+struct Drive {
+    poller: Poller,
+    batch: Batch,
+    pool: ChunkPool,
+    reference: Reference,
+    settings: Arc<Settings>,
+    address: Address,
+    listener: Id,
+    ahead: Duration,
+    lines: Vec<Line>,
+    /// By slot: whose records come.
+    known: HashMap<u32, usize>,
+    /// Accepted, and not given to a line.
+    fresh: Option<Id>,
+}
+
+impl Drive {
+    fn choose(choices: &mut Choices<'_>, pool: &ChunkPool) -> Result<Self> {
+        let reference = Reference::choose(choices);
+        let mut settings = plain_settings(&reference, None, usize::MAX);
+        settings.max_in_flight = NonZeroU32::new(choices.of(&[1000, 1, 2]));
+        settings.when_congested =
+            choices.of(&[WhenCongested::StopReading, WhenCongested::KeepReading]);
+        settings.half_open = choices.of(&[HalfOpen::Close, HalfOpen::Keep]);
+        settings.read_timeout = choices.of(&[None, Some(Duration::from_secs(10))]);
+        settings.write_timeout = choices.of(&[None, Some(Duration::from_secs(10))]);
+        settings.idle_timeout = choices.of(&[None, Some(Duration::from_secs(10))]);
+        let settings = Arc::new(settings);
+        let mut poller = Poller::new(pool.clone(), Instant::now())?;
+        let listen = Listen {
+            place: Place::Port {
+                address: ([127, 0, 0, 1], 0).into(),
+                sharing: PortSharing::Exclusive,
+                unspecified: Unspecified::Both,
+            },
+            backlog: 16,
+        };
+        let listener = poller.listen(&listen, settings.clone(), TAG)?;
+        Ok(Self {
+            address: poller.listener_address(listener)?,
+            poller,
+            batch: Batch::with_capacity(choices.of(&[4096, 24, 40])),
+            pool: pool.clone(),
+            reference,
+            settings,
+            listener,
+            ahead: Duration::ZERO,
+            lines: Vec::new(),
+            known: HashMap::new(),
+            fresh: None,
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + self.ahead
+    }
+
+    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        if self.lines.is_empty() || self.lines.len() < 6 && choices.one_in(10) {
+            return self.connect(choices);
+        }
+        let index = choices.below(self.lines.len());
+        match choices.below(16) {
+            0..5 => self.peer_writes(index, choices),
+            5 => self.peer_leaves(index, choices),
+            6 => self.peer_reads(index)?,
+            7..9 => self.order(index, choices),
+            9 => {
+                self.ahead += Duration::from_millis(choices.below(15_000) as u64);
+                for line in &mut self.lines {
+                    // Whether one of its limits has run out depends on when it was served.
+                    line.is_let_be = false;
+                }
+            }
+            10 => self.poller.flush(self.now()),
+            _ => self.turn()?,
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        let socket = if choices.one_in(2) {
+            let (ours, peer) = UnixStream::pair()?;
+            peer.set_nonblocking(true)?;
+            let settings = self.settings.clone();
+            self.fresh = Some(self.poller.adopt_stream(ours.as_fd(), settings)?);
+            Socket::Unix(peer)
+        } else {
+            let Address::Ip(address) = self.address else {
+                bail!("it listens by TCP");
+            };
+            let peer = TcpStream::connect(address)?;
+            peer.set_nonblocking(true)?;
+            peer.set_nodelay(true)?;
+            Socket::Tcp(peer)
+        };
+        for _ in 0..MOST_TURNS {
+            if let Some(id) = self.fresh.take() {
+                let before = self.known.insert(id.slot, self.lines.len());
+                ensure!(before.is_none(), "slot {} is taken", id.slot);
+                self.lines.push(Line {
+                    id,
+                    socket: Some(socket),
+                    has_ended: false,
+                    was_urgent: false,
+                    wrote: Vec::new(),
+                    sent: Vec::new(),
+                    got: 0,
+                    messages: 0,
+                    in_flight: 0,
+                    refused: None,
+                    is_let_be: true,
+                });
+                return Ok(());
+            }
+            self.turn()?;
+        }
+        bail!("nobody is accepted");
+    }
+
+    fn peer_writes(&mut self, index: usize, choices: &mut Choices<'_>) {
+        let wire = choose_wire(&self.reference, choices);
+        let torn = choices.below(wire.len() + 1);
+        let is_urgent = choices.one_in(3);
+        let line = &mut self.lines[index];
+        let Some(socket) = line.socket.as_mut().filter(|_| !line.has_ended) else {
+            return;
+        };
+        let first = socket.write(&wire[..torn]);
+        line.wrote.extend_from_slice(&wire[..first]);
+        if first < torn {
+            return;
+        }
+        // A second one would make the first an ordinary byte.
+        if is_urgent && !line.was_urgent {
+            line.was_urgent = true;
+            socket.send_urgent();
+        }
+        let second = socket.write(&wire[torn..]);
+        line.wrote.extend_from_slice(&wire[torn..torn + second]);
+    }
+
+    fn peer_leaves(&mut self, index: usize, choices: &mut Choices<'_>) {
+        let line = &mut self.lines[index];
+        let way = choices.below(6);
+        let Some(socket) = &line.socket else { return };
+        match way {
+            0 => {}
+            1 => {
+                line.is_let_be = false;
+                socket.reset_on_close();
+                line.socket = None;
+            }
+            2 => {
+                // With something unread it is a reset.
+                line.is_let_be = false;
+                line.socket = None;
+            }
+            _ => {
+                line.has_ended = true;
+                socket.end();
+            }
+        }
+    }
+
+    fn peer_reads(&mut self, index: usize) -> Result<()> {
+        let line = &mut self.lines[index];
+        let Some(socket) = &mut line.socket else {
+            return Ok(());
+        };
+        let mut buffer = [0; 8192];
+        loop {
+            match socket.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    let expected = line.sent.get(line.got..line.got + count);
+                    ensure!(
+                        expected == Some(&buffer[..count]),
+                        "the peer got other bytes"
+                    );
+                    line.got += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => {
+                    line.socket = None;
+                    line.is_let_be = false;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Asks something of a connection, or of one that may be long gone.
+    fn order(&mut self, index: usize, choices: &mut Choices<'_>) {
+        let mut id = self.lines[index].id;
+        if choices.one_in(8) {
+            id.generation = id.generation.wrapping_sub(1);
+            return self.poller.carry_out(id, ending(choices));
+        }
+        let time = choices.of(&[None, Some(Duration::ZERO), Some(Duration::from_secs(30))]);
+        let limit = choices.of(&[Limit::Read, Limit::Write, Limit::Idle]);
+        let count = choices.of(&[0, 1, u32::MAX]);
+        let order = match choices.below(14) {
+            0..5 => return self.send(index, choices),
+            5 => Order::Flow(Start::Paused),
+            6 => Order::Flow(Start::Reading),
+            7 => Order::AllowBeyond(count),
+            8 => {
+                let now = self.now();
+                let number = 5;
+                Order::Alarm(time.map(|time| Alarm {
+                    time: now + time,
+                    number,
+                }))
+            }
+            other => {
+                self.lines[index].is_let_be = false;
+                match other {
+                    9 => Order::Limit(limit, time),
+                    10 => Order::Finish,
+                    11 => Order::End,
+                    12 => Order::TakeOver,
+                    _ => ending(choices),
+                }
+            }
+        };
+        self.poller.carry_out(id, order);
+    }
+
+    fn send(&mut self, index: usize, choices: &mut Choices<'_>) {
+        // Mostly little, sometimes more than a socket takes at once.
+        let length = 1 << choices.below(18);
+        let bytes = choices.bytes(length);
+        let line = &mut self.lines[index];
+        if !self.poller.accepts_output(line.id) {
+            return;
+        }
+        line.sent.extend_from_slice(&bytes);
+        let slice = Region::over(self.pool.take_at_least(bytes.len())).append(&bytes);
+        if line.in_flight > 0 {
+            line.in_flight -= 1;
+            self.poller.carry_out(line.id, Order::Reply(slice));
+        } else {
+            self.poller.carry_out(line.id, Order::Send(slice));
+        }
+    }
+
+    /// Looks, takes a turn, and compares what it tells with what was sent.
+    fn turn(&mut self) -> Result<()> {
+        self.poller.wait(Some(Duration::ZERO))?;
+        let now = self.now();
+        self.batch.clear();
+        self.poller.turn(now, &mut self.batch);
+        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(0));
+        let outcome = batch
+            .records()
+            .iter()
+            .try_for_each(|record| self.told(&batch, record));
+        self.batch = batch;
+        self.poller.flush(now);
+        outcome
+    }
+
+    fn told(&mut self, batch: &Batch, record: &Record) -> Result<()> {
+        let kind = record.kind();
+        if kind == RecordKind::Accepted as u8 {
+            let (slot, generation) = (record.slot, record.length);
+            ensure!(
+                self.fresh.is_none() && record.start == TAG,
+                "accepted by whom?"
+            );
+            self.fresh = Some(Id { slot, generation });
+            return Ok(());
+        }
+        let Some(&index) = self.known.get(&record.slot) else {
+            // Of the one that is being connected, which its peer has done nothing with.
+            ensure!(self.fresh.is_some(), "a record {kind} of nobody");
+            return Ok(());
+        };
+        let line = &mut self.lines[index];
+        if kind == RecordKind::Message as u8 {
+            ensure!(line.refused.is_none(), "a message after a refusal");
+            let chunk = batch.chunks()[record.chunk()].clone();
+            let slice = Slice::new(chunk, record.start as usize, record.length as usize);
+            let decoded = self.reference.decode(&line.wrote);
+            let expected = decoded.messages.get(line.messages);
+            ensure!(
+                expected.is_some_and(|expected| **expected == *slice.as_ref()),
+                "message {} is {:?} and not {expected:?}",
+                line.messages,
+                slice.as_ref(),
+            );
+            line.messages += 1;
+            line.in_flight += 1;
+        } else if kind == RecordKind::Inactive as u8 && is_refusal(record.start) {
+            ensure!(line.refused.replace(record.start).is_none(), "told twice");
+        } else if kind == RecordKind::Closed as u8 {
+            self.known.remove(&record.slot);
+        }
+        Ok(())
+    }
+
+    /// Turns until nothing happens by itself any more.
+    fn quiesce(&mut self) -> Result<()> {
+        let mut quiet = 0;
+        for _ in 0..MOST_TURNS {
+            let is_busy = self.poller.has_ready() || self.lines.iter().any(Line::is_sending);
+            quiet = if is_busy { 0 } else { quiet + 1 };
+            if quiet > 3 {
+                return Ok(());
+            }
+            for index in 0..self.lines.len() {
+                self.peer_reads(index)?;
+                let line = &mut self.lines[index];
+                let count = std::mem::take(&mut line.in_flight);
+                if count > 0 {
+                    quiet = 0;
+                    self.poller.acknowledge(line.id, count);
+                }
+            }
+            self.turn()?;
+        }
+        bail!("it never becomes quiet");
+    }
+
+    /// Everything that was sent and may come has come, and everything ends.
+    fn finish(&mut self) -> Result<()> {
+        for index in 0..self.lines.len() {
+            self.poller.set_flow(self.lines[index].id, Start::Reading);
+        }
+        self.quiesce()?;
+        for line in self.lines.iter().filter(|line| line.is_let_be) {
+            let expected = self.reference.decode(&line.wrote);
+            let (got, all) = (line.messages, expected.messages.len());
+            ensure!(
+                got == all,
+                "{got} of {all} messages have come: {}",
+                line.summary()
+            );
+            let refused = expected.refused.map(Reason::code);
+            ensure!(
+                line.refused == refused,
+                "{:?} for {refused:?}",
+                line.refused
+            );
+        }
+        for line in &mut self.lines {
+            line.socket = None;
+            self.poller.close(line.id);
+        }
+        self.poller.unlisten(self.listener);
+        for _ in 0..MOST_TURNS {
+            if self.known.is_empty() {
+                return Ok(());
+            }
+            self.ahead += Duration::from_secs(61);
+            self.turn()?;
+        }
+        Err(anyhow::anyhow!("{:?}", self.known.keys())).context("connections that never end")
+    }
+}
+
+fn ending(choices: &mut Choices<'_>) -> Order {
+    match choices.below(3) {
+        0 => Order::Close,
+        1 => Order::Reset,
+        _ => Order::Fail(Reason::Normal),
+    }
+}
