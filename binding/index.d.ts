@@ -52,11 +52,12 @@ export declare class EventLoop {
   detach(id: NativeId): DetachOutcome
   /**
    * `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
-   * `commands` are the shared words.
+   * `commands` are the shared words. `failed` is called once, with the reason, when the poller cannot go on: it is gone
+   * then, with all of its sockets, and tells nothing more.
    *
    * @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
    */
-  constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
+  constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks, failed: (reason: string) => void)
   /**
    * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
    * out, and records are for whoever gets them.
@@ -156,6 +157,8 @@ export declare class SharedListener {
   join(place: ListenPlace, balance: string, eventLoop: EventLoop, settings: ConnectionSettings, tag: number): JoinOutcome
   /** Where the socket listens, while this is a part of it. */
   address(): SocketAddress | null
+  /** Why nobody accepts at the socket any more; `undefined` while somebody does. */
+  get failure(): string | null
   /** Gets no further connection. Returns whether that was the last part, and the socket is closed. */
   leave(): boolean
 }

@@ -17,6 +17,7 @@ export const RecordKind = {
   Correlation: 14,
   Source: 15,
   AcceptFailed: 16,
+  AcceptEnded: 17,
 } as const
 
 const batchCapacity = 2048

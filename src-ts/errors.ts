@@ -19,6 +19,7 @@ export type NetpollErrorCode =
   | 'ERR_MUX_CLOSED'
   | 'ERR_NOT_ENOUGH_DATA'
   | 'ERR_NO_ID'
+  | 'ERR_POLLER_FAILED'
   | 'ERR_POOL_CLOSED'
   | 'ERR_POOL_FULL'
   | 'ERR_POOL_NOT_LENT'
@@ -129,6 +130,9 @@ export function systemError(
   return new NetpollError(code, `${syscall} ${code}${place}${from}`, details)
 }
 
+/** The reason of connections whose poller has failed, which the core cannot tell any more. */
+export const pollerGone = 20_000
+
 /** Reasons of the core's own, by the number that a connection's last record carries. */
 const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Map([
   [10_000, ['ERR_FRAME_TOO_LARGE', 'The peer announced a message longer than maxLength']],
@@ -146,6 +150,7 @@ const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Ma
       'A buffer passed to writeDirect was transferred away or shrunk before it was sent',
     ],
   ],
+  [pollerGone, ['ERR_POLLER_FAILED', 'The poller of the connection has failed']],
 ])
 
 /** Why a connection ended; `undefined` for an orderly end. */
@@ -191,6 +196,11 @@ export function invalidValue(name: string, problem: string, actual: unknown): Ty
 export function invalidReply(cause: unknown): NetpollError {
   const message = 'A handler returns bytes (Uint8Array), a string, a list of them, or nothing'
   return new NetpollError('ERR_INVALID_REPLY', message, { cause })
+}
+
+/** Says that a poller cannot go on, with everything that it had. */
+export function pollerFailed(reason: string): NetpollError {
+  return new NetpollError('ERR_POLLER_FAILED', `A poller has failed: ${reason}`)
 }
 
 /** Says that a stream has no replies. */

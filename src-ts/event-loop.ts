@@ -1,8 +1,10 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
 import { Chunk } from './chunk'
 import type { Connection } from './connection'
-import { NetpollError, systemError } from './errors'
+import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
+import { logLine } from './configuration'
+import { describe, guarded } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
@@ -18,6 +20,10 @@ export interface Acceptor {
   acceptPaused(errno: number): void
   /** A connection was accepted and closed, because the system could not watch it. */
   acceptFailed(errno: number): void
+  /** Nobody accepts for it any more: its socket is closed. */
+  acceptEnded(): void
+  /** Its poller has failed, with everything that it had. */
+  failed(error: NetpollError): void
 }
 
 /**
@@ -41,6 +47,7 @@ export class EventLoop {
   #delivering = firstRecord
   #references = 0
   #connectionCount = 0
+  #hasFailed = false
 
   /**
    * @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js; the system's code,
@@ -49,10 +56,17 @@ export class EventLoop {
   constructor(placement: Placement, memory: SharedMemory) {
     this.memory = memory
     const commands = new Int32Array(commandWords)
-    this.native = openNative(placement, memory.native, this.#batch, commands, {
-      receiver: this,
-      dispatch: () => this.#dispatch(),
-    })
+    this.native = openNative(
+      placement,
+      memory.native,
+      this.#batch,
+      commands,
+      {
+        receiver: this,
+        dispatch: () => this.#dispatch(),
+      },
+      (reason) => this.#fail(pollerFailed(reason)),
+    )
     // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current task
     // of JavaScript's and of its microtasks have written theirs.
     const flush = (): void => this.native.flush()
@@ -103,6 +117,11 @@ export class EventLoop {
     return connection?.generation === generation ? connection : undefined
   }
 
+  /** Whether the poller cannot go on: it takes nothing more, and has told everybody. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
+  }
+
   /** Connections of this loop, those that are being dialed or closed included. */
   get connections(): number {
     return this.#connectionCount
@@ -118,6 +137,24 @@ export class EventLoop {
   release(): void {
     this.#references -= 1
     if (this.#references === 0) this.native.unref()
+  }
+
+  /** The poller has gone: nobody may wait for anything of it. */
+  #fail(error: NetpollError): void {
+    this.#hasFailed = true
+    const acceptors = [...this.#acceptors.values()]
+    for (const acceptor of acceptors) this.#tellFailure(() => acceptor.failed(error))
+    for (const connection of [...this.#connections]) {
+      if (connection === undefined) continue
+      this.forget(connection)
+      this.#tellFailure(() => connection.closed(pollerGone))
+    }
+    if (acceptors.length === 0) logLine(describe(error))
+  }
+
+  /** What one of them does with it keeps nobody else from being told. */
+  #tellFailure(tell: () => void): void {
+    guarded(tell, (error) => logLine(describe(error)))
   }
 
   /** Called once per turn, with all of its records. */
@@ -184,6 +221,10 @@ export class EventLoop {
     }
     if (kind === RecordKind.AcceptFailed) {
       this.#acceptors.get(slot)?.acceptFailed(start)
+      return
+    }
+    if (kind === RecordKind.AcceptEnded) {
+      this.#acceptors.get(slot)?.acceptEnded()
       return
     }
     const connection = this.#connections[slot]

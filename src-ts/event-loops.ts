@@ -4,7 +4,7 @@ import { sharedMemory } from './shared-memory'
 
 /**
  * The event loops of this thread. The first lies in the event loop of Node.js itself; the others are threads of their own,
- * made when somebody asks for so many, and kept: without sockets they sleep.
+ * made when somebody asks for so many, and kept: without sockets they sleep. One that has failed is replaced.
  */
 let inline: EventLoop | undefined
 const threads: EventLoop[] = []
@@ -14,7 +14,7 @@ let hasInline: boolean | undefined
 
 /** The loop for whoever asks for none in particular. */
 export function eventLoop(): EventLoop {
-  if (inline !== undefined) return inline
+  if (inline !== undefined && !inline.hasFailed) return inline
   // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
   hasInline ??= process.versions['bun'] === undefined
   if (!hasInline) return threadLoop(0)
@@ -36,13 +36,15 @@ export function eventLoops(pollers: number): readonly EventLoop[] {
   return Array.from({ length: pollers }, (_, index) => threadLoop(index))
 }
 
-/** All that were made. */
+/** All that were made, and have not failed. */
 export function openLoops(): readonly EventLoop[] {
-  return inline === undefined ? threads : [inline, ...threads]
+  return (inline === undefined ? threads : [inline, ...threads]).filter((loop) => !loop.hasFailed)
 }
 
 function threadLoop(index: number): EventLoop {
-  const loop = threads[index] ?? new EventLoop('thread', sharedMemory())
+  const known = threads[index]
+  if (known !== undefined && !known.hasFailed) return known
+  const loop = new EventLoop('thread', sharedMemory())
   threads[index] = loop
   return loop
 }

@@ -5,7 +5,7 @@ import { Admission } from './admission'
 import { Connection } from './connection'
 import { type Context, captureContext } from './context'
 import { channels } from './diagnostics'
-import { NetpollError, serverClosed, systemError } from './errors'
+import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import {
@@ -240,6 +240,13 @@ export class Server<Data = unknown> {
     }
   }
 
+  /** Nothing of a poller comes any more: a server that listens in part only would be hard to notice. */
+  #fail(error: NetpollError, profile: Profile, context: Context): void {
+    if (this.#state !== 'listening') return
+    profile.listenerFailed(error, context)
+    this.close().catch((second: unknown) => profile.listenerFailed(second, context))
+  }
+
   #destroyAll(): void {
     for (const connection of this.#connections) connection.destroy()
   }
@@ -284,6 +291,8 @@ export class Server<Data = unknown> {
         this.#admission.failed()
         profile.listenerFailed(systemError(errno, 'accept'), context)
       },
+      acceptEnded: () => this.#fail(acceptingFailed(this.#listening), profile, context),
+      failed: (error) => this.#fail(error, profile, context),
     }
   }
 
@@ -309,6 +318,12 @@ export class Server<Data = unknown> {
     }
     return createProfiles(loops, this.#checked, owner, this.#pool?.native)
   }
+}
+
+/** Why nobody accepts any more at a socket that others share. */
+function acceptingFailed(listening: Listening | SharedListening | undefined): NetpollError {
+  const reason = listening instanceof SharedListening ? listening.failure : undefined
+  return pollerFailed(reason ?? 'nobody accepts')
 }
 
 /**

@@ -68,6 +68,11 @@ export class SharedListening {
     return toAddress(this.#parts[0]?.address() ?? null) ?? null
   }
 
+  /** Why nobody accepts at the socket any more. */
+  get failure(): string | undefined {
+    return this.#parts[0]?.failure ?? undefined
+  }
+
   /**
    * Gets no further connection.
    *

@@ -53,6 +53,8 @@ pub enum RecordKind {
     /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
     /// number.
     AcceptFailed = 16,
+    /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
+    AcceptEnded = 17,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
@@ -290,6 +292,10 @@ impl Batch {
             start: errno.unsigned_abs(),
             length: 0,
         });
+    }
+
+    pub(crate) fn accept_ended(&mut self, tag: u32) {
+        self.lifecycle(tag, RecordKind::AcceptEnded);
     }
 
     fn push(&mut self, record: Record) {

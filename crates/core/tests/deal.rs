@@ -5,11 +5,12 @@ mod support;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use netpoll_core::listener::Listener;
 use netpoll_core::settings::Settings;
-use netpoll_core::{Dealer, Id, LoadBalance};
+use netpoll_core::{Dealer, Id, Letter, LoadBalance};
 use support::{Harness, SocketFile, What, echo, frame, listen_at, settings};
 
 /// A listener whose connections are dealt, and pollers that sit at the table, which say their number as the tag.
@@ -321,4 +322,56 @@ fn slots_of_dealt_connections_are_used_again() {
         }
     }
     assert!(generations.len() <= 6, "{generations:?}");
+}
+
+/// The tags of the listeners of which a seat was told that nobody accepts any more.
+fn failed_listeners(seat: &Harness) -> Vec<u32> {
+    let failed = seat
+        .log
+        .iter()
+        .filter(|entry| matches!(entry.what, What::AcceptEnded));
+    failed.map(|entry| entry.slot).collect()
+}
+
+#[test]
+fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
+    let mut table = Table::new(LoadBalance::RoundRobin, 3);
+    // A second seat of the first server.
+    let second = Harness::new();
+    let remote = second.poller.remote();
+    table.dealer.join(remote, settings(|_| {}), 0);
+    table.seats.push(second);
+    let peer = table.connect();
+    let visit = Letter::Visit(Box::new(|_| panic!("on purpose")));
+    table.door.poller.remote().post(visit);
+    let panicked = catch_unwind(AssertUnwindSafe(|| table.door.quiesce()));
+    assert!(panicked.is_err());
+    table.door.poller.tell_failed();
+    drop(std::mem::replace(&mut table.door, Harness::new()));
+    for seat in &mut table.seats {
+        seat.quiesce();
+    }
+    let told: Vec<Vec<u32>> = table.seats.iter().map(failed_listeners).collect();
+    assert_eq!(told, [vec![0], vec![1], vec![2], vec![]]);
+    // What was dealt before goes on, and nobody connects in vain.
+    let mut peer = peer;
+    peer.write_all(&frame(b"x")).expect("room");
+    assert_eq!(table.seats[0].peer_reads(&mut peer, 5, echo), frame(b"x"));
+    let refused = UnixStream::connect(table.file.path());
+    assert_eq!(
+        refused.expect_err("nobody listens").kind(),
+        ErrorKind::ConnectionRefused
+    );
+}
+
+#[test]
+fn more_news_of_listeners_than_a_batch_has_room_for_come_in_the_next() {
+    let mut seat = Harness::with(64 * 1024, 24);
+    let remote = seat.poller.remote();
+    for tag in 0..100 {
+        remote.post(Letter::AcceptPaused { tag, errno: 24 });
+    }
+    seat.quiesce();
+    let told: Vec<u32> = seat.log.iter().map(|entry| entry.slot).collect();
+    assert_eq!(told, (0..100).collect::<Vec<_>>());
 }

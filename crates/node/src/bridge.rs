@@ -25,6 +25,15 @@ pub trait Sink {
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize);
 }
 
+/// Carries nothing out: for whom the commands are has gone.
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn order(&mut self, _id: Id, _order: Order) {}
+
+    fn foreign(&mut self, _id: Id, _array: QueuedArray, _start: usize, _length: usize) {}
+}
+
 /// One pair of shared words. Lives on the environment's thread. No borrow is held while JavaScript runs, because it calls
 /// back.
 pub struct Bridge {
@@ -70,13 +79,19 @@ impl Bridge {
     pub fn deliver(&self, batch: &RefCell<Batch>) {
         self.javascript.scoped(|| {
             self.publish(&mut batch.borrow_mut());
-            self.javascript.enter(&self.dispatch);
+            self.javascript.enter(&self.dispatch, &[]);
         });
     }
 
     /// Puts a batch where JavaScript, which asks for it, finds it, and empties it.
     pub fn show(&self, batch: &RefCell<Batch>) {
         self.publish(&mut batch.borrow_mut());
+    }
+
+    /// Tells JavaScript that nothing more will come.
+    pub fn tell_failed(&self, failed: &Procedure, failure: &str) {
+        let javascript = &self.javascript;
+        javascript.scoped(|| javascript.enter(failed, &[javascript.text(failure)]));
     }
 
     /// After the replies of a batch have left, and while its views are garbage already.

@@ -5,6 +5,7 @@
 //! [`Doorbell::install`]: hooks run last-in first-out, so it comes before the function's own end.
 
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Weak;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, sys};
 use netpoll_core::Wake;
 
-use crate::driver::Referenced;
+use crate::driver::{Referenced, panicked};
 
 /// Who is told, on the environment's thread.
 pub trait Rung {
     /// The bell was rung. An exception that this leaves pending is an uncaught one.
     fn rung(&self);
+
+    /// [`Self::rung`] has panicked, and must not be called again: nobody may wait for what it would have done.
+    fn failed(&self, failure: &str);
 }
 
 struct Function(sys::napi_threadsafe_function);
@@ -153,7 +157,10 @@ unsafe extern "C" fn call<Owner: Rung>(
     // SAFETY: the weak reference of `install`, which this borrows: `finalize` has not run, for it comes last.
     let owner = unsafe { std::mem::ManuallyDrop::new(Weak::<Owner>::from_raw(context.cast())) };
     if let Some(owner) = owner.upgrade() {
-        owner.rung();
+        // A panic must not reach N-API, which would abort the process.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| owner.rung())) {
+            owner.failed(&panicked(&*panic));
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What runs a poller for an environment: its own event loop, or a thread.
 
 use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -91,9 +93,20 @@ impl Driver {
     }
 }
 
-/// What a panic says.
-pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// A panic, as it is reported.
+pub fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("netpoll panicked: {}", text.unwrap_or("no message"))
+}
+
+/// Runs a poller's work; what makes it impossible to go on, panics included, is the error, as it is reported.
+///
+/// # Errors
+/// See above.
+pub fn attempt<T>(work: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| format!("netpoll cannot poll: {error}")),
+        Err(panic) => Err(panicked(&*panic)),
+    }
 }

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::dealer::ConnectionDealer;
 use crate::driver::{Driver, Referenced};
 use crate::inline_driver::InlineDriver;
+use crate::javascript::Procedure;
 use crate::memory::Memory;
 use crate::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::shared_words::SharedWords;
@@ -89,7 +90,8 @@ pub struct EventLoop {
 #[napi]
 impl EventLoop {
     /// `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
-    /// `commands` are the shared words.
+    /// `commands` are the shared words. `failed` is called once, with the reason, when the poller cannot go on: it is gone
+    /// then, with all of its sockets, and tells nothing more.
     ///
     /// @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
     #[napi(constructor)]
@@ -100,14 +102,16 @@ impl EventLoop {
         #[napi(ts_arg_type = "Int32Array")] batch: Unknown<'_>,
         #[napi(ts_arg_type = "Int32Array")] commands: Unknown<'_>,
         callbacks: Callbacks<'_>,
+        #[napi(ts_arg_type = "(reason: string) => void")] failed: Function<'_, String, ()>,
     ) -> Result<Self, StartError> {
         let words = SharedWords::new(env, batch.raw(), commands.raw()).map_err(refused)?;
         let Callbacks { receiver, dispatch } = callbacks;
         let bridge = Bridge::new(env, memory.0.clone(), words, receiver.raw(), dispatch.raw())
             .map_err(refused)?;
+        let failed = Procedure::hold(env, failed.raw()).map_err(refused)?;
         let driver = match placement.as_str() {
-            "inline" => InlineDriver::start(env, bridge).map(Driver::Inline),
-            _ => ThreadDriver::start(env, bridge).map(Driver::Thread),
+            "inline" => InlineDriver::start(env, bridge, failed).map(Driver::Inline),
+            _ => ThreadDriver::start(env, bridge, failed).map(Driver::Thread),
         };
         let driver = driver.map_err(|error| {
             let code = error.raw_os_error().map(|errno| errno.to_string());

@@ -11,7 +11,6 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,9 +18,10 @@ use std::time::{Duration, Instant};
 use napi::{Env, sys};
 use netpoll_core::{Batch, Id, Order, Poller};
 
-use crate::bridge::{Bridge, Sink};
-use crate::driver::{Referenced, panic_message};
+use crate::bridge::{Bridge, Nowhere, Sink};
+use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
+use crate::javascript::Procedure;
 use crate::libuv::{self, Handle, Kind, Libuv, Loop};
 use crate::memory::chunk_pool;
 
@@ -56,6 +56,8 @@ struct Turns {
     poller: RefCell<Poller>,
     batch: RefCell<Batch>,
     bridge: Bridge,
+    /// Of JavaScript's: called when the poller cannot go on.
+    failed: Procedure,
 }
 
 impl Sink for Poller {
@@ -138,6 +140,8 @@ pub struct InlineDriver {
     phase: Cell<Phase>,
     idling: Cell<bool>,
     wake: Cell<Option<Instant>>,
+    /// Why the poller cannot go on, found while JavaScript was calling.
+    failure: RefCell<Option<String>>,
 }
 
 impl InlineDriver {
@@ -145,7 +149,7 @@ impl InlineDriver {
     ///
     /// # Errors
     /// Where the host has no libuv to offer, or libuv refuses the descriptor.
-    pub fn start(env: Env, bridge: Bridge) -> io::Result<Rc<Self>> {
+    pub fn start(env: Env, bridge: Bridge, failed: Procedure) -> io::Result<Rc<Self>> {
         let libuv = libuv::libuv().ok_or(io::ErrorKind::Unsupported)?;
         let mut event_loop = ptr::null_mut();
         // SAFETY: a plain query on the environment's thread.
@@ -159,6 +163,7 @@ impl InlineDriver {
             poller: RefCell::new(poller),
             batch: RefCell::new(bridge.new_batch()),
             bridge,
+            failed,
         };
         let kinds = [Kind::Poll, Kind::Idle, Kind::Timer, Kind::Prepare];
         let mut memory: Vec<HandleMemory> = kinds
@@ -179,6 +184,7 @@ impl InlineDriver {
             phase: Cell::new(Phase::Running),
             idling: Cell::new(false),
             wake: Cell::new(None),
+            failure: RefCell::new(None),
         });
         if let Err(error) = driver.open(descriptor) {
             driver.close();
@@ -209,17 +215,31 @@ impl InlineDriver {
         }
     }
 
-    /// Asks the poller something, between two turns. `None` when the environment is ending.
+    /// Asks the poller something, between two turns. `None` when the environment is ending, or it has failed.
     pub fn ask<R>(&self, question: impl FnOnce(&mut Poller) -> R) -> Option<R> {
-        let turns = self.turns.borrow().clone()?;
-        let answer = question(&mut turns.poller.borrow_mut());
-        Some(answer)
+        self.attempt(|turns| Ok(question(&mut turns.poller.borrow_mut())))
     }
 
     /// Carries out what JavaScript has asked for since the last time.
     pub fn carry_out(&self) {
-        if let Some(turns) = self.turns.borrow().clone() {
-            self.follow(&turns.carry_out());
+        if let Some(agenda) = self.attempt(|turns| Ok(turns.carry_out())) {
+            self.follow(&agenda);
+        }
+    }
+
+    /// Does something that JavaScript waits for. A failure is told in a turn of its own.
+    fn attempt<R>(&self, work: impl FnOnce(&Turns) -> io::Result<R>) -> Option<R> {
+        let turns = self.turns.borrow().clone()?;
+        match driver::attempt(|| work(&turns)) {
+            Ok(result) => Some(result),
+            Err(failure) => {
+                self.failure.replace(Some(failure));
+                self.follow(&Agenda {
+                    again: true,
+                    wake: None,
+                });
+                None
+            }
         }
     }
 
@@ -301,16 +321,20 @@ impl InlineDriver {
         let Some(turns) = self.turns.borrow().clone() else {
             return;
         };
-        let javascript = turns.bridge.javascript();
-        match catch_unwind(AssertUnwindSafe(|| work(&turns))) {
-            Ok(Ok(agenda)) => self.follow(&agenda),
-            Ok(Err(error)) => javascript.scoped(|| {
-                javascript.fatal(&format!("netpoll cannot poll: {error}"));
-            }),
-            Err(panic) => javascript.scoped(|| {
-                javascript.fatal(&format!("netpoll panicked: {}", panic_message(&*panic)));
-            }),
+        let known = self.failure.take();
+        match known.map_or_else(|| driver::attempt(|| work(&turns)), Err) {
+            Ok(agenda) => self.follow(&agenda),
+            Err(failure) => self.fail(turns, &failure),
         }
+    }
+
+    /// Ends the poller with its sockets, and tells JavaScript, so that nobody waits for anything of it.
+    fn fail(&self, turns: Rc<Turns>, failure: &str) {
+        self.close();
+        turns.bridge.tell_failed(&turns.failed, failure);
+        // Nobody looks for commands any more: none may be left, for what they name is kept.
+        turns.bridge.take_commands(&mut Nowhere);
+        drop(turns);
     }
 }
 

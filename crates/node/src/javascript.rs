@@ -86,7 +86,7 @@ impl JavaScript {
     /// Calls a function that may start asynchronous work, and then everything that this makes due in the microtask queue,
     /// unless something of JavaScript's is being called already: then that comes to it. Must be called within
     /// [`Self::scoped`].
-    pub fn enter(&self, function: &Procedure) {
+    pub fn enter(&self, function: &Procedure, arguments: &[sys::napi_value]) {
         let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();
         // SAFETY: live handles of this environment, on its thread. `napi_make_callback` and not
@@ -97,8 +97,8 @@ impl JavaScript {
                 self.context,
                 receiver,
                 function,
-                0,
-                ptr::null(),
+                arguments.len(),
+                arguments.as_ptr(),
                 &mut result,
             )
         };
@@ -127,6 +127,21 @@ impl JavaScript {
         let mut value = ptr::null_mut();
         // SAFETY: a strong reference of this environment.
         unsafe { sys::napi_get_reference_value(self.env.raw(), *reference, &mut value) };
+        value
+    }
+
+    /// A text, for an argument; `undefined` where the environment refuses. Must be called within [`Self::scoped`].
+    pub fn text(&self, text: &str) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: called on the environment's thread, within a scope; the string is valid for its length.
+        unsafe {
+            let (env, length) = (self.env.raw(), text.len() as isize);
+            if sys::napi_create_string_utf8(env, text.as_ptr().cast(), length, &mut value)
+                != sys::Status::napi_ok
+            {
+                sys::napi_get_undefined(env, &mut value);
+            }
+        }
         value
     }
 

@@ -1,7 +1,8 @@
 //! Listening sockets that servers of several threads share: whoever joins gets its part of the connections.
 //!
 //! A thread accepts for all of them, with a poller of its own, so that no server has to stay for the others. It lives as long
-//! as anybody listens so.
+//! as anybody listens so. Should it fail, every server that has a part is told, its sockets are closed, so that nobody
+//! connects in vain, and the next server that listens so starts another.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use std::ffi::c_void;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use netpoll_core::listener::Listener;
 use netpoll_core::{Address, Batch, Dealer, Id, Letter, Poller, Remote};
 
 use crate::dealer::parse_balance;
+use crate::driver;
 use crate::event_loop::{EventLoop, errno};
 use crate::memory::chunk_pool;
 use crate::options::{ConnectionSettings, ListenPlace, SocketAddress};
@@ -48,21 +50,24 @@ fn hall() -> MutexGuard<'static, Hall> {
 struct Porter {
     remote: Remote,
     is_stopped: Arc<AtomicBool>,
+    /// Why it has ended before it was stopped.
+    failure: Arc<OnceLock<String>>,
     thread: JoinHandle<()>,
 }
 
 impl Porter {
     fn start() -> io::Result<Self> {
         let is_stopped = Arc::new(AtomicBool::new(false));
+        let failure = Arc::new(OnceLock::new());
         let (made, remote) = mpsc::sync_channel(1);
-        let stop = is_stopped.clone();
+        let (stop, failed) = (is_stopped.clone(), failure.clone());
         let thread =
             thread::Builder::new().name("netpoll-accept".into()).spawn(
                 move || match Poller::new(chunk_pool().clone(), Instant::now()) {
                     Ok(poller) => {
                         // Whoever started it waits for it.
                         let _ = made.send(Ok(poller.remote()));
-                        accept(poller, &stop);
+                        run(poller, &stop, &failed);
                     }
                     Err(error) => {
                         let _ = made.send(Err(error));
@@ -74,8 +79,13 @@ impl Porter {
         Ok(Self {
             remote,
             is_stopped,
+            failure,
             thread,
         })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failure.get().is_some()
     }
 
     fn ask<R: Send + 'static>(
@@ -98,8 +108,22 @@ impl Porter {
     }
 }
 
-/// Accepts until it is stopped. An error of polling ends it: then nobody else could poll either.
-fn accept(mut poller: Poller, is_stopped: &AtomicBool) {
+/// Accepts until it is stopped or cannot go on, which is told to all servers that it accepts for.
+fn run(mut poller: Poller, is_stopped: &AtomicBool, failure: &OnceLock<String>) {
+    let Err(reason) = driver::attempt(|| accept(&mut poller, is_stopped)) else {
+        return;
+    };
+    // Nobody else sets it, and it is there before anybody is told.
+    let _ = failure.set(reason);
+    // Whatever comes of it, the poller is dropped, its sockets close, and questions to it are given up.
+    let _ = driver::attempt(|| {
+        poller.tell_failed();
+        Ok(())
+    });
+}
+
+/// Accepts until it is stopped.
+fn accept(poller: &mut Poller, is_stopped: &AtomicBool) -> io::Result<()> {
     let mut batch = Batch::with_capacity(256);
     while !is_stopped.load(Ordering::Acquire) {
         let now = Instant::now();
@@ -109,13 +133,12 @@ fn accept(mut poller: Poller, is_stopped: &AtomicBool) {
             let wake = poller.next_wake();
             wake.map(|wake| wake.saturating_duration_since(now))
         };
-        if poller.wait(timeout).is_err() {
-            return;
-        }
+        poller.wait(timeout)?;
         poller.turn(Instant::now(), &mut batch);
         // Who shares a socket is told of its troubles by the dealer.
         batch.clear();
     }
+    Ok(())
 }
 
 /// What [`SharedListener::join`] gives.
@@ -127,7 +150,10 @@ pub struct JoinOutcome {
 
 struct Seat {
     place: String,
+    dealer: Dealer,
     key: u64,
+    /// Why nobody accepts for it any more.
+    failure: Arc<OnceLock<String>>,
 }
 
 /// One server's part of a shared socket.
@@ -180,9 +206,20 @@ impl SharedListener {
         let asked = format!("{:?}", listen.place);
         let opened = hall.find_or_open(&asked, dealer, move || Listener::bind(&listen));
         Ok(match opened {
-            Ok((place, shared)) => {
-                let key = shared.join(remote, settings.0.clone(), tag);
-                *self.0.borrow_mut() = Some(Seat { place, key });
+            Ok((place, dealer, failure)) => {
+                let key = dealer.join(remote, settings.0.clone(), tag);
+                // It may have failed just now, and told everybody else.
+                if failure.get().is_some() {
+                    dealer.leave(key);
+                    let errno = Some(libc::ECANCELED);
+                    return Ok(JoinOutcome { errno });
+                }
+                *self.0.borrow_mut() = Some(Seat {
+                    place,
+                    dealer,
+                    key,
+                    failure,
+                });
                 JoinOutcome { errno: None }
             }
             Err(error) => {
@@ -203,6 +240,13 @@ impl SharedListener {
         Some(shared.address.clone().into())
     }
 
+    /// Why nobody accepts at the socket any more; `undefined` while somebody does.
+    #[napi(getter)]
+    pub fn failure(&self) -> Option<String> {
+        let seat = self.0.borrow();
+        seat.as_ref()?.failure.get().cloned()
+    }
+
     /// Gets no further connection. Returns whether that was the last part, and the socket is closed.
     #[napi]
     pub fn leave(&self) -> bool {
@@ -216,14 +260,16 @@ impl Hall {
         asked: &str,
         dealer: Dealer,
         bind: impl FnOnce() -> io::Result<Listener> + Send + 'static,
-    ) -> io::Result<(String, Dealer)> {
-        if let Some(shared) = self.sockets.get(asked) {
-            return Ok((asked.to_owned(), shared.dealer.clone()));
-        }
+    ) -> io::Result<(String, Dealer, Arc<OnceLock<String>>)> {
+        self.forget_failed();
         let porter = match &self.porter {
             Some(porter) => porter,
             None => self.porter.insert(Porter::start()?),
         };
+        let failure = porter.failure.clone();
+        if let Some(shared) = self.sockets.get(asked) {
+            return Ok((asked.to_owned(), shared.dealer.clone(), failure));
+        }
         let given = dealer.clone();
         let opened = porter.ask(move |poller| {
             let listener = bind()?;
@@ -243,7 +289,15 @@ impl Hall {
             dealer: dealer.clone(),
         };
         self.sockets.insert(place.clone(), shared);
-        Ok((place, dealer))
+        Ok((place, dealer, failure))
+    }
+
+    /// Its sockets are closed already. Those who had a part are told, or will be.
+    fn forget_failed(&mut self) {
+        if self.porter.as_ref().is_some_and(Porter::has_failed) {
+            self.sockets.clear();
+            self.porter.take();
+        }
     }
 
     fn close_if_empty(&mut self) {
@@ -256,14 +310,19 @@ impl Hall {
 }
 
 fn leave(seat: Option<Seat>) -> bool {
-    let Some(Seat { place, key }) = seat else {
+    let Some(Seat {
+        place, dealer, key, ..
+    }) = seat
+    else {
         return false;
     };
     let mut hall = hall();
-    let Some(shared) = hall.sockets.get(&place) else {
+    // Somebody else may have opened the place again, after the thread had failed.
+    let shared = hall.sockets.get(&place);
+    let Some(shared) = shared.filter(|shared| shared.dealer.is_same(&dealer)) else {
         return false;
     };
-    if shared.dealer.leave(key) > 0 {
+    if dealer.leave(key) > 0 {
         return false;
     }
     let id = shared.id;

@@ -11,7 +11,6 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -24,8 +23,9 @@ use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Reason, Remote, Wa
 
 use crate::bridge::{Bridge, Sink};
 use crate::doorbell::{Doorbell, Rung};
-use crate::driver::{Referenced, panic_message};
+use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
+use crate::javascript::Procedure;
 use crate::memory::chunk_pool;
 
 /// Batches of one poller. With one in JavaScript's hands and one that waits, the poller fills a third; more would only let
@@ -61,6 +61,8 @@ struct Common {
 pub struct ThreadDriver {
     env: Env,
     bridge: Bridge,
+    /// Of JavaScript's: called when the poller cannot go on.
+    failed: Procedure,
     remote: Remote,
     common: Arc<Common>,
     /// The batch that JavaScript has; between two of them, an empty one.
@@ -133,7 +135,7 @@ impl ThreadDriver {
     ///
     /// # Errors
     /// When the system refuses, or the environment: that has no error number.
-    pub fn start(env: Env, bridge: Bridge) -> io::Result<Rc<Self>> {
+    pub fn start(env: Env, bridge: Bridge, failed: Procedure) -> io::Result<Rc<Self>> {
         let starting = Starting::begin()?;
         let remote = &starting.remote;
         let mut refusal = None;
@@ -148,6 +150,7 @@ impl ThreadDriver {
                 env,
                 batch: RefCell::new(bridge.new_batch()),
                 bridge,
+                failed,
                 remote: remote.clone(),
                 common: Arc::new(Common {
                     handoff,
@@ -251,11 +254,11 @@ impl ThreadDriver {
 impl Rung for ThreadDriver {
     /// One batch: what its handlers make due comes before the next.
     fn rung(&self) {
-        if let Some(failure) = self.common.take_failure() {
-            let javascript = self.bridge.javascript();
-            javascript.scoped(|| javascript.fatal(&failure));
-        }
         let Some((batch, more)) = self.common.handoff.take() else {
+            // Last, after what was handed over before.
+            if let Some(failure) = self.common.take_failure() {
+                self.failed(&failure);
+            }
             return;
         };
         let empty = self.batch.replace(batch);
@@ -263,18 +266,23 @@ impl Rung for ThreadDriver {
         let seen = self.batch.replace(empty);
         self.common.handoff.recycle(seen);
         self.bridge.collect_if_due();
-        if more == More::Waits {
+        if more == More::Waits || self.common.has_failed() {
             self.common.doorbell.wake();
         }
+    }
+
+    fn failed(&self, failure: &str) {
+        // A closed doorbell cannot be told any more that the process may end.
+        self.set_referenced(Referenced::No);
+        self.stop();
+        self.bridge.tell_failed(&self.failed, failure);
     }
 }
 
 impl Common {
     fn run(&self, poller: Poller) {
-        let failure = match catch_unwind(AssertUnwindSafe(|| self.turns(poller))) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => format!("netpoll cannot poll: {error}"),
-            Err(panic) => format!("netpoll panicked: {}", panic_message(&*panic)),
+        let Err(failure) = driver::attempt(|| self.turns(poller)) else {
+            return;
         };
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         self.doorbell.wake();
@@ -312,6 +320,11 @@ impl Common {
             poller.flush(now);
         }
         Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        let failure = self.failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn take_failure(&self) -> Option<String> {

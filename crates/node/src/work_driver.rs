@@ -129,6 +129,14 @@ impl Rung for WorkDriver {
             self.bridge.collect_if_due();
         }
     }
+
+    /// Whoever waits for a reply is told, and the thread ends as by any exception: its pool starts another.
+    fn failed(&self, failure: &str) {
+        self.doorbell.set_referenced(self.env, Referenced::No);
+        self.stop();
+        let javascript = self.bridge.javascript();
+        javascript.scoped(|| javascript.fatal(failure));
+    }
 }
 
 /// What a worker thread has of its pool.

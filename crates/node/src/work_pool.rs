@@ -69,7 +69,12 @@ struct Growth {
 
 impl Rung for Growth {
     fn rung(&self) {
-        self.javascript.scoped(|| self.javascript.enter(&self.grow));
+        self.javascript
+            .scoped(|| self.javascript.enter(&self.grow, &[]));
+    }
+
+    fn failed(&self, failure: &str) {
+        self.javascript.scoped(|| self.javascript.fatal(failure));
     }
 }
 

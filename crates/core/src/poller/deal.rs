@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
+use super::acceptor::Destination;
 use super::endpoint::Endpoint;
 use super::mail::{Letter, Remote};
 use super::slots::Occupant;
@@ -56,6 +58,8 @@ struct Seat {
     settings: Arc<Settings>,
     tag: u32,
     load: Load,
+    /// Who sat down: seats of one thread that say the same tag belong to one server.
+    thread: ThreadId,
 }
 
 /// Deals accepted connections out to pollers, which come and go. Clones share the seats.
@@ -105,6 +109,7 @@ impl Dealer {
             settings,
             tag,
             load: Load::default(),
+            thread: thread::current().id(),
         });
         key
     }
@@ -125,6 +130,25 @@ impl Dealer {
                 return;
             }
         }
+    }
+
+    /// Nobody accepts any more: tells every server that has seats, once.
+    fn tell_failed(&self) {
+        let table = self.table();
+        let mut told: Vec<(ThreadId, u32)> = Vec::new();
+        for seat in &table.seats {
+            let server = (seat.thread, seat.tag);
+            let letter = Letter::AcceptEnded { tag: seat.tag };
+            if !told.contains(&server) && seat.remote.try_post(letter).is_ok() {
+                told.push(server);
+            }
+        }
+    }
+
+    /// Whether both deal to the same seats.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Deals one connection. Where nobody sits, or all are gone, it is closed.
@@ -184,6 +208,18 @@ impl Table {
 }
 
 impl Poller {
+    /// Whoever drives this poller has found that it cannot go on, and drops it: the servers that get connections of its
+    /// listeners are told that nobody accepts any more. What comes of its own connections its driver says.
+    pub fn tell_failed(&self) {
+        for occupant in self.slots.occupants() {
+            if let Occupant::Acceptor(acceptor) = occupant
+                && let Destination::Dealt(dealer) = acceptor.destination()
+            {
+                dealer.tell_failed();
+            }
+        }
+    }
+
     /// Takes on a connection that was dealt to this poller. The next turn tells of it.
     pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
         let Dealt {

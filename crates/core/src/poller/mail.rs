@@ -60,6 +60,11 @@ pub enum Letter {
         /// The system's error number.
         errno: i32,
     },
+    /// Nobody accepts for a listener elsewhere, whose records say `tag`, any more.
+    AcceptEnded {
+        /// The tag.
+        tag: u32,
+    },
     /// A worker has answered message `sequence` of a connection.
     Answer {
         /// The connection.
@@ -160,6 +165,9 @@ impl Poller {
                 Letter::Dealt(dealt) => self.admit_dealt(*dealt),
                 Letter::AcceptPaused { tag, errno } => {
                     self.troubles.push(AcceptTrouble::Paused { tag, errno });
+                }
+                Letter::AcceptEnded { tag } => {
+                    self.troubles.push(AcceptTrouble::Ended { tag });
                 }
                 Letter::Answer {
                     id,

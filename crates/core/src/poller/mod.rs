@@ -83,6 +83,8 @@ enum AcceptTrouble {
     Paused { tag: u32, errno: i32 },
     /// A connection could not be watched and was closed.
     Failed { tag: u32, errno: i32 },
+    /// Nobody accepts for it any more.
+    Ended { tag: u32 },
 }
 
 /// The number of an error that the system has met.
@@ -453,6 +455,7 @@ impl Poller {
             match trouble {
                 AcceptTrouble::Paused { tag, errno } => batch.accept_paused(tag, errno),
                 AcceptTrouble::Failed { tag, errno } => batch.accept_failed(tag, errno),
+                AcceptTrouble::Ended { tag } => batch.accept_ended(tag),
             }
         }
     }

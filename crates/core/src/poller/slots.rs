@@ -88,6 +88,10 @@ impl Slots {
         &mut self.slots[slot as usize].occupant
     }
 
+    pub(super) fn occupants(&self) -> impl Iterator<Item = &Occupant> {
+        self.slots.iter().map(|slot| &slot.occupant)
+    }
+
     pub(super) fn id_at(&self, slot: u32) -> Id {
         Id {
             slot,

@@ -61,6 +61,7 @@ pub enum What {
     Closed(u32),
     AcceptPaused(u32),
     AcceptFailed(u32),
+    AcceptEnded,
     Idle,
     Alarm,
     EndSent,
@@ -80,6 +81,7 @@ impl What {
             Self::Closed(_) => "closed",
             Self::AcceptPaused(_) => "accept paused",
             Self::AcceptFailed(_) => "accept failed",
+            Self::AcceptEnded => "accept ended",
             Self::Idle => "idle",
             Self::Alarm => "alarm",
             Self::EndSent => "end sent",
@@ -240,6 +242,7 @@ impl Harness {
                 kind if kind == RecordKind::Closed as u8 => What::Closed(record.start),
                 kind if kind == RecordKind::AcceptPaused as u8 => What::AcceptPaused(record.start),
                 kind if kind == RecordKind::AcceptFailed as u8 => What::AcceptFailed(record.start),
+                kind if kind == RecordKind::AcceptEnded as u8 => What::AcceptEnded,
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::Alarm as u8 => What::Alarm,
@@ -262,7 +265,11 @@ impl Harness {
                 _ => self.ids.get(&record.slot).copied(),
             };
             assert!(
-                id.is_some() || matches!(what, What::AcceptPaused(_) | What::AcceptFailed(_)),
+                id.is_some()
+                    || matches!(
+                        what,
+                        What::AcceptPaused(_) | What::AcceptFailed(_) | What::AcceptEnded
+                    ),
                 "a {} of slot {}, which is nobody's",
                 what.name(),
                 record.slot
