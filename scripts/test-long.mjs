@@ -110,6 +110,10 @@ for (const target of ['framing', 'poller', 'commands']) {
   attempt(`random driver: ${target}`, 'cargo', [...run, ...options])
 }
 report('random drivers')
+attempt('growth', process.execPath, [join('scripts', 'test-growth.mjs')], 7_200_000)
+report('growth')
+attempt('amplification', process.execPath, [join('scripts', 'test-amplification.mjs')], 1_800_000)
+report('amplification')
 
 // Every order of events, of what threads share. A minute at two preemptions; three take a quarter of an hour.
 process.env.LOOM_MAX_PREEMPTIONS ??= '2'

@@ -197,7 +197,8 @@ impl Drive {
         }
         let mut limit = self.share();
         if limit > 0 && self.connection.is_held_back() {
-            self.connection.take_held_back(&mut self.batch, SLOT, limit);
+            self.connection
+                .take_held_back(&mut self.intake, &mut self.batch, SLOT, limit);
             limit = self.share();
         }
         if limit == 0 || !self.connection.reads() || self.connection.is_held_back() {

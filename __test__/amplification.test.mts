@@ -1,0 +1,36 @@
+import test from 'ava'
+
+import type { Outcome } from './fixtures/amplification.mjs'
+import { runFixture } from './support/system.mjs'
+
+// What SECURITY.md says that a peer can cost at most. Milliseconds and resident memory are shown by
+// `npm run test:amplification`, which prints all of it as a table.
+
+/** Only there can descriptors be counted. One after the other: each has processes of its own. */
+const testOnLinux = process.platform === 'linux' ? test.serial : test.skip
+
+for (const pollers of ['0', '1']) {
+  for (const attack of [
+    'one byte of a header',
+    'oversized headers',
+    'half frames',
+    'tiny frames',
+    'empty frames',
+    'a delimiter that never comes',
+    'replies that are not read',
+    'a stream that is only collected',
+    'connections that are reset',
+    'calls that are never answered',
+  ]) {
+    testOnLinux(`hostile peers cost no more than is said: ${attack}, ${pollers} pollers`, async (t) => {
+      const { code, stdout, stderr } = await runFixture(t, 'amplification', {
+        args: [attack, pollers],
+        flags: ['--expose-gc'],
+      })
+      t.deepEqual([code, stderr], [0, ''])
+      const { heldBytes, mostHeldBytes, connectionsLeft, descriptorsLeft } = JSON.parse(stdout) as Outcome
+      t.true(heldBytes <= mostHeldBytes, `${heldBytes} bytes are held, of at most ${mostHeldBytes}`)
+      t.deepEqual([connectionsLeft, descriptorsLeft], [0, 0])
+    })
+  }
+}
