@@ -22,6 +22,8 @@ export const RecordKind = {
 
 const batchCapacity = 2048
 
+/** In place of the number of records, while some of them are not handled yet; 0 once all are. */
+export const underWay = -1
 /** Words before the handles of chunks: how many records there are, and how many chunks. */
 export const batchHeader = 2
 /** Slot, kind and chunk, start, length. */

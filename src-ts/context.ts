@@ -38,17 +38,19 @@ class ResourceContext implements Context {
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
     const before = entered
     if (before !== this) return this.#runApart(work, a, b)
+    const shared = this.#shared
     entered = undefined
     try {
       return work(a, b)
     } finally {
-      if (this.#shared?.isClean === true) entered = before
+      // It has been replaced where `work` has turned the event loop: that batch must not see what `work` has entered.
+      if (shared !== undefined && shared === this.#shared && shared.isClean) entered = before
       else this.#shared = undefined
     }
   }
 
   around(batch: () => void): void {
-    this.#shared ??= this.#resource.runInAsyncScope(newShared)
+    if (this.#shared?.isClean !== true) this.#shared = this.#resource.runInAsyncScope(newShared)
     this.#shared.run(() => this.#enter(batch))
   }
 

@@ -1,4 +1,4 @@
-import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from './batch'
+import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from './batch'
 import { Chunk } from './chunk'
 import type { Connection } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
@@ -43,8 +43,10 @@ export class EventLoop {
   /** By tag. */
   readonly #acceptors = new Map<number, Acceptor>()
   readonly #turnChunks: (Chunk | undefined)[] = []
-  /** Where in the batch the record that is being delivered lies; behind all of them while there is none. */
-  #delivering = firstRecord
+  /** Where in the batch the record lies that is delivered next: a loop that turns within a handler goes on from there. */
+  #next = firstRecord
+  /** Where the last record ends. */
+  #end = firstRecord
   #references = 0
   #connectionCount = 0
   #hasFailed = false
@@ -93,8 +95,7 @@ export class EventLoop {
   /** Whether the batch that is being delivered has more bytes for `connection`. */
   hasUndelivered(connection: Connection): boolean {
     const batch = this.#batch
-    const end = firstRecord + (batch[0] as number) * recordWords
-    for (let at = this.#delivering + recordWords; at < end; at += recordWords) {
+    for (let at = this.#next; at < this.#end; at += recordWords) {
       if (batch[at] === connection.slot && ((batch[at + 1] as number) & 0xff) === RecordKind.Message)
         return true
     }
@@ -157,27 +158,47 @@ export class EventLoop {
     guarded(tell, (error) => logLine(describe(error)))
   }
 
-  /** Called once per turn, with all of its records. */
+  /**
+   * Called once per turn, with all of its records. When a handler turns the event loop, called within that handler: with what
+   * is left of its batch, and then with the next one.
+   */
   #dispatch(): void {
-    // Nearly always all of them belong to one server.
-    const context = this.#connections[this.#batch[firstRecord] as number]?.context
-    if (context === undefined) this.#deliver()
-    else context.around(this.#deliver)
-  }
-
-  readonly #deliver = (): void => {
     const batch = this.#batch
     const records = batch[0] as number
+    let chunks = 0
+    if (records > 0) {
+      this.#next = firstRecord
+      this.#end = firstRecord + records * recordWords
+      chunks = this.#findChunks()
+      batch[0] = underWay
+    }
+    // Nearly always all of them belong to one server.
+    const context = this.#connections[batch[this.#next] as number]?.context
+    if (context === undefined) this.#deliver()
+    else context.around(this.#deliver)
+    batch[0] = 0
+    // What is left here would keep its chunk until a later turn has as many.
+    for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
+  }
+
+  #findChunks(): number {
+    const batch = this.#batch
     const chunks = batch[1] as number
     for (let index = 0; index < chunks; index += 1) {
       this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Chunk
     }
-    for (let index = 0, at = firstRecord; index < records; index += 1, at += recordWords) {
+    return chunks
+  }
+
+  readonly #deliver = (): void => {
+    const batch = this.#batch
+    while (this.#next < this.#end) {
+      const at = this.#next
+      this.#next = at + recordWords
       const slot = batch[at] as number
       const kind = batch[at + 1] as number
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
-      this.#delivering = at
       if ((kind & 0xff) === RecordKind.Message) {
         const connection = this.#connections[slot]
         // Nothing comes for a connection after its end.
@@ -191,9 +212,6 @@ export class EventLoop {
         this.#lifecycle(kind, slot, start, length)
       }
     }
-    this.#delivering = firstRecord + records * recordWords
-    // What is left here would keep its chunk until a later turn has as many.
-    for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
   }
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */

@@ -17,6 +17,10 @@ export class Requests {
   #replies: ReplyQueue | undefined
   #queue: MessageQueue | undefined
   #backlog: Backlog | undefined
+  /** Handlers that have not returned: more than one where a handler turns the event loop. */
+  #running = 0
+  /** Their places among the replies, of all but the innermost. */
+  #runningPlaces: PendingReply[] | undefined
   /** Nothing more will come, and why, where that is not in order. */
   #end: { readonly failure: NetpollError | undefined } | undefined
   /** Whether a handler has thrown: the connection closes once the replies before it have left. */
@@ -48,6 +52,9 @@ export class Requests {
 
   #handle(first: RequestHandler, message: Buffer): void {
     let handler = first
+    const outer = this.#running
+    if (outer > 0 && this.#profile.ordered) this.#keepPlace(outer)
+    this.#running = outer + 1
     this.#profile.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
@@ -55,32 +62,48 @@ export class Requests {
       result = this.#connection.context.run(handler, message, this.#connection)
       if (isThenable(result) && !settlesOnce(result)) result = new Promise((resolve) => resolve(result))
     } catch (error) {
-      this.#threw(error)
+      this.#running = outer
+      this.#threw(error, this.#runningPlaces === undefined ? undefined : this.#placeKept(outer))
       return
     }
+    this.#running = outer
+    const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
     if (result instanceof Promise) {
-      const place = PendingReply.take(this)
-      this.#enqueue(place)
+      const place = kept ?? this.#newPlace()
       result.then(place.fulfilled, place.rejected)
+    } else if (kept !== undefined) {
+      kept.fulfilled(result)
     } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
       this.#reply(result)
     } else {
-      const place = PendingReply.take(this)
-      this.#enqueue(place)
-      place.fulfilled(result)
+      this.#newPlace().fulfilled(result)
     }
   }
 
   /** Nothing that came behind this message is handled, also of the same batch. */
-  #threw(error: unknown): void {
+  #threw(error: unknown, kept: PendingReply | undefined): void {
     this.#isFailing = true
-    if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+    if (kept !== undefined) {
+      kept.rejected(error)
+    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
       this.#connection.fail(error)
-      return
+    } else {
+      this.#newPlace().rejected(error)
     }
-    const place = PendingReply.take(this)
-    this.#enqueue(place)
-    place.rejected(error)
+  }
+
+  /** A handler is called within another one, which is to be answered first. */
+  #keepPlace(outer: number): void {
+    const places = (this.#runningPlaces ??= [])
+    if (places.length < outer) places.push(this.#newPlace())
+  }
+
+  /** The place that was kept for a handler within so many others, which has returned now. */
+  #placeKept(outer: number): PendingReply | undefined {
+    const places = this.#runningPlaces
+    if (places === undefined || places.length <= outer) return undefined
+    if (outer === 0) this.#runningPlaces = undefined
+    return places.pop()
   }
 
   /** A place among the replies has its result. */
@@ -183,10 +206,13 @@ export class Requests {
     this.#queue.push(message)
   }
 
-  #enqueue(place: PendingReply): void {
-    if (!this.#profile.ordered) return
-    this.#replies ??= new ReplyQueue()
-    this.#replies.append(place)
+  #newPlace(): PendingReply {
+    const place = PendingReply.take(this)
+    if (this.#profile.ordered) {
+      this.#replies ??= new ReplyQueue()
+      this.#replies.append(place)
+    }
+    return place
   }
 
   #answer(place: PendingReply): void {

@@ -1,4 +1,4 @@
-import { batchHeader, batchWords, firstRecord, RecordKind, recordWords } from '../batch'
+import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from '../batch'
 import { messageAs } from '../chunk'
 import { captureContext } from '../context'
 import { invalidReply } from '../errors'
@@ -35,6 +35,11 @@ export class Desk {
   readonly #options: DeskOptions
   readonly #context = captureContext()
   readonly #allocate = (length: number): Buffer => this.#memory.arena.allocate(length, this.#options.framing)
+  /** Where in the batch the record lies that is handled next: a loop that turns within a handler goes on from there. */
+  #next = firstRecord
+  /** Where the last record ends. */
+  #end = firstRecord
+  #source: Source
   /** Requests so far. */
   #taken = 0
   /** How often requests were taken since the event loop has turned. */
@@ -43,6 +48,7 @@ export class Desk {
   /** @throws Error when the pool is closed */
   constructor(options: DeskOptions) {
     this.#options = options
+    this.#source = new Source(0, 0, 0, this.#allocate)
     const commands = new Int32Array(commandWords)
     const { WorkDesk } = nativeBinding()
     this.#native = new WorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
@@ -61,6 +67,8 @@ export class Desk {
 
   /** Replies leave, and what has been assigned meanwhile is handled: that the next turn brings it would cost more. */
   #flush(): void {
+    // Within a handler, which may have ticks of its own run: what comes takes the place of its batch.
+    this.#handleAll()
     if (!this.#native.flush()) return
     this.#inTurn += 1
     if (this.#inTurn >= mostInTurn) this.#native.ring()
@@ -77,17 +85,30 @@ export class Desk {
     return this.#native.retire()
   }
 
+  /** Called with a batch, or, where a handler turns the event loop, with what is left of its own. */
   #dispatch(): void {
     const batch = this.#batch
-    const end = firstRecord + (batch[0] as number) * recordWords
-    let source = new Source(0, 0, 0, this.#allocate)
-    for (let at = firstRecord; at < end; at += recordWords) {
+    const records = batch[0] as number
+    if (records > 0) {
+      this.#next = firstRecord
+      this.#end = firstRecord + records * recordWords
+      batch[0] = underWay
+    }
+    this.#handleAll()
+    batch[0] = 0
+  }
+
+  #handleAll(): void {
+    const batch = this.#batch
+    while (this.#next < this.#end) {
+      const at = this.#next
+      this.#next = at + recordWords
       const slot = batch[at] as number
       const kind = batch[at + 1] as number
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
-      if (kind === RecordKind.Source) source = new Source(slot, start, length, this.#allocate)
-      else this.#handle(slot, this.#view(batch[batchHeader + (kind >>> 8)] as number, start, length), source)
+      if (kind === RecordKind.Source) this.#source = new Source(slot, start, length, this.#allocate)
+      else this.#handle(slot, this.#view(batch[batchHeader + (kind >>> 8)] as number, start, length))
     }
   }
 
@@ -100,8 +121,9 @@ export class Desk {
     return messageAs(this.#options.bytes, chunk, start, length)
   }
 
-  #handle(slot: number, request: Buffer, source: Source): void {
+  #handle(slot: number, request: Buffer): void {
     this.#taken += 1
+    const source = this.#source
     const target: Target = { slot, generation: 0 }
     try {
       const result: unknown = this.#context.run(this.#options.handler, request, source)

@@ -1,7 +1,7 @@
 //! Between batches of records and one JavaScript environment: a batch up, its commands down. Where batches come from and who
 //! carries commands out is for a driver to say.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use napi::{Env, sys};
@@ -42,6 +42,24 @@ pub struct Bridge {
     javascript: JavaScript,
     dispatch: Procedure,
     handles: RefCell<Vec<u32>>,
+    /// Batches that JavaScript has not come back from: more than one where a handler turns the event loop.
+    deliveries: Cell<usize>,
+}
+
+/// A batch that JavaScript has not come back from.
+struct Delivery<'bridge>(&'bridge Cell<usize>);
+
+impl<'bridge> Delivery<'bridge> {
+    fn begin(count: &'bridge Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Bridge {
@@ -62,6 +80,7 @@ impl Bridge {
             javascript: JavaScript::new(env, receiver)?,
             dispatch: Procedure::hold(env, dispatch)?,
             handles: RefCell::new(Vec::new()),
+            deliveries: Cell::new(0),
         })
     }
 
@@ -75,12 +94,28 @@ impl Bridge {
         Batch::with_capacity(self.words.batch_capacity())
     }
 
-    /// Hands a batch to JavaScript in one call, and empties it.
+    /// Hands a batch to JavaScript in one call, and empties it. Within a handler of a batch before, whose words this one
+    /// takes, [`Self::resume`] comes first.
     pub fn deliver(&self, batch: &RefCell<Batch>) {
+        let _delivery = Delivery::begin(&self.deliveries);
         self.javascript.scoped(|| {
             self.publish(&mut batch.borrow_mut());
             self.javascript.enter(&self.dispatch, &[]);
         });
+    }
+
+    /// Whether JavaScript is handling a batch: a loop that turns now turns within a handler.
+    pub fn is_delivering(&self) -> bool {
+        self.deliveries.get() > 0 || self.words.has_unhandled()
+    }
+
+    /// Where the event loop turns within a handler, has the rest of that batch handled: the handler may wait for it, and the
+    /// next batch takes its words.
+    pub fn resume(&self) {
+        if self.words.has_unhandled() {
+            self.javascript
+                .scoped(|| self.javascript.enter(&self.dispatch, &[]));
+        }
     }
 
     /// Puts a batch where JavaScript, which asks for it, finds it, and empties it.

@@ -11,8 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::ptr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use napi::{Env, sys};
@@ -22,23 +21,9 @@ use crate::bridge::{Bridge, Nowhere, Sink};
 use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
 use crate::javascript::Procedure;
-use crate::libuv::{self, Handle, Kind, Libuv, Loop};
+use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv, Loop};
 use crate::memory::chunk_pool;
-
-/// Memory of one handle, aligned for any of them. libuv uses it until the close callback has run.
-pub(crate) struct HandleMemory(Box<[u64]>);
-
-impl HandleMemory {
-    pub(crate) fn of(libuv: &Libuv, kind: Kind) -> Self {
-        // SAFETY: a plain query of the size.
-        let bytes = unsafe { (libuv.handle_size)(kind as c_int) };
-        Self(vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
-    }
-
-    pub(crate) fn as_mut_ptr(&mut self) -> *mut Handle {
-        self.0.as_mut_ptr().cast()
-    }
-}
+use crate::nested_turns::{NestedTurns, Nesting};
 
 /// Rounds between two looks at the sockets.
 const ROUNDS: usize = 16;
@@ -75,6 +60,7 @@ impl Turns {
     /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded,
     /// because everyone else in this loop waits meanwhile.
     fn turn(&self) -> io::Result<Agenda> {
+        self.bridge.resume();
         self.poller.borrow_mut().wait(Some(Duration::ZERO))?;
         let mut agenda = self.round();
         for _ in 1..ROUNDS {
@@ -142,6 +128,20 @@ pub struct InlineDriver {
     wake: Cell<Option<Instant>>,
     /// Why the poller cannot go on, found while JavaScript was calling.
     failure: RefCell<Option<String>>,
+    nested_turns: RefCell<Option<Rc<NestedTurns>>>,
+}
+
+impl Nesting for InlineDriver {
+    fn is_delivering(&self) -> bool {
+        let turns = self.turns.borrow();
+        turns
+            .as_ref()
+            .is_some_and(|turns| turns.bridge.is_delivering())
+    }
+
+    fn serve(&self) {
+        self.guarded(Turns::turn);
+    }
 }
 
 impl InlineDriver {
@@ -151,12 +151,7 @@ impl InlineDriver {
     /// Where the host has no libuv to offer, or libuv refuses the descriptor.
     pub fn start(env: Env, bridge: Bridge, failed: Procedure) -> io::Result<Rc<Self>> {
         let libuv = libuv::libuv().ok_or(io::ErrorKind::Unsupported)?;
-        let mut event_loop = ptr::null_mut();
-        // SAFETY: a plain query on the environment's thread.
-        let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut event_loop) };
-        if status != sys::Status::napi_ok {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
+        let event_loop = libuv::event_loop(env).ok_or(io::ErrorKind::Unsupported)?;
         let poller = Poller::new(chunk_pool().clone(), Instant::now())?;
         let descriptor = poller.as_raw_fd();
         let turns = Turns {
@@ -173,7 +168,7 @@ impl InlineDriver {
         let pointers: Vec<*mut Handle> = memory.iter_mut().map(HandleMemory::as_mut_ptr).collect();
         let driver = Rc::new(Self {
             libuv,
-            event_loop: event_loop.cast(),
+            event_loop,
             turns: RefCell::new(Some(Rc::new(turns))),
             poll: pointers[0],
             idle: pointers[1],
@@ -185,11 +180,14 @@ impl InlineDriver {
             idling: Cell::new(false),
             wake: Cell::new(None),
             failure: RefCell::new(None),
+            nested_turns: RefCell::default(),
         });
         if let Err(error) = driver.open(descriptor) {
             driver.close();
             return Err(error);
         }
+        let itself: Weak<Self> = Rc::downgrade(&driver);
+        *driver.nested_turns.borrow_mut() = NestedTurns::join(env, itself);
         // SAFETY: the clean-up hook runs once, on this thread, and gives the reference back.
         let status = unsafe {
             let data = Rc::into_raw(driver.clone()).cast_mut().cast();
@@ -307,6 +305,7 @@ impl InlineDriver {
         if self.phase.replace(Phase::Closing) == Phase::Closing {
             return;
         }
+        drop(self.nested_turns.take());
         let handles = [self.poll, self.idle, self.timer, self.prepare];
         for handle in handles.into_iter().take(self.open_handles.get()) {
             // SAFETY: initialised in this order, and closed once.

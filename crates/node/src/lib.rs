@@ -33,6 +33,7 @@ mod javascript;
 mod libuv;
 mod loop_turns;
 mod memory;
+mod nested_turns;
 mod options;
 mod shared_listener;
 mod shared_words;

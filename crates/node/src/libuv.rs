@@ -1,8 +1,11 @@
-//! The few functions of libuv that the inline driver needs, found at run time in the process that
+//! The few functions of libuv that the drivers need, found at run time in the process that
 //! loaded us. A host without them loads the add-on all the same, and is told so.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
 use std::sync::OnceLock;
+
+use napi::{Env, sys};
 
 /// An opaque handle of libuv; `uv_handle_size` tells how large.
 pub type Handle = c_void;
@@ -97,4 +100,29 @@ fn symbol(name: &str) -> Option<*mut c_void> {
 pub fn libuv() -> Option<&'static Libuv> {
     static LIBUV: OnceLock<Option<Libuv>> = OnceLock::new();
     LIBUV.get_or_init(Libuv::resolve).as_ref()
+}
+
+/// The event loop of an environment, if it is one of libuv's.
+pub fn event_loop(env: Env) -> Option<*mut Loop> {
+    let mut event_loop = ptr::null_mut();
+    // SAFETY: a plain query on the environment's thread.
+    let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut event_loop) };
+    (status == sys::Status::napi_ok).then_some(event_loop.cast())
+}
+
+/// Memory of one handle, aligned for any of them. libuv uses it until the close callback has run.
+pub struct HandleMemory(Box<[u64]>);
+
+impl HandleMemory {
+    /// Room for a handle of this kind.
+    pub fn of(libuv: &Libuv, kind: Kind) -> Self {
+        // SAFETY: a plain query of the size.
+        let bytes = unsafe { (libuv.handle_size)(kind as c_int) };
+        Self(vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice())
+    }
+
+    /// Where it lies, also after it was moved.
+    pub fn as_mut_ptr(&mut self) -> *mut Handle {
+        self.0.as_mut_ptr().cast()
+    }
 }

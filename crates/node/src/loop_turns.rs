@@ -2,13 +2,11 @@
 //! turns is bounded, and asking would cost it a call for every message.
 
 use std::cell::RefCell;
-use std::ptr;
 use std::rc::Rc;
 
 use napi::{Env, sys};
 
-use crate::inline_driver::HandleMemory;
-use crate::libuv::{self, Handle, Kind, Libuv};
+use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 use crate::memory::SharedMemory;
 
 /// A check handle, which libuv calls in every iteration, before Node.js runs its immediates: it was started later. Freed
@@ -28,12 +26,9 @@ pub fn count_turns(env: Env, memory: Rc<SharedMemory>) -> bool {
     let Some(libuv) = libuv::libuv() else {
         return false;
     };
-    let mut event_loop = ptr::null_mut();
-    // SAFETY: a plain query on the environment's thread.
-    let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut event_loop) };
-    if status != sys::Status::napi_ok {
+    let Some(event_loop) = libuv::event_loop(env) else {
         return false;
-    }
+    };
     let mut handle = HandleMemory::of(libuv, Kind::Check);
     let check = handle.as_mut_ptr();
     let turns = Box::into_raw(Box::new(LoopTurns {
@@ -45,7 +40,7 @@ pub fn count_turns(env: Env, memory: Rc<SharedMemory>) -> bool {
     // SAFETY: memory of the right size, which stays until the close callback has run, as does what the handle's data
     // points to. The clean-up hook runs once, on this thread.
     let status = unsafe {
-        (libuv.check_init)(event_loop.cast(), check);
+        (libuv.check_init)(event_loop, check);
         (libuv.handle_set_data)(check, turns.cast());
         (libuv.unref)(check);
         (libuv.check_start)(check, on_check);

@@ -178,6 +178,11 @@ impl SharedWords {
         }
     }
 
+    /// Whether JavaScript has not come to the end of the batch: until then the number of its records is negative.
+    pub fn has_unhandled(&self) -> bool {
+        self.batch.read(0) < 0
+    }
+
     /// How many commands wait: no more than there is room for, whatever number stands there.
     pub fn command_count(&self) -> usize {
         let room = self.commands.length.saturating_sub(COMMAND_HEADER) / COMMAND_WORDS;

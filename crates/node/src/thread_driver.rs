@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -27,6 +27,7 @@ use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
 use crate::javascript::Procedure;
 use crate::memory::chunk_pool;
+use crate::nested_turns::{NestedTurns, Nesting};
 
 /// Batches of one poller. With one in JavaScript's hands and one that waits, the poller fills a third; more would only let
 /// messages grow old.
@@ -68,6 +69,7 @@ pub struct ThreadDriver {
     /// The batch that JavaScript has; between two of them, an empty one.
     batch: RefCell<Batch>,
     outgoing: RefCell<Outgoing>,
+    nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     thread: RefCell<Option<JoinHandle<()>>>,
 }
 
@@ -139,7 +141,7 @@ impl ThreadDriver {
         let starting = Starting::begin()?;
         let remote = &starting.remote;
         let mut refusal = None;
-        let driver = Rc::new_cyclic(|itself| {
+        let driver = Rc::new_cyclic(|itself: &Weak<Self>| {
             let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
                 refusal = Some(error);
                 Doorbell::silent()
@@ -159,6 +161,7 @@ impl ThreadDriver {
                     doorbell,
                 }),
                 outgoing: RefCell::default(),
+                nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
                 thread: RefCell::new(None),
             }
         });
@@ -239,6 +242,7 @@ impl ThreadDriver {
     }
 
     fn stop(&self) {
+        drop(self.nested_turns.take());
         self.common.doorbell.close();
         self.common.is_stopped.store(true, Ordering::Release);
         self.remote.nudge();
@@ -254,6 +258,7 @@ impl ThreadDriver {
 impl Rung for ThreadDriver {
     /// One batch: what its handlers make due comes before the next.
     fn rung(&self) {
+        self.bridge.resume();
         let Some((batch, more)) = self.common.handoff.take() else {
             // Last, after what was handed over before.
             if let Some(failure) = self.common.take_failure() {
@@ -276,6 +281,17 @@ impl Rung for ThreadDriver {
         self.set_referenced(Referenced::No);
         self.stop();
         self.bridge.tell_failed(&self.failed, failure);
+    }
+}
+
+impl Nesting for ThreadDriver {
+    fn is_delivering(&self) -> bool {
+        self.bridge.is_delivering()
+    }
+
+    fn serve(&self) {
+        self.rung();
+        self.flush();
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
@@ -19,6 +19,7 @@ use crate::driver::Referenced;
 use crate::event_loop::Callbacks;
 use crate::foreign_bytes::QueuedArray;
 use crate::memory::Memory;
+use crate::nested_turns::{NestedTurns, Nesting};
 use crate::shared_words::SharedWords;
 use crate::work_pool;
 
@@ -39,6 +40,7 @@ pub struct WorkDriver {
     /// Tasks on their way into the batch, kept for its memory.
     tasks: RefCell<Vec<Task>>,
     running: RefCell<Slab<Running>>,
+    nested_turns: RefCell<Option<Rc<NestedTurns>>>,
 }
 
 /// Turns commands into answers.
@@ -115,6 +117,7 @@ impl WorkDriver {
     }
 
     fn stop(&self) {
+        drop(self.nested_turns.take());
         self.doorbell.close();
         self.desk.borrow_mut().close();
         // Dropped without an answer, each tells its connection.
@@ -124,6 +127,7 @@ impl WorkDriver {
 
 impl Rung for WorkDriver {
     fn rung(&self) {
+        self.bridge.resume();
         if self.take() {
             self.bridge.deliver(&self.batch);
             self.bridge.collect_if_due();
@@ -136,6 +140,17 @@ impl Rung for WorkDriver {
         self.stop();
         let javascript = self.bridge.javascript();
         javascript.scoped(|| javascript.fatal(failure));
+    }
+}
+
+impl Nesting for WorkDriver {
+    fn is_delivering(&self) -> bool {
+        self.bridge.is_delivering()
+    }
+
+    fn serve(&self) {
+        self.rung();
+        self.flush();
     }
 }
 
@@ -163,7 +178,7 @@ impl WorkDesk {
         let (receiver, dispatch) = (callbacks.receiver.raw(), callbacks.dispatch.raw());
         let bridge = Bridge::new(env, memory.0.clone(), words, receiver, dispatch)?;
         let mut refusal = None;
-        let driver = Rc::new_cyclic(|itself| {
+        let driver = Rc::new_cyclic(|itself: &Weak<WorkDriver>| {
             let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
                 refusal = Some(error);
                 Doorbell::silent()
@@ -176,6 +191,7 @@ impl WorkDesk {
                 bridge,
                 tasks: RefCell::default(),
                 running: RefCell::default(),
+                nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
             }
         });
         if let Some(error) = refusal {
