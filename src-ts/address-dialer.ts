@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
+import { coreOf } from './connection-facade'
 import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
 import { checkDestination, Dialer } from './dialer'
@@ -39,7 +40,7 @@ export class AddressDialer {
    *
    * @throws NetpollError (as a rejection) as `dialer.dial`; `ERR_CONN_CLOSED`
    */
-  dial(): Promise<Connection> {
+  dial(): Promise<ConnectionCore> {
     return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
   }
 
@@ -59,9 +60,9 @@ export class AddressDialer {
   }
 }
 
-async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<Connection> {
-  const connection = await dialer.dial(options)
-  if (!connection.isActive) {
+async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<ConnectionCore> {
+  const connection = coreOf(await dialer.dial(options))
+  if (connection?.isActive !== true) {
     throw new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used')
   }
   return connection

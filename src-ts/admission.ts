@@ -1,5 +1,5 @@
 import type { Address } from './address'
-import { Connection } from './connection'
+import { ConnectionCore } from './connection'
 import type { Context } from './context'
 import { checkInteger } from './framing'
 import { guarded } from './hooks'
@@ -46,9 +46,9 @@ export class Admission {
   }
 
   /** Closes a connection at once. No hook but `onDrop` learns of it. */
-  drop(id: NativeId, profile: Profile, context: Context): Connection {
+  drop(id: NativeId, profile: Profile, context: Context): ConnectionCore {
     this.#dropped += 1
-    const connection = new Connection(id, strangers(profile), 'open', context)
+    const connection = new ConnectionCore(id, strangers(profile), 'open', context)
     const onDrop = this.#onDrop
     if (onDrop !== undefined) {
       const { remoteAddress, localAddress } = connection

@@ -4,8 +4,9 @@ import { Alarm } from './alarm'
 import { type CallOptions, CallQueue, type Calls, PendingCall, refuseCall } from './call'
 import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
+import { Connection } from './connection-facade'
 import type { Context } from './context'
-import { ConnectionDuplex } from './duplex'
+import { ConnectionDuplex, consumerOf } from './duplex'
 import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
@@ -14,7 +15,6 @@ import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
-import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeId } from './native'
 import { checkHandler, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
@@ -48,24 +48,17 @@ interface Totals {
 }
 
 /**
- * One connection, accepted by a server or made by a dialer. Not created by users.
- *
- * With a framing it exchanges messages: `onRequest`, {@link send}, {@link call}. Without one it is a stream of bytes:
- * `onData` and {@link reader}. Either is an async iterable of what arrives, for a connection without a handler.
- *
- * @typeParam Data what the user keeps in {@link data}
- * @typeParam Bytes the option `bytes`, which says what a message is
+ * One connection, as the package has it; what users have of it, and what its public members mean, is {@link Connection}. Users
+ * never get hold of it, so that nothing they set or replace comes between.
  */
-export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
-  /** For the user to keep something by the connection. */
-  data!: Data
-  /** @internal */
+export class ConnectionCore {
+  /** What users have. */
+  readonly facade: Connection
   readonly slot: number
-  /** @internal */
   readonly generation: number
-  /** @internal The context that the user's code runs in. */
+  /** The context that the user's code runs in. */
   readonly context: Context
-  /** @internal The pool or mux that keeps it. */
+  /** The pool or mux that keeps it. */
   owner: ConnectionOwner | undefined
   readonly #profile: Profile
   readonly #lifecycle: Lifecycle
@@ -75,8 +68,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #alarm: Alarm | undefined
   #output: Output | undefined
   #requests: Requests | undefined
-  #onRequest: RequestHandler<Data, Bytes> | undefined
-  #onData: DataHandler<Data, Bytes> | undefined
+  #onRequest: RequestHandler | undefined
+  #onData: DataHandler | undefined
   #writer: Writer | undefined
   #duplex: ConnectionDuplex | undefined
   #status: Status
@@ -88,89 +81,62 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #remoteAddress: Address | undefined
   #totals: Totals | undefined
 
-  /** @internal */
   constructor(id: NativeId, profile: Profile, status: 'connecting' | 'open', context: Context) {
+    this.facade = new Connection(this)
     this.slot = id.slot
     this.generation = id.generation
     this.context = context
     this.#profile = profile
     this.#status = status
     this.#requestTimeout = profile.requestTimeout
-    this.#onRequest = profile.hooks.onRequest as RequestHandler<Data, Bytes> | undefined
-    this.#onData = profile.hooks.onData as DataHandler<Data, Bytes> | undefined
-    this.#lifecycle = new Lifecycle(this as this & Connection, profile)
-    this.#stream = profile.framing.isStream ? new StreamInput(this as this & Connection, profile) : undefined
+    this.#onRequest = profile.hooks.onRequest as RequestHandler | undefined
+    this.#onData = profile.hooks.onData as DataHandler | undefined
+    this.#lifecycle = new Lifecycle(this, profile)
+    this.#stream = profile.framing.isStream ? new StreamInput(this, profile) : undefined
     profile.loop.retain()
   }
 
-  /**
-   * Handles messages that answer no {@link call}, of a framed connection, and that no loop over the connection takes.
-   * The server's or dialer's own handler, until it is replaced.
-   *
-   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` without a framing
-   */
-  get onRequest(): RequestHandler<Data, Bytes> | undefined {
+  get onRequest(): RequestHandler | undefined {
     return this.#onRequest
   }
 
-  /** From the next message on. */
-  set onRequest(handler: RequestHandler<Data, Bytes> | undefined) {
+  set onRequest(handler: RequestHandler | undefined) {
     checkHandler('onRequest', handler, this.#profile.framing)
     this.#onRequest = handler
     this.#requests?.handlerChanged()
   }
 
-  /**
-   * Called while unread bytes are there, of a connection without framing. As {@link onRequest}; set later, it is called
-   * for what is there already.
-   *
-   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` with a framing
-   */
-  get onData(): DataHandler<Data, Bytes> | undefined {
+  get onData(): DataHandler | undefined {
     return this.#onData
   }
 
-  /** Replaces the handler. */
-  set onData(handler: DataHandler<Data, Bytes> | undefined) {
+  set onData(handler: DataHandler | undefined) {
     checkHandler('onData', handler, this.#profile.framing)
     this.#onData = handler
     this.#stream?.handlerChanged()
   }
 
-  /**
-   * Whether messages can still be exchanged: false once the connection is closing or the peer's end or
-   * reset is seen, even before what it sent has been handled. With `allowHalfOpen`: once both sides have ended.
-   */
   get isActive(): boolean {
     return this.#status === 'open' || this.#status === 'ending'
   }
 
-  /** The other end; `undefined` when it was not asked for before the connection was gone. */
   get remoteAddress(): Address | undefined {
     this.#remoteAddress ??= toAddress(this.#profile.loop.native.peerAddress(this.#id()))
     return this.#remoteAddress
   }
 
-  /** This end; `undefined` once the connection is gone. */
   get localAddress(): Address | undefined {
     return toAddress(this.#profile.loop.native.localAddress(this.#id()))
   }
 
-  /** Bytes received so far, framing included. */
   get bytesRead(): number {
     return this.#totals?.read ?? this.#profile.loop.native.bytesRead(this.#id())
   }
 
-  /** Bytes sent so far, framing included: what the system has taken, not what waits. */
   get bytesWritten(): number {
     return this.#totals?.written ?? this.#profile.loop.native.bytesWritten(this.#id())
   }
 
-  /**
-   * What has arrived and is unread, of a connection without framing.
-   *
-   * @throws NetpollError `ERR_UNSUPPORTED` with a framing, where messages are cut before anybody sees the bytes
-   */
   get reader(): Reader {
     if (this.#stream === undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing has messages and no reader')
@@ -178,44 +144,20 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#stream.reader
   }
 
-  /** What is to be sent, until it is flushed. With a framing, everything between two flushes is one message. */
   get writer(): Writer {
     this.#writer ??= new Writer(this.#profile.loop.memory.arena, (written) => this.#flush(written))
     return this.#writer
   }
 
-  /**
-   * Whether more than `highWaterMark` waits to be sent, because the peer is slow. `onDrain` tells the end. Not whether
-   * {@link send} and `flush` wait for the event loop.
-   */
   get isCongested(): boolean {
     return this.#output?.isCongested ?? false
   }
 
-  /**
-   * `length` bytes to fill and send on this connection: a handler's reply, or for {@link send} and {@link call}. Up to
-   * 32 KiB they are the memory that is sent from, where any other buffer is copied into it. What is in them before is
-   * undefined; a shorter message is their `subarray` from 0. Once they were returned or sent, do not touch them: the next
-   * messages may lie there. Never sent, they stay as they are.
-   *
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
-   */
   allocate(length: number): Buffer {
     const { loop, framing } = this.#profile
     return loop.memory.arena.allocate(length, framing)
   }
 
-  /**
-   * Sends a message at once, outside the order of replies.
-   *
-   * @param message copied before this returns, unless it lies in memory of a received message: that is sent
-   * from there, so do not change it afterwards
-   * @returns a promise that resolves when more may be sent: at once; for a slow peer, when at most half of
-   * `highWaterMark` waits to be sent; after the event loop has turned, where the connection has queued `highWaterMark`
-   * since it last did, or its thread 4 MiB or 1,024 sends and flushes. While it waits it keeps the process alive
-   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone, which is
-   * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
-   */
   send(message: Payload): Promise<void> {
     try {
       this.#checkOutput()
@@ -226,16 +168,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#out().drained()
   }
 
-  /**
-   * Sends a request and waits for its reply. Replies are matched in the order of the requests. However many
-   * calls are made, they are queued.
-   *
-   * @returns the reply, a view that stays valid as long as it is held
-   * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
-   * the connection failed, the error of what was refused, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's connection (that needs ids in the protocol) and without a
-   * framing; the signal's reason when it was aborted; as {@link send}
-   */
-  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
+  call(request: Payload, options?: CallOptions): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined
       try {
@@ -249,7 +182,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     })
   }
 
-  /** @internal Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
+  /** Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
   submit(call: PendingCall, request: Payload): void {
     this.#checkOutput()
     if (this.#status === 'refused') throw this.#closedError()
@@ -267,25 +200,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (call.deadline !== Number.POSITIVE_INFINITY) this.alarm.arm(call.deadline)
   }
 
-  /**
-   * What arrives, one after the other: messages, or pieces of the stream. Ends when the peer ends, or the connection is
-   * closed here; throws when it failed. Leaving the loop leaves the connection open. Meanwhile `onRequest` and `onData`
-   * are not called; afterwards what is left is for them, or for the next loop.
-   *
-   * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
-   */
-  [Symbol.asyncIterator](): AsyncGenerator<MessageTypes[Bytes], void, undefined> {
+  iterate(): AsyncGenerator<Buffer, void, undefined> {
     return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
   }
 
-  /**
-   * The connection as a stream of Node.js, for libraries that take a `net.Socket`. From then on it belongs to whoever
-   * has the stream: nobody else reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
-   * the stream ends by itself when the peer does. Asked again, it is the same stream.
-   *
-   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while somebody else reads;
-   * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
-   */
   toDuplex(): ConnectionDuplex {
     if (this.#duplex !== undefined) return this.#duplex
     const stream = this.#stream
@@ -293,18 +211,14 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.#status === 'closing') throw this.#closedError()
-    const duplex = new ConnectionDuplex(this as this & Connection, this.#out(), this.#profile)
-    const consumer = duplex.consumer()
+    const duplex = new ConnectionDuplex(this, this.#out(), this.#profile)
+    const consumer = consumerOf(duplex)
     stream.takeOver(consumer)
     if (this.#status === 'closed') consumer.closed(stream.failure)
     this.#duplex = duplex
     return duplex
   }
 
-  /**
-   * Ends our direction once everything that was accepted before is sent. The peer's messages still come, and calls that
-   * wait still get their replies; the connection closes when the peer ends, too.
-   */
   end(): void {
     if (this.#status === 'open') {
       this.#status = 'ending'
@@ -314,13 +228,6 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
   }
 
-  /**
-   * Sends what was accepted before, then closes, in a way that the peer receives all of it. Messages
-   * that are still being handled are not answered, and calls that wait reject with `ERR_CONN_CLOSED`.
-   *
-   * @returns a promise that resolves when the connection is gone: at the peer's end, or after
-   * `closeTimeout`
-   */
   close(): Promise<void> {
     if (this.#status !== 'closed' && this.#status !== 'closing') {
       this.#status = 'closing'
@@ -331,10 +238,6 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#gone()
   }
 
-  /**
-   * Closes at once. What was not sent yet is lost. Calls reject, and `onDisconnect` is told, with
-   * `ERR_CONN_CLOSED`, whose `cause` is `error`.
-   */
   destroy(error?: unknown): void {
     if (error !== undefined && this.#status !== 'closed') {
       this.#error ??= new NetpollError('ERR_CONN_CLOSED', 'The connection was destroyed', { cause: error })
@@ -342,156 +245,100 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#abandon(Operation.Destroy)
   }
 
-  /** Closes at once and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): void {
     this.#abandon(Operation.Reset)
   }
 
-  /**
-   * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
-   * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
-   *
-   * @throws NetpollError `EAGAIN` while bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`
-   */
   detach(): number {
     if (this.#status === 'connecting' || this.#status === 'closing' || this.#status === 'closed') {
       throw this.#closedError()
     }
     const { loop } = this.#profile
     // What is of this turn and was not handed over yet would be lost.
-    if (loop.hasUndelivered(this as this & Connection)) throw systemError(constants.errno.EAGAIN, 'detach')
+    if (loop.hasUndelivered(this)) throw systemError(constants.errno.EAGAIN, 'detach')
     const totals = { read: this.bytesRead, written: this.bytesWritten }
     const { fd, errno } = loop.native.detach(this.#id())
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
-    loop.forget(this as this & Connection)
+    loop.forget(this)
     this.closed(0)
     return fd
   }
 
-  /**
-   * Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already.
-   *
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`
-   */
-  onClose(callback: () => void): this {
+  onClose(callback: () => void): void {
     if (typeof callback !== 'function') throw invalidType('callback', 'of type function', callback)
     this.#lifecycle.onClose(callback)
-    return this
   }
 
-  /** Hands over nothing further until {@link resume}. What is of the current turn may still come. */
-  pause(): this {
+  pause(): void {
     this.flow.hold(Hold.User)
-    return this
   }
 
-  /** Undoes {@link pause}. */
-  resume(): this {
+  resume(): void {
     this.flow.release(Hold.User)
-    return this
   }
 
-  /**
-   * Milliseconds that an unfinished message may take to arrive, or that a reader waits; 0 for ever. Counts from the
-   * next message or wait on.
-   */
-  setReadTimeout(milliseconds: number): this {
+  setReadTimeout(milliseconds: number): void {
     const limit = requiredLimit('milliseconds', milliseconds)
     if (this.#stream !== undefined) this.#stream.readTimeout = limit
     this.#profile.loop.outbox.command(Operation.ReadTimeout, this, limit)
-    return this
   }
 
-  /** Milliseconds that the peer may take nothing of what waits to be sent; 0 for ever. */
-  setWriteTimeout(milliseconds: number): this {
+  setWriteTimeout(milliseconds: number): void {
     const limit = requiredLimit('milliseconds', milliseconds)
     this.#profile.loop.outbox.command(Operation.WriteTimeout, this, limit)
-    return this
   }
 
-  /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
-  setIdleTimeout(milliseconds: number): this {
+  setIdleTimeout(milliseconds: number): void {
     const limit = requiredLimit('milliseconds', milliseconds)
     this.#profile.loop.outbox.command(Operation.IdleTimeout, this, limit)
-    return this
   }
 
-  /** Milliseconds that a {@link call} without a timeout of its own waits; 0 for ever. */
-  setRequestTimeout(milliseconds: number): this {
+  setRequestTimeout(milliseconds: number): void {
     this.#requestTimeout = requiredLimit('milliseconds', milliseconds)
-    return this
   }
 
-  /**
-   * Whether small writes leave at once (`TCP_NODELAY`). On by default. Does nothing on a unix socket, or once
-   * the connection is gone.
-   *
-   * @throws NetpollError the system's code
-   */
-  setNoDelay(on = true): this {
+  setNoDelay(on = true): void {
     this.#checkOption(this.#profile.loop.native.setNoDelay(this.#id(), on))
-    return this
   }
 
-  /**
-   * Has the system probe an idle peer after so many seconds, a whole number; 0 turns it off, the default.
-   * Does nothing on a unix socket, or once the connection is gone.
-   *
-   * @throws NetpollError the system's code
-   */
-  setKeepAlive(seconds: number): this {
+  setKeepAlive(seconds: number): void {
     checkInteger('seconds', seconds, 0, 32_767)
     this.#checkOption(this.#profile.loop.native.setKeepAlive(this.#id(), seconds))
-    return this
   }
 
-  /** Keeps the process alive as long as this connection is open. The default. */
-  ref(): this {
+  ref(): void {
     if (!this.#referenced && this.#status !== 'closed') {
       this.#referenced = true
       this.#profile.loop.retain()
     }
-    return this
   }
 
-  /** Lets the process end although this connection is open, unless a {@link send} or `flush` of it waits. */
-  unref(): this {
+  unref(): void {
     if (this.#referenced && this.#status !== 'closed') {
       this.#referenced = false
       this.#profile.loop.release()
     }
-    return this
   }
 
-  /** As {@link destroy}. */
-  [Symbol.dispose](): void {
-    this.destroy()
-  }
-
-  /** As {@link close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
-  }
-
-  /** @internal For what reasons nothing is read. */
+  /** For what reasons nothing is read. */
   get flow(): Flow {
     this.#flow ??= new Flow(this.#profile.loop.outbox, this, this.#profile.startsHeld ? Hold.Hook : 0)
     return this.#flow
   }
 
-  /** @internal The timer of its calls and reads. */
+  /** The timer of its calls and reads. */
   get alarm(): Alarm {
     this.#alarm ??= new Alarm(this.#profile.loop, this)
     return this.#alarm
   }
 
-  /** @internal Whether it is established and nobody has closed it. */
+  /** Whether it is established and nobody has closed it. */
   get isOpen(): boolean {
     return this.#status !== 'connecting' && this.#status !== 'closing' && this.#status !== 'closed'
   }
 
-  /** @internal Whether whoever gets it next finds nothing of those before: nothing asked, unread or unsent. */
+  /** Whether whoever gets it next finds nothing of those before: nothing asked, unread or unsent. */
   get isClean(): boolean {
     return (
       this.#status === 'open' &&
@@ -503,34 +350,34 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     )
   }
 
-  /** @internal Whether it takes calls, as far as those go that were given up on it. */
+  /** Whether it takes calls, as far as those go that were given up on it. */
   get takesCalls(): boolean {
     return this.#calls?.isWornOut !== true
   }
 
-  /** @internal Whether the hooks that come before messages are still running. */
+  /** Whether the hooks that come before messages are still running. */
   get isOpening(): boolean {
     return this.#lifecycle.isOpening
   }
 
-  /** @internal Whether what a handler returns is still sent. */
+  /** Whether what a handler returns is still sent. */
   get takesReplies(): boolean {
     return this.#status !== 'closing' && this.#status !== 'closed'
   }
 
-  /** @internal Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
+  /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
   open(): void | Promise<void> {
     return this.#lifecycle.open()
   }
 
-  /** @internal The hooks are done: messages may come. */
+  /** The hooks are done: messages may come. */
   begin(): void {
     this.#stream?.begin()
     this.#requests?.begin()
     if (this.#profile.startsHeld) this.flow.release(Hold.Hook)
   }
 
-  /** @internal Answers what was read, then closes. */
+  /** Answers what was read, then closes. */
   finish(): void {
     if (this.#status === 'closed' || this.#status === 'closing' || this.#status === 'refused') return
     // Whoever uses the stream ends it.
@@ -540,7 +387,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#stream?.finish()
   }
 
-  /** @internal A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
+  /** A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
   receive(chunk: Chunk, start: number, length: number): void {
     if (this.#status === 'closing' || this.#status === 'closed') return
     if (this.#stream !== undefined) {
@@ -552,19 +399,18 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)
   }
 
-  /** @internal The id of the message that is received next, in two words. */
+  /** The id of the message that is received next, in two words. */
   identify(low: number, high: number): void {
     this.#calls?.identify(low, high)
   }
 
-  /** @internal */
   connected(): void {
     if (this.#status !== 'connecting') return
     this.#status = 'open'
-    this.#profile.opened(this as this & Connection)
+    this.#profile.opened(this)
   }
 
-  /** @internal The peer has gone, or was refused: `code` says why. */
+  /** The peer has gone, or was refused: `code` says why. */
   inactive(code: number): void {
     if (this.#status === 'open' || this.#status === 'ending') this.#status = 'inactive'
     this.owner?.inactive()
@@ -576,38 +422,37 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#error ??= error
     this.#failCalls(error)
     this.#inputEnded(error, error)
-    if (isNews) this.#profile.failed(error, this as this & Connection)
+    if (isNews) this.#profile.failed(error, this)
   }
 
-  /** @internal Everything that the peer sent was handed over. */
+  /** Everything that the peer sent was handed over. */
   ended(): void {
     const failure = this.#error
     this.#inputEnded(failure ?? new NetpollError('ERR_EOF', 'The peer has ended the connection'), failure)
   }
 
-  /** @internal */
   congested(): void {
     this.#out().congested()
   }
 
-  /** @internal At most half of the high-water mark waits to be sent. */
+  /** At most half of the high-water mark waits to be sent. */
   drained(): void {
     if (this.#output?.isCongested !== true) return
     this.#output.relieved()
     const { onDrain } = this.#profile.hooks
     if (onDrain === undefined) return
     guarded(
-      () => this.context.run(onDrain, this as this & Connection, undefined),
+      () => this.context.run(onDrain, this.facade, undefined),
       (error) => this.fail(error),
     )
   }
 
-  /** @internal Our direction has ended, with everything sent. */
+  /** Our direction has ended, with everything sent. */
   endSent(): void {
     this.#stream?.consumer?.endSent()
   }
 
-  /** @internal Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
+  /** Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
   idle(): void {
     const consumer = this.#stream?.consumer
     if (consumer !== undefined) {
@@ -622,7 +467,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     void this.close()
   }
 
-  /** @internal The alarm has gone off. */
+  /** The alarm has gone off. */
   alarmed(number: number, late: number): void {
     const due = this.alarm.fired(number, late)
     if (due === undefined) return
@@ -631,13 +476,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.alarm.arm(Math.min(calls, reads))
   }
 
-  /** @internal How much went through it, told right before its last record. */
+  /** How much went through it, told right before its last record. */
   totals(part: keyof Totals, bytes: number): void {
     this.#totals ??= { read: 0, written: 0 }
     this.#totals[part] = bytes
   }
 
-  /** @internal The slot's last record. */
+  /** The slot's last record. */
   closed(code: number): void {
     const wasConnecting = this.#status === 'connecting'
     if (this.#referenced) this.#profile.loop.release()
@@ -651,23 +496,23 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#inputEnded(gone, error)
     this.#stream?.consumer?.closed(error)
     this.owner?.closed()
-    if (this.#profile.closed(this as this & Connection, error)) this.#lifecycle.closed({ error, news })
+    if (this.#profile.closed(this, error)) this.#lifecycle.closed({ error, news })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined
   }
 
-  /** @internal The peer has sent what is refused: tells so, and closes once the replies before it have left. */
+  /** The peer has sent what is refused: tells so, and closes once the replies before it have left. */
   refuse(error: NetpollError): void {
     this.#error ??= error
-    this.#profile.failed(error, this as this & Connection)
+    this.#profile.failed(error, this)
     void this.close()
     this.#failCalls(error)
   }
 
-  /** @internal Reports `error`, and closes once the replies before it have left. */
+  /** Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
-    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this as this & Connection)
+    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this)
     void this.close()
     this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
   }
@@ -738,7 +583,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #messages(): Requests {
-    this.#requests ??= new Requests(this as this & Connection, this.#profile)
+    this.#requests ??= new Requests(this, this.#profile)
     return this.#requests
   }
 
@@ -777,7 +622,6 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return { slot: this.slot, generation: this.generation }
   }
 }
-
 const resolved = Promise.resolve()
 
 /** As many messages as a word can say. */

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 
-import { Connection } from './connection'
+import { ConnectionCore } from './connection'
+import type { Connection } from './connection-facade'
 import { type Context, captureContext } from './context'
 import { Deadline } from './deadline'
 import {
@@ -63,8 +64,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal */
   readonly checked: CheckedOptions
   readonly #settings: CheckedDialSettings
-  readonly #dialing = new Map<Connection, AttemptOutcome<Connection>>()
-  readonly #established = new Set<Connection>()
+  readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
+  readonly #established = new Set<ConnectionCore>()
   /** One for each event loop. */
   #profiles: readonly Profile[] = []
   #turn = 0
@@ -131,7 +132,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const { loop, settings } = profile
       const { id, errno } = loop.native.adoptStream(fd, settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const connection = new Connection(id, profile, 'open', context)
+      const connection = new ConnectionCore(id, profile, 'open', context)
       loop.attach(connection)
       return this.#opened(connection)
     })
@@ -152,11 +153,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
   }
 
-  async #counted(dial: () => Promise<Connection>): Promise<Connection<Data, Bytes>> {
+  async #counted(dial: () => Promise<ConnectionCore>): Promise<Connection<Data, Bytes>> {
     try {
       const connection = await dial()
       this.#dialed += 1
-      return connection as Connection & Connection<Data, Bytes>
+      return connection.facade as Connection & Connection<Data, Bytes>
     } catch (error) {
       this.#failed += 1
       throw error
@@ -164,7 +165,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** Runs the hooks of a connection that won its race. */
-  async #opened(connection: Connection, signal?: AbortSignal): Promise<Connection> {
+  async #opened(connection: ConnectionCore, signal?: AbortSignal): Promise<ConnectionCore> {
     this.#established.add(connection)
     const opening = connection.open()
     if (opening !== undefined) await unlessAborted(opening, signal, () => connection.destroy(signal?.reason))
@@ -177,10 +178,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     settings: CheckedDialSettings,
     dial: Dial,
     signal: AbortSignal | undefined,
-  ): Promise<Connection> {
+  ): Promise<ConnectionCore> {
     return new Promise((resolve, reject) => {
       const abandon = (): void => race.abandon(signal?.reason)
-      const race = new Race<Route, Connection>({
+      const race = new Race<Route, ConnectionCore>({
         addresses: routes,
         attemptDelay: settings.connectionAttemptDelay,
         startTimer,
@@ -207,7 +208,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     })
   }
 
-  #connect(route: Route, dial: Dial, outcome: AttemptOutcome<Connection>): Attempt {
+  #connect(route: Route, dial: Dial, outcome: AttemptOutcome<ConnectionCore>): Attempt {
     const begin = (): Attempt | undefined => this.#begin(route, dial, outcome)
     return begin() ?? new LaterAttempt({ begin, failed: outcome.failed, deadline: dial.deadline, startTimer })
   }
@@ -216,7 +217,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #begin(
     route: Route,
     { deadline, context }: Dial,
-    outcome: AttemptOutcome<Connection>,
+    outcome: AttemptOutcome<ConnectionCore>,
   ): Attempt | undefined {
     const profile = this.#chooseProfile()
     const { remote, local } = route
@@ -225,7 +226,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
       throw connectError(begun.errno ?? 0, route)
     }
-    const connection = new Connection(begun.id, profile, 'connecting', context)
+    const connection = new ConnectionCore(begun.id, profile, 'connecting', context)
     profile.loop.attach(connection)
     this.#dialing.set(connection, {
       connected: outcome.connected,

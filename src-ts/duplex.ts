@@ -2,7 +2,8 @@ import { Duplex } from 'node:stream'
 
 import type { Address, TcpAddress } from './address'
 import { bufferView } from './chunk'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
+import type { Connection } from './connection-facade'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { Hold } from './flow'
 import type { Output } from './output'
@@ -18,6 +19,9 @@ const highWaterMark = 64 * 1024
 const usualKeepAlive = 7_200
 
 type Callback = (error?: Error | null) => void
+
+/** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
+export let consumerOf: (duplex: ConnectionDuplex) => Consumer
 
 /**
  * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
@@ -37,6 +41,7 @@ export class ConnectionDuplex extends Duplex {
   readonly connection: Connection
   /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
   timeout: number | undefined
+  readonly #core: ConnectionCore
   readonly #output: Output
   readonly #profile: Profile
   /** Bytes passed on to the connection. */
@@ -62,10 +67,15 @@ export class ConnectionDuplex extends Duplex {
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
 
+  static {
+    consumerOf = (duplex) => duplex.#consumer()
+  }
+
   /** @internal */
-  constructor(connection: Connection, output: Output, profile: Profile) {
+  constructor(core: ConnectionCore, output: Output, profile: Profile) {
     super({ allowHalfOpen: profile.allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
-    this.connection = connection
+    this.connection = core.facade
+    this.#core = core
     this.#output = output
     this.#profile = profile
   }
@@ -93,7 +103,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** Bytes received so far. */
   get bytesRead(): number {
-    return this.connection.bytesRead
+    return this.#core.bytesRead
   }
 
   /** Bytes written so far, those included that wait to be sent. Text that waits counts by its characters. */
@@ -103,37 +113,37 @@ export class ConnectionDuplex extends Duplex {
 
   /** The peer's IP address; `undefined` on a unix socket. */
   get remoteAddress(): string | undefined {
-    return host(this.connection.remoteAddress)?.address
+    return host(this.#core.remoteAddress)?.address
   }
 
   /** The peer's port; `undefined` on a unix socket. */
   get remotePort(): number | undefined {
-    return host(this.connection.remoteAddress)?.port
+    return host(this.#core.remoteAddress)?.port
   }
 
   /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.connection.remoteAddress)?.family
+    return host(this.#core.remoteAddress)?.family
   }
 
   /** This end's IP address; `undefined` on a unix socket, and once the connection is gone. */
   get localAddress(): string | undefined {
-    return host(this.connection.localAddress)?.address
+    return host(this.#core.localAddress)?.address
   }
 
   /** This end's port; as {@link localAddress}. */
   get localPort(): number | undefined {
-    return host(this.connection.localAddress)?.port
+    return host(this.#core.localAddress)?.port
   }
 
   /** This end's family; as {@link localAddress}. */
   get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.connection.localAddress)?.family
+    return host(this.#core.localAddress)?.family
   }
 
   /** This end's address, family and port; `{}` where there is none. */
   address(): Partial<TcpAddress> {
-    return { ...host(this.connection.localAddress) }
+    return { ...host(this.#core.localAddress) }
   }
 
   /**
@@ -152,7 +162,7 @@ export class ConnectionDuplex extends Duplex {
     if (this.destroyed) return this
     this.timeout = milliseconds
     this.#silentAt = -1
-    this.connection.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
+    this.#core.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
@@ -162,7 +172,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** See {@link Connection.setNoDelay}. */
   setNoDelay(on = true): this {
-    this.connection.setNoDelay(on)
+    this.#core.setNoDelay(on)
     return this
   }
 
@@ -174,19 +184,19 @@ export class ConnectionDuplex extends Duplex {
    */
   setKeepAlive(enable = false, initialDelay = 0): this {
     const seconds = Math.min(Math.floor(initialDelay / 1_000), 32_767)
-    this.connection.setKeepAlive(enable ? seconds || usualKeepAlive : 0)
+    this.#core.setKeepAlive(enable ? seconds || usualKeepAlive : 0)
     return this
   }
 
   /** See {@link Connection.ref}. */
   ref(): this {
-    this.connection.ref()
+    this.#core.ref()
     return this
   }
 
   /** See {@link Connection.unref}. */
   unref(): this {
-    this.connection.unref()
+    this.#core.unref()
     return this
   }
 
@@ -199,13 +209,13 @@ export class ConnectionDuplex extends Duplex {
 
   /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): this {
-    if (!this.destroyed) this.connection.resetAndDestroy()
+    if (!this.destroyed) this.#core.resetAndDestroy()
     return this.destroy()
   }
 
   /** @internal */
   override _read(): void {
-    this.connection.flow.release(Hold.Full)
+    this.#core.flow.release(Hold.Full)
   }
 
   /** @internal */
@@ -231,7 +241,7 @@ export class ConnectionDuplex extends Duplex {
     if (this.#gone) callback()
     else {
       this.#final = callback
-      this.connection.end()
+      this.#core.end()
     }
   }
 
@@ -245,8 +255,7 @@ export class ConnectionDuplex extends Duplex {
     written?.(error ?? new NetpollError('ECANCELED', 'write ECANCELED', { syscall: 'write' }))
   }
 
-  /** @internal What it is told of the connection, each in the context of its `listen` or `dial`. */
-  consumer(): Consumer {
+  #consumer(): Consumer {
     const push = (view: Buffer): void => this.#push(view)
     const end = (): void => this.#end()
     const endSent = (): void => this.#endSent()
@@ -264,14 +273,14 @@ export class ConnectionDuplex extends Duplex {
   /** The other connections of the same batch must not suffer from a listener that throws. */
   #tell<News>(work: (news: News) => void, news: News): void {
     try {
-      this.connection.context.run(work, news, undefined)
+      this.#core.context.run(work, news, undefined)
     } catch (error) {
       process.nextTick(rethrow, error)
     }
   }
 
   #push(view: Buffer): void {
-    if (!this.destroyed && !this.push(view)) this.connection.flow.hold(Hold.Full)
+    if (!this.destroyed && !this.push(view)) this.#core.flow.hold(Hold.Full)
   }
 
   #end(): void {
@@ -297,7 +306,7 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #idle(): void {
-    const moved = this.connection.bytesRead + this.connection.bytesWritten
+    const moved = this.#core.bytesRead + this.#core.bytesWritten
     if (moved === this.#silentAt) return
     this.#silentAt = moved
     this.emit('timeout')
@@ -321,11 +330,11 @@ export class ConnectionDuplex extends Duplex {
   #leave(error: Error | null): void {
     if (this.writableFinished) {
       // The peer has to receive all of it: closing while it still sends would reset it.
-      void this.connection.close()
+      void this.#core.close()
     } else {
       // What was written goes to the system as far as that takes it, as it would from a socket of Node.js.
       this.#profile.loop.native.sendNow()
-      this.connection.destroy(error ?? undefined)
+      this.#core.destroy(error ?? undefined)
     }
   }
 }

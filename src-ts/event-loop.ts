@@ -1,6 +1,6 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from './batch'
 import { Chunk } from './chunk'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
 import { logLine } from './configuration'
@@ -15,7 +15,7 @@ export type Placement = 'inline' | 'thread'
 /** Who accepts connections on a listener. */
 export interface Acceptor {
   /** A connection was accepted; returns the object that stands for it. */
-  accepted(id: NativeId): Connection
+  accepted(id: NativeId): ConnectionCore
   /** No descriptor or memory left: accepting pauses and is tried again. */
   acceptPaused(errno: number): void
   /** A connection was accepted and closed, because the system could not watch it. */
@@ -39,7 +39,7 @@ export class EventLoop {
   /** Calls of its connections that were given up, and can still be answered. */
   lostCalls = 0
   readonly #batch = new Int32Array(batchWords)
-  readonly #connections: (Connection | undefined)[] = []
+  readonly #connections: (ConnectionCore | undefined)[] = []
   /** By tag. */
   readonly #acceptors = new Map<number, Acceptor>()
   readonly #turnChunks: (Chunk | undefined)[] = []
@@ -78,14 +78,14 @@ export class EventLoop {
   }
 
   /** From now on records of this slot are for `connection`. */
-  attach(connection: Connection): void {
+  attach(connection: ConnectionCore): void {
     this.#connections[connection.slot] = connection
     this.#connectionCount += 1
     if (this.#connectionCount === 1) sendAtExit(this)
   }
 
   /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
-  forget(connection: Connection): void {
+  forget(connection: ConnectionCore): void {
     if (this.#connections[connection.slot] !== connection) return
     this.#connections[connection.slot] = undefined
     this.#connectionCount -= 1
@@ -93,7 +93,7 @@ export class EventLoop {
   }
 
   /** Whether the batch that is being delivered has more bytes for `connection`. */
-  hasUndelivered(connection: Connection): boolean {
+  hasUndelivered(connection: ConnectionCore): boolean {
     const batch = this.#batch
     for (let at = this.#next; at < this.#end; at += recordWords) {
       if (batch[at] === connection.slot && ((batch[at + 1] as number) & 0xff) === RecordKind.Message)
@@ -113,7 +113,7 @@ export class EventLoop {
   }
 
   /** The connection of this slot and generation, if it is there. */
-  find({ slot, generation }: NativeId): Connection | undefined {
+  find({ slot, generation }: NativeId): ConnectionCore | undefined {
     const connection = this.#connections[slot]
     return connection?.generation === generation ? connection : undefined
   }
@@ -215,7 +215,7 @@ export class EventLoop {
   }
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
-  #receiveCopy(connection: Connection, handle: number, start: number, length: number): void {
+  #receiveCopy(connection: ConnectionCore, handle: number, start: number, length: number): void {
     const copy = this.memory.native.copy(handle, start, length)
     if (copy !== null) connection.receive(new Chunk(copy), 0, length)
   }

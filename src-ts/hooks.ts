@@ -1,5 +1,5 @@
 import { logLine } from './configuration'
-import type { Connection } from './connection'
+import type { Connection } from './connection-facade'
 import type { Context } from './context'
 import { NetpollError } from './errors'
 

@@ -1,5 +1,5 @@
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from './call'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import type { ConnectionOwner } from './owner'
 import type { Payload } from './payload'
 import type { Place } from './waiting'
@@ -35,7 +35,7 @@ export interface LeaseKeeper {
 /** A connection of a pool. */
 export class Lease implements Place, CallOwner, ConnectionOwner {
   readonly keeper: LeaseKeeper
-  readonly connection: Connection
+  readonly connection: ConnectionCore
   /** When it was established, on our clock. */
   readonly established: number
   holder: Holder = Holder.None
@@ -44,7 +44,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   /** Since when it is free. */
   freeSince = 0
 
-  constructor(keeper: LeaseKeeper, connection: Connection, now: number) {
+  constructor(keeper: LeaseKeeper, connection: ConnectionCore, now: number) {
     this.keeper = keeper
     this.connection = connection
     this.established = now

@@ -1,4 +1,4 @@
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import { channels, publish } from './diagnostics'
 import type { NetpollError } from './errors'
 import { guarded, isThenable } from './hooks'
@@ -34,13 +34,13 @@ interface End {
  * callbacks. A connection that ends while `onConnect` runs keeps `onDisconnect` waiting until that is done.
  */
 export class Lifecycle {
-  readonly #connection: Connection
+  readonly #connection: ConnectionCore
   readonly #profile: Profile
   #phase: Phase = Phase.New
   #end: End | undefined
   #callbacks: (() => void)[] | undefined
 
-  constructor(connection: Connection, profile: Profile) {
+  constructor(connection: ConnectionCore, profile: Profile) {
     this.#connection = connection
     this.#profile = profile
   }
@@ -59,10 +59,10 @@ export class Lifecycle {
     if (!connection.isOpen) return this.#refuse()
     try {
       const verdict =
-        onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection, undefined)
+        onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection.facade, undefined)
       if (verdict === false || !connection.isOpen) return this.#refuse()
       if (onConnect === undefined) return this.#opened()
-      const pending = connection.context.run(onConnect, connection, undefined)
+      const pending = connection.context.run(onConnect, connection.facade, undefined)
       if (!isThenable(pending)) return this.#opened()
       return Promise.resolve(pending).then(
         () => this.#opened(),
@@ -98,7 +98,7 @@ export class Lifecycle {
     this.#phase = Phase.Open
     const connection = this.#connection
     if (channels.connect.hasSubscribers) {
-      connection.context.run(publish, channels.connect, { connection })
+      connection.context.run(publish, channels.connect, { connection: connection.facade })
     }
     if (this.#end === undefined) connection.begin()
     else this.#finish()
@@ -135,11 +135,11 @@ export class Lifecycle {
       this.#profile.failed(news, connection)
     }
     if (channels.close.hasSubscribers) {
-      connection.context.run(publish, channels.close, { connection, error })
+      connection.context.run(publish, channels.close, { connection: connection.facade, error })
     }
     if (onDisconnect === undefined) return
     guarded(
-      () => connection.context.run(onDisconnect, connection, error),
+      () => connection.context.run(onDisconnect, connection.facade, error),
       (failure) => this.#profile.failed(failure, connection),
     )
   }

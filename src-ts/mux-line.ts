@@ -1,6 +1,6 @@
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from './call'
 import * as clock from './clock'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import type { ConnectionOwner } from './owner'
 import type { Payload } from './payload'
 import type { Redialer } from './redialer'
@@ -29,7 +29,7 @@ export interface LineKeeper {
 
 /** One connection of a mux, and the calls on it. */
 export class Line implements Place, CallOwner, ConnectionOwner {
-  readonly connection: Connection
+  readonly connection: ConnectionCore
   readonly redialer: Redialer
   /** Whether another one was dialed in its place, because of the calls that were lost on it. */
   isReplaced = false
@@ -41,7 +41,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   /** When a call ran out of time, if nothing has come since. */
   #silentSince = Number.POSITIVE_INFINITY
 
-  constructor(keeper: LineKeeper, connection: Connection, redialer: Redialer) {
+  constructor(keeper: LineKeeper, connection: ConnectionCore, redialer: Redialer) {
     this.#keeper = keeper
     this.connection = connection
     this.redialer = redialer

@@ -1,7 +1,7 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff, type BackoffOptions } from './backoff'
 import { type CallOptions, PendingCall, refuseCall } from './call'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
 import { checkInteger } from './framing'
@@ -249,7 +249,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (this.#waiting.length === 0) for (const redialer of this.#redialers) redialer.unref()
   }
 
-  #connected(connection: Connection, redialer: Redialer): void {
+  #connected(connection: ConnectionCore, redialer: Redialer): void {
     this.#dialError = undefined
     const line = new Line(this.#keeper, connection, redialer)
     this.#lines.push(line)

@@ -1,6 +1,6 @@
 /** What users may say about servers and dialers. `options.ts` checks it. */
 import type { Drop } from './admission'
-import type { Connection } from './connection'
+import type { Connection } from './connection-facade'
 import type { DialSettings } from './dial-options'
 import type { Framing } from './framing'
 import type { IdField, IdFunction } from './message-id'

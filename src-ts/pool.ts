@@ -2,7 +2,8 @@ import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
 import { type CallOptions, PendingCall, refuseCall } from './call'
 import * as clock from './clock'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
+import { type Connection, coreOf } from './connection-facade'
 import type { DialTarget } from './dial-options'
 import { NetpollError, withoutStack } from './errors'
 import { LazyTimer } from './lazy-timer'
@@ -230,7 +231,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#checkOpen()
     if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
     const deadline = Math.min(endOf(timeout), latest)
-    const give = ({ connection }: Lease): void => resolve(connection as Connection & Connection<Data, Bytes>)
+    const give = ({ connection }: Lease): void =>
+      resolve(connection.facade as Connection & Connection<Data, Bytes>)
     const lend = (lease: Lease): void => {
       lease.holder = Holder.User
       lease.wasLent = true
@@ -314,7 +316,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     )
   }
 
-  #dialed(connection: Connection): void {
+  #dialed(connection: ConnectionCore): void {
     this.#dialing -= 1
     this.#backoff.reset()
     const lease = new Lease(this.#keeper, connection, clock.now())
@@ -424,7 +426,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #takeBack(connection: Connection<Data, Bytes>): Lease | undefined {
-    const lease = (connection as typeof connection | undefined)?.owner
+    const lease = coreOf(connection)?.owner
     const isOurs = lease instanceof Lease && lease.keeper === this.#keeper
     if (isOurs && lease.holder === Holder.UserInVain) {
       lease.holder = Holder.None

@@ -1,4 +1,5 @@
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
+import type { Connection } from './connection-facade'
 import type { Context } from './context'
 import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
@@ -45,13 +46,13 @@ export interface Profile {
   readonly startsHeld: boolean
   readonly hooks: Hooks
   /** Something went wrong on a connection, or in the user's code for it. */
-  failed(error: unknown, connection: Connection): void
+  failed(error: unknown, connection: ConnectionCore): void
   /** Something went wrong apart from any connection; `context` is that of `listen`. */
   listenerFailed(error: unknown, context: Context): void
   /** A dialed connection is established. */
-  opened(connection: Connection): void
+  opened(connection: ConnectionCore): void
   /** A connection has gone. Returns whether the user knew of it, so that its hooks run. */
-  closed(connection: Connection, error: Error | undefined): boolean
+  closed(connection: ConnectionCore, error: Error | undefined): boolean
 }
 
 /** Who handles messages, where no handler of this thread does. */
@@ -80,7 +81,8 @@ export function createProfiles(
     settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
     counts: { requests: 0, calls: 0, buffered: 0 },
-    failed: (error: unknown, connection: Connection) => failed(error, connection, connection.context),
+    failed: (error: unknown, connection: ConnectionCore) =>
+      failed(error, connection.facade, connection.context),
     listenerFailed: (error: unknown, context: Context) => failed(error, undefined, context),
   }
   return loops.map((loop) => ({ ...common, loop }))

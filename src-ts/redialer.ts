@@ -1,6 +1,6 @@
 import type { Backoff } from './backoff'
 import * as clock from './clock'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 
 /** Where a {@link Redialer} is. */
 const State = {
@@ -17,9 +17,9 @@ type State = (typeof State)[keyof typeof State]
 
 /** How a {@link Redialer} dials, and whom it tells. */
 export interface RedialerOptions {
-  readonly dial: () => Promise<Connection>
+  readonly dial: () => Promise<ConnectionCore>
   readonly backoff: Backoff
-  readonly connected: (connection: Connection, redialer: Redialer) => void
+  readonly connected: (connection: ConnectionCore, redialer: Redialer) => void
   /** An attempt has failed. Who still needs a connection asks for it again. */
   readonly failed: (error: unknown) => void
 }

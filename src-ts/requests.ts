@@ -1,5 +1,5 @@
 import { Backlog } from './backlog'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import { channels } from './diagnostics'
 import { invalidReply, NetpollError } from './errors'
 import { Hold } from './flow'
@@ -12,7 +12,7 @@ import { hasFailed, PendingReply, ReplyQueue } from './reply'
 
 /** The messages of a framed connection: their handler, and the order of its replies. */
 export class Requests {
-  readonly #connection: Connection
+  readonly #connection: ConnectionCore
   readonly #profile: Profile
   #replies: ReplyQueue | undefined
   #queue: MessageQueue | undefined
@@ -26,7 +26,7 @@ export class Requests {
   /** Whether a handler has thrown: the connection closes once the replies before it have left. */
   #isFailing = false
 
-  constructor(connection: Connection, profile: Profile) {
+  constructor(connection: ConnectionCore, profile: Profile) {
     this.#connection = connection
     this.#profile = profile
     if (profile.ids !== undefined && profile.countsMessages) this.#backlog = this.#newBacklog()
@@ -59,7 +59,7 @@ export class Requests {
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
     try {
-      result = this.#connection.context.run(handler, message, this.#connection)
+      result = this.#connection.context.run(handler, message, this.#connection.facade)
       if (isThenable(result) && !settlesOnce(result)) result = new Promise((resolve) => resolve(result))
     } catch (error) {
       this.#running = outer
@@ -94,7 +94,8 @@ export class Requests {
 
   /** A handler is called within another one, which is to be answered first. */
   #keepPlace(outer: number): void {
-    const places = (this.#runningPlaces ??= [])
+    this.#runningPlaces ??= []
+    const places = this.#runningPlaces
     if (places.length < outer) places.push(this.#newPlace())
   }
 

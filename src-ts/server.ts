@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events'
 
 import type { Address } from './address'
 import { Admission } from './admission'
-import { Connection } from './connection'
+import { ConnectionCore } from './connection'
 import { type Context, captureContext } from './context'
 import { channels } from './diagnostics'
 import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
@@ -63,7 +63,7 @@ type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #admission: Admission
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Set<ConnectionCore>()
   readonly #workers: CheckedWorkers | undefined
   #pool: WorkerPool | undefined
   /** One for each event loop, the listener's first. */
@@ -200,10 +200,10 @@ export class Server<Data = unknown> {
     await this.close()
   }
 
-  #accept(id: NativeId, profile: Profile): Connection {
+  #accept(id: NativeId, profile: Profile): ConnectionCore {
     const context = this.#context as Context
     if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
-    const connection = new Connection(id, profile, 'open', context)
+    const connection = new ConnectionCore(id, profile, 'open', context)
     this.#accepted += 1
     this.#connections.add(connection)
     if (this.#state !== 'listening') connection.destroy()

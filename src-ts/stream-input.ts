@@ -1,5 +1,5 @@
 import * as clock from './clock'
-import type { Connection } from './connection'
+import type { ConnectionCore } from './connection'
 import { NetpollError } from './errors'
 import { Hold } from './flow'
 import { isThenable } from './hooks'
@@ -53,7 +53,7 @@ const smallForConsumer = 1024
  */
 export class StreamInput implements Leftover {
   readonly reader: Reader
-  readonly #connection: Connection
+  readonly #connection: ConnectionCore
   readonly #profile: Profile
   #state: State = State.Opening
   #consumer: Consumer | undefined
@@ -78,7 +78,7 @@ export class StreamInput implements Leftover {
   /** Whether the server closes, which waits for answers. */
   #finishing = false
 
-  constructor(connection: Connection, profile: Profile) {
+  constructor(connection: ConnectionCore, profile: Profile) {
     this.#connection = connection
     this.#profile = profile
     this.readTimeout = profile.readTimeout
@@ -299,7 +299,7 @@ export class StreamInput implements Leftover {
       let pending: Promise<unknown> | undefined
       this.#profile.counts.requests += 1
       try {
-        const result: unknown = connection.context.run(connection.onData, connection, undefined)
+        const result: unknown = connection.context.run(connection.onData, connection.facade, undefined)
         // A flush that need not be waited for costs no turn of the microtask queue.
         if (isThenable(result) && result !== resolved) pending = Promise.resolve(result)
       } catch (error) {

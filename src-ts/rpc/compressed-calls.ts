@@ -1,4 +1,4 @@
-import type { Connection } from '../connection'
+import { type Connection, coreOf } from '../connection-facade'
 import { copyOf } from './inflation-queue'
 import { type BufferBound, type Claim, Inflater, type InflationStats } from './inflater'
 import type { CompressedMessage, Message } from './message'
@@ -59,7 +59,7 @@ export class CompressedCalls<Received, Answer> {
     // Where it arrived, a handler of others may transfer the memory away.
     const kept = copyOf(bytes)
     return this.#inTurn(line, connection, async (turned) => {
-      if ((await before) === 'refused' || !connection.takesReplies) return undefined
+      if ((await before) === 'refused' || !takesReplies(connection)) return undefined
       const message = this.#reader.decode(kept)
       if (message.kind === 'compressed') return this.#inflate(message, connection, turned)
       const answer = this.#reader.begin(message, connection)
@@ -103,8 +103,8 @@ export class CompressedCalls<Received, Answer> {
     const claims = this.#claimsOf(connection)
     claims.add(claim)
     try {
-      const isInflated = await this.#inflater.inflate(message, claim, () => connection.takesReplies)
-      if (!isInflated || !connection.takesReplies) return undefined
+      const isInflated = await this.#inflater.inflate(message, claim, () => takesReplies(connection))
+      if (!isInflated || !takesReplies(connection)) return undefined
       const answer = this.#reader.begin(message.open(claim.take()), connection)
       turned('begun')
       return await answer
@@ -120,7 +120,7 @@ export class CompressedCalls<Received, Answer> {
     const claims = new Set<Claim>()
     this.#claims.set(connection, claims)
     // A handler may never end. Its call does, with the connection.
-    connection.onClose(() => {
+    coreOf(connection)?.onClose(() => {
       this.#claims.delete(connection)
       for (const claim of claims) claim.release()
     })
@@ -129,3 +129,7 @@ export class CompressedCalls<Received, Answer> {
 }
 
 const begun: Promise<Turn> = Promise.resolve('begun')
+
+function takesReplies(connection: Connection): boolean {
+  return coreOf(connection)?.takesReplies === true
+}

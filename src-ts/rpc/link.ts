@@ -1,5 +1,5 @@
 import type { CallOptions } from '../call'
-import type { Connection } from '../connection'
+import { type Connection, coreOf } from '../connection-facade'
 import type { DialTarget } from '../dial-options'
 import { invalidValue, NetpollError } from '../errors'
 import { Mux, type MuxOptions } from '../mux'
@@ -60,7 +60,7 @@ function unasked<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer, co
   const message = codec.decode(bytes)
   const isEnd = message.kind !== 'compressed' && codec.announcesEnd?.(message) === true
   if (!isEnd) throw new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits')
-  connection.owner?.inactive()
+  coreOf(connection)?.owner?.inactive()
 }
 
 class PoolLink implements Link {

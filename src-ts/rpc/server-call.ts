@@ -1,9 +1,14 @@
 import * as clock from '../clock'
-import type { Connection } from '../connection'
+import type { ConnectionCore } from '../connection'
+import { type Connection, coreOf } from '../connection-facade'
 import { NetpollError } from '../errors'
 import type { ConnectionOwner } from '../owner'
 import { largestTimeout, systemTimeOf } from '../time-limits'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
+
+/** @internal The handler of a call is done, whatever it has made of the call. */
+export let finishCall: <Body>(call: ServerCall<Body>) => void
+let abandon: (call: ServerCall) => void
 
 /**
  * A call, as its handler and the server's middleware see it.
@@ -26,13 +31,20 @@ export class ServerCall<Body = unknown> {
   replyMetadata: Metadata = noMetadata
   /** The deadline on our clock. */
   readonly #end: number
+  readonly #core: ConnectionCore | undefined
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
+
+  static {
+    finishCall = (call) => call.#finish()
+    abandon = (call) => call.#abandon()
+  }
 
   /** @internal */
   constructor(request: RequestMessage<Body>, connection: Connection) {
     this.request = request
     this.connection = connection
+    this.#core = coreOf(connection)
     this.expectsReply = request.kind === 'call'
     this.#end = request.timeout > 0 ? clock.now() + request.timeout : Number.POSITIVE_INFINITY
     this.deadline = systemTimeOf(this.#end)
@@ -62,27 +74,26 @@ export class ServerCall<Body = unknown> {
     return this.#controller.signal
   }
 
-  /** @internal The caller has gone. */
-  abandon(): void {
+  /** The caller has gone. */
+  #abandon(): void {
     this.#controller?.abort(new NetpollError('ERR_CONN_CLOSED', 'The caller has gone'))
     clearTimeout(this.#timer)
   }
 
-  /** @internal The handler is done. */
-  finish(): void {
+  #finish(): void {
     if (this.#controller === undefined) return
     clearTimeout(this.#timer)
-    callsOf(this.connection).delete(this)
+    if (this.#core !== undefined) callsOf(this.#core).delete(this)
   }
 
   #watch(): AbortController {
     const controller = new AbortController()
     this.#controller = controller
-    if (!this.connection.isActive) {
-      this.abandon()
+    if (this.#core?.isActive !== true) {
+      this.#abandon()
       return controller
     }
-    callsOf(this.connection).add(this)
+    callsOf(this.#core).add(this)
     const left = this.#end - clock.now()
     if (left <= largestTimeout) {
       this.#timer = setTimeout(() => {
@@ -96,7 +107,7 @@ export class ServerCall<Body = unknown> {
 /** The calls of one connection whose handlers want to know when it ends. */
 class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
   inactive(): void {
-    for (const call of this) call.abandon()
+    for (const call of this) abandon(call)
     this.clear()
   }
 
@@ -111,7 +122,7 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
   }
 }
 
-function callsOf(connection: Connection): WatchedCalls {
+function callsOf(connection: ConnectionCore): WatchedCalls {
   if (connection.owner instanceof WatchedCalls) return connection.owner
   const calls = new WatchedCalls()
   connection.owner = calls

@@ -1,6 +1,6 @@
 import type { Address } from '../address'
-import type { Connection } from '../connection'
-import { report } from '../hooks'
+import { type Connection, coreOf } from '../connection-facade'
+import { type ErrorListener, report } from '../hooks'
 import type { ListenOptions } from '../listen'
 import type { AcceptOptions } from '../options'
 import type { Payload } from '../payload'
@@ -12,7 +12,7 @@ import { CompressedCalls } from './compressed-calls'
 import { RpcError } from './errors'
 import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
-import { ServerCall } from './server-call'
+import { finishCall, ServerCall } from './server-call'
 
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {
@@ -51,7 +51,7 @@ export interface TransportServerStats extends ServerStats {
 export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
   readonly #encoder: Encoder<Sent, Received>
-  readonly #handler: TransportHandler<Sent, Received>
+  readonly #onError: ErrorListener
   readonly #endpoint: Endpoint<ServerCall<Received>, Sent>
   readonly #server: Server
   readonly #compressed: CompressedCalls<Received, Payload | undefined>
@@ -66,14 +66,15 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     const { middleware = [], ...connectionOptions } = options
     this.#codec = codec
     this.#encoder = new Encoder(codec)
-    this.#handler = handler
+    const hooks = hooksOf(handler)
+    this.#onError = hooks.onError
     this.#endpoint = chain(middleware, (call) => handler.onRead(call))
     this.#server = createServer({
       ordered: codec.id === undefined,
       ...connectionOptions,
       framing: codec.framing,
       onRequest: (bytes, connection) => this.#receive(bytes, connection),
-      ...hooksOf(handler),
+      ...hooks,
     })
     this.#compressed = new CompressedCalls(this.#server, {
       decode: (bytes) => codec.decode(bytes),
@@ -144,29 +145,38 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     if (request.kind === 'reply' || request.kind === 'error') {
       throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${request.kind}`)
     }
-    return this.#answer(request, new ServerCall(request, connection))
+    return this.#answer(request, new ServerCall(request, connection), connection)
   }
 
-  async #answer(request: RequestMessage<Received>, call: ServerCall<Received>): Promise<Payload | undefined> {
+  async #answer(
+    request: RequestMessage<Received>,
+    call: ServerCall<Received>,
+    connection: Connection,
+  ): Promise<Payload | undefined> {
     const { id, method } = request
     try {
       const body = await this.#endpoint(call)
-      return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, call)
+      return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, request, call)
     } catch (error) {
-      if (!call.expectsReply) this.#report(error, call.connection)
-      return this.#encode({ kind: 'error', id, method, metadata: call.replyMetadata, error }, call)
+      if (!call.expectsReply) this.#report(error, connection)
+      return this.#encode({ kind: 'error', id, method, metadata: call.replyMetadata, error }, request, call)
     } finally {
-      call.finish()
+      finishCall(call)
     }
   }
 
   /** Nobody waits for the answer to a one-way call. */
-  #encode(message: Message<Sent>, { request, expectsReply }: ServerCall<Received>): Payload | undefined {
+  #encode(
+    message: Message<Sent>,
+    request: RequestMessage<Received>,
+    { expectsReply }: ServerCall<Received>,
+  ): Payload | undefined {
     return expectsReply ? this.#encoder.encode(message, request) : undefined
   }
 
   #report(error: unknown, connection: Connection): void {
-    report(this.#handler.onError?.bind(this.#handler), error, connection, connection.context)
+    const context = coreOf(connection)?.context
+    if (context !== undefined) report(this.#onError, error, connection, context)
   }
 }
 
