@@ -2,7 +2,7 @@ import { finished, type Readable, type Writable } from 'node:stream'
 
 import { invalidType, NetpollError } from './errors'
 import { foreign, type Piece } from './link-buffer/pieces'
-import { Reader } from './link-buffer/reader'
+import { feed, Reader } from './link-buffer/reader'
 import { Writer } from './link-buffer/writer'
 import { checkObject } from './options'
 import { pace } from './pace'
@@ -89,17 +89,17 @@ function isReadable(source: object): source is Readable {
 /** Takes pieces until nobody waits for more. */
 async function pull(reader: Reader, source: Source): Promise<void> {
   try {
-    while (reader.awaited > 0) {
+    while (feed.awaited(reader) > 0) {
       const { done, value } = await source.next()
       if (done === true) {
-        reader.end(new NetpollError('ERR_EOF', 'The source has ended'))
+        feed.end(reader, new NetpollError('ERR_EOF', 'The source has ended'))
       } else if (!(value instanceof Uint8Array)) {
         throw invalidType('source', 'an iterable of bytes', value)
       } else if (value.length > 0) {
-        reader.push(Buffer.from(value.buffer, value.byteOffset, value.length), 0, value.length)
+        feed.push(reader, Buffer.from(value.buffer, value.byteOffset, value.length), 0, value.length)
       }
     }
   } catch (error) {
-    reader.end(error)
+    feed.end(reader, error)
   }
 }

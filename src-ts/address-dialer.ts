@@ -4,7 +4,7 @@ import type { ConnectionCore } from './connection'
 import { coreOf } from './connection-facade'
 import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, Dialer } from './dialer'
+import { checkDestination, checkedOf, Dialer } from './dialer'
 import { NetpollError, streamCall } from './errors'
 import { reportDial } from './hooks'
 import { checkObject, type DialerOptions } from './options'
@@ -27,12 +27,12 @@ export class AddressDialer {
 
   /** Milliseconds that a call waits which says nothing else. */
   get requestTimeout(): number {
-    return this.#dialer.checked.requestTimeout
+    return checkedOf(this.#dialer).requestTimeout
   }
 
   /** @throws NetpollError `ERR_UNSUPPORTED` where there is no framing */
   checkCalls(): void {
-    if (this.#dialer.checked.framing.isStream) throw streamCall()
+    if (checkedOf(this.#dialer).framing.isStream) throw streamCall()
   }
 
   /**
@@ -56,7 +56,7 @@ export class AddressDialer {
 
   /** Tells of the failure of a dial that nobody waits for. */
   report(error: unknown): void {
-    reportDial(this.#dialer.checked.hooks.onError, error, this.#context)
+    reportDial(checkedOf(this.#dialer).hooks.onError, error, this.#context)
   }
 }
 

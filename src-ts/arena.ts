@@ -1,5 +1,6 @@
 import { constants } from 'node:buffer'
 
+import { bufferOf, offsetOf } from './bytes'
 import { Chunk, messageView } from './chunk'
 import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
@@ -131,8 +132,8 @@ export class Arena {
     const words = this.#words
     const allocated = this.#allocated
     // While nothing is allocated, the view is not even asked for its memory, which is a call into the engine.
-    if (allocated === undefined || words[2] === 0 || bytes.buffer !== this.#arena.buffer) return false
-    const start = bytes.byteOffset
+    if (allocated === undefined || words[2] === 0 || bufferOf(bytes) !== this.#arena.buffer) return false
+    const start = offsetOf(bytes)
     if ((allocated[start] as number) <= before) return false
     allocated[start] = 0
     words[2] = (words[2] as number) - 1

@@ -5,6 +5,7 @@ import type { MessageId } from './message-id'
 import { checkSignal } from './options'
 import { pace } from './pace'
 import type { Payload } from './payload'
+import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf, timeLimit } from './time-limits'
 
 /** Options of `call`. */
@@ -78,7 +79,7 @@ export class PendingCall {
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
-    this.#aborted = signal === undefined ? undefined : () => this.#giveUp(signal.reason, 'aborted')
+    this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
@@ -123,7 +124,7 @@ export class PendingCall {
   #settle(): void {
     this.#isSettled = true
     this.deadlines?.settled()
-    if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted)
+    if (this.#aborted !== undefined) forgetSignal(this.#signal, this.#aborted)
   }
 }
 

@@ -1,3 +1,4 @@
+import { bufferOf } from './bytes'
 import type { BytesOption } from './message-types'
 
 /**
@@ -59,5 +60,5 @@ export function messageAs(bytes: BytesOption, chunk: Chunk, start: number, lengt
 
 /** The handle of the chunk that `view` lies in; `undefined` when it is the user's own memory. */
 export function chunkHandle(view: Uint8Array): number | undefined {
-  return (view.buffer as ChunkBuffer)[handleOf]
+  return (bufferOf(view) as ChunkBuffer)[handleOf]
 }

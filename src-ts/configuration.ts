@@ -21,6 +21,13 @@ const toStandardError: Logger = (line) => void process.stderr.write(`netpoll: ${
 
 let logger = toStandardError
 
+/** Who has replaced `process.stderr` by something that throws cannot be told. */
+function tryStandardError(line: string): void {
+  try {
+    toStandardError(line)
+  } catch {}
+}
+
 /** The defaults of this thread. */
 export function processSettings(): ProcessSettings {
   settings ??= (getEnvironmentData(key) as unknown as ProcessSettings | undefined) ?? {
@@ -44,8 +51,10 @@ export function replaceLogger(next: Logger): void {
 /** Logs one line: to the user's logger, else to stderr. */
 export function logLine(line: string): void {
   try {
-    logger(line)
+    const done: unknown = logger(line)
+    if (done === undefined) return
+    new Promise((resolve) => resolve(done)).catch(() => tryStandardError(line))
   } catch {
-    toStandardError(line)
+    tryStandardError(line)
   }
 }

@@ -14,7 +14,7 @@ import { guarded } from './hooks'
 import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
-import { Writer } from './link-buffer/writer'
+import { isEmptyWriter, Writer } from './link-buffer/writer'
 import type { NativeId } from './native'
 import { checkHandler, type DataHandler, type RequestHandler } from './options'
 import { Operation } from './outbox'
@@ -343,7 +343,7 @@ export class ConnectionCore {
     return (
       this.#status === 'open' &&
       (this.#calls === undefined || this.#calls.isClean) &&
-      (this.#writer === undefined || this.#writer.mallocLength === 0) &&
+      (this.#writer === undefined || isEmptyWriter(this.#writer)) &&
       (this.#stream === undefined || this.#stream.isUntouched) &&
       (this.#requests === undefined || this.#requests.isUntouched) &&
       this.#flow?.isHeld(Hold.User) !== true
@@ -491,14 +491,25 @@ export class ConnectionCore {
     const error = this.#error ?? news
     this.#error = error
     const gone = error ?? closedHere()
-    this.#calls?.failAll(gone, this.#totals?.written)
-    this.#output?.end(gone)
-    this.#inputEnded(gone, error)
-    this.#stream?.consumer?.closed(error)
-    this.owner?.closed()
-    if (this.#profile.closed(this, error)) this.#lifecycle.closed({ error, news })
+    // Whatever one of them throws, the others hear of the end: some of them wait for nothing else.
+    this.#tryLast(() => this.#calls?.failAll(gone, this.#totals?.written))
+    this.#tryLast(() => this.#output?.end(gone))
+    this.#tryLast(() => this.#inputEnded(gone, error))
+    this.#tryLast(() => this.#stream?.consumer?.closed(error))
+    this.#tryLast(() => this.owner?.closed())
+    this.#tryLast(() => {
+      if (this.#profile.closed(this, error)) this.#lifecycle.closed({ error, news })
+    })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined
+  }
+
+  #tryLast(work: () => void): void {
+    try {
+      work()
+    } catch (failure) {
+      this.#profile.failed(failure, this)
+    }
   }
 
   /** The peer has sent what is refused: tells so, and closes once the replies before it have left. */

@@ -11,10 +11,11 @@ import {
   type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { invalidValue, NetpollError, systemError } from './errors'
+import { invalidValue, isOurs, NetpollError, systemError } from './errors'
 import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
+import { errnoOf } from './hooks'
 import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from './message-types'
 import type { SocketAddress } from './native'
@@ -30,6 +31,7 @@ import {
 import { pace } from './pace'
 import { createProfiles, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
+import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
 import { checkSocketPath } from './unix-path'
 
@@ -54,6 +56,9 @@ export interface DialerStats {
   readonly calls: number
 }
 
+/** @internal The options of a dialer. */
+export let checkedOf: (dialer: Dialer) => CheckedOptions
+
 /**
  * Makes connections to servers.
  *
@@ -61,8 +66,7 @@ export interface DialerStats {
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
  */
 export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
-  /** @internal */
-  readonly checked: CheckedOptions
+  readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
   readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
   readonly #established = new Set<ConnectionCore>()
@@ -72,9 +76,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #dialed = 0
   #failed = 0
 
+  static {
+    checkedOf = (dialer) => dialer.#checked
+  }
+
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(options: DialerOptions<Data, Bytes> = {}) {
-    this.checked = checkConnectionOptions(options, 'client')
+    this.#checked = checkConnectionOptions(options, 'client')
     this.#settings = checkDialSettings(options, defaultDialSettings)
   }
 
@@ -168,7 +176,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   async #opened(connection: ConnectionCore, signal?: AbortSignal): Promise<ConnectionCore> {
     this.#established.add(connection)
     const opening = connection.open()
-    if (opening !== undefined) await unlessAborted(opening, signal, () => connection.destroy(signal?.reason))
+    if (opening !== undefined)
+      await unlessAborted(opening, signal, () => connection.destroy(reasonOf(signal)))
     if (!connection.isOpen) throw refused()
     return connection
   }
@@ -180,7 +189,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     signal: AbortSignal | undefined,
   ): Promise<ConnectionCore> {
     return new Promise((resolve, reject) => {
-      const abandon = (): void => race.abandon(signal?.reason)
+      const abandon = (): void => race.abandon(reasonOf(signal))
       const race = new Race<Route, ConnectionCore>({
         addresses: routes,
         attemptDelay: settings.connectionAttemptDelay,
@@ -195,11 +204,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
             },
           }),
         won: (connection) => {
-          signal?.removeEventListener('abort', abandon)
+          forgetSignal(signal, abandon)
           this.#opened(connection, signal).then(resolve, reject)
         },
         lost: (loss) => {
-          signal?.removeEventListener('abort', abandon)
+          forgetSignal(signal, abandon)
           reject(lossError(loss))
         },
       })
@@ -231,7 +240,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialing.set(connection, {
       connected: outcome.connected,
       failed: (error) => {
-        const errno = error instanceof NetpollError ? error.errno : undefined
+        const errno = errnoOf(error)
         outcome.failed(errno === undefined ? error : connectError(-errno, route))
       },
     })
@@ -244,7 +253,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const profiles = this.#profiles
     const [first] = profiles as readonly [Profile]
     this.#turn = (this.#turn + 1) % profiles.length
-    switch (this.checked.loadBalance) {
+    switch (this.#checked.loadBalance) {
       case 'roundRobin':
         return profiles[this.#turn] ?? first
       case 'random':
@@ -257,7 +266,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #makeProfiles(): readonly Profile[] {
-    return createProfiles(eventLoops(this.checked.pollers), this.checked, {
+    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
       role: 'client',
       opened: (connection) => {
         const outcome = this.#dialing.get(connection)
@@ -285,11 +294,16 @@ function unlessAborted(
   return new Promise((resolve, reject) => {
     const aborted = (): void => {
       abandon()
-      reject(signal.reason)
+      reject(reasonOf(signal))
     }
-    signal.addEventListener('abort', aborted, { once: true })
+    try {
+      signal.addEventListener('abort', aborted, { once: true })
+    } catch (error) {
+      abandon()
+      throw error
+    }
     const done = (): void => {
-      signal.removeEventListener('abort', aborted)
+      forgetSignal(signal, aborted)
       resolve()
     }
     work.then(done, reject)
@@ -369,7 +383,7 @@ function startTimer(milliseconds: number, callback: () => void): () => void {
 }
 
 function isDialTimeout(error: unknown): boolean {
-  return error instanceof NetpollError && error.code === 'ERR_DIAL_TIMEOUT'
+  return isOurs(error) && error.code === 'ERR_DIAL_TIMEOUT'
 }
 
 /** What a dial rejects with. */
@@ -377,7 +391,7 @@ function lossError(loss: Loss): unknown {
   if (loss.kind === 'abandoned') return loss.reason
   const { errors } = loss
   const first = errors[0]
-  if (errors.length === 1 || !(first instanceof NetpollError)) return first
+  if (errors.length === 1 || !isOurs(first)) return first
   const { code, errno, syscall, address, port } = first
   const message = `${first.message}; no other of ${errors.length} addresses could be connected to either`
   const cause = new AggregateError(errors, 'Each address failed')

@@ -188,12 +188,22 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
 
 /** Says that an argument has an impossible value, the way Node.js does. */
 export function invalidValue(name: string, problem: string, actual: unknown): TypeError {
-  const error = new TypeError(`The "${name}" argument ${problem}. Received ${String(actual)}`)
+  const error = new TypeError(`The "${name}" argument ${problem}. Received ${textOf(actual)}`)
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
-/** Says that a handler returned something that cannot be sent. */
-export function invalidReply(cause: unknown): NetpollError {
+function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    // It has no text, or its text throws.
+    return `type ${typeof value}`
+  }
+}
+
+/** What it means for a handler's connection that its reply could not be sent; `cause` was thrown by whatever it is. */
+export function replyError(cause: unknown): NetpollError {
+  if (isOurs(cause)) return cause
   const message = 'A handler returns bytes (Uint8Array), a string, a list of them, or nothing'
   return new NetpollError('ERR_INVALID_REPLY', message, { cause })
 }
@@ -201,6 +211,15 @@ export function invalidReply(cause: unknown): NetpollError {
 /** Says that a poller cannot go on, with everything that it had. */
 export function pollerFailed(reason: string): NetpollError {
   return new NetpollError('ERR_POLLER_FAILED', `A poller has failed: ${reason}`)
+}
+
+/** Whether it is one of ours. Users' code can throw a proxy, which has something to say when it is asked. */
+export function isOurs(error: unknown): error is NetpollError {
+  try {
+    return error instanceof NetpollError
+  } catch {
+    return false
+  }
 }
 
 /** Says that a stream has no replies. */

@@ -4,7 +4,7 @@ import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
 import { logLine } from './configuration'
-import { describe, guarded } from './hooks'
+import { describe, guarded, logFailure } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
@@ -190,27 +190,56 @@ export class EventLoop {
     return chunks
   }
 
+  /** Whatever is thrown costs the connection that it is about: everything else of the batch is delivered. */
   readonly #deliver = (): void => {
     const batch = this.#batch
+    let slot = 0
+    let kind = 0
+    let start = 0
+    let length = 0
     while (this.#next < this.#end) {
-      const at = this.#next
-      this.#next = at + recordWords
-      const slot = batch[at] as number
-      const kind = batch[at + 1] as number
-      const start = batch[at + 2] as number
-      const length = batch[at + 3] as number
-      if ((kind & 0xff) === RecordKind.Message) {
-        const connection = this.#connections[slot]
-        // Nothing comes for a connection after its end.
-        if (connection === undefined) continue
-        const chunk = this.#turnChunks[kind >>> 8] as Chunk
-        if (chunk.bytes.length > 0) connection.receive(chunk, start, length)
-        else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
-      } else if (kind === RecordKind.Correlation) {
-        this.#connections[slot]?.identify(start, length)
-      } else {
-        this.#lifecycle(kind, slot, start, length)
+      // Around all records and not each of them: a message pays nothing for it.
+      try {
+        while (this.#next < this.#end) {
+          const at = this.#next
+          this.#next = at + recordWords
+          slot = batch[at] as number
+          kind = batch[at + 1] as number
+          start = batch[at + 2] as number
+          length = batch[at + 3] as number
+          if ((kind & 0xff) === RecordKind.Message) {
+            const connection = this.#connections[slot]
+            // Nothing comes for a connection after its end.
+            if (connection === undefined) continue
+            const chunk = this.#turnChunks[kind >>> 8] as Chunk
+            if (chunk.bytes.length > 0) connection.receive(chunk, start, length)
+            else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
+          } else if (kind === RecordKind.Correlation) {
+            this.#connections[slot]?.identify(start, length)
+          } else {
+            this.#lifecycle(kind, slot, start, length)
+          }
+        }
+      } catch (error) {
+        this.#undelivered(kind, slot, length, error)
       }
+    }
+  }
+
+  /** A record's delivery has thrown, where no guard of its own stands. */
+  #undelivered(kind: number, slot: number, generation: number, error: unknown): void {
+    // The others name a listener in the place of a slot.
+    const isOfConnection = kind !== RecordKind.AcceptPaused && kind !== RecordKind.AcceptFailed
+    const connection = isOfConnection ? this.#connections[slot] : undefined
+    try {
+      if (connection === undefined) logFailure(error)
+      else connection.fail(error)
+    } catch (second) {
+      logFailure(second)
+    }
+    // Nothing else would ever end it.
+    if (kind === RecordKind.Accepted && connection === undefined) {
+      this.outbox.command(Operation.Destroy, { slot, generation })
     }
   }
 

@@ -245,7 +245,7 @@ export function lengthField(options: LengthFieldOptions): Framing {
     throw invalidValue('options.strip', 'must not end within the length field', strip)
   }
   checkMaxLength(maxLength)
-  return new LengthField(options)
+  return Object.freeze(new LengthField(options))
 }
 
 /** No framing: bytes as they come. */
@@ -294,7 +294,10 @@ export function frame(framing: Framing, payload: Payload): Buffer {
 }
 
 /** What connections without a framing have. */
-export const streamFraming: Framing = new Stream()
+export const streamFraming: Framing = Object.freeze(new Stream())
+
+// Users have a framing, and every message of everybody asks it.
+for (const { prototype } of [Framing, LengthField, Varint, Delimiter, Stream]) Object.freeze(prototype)
 
 /**
  * Messages that end with `bytes`, such as a line end. The delimiter is no part of the message, and a
@@ -309,13 +312,13 @@ export function delimiter(bytes: Uint8Array | string, options: MaxLengthOptions 
   const raw = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
   if (raw.length === 0) throw invalidValue('bytes', 'must not be empty', "''")
   checkMaxLength(options.maxLength)
-  return new Delimiter(raw, options)
+  return Object.freeze(new Delimiter(raw, options))
 }
 
 /** Messages behind a protobuf base-128 varint that counts their bytes. */
 export function varint(options: MaxLengthOptions = {}): Framing {
   checkMaxLength(options.maxLength)
-  return new Varint(options)
+  return Object.freeze(new Varint(options))
 }
 
 function checkMaxLength(value: number | undefined): void {

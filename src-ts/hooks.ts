@@ -6,11 +6,16 @@ import { NetpollError } from './errors'
 /** Is told what went wrong, and on which connection. */
 export type ErrorListener = ((error: unknown, connection: Connection | undefined) => void) | undefined
 
+/** Of the language, whatever users make of it later. */
+const OwnPromise = Promise
+const { then } = OwnPromise.prototype
+const rejected = OwnPromise.reject.bind(OwnPromise)
+
 /** Runs the user's code; what it throws, now or later, goes to `failed`. */
 export function guarded(work: () => unknown, failed: (error: unknown) => void): void {
   try {
     const result = work()
-    if (isThenable(result)) Promise.resolve(result).then(undefined, failed)
+    if (isThenable(result)) whenSettled(result, ignore, failed)
   } catch (error) {
     failed(error)
   }
@@ -24,35 +29,67 @@ export function report(
   context: Context,
 ): void {
   if (onError === undefined) {
-    logLine(oneLine(error))
+    logFailure(error)
     return
   }
   guarded(
     () => context.run(onError, error, connection),
     (second) => {
-      logLine(oneLine(error))
-      logLine(oneLine(second))
+      logFailure(error)
+      logFailure(second)
     },
   )
 }
 
 /** As {@link report}, for a dial that nobody waits for: what the system says of it is told, and not logged. */
 export function reportDial(onError: ErrorListener, error: unknown, context: Context): void {
-  const isSystems = error instanceof NetpollError && error.errno !== undefined
+  const isSystems = errnoOf(error) !== undefined
   if (onError !== undefined || !isSystems) report(onError, error, undefined, context)
 }
 
-/** Whether a result of the user's code has to be waited for. */
+/** Whether a result of the user's code has to be waited for. Asks the result, which may throw. */
 export function isThenable(result: unknown): result is PromiseLike<unknown> {
   return (
-    result instanceof Promise ||
-    (typeof result === 'object' &&
-      result !== null &&
-      typeof (result as { then?: unknown }).then === 'function')
+    typeof result === 'object' &&
+    result !== null &&
+    typeof (result as { readonly then?: unknown }).then === 'function'
   )
 }
 
-const oneLine = (error: unknown): string => describe(error).replaceAll('\n', ' ')
+/**
+ * Calls one of the two, once and not before this returns, whatever kind of thenable the user's code has returned. A promise
+ * of the language's own is waited for as it is: others may throw, settle twice or at once.
+ */
+export function whenSettled(
+  result: PromiseLike<unknown>,
+  onFulfilled: (value: unknown) => void,
+  onRejected: (error: unknown) => void,
+): void {
+  try {
+    const isPlain = result.then === then && (result as object).constructor === OwnPromise
+    // One that only pretends is refused right here, and calls neither.
+    then.call(isPlain ? result : new OwnPromise((resolve) => resolve(result)), onFulfilled, onRejected)
+  } catch (error) {
+    then.call(rejected(error), undefined, onRejected)
+  }
+}
+
+export const ignore = (): void => {}
+
+/** The system's error number, of an error of ours. */
+export function errnoOf(error: unknown): number | undefined {
+  try {
+    return error instanceof NetpollError ? error.errno : undefined
+  } catch {
+    // It may be a proxy, or have members that throw.
+    return undefined
+  }
+}
+
+/** Logs a failure that nobody is told of otherwise, in one line. */
+export function logFailure(error: unknown): void {
+  logLine(describe(error).replaceAll('\n', ' '))
+}
 
 /** One line about an error. */
 export function describe(error: unknown): string {

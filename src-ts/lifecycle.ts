@@ -1,7 +1,7 @@
 import type { ConnectionCore } from './connection'
 import { channels, publish } from './diagnostics'
 import type { NetpollError } from './errors'
-import { guarded, isThenable } from './hooks'
+import { errnoOf, guarded, ignore, isThenable, whenSettled } from './hooks'
 import { pace } from './pace'
 import type { Profile } from './profile'
 
@@ -58,16 +58,14 @@ export class Lifecycle {
     // Refused before anybody was asked: the server is closing, or full.
     if (!connection.isOpen) return this.#refuse()
     try {
-      const verdict =
+      const verdict: unknown =
         onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection.facade, undefined)
       if (verdict === false || !connection.isOpen) return this.#refuse()
+      // It says nothing by that, but what fails is told.
+      if (isThenable(verdict)) whenSettled(verdict, ignore, (error) => connection.fail(error))
       if (onConnect === undefined) return this.#opened()
       const pending = connection.context.run(onConnect, connection.facade, undefined)
-      if (!isThenable(pending)) return this.#opened()
-      return Promise.resolve(pending).then(
-        () => this.#opened(),
-        (error) => this.#failed(error),
-      )
+      return isThenable(pending) ? this.#openedLater(pending) : this.#opened()
     } catch (error) {
       this.#failed(error)
     }
@@ -86,6 +84,20 @@ export class Lifecycle {
       this.#callbacks ??= []
       this.#callbacks.push(callback)
     }
+  }
+
+  #openedLater(pending: PromiseLike<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const settled = (open: () => void): void => {
+        open()
+        resolve()
+      }
+      whenSettled(
+        pending,
+        () => settled(() => this.#opened()),
+        (error) => settled(() => this.#failed(error)),
+      )
+    })
   }
 
   #opened(): void {
@@ -131,7 +143,7 @@ export class Lifecycle {
     const connection = this.#connection
     const { onDisconnect, onError } = this.#profile.hooks
     // A failure of network or peer that the system names is nobody's fault: told, and not logged.
-    if (news !== undefined && (news.errno === undefined || onError !== undefined)) {
+    if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
       this.#profile.failed(news, connection)
     }
     if (channels.close.hasSubscribers) {

@@ -1,3 +1,4 @@
+import { isUint8Array } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -54,7 +55,7 @@ class FieldIds extends Ids {
   }
 
   ofRequest(request: Payload): MessageId | undefined {
-    const bytes = request instanceof Uint8Array ? request : front(request, this.#end)
+    const bytes = isUint8Array(request) ? request : front(request, this.#end)
     if (bytes.length < this.#end) return undefined
     if (this.#size < 8) return this.#number(bytes, this.#offset, this.#size)
     const first = this.#number(bytes, this.#offset, 4)
@@ -135,7 +136,7 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
   let rest = length
   for (const piece of payload) {
     const bytes = typeof piece === 'string' ? Buffer.from(piece.slice(0, rest + 1)) : piece
-    if (!(bytes instanceof Uint8Array)) throw notPayload(bytes)
+    if (!isUint8Array(bytes)) throw notPayload(bytes)
     pieces.push(bytes.length > rest ? bytes.subarray(0, rest) : bytes)
     rest -= bytes.length
     if (rest <= 0) break
@@ -146,7 +147,7 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
 /** All bytes of a payload. */
 function whole(payload: Payload): Buffer {
   if (typeof payload === 'string') return Buffer.from(payload)
-  if (payload instanceof Uint8Array) {
+  if (isUint8Array(payload)) {
     return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   }
   if (!Array.isArray(payload)) throw notPayload(payload)

@@ -1,3 +1,4 @@
+import { isUint8Array, lengthOf, offsetOf } from './bytes'
 import { chunkHandle } from './chunk'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
@@ -39,6 +40,9 @@ export interface Target {
   readonly generation: number
 }
 
+/** A piece of a message. */
+type Piece = Uint8Array | string
+
 const header = 1
 const words = 6
 const capacity = 4096
@@ -56,6 +60,8 @@ export class Outbox {
   readonly #shared: SharedMemory
   readonly #begun: (() => void) | undefined
   #turn = 0
+  /** An array for the pieces of a list, used again; `undefined` while it is in use. */
+  #gathered: Piece[] | undefined
   /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
   #isCarriedOut = false
 
@@ -93,11 +99,12 @@ export class Outbox {
    *
    * @returns how many bytes will be sent
    * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said; TypeError
-   * `ERR_INVALID_ARG_TYPE` when it is no payload; either before anything is added
+   * `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for its pieces. All of them before
+   * anything is added
    */
   message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
-    if (payload instanceof Uint8Array) return this.#bytes(last, target, framing, payload)
+    if (isUint8Array(payload)) return this.#bytes(last, target, framing, payload)
     if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
     throw notPayload(payload)
   }
@@ -107,40 +114,45 @@ export class Outbox {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     this.#header(target, framing, before, length)
-    for (let piece = first; piece !== undefined; piece = piece.next) {
-      if (piece.handle !== foreign) {
-        this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
-      } else {
-        const handle = this.#shared.native.attachForeign(piece.memory)
-        this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
+    try {
+      for (let piece = first; piece !== undefined; piece = piece.next) {
+        if (piece.handle !== foreign) {
+          this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
+        } else {
+          const handle = this.#shared.native.attachForeign(piece.memory)
+          this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
+        }
       }
+      if (trailer.length > 0) this.#copy(Operation.Send, target, trailer)
+    } catch (error) {
+      this.#abandon(target, error)
     }
-    if (trailer.length > 0) this.#copy(Operation.Send, target, trailer)
     return before + length + trailer.length
   }
 
   #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
-    const length = bytes.length
+    const length = lengthOf(bytes)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
     const { arena } = this.#shared
     if (arena.handOver(bytes, before)) {
-      const start = bytes.byteOffset - before
+      const start = offsetOf(bytes) - before
       framing.writeHeader(arena.memory, start, length)
       this.#lastPiece(last, target, trailer, arena.handle, start, before + length)
       return total
     }
     const handle = length > copyLimit ? chunkHandle(bytes) : undefined
     if (handle !== undefined) {
-      const start = bytes.byteOffset - before
+      const offset = offsetOf(bytes)
+      const start = offset - before
       // An echo stands in its chunk framed already: it leaves as it came, in one piece.
-      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle]?.bytes, bytes, before)) {
+      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle]?.bytes, offset, length, before)) {
         this.#push(last, target, handle, start, total)
         return total
       }
       this.#header(target, framing, before, length)
-      this.#lastPiece(last, target, trailer, handle, bytes.byteOffset, length)
+      this.#lastPiece(last, target, trailer, handle, offset, length)
       return total
     }
     const at = arena.take(total)
@@ -162,37 +174,58 @@ export class Outbox {
     return total
   }
 
-  #pieces(
-    last: Operation,
-    target: Target,
-    framing: Framing,
-    pieces: readonly (Uint8Array | string)[],
-  ): number {
+  #pieces(last: Operation, target: Target, framing: Framing, payload: readonly unknown[]): number {
+    const pieces = this.#gather(payload)
+    // From here on nothing of the user's runs that could change them.
     let length = 0
-    for (const piece of pieces) {
-      if (typeof piece === 'string') length += Buffer.byteLength(piece)
-      else if (piece instanceof Uint8Array) length += piece.length
-      else throw notPayload(piece)
-    }
+    for (const piece of pieces) length += checkedLength(piece)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     this.#header(target, framing, before, length)
-    for (const piece of pieces) this.#piece(target, piece)
-    // The message's end as a piece of its own, so that whatever it consists of is added the same way.
-    this.#copy(last, target, trailer)
-    return before + length + trailer.length
+    try {
+      for (const piece of pieces) this.#piece(target, piece)
+      // The message's end as a piece of its own, so that whatever it consists of is added the same way.
+      this.#copy(last, target, trailer)
+      return before + length + trailer.length
+    } catch (error) {
+      this.#abandon(target, error)
+    } finally {
+      pieces.length = 0
+      this.#gathered = pieces
+    }
   }
 
-  #piece(target: Target, piece: Uint8Array | string): void {
+  /** The pieces of a list, each asked for once: a list may be a proxy, or have members that run code. */
+  #gather(payload: readonly unknown[]): Piece[] {
+    // Such code may send a list as well: then that takes another array.
+    const pieces = this.#gathered ?? []
+    this.#gathered = undefined
+    const { length } = payload
+    for (let index = 0; index < length; index += 1) {
+      const piece = payload[index]
+      if (typeof piece !== 'string' && !isUint8Array(piece)) throw notPayload(piece)
+      pieces.push(piece)
+    }
+    return pieces
+  }
+
+  /** Memory has run out within a message, whose beginning must not be followed by another one. */
+  #abandon(target: Target, error: unknown): never {
+    this.command(Operation.Destroy, target)
+    throw error
+  }
+
+  #piece(target: Target, piece: Piece): void {
     if (typeof piece !== 'string') {
       const { arena } = this.#shared
+      const length = lengthOf(piece)
       const handle = arena.handOver(piece, 0)
         ? arena.handle
-        : piece.length > copyLimit
+        : length > copyLimit
           ? chunkHandle(piece)
           : undefined
       if (handle !== undefined) {
-        this.#push(Operation.Send, target, handle, piece.byteOffset, piece.length)
+        this.#push(Operation.Send, target, handle, offsetOf(piece), length)
         return
       }
     }
@@ -206,8 +239,8 @@ export class Outbox {
     this.#push(Operation.Send, target, this.#shared.arena.handle, at, before)
   }
 
-  #copy(operation: Operation, target: Target, piece: Uint8Array | string): void {
-    const length = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+  #copy(operation: Operation, target: Target, piece: Piece): void {
+    const length = pieceLength(piece)
     const at = this.#shared.arena.take(length)
     if (typeof piece === 'string') this.#shared.arena.memory.write(piece, at)
     else this.#shared.arena.memory.set(piece, at)
@@ -260,13 +293,31 @@ export class Outbox {
   }
 }
 
-/** Whether header and trailer stand around `bytes` in their chunk already. */
-function isFramed(framing: Framing, chunk: Buffer | undefined, bytes: Uint8Array, before: number): boolean {
+/** @throws TypeError for memory that was transferred away, while nothing is added yet */
+function checkedLength(piece: Piece): number {
+  const length = pieceLength(piece)
+  if (length === 0 && typeof piece !== 'string') nothing.set(piece)
+  return length
+}
+
+const nothing = new Uint8Array(0)
+
+function pieceLength(piece: Piece): number {
+  return typeof piece === 'string' ? Buffer.byteLength(piece) : lengthOf(piece)
+}
+
+/** Whether header and trailer stand around `length` bytes from `start` in their chunk already. */
+function isFramed(
+  framing: Framing,
+  chunk: Buffer | undefined,
+  start: number,
+  length: number,
+  before: number,
+): boolean {
   if (chunk === undefined) return false
-  const start = bytes.byteOffset
-  if (!framing.hasHeader(chunk, start - before, bytes.length)) return false
+  if (!framing.hasHeader(chunk, start - before, length)) return false
   const trailer = framing.trailer
-  const end = start + bytes.length
+  const end = start + length
   for (let index = 0; index < trailer.length; index += 1) {
     if (chunk[end + index] !== trailer[index]) return false
   }

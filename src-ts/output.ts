@@ -1,4 +1,4 @@
-import { NetpollError } from './errors'
+import { isOurs } from './errors'
 import type { Written } from './link-buffer/pieces'
 import { Operation, type Target } from './outbox'
 import { pace } from './pace'
@@ -179,7 +179,7 @@ export const resolved: Promise<void> = Promise.resolve()
 /** What `send` and `flush` return when they refuse what they were given. */
 export function refusedOutput(error: unknown): Promise<never> {
   const refusal = pace.refuse(error)
-  return error instanceof NetpollError && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
+  return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }
 
 /** No unhandled rejection where nobody waits: the connection's hooks tell of its end, which is the peer's doing. */

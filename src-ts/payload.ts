@@ -1,3 +1,4 @@
+import { isUint8Array } from './bytes'
 import { chunkHandle } from './chunk'
 import { invalidType } from './errors'
 
@@ -15,7 +16,7 @@ export function keepPayload(payload: Payload): Payload {
 
 function keepPiece(piece: Uint8Array | string): Uint8Array | string {
   if (typeof piece === 'string') return piece
-  if (!(piece instanceof Uint8Array)) throw notPayload(piece)
+  if (!isUint8Array(piece)) throw notPayload(piece)
   return chunkHandle(piece) === undefined ? Buffer.copyBytesFrom(piece) : piece
 }
 
@@ -25,7 +26,7 @@ function keepPiece(piece: Uint8Array | string): Uint8Array | string {
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload
  */
 export function checkPayload(name: string, value: unknown): void {
-  const isPiece = (piece: unknown): boolean => typeof piece === 'string' || piece instanceof Uint8Array
+  const isPiece = (piece: unknown): boolean => typeof piece === 'string' || isUint8Array(piece)
   if (isPiece(value) || (Array.isArray(value) && value.every(isPiece))) return
   throw invalidType(name, 'bytes (Uint8Array), a string, or a list of them', value)
 }

@@ -13,6 +13,7 @@ import { checkObject, checkSignal, type DialerOptions } from './options'
 import { pace } from './pace'
 import type { Payload } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
+import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
@@ -520,19 +521,19 @@ class WaitingUser extends Waiting<Lease> {
     this.#reject = reject
     this.#signal = signal
     this.#aborted = () => {
-      this.fail(signal?.reason)
+      this.fail(reasonOf(signal))
       queue.leave(this)
     }
     signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
   serve(lease: Lease): void {
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    forgetSignal(this.#signal, this.#aborted)
     this.#lend(lease)
   }
 
   fail(error: unknown): void {
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    forgetSignal(this.#signal, this.#aborted)
     this.#reject(error)
   }
 

@@ -1,12 +1,13 @@
 import { Backlog } from './backlog'
 import type { ConnectionCore } from './connection'
 import { channels } from './diagnostics'
-import { invalidReply, NetpollError } from './errors'
+import { NetpollError, replyError } from './errors'
 import { Hold } from './flow'
-import { isThenable } from './hooks'
+import { isThenable, whenSettled } from './hooks'
 import { MessageQueue } from './message-queue'
 import type { RequestHandler } from './options'
 import { Operation } from './outbox'
+import type { Payload } from './payload'
 import type { Profile } from './profile'
 import { hasFailed, PendingReply, ReplyQueue } from './reply'
 
@@ -58,9 +59,10 @@ export class Requests {
     this.#profile.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
+    let pending: PromiseLike<unknown> | undefined
     try {
       result = this.#connection.context.run(handler, message, this.#connection.facade)
-      if (isThenable(result) && !settlesOnce(result)) result = new Promise((resolve) => resolve(result))
+      if (isThenable(result)) pending = result
     } catch (error) {
       this.#running = outer
       this.#threw(error, this.#runningPlaces === undefined ? undefined : this.#placeKept(outer))
@@ -68,9 +70,9 @@ export class Requests {
     }
     this.#running = outer
     const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
-    if (result instanceof Promise) {
+    if (pending !== undefined) {
       const place = kept ?? this.#newPlace()
-      result.then(place.fulfilled, place.rejected)
+      whenSettled(pending, place.fulfilled, place.rejected)
     } else if (kept !== undefined) {
       kept.fulfilled(result)
     } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
@@ -233,22 +235,15 @@ export class Requests {
   #send(value: unknown): void {
     const { loop, framing } = this.#profile
     try {
-      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
-        loop.outbox.message(Operation.Reply, this.#connection, framing, value)
-      } else if (value === undefined || value === null) {
+      if (value === undefined || value === null) {
         loop.outbox.command(Operation.Acknowledge, this.#connection)
       } else {
-        throw invalidReply(value)
+        loop.outbox.message(Operation.Reply, this.#connection, framing, value as Payload)
       }
     } catch (error) {
-      this.#connection.fail(error instanceof TypeError ? invalidReply(error) : error)
+      this.#connection.fail(replyError(error))
     }
   }
-}
-
-/** Other kinds of promises may settle twice or at once; one of the language's own does neither. */
-function settlesOnce(result: PromiseLike<unknown>): boolean {
-  return result instanceof Promise && result.then === Promise.prototype.then
 }
 
 /** As `handler`, told to subscribers first. */

@@ -2,8 +2,8 @@ import * as clock from './clock'
 import type { ConnectionCore } from './connection'
 import { NetpollError } from './errors'
 import { Hold } from './flow'
-import { isThenable } from './hooks'
-import { Reader } from './link-buffer/reader'
+import { isThenable, whenSettled } from './hooks'
+import { feed, Reader } from './link-buffer/reader'
 import { SmallPieces } from './link-buffer/small-pieces'
 import { Operation } from './outbox'
 import { resolved } from './output'
@@ -99,7 +99,7 @@ export class StreamInput implements Leftover {
     } else {
       this.#take(chunk, start, length)
     }
-    if (this.reader.length > 0 && !this.#isWatching) {
+    if (feed.length(this.reader) > 0 && !this.#isWatching) {
       this.#isWatching = true
       this.#profile.loop.memory.watch(this)
     }
@@ -109,14 +109,16 @@ export class StreamInput implements Leftover {
   retired(chunk: Buffer): boolean {
     const { reader } = this
     this.#smallPieces ??= new SmallPieces()
-    reader.leave(chunk, smallBehindOthers, this.#smallPieces)
-    this.#isWatching = reader.length > 0 && !reader.isCopied
+    feed.leave(reader, chunk, smallBehindOthers, this.#smallPieces)
+    this.#isWatching = feed.length(reader) > 0 && !feed.isCopied(reader)
     return this.#isWatching
   }
 
   #isSmall(chunk: Buffer, start: number, length: number): boolean {
     if (this.#consumer !== undefined) return length <= smallForConsumer
-    return length <= smallBehindOthers && this.reader.length > 0 && !this.reader.endsAt(chunk, start)
+    return (
+      length <= smallBehindOthers && feed.length(this.reader) > 0 && !feed.endsAt(this.reader, chunk, start)
+    )
   }
 
   #take(chunk: Buffer, start: number, length: number): void {
@@ -124,11 +126,12 @@ export class StreamInput implements Leftover {
       this.#consumer.received(chunk, start, length)
       return
     }
-    this.reader.push(chunk, start, length)
+    feed.push(this.reader, chunk, start, length)
     if (this.#state === State.Idle) this.#run()
-    if (this.reader.length < this.#profile.highWaterMark) return
-    this.reader.notifyConsumed = true
-    if (this.reader.length < this.reader.awaited || this.#wantsMore) this.#claim(this.reader.length)
+    if (feed.length(this.reader) < this.#profile.highWaterMark) return
+    feed.notifyConsumed(this.reader, true)
+    if (feed.length(this.reader) < feed.awaited(this.reader) || this.#wantsMore)
+      this.#claim(feed.length(this.reader))
     else this.#connection.flow.hold(Hold.Full)
   }
 
@@ -141,7 +144,7 @@ export class StreamInput implements Leftover {
     if (bytes <= before || counts.buffered <= maxBufferedBytes) return
     const message = 'Unread bytes of all connections exceed maxBufferedBytes'
     const error = new NetpollError('ERR_BUFFER_LIMIT', message)
-    this.reader.interrupt(error)
+    feed.interrupt(this.reader, error)
     this.#connection.refuse(error)
   }
 
@@ -154,17 +157,17 @@ export class StreamInput implements Leftover {
   begin(): void {
     if (this.#state !== State.Opening) return
     this.#state = State.Idle
-    if (this.reader.length > 0 && this.#consumer === undefined) this.#run()
+    if (feed.length(this.reader) > 0 && this.#consumer === undefined) this.#run()
     else this.#settle()
   }
 
   /** `onData` was replaced: what is there already is for it. */
   handlerChanged(): void {
-    if (this.reader.length === 0) return
+    if (feed.length(this.reader) === 0) return
     // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
     pace.settle(() =>
       queueMicrotask(() => {
-        if (this.#state === State.Idle && this.#consumer === undefined && this.reader.length > 0) this.#run()
+        if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0) this.#run()
       }),
     )
   }
@@ -174,7 +177,7 @@ export class StreamInput implements Leftover {
     if (this.#ended !== undefined) return
     this.#ended = error
     if (this.#claimed > 0) this.#claim(0)
-    this.reader.end(error)
+    feed.end(this.reader, error)
     if (error.code === 'ERR_EOF') this.#consumer?.ended()
     this.#drain()
   }
@@ -193,16 +196,17 @@ export class StreamInput implements Leftover {
   /** The core waits for us to be done with what came. */
   #drain(): void {
     this.#draining = true
-    this.reader.notifyConsumed = true
+    feed.notifyConsumed(this.reader, true)
     this.#settle()
   }
 
   /** The read timeout may have passed; returns when to look again. */
   expire(now: number): number {
-    if (this.reader.awaited === 0) this.#readDeadline = Number.POSITIVE_INFINITY
+    if (feed.awaited(this.reader) === 0) this.#readDeadline = Number.POSITIVE_INFINITY
     if (this.#readDeadline > now) return this.#readDeadline
     this.#readDeadline = Number.POSITIVE_INFINITY
-    this.reader.interrupt(
+    feed.interrupt(
+      this.reader,
       new NetpollError('ERR_READ_TIMEOUT', `Too little arrived within ${this.readTimeout} ms`),
     )
     return this.#readDeadline
@@ -215,12 +219,13 @@ export class StreamInput implements Leftover {
 
   /** Whether something is left to read. */
   get hasUnread(): boolean {
-    return this.reader.length > 0
+    return feed.length(this.reader) > 0
   }
 
   /** Whether nobody reads, and nothing is left to read. */
   get isUntouched(): boolean {
-    const { length, awaited } = this.reader
+    const length = feed.length(this.reader)
+    const awaited = feed.awaited(this.reader)
     const isTaken = this.#consumer !== undefined || this.#iterating || this.#state === State.Running
     return length === 0 && awaited === 0 && !isTaken
   }
@@ -232,15 +237,16 @@ export class StreamInput implements Leftover {
 
   /** From now on `consumer` gets the bytes, those that are there first. */
   takeOver(consumer: Consumer): void {
-    if (this.#consumer !== undefined || this.reader.awaited > 0 || this.#iterating) throw readElsewhere()
+    if (this.#consumer !== undefined || feed.awaited(this.reader) > 0 || this.#iterating)
+      throw readElsewhere()
     this.#consumer = consumer
     this.#profile.loop.outbox.command(Operation.TakeOver, this.#connection)
     const { reader } = this
-    while (reader.length > 0) {
-      const piece = reader.next(reader.contiguous)
+    while (feed.length(reader) > 0) {
+      const piece = feed.nextPiece(reader)
       consumer.received(piece, 0, piece.length)
     }
-    reader.end(readElsewhere())
+    feed.end(reader, readElsewhere())
     if (this.#ended?.code === 'ERR_EOF') consumer.ended()
   }
 
@@ -260,20 +266,20 @@ export class StreamInput implements Leftover {
     this.#iterating = true
     try {
       for (;;) {
-        if (this.reader.length === 0) {
+        if (feed.length(this.reader) === 0) {
           if (this.#ended !== undefined) break
           this.#settle()
           await this.#more()
         } else {
           this.#isLooping = true
-          yield this.reader.next(this.reader.contiguous)
+          yield feed.nextPiece(this.reader)
           this.#isLooping = false
         }
       }
     } finally {
       this.#iterating = false
       this.#isLooping = false
-      if (this.#state === State.Idle && this.reader.length > 0) this.#run()
+      if (this.#state === State.Idle && feed.length(this.reader) > 0) this.#run()
       else this.#settle()
     }
     await pace.pass()
@@ -293,21 +299,22 @@ export class StreamInput implements Leftover {
   #run(): void {
     const connection = this.#connection
     while (connection.onData !== undefined && connection.takesReplies && !this.#iterating) {
-      const consumed = this.reader.consumed
+      const consumed = feed.consumed(this.reader)
       const received = this.#received
       this.#state = State.Running
-      let pending: Promise<unknown> | undefined
+      let pending: PromiseLike<unknown> | undefined
       this.#profile.counts.requests += 1
       try {
         const result: unknown = connection.context.run(connection.onData, connection.facade, undefined)
         // A flush that need not be waited for costs no turn of the microtask queue.
-        if (isThenable(result) && result !== resolved) pending = Promise.resolve(result)
+        if (result !== resolved && isThenable(result)) pending = result
       } catch (error) {
         this.#failed(error)
         return
       }
       if (pending !== undefined) {
-        pending.then(
+        whenSettled(
+          pending,
           () => {
             this.#state = State.Idle
             if (this.#goesOn(consumed, received)) this.#run()
@@ -325,8 +332,8 @@ export class StreamInput implements Leftover {
 
   /** Whether bytes are left, and something has changed since `onData` was called: otherwise it wants more first. */
   #goesOn(consumed: number, received: number): boolean {
-    if (this.reader.length === 0 || !this.#connection.takesReplies) return false
-    return this.reader.consumed !== consumed || this.#received !== received
+    if (feed.length(this.reader) === 0 || !this.#connection.takesReplies) return false
+    return feed.consumed(this.reader) !== consumed || this.#received !== received
   }
 
   #failed(error: unknown): void {
@@ -340,20 +347,22 @@ export class StreamInput implements Leftover {
     if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
     if (this.#unacknowledged === 0 || this.#consumer !== undefined) return
     // Who waits for more has to learn that nothing more comes: the core tells that once it has nothing to wait for.
-    const waits = this.reader.awaited > 0
-    if (!waits && (this.isBusy || this.#isAnswering || (this.reader.length > 0 && !this.#wantsMore))) return
+    const waits = feed.awaited(this.reader) > 0
+    if (!waits && (this.isBusy || this.#isAnswering || (feed.length(this.reader) > 0 && !this.#wantsMore)))
+      return
     this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0
   }
 
   #consumed(): void {
     const { reader } = this
-    if (this.#claimed > 0) this.#claim(reader.length < this.#profile.highWaterMark ? 0 : reader.length)
-    if (reader.length <= Math.max(this.#profile.highWaterMark, reader.awaited) / 2) {
-      reader.notifyConsumed = this.#draining
+    if (this.#claimed > 0)
+      this.#claim(feed.length(reader) < this.#profile.highWaterMark ? 0 : feed.length(reader))
+    if (feed.length(reader) <= Math.max(this.#profile.highWaterMark, feed.awaited(reader)) / 2) {
+      feed.notifyConsumed(reader, this.#draining)
       this.#connection.flow.release(Hold.Full)
     }
-    if (reader.length === 0) this.#settle()
+    if (feed.length(reader) === 0) this.#settle()
   }
 
   #awaited(): void {

@@ -1,8 +1,16 @@
 import { sharedMemory } from '../../dist/shared-memory.js'
 import { Reader, Writer } from '../../dist/index.mjs'
+import * as internals from '../../dist/link-buffer/reader.js'
 
 /** What a connection does with its reader. */
 export type FilledReader = Reader & { push(chunk: Buffer, start: number, length: number): void }
+
+interface Feed {
+  push(reader: Reader, chunk: Buffer, start: number, length: number): void
+}
+
+/** What users do not get at. */
+const { feed } = internals as unknown as { readonly feed: Feed }
 
 interface Piece {
   readonly memory: Uint8Array
@@ -41,7 +49,11 @@ export interface FlushedPiece {
 
 /** A reader without a connection. */
 export function emptyReader(): FilledReader {
-  return new Reader() as FilledReader
+  return Object.assign(new Reader(), {
+    push(this: Reader, chunk: Buffer, start: number, length: number): void {
+      feed.push(this, chunk, start, length)
+    },
+  })
 }
 
 /** A writer without a connection, and what its last flush gave out. */

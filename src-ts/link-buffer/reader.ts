@@ -20,6 +20,35 @@ export interface ReaderOwner {
   awaited(length: number): void
 }
 
+/** What only the owner of a reader does with it: users have the reader, and may replace what they see of it. */
+interface Feed {
+  /** Appends `length` bytes of `chunk`. */
+  push(reader: Reader, chunk: Buffer, start: number, length: number): void
+  /** Whether the last bytes that are there lie right before `start` in `chunk`. */
+  endsAt(reader: Reader, chunk: Buffer, start: number): boolean
+  /** Nothing more will come. What is there may still be read. */
+  end(reader: Reader, error: unknown): void
+  /** Whoever waits gets `error`. */
+  interrupt(reader: Reader, error: unknown): void
+  /** Whether the owner wants to know that bytes were consumed. */
+  notifyConsumed(reader: Reader, wanted: boolean): void
+  /** How many bytes are there. */
+  length(reader: Reader): number
+  /** Bytes taken since the start. */
+  consumed(reader: Reader): number
+  /** How many bytes somebody waits for; 0 when nobody does. */
+  awaited(reader: Reader): number
+  /** What lies in one piece at the front, consumed. */
+  nextPiece(reader: Reader): Buffer
+  /** Copies what is left in `chunk`, if it is at most `most` bytes in one piece: a view would keep all of the chunk. */
+  leave(reader: Reader, chunk: Buffer, most: number, pieces: SmallPieces): void
+  /** Whether what is there lies in one piece, of memory that is no chunk. */
+  isCopied(reader: Reader): boolean
+}
+
+/** @internal */
+export let feed: Feed
+
 interface Waiter {
   /** How many bytes have to be there; for a delimiter one more than there were. */
   needed: number
@@ -57,8 +86,26 @@ export class Reader {
   #vain = 0
   /** Why nothing more comes. */
   #ended: unknown
-  /** @internal Whether the owner wants to know that bytes were consumed. */
-  notifyConsumed = false
+  /** Whether the owner wants to know that bytes were consumed. */
+  #notifyConsumed = false
+
+  static {
+    feed = {
+      push: (reader, chunk, start, length) => reader.#push(chunk, start, length),
+      endsAt: (reader, chunk, start) => reader.#endsAt(chunk, start),
+      end: (reader, error) => reader.#finish(error),
+      interrupt: (reader, error) => reader.#interrupt(error),
+      notifyConsumed: (reader, wanted) => {
+        reader.#notifyConsumed = wanted
+      },
+      length: (reader) => reader.#length,
+      consumed: (reader) => reader.#consumed,
+      awaited: (reader) => reader.#waiter?.needed ?? 0,
+      nextPiece: (reader) => reader.#nextPiece(),
+      leave: (reader, chunk, most, pieces) => reader.#leave(chunk, most, pieces),
+      isCopied: (reader) => reader.#isCopied,
+    }
+  }
 
   /** @internal Readers come from connections, {@link slice} and `readerFrom`. */
   constructor(owner?: ReaderOwner) {
@@ -68,21 +115,6 @@ export class Reader {
   /** How many bytes are there. */
   get length(): number {
     return this.#length
-  }
-
-  /** @internal Bytes taken since the start. */
-  get consumed(): number {
-    return this.#consumed
-  }
-
-  /** @internal How many bytes lie in one piece at the front. */
-  get contiguous(): number {
-    return this.#end - this.#at
-  }
-
-  /** @internal How many bytes somebody waits for; 0 when nobody does. */
-  get awaited(): number {
-    return this.#waiter?.needed ?? 0
   }
 
   /**
@@ -196,9 +228,9 @@ export class Reader {
   slice(length: number): Reader {
     this.#require(length)
     const slice = new Reader()
-    while (slice.length < length) {
-      const piece = Math.min(length - slice.length, this.#end - this.#at)
-      slice.push(this.#chunk, this.#at, piece)
+    while (slice.#length < length) {
+      const piece = Math.min(length - slice.#length, this.#end - this.#at)
+      slice.#push(this.#chunk, this.#at, piece)
       this.#consume(piece)
     }
     return slice
@@ -268,7 +300,7 @@ export class Reader {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       if (this.#length > 0) {
-        yield this.next(this.contiguous)
+        yield this.#nextPiece()
         continue
       }
       try {
@@ -280,8 +312,8 @@ export class Reader {
     }
   }
 
-  /** @internal Appends `length` bytes of `chunk`. */
-  push(chunk: Buffer, start: number, length: number): void {
+  /** Appends `length` bytes of `chunk`. */
+  #push(chunk: Buffer, start: number, length: number): void {
     if (this.#length === 0) {
       this.#chunk = chunk
       this.#at = start
@@ -297,17 +329,17 @@ export class Reader {
     }
   }
 
-  /** @internal Whether the last bytes that are there lie right before `start` in `chunk`. */
-  endsAt(chunk: Buffer, start: number): boolean {
+  /** Whether the last bytes that are there lie right before `start` in `chunk`. */
+  #endsAt(chunk: Buffer, start: number): boolean {
     const { chunk: last, end } = this.#last ?? { chunk: this.#chunk, end: this.#end }
     return last === chunk && end === start
   }
 
   /**
-   * @internal Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`: what
+   * Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`: what
    * is left unread keeps no chunk for good.
    */
-  leave(chunk: Buffer, most: number, pieces: SmallPieces): void {
+  #leave(chunk: Buffer, most: number, pieces: SmallPieces): void {
     const length = this.#end - this.#at
     if (this.#chunk !== chunk || length > most || this.#end > chunk.length) return
     const at = pieces.add(chunk, this.#at, length)
@@ -316,22 +348,31 @@ export class Reader {
     this.#end = at + length
   }
 
-  /** @internal Whether what is there lies in one piece, of memory that is no chunk. */
-  get isCopied(): boolean {
+  /** Whether what is there lies in one piece, of memory that is no chunk. */
+  get #isCopied(): boolean {
     return this.#next === undefined && chunkHandle(this.#chunk) === undefined
   }
 
-  /** @internal Nothing more will come. What is there may still be read. */
-  end(error: unknown): void {
+  /** Nothing more will come. What is there may still be read. */
+  #finish(error: unknown): void {
     this.#ended ??= error
-    this.interrupt(error)
+    this.#interrupt(error)
   }
 
-  /** @internal Whoever waits gets `error`. */
-  interrupt(error: unknown): void {
+  /** Whoever waits gets `error`. */
+  #interrupt(error: unknown): void {
     const waiter = this.#waiter
     this.#waiter = undefined
     waiter?.reject(error)
+  }
+
+  /** What lies in one piece at the front, consumed. */
+  #nextPiece(): Buffer {
+    const length = this.#end - this.#at
+    checkAttached(this.#chunk, this.#end)
+    const view = bufferView(this.#chunk, this.#at, length)
+    this.#consume(length)
+    return view
   }
 
   #wait(needed: number): Promise<void> {
@@ -384,7 +425,7 @@ export class Reader {
       if (!this.#shift()) break
     }
     this.#at += rest
-    if (this.notifyConsumed && length > 0) this.#owner?.consumed()
+    if (this.#notifyConsumed && length > 0) this.#owner?.consumed()
   }
 
   /** Makes the next segment the first one; false, and no chunk held, where there is none. */

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 
+import { isUint8Array, lengthOf, offsetOf } from '../bytes'
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
@@ -22,6 +23,9 @@ export interface WriterMemory {
   joinHolds(one: number, other: number): number
 }
 
+/** @internal Whether nothing waits to be flushed, whatever users have made of the writer. */
+export let isEmptyWriter: (writer: Writer) => boolean
+
 /** Sends what was written; resolves when more may be written. */
 export type Flush = (written: Written) => Promise<void>
 
@@ -41,6 +45,10 @@ export class Writer {
   #length = 0
   /** The arena that our pieces keep from being used again. */
   #held: number | undefined
+
+  static {
+    isEmptyWriter = (writer) => writer.#length === 0
+  }
 
   /** @internal Writers come from connections and `createWriter`. */
   constructor(arena: WriterMemory, flush?: Flush) {
@@ -100,14 +108,14 @@ export class Writer {
    * from there, so do not change it afterwards. Returns how many bytes it is.
    */
   writeBinary(bytes: Uint8Array): number {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
-    const length = bytes.length
+    if (!isUint8Array(bytes)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
+    const length = lengthOf(bytes)
     const handle = length > copyLimit ? chunkHandle(bytes) : undefined
     if (handle === undefined) {
       const start = this.#reserve(length)
       this.#arena.memory.set(bytes, start)
     } else {
-      this.#add(bytes, handle, bytes.byteOffset, length)
+      this.#add(bytes, handle, offsetOf(bytes), length)
     }
     return length
   }
@@ -138,9 +146,9 @@ export class Writer {
    * @param remaining how many of the bytes written last come after `bytes` and not before
    */
   writeDirect(bytes: Uint8Array, remaining = 0): void {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
+    if (!isUint8Array(bytes)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
     checkInteger('remaining', remaining, 0, this.#length)
-    const { length } = bytes
+    const length = lengthOf(bytes)
     if (length > directLimit) {
       for (let at = 0; at < length; at += directLimit) {
         this.writeDirect(bytes.subarray(at, at + directLimit), remaining)
@@ -149,7 +157,7 @@ export class Writer {
     }
     if (length === 0) return
     const handle = chunkHandle(bytes)
-    const start = handle === undefined ? 0 : bytes.byteOffset
+    const start = handle === undefined ? 0 : offsetOf(bytes)
     // What another thread may write to while it is sent is sent as it is now.
     const memory = types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes
     const piece: Piece = { memory, handle: handle ?? foreign, start, length, next: undefined }

@@ -1,14 +1,15 @@
 import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from '../batch'
 import { messageAs } from '../chunk'
 import { captureContext } from '../context'
-import { invalidReply } from '../errors'
+import { replyError } from '../errors'
 import type { Framing } from '../framing'
-import { isThenable } from '../hooks'
+import { isThenable, logFailure, whenSettled } from '../hooks'
 import type { BytesOption } from '../message-types'
 import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
+import type { Payload } from '../payload'
 import { sharedMemory } from '../shared-memory'
-import { Source, type WorkerHandler } from './handler'
+import { type Origin, originOf, Source, type WorkerHandler } from './handler'
 
 /** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */
 const mostInTurn = 8
@@ -20,7 +21,7 @@ export interface DeskOptions {
   readonly bytes: BytesOption
   readonly handler: WorkerHandler
   /** A handler has failed. */
-  readonly failed: (error: unknown, source: Source) => void
+  readonly failed: (error: unknown, origin: Origin) => void
 }
 
 /**
@@ -48,7 +49,7 @@ export class Desk {
   /** @throws Error when the pool is closed */
   constructor(options: DeskOptions) {
     this.#options = options
-    this.#source = new Source(0, 0, 0, this.#allocate)
+    this.#source = new Source({ poller: 0, slot: 0, generation: 0 }, this.#allocate)
     const commands = new Int32Array(commandWords)
     const { WorkDesk } = nativeBinding()
     this.#native = new WorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
@@ -107,8 +108,9 @@ export class Desk {
       const kind = batch[at + 1] as number
       const start = batch[at + 2] as number
       const length = batch[at + 3] as number
-      if (kind === RecordKind.Source) this.#source = new Source(slot, start, length, this.#allocate)
-      else this.#handle(slot, this.#view(batch[batchHeader + (kind >>> 8)] as number, start, length))
+      if (kind === RecordKind.Source)
+        this.#source = new Source({ poller: slot, slot: start, generation: length }, this.#allocate)
+      else this.#handle(slot, batch[batchHeader + (kind >>> 8)] as number, start, length)
     }
   }
 
@@ -121,14 +123,17 @@ export class Desk {
     return messageAs(this.#options.bytes, chunk, start, length)
   }
 
-  #handle(slot: number, request: Buffer): void {
+  /** Whatever is thrown costs the connection of this request. */
+  #handle(slot: number, chunk: number, start: number, length: number): void {
     this.#taken += 1
     const source = this.#source
     const target: Target = { slot, generation: 0 }
     try {
+      const request = this.#view(chunk, start, length)
       const result: unknown = this.#context.run(this.#options.handler, request, source)
       if (isThenable(result)) {
-        Promise.resolve(result).then(
+        whenSettled(
+          result,
           (reply) => this.#reply(target, reply, source),
           (error) => this.#fail(target, error, source),
         )
@@ -142,20 +147,23 @@ export class Desk {
 
   #reply(target: Target, value: unknown, source: Source): void {
     try {
-      if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) {
-        this.#outbox.message(Operation.Reply, target, this.#options.framing, value)
-      } else if (value === undefined || value === null) {
+      if (value === undefined || value === null) {
         this.#outbox.command(Operation.Acknowledge, target)
       } else {
-        throw invalidReply(value)
+        this.#outbox.message(Operation.Reply, target, this.#options.framing, value as Payload)
       }
     } catch (error) {
-      this.#fail(target, error instanceof TypeError ? invalidReply(error) : error, source)
+      this.#fail(target, replyError(error), source)
     }
   }
 
   #fail(target: Target, error: unknown, source: Source): void {
     this.#outbox.command(Operation.Destroy, target)
-    this.#options.failed(error, source)
+    try {
+      this.#options.failed(error, originOf(source))
+    } catch (second) {
+      logFailure(error)
+      logFailure(second)
+    }
   }
 }

@@ -3,7 +3,7 @@ import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
 import { framingFrom } from '../framing'
 import { Desk } from './desk'
-import type { Source, WorkerHandler } from './handler'
+import type { Origin, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
 import { postError } from './posted-error'
 
@@ -13,8 +13,7 @@ function tell(message: WorkerMessage): void {
   parentPort?.postMessage(message)
 }
 
-function failed(error: unknown, { poller, slot, generation }: Source): void {
-  const source = { poller, slot, generation }
+function failed(error: unknown, source: Origin): void {
   postError(error, (posted) => tell({ netpoll: 'failed', error: posted, source }))
 }
 

@@ -21,21 +21,37 @@ export type WorkerHandler<Bytes extends BytesOption = 'buffer'> = (
   context: WorkerRequest,
 ) => Reply | PromiseLike<Reply>
 
-/** A request's origin, put into words only when somebody asks. */
-export class Source implements WorkerRequest {
+/** Where a request came from, as the core names it. */
+export interface Origin {
   readonly poller: number
   readonly slot: number
   readonly generation: number
-  readonly allocate: (length: number) => Buffer
+}
 
-  constructor(poller: number, slot: number, generation: number, allocate: (length: number) => Buffer) {
-    this.poller = poller
-    this.slot = slot
-    this.generation = generation
-    this.allocate = allocate
+/** @internal Where a request came from, whatever its handler has made of the {@link WorkerRequest}. */
+export let originOf: (source: Source) => Origin
+
+/** What handlers are told of a request's origin, which is put into words only when somebody asks. */
+export class Source implements WorkerRequest {
+  readonly #origin: Origin
+  readonly #allocate: (length: number) => Buffer
+
+  static {
+    originOf = (source) => source.#origin
+  }
+
+  constructor(origin: Origin, allocate: (length: number) => Buffer) {
+    this.#origin = origin
+    this.#allocate = allocate
   }
 
   get connection(): string {
-    return `${this.poller}.${this.slot}.${this.generation}`
+    const { poller, slot, generation } = this.#origin
+    return `${poller}.${slot}.${generation}`
+  }
+
+  /** May be called without its object. */
+  get allocate(): (length: number) => Buffer {
+    return this.#allocate
   }
 }

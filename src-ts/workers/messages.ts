@@ -1,6 +1,6 @@
 import type { BytesOption } from '../message-types'
 import type { NativeFraming } from '../native'
-import type { Source } from './handler'
+import type { Origin } from './handler'
 import type { PostedError } from './posted-error'
 
 /** What the server's thread tells a worker at its start. */
@@ -24,9 +24,7 @@ export type WorkerMessage =
   /** It had nothing to do, has left the pool, and ends. */
   | { readonly netpoll: 'retired' }
   /** A handler has failed; the connection closes. */
-  | { readonly netpoll: 'failed'; readonly error: PostedError; readonly source: SourceParts }
-
-type SourceParts = Pick<Source, 'poller' | 'slot' | 'generation'>
+  | { readonly netpoll: 'failed'; readonly error: PostedError; readonly source: Origin }
 
 /** Whether a message is one of ours, and not the handler's own. */
 export function isWorkerMessage(message: unknown): message is WorkerMessage {

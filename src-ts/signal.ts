@@ -1,0 +1,17 @@
+/** No longer tells `listener`. A signal of the user's may refuse to: then the listener finds that nothing waits any more. */
+export function forgetSignal(signal: AbortSignal | undefined, listener: () => void): void {
+  try {
+    signal?.removeEventListener('abort', listener)
+  } catch {
+    // What comes after it concerns others.
+  }
+}
+
+/** Why a signal was aborted, or what it throws that is asked. */
+export function reasonOf(signal: AbortSignal | undefined): unknown {
+  try {
+    return signal?.reason
+  } catch (error) {
+    return error
+  }
+}
