@@ -121,10 +121,15 @@ impl Region {
             "committed more bytes than the region has"
         );
         self.filled += count;
-        match self.part {
+        match &mut self.part {
             Part::First => self.chunk.settled().commit(self.filled),
             Part::Hole(_) if self.filled == self.end => self.part = Part::Full,
-            Part::Hole(_) | Part::Full => {}
+            // A message may end within it, and is handed over before the rest comes.
+            Part::Hole(hole) => {
+                self.chunk.settled().fill(hole.start, self.filled);
+                hole.start = self.filled;
+            }
+            Part::Full => {}
         }
     }
 
@@ -252,6 +257,41 @@ mod tests {
             (first.as_ref(), second.as_ref()),
             (&b"own..."[..], &b"tail"[..])
         );
+    }
+
+    #[test]
+    fn what_a_split_region_has_committed_is_readable_before_it_is_full() {
+        let mut tail = Region::over(ChunkPool::new(32, 1).take());
+        let mut own = tail.split(10);
+        let behind = tail.append(b"tail");
+        let first = own.append(b"one");
+        let second = own.append(b"two");
+        let mut given = own.split(2);
+        let _ = given.append(b"x");
+        let third = own.append(b".");
+        assert_eq!(
+            [first.as_ref(), second.as_ref(), third.as_ref()],
+            [&b"one"[..], b"two", b"."]
+        );
+        assert_eq!(behind.as_ref(), b"tail");
+        let chunk = tail.chunk().clone();
+        for (start, length, is_readable) in [
+            (0, 6, true),
+            (0, 7, true),
+            (0, 8, false),
+            (7, 1, false),
+            (8, 1, true),
+            (8, 2, false),
+            (10, 4, true),
+            (9, 5, false),
+            (14, 1, false),
+        ] {
+            let slice = Slice::checked(chunk.clone(), start, length);
+            assert_eq!(slice.is_some(), is_readable, "{start} + {length}");
+        }
+        drop((own, given));
+        let all = Slice::checked(chunk, 0, 14);
+        assert!(all.is_some(), "no region will fill the rest");
     }
 
     #[test]

@@ -87,6 +87,15 @@ impl Settled {
         self.publish(&holes);
     }
 
+    /// The hole that began at `start` is filled up to `filled`.
+    pub(super) fn fill(&self, start: usize, filled: usize) {
+        let mut holes = self.holes();
+        if let Some(hole) = holes.iter_mut().find(|hole| hole.start == start) {
+            hole.start = filled;
+        }
+        self.publish(&holes);
+    }
+
     /// The hole that began at `start` is filled, or never will be.
     pub(super) fn close(&self, start: usize) {
         let mut holes = self.holes();
