@@ -120,7 +120,9 @@ function attempt(title, binary, args, { countsTests = false } = {}) {
 
 /** Of the output of ava, what says which tests have failed, and why. */
 function failures(output) {
-  return (output.match(/^not ok .*(?:\n {2}---[\s\S]*?^ {2}\.\.\.$)?/gm) ?? [output.slice(-10_000)]).join('\n')
+  return (output.match(/^not ok .*(?:\n {2}---[\s\S]*?^ {2}\.\.\.$)?/gm) ?? [output.slice(-10_000)]).join(
+    '\n',
+  )
 }
 
 /** The suite. What fails is run again by itself: only time limits of tests make a difference between the two. */

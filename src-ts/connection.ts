@@ -496,6 +496,7 @@ export class ConnectionCore {
     this.#tryLast(() => this.#output?.end(gone))
     this.#tryLast(() => this.#inputEnded(gone, error))
     this.#tryLast(() => this.#stream?.consumer?.closed(error))
+    this.#tryLast(() => this.#stream?.gone())
     this.#tryLast(() => this.owner?.closed())
     this.#tryLast(() => {
       if (this.#profile.closed(this, error)) this.#lifecycle.closed({ error, news })

@@ -22,7 +22,7 @@ export class SharedMemory {
   readonly arena: Arena
   /** Chunks that more bytes may come in, by handle. */
   readonly chunks: (Chunk | undefined)[] = []
-  #leftovers: Leftover[] = []
+  readonly #leftovers = new Set<Leftover>()
   /** Whether a timer runs, after which chunks are let go of. */
   #isSwept = false
 
@@ -39,7 +39,7 @@ export class SharedMemory {
       retire: (handle) => {
         const chunk = this.chunks[handle]
         this.chunks[handle] = undefined
-        if (chunk !== undefined && this.#leftovers.length > 0) this.#retired(chunk.bytes)
+        if (chunk !== undefined && this.#leftovers.size > 0) this.#retired(chunk.bytes)
       },
       collect,
     })
@@ -55,11 +55,18 @@ export class SharedMemory {
 
   /** From now on `leftover` is told of chunks that end. */
   watch(leftover: Leftover): void {
-    this.#leftovers.push(leftover)
+    this.#leftovers.add(leftover)
+  }
+
+  /** No longer, and what it has left is not kept from here. */
+  unwatch(leftover: Leftover): void {
+    this.#leftovers.delete(leftover)
   }
 
   #retired(chunk: Buffer): void {
-    this.#leftovers = this.#leftovers.filter((leftover) => leftover.retired(chunk))
+    for (const leftover of this.#leftovers) {
+      if (!leftover.retired(chunk)) this.#leftovers.delete(leftover)
+    }
   }
 
   /**

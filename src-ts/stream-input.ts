@@ -105,6 +105,14 @@ export class StreamInput implements Leftover {
     }
   }
 
+  /** The connection is gone. What is left unread is kept by whoever has the reader, and by nobody else. */
+  gone(): void {
+    if (this.#claimed > 0) this.#claim(0)
+    if (!this.#isWatching) return
+    this.#isWatching = false
+    this.#profile.loop.memory.unwatch(this)
+  }
+
   /** Nothing more comes in `chunk`. A few bytes that are left unread there are copied: a view would keep all of it. */
   retired(chunk: Buffer): boolean {
     const { reader } = this
@@ -146,6 +154,8 @@ export class StreamInput implements Leftover {
     const error = new NetpollError('ERR_BUFFER_LIMIT', message)
     feed.interrupt(this.reader, error)
     this.#connection.refuse(error)
+    // What is not counted any more must not be kept until the peer has gone.
+    feed.drop(this.reader)
   }
 
   /** Whether `onData` has seen everything that is there, and left it: it waits for the rest of something. */
@@ -167,7 +177,8 @@ export class StreamInput implements Leftover {
     // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
     pace.settle(() =>
       queueMicrotask(() => {
-        if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0) this.#run()
+        if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0)
+          this.#run()
       }),
     )
   }
@@ -176,7 +187,6 @@ export class StreamInput implements Leftover {
   end(error: NetpollError): void {
     if (this.#ended !== undefined) return
     this.#ended = error
-    if (this.#claimed > 0) this.#claim(0)
     feed.end(this.reader, error)
     if (error.code === 'ERR_EOF') this.#consumer?.ended()
     this.#drain()

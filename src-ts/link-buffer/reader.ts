@@ -44,6 +44,8 @@ interface Feed {
   leave(reader: Reader, chunk: Buffer, most: number, pieces: SmallPieces): void
   /** Whether what is there lies in one piece, of memory that is no chunk. */
   isCopied(reader: Reader): boolean
+  /** Nobody will read what is there. */
+  drop(reader: Reader): void
 }
 
 /** @internal */
@@ -104,6 +106,7 @@ export class Reader {
       nextPiece: (reader) => reader.#nextPiece(),
       leave: (reader, chunk, most, pieces) => reader.#leave(chunk, most, pieces),
       isCopied: (reader) => reader.#isCopied,
+      drop: (reader) => reader.#consume(reader.#length),
     }
   }
 
