@@ -29,6 +29,16 @@ const mostInVain = 8
 
 /** Does a step, again and again, and counts how often the event loop turns. Returns the most steps between two turns. */
 async function mostInTurn(step: (index: number) => unknown, steps = 5_000): Promise<number> {
+  return mostBetweenTurns(async (stepped) => {
+    for (let index = 0; index < steps; index += 1) {
+      await step(index)
+      stepped()
+    }
+  })
+}
+
+/** As above, of work that tells of each step. */
+async function mostBetweenTurns(work: (stepped: () => void) => Promise<unknown>): Promise<number> {
   let [now, most] = [0, 0]
   let isOver = false
   const watch = (): void => {
@@ -37,11 +47,10 @@ async function mostInTurn(step: (index: number) => unknown, steps = 5_000): Prom
   }
   await nextTurn()
   setImmediate(watch)
-  for (let index = 0; index < steps; index += 1) {
-    await step(index)
+  await work(() => {
     now += 1
     most = Math.max(most, now)
-  }
+  })
   isOver = true
   return most
 }
@@ -308,6 +317,31 @@ test.serial('the event loop turns beside whoever takes from a pool and gives bac
   t.true((await mostInTurn(refused)) <= mostSteps)
   t.is((await pool.call('still')).toString(), 'still')
   t.is(pool.stats().running, 0)
+})
+
+test.serial('the event loop turns beside users of a pool who wait for each other', async (t) => {
+  const server = createServer({ framing }, (request) => request)
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  for (const connections of [1, 2]) {
+    const pool = new Pool({ host: '127.0.0.1', port: portOf(server) }, { framing, connections })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    // One more than there are connections: each gets what another one has just given back.
+    const users = Array.from({ length: connections + 1 })
+    const most = await mostBetweenTurns((stepped) => {
+      const use = async (): Promise<void> => {
+        for (let step = 0; step < 5_000; step += 1) {
+          const connection = await pool.get()
+          stepped()
+          pool.put(connection)
+        }
+      }
+      return Promise.all(users.map(use))
+    })
+    // Those who have waited for the turn come first in it.
+    t.true(most <= mostSteps + users.length, `${connections} connections: ${most} in a turn`)
+    t.is(pool.stats().running, 0)
+  }
 })
 
 test.serial('the event loop turns beside what is refused', async (t) => {

@@ -237,14 +237,12 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const lend = (lease: Lease): void => {
       lease.holder = Holder.User
       lease.wasLent = true
-      give(lease)
+      // Who takes and gives back in turns, alone or with others, waits for nothing else.
+      pace.settle(() => give(lease))
     }
     const lease = this.#take()
     if (lease !== undefined) {
-      lease.holder = Holder.User
-      lease.wasLent = true
-      // Whoever takes and gives back in turns waits for nothing else.
-      pace.settle(() => give(lease))
+      lend(lease)
       return
     }
     this.#checkWaiters()
