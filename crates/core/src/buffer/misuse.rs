@@ -51,7 +51,7 @@ fn slices_of_any_range_see_no_byte_that_a_region_fills() {
         // Both are borrowed for writing while the slice is looked at: Miri tells if they meet.
         let (spare, filling) = (tail.spare(), own.spare());
         let slice = try_to(|| Slice::new(chunk.clone(), start, length));
-        let checked = Slice::checked(chunk.clone(), start, length);
+        let checked = Slice::checked(chunk, start, length);
         assert_eq!(slice.is_some(), checked.is_some());
         for slice in [slice, checked].into_iter().flatten() {
             assert!(slice.start() + slice.len() <= 16);
@@ -84,7 +84,7 @@ fn slices_of_what_is_committed_meanwhile_on_another_thread() {
         }
     });
     assert!(Slice::checked(chunk.clone(), 0, 48).is_some());
-    assert!(Slice::checked(chunk.clone(), 0, 49).is_none());
+    assert!(Slice::checked(chunk, 0, 49).is_none());
 }
 
 #[test]
