@@ -1,9 +1,15 @@
 /** Milliseconds between attempts to connect: the least, and what it grows to. */
 export interface BackoffOptions {
   /** Before the second attempt, at most. Default 100. */
-  readonly min?: number
+  readonly min?: number | undefined
   /** What the doubled times end at. Default 10,000. */
-  readonly max?: number
+  readonly max?: number | undefined
+}
+
+/** {@link BackoffOptions} after checking. */
+export interface CheckedBackoff {
+  readonly min: number
+  readonly max: number
 }
 
 /**
@@ -16,7 +22,7 @@ export class Backoff {
   readonly #random: () => number
   #next: number
 
-  constructor({ min, max }: Required<BackoffOptions>, random: () => number = Math.random) {
+  constructor({ min, max }: CheckedBackoff, random: () => number = Math.random) {
     this.#min = min
     this.#max = max
     this.#random = random

@@ -11,14 +11,14 @@ import { deadlineOf, endOf, timeLimit } from './time-limits'
 /** Options of `call`. */
 export interface CallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
-  readonly timeout?: number
+  readonly timeout?: number | undefined
   /**
    * When the call is given up at the latest, a `Date` or milliseconds since the epoch: the earlier of it and `timeout`
    * counts. One that has passed rejects at once, and nothing is sent. Default: none.
    */
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Who is told how a call ends, beside its caller, unless its connection is gone. */

@@ -8,19 +8,19 @@ import { checkFunction, checkLoadBalance, checkObject, checkPollers } from './op
 /** Options of {@link configure}. What is not given stays as it is. */
 export interface ProcessOptions {
   /** `pollers` of servers and dialers that do not say. Default 0. */
-  readonly pollers?: number
+  readonly pollers?: number | undefined
   /** `loadBalance` of servers and dialers that do not say. Default `'roundRobin'`. */
-  readonly loadBalance?: LoadBalance
+  readonly loadBalance?: LoadBalance | undefined
   /**
    * Bytes of the chunks that messages arrive in, a multiple of 4,096 from 16 KiB to 16 MiB. Default 256 KiB. A message that
    * is kept keeps its whole chunk; larger chunks are exchanged less often. The same for all threads of the process.
    */
-  readonly chunkSize?: number
+  readonly chunkSize?: number | undefined
   /**
    * Takes one line, without its end, for each error that no `onError` is told of. Default: a line on stderr. Of this thread
    * alone. Where it throws, the line goes to stderr.
    */
-  readonly logger?: Logger
+  readonly logger?: Logger | undefined
 }
 
 const page = 4_096

@@ -12,24 +12,24 @@ export interface DialSettings {
    * Milliseconds until a dial fails with `ERR_DIAL_TIMEOUT`, from the call of `dial` on: looking up the
    * name and trying all of its addresses included. 0 for never. Default 30,000.
    */
-  readonly connectTimeout?: number
+  readonly connectTimeout?: number | undefined
   /**
    * Milliseconds that an address of a name has to answer before the next is tried beside it, at least 10.
    * Default 250.
    */
-  readonly connectionAttemptDelay?: number
+  readonly connectionAttemptDelay?: number | undefined
   /**
    * Finds the addresses of a name, called as `node:net` calls it, with `{ all: true, … }`; more than one
    * address is welcome, in the order to try them. Default `dns.lookup` of Node.js, whose order is kept.
    */
-  readonly lookup?: LookupFunction
+  readonly lookup?: LookupFunction | undefined
   /**
    * IP address of this host to connect from. Of a name's addresses only those of its family are tried. Means
    * nothing to a unix socket. Default: the system's choice.
    */
-  readonly localAddress?: string
+  readonly localAddress?: string | undefined
   /** Port to connect from; 0, the default, lets the system choose. Means nothing to a unix socket. */
-  readonly localPort?: number
+  readonly localPort?: number | undefined
 }
 
 /** Whom to dial. */
@@ -38,7 +38,7 @@ export type DialTarget =
       /** Port, 1 to 65,535. */
       readonly port: number
       /** Address or name. Default `'localhost'`. */
-      readonly host?: string
+      readonly host?: string | undefined
     }
   | {
       /** Path of a unix socket. */
@@ -54,7 +54,7 @@ export type DialOptions = DialTarget &
      */
     readonly deadline?: Date | number | undefined
     /** Gives the dial up, and rejects with the signal's reason. */
-    readonly signal?: AbortSignal
+    readonly signal?: AbortSignal | undefined
   }
 
 /** Settings after checking: nothing but the address is optional any more. */

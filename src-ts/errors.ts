@@ -70,7 +70,7 @@ export class NetpollError extends Error {
    * Of a call: false when certainly nothing of its request was handed to the system, so that it may be made again; true
    * when something may have been. Not there where it is no error of a call.
    */
-  declare readonly sent?: boolean
+  declare readonly sent?: boolean | undefined
   /** Tells errors of this class from all other values, whatever those are. */
   readonly #isOurs = true
 
@@ -119,7 +119,11 @@ export function withoutStack<E extends Error>(make: () => E): E {
 export function systemError(
   errno: number,
   syscall: string,
-  where: { readonly address?: string; readonly port?: number; readonly from?: string | undefined } = {},
+  where: {
+    readonly address?: string | undefined
+    readonly port?: number | undefined
+    readonly from?: string | undefined
+  } = {},
   cause?: unknown,
 ): NetpollError {
   const code = getSystemErrorName(-errno)

@@ -14,21 +14,21 @@ export interface ListenPortOptions {
   /** Port; 0 lets the system choose. */
   readonly port: number
   /** Address or name. Default: all addresses, IPv6 and IPv4. */
-  readonly host?: string
+  readonly host?: string | undefined
   /**
    * Whether others that ask for it as well, and run as the same user, may listen on the same port
    * (`SO_REUSEPORT`): several processes, cluster workers or worker threads. Linux distributes connections
    * among them; macOS gives them all to one. Default false.
    */
-  readonly reusePort?: boolean
+  readonly reusePort?: boolean | undefined
   /** Whether listening on all addresses means those of IPv6 alone. Default false. */
-  readonly ipv6Only?: boolean
+  readonly ipv6Only?: boolean | undefined
   /**
    * Whether servers of this process that listen at the same place and ask for it as well, in whatever thread, share one
    * socket. Its connections are dealt out to them as the `loadBalance` of the first says, which also works where
    * `reusePort` does not balance. The socket closes when the last of them does. Default false.
    */
-  readonly shared?: boolean
+  readonly shared?: boolean | undefined
 }
 
 /** Listens on a unix socket. */
@@ -39,9 +39,9 @@ export interface ListenPathOptions {
    * Permission bits of the socket's file, such as `0o660`; to connect takes permission to write. They are in
    * force before anyone can connect, whatever the umask. Default: what the umask leaves of `0o777`.
    */
-  readonly mode?: number
+  readonly mode?: number | undefined
   /** As of a port. */
-  readonly shared?: boolean
+  readonly shared?: boolean | undefined
 }
 
 /** Listens on a socket that someone else has made. */
@@ -58,16 +58,16 @@ export interface ListenFdOptions {
 export type ListenOptions = (
   | (ListenPortOptions & {
       /** Connections that may wait to be accepted. Default 511; the system may allow fewer. */
-      readonly backlog?: number
+      readonly backlog?: number | undefined
     })
   | (ListenPathOptions & {
       /** Connections that may wait to be accepted. Default 511; the system may allow fewer. */
-      readonly backlog?: number
+      readonly backlog?: number | undefined
     })
   | ListenFdOptions
 ) & {
   /** Closes the server, as `close()` does, when it is aborted. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A place of a TCP port whose host may still be a name. */

@@ -12,7 +12,7 @@ export interface IdField {
   /** Bytes of the id. */
   readonly size: 1 | 2 | 4 | 8
   /** Byte order of the id. Default `'big'`. */
-  readonly endian?: 'big' | 'little'
+  readonly endian?: 'big' | 'little' | undefined
 }
 
 /** What tells calls of a connection apart: a number up to 2⁵³ − 1, a `bigint` beyond, or whatever the user's function gives. */

@@ -1,5 +1,5 @@
 import { AddressDialer } from './address-dialer'
-import { Backoff, type BackoffOptions } from './backoff'
+import { Backoff, type BackoffOptions, type CheckedBackoff } from './backoff'
 import { type CallOptions, PendingCall, refuseCall } from './call'
 import type { ConnectionCore } from './connection'
 import type { DialTarget } from './dial-options'
@@ -20,18 +20,18 @@ import { Waiting, WaitingCall } from './waiting'
 export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
   /** Connections that the calls share. Default 2. */
-  readonly connections?: number
+  readonly connections?: number | undefined
   /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
-  readonly maxInFlight?: number
+  readonly maxInFlight?: number | undefined
   /** How long to wait between attempts to connect. */
-  readonly backoff?: BackoffOptions
+  readonly backoff?: BackoffOptions | undefined
 }
 
 /** Options after checking. */
 interface CheckedMuxOptions {
   readonly connections: number
   readonly maxInFlight: number
-  readonly backoff: Required<BackoffOptions>
+  readonly backoff: CheckedBackoff
 }
 
 type State = 'open' | 'closing' | 'closed'
@@ -138,7 +138,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkObject('options', options)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') this.#state = 'closing'

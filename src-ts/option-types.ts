@@ -36,88 +36,94 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    * What a message is: a Node.js `Buffer`, or the plain `Uint8Array`, which costs less; the types of messages follow.
    * Default `'buffer'`. Either is a view of pooled memory that stays valid as long as it is held.
    */
-  readonly bytes?: Bytes
+  readonly bytes?: Bytes | undefined
   /**
    * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
    * server stops to read from that connection. Also the unread bytes of a stream at which reading pauses. Default
    * 262,144.
    */
-  readonly highWaterMark?: number
+  readonly highWaterMark?: number | undefined
   /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
-  readonly noDelay?: boolean
+  readonly noDelay?: boolean | undefined
   /** Seconds of silence after which the system probes the peer (TCP keep-alive); 0, the default, for never. */
-  readonly keepAlive?: number
+  readonly keepAlive?: number | undefined
   /**
    * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for
    * ever. The message's connection fails with `ERR_READ_TIMEOUT`; whoever reads gets that error.
    */
-  readonly readTimeout?: number
+  readonly readTimeout?: number | undefined
   /**
    * Milliseconds that a peer may take nothing of what waits to be sent, until its connection fails with
    * `ERR_WRITE_TIMEOUT`; 0, the default, for ever.
    */
-  readonly writeTimeout?: number
+  readonly writeTimeout?: number | undefined
   /**
    * Milliseconds without a byte in either direction, nothing being handled and no call waiting, after which a
    * connection closes with `ERR_IDLE_TIMEOUT`; 0, the default, for never.
    */
-  readonly idleTimeout?: number
+  readonly idleTimeout?: number | undefined
   /**
    * Whether our direction stays open when the peer has ended its own. Default false: what had arrived
    * is answered, then the connection closes.
    */
-  readonly allowHalfOpen?: boolean
+  readonly allowHalfOpen?: boolean | undefined
   /**
    * Milliseconds that a closing connection waits for a peer that takes nothing of what is left to send, and
    * then once more for the peer's end. A TCP peer that acknowledges something takes it. Default 2,000.
    */
-  readonly closeTimeout?: number
+  readonly closeTimeout?: number | undefined
   /**
    * Milliseconds that a closing connection waits for its peer in all, however slowly that goes on taking what is left.
    * A whole number from 1 on, and no limit that can be turned off: the peer decides how slow it is. Default 300,000.
    */
-  readonly maxCloseTime?: number
+  readonly maxCloseTime?: number | undefined
   /**
    * Bytes that may be kept of what all connections of this server or dialer have read and not handed over: unfinished
    * messages, and those that wait because of `maxInFlight`. What shares a chunk with others counts as all of it. Of streams
    * what is unread beyond `highWaterMark`, because `onData` has left it or a reader waits for more. What a codec has
    * inflated counts, too, until its call ends. Default 1 GiB.
    */
-  readonly maxBufferedBytes?: number
+  readonly maxBufferedBytes?: number | undefined
   /**
    * Messages of one connection that may be in handling, at which reading from it pauses. Nothing is
    * dropped. Default 1,024. For a dialer it counts where `onRequest` is given.
    */
-  readonly maxInFlight?: number
+  readonly maxInFlight?: number | undefined
   /**
    * Whether replies leave in the order of their requests. Default true; false for protocols whose
    * messages carry ids.
    */
-  readonly ordered?: boolean
+  readonly ordered?: boolean | undefined
   /**
    * Threads of the core's own that read and write, at most 64. With 0, the default, the core polls in the event loop of
    * this thread, which costs least. More let JavaScript spend its time on handlers alone. All servers and dialers of a
    * thread share them.
    */
-  readonly pollers?: number
+  readonly pollers?: number | undefined
   /** Which of several pollers gets a connection. Default `'roundRobin'`. */
-  readonly loadBalance?: LoadBalance
+  readonly loadBalance?: LoadBalance | undefined
   /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
-  readonly onPrepare?: (connection: Connection<Data, Bytes>) => boolean | void
+  readonly onPrepare?: (((connection: Connection<Data, Bytes>) => boolean | void) | undefined) | undefined
   /**
    * A connection is established. Its messages, and `onData`, wait until the hook, or the promise it returns, is done.
    * `dial` resolves after it.
    */
-  readonly onConnect?: (connection: Connection<Data, Bytes>) => void | PromiseLike<void>
+  readonly onConnect?:
+    | (((connection: Connection<Data, Bytes>) => void | PromiseLike<void>) | undefined)
+    | undefined
   /** At most half of `highWaterMark` waits to be sent, after it was more than that. */
-  readonly onDrain?: (connection: Connection<Data, Bytes>) => void
+  readonly onDrain?: (((connection: Connection<Data, Bytes>) => void) | undefined) | undefined
   /**
    * Is told what goes wrong: an error of a handler or hook, a message that its framing refuses, a peer's
    * reset. Without it each becomes a line on stderr, except what the system reports of a connection.
    */
-  readonly onError?: (error: unknown, connection: Connection<Data, Bytes> | undefined) => void
+  readonly onError?:
+    | (((error: unknown, connection: Connection<Data, Bytes> | undefined) => void) | undefined)
+    | undefined
   /** The connection has gone; `error` says why, where peer or network ended it out of order. */
-  readonly onDisconnect?: (connection: Connection<Data, Bytes>, error: Error | undefined) => void
+  readonly onDisconnect?:
+    | (((connection: Connection<Data, Bytes>, error: Error | undefined) => void) | undefined)
+    | undefined
 }
 
 /** Options of whoever exchanges messages. */
@@ -154,9 +160,9 @@ export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buff
    * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
    * limit.
    */
-  readonly maxConnections?: number
+  readonly maxConnections?: number | undefined
   /** A connection was closed at once because there were `maxConnections`. */
-  readonly onDrop?: (drop: Drop) => void
+  readonly onDrop?: (((drop: Drop) => void) | undefined) | undefined
 }
 
 /** Options of a server with a framing. */
@@ -201,7 +207,7 @@ export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buf
   extends ConnectionOptions<Data, Bytes>,
     DialSettings {
   /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
-  readonly requestTimeout?: number
+  readonly requestTimeout?: number | undefined
 }
 
 /** Options of a dialer with a framing. */

@@ -25,7 +25,7 @@ type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = Connecti
   readonly id?: IdField | IdFunction<Bytes> | undefined
   readonly onRequest?: RequestHandler<Data, Bytes> | undefined
   readonly onData?: DataHandler<Data, Bytes> | undefined
-  readonly requestTimeout?: number
+  readonly requestTimeout?: number | undefined
 }
 
 /** The user's hooks, checked to be functions. */

@@ -6,26 +6,26 @@ import { timeLimit, timeLimits } from './time-limits'
 /** What a pool's options say about the pool itself. */
 export interface PoolLimits {
   /** Connections at most, those that are being dialed or closed included. Default 100. */
-  readonly connections?: number
+  readonly connections?: number | undefined
   /**
    * Connections that are kept ready beside those in use, as far as `connections` allows. They are dialed at once, and
    * replaced when they are taken or lost. Default 0.
    */
-  readonly minIdle?: number
+  readonly minIdle?: number | undefined
   /**
    * Milliseconds after which a connection that nobody uses is closed, unless it is one of `minIdle`; 0 for never.
    * Default 60,000.
    */
-  readonly maxIdleTime?: number
+  readonly maxIdleTime?: number | undefined
   /** Milliseconds after which a connection is used no more, once it is free; 0, the default, for ever. */
-  readonly clientTtl?: number
+  readonly clientTtl?: number | undefined
   /**
    * Those that may wait for a connection beside those for whom there is room to dial one. Whoever comes then gets
    * `ERR_POOL_FULL`. Default: no limit.
    */
-  readonly maxWaiters?: number
+  readonly maxWaiters?: number | undefined
   /** Milliseconds that anyone waits for a connection, until `ERR_POOL_TIMEOUT`; 0, the default, for ever. */
-  readonly waitTimeout?: number
+  readonly waitTimeout?: number | undefined
 }
 
 /** Options of `new Pool`. */

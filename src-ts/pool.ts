@@ -21,11 +21,11 @@ import { Waiting, WaitingCall } from './waiting'
 /** Options of `pool.get`. */
 export interface GetOptions {
   /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
-  readonly timeout?: number
+  readonly timeout?: number | undefined
   /** When whoever waits gives up at the latest, a `Date` or milliseconds since the epoch. Default: none. */
   readonly deadline?: Date | number | undefined
   /** Gives up waiting, and rejects with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a pool or mux holds now; the words are those of undici. */
@@ -174,7 +174,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * left are destroyed. Default: never, so that a connection which is not given back keeps the pool
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkObject('options', options)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') {

@@ -54,7 +54,7 @@ export interface ServerStats {
   /** Memory of messages, of the whole process; `pinned` of this thread. */
   readonly chunks: ChunkStats
   /** Its worker threads, while it has some. */
-  readonly workers?: WorkerStats
+  readonly workers?: WorkerStats | undefined
 }
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
@@ -143,7 +143,7 @@ export class Server<Data = unknown> {
    * never, so that a handler which does not end keeps the server
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkObject('options', options)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'

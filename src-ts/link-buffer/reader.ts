@@ -275,7 +275,7 @@ export class Reader {
    */
   async fillUntil(
     delimiter: number | string | Uint8Array,
-    options: { readonly maxLength?: number } = {},
+    options: { readonly maxLength?: number | undefined } = {},
   ): Promise<number> {
     const bytes = delimiterBytes(delimiter)
     const { maxLength = 1024 * 1024 } = options

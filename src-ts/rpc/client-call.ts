@@ -5,16 +5,16 @@ import { type Metadata, noMetadata } from './message'
 /** Options of one call. */
 export interface RpcCallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
-  readonly timeout?: number
+  readonly timeout?: number | undefined
   /**
    * When the call is given up at the latest, a `Date` or milliseconds since the epoch, such as that of a `ServerCall` whose
    * handler makes this call: the earlier of it and `timeout` counts. One that has passed rejects at once. Default: none.
    */
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Travels with the request, as far as the protocol carries it. */
-  readonly metadata?: Metadata
+  readonly metadata?: Metadata | undefined
 }
 
 /** A call, as the client's middleware sees it. */

@@ -21,7 +21,7 @@ const mostAttempts = 256
 /** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
 export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
   /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
-  readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[]
+  readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[] | undefined
 }
 
 /** What a client holds now. */
@@ -104,7 +104,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    */
-  close(options: { readonly timeout?: number } = {}): Promise<void> {
+  close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     return this.#link.close(options)
   }
 

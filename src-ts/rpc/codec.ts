@@ -2,6 +2,7 @@ import type { Framing } from '../framing'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../message-id'
 import type { CompressedMessage, Message } from './message'
+import type { Method } from './method'
 
 /**
  * A protocol: how messages are cut from the stream, and what their bytes say. It keeps no state of a connection.
@@ -13,7 +14,7 @@ export interface Codec<Sent = unknown, Received = Sent> {
   /** How bytes are cut into messages. */
   readonly framing: Framing
   /** How messages carry their ids, as of `ConnectionOptions`. Without it replies answer calls in their order. */
-  readonly id?: IdField | IdFunction
+  readonly id?: IdField | IdFunction | undefined
   /**
    * Writes a message, without what the framing puts around it.
    *
@@ -33,5 +34,5 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * calls on it, and waits for those that it has made. Without this method, and where it says no, a message that answers
    * no call closes its connection. Needs {@link id}.
    */
-  announcesEnd?(message: Message<Received>): boolean
+  readonly announcesEnd?: Method<[message: Message<Received>], boolean> | undefined
 }

@@ -17,7 +17,7 @@ export type LinkOptions =
   /** Many calls at once share few connections. */
   | ({
       /** The default. */
-      readonly kind?: 'mux'
+      readonly kind?: 'mux' | undefined
     } & Omit<MuxOptions, Decided>)
   /** A connection belongs to one call at a time. */
   | ({
@@ -31,7 +31,7 @@ export interface Link extends BufferBound {
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions): Promise<void>
   stats(): PoolStats
-  close(options?: { readonly timeout?: number }): Promise<void>
+  close(options?: { readonly timeout?: number | undefined }): Promise<void>
 }
 
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
@@ -91,7 +91,7 @@ class PoolLink implements Link {
     return this.#pool.stats()
   }
 
-  close(options?: { readonly timeout?: number }): Promise<void> {
+  close(options?: { readonly timeout?: number | undefined }): Promise<void> {
     return this.#pool.close(options)
   }
 }

@@ -12,6 +12,7 @@ import { CompressedCalls } from './compressed-calls'
 import { RpcError } from './errors'
 import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
+import type { Method } from './method'
 import { finishCall, ServerCall } from './server-call'
 
 /** What a framework does with connections and calls. */
@@ -19,14 +20,14 @@ export interface TransportHandler<Sent = unknown, Received = Sent> {
   /** A request has arrived. Returns the reply's body; of a one-way call it is dropped. What it throws is the reply. */
   onRead(call: ServerCall<Received>): Sent | PromiseLike<Sent>
   /** A connection is established; its requests wait until this is done. `connection.destroy()` refuses it. */
-  onActive?(connection: Connection): void | PromiseLike<void>
+  readonly onActive?: Method<[connection: Connection], void | PromiseLike<void>> | undefined
   /** A connection has gone; `error` says why, where that was not in order. */
-  onInactive?(connection: Connection, error: Error | undefined): void
+  readonly onInactive?: Method<[connection: Connection, error: Error | undefined], void> | undefined
   /**
    * Something went wrong that no caller hears of: bytes that are no message, a one-way call, a peer's reset. Without it
    * each becomes a line on stderr, except what the system reports of a connection.
    */
-  onError?(error: unknown, connection: Connection | undefined): void
+  readonly onError?: Method<[error: unknown, connection: Connection | undefined], void> | undefined
 }
 
 /** What {@link TransportServer} takes beside a codec and a handler: limits and times as of `createServer`. */
@@ -36,9 +37,9 @@ export interface TransportServerOptions<Sent = unknown, Received = Sent>
     'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect' | 'onError'
   > {
   /** Runs around {@link TransportHandler.onRead}, the first outermost. */
-  readonly middleware?: readonly Middleware<ServerCall<Received>, Sent>[]
+  readonly middleware?: readonly Middleware<ServerCall<Received>, Sent>[] | undefined
   /** Whether replies leave in the order of their requests. Default: where the codec has no ids. */
-  readonly ordered?: boolean
+  readonly ordered?: boolean | undefined
 }
 
 /** What a server has done and holds. */
@@ -63,15 +64,15 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     handler: TransportHandler<Sent, Received>,
     options: TransportServerOptions<Sent, Received> = {},
   ) {
-    const { middleware = [], ...connectionOptions } = options
+    const { middleware = [], ordered = codec.id === undefined, ...connectionOptions } = options
     this.#codec = codec
     this.#encoder = new Encoder(codec)
     const hooks = hooksOf(handler)
     this.#onError = hooks.onError
     this.#endpoint = chain(middleware, (call) => handler.onRead(call))
     this.#server = createServer({
-      ordered: codec.id === undefined,
       ...connectionOptions,
+      ordered,
       framing: codec.framing,
       onRequest: (bytes, connection) => this.#receive(bytes, connection),
       ...hooks,
@@ -123,7 +124,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
    */
-  async shutdown(options: { readonly timeout?: number } = {}): Promise<void> {
+  async shutdown(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     await this.#server.close(options)
     for (const resolve of this.#whenDown.splice(0)) resolve()
   }

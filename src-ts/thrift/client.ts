@@ -28,9 +28,9 @@ import { ApplicationError, MessageType } from './wire'
 export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> &
   ThriftLimits & {
     /** What stands around messages. Default `'framed'`, which carries neither metadata nor deadlines. */
-    readonly transport?: 'framed' | 'theader' | 'ttheader'
+    readonly transport?: 'framed' | 'theader' | 'ttheader' | undefined
     /** Default `'binary'`. Kitex understands no other. */
-    readonly protocol?: 'binary' | 'compact'
+    readonly protocol?: 'binary' | 'compact' | undefined
   }
 
 const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
@@ -77,7 +77,7 @@ export class ThriftClient<Client extends object> {
   }
 
   /** As `close` of a `TransportClient`. */
-  close(options: { readonly timeout?: number } = {}): Promise<void> {
+  close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     return this.#transport.close(options)
   }
 

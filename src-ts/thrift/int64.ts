@@ -1,7 +1,11 @@
 import { Int64 } from './library'
 
 /** What generated code writes as an i64: a number, an `Int64`, a bigint, or hexadecimal digits. */
-export type I64 = number | bigint | string | { readonly buffer: Uint8Array; readonly offset?: number }
+export type I64 =
+  | number
+  | bigint
+  | string
+  | { readonly buffer: Uint8Array; readonly offset?: number | undefined }
 
 /** Writes an i64, big-endian. */
 export function putI64(target: Buffer, at: number, value: I64): void {

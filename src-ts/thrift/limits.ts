@@ -6,23 +6,23 @@ import { ProtocolError } from './wire'
 /** What one message may cost, of servers and clients alike: replies are no more to be trusted than requests. */
 export interface ThriftLimits {
   /** Most bytes of a frame that is received. Default 4,194,304 of servers, 16,384,000 of clients. */
-  readonly maxLength?: number
+  readonly maxLength?: number | undefined
   /**
    * Most elements that the lists, sets and maps of a message have together, those of fields that generated code does not
    * know included, and these fields, too; `Infinity` for any number. An entry of a map is one. Default 65,536.
    */
-  readonly maxElements?: number
+  readonly maxElements?: number | undefined
   /** Most bytes that a compressed message may become. With 0 none is taken. Default: `maxLength`. */
-  readonly maxInflatedLength?: number
+  readonly maxInflatedLength?: number | undefined
   /**
    * How many times its length a compressed message may become, at least 1, where that is more than 1 MiB; `Infinity` for
    * any number. Default 100.
    */
-  readonly maxInflationRatio?: number
+  readonly maxInflationRatio?: number | undefined
 }
 
 /** Limits after checking: nothing is optional any more. */
-export type CheckedLimits = Required<ThriftLimits>
+export type CheckedLimits = { readonly [Name in keyof ThriftLimits]-?: NonNullable<ThriftLimits[Name]> }
 
 /** Most bytes of a frame that a server takes. A request is seldom large, and a frame of zeros becomes ten times as much. */
 export const serverMaxLength = 4 * 1024 * 1024

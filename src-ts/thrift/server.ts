@@ -15,7 +15,7 @@ export interface ThriftServerOptions
    * Whether replies leave in the order of their requests. Default false: each carries the id of its request, as clients
    * that send several requests at once expect.
    */
-  readonly ordered?: boolean
+  readonly ordered?: boolean | undefined
 }
 
 /** A server of one Thrift service. */
@@ -42,6 +42,6 @@ export function createThriftServer<Handler extends object>(
   return new TransportServer(
     new AnyCodec(checkLimits(options, serverMaxLength)),
     { ...others, onRead: (call) => calls.onRead(call) },
-    { ordered: false, ...others },
+    { ...others, ordered: options.ordered ?? false },
   )
 }

@@ -26,30 +26,30 @@ export interface WorkersOptions {
    */
   readonly module: string | URL
   /** Threads: sets `minThreads` and `maxThreads` to the same number. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Threads that are kept. Default: `maxThreads`. */
-  readonly minThreads?: number
+  readonly minThreads?: number | undefined
   /** Threads at most, started when requests wait. Default: as many as the machine can run at once. */
-  readonly maxThreads?: number
+  readonly maxThreads?: number | undefined
   /**
    * Requests that may wait for a worker, of all connections. At that connections are not read until fewer wait: nothing
    * is dropped. Default 1,024.
    */
-  readonly maxQueue?: number
+  readonly maxQueue?: number | undefined
   /**
    * Requests that a worker handles at once. Default 1, which is right for handlers that compute; more are for handlers that
    * wait for something.
    */
-  readonly concurrentTasksPerWorker?: number
+  readonly concurrentTasksPerWorker?: number | undefined
   /** Milliseconds without a request after which a thread above `minThreads` ends; 0 for never. Default 0. */
-  readonly idleTimeout?: number
+  readonly idleTimeout?: number | undefined
   /** Which worker gets a request. Default `'leastOutstanding'`. With `'sticky'` all `maxThreads` are started at once. */
-  readonly balance?: WorkerBalance
+  readonly balance?: WorkerBalance | undefined
   /**
    * The reply to a request that was lost because its worker died or was terminated. Without it the connection closes, once
    * the replies before it have left.
    */
-  readonly lostReply?: Payload
+  readonly lostReply?: Payload | undefined
   /** What the handler's module finds as `workerData` of `node:worker_threads`: cloned. */
   readonly workerData?: unknown
 }
