@@ -125,8 +125,8 @@ for (const bytes of ['buffer', 'uint8array'] as const) {
 for (const none of [undefined, null]) {
   test(`a handler that returns ${none} sends nothing, and the next request is answered`, async (t) => {
     const handlers = [
-      (request: Buffer) => (request.length > 1 ? request : (none as undefined)),
-      async (request: Buffer) => (request.length > 1 ? request : (none as undefined)),
+      (request: Buffer) => (request.length > 1 ? request : none),
+      async (request: Buffer) => (request.length > 1 ? request : none),
     ]
     for (const handler of handlers) {
       const { port } = await serve(t, { maxInFlight: 2 }, handler)

@@ -104,7 +104,7 @@ test('unordered replies leave as they are ready', async (t) => {
 test('a handler that returns nothing sends nothing', async (t) => {
   const { port } = await serveBy(t)
   const peer = await connectPeer(t, { port })
-  await peer.write(frames('nothing:', 'x'))
+  await peer.write(frames('nothing:', 'null:', 'x'))
   t.deepEqual(await peer.read(5), frame('x'))
 })
 

@@ -2,7 +2,7 @@ import type { Payload } from './payload'
 import type { Requests } from './requests'
 
 /** What a handler may return: one message, or nothing. */
-export type Reply = Payload | undefined | void
+export type Reply = Payload | undefined | null | void
 
 /** Where the handling of one request stands. */
 const Stage = { Running: 0, Replied: 1, Failed: 2 } as const

@@ -10,6 +10,7 @@ import {
   Mux,
   Pool,
   type ServerOptions,
+  type WorkerHandler,
 } from '../../dist/index.mjs'
 
 const framing = lengthField({ size: 4 })
@@ -34,6 +35,12 @@ new Dialer({ framing, onData })
 new Pool(address, { framing, onData })
 // @ts-expect-error: onData is for streams
 new Mux(address, { framing, onData })
+createServer({ framing }, () => null)
+createServer({ framing, onRequest: async () => null })
+createServer({ framing }, (request) => (request.length > 4 ? request : null))
+new Dialer({ framing, onRequest: async (request) => (request.length > 4 ? [request, ''] : null) })
+const worker: WorkerHandler = async (request) => (request.length > 4 ? request : null)
+void worker
 // @ts-expect-error: a handler of messages returns bytes, text, a list of them or nothing
 createServer({ framing }, () => 5)
 // @ts-expect-error: a worker handles requests, so nobody else does
