@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import {
   addCertificate,
+  checkBlocks,
   codeBlocks,
   compileBlocks,
   documentationFiles,
@@ -28,6 +29,12 @@ test('every code block of the documentation compiles, as strictly as can be', (t
   t.is(complaints, '')
 })
 
+test('every code block compiles for a bundler, too', (t) => {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const compilation = { tsc, resolution: 'bundler', options: { noEmit: true } } as const
+  t.is(checkBlocks(`${folder}-bundler`, blocks, compilation), '')
+})
+
 for (const block of blocks.filter(isProgram)) {
   test.serial(`${block.file}, line ${block.line}: the code runs and prints what it says`, async (t) => {
     const { code, stdout, stderr } = await runBlock(block, { folder, cwd: emptyFolder(t) })
@@ -47,10 +54,7 @@ test('code blocks are programs, or commands that there are', (t) => {
     readonly scripts: Readonly<Record<string, string>>
   }
   for (const { file, line, language, source } of blocks) {
-    t.true(
-      ['ts', 'js', 'sh', 'text', 'json', 'thrift'].includes(language),
-      `${file}:${line} is in ${language}`,
-    )
+    t.true(['ts', 'sh', 'text', 'json', 'thrift'].includes(language), `${file}:${line} is in ${language}`)
     if (language !== 'sh') continue
     for (const [command, , name = 'test'] of source.matchAll(/npm (run ([\w:-]+)|test\b)/g)) {
       t.true(name in scripts, `${file}:${line}: ${command}`)

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { freePort } from './listeners.mjs'
 
@@ -47,8 +47,13 @@ export function addCertificate(root: string, folder: string): void {
 }
 
 /** Whether a block is a program. */
-export function isProgram({ language }: CodeBlock): boolean {
-  return language === 'ts' || language === 'js'
+export function isProgram(block: CodeBlock): boolean {
+  return block.language === 'ts' && declaredFile(block) === undefined
+}
+
+/** The file of types that a block is, where its first line names one. */
+function declaredFile({ source }: CodeBlock): string | undefined {
+  return /^\/\/ (\S+\.d\.ts)$/m.exec(source.split('\n', 1)[0] ?? '')?.[1]
 }
 
 /** Name of the module that a block becomes, without its extension. */
@@ -56,14 +61,12 @@ export function moduleName({ file, line }: CodeBlock): string {
   return `${file.replace(/\.md$/, '').replaceAll('/', '-')}-${line}`
 }
 
+/** As strict as can be. */
 const compilerOptions = {
-  target: 'es2023',
+  target: 'es2022',
   lib: ['es2023', 'esnext.disposable'],
-  module: 'node20',
   types: ['node'],
   rootDir: '.',
-  outDir: 'compiled',
-  allowJs: true,
   strict: true,
   exactOptionalPropertyTypes: true,
   noImplicitOverride: true,
@@ -72,26 +75,63 @@ const compilerOptions = {
   verbatimModuleSyntax: true,
 }
 
+/** How users have their modules resolved: what to tell the compiler, and how it knows that a file is an ES module. */
+export const resolutions = {
+  nodenext: { extension: 'mts', options: { module: 'nodenext', moduleResolution: 'nodenext' } },
+  bundler: { extension: 'ts', options: { module: 'esnext', moduleResolution: 'bundler' } },
+  node10: {
+    extension: 'ts',
+    options: { module: 'esnext', moduleResolution: 'node10', esModuleInterop: true },
+  },
+} as const
+
+/** A compiler, and what it is told. */
+export interface Compilation {
+  /** Path of `tsc`. */
+  readonly tsc: string
+  readonly resolution: keyof typeof resolutions
+  /** More options, such as `noEmit`. */
+  readonly options?: Readonly<Record<string, unknown>>
+}
+
 /**
- * Writes the programs among `blocks` into `folder`, an empty folder of a package that `netpoll` can be imported from,
- * and compiles them.
+ * Writes the programs and types among `blocks` into `folder`, which is emptied, and compiles them. The folder is of a package
+ * that `netpoll` can be imported from.
  *
  * @returns what the compiler complains about
  */
-export function compileBlocks(root: string, folder: string, blocks: readonly CodeBlock[]): string {
+export function checkBlocks(
+  folder: string,
+  blocks: readonly CodeBlock[],
+  { tsc, resolution, options }: Compilation,
+): string {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  for (const block of blocks.filter(isProgram)) {
-    const source = `// ${block.file}, line ${block.line}\n${block.source}\nexport {}\n`
-    writeFileSync(join(folder, `${moduleName(block)}.m${block.language}`), source)
+  const { extension, options: resolving } = resolutions[resolution]
+  for (const block of blocks.filter(({ language }) => language === 'ts')) {
+    const declared = declaredFile(block)
+    const path = join(folder, declared ?? `${moduleName(block)}.${extension}`)
+    mkdirSync(dirname(path), { recursive: true })
+    const end = declared === undefined ? '\nexport {}\n' : '\n'
+    writeFileSync(path, `// ${block.file}, line ${block.line}\n${block.source}${end}`)
   }
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }))
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const { stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  const all = { ...compilerOptions, ...resolving, ...options }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: all, include: ['*'] }))
+  return spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' }).stdout
+}
+
+/** As {@link checkBlocks} by the compiler of the project, so that the programs can be run. */
+export function compileBlocks(root: string, folder: string, blocks: readonly CodeBlock[]): string {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const complaints = checkBlocks(folder, blocks, {
+    tsc,
+    resolution: 'nodenext',
+    options: { outDir: 'compiled' },
+  })
   // What Apache Thrift's compiler has made of the service that examples are about.
   const generated = join(root, '__test__', 'fixtures', 'documentation', 'gen-nodejs')
   cpSync(generated, join(folder, 'compiled', 'gen-nodejs'), { recursive: true })
-  return stdout
+  return complaints
 }
 
 /** What a block prints according to the comments behind its calls of `console.log`. */
