@@ -9,10 +9,12 @@ import { after, before, describe, test } from 'node:test'
 
 import {
   addCertificate,
+  checkBlocks,
   codeBlocks,
   compileBlocks,
   documentationFiles,
   isProgram,
+  resolutions,
   runBlock,
 } from '../../.test/support/code-blocks.mjs'
 import { artifactNames, hostTarget, manifest, root } from '../package/targets.mjs'
@@ -28,15 +30,14 @@ const scratch = mkdtempSync(join(tmpdir(), 'netpoll-package-'))
 const published = [`netpoll-${host}`, 'netpoll', `netpoll-bench-${host}`, 'netpoll-bench']
 let registry
 
-const blocks = documentationFiles(root)
-  .flatMap((file) => codeBlocks(root, file))
-  .filter(isProgram)
+const typedBlocks = documentationFiles(root).flatMap((file) => codeBlocks(root, file))
+const blocks = typedBlocks.filter(isProgram)
 const compiledBlocks = join(root, '.test', 'documentation')
 /** What Apache Thrift's compiler has made. */
 const generated = join(compiledBlocks, 'compiled', 'gen-nodejs')
 
 before(async () => {
-  assert.equal(compileBlocks(root, compiledBlocks, blocks), '')
+  assert.equal(compileBlocks(root, compiledBlocks, typedBlocks), '')
   const verdaccio = tool('verdaccio', 'bin', 'verdaccio')
   registry = await startRegistry({ folder: join(scratch, 'registry'), node: nodeForRegistry(), verdaccio })
   const publisher = new Project({ node: process.execPath, registry })
@@ -121,31 +122,59 @@ for (const [name, program, words] of [
 }
 
 describe('TypeScript', () => {
+  const older = ['5.4', '5.6', '5.9', '6.0'].map((version) => ({
+    version,
+    tsc: tool(`typescript-${version}`, 'bin', 'tsc'),
+  }))
   const compilers = [
-    ['TypeScript of the project', join(root, 'node_modules', 'typescript', 'bin', 'tsc')],
-    ['TypeScript 5', tool('typescript-5', 'bin', 'tsc')],
+    ...older,
+    { version: '7.0', tsc: join(root, 'node_modules', 'typescript', 'bin', 'tsc') },
   ]
+  /** How modules are resolved, and what kind of file a module is. */
   const settings = {
-    node16: { extension: 'mts', module: 'node16', moduleResolution: 'node16' },
-    'node16, CommonJS': { extension: 'cts', module: 'node16', moduleResolution: 'node16' },
+    nodenext: { extension: 'mts', module: 'nodenext', moduleResolution: 'nodenext' },
+    'nodenext, CommonJS': { extension: 'cts', module: 'nodenext', moduleResolution: 'nodenext' },
     bundler: { extension: 'mts', module: 'esnext', moduleResolution: 'bundler', esModuleInterop: true },
+    node10: { extension: 'ts', module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true },
   }
-  for (const [compiler, tsc] of compilers) {
+  const typeRoots = [join(root, 'node_modules', '@types')]
+  /** What a compiler wants to be told about `node10`; undefined where it has none. */
+  const old = { '6.0': { ignoreDeprecations: '6.0' }, '7.0': undefined }
+  const special = (version, resolution) => (resolution === 'node10' && version in old ? old[version] : {})
+
+  for (const { version, tsc } of compilers) {
     for (const [title, { extension, ...options }] of Object.entries(settings)) {
-      test(`${compiler}, ${title}`, (t) => {
+      const more = special(version, options.moduleResolution)
+      test(`TypeScript ${version}, ${title}`, { skip: more === undefined }, (t) => {
         const user = project(t, process.execPath, ['netpoll', 'thrift'])
         const modules = ['typed', 'typed-rpc', 'typed-thrift']
         for (const name of modules) cpSync(userFile(`${name}.ts`), user.path(`${name}.${extension}`))
         cpSync(generated, user.path('gen-nodejs'), { recursive: true })
         cpSync(userFile('Echo.d.ts'), user.path('gen-nodejs', 'Echo.d.ts'))
         const files = modules.map((name) => `${name}.${extension}`)
-        const typeRoots = [join(root, 'node_modules', '@types')]
-        const compilerOptions = { ...options, target: 'es2022', strict: true, types: ['node'], typeRoots }
+        const compilerOptions = {
+          ...options,
+          target: 'es2022',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          types: ['node'],
+          typeRoots,
+          ...more,
+        }
         writeFileSync(user.path('tsconfig.json'), JSON.stringify({ compilerOptions, files }))
         user.run('node', [tsc, '-p', '.'])
         for (const file of files) {
           assert.equal(user.run('node', [file.replace(/ts$/, 'js')]).stdout, 'used\n', file)
         }
+      })
+    }
+
+    for (const resolution of Object.keys(resolutions)) {
+      const more = special(version, resolution)
+      test(`the guides, TypeScript ${version}, ${resolution}`, { skip: more === undefined }, (t) => {
+        const user = project(t, process.execPath, ['netpoll', 'thrift'])
+        const options = { noEmit: true, typeRoots, ...more }
+        assert.equal(checkBlocks(user.path('guides'), typedBlocks, { tsc, resolution, options }), '')
       })
     }
   }

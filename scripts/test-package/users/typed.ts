@@ -23,7 +23,8 @@ async function main(): Promise<void> {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('a port was expected')
   const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: address.port })
-  const reply: Buffer = await connection.call('hello', { timeout: 1000 })
+  const { limit }: { readonly limit?: number } = {}
+  const reply: Buffer = await connection.call('hello', { timeout: limit })
   if (reply.toString() !== 'somebody: hello') throw new NetpollError('ERR_INVALID_REPLY', reply.toString())
   await connection.close()
   await server.close()
