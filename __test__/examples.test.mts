@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { get } from 'node:http'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
 import { createServer } from '../dist/index.mjs'
@@ -9,6 +11,12 @@ import { type Example, portOfExample, startExample } from './support/examples.mj
 import { pattern } from './support/frames.mjs'
 import { connectPeer, portOf } from './support/netpoll.mjs'
 import { socketPath } from './support/system.mjs'
+
+test('examples: their types are right, as strictly as can be', (t) => {
+  const root = fileURLToPath(new URL('../', import.meta.url))
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  t.is(spawnSync(process.execPath, [tsc, '-p', join(root, 'examples')], { encoding: 'utf8' }).stdout, '')
+})
 
 /** Examples that show something and end: what they print. */
 const shows: Readonly<Record<string, readonly string[]>> = {

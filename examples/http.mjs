@@ -14,7 +14,8 @@ const server = createServer({
   onConnect: (connection) => void http.emit('connection', connection.toDuplex()),
 })
 await server.listen({ host: '127.0.0.1', port: Number(process.argv[2] ?? 8080) })
-console.log(`listening on port ${server.address().port}`)
+const { port } = /** @type {import('netpoll').TcpAddress} */ (server.address())
+console.log(`listening on port ${port}`)
 process.once('SIGTERM', () => {
   http.closeAllConnections()
   void server.close({ timeout: 1000 })

@@ -22,11 +22,18 @@ const codec = {
   },
 }
 
-const describe = ({ code = 'ERR_RPC_INTERNAL', message }) => ({ code, text: message })
+/** @param {unknown} error */
+function describe(error) {
+  if (error instanceof RpcError) return { code: error.code, text: error.message }
+  return { code: 'ERR_RPC_INTERNAL', text: String(error) }
+}
 
+/** @typedef {(parameters: number[], call: import('netpoll/rpc').ServerCall) => unknown} Method */
+
+/** @type {Record<string, Method>} */
 const methods = {
-  add: ([a, b]) => a + b,
-  divide([a, b]) {
+  add: ([a = 0, b = 0]) => a + b,
+  divide([a = 0, b = 0]) {
     if (b === 0) throw new RpcError('DIVISION_BY_ZERO', `${a} cannot be divided by 0`)
     return a / b
   },
@@ -39,16 +46,22 @@ const methods = {
 
 const server = new TransportServer(codec, {
   onRead(call) {
-    if (!Object.hasOwn(methods, call.method)) throw new RpcError('ERR_RPC_UNKNOWN_METHOD', call.method)
-    return methods[call.method](call.body, call)
+    const method = Object.hasOwn(methods, call.method) ? methods[call.method] : undefined
+    if (method === undefined) throw new RpcError('ERR_RPC_UNKNOWN_METHOD', call.method)
+    return method(/** @type {number[]} */ (call.body), call)
   },
 })
 await server.listen({ host: '127.0.0.1', port: 0 })
 
-const client = new TransportClient({ host: '127.0.0.1', port: server.address().port }, codec)
+const { port } = /** @type {import('netpoll').TcpAddress} */ (server.address())
+const client = new TransportClient({ host: '127.0.0.1', port }, codec)
 console.log('1 + 2 =', await client.call('add', [1, 2]))
-for (const [method, options] of [['divide'], ['nothing'], ['slow', { timeout: 50 }]]) {
-  await client.call(method, [1, 0], options).catch(({ code }) => console.log(method, code))
+for (const { method, timeout } of [
+  { method: 'divide' },
+  { method: 'nothing' },
+  { method: 'slow', timeout: 50 },
+]) {
+  await client.call(method, [1, 0], { timeout }).catch(({ code }) => console.log(method, code))
 }
 
 await client.close()

@@ -32,8 +32,9 @@ const server = createServer({
     void forward(client, target)
     void forward(target, client)
   },
-  onError: (error) => console.error(error.message),
+  onError: (error) => console.error(String(error)),
 })
 await server.listen({ host: '127.0.0.1', port: Number(port) })
-console.log(`listening on port ${server.address().port}`)
+const address = /** @type {import('netpoll').TcpAddress} */ (server.address())
+console.log(`listening on port ${address.port}`)
 process.once('SIGTERM', () => server.close({ timeout: 0 }))

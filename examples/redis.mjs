@@ -75,9 +75,9 @@ export function execute(bytes, answer) {
       const end = start + number
       at = start < 0 || end + 2 > bytes.length ? -1 : end + 2
       if (at < 0) return done
-      if (index === 0) name = bytes.latin1Slice(start, end)
-      else if (index === 1) key = bytes.latin1Slice(start, end)
-      else if (index === 2) value = bytes.latin1Slice(start, end)
+      if (index === 0) name = bytes.toString('latin1', start, end)
+      else if (index === 1) key = bytes.toString('latin1', start, end)
+      else if (index === 2) value = bytes.toString('latin1', start, end)
     }
     if (at < 0) return done
     done = at
@@ -98,7 +98,7 @@ export async function serve(port) {
       answers += answer
     })
     reader.skip(done)
-    writer.malloc(answers.length).latin1Write(answers)
+    writer.malloc(answers.length).write(answers, 'latin1')
     return writer.flush()
   })
   return server.listen({ host: '127.0.0.1', port })
@@ -106,6 +106,7 @@ export async function serve(port) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const server = await serve(Number(process.argv[2] ?? 6380))
-  console.log(`listening on port ${server.address().port}`)
+  const { port } = /** @type {import('netpoll').TcpAddress} */ (server.address())
+  console.log(`listening on port ${port}`)
   process.once('SIGTERM', () => server.close({ timeout: 1000 }))
 }

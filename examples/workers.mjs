@@ -3,7 +3,11 @@
 import { isMainThread } from 'node:worker_threads'
 import { createServer, Dialer, lengthField } from 'netpoll'
 
-/** Runs in the workers: counts the primes below a number. */
+/**
+ * Runs in the workers: counts the primes below a number.
+ *
+ * @type {import('netpoll').WorkerHandler}
+ */
 export default function countPrimes(request) {
   const limit = Number(request)
   let count = 0
@@ -20,7 +24,8 @@ if (isMainThread) {
   const server = createServer({ framing, workers: { module: import.meta.url, threads: 2 } })
   await server.listen({ host: '127.0.0.1', port: 0 })
 
-  const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: server.address().port })
+  const { port } = /** @type {import('netpoll').TcpAddress} */ (server.address())
+  const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port })
   const limits = ['10', '1000', '100000']
   const counts = await Promise.all(limits.map((limit) => connection.call(limit)))
   for (const [index, limit] of limits.entries()) console.log(`${counts[index]} primes below ${limit}`)
