@@ -77,11 +77,15 @@ impl Outbound {
     pub fn push(&mut self, slice: Slice) {
         self.queued += slice.len();
         let separate = match self.pieces.back_mut() {
-            Some(Piece::Ours(last)) => last.extend(slice).err(),
-            _ => Some(slice),
+            Some(Piece::Ours(last)) => match last.extend(slice) {
+                Ok(()) => return,
+                Err(slice) => slice,
+            },
+            _ => slice,
         };
-        let piece = separate.filter(|slice| !slice.is_empty());
-        self.pieces.extend(piece.map(Piece::Ours));
+        if !separate.is_empty() {
+            self.pieces.push_back(Piece::Ours(separate));
+        }
     }
 
     /// Appends bytes `start..start + length` of `owner`, which is kept until they have been sent.
