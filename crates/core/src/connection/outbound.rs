@@ -112,6 +112,12 @@ impl Outbound {
         self.queued > 0
     }
 
+    /// Whether all of it lies in one piece.
+    #[must_use]
+    pub fn is_one_piece(&self) -> bool {
+        self.pieces.len() == 1
+    }
+
     /// Puts the first pieces into `target`, as many as there is room for and one system call takes; how
     /// many they are. Those before memory that was taken away are still given.
     ///

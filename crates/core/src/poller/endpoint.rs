@@ -14,7 +14,7 @@ use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::Intake;
-use crate::connection::{Connection, Due, Input, State};
+use crate::connection::{Connection, Detached, Due, Input, State};
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::socket::{Connected, Rest, Stream};
@@ -441,11 +441,16 @@ impl Endpoint {
         self.readiness.writable = true;
         let mut budget = WRITE_BUDGET;
         while self.connection.outbound().has_remaining() && budget > 0 {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let Ok(count) = self.connection.outbound().gather(&mut pieces) else {
+            // Replies to one read lie in one piece as a rule: room for more would only have to be initialised.
+            let written = if self.connection.outbound().is_one_piece() {
+                self.write_pieces::<1>()
+            } else {
+                self.write_pieces::<PIECES>()
+            };
+            let Ok(written) = written else {
                 return self.connection.fail(Reason::ForeignDetached);
             };
-            match self.stream.write(&pieces[..count]) {
+            match written {
                 Ok(written) => {
                     budget = budget.saturating_sub(written);
                     self.connection.sent(written, now);
@@ -458,6 +463,13 @@ impl Endpoint {
                 Err(error) => return self.connection.fail(Reason::from(&error)),
             }
         }
+    }
+
+    /// Sends the first pieces of what is queued, at most `MOST`, by one system call.
+    fn write_pieces<const MOST: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
+        let mut pieces = [IoSlice::new(&[]); MOST];
+        let count = self.connection.outbound().gather(&mut pieces)?;
+        Ok(self.stream.write(&pieces[..count]))
     }
 
     /// How many messages may be handed over in one go.
