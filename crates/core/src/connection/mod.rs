@@ -433,9 +433,20 @@ impl Connection {
         } else if queued <= self.settings.high_water_mark / 2 {
             self.congested = false;
         }
+        // Nothing ends by itself while both directions are open, as nearly always. A test of `State` says so.
+        let due = match self.state {
+            State::Open(_) => Due::Nothing,
+            _ => self.follow_end(now),
+        };
+        self.follow_clocks(now);
+        due
+    }
+
+    /// What [`Self::settle`] does once a direction has ended, or is about to.
+    fn follow_end(&mut self, now: Instant) -> Due {
         let before = self.state;
         self.follow_answered();
-        if queued == 0 {
+        if !self.outbound.has_remaining() {
             self.state = self.state.after(Event::Flushed);
             self.end_sent |= matches!(self.state, State::ReadOnly(_));
             self.follow_answered();
@@ -447,7 +458,6 @@ impl Connection {
             self.stage = None;
             self.closing = None;
         }
-        self.follow_clocks(now);
         if self.state.is_shut_down() && !before.is_shut_down() {
             Due::ShutdownWrite
         } else {

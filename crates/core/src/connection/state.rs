@@ -275,6 +275,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_is_open_does_not_end_by_itself() {
+        for state in [State::Open(Peer::Sending), State::Open(Peer::Ended)] {
+            for event in [Event::Answered, Event::Flushed] {
+                assert_eq!(state.after(event), state);
+            }
+            assert!(!state.is_shut_down());
+        }
+    }
+
     #[test]
     fn nothing_is_read_or_handed_over_after_a_refusal_whatever_happens() {
         for state in STATES.into_iter().filter(|state| state.hands_over()) {
