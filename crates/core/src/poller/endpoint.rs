@@ -292,9 +292,18 @@ impl Endpoint {
     }
 
     fn wait(&mut self) -> Next {
+        if self.has_input() {
+            self.wait_with_input()
+        } else {
+            Next::Wait
+        }
+    }
+
+    #[cold]
+    fn wait_with_input(&mut self) -> Next {
         self.connection.rests();
         let lacks_workers = self.connection.workers().is_some() && self.connection.own_budget() > 0;
-        if self.has_input() && lacks_workers {
+        if lacks_workers {
             Next::Stalled
         } else {
             Next::Wait
