@@ -62,15 +62,23 @@ impl Intake {
             .min(self.most_read)
             .min(most.max(LEAST_READ));
         let spare = self.tail.spare();
-        spare[..start].copy_from_slice(before);
+        // Nothing is before, as a rule.
+        if start > 0 {
+            spare[..start].copy_from_slice(before);
+        }
         &mut spare[start..start + length]
     }
 
     /// Sees to room for `count` bytes in the tail.
     pub fn make_room(&mut self, count: usize) {
         if self.tail.remaining() < count {
-            self.tail = Region::over(self.pool.take_at_least(count));
+            self.begin_chunk(count);
         }
+    }
+
+    #[cold]
+    fn begin_chunk(&mut self, count: usize) {
+        self.tail = Region::over(self.pool.take_at_least(count));
     }
 
     /// What the next read will probably bring, after one that brought `count` of the `offered`.

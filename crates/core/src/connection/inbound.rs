@@ -61,6 +61,11 @@ struct Progress {
 }
 
 impl Progress {
+    /// How many bytes the frame lacks, of which `length` are there, as far as is known.
+    fn missing(&self, length: usize) -> usize {
+        self.needed.map_or(0, |total| total.saturating_sub(length))
+    }
+
     /// How much space a region takes for a message of which `length` bytes are there: enough for it, or twice that.
     fn growth(&self, length: usize) -> usize {
         let doubled = 2 * length;
@@ -189,13 +194,14 @@ impl Inbound {
                 })
             }
             other => {
-                let begun = other.as_ref();
-                let before = begun.map_or(&[][..], |backlog| backlog.memory.bytes());
-                let progress = begun.map_or_else(Progress::default, |backlog| backlog.progress);
+                let (before, progress, missing) = match other {
+                    None => (&[][..], Progress::default(), 0),
+                    Some(Backlog { memory, progress }) => {
+                        let before = memory.bytes();
+                        (before, *progress, progress.missing(before.len()))
+                    }
+                };
                 let length = before.len();
-                let missing = progress
-                    .needed
-                    .map_or(0, |total| total.saturating_sub(length));
                 let expected = self.expected.max(missing);
                 let spare = intake.spare_behind(before, expected, self.claim.room());
                 let offered = spare.len();
@@ -226,7 +232,10 @@ impl Inbound {
         slot: u32,
         limit: usize,
     ) -> Taken {
-        let taken = self.cut_held_back(intake, cutter, batch, slot, limit);
+        let taken = match self.backlog {
+            None => Taken::default(),
+            Some(_) => self.cut_held_back(intake, cutter, batch, slot, limit),
+        };
         let Fresh {
             length,
             mut progress,
@@ -248,7 +257,7 @@ impl Inbound {
         let (consumed, more) = progress.cut(input, cutter, batch, slot, limit);
         tail.commit(consumed);
         let room = if more.error.is_some() || consumed == length {
-            self.forget();
+            self.claim.release();
             Room::Enough
         } else if more.count == limit {
             self.rest = Rest::HeldBack;
