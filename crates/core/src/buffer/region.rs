@@ -115,21 +115,30 @@ impl Region {
     ///
     /// # Panics
     /// When fewer than `count` bytes remain.
+    #[inline]
     pub fn commit(&mut self, count: usize) {
         assert!(
             count <= self.remaining(),
             "committed more bytes than the region has"
         );
         self.filled += count;
-        match &mut self.part {
+        match self.part {
             Part::First => self.chunk.settled().commit(self.filled),
+            _ => self.tell_filled(),
+        }
+    }
+
+    /// What was split off has been filled up to here.
+    #[cold]
+    fn tell_filled(&mut self) {
+        match &mut self.part {
             Part::Hole(_) if self.filled == self.end => self.part = Part::Full,
             // A message may end within it, and is handed over before the rest comes.
             Part::Hole(hole) => {
                 self.chunk.settled().fill(hole.start, self.filled);
                 hole.start = self.filled;
             }
-            Part::Full => {}
+            Part::First | Part::Full => {}
         }
     }
 

@@ -17,6 +17,7 @@ impl Slice {
     ///
     /// # Panics
     /// Where [`Self::checked`] has none.
+    #[inline]
     #[must_use]
     pub fn new(chunk: Chunk, start: usize, length: usize) -> Self {
         assert!(
@@ -82,6 +83,7 @@ impl Slice {
     ///
     /// # Errors
     /// `next` itself, when it lies elsewhere.
+    #[inline]
     pub fn extend(&mut self, next: Self) -> Result<(), Self> {
         if self.chunk.is_same(&next.chunk) && self.start + self.length == next.start {
             self.length += next.length;
