@@ -212,7 +212,7 @@ fn what_stays_in_a_chunk_that_others_use_counts_as_all_of_it() {
             assert!(memory.kept() <= bound.used() + CHUNK);
             assert!(bound.used() <= most);
         }
-        let refused = |peer: &Connection| peer.state() == State::Finishing(Peer::Sending);
+        let refused = |peer: &Connection| peer.state() == State::Refused(Peer::Sending);
         let kept = peers.iter().filter(|peer| !refused(peer)).count();
         // Half of the bound as whole chunks, the other half as what it is: a region of twice what is there.
         assert!(kept >= most / 2 / 40_000, "{kept} were kept");
