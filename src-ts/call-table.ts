@@ -52,8 +52,9 @@ export class CallTable implements Calls {
   }
 
   prepare(call: PendingCall, request: Payload): void {
-    if (this.isWornOut) throw tooManyLost(this.#lost.size)
+    // First, because the user's function may call as well.
     const id = this.#ids.ofRequest(request)
+    if (this.isWornOut) throw tooManyLost(this.#lost.size)
     if (id === undefined) throw withoutId()
     if (this.#calls.has(id)) throw new NetpollError('ERR_DUPLICATE_ID', `The id ${id} is in flight already`)
     if (this.#lost.has(id)) {
@@ -113,6 +114,8 @@ export class CallTable implements Calls {
     const calls = [...this.#calls.values()]
     this.#calls.clear()
     this.forgetLost()
+    // A signal of the user's may abort the others while one is failed: those are not lost.
+    for (const call of calls) call.calls = undefined
     for (const call of calls) call.fail(error, written)
   }
 }

@@ -184,7 +184,7 @@ export interface Calls {
    * @throws NetpollError `ERR_TOO_MANY_LOST_CALLS`, `ERR_NO_ID`, `ERR_DUPLICATE_ID`; what the user's function throws
    */
   prepare(call: PendingCall, request: Payload): void
-  /** The request of a call was sent. */
+  /** The request of a call was sent, since {@link prepare} without any code of the user's. */
   append(call: PendingCall): void
   /** The caller of a call that was appended no longer waits. Its reply can still come. */
   gaveUp(call: PendingCall): void
@@ -312,6 +312,8 @@ export class CallQueue implements Calls {
     this.#head = undefined
     this.#tail = undefined
     this.forgetLost()
+    // A signal of the user's may abort the others while one is failed: those are not lost.
+    for (let other = call; other !== undefined; other = other.next) other.calls = undefined
     for (; call !== undefined; call = call.next) call.fail(error, written)
   }
 

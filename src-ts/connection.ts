@@ -21,7 +21,7 @@ import { Operation } from './outbox'
 import { Output, refusedOutput } from './output'
 import type { ConnectionOwner } from './owner'
 import { pace } from './pace'
-import type { Payload } from './payload'
+import { type Payload, takeApart } from './payload'
 import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
@@ -160,8 +160,9 @@ export class ConnectionCore {
 
   send(message: Payload): Promise<void> {
     try {
+      const pieces = takeApart(message)
       this.#checkOutput()
-      this.#out().send(message)
+      this.#out().send(pieces)
     } catch (error) {
       return refusedOutput(error)
     }
@@ -173,8 +174,9 @@ export class ConnectionCore {
       let call: PendingCall | undefined
       try {
         this.#checkCalls()
+        const message = takeApart(request)
         call = new PendingCall(options, this.#requestTimeout, resolve, reject)
-        this.submit(call, request)
+        this.submit(call, message)
       } catch (error) {
         if (call === undefined) pace.reject(reject, error)
         else refuseCall(call, error)
@@ -182,20 +184,24 @@ export class ConnectionCore {
     })
   }
 
-  /** Sends the request of a call, and waits for its reply. Throws what {@link call} rejects with. */
+  /**
+   * Sends the request of a call, which was taken apart, and waits for its reply. One that was given up sends nothing.
+   * Throws what {@link call} rejects with.
+   */
   submit(call: PendingCall, request: Payload): void {
-    this.#checkOutput()
-    if (this.#status === 'refused') throw this.#closedError()
+    this.#checkRequests()
     this.#calls ??= this.#newCalls()
     this.#calls.prepare(call, request)
+    // The user's function that finds ids may have ended the connection, or aborted the call. From here on nothing of the
+    // user's runs: whatever was checked holds until the call waits.
+    this.#checkRequests()
+    if (call.isSettled) return
     const output = this.#out()
     const startsAt = output.total
     output.send(request)
     call.startsAt = startsAt
     this.#profile.counts.calls += 1
     this.#calls.append(call)
-    // Its signal may have been aborted within the user's function that finds ids.
-    if (call.isSettled) this.#calls.gaveUp(call)
     if (this.#profile.startsHeld && this.#lifecycle.isOpening) this.#messages().holdBack()
     if (call.deadline !== Number.POSITIVE_INFINITY) this.alarm.arm(call.deadline)
   }
@@ -395,8 +401,14 @@ export class ConnectionCore {
       return
     }
     const message = messageAs(this.#profile.bytes, chunk, start, length)
-    if (this.#calls === undefined || !this.#answered(this.#calls, message)) this.#messages().receive(message)
+    if (this.#calls === undefined) this.#messages().receive(message)
+    else if (!this.#answered(this.#calls, message)) this.#receiveOther(message)
     else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)
+  }
+
+  /** A message that answers no call. The user's function that has looked for its id may have closed the connection. */
+  #receiveOther(message: Buffer): void {
+    if (this.takesReplies) this.#messages().receive(message)
   }
 
   /** The id of the message that is received next, in two words. */
@@ -604,6 +616,11 @@ export class ConnectionCore {
     const answers = this.#status === 'inactive' || this.#status === 'refused'
     const accepts = answers && this.#profile.loop.native.acceptsOutput(this.#id())
     if (!accepts) throw this.#closedError()
+  }
+
+  #checkRequests(): void {
+    this.#checkOutput()
+    if (this.#status === 'refused') throw this.#closedError()
   }
 
   #closedError(): NetpollError {

@@ -57,6 +57,12 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     try {
       this.connection.submit(call, request)
     } catch (error) {
+      // The user's function that finds ids may have aborted it, or ended the connection: then the pool knows.
+      if (call.isSettled) return
+      if (this.holder !== Holder.Call) {
+        refuseCall(call, error)
+        return
+      }
       if (isWornOut(error)) {
         this.keeper.refused(this, call, request)
         return
@@ -67,11 +73,11 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   answered(): void {
-    this.keeper.called(this)
+    this.#called()
   }
 
   gaveUp(): void {
-    this.keeper.called(this)
+    this.#called()
   }
 
   answeredLate(): void {}
@@ -81,10 +87,15 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   callsFailed(): void {
-    if (this.holder === Holder.Call) this.keeper.called(this)
+    this.#called()
   }
 
   closed(): void {
     this.keeper.gone(this)
+  }
+
+  /** Not where the connection has gone meanwhile, and its call with it. */
+  #called(): void {
+    if (this.holder === Holder.Call) this.keeper.called(this)
   }
 }

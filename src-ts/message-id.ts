@@ -1,4 +1,4 @@
-import { isUint8Array } from './bytes'
+import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -56,7 +56,7 @@ class FieldIds extends Ids {
 
   ofRequest(request: Payload): MessageId | undefined {
     const bytes = isUint8Array(request) ? request : front(request, this.#end)
-    if (bytes.length < this.#end) return undefined
+    if (lengthOf(bytes) < this.#end) return undefined
     if (this.#size < 8) return this.#number(bytes, this.#offset, this.#size)
     const first = this.#number(bytes, this.#offset, 4)
     const second = this.#number(bytes, this.#offset + 4, 4)
@@ -137,8 +137,9 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
   for (const piece of payload) {
     const bytes = typeof piece === 'string' ? Buffer.from(piece.slice(0, rest + 1)) : piece
     if (!isUint8Array(bytes)) throw notPayload(bytes)
-    pieces.push(bytes.length > rest ? bytes.subarray(0, rest) : bytes)
-    rest -= bytes.length
+    const view = bufferFrom(bytes)
+    pieces.push(view.subarray(0, rest))
+    rest -= view.length
     if (rest <= 0) break
   }
   return Buffer.concat(pieces)
@@ -147,11 +148,14 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
 /** All bytes of a payload. */
 function whole(payload: Payload): Buffer {
   if (typeof payload === 'string') return Buffer.from(payload)
-  if (isUint8Array(payload)) {
-    return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-  }
+  if (isUint8Array(payload)) return bufferFrom(payload)
   if (!Array.isArray(payload)) throw notPayload(payload)
   return Buffer.concat(payload.map(whole))
+}
+
+/** The same bytes, whatever a user's array says of itself. */
+function bufferFrom(bytes: Uint8Array): Buffer {
+  return Buffer.from(bufferOf(bytes), offsetOf(bytes), lengthOf(bytes))
 }
 
 /** Says that a call's request has no id. */

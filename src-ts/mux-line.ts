@@ -66,7 +66,9 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     try {
       this.connection.submit(call, request)
     } catch (error) {
-      if (isWornOut(error)) {
+      // The user's function that finds ids may have aborted it: then it is over already.
+      if (call.isSettled) return
+      if (this.#calls > 0 && isWornOut(error)) {
         this.#left()
         this.#keeper.refused(this, call, request)
         return
@@ -122,7 +124,9 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     if (now - this.#silentSince >= longestSilence) this.#keeper.ending(this)
   }
 
+  /** Not where the connection has failed meanwhile, and its calls with it. */
   #ended(): void {
+    if (this.#calls === 0) return
     this.#left()
     this.#keeper.ended(this)
   }

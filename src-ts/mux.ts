@@ -9,7 +9,7 @@ import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
 import { checkObject, type DialerOptions, type FramedDialerOptions } from './options'
 import { pace } from './pace'
-import { keepPayload, type Payload } from './payload'
+import { keepPayload, type Payload, takeApart } from './payload'
 import type { PoolStats } from './pool'
 import { Redialer } from './redialer'
 import { largestTimeout, patience } from './time-limits'
@@ -93,9 +93,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined
       try {
-        this.#checkOpen()
+        const message = takeApart(request)
         call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
-        this.#place(call, request)
+        // The user's own list, options or signal may have closed the mux, or aborted the call.
+        this.#checkOpen()
+        if (!call.isSettled) this.#place(call, message)
       } catch (error) {
         if (call === undefined) pace.reject(reject, error)
         else refuseCall(call, error)
@@ -111,8 +113,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   send(message: Payload): Promise<void> {
     return new Promise((resolve, reject) => {
       try {
-        this.#checkOpen()
         const send = new WaitingSend(message, resolve, reject)
+        this.#checkOpen()
         const line = this.#pick()
         if (line === undefined) this.#wait(send)
         else send.serve(line)

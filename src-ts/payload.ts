@@ -11,13 +11,32 @@ export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload
  */
 export function keepPayload(payload: Payload): Payload {
-  return Array.isArray(payload) ? payload.map(keepPiece) : keepPiece(payload as Uint8Array | string)
+  const pieces = takeApart(payload)
+  return Array.isArray(pieces) ? pieces.map(keepPiece) : keepPiece(pieces as Uint8Array | string)
 }
 
 function keepPiece(piece: Uint8Array | string): Uint8Array | string {
   if (typeof piece === 'string') return piece
   if (!isUint8Array(piece)) throw notPayload(piece)
   return chunkHandle(piece) === undefined ? Buffer.copyBytesFrom(piece) : piece
+}
+
+/**
+ * What is to be sent now, asked for its pieces: a list may be a proxy, or have members that run code of the user's. So that
+ * code has run before anything is looked up or counted. Only a list takes new memory.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` for a list with something else; what the list throws
+ */
+export function takeApart(payload: Payload): Payload {
+  if (!Array.isArray(payload)) return payload
+  const { length } = payload
+  const pieces: (Uint8Array | string)[] = []
+  for (let index = 0; index < length; index += 1) {
+    const piece: unknown = payload[index]
+    if (typeof piece !== 'string' && !isUint8Array(piece)) throw notPayload(piece)
+    pieces.push(piece)
+  }
+  return pieces
 }
 
 /**

@@ -11,7 +11,7 @@ import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
 import { checkObject, checkSignal, type DialerOptions } from './options'
 import { pace } from './pace'
-import type { Payload } from './payload'
+import { type Payload, takeApart } from './payload'
 import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
 import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
@@ -140,16 +140,19 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined
       try {
-        if (this.#state !== 'open') throw NetpollError.forCall(poolClosed(), false)
         this.#dialer.checkCalls()
+        const message = takeApart(request)
         call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
+        // The user's own list, options or signal may have closed the pool, or aborted the call.
+        this.#checkOpen()
+        if (call.isSettled) return
         const lease = this.#take()
         if (lease !== undefined) {
-          lease.start(call, request)
+          lease.start(call, message)
           return
         }
         this.#checkWaiters()
-        this.#wait(this.#waitingCall(call, request))
+        this.#wait(this.#waitingCall(call, message))
       } catch (error) {
         if (call === undefined) pace.reject(reject, error)
         else refuseCall(call, error)
@@ -246,7 +249,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     this.#checkWaiters()
-    this.#wait(new WaitingUser(this.#waiting, deadline, signal, lend, reject))
+    const user = new WaitingUser(this.#waiting, deadline, signal, lend, reject)
+    // A signal of the user's may have closed the pool, or been aborted, while it was listened to.
+    if (user.isOver) return
+    if (this.#state === 'open') this.#wait(user)
+    else user.fail(poolClosed())
   }
 
   get #isEmpty(): boolean {
@@ -505,6 +512,8 @@ class WaitingUser extends Waiting<Lease> {
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: () => void
+  /** Whether it was aborted, or failed. */
+  isOver = false
 
   constructor(
     queue: WaitQueue<Waiting<Lease>>,
@@ -531,6 +540,8 @@ class WaitingUser extends Waiting<Lease> {
   }
 
   fail(error: unknown): void {
+    if (this.isOver) return
+    this.isOver = true
     forgetSignal(this.#signal, this.#aborted)
     this.#reject(error)
   }
