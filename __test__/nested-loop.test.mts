@@ -15,6 +15,7 @@ const scenarios = {
   batch: ['handled 20'],
   order: ['handled in order', 'answered in order'],
   call: ['a!!!!! b!!!!!'],
+  deep: Array.from({ length: 3 }, () => `end${'.'.repeat(11)}`),
 }
 
 for (const [scenario, expected] of Object.entries(scenarios)) {

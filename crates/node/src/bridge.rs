@@ -104,6 +104,17 @@ impl Bridge {
         });
     }
 
+    /// As [`Self::deliver`], of a batch that `emptied` gets before JavaScript handles what was in it. Its chunks are
+    /// JavaScript's by then.
+    pub fn deliver_from(&self, mut batch: Batch, emptied: impl FnOnce(Batch)) {
+        let _delivery = Delivery::begin(&self.deliveries);
+        self.javascript.scoped(|| {
+            self.publish(&mut batch);
+            emptied(batch);
+            self.javascript.enter(&self.dispatch, &[]);
+        });
+    }
+
     /// Whether JavaScript is handling a batch: a loop that turns now turns within a handler.
     pub fn is_delivering(&self) -> bool {
         self.deliveries.get() > 0 || self.words.has_unhandled()

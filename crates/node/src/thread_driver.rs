@@ -68,6 +68,8 @@ pub struct ThreadDriver {
     common: Arc<Common>,
     /// The batch that JavaScript has; between two of them, an empty one.
     batch: RefCell<Batch>,
+    /// Slots that were withheld from the poller, and may go back to it. Empty unless a handler turns the event loop.
+    seen_slots: RefCell<Vec<u32>>,
     outgoing: RefCell<Outgoing>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     thread: RefCell<Option<JoinHandle<()>>>,
@@ -160,6 +162,7 @@ impl ThreadDriver {
                     failure: Mutex::new(None),
                     doorbell,
                 }),
+                seen_slots: RefCell::default(),
                 outgoing: RefCell::default(),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
                 thread: RefCell::new(None),
@@ -241,6 +244,21 @@ impl ThreadDriver {
         self.common.doorbell.set_referenced(self.env, referenced);
     }
 
+    /// Gives a batch to JavaScript while a handler of one before waits for it. Handlers that wait may be more than there are
+    /// batches, so the poller gets it back at once; but not the slots of whose end it tells.
+    fn deliver_within(&self, mut batch: Batch) {
+        let mut slots = batch.withhold_slots();
+        self.bridge
+            .deliver_from(batch, |emptied| self.recycle(emptied));
+        self.seen_slots.borrow_mut().append(&mut slots);
+    }
+
+    /// Gives an empty batch back to the poller.
+    fn recycle(&self, mut batch: Batch) {
+        batch.free_afterwards(&mut self.seen_slots.borrow_mut());
+        self.common.handoff.recycle(batch);
+    }
+
     fn stop(&self) {
         drop(self.nested_turns.take());
         self.common.doorbell.close();
@@ -266,10 +284,14 @@ impl Rung for ThreadDriver {
             }
             return;
         };
-        let empty = self.batch.replace(batch);
-        self.bridge.deliver(&self.batch);
-        let seen = self.batch.replace(empty);
-        self.common.handoff.recycle(seen);
+        if self.bridge.is_delivering() {
+            self.deliver_within(batch);
+        } else {
+            let empty = self.batch.replace(batch);
+            self.bridge.deliver(&self.batch);
+            let seen = self.batch.replace(empty);
+            self.recycle(seen);
+        }
         self.bridge.collect_if_due();
         if more == More::Waits || self.common.has_failed() {
             self.common.doorbell.wake();
