@@ -442,6 +442,68 @@ test.serial('handlers that set each other let the event loop turn', async (t) =>
   t.true(most <= mostSteps, `${most} in a turn`)
 })
 
+for (const place of places) {
+  test.serial(`the event loop turns beside calls that are aborted: ${words(place)}`, async (t) => {
+    const connection = await connected(t, place, { framing, id: { offset: 0, size: 4 } })
+    const request = Buffer.alloc(4)
+    const most = await mostInTurn((index) => {
+      request.writeUInt32BE(index)
+      return aborted((signal) => connection.call(request, { signal }))
+    })
+    t.true(most <= mostSteps, `${most} in a turn`)
+  })
+}
+
+for (const pollers of [0, 1, 2]) {
+  test.serial(`the event loop turns beside whoever aborts what waits, ${pollers} pollers`, async (t) => {
+    const server = createServer({ framing }, (request) => request)
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen({ host: '127.0.0.1', port: 0 })
+    const target = { host: '127.0.0.1', port: portOf(server) }
+    const options = { framing, pollers, connections: 1 }
+    const lines = {
+      pool: new Pool(target, options),
+      full: new Pool(target, options),
+      mux: new Mux(target, options),
+      client: new TransportClient(target, new JsonCodec(), { pollers }),
+    }
+    const lent = await lines.full.get()
+    await lines.mux.call('x')
+    const dialer = new Dialer({ framing, pollers })
+    const attempts: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
+      'pool.call': (signal) => lines.pool.call('x', { signal }),
+      'pool.call that waits': (signal) => lines.full.call('x', { signal }),
+      'pool.get that waits': (signal) => lines.full.get({ signal }),
+      'mux.call': (signal) => lines.mux.call('x', { signal }),
+      'client.call': (signal) => lines.client.call('m', {}, { signal }),
+      'dialer.dial': (signal) => dialer.dial({ ...target, signal }),
+    }
+    for (const [name, attempt] of Object.entries(attempts)) {
+      const later = await mostInTurn(() => aborted(attempt), 2_000)
+      t.true(later <= mostSteps, `${name}: ${later} in a turn`)
+      const before = await mostInTurn(() => attempt(AbortSignal.abort()).catch(() => {}), 2_000)
+      t.true(before <= mostSteps, `${name}, aborted before: ${before} in a turn`)
+    }
+    lines.full.put(lent)
+    t.is(String(await lines.full.call('still')), 'still')
+    let connection = await dialer.dial(target)
+    const most = await mostInTurn(async () => {
+      connection = await dialer.fromFd(connection.detach())
+    }, 2_000)
+    t.true(most <= mostSteps, `fromFd: ${most} in a turn`)
+    await gone(connection)
+    await Promise.all(Object.values(lines).map((line) => line.close({ timeout: 0 })))
+  })
+}
+
+/** Begins something, and aborts it at once. */
+async function aborted(begin: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  const controller = new AbortController()
+  const outcome = begin(controller.signal)
+  controller.abort()
+  await outcome.catch(() => {})
+}
+
 test.serial('the event loop turns beside RPC calls that are refused', async (t) => {
   const client = new TransportClient({ host: '127.0.0.1', port: 9 }, new JsonCodec())
   t.teardown(() => client.close({ timeout: 0 }))

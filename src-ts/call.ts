@@ -116,7 +116,9 @@ export class PendingCall {
   #giveUp(reason: unknown, why: 'expired' | 'aborted'): void {
     if (this.#isSettled) return
     this.#settle()
-    this.#reject(reason)
+    // Who aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has turned it.
+    if (why === 'aborted') pace.reject(this.#reject, reason)
+    else this.#reject(reason)
     this.calls?.gaveUp(this)
     this.owner?.gaveUp(why)
   }

@@ -129,7 +129,12 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
    */
   fromFd(fd: number): Promise<Connection<Data, Bytes>> {
-    return pace.attempt(() => this.#adopt(fd))
+    return pace.attempt(async () => {
+      const connection = await this.#adopt(fd)
+      // Who detaches it again at once waits for nothing else.
+      await pace.pass()
+      return connection
+    })
   }
 
   async #adopt(fd: number): Promise<Connection<Data, Bytes>> {

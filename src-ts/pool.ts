@@ -528,7 +528,8 @@ class WaitingUser extends Waiting<Lease> {
     this.#reject = reject
     this.#signal = signal
     this.#aborted = () => {
-      this.fail(reasonOf(signal))
+      // It leaves at once, and its promise is over at the pace of this thread.
+      this.#end((error) => pace.reject(reject, error), reasonOf(signal))
       queue.leave(this)
     }
     signal?.addEventListener('abort', this.#aborted, { once: true })
@@ -540,10 +541,14 @@ class WaitingUser extends Waiting<Lease> {
   }
 
   fail(error: unknown): void {
+    this.#end(this.#reject, error)
+  }
+
+  #end(reject: (error: unknown) => void, error: unknown): void {
     if (this.isOver) return
     this.isOver = true
     forgetSignal(this.#signal, this.#aborted)
-    this.#reject(error)
+    reject(error)
   }
 
   expire(): void {
