@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 import { logLine } from './configuration'
 import type { Connection } from './connection-facade'
 import type { Context } from './context'
@@ -8,7 +10,12 @@ export type ErrorListener = ((error: unknown, connection: Connection | undefined
 
 /** Of the language, whatever users make of it later. */
 const OwnPromise = Promise
-const { then } = OwnPromise.prototype
+const ownPrototype = OwnPromise.prototype
+const { then } = ownPrototype
+const { species } = Symbol
+const { defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect
+const { hasOwn } = Object
+const { isPromise } = types
 const rejected = OwnPromise.reject.bind(OwnPromise)
 
 /** Runs the user's code; what it throws, now or later, goes to `failed`. */
@@ -59,6 +66,9 @@ export function isThenable(result: unknown): result is PromiseLike<unknown> {
 /**
  * Calls one of the two, once and not before this returns, whatever kind of thenable the user's code has returned. A promise
  * of the language's own is waited for as it is: others may throw, settle twice or at once.
+ *
+ * The hot path: what an async function returns has nothing of its own, so that `then` finds our `constructor` and no code of
+ * the user's. To know that takes no memory.
  */
 export function whenSettled(
   result: PromiseLike<unknown>,
@@ -66,11 +76,43 @@ export function whenSettled(
   onRejected: (error: unknown) => void,
 ): void {
   try {
-    const isPlain = result.then === then && (result as object).constructor === OwnPromise
-    // One that only pretends is refused right here, and calls neither.
-    then.call(isPlain ? result : new OwnPromise((resolve) => resolve(result)), onFulfilled, onRejected)
+    const hasOwnThen = result.then !== then
+    if (!hasOwnThen && getPrototypeOf(result) === ownPrototype && !hasOwn(result, 'constructor')) {
+      // One that only pretends is refused by this, and calls neither.
+      then.call(result, onFulfilled, onRejected)
+    } else if (!hasOwnThen && isPromise(result)) {
+      followForeign(result, onFulfilled, onRejected)
+    } else {
+      then.call(new OwnPromise((resolve) => resolve(result)), onFulfilled, onRejected)
+    }
   } catch (error) {
     then.call(rejected(error), undefined, onRejected)
+  }
+}
+
+/**
+ * Waits for a promise with a `constructor` of the user's, or of another realm. `then` makes another promise by that, whose
+ * functions would run where nothing catches what they throw, and may be others than those that were asked for. So it is
+ * asked once, for what it throws, and `then` finds ours in its place.
+ *
+ * @throws what it throws; TypeError where its `constructor` cannot be replaced for the moment
+ */
+function followForeign(
+  result: Promise<unknown>,
+  onFulfilled: (value: unknown) => void,
+  onRejected: (error: unknown) => void,
+): void {
+  const asked = result.constructor as unknown as { readonly [species]?: unknown } | undefined
+  void asked?.[species]
+  const own = getOwnPropertyDescriptor(result, 'constructor')
+  if (!defineProperty(result, 'constructor', { value: OwnPromise, configurable: true })) {
+    throw new TypeError('A promise whose constructor is fixed, and is not Promise, cannot be waited for')
+  }
+  try {
+    then.call(result, onFulfilled, onRejected)
+  } finally {
+    if (own === undefined) deleteProperty(result, 'constructor')
+    else defineProperty(result, 'constructor', own)
   }
 }
 

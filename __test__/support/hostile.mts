@@ -54,6 +54,31 @@ class Species extends Promise<string> {
   }
 }
 
+/** Whose promises throw when they are settled by `then`, where nothing catches it. */
+class Throwing extends Promise<string> {
+  constructor(executor: ConstructorParameters<typeof Promise<string>>[0]) {
+    // Those that `resolve` and `reject` make are settled at once.
+    let isMade = false
+    super((resolve, reject) =>
+      executor(
+        (value) => (isMade ? thrower() : resolve(value)),
+        (error) => (isMade ? thrower() : reject(error)),
+      ),
+    )
+    queueMicrotask(() => {
+      isMade = true
+    })
+  }
+}
+
+class Breeding extends Promise<string> {
+  static override get [Symbol.species](): PromiseConstructor {
+    return Throwing as unknown as PromiseConstructor
+  }
+}
+
+class Heir extends Promise<string> {}
+
 function withMembers<Target extends object>(
   target: Target,
   members: Readonly<Record<string, () => unknown>>,
@@ -171,6 +196,42 @@ export const hostile: Readonly<Record<string, Hostile>> = {
     answer: closed,
     handle: () => withMembers(Promise.resolve('a'), { constructor: thrower }),
   },
+  'a promise whose constructor changes': {
+    answer: closed,
+    handle: () => {
+      let asked = 0
+      return withMembers(Promise.resolve('a'), { constructor: () => (asked++ === 0 ? Promise : Throwing) })
+    },
+  },
+  'a promise whose constructor changes, and can be replaced': {
+    answer: 'a',
+    handle: () => {
+      let asked = 0
+      return Object.defineProperty(Promise.resolve('a'), 'constructor', {
+        get: () => (asked++ === 0 ? Promise : Throwing),
+        configurable: true,
+      })
+    },
+  },
+  'a promise whose constructor throws the second time': {
+    answer: closed,
+    handle: () => {
+      let asked = 0
+      return withMembers(Promise.resolve('a'), { constructor: () => (asked++ === 0 ? Promise : thrower()) })
+    },
+  },
+  'a promise that makes promises which throw': { answer: 'a', handle: () => Throwing.resolve('a') },
+  'a promise that makes promises which throw, rejected': {
+    answer: closed,
+    handle: () => Throwing.reject(new Error('hostile')),
+  },
+  'a frozen promise that makes promises which throw': {
+    answer: closed,
+    handle: () => Object.freeze(Throwing.resolve('a')),
+  },
+  'a promise whose species makes promises which throw': { answer: 'a', handle: () => Breeding.resolve('a') },
+  'a frozen promise': { answer: 'a', handle: () => Object.freeze(Promise.resolve('a')) },
+  'a promise of a subclass': { answer: 'a', handle: () => Heir.resolve('a') },
   'a promise whose species throws': { answer: closed, handle: () => Species.resolve('a') },
   'what only inherits from promises': { answer: closed, handle: () => Object.create(Promise.prototype) },
   'a promise of another realm': { answer: 'a', handle: () => runInNewContext("Promise.resolve('a')") },
