@@ -54,3 +54,16 @@ test('what no code has moved is not kept when threads end', async (t) => {
   t.deepEqual([code, stderr], [0, ''])
   t.is((JSON.parse(stdout) as { kept: number }).kept, 0)
 })
+
+for (const pollers of [0, 1]) {
+  for (const kind of ['terminate', 'exit']) {
+    test(`what the engine has collected and not yet freed is not kept when threads end: ${kind}, ${pollers} pollers`, async (t) => {
+      const { code, stdout, stderr } = await runFixture(t, 'unmoved-memory', {
+        args: [kind, '15', String(pollers), '1'],
+        flags: ['--expose-gc'],
+      })
+      t.deepEqual([code, stderr], [0, ''])
+      t.is((JSON.parse(stdout) as { kept: number }).kept, 0)
+    })
+  }
+}

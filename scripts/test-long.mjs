@@ -54,6 +54,18 @@ for (const binary of [process.execPath, ...binaries]) {
 }
 report('terminations')
 
+// Under load, without a transfer: no memory is kept.
+const unmoved = join('.test', 'fixtures', 'unmoved-memory.mjs')
+for (const binary of [process.execPath, ...binaries]) {
+  for (const kind of ['terminate', 'exit']) {
+    for (const pollers of ['0', '1']) {
+      const title = `600 ends of busy threads, ${kind}, ${pollers} pollers, ${binary}`
+      attempt(title, binary, ['--expose-gc', unmoved, kind, '600', pollers, '1', 'none-kept'])
+    }
+  }
+}
+report('memory that nothing has moved')
+
 // Timed, beside node:net in the same run.
 attempt('timers beside busy writers', process.execPath, [
   join('.test', 'fixtures', 'timer-beside-writers.mjs'),

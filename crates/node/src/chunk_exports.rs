@@ -23,9 +23,14 @@ use slab::Slab;
 
 use crate::end_watch::{EndWatch, Ending};
 use crate::shared_words::ArenaWords;
+use crate::sweep_watch::{self, Sweeping};
 
 /// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
 const OWN_REFERENCES: u32 = 2;
+
+/// Turns of the event loop in which V8 is left to sweep in the background. It needs less than a millisecond, unless other
+/// threads are busy; memory that user code has moved is never swept.
+const SWEEP_TURNS: u32 = 256;
 
 /// What keeps an exported chunk in JavaScript.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,9 +56,21 @@ enum State {
     Finalized,
 }
 
+/// What is known of the memory of an `ArrayBuffer`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    /// Its `ArrayBuffer` was there after the last collection.
+    None,
+    /// Its `ArrayBuffer` was collected. The memory was moved, or V8 is about to free it.
+    Awaited,
+    /// V8 has freed all that it had collected. If this memory is not finalized now, it was moved.
+    Done,
+}
+
 struct Export {
     chunk: ExportedChunk,
     state: State,
+    sweep: Sweep,
     /// Weak.
     buffer: sys::napi_ref,
 }
@@ -71,6 +88,20 @@ struct Table {
     collected: Vec<u32>,
     /// Where Node.js is the host.
     end_watch: Option<EndWatch>,
+    sweeps: Sweeps,
+}
+
+/// Memory whose `ArrayBuffer` was collected.
+#[derive(Default)]
+struct Sweeps {
+    /// How much of it V8 may still be about to free.
+    awaited: usize,
+    /// Turns of the event loop that are left for it.
+    turns: u32,
+    /// Whether the next turn is told.
+    is_posted: bool,
+    /// The environment has ended: nothing may be looked at any more.
+    has_ended: bool,
 }
 
 /// The chunks that one environment knows.
@@ -105,6 +136,7 @@ impl ChunkExports {
             held: Vec::new(),
             collected: Vec::new(),
             end_watch: None,
+            sweeps: Sweeps::default(),
         })))
     }
 
@@ -116,6 +148,7 @@ impl ChunkExports {
     pub fn watch_end(&self) -> napi::Result<()> {
         let env = self.0.borrow().env;
         self.0.borrow_mut().end_watch = Some(EndWatch::new(env));
+        sweep_watch::next_collection(env.raw(), &self.0);
         self.exported()
     }
 
@@ -133,6 +166,12 @@ impl ChunkExports {
         let renewed = watch.renew(Rc::downgrade(&self.0));
         self.0.borrow_mut().end_watch = Some(watch);
         renewed
+    }
+
+    /// Whether the environment ends, as far as that matters here. A call of Node-API, for each chunk and not for each message.
+    pub fn is_ending(&self) -> bool {
+        let table = self.0.borrow();
+        table.end_watch.is_some() && sweep_watch::is_ending(table.env.raw())
     }
 
     /// What JavaScript knows of a chunk in which bytes have come. Must be called within a scope.
@@ -283,6 +322,7 @@ impl ChunkExports {
         table.held.clear();
         table.collected.clear();
         table.exports.clear();
+        table.sweeps.awaited = 0;
     }
 }
 
@@ -304,6 +344,7 @@ impl Table {
                 Holder::Table => State::Busy,
                 Holder::Views => State::Retired,
             },
+            sweep: Sweep::None,
             buffer: ptr::null_mut(),
         }) as u32;
         if holder == Holder::Table {
@@ -345,6 +386,9 @@ impl Table {
         let Some(export) = self.exports.get_mut(handle as usize) else {
             return;
         };
+        if std::mem::replace(&mut export.sweep, Sweep::Done) == Sweep::Awaited {
+            self.sweeps.awaited -= 1;
+        }
         if std::mem::replace(&mut export.state, State::Finalized) != State::Retired {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
@@ -354,6 +398,32 @@ impl Table {
         } else {
             self.forget(handle);
         }
+    }
+
+    /// Finds those whose `ArrayBuffer` was collected since the last time. Costs a look at each, once a collection.
+    fn await_sweep(&mut self) {
+        if self.sweeps.awaited == 0 {
+            self.sweeps.turns = SWEEP_TURNS;
+        }
+        for (_, export) in &mut self.exports {
+            let is_looked_at = export.sweep == Sweep::None
+                && export.state != State::Finalized
+                && !export.buffer.is_null();
+            if is_looked_at && !sweep_watch::is_alive(self.env.raw(), export.buffer) {
+                export.sweep = Sweep::Awaited;
+                self.sweeps.awaited += 1;
+            }
+        }
+    }
+
+    /// V8 has freed all that it had collected. Finalizers of that follow in this turn.
+    fn swept(&mut self) {
+        for (_, export) in &mut self.exports {
+            if export.sweep == Sweep::Awaited {
+                export.sweep = Sweep::Done;
+            }
+        }
+        self.sweeps.awaited = 0;
     }
 
     fn forget(&mut self, handle: u32) {
@@ -374,14 +444,62 @@ impl Table {
 
 impl Ending for RefCell<Table> {
     /// Memory that user code has moved may be read for as long as the process lives. Whose `ArrayBuffer` was collected, but
-    /// whose memory was not freed, counts as moved as well: Node.js cannot tell.
+    /// whose memory was not freed, counts as moved as well: [`Sweeping`] has seen to it that V8 has freed the rest.
     fn ends(&self) {
-        let table = &*self.borrow();
+        let table = &mut *self.borrow_mut();
+        table.sweeps.has_ended = true;
+        table.sweeps.awaited = 0;
         for (_, export) in &table.exports {
             if export.state != State::Finalized && !is_attached(table.env, export.buffer) {
                 export.chunk.keep();
             }
         }
+    }
+}
+
+impl Sweeping for RefCell<Table> {
+    fn collected(self: &Rc<Self>) {
+        if self.borrow().sweeps.has_ended {
+            return;
+        }
+        let env = self.borrow().env.raw();
+        if !sweep_watch::is_ending(env) {
+            sweep_watch::next_collection(env, self);
+        }
+        self.borrow_mut().await_sweep();
+        wait_for_sweep(self);
+    }
+
+    fn turned(self: &Rc<Self>) {
+        self.borrow_mut().sweeps.is_posted = false;
+        wait_for_sweep(self);
+    }
+}
+
+/// Waits in turns of the event loop, which does not block meanwhile, until V8 has freed what it collected; or makes it
+/// do so, where there are no further turns. Nothing is borrowed while the engine collects: it may run finalizers.
+fn wait_for_sweep(table: &Rc<RefCell<Table>>) {
+    let (env, turns) = {
+        let table = table.borrow();
+        if table.sweeps.awaited == 0 {
+            return;
+        }
+        (table.env.raw(), table.sweeps.turns)
+    };
+    if sweep_watch::is_ending(env) {
+        // The second one finishes the sweep of the first.
+        sweep_watch::collect_young(env);
+        sweep_watch::collect_young(env);
+        table.borrow_mut().swept();
+    } else if table.borrow().sweeps.is_posted {
+        // The turn that was asked for is still to come.
+    } else if turns > 0 && sweep_watch::next_turn(env, table) {
+        let sweeps = &mut table.borrow_mut().sweeps;
+        sweeps.is_posted = true;
+        sweeps.turns = turns - 1;
+    } else {
+        sweep_watch::collect_young(env);
+        table.borrow_mut().swept();
     }
 }
 

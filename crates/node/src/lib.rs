@@ -8,7 +8,7 @@
 //! | sockets that servers of several threads share | `shared_listener.rs` |
 //! | messages that worker threads handle | `work_pool.rs`, `work_driver.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
-//! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs` |
+//! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs`, `end_watch.rs`, `sweep_watch.rs` |
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | how often the event loop has turned | `loop_turns.rs` |
 //! | entering JavaScript | `javascript.rs` |
@@ -37,6 +37,7 @@ mod nested_turns;
 mod options;
 mod shared_listener;
 mod shared_words;
+mod sweep_watch;
 mod thread_driver;
 mod work_driver;
 mod work_pool;

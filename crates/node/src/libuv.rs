@@ -88,7 +88,8 @@ functions! {
     close = "uv_close": fn(*mut Handle, Option<Callback>);
 }
 
-fn symbol(name: &str) -> Option<*mut c_void> {
+/// A function of the host. `name` ends with a zero byte.
+pub fn symbol(name: &str) -> Option<*mut c_void> {
     let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
     let name: *const c_char = name.as_ptr();
     // SAFETY: the name ends with a zero byte; the default handle searches what is loaded already.

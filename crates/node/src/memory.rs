@@ -103,6 +103,12 @@ impl SharedMemory {
                     continue;
                 }
                 Known::Dormant(handle, buffer) => (handle, buffer),
+                // Node.js turns the loop of an environment that ends, without JavaScript to see what comes. More memory
+                // could cause a collection, of which `sweep_watch` is not told any more.
+                Known::No if self.exports.is_ending() => {
+                    handles.push(u32::MAX);
+                    continue;
+                }
                 Known::No => match self.exports.export(chunk, Holder::Table) {
                     Ok(exported) => {
                         grown = true;
