@@ -116,6 +116,18 @@ for (const kind of ['mux-1', 'mux-4', 'mux-order']) {
 }
 report('lost calls')
 
+// Six restarts behind one port, 256 calls in flight: none is lost.
+for (const kind of ['mux', 'pool', 'dialer', 'rpc']) {
+  for (const pollers of ['0', '1', '2']) {
+    const args = ['goaway', kind, pollers, '150000', '6', '256']
+    attempt(`restarts, ${kind}, ${pollers} pollers`, process.execPath, [
+      join('.test', 'fixtures', 'restarts.mjs'),
+      ...args,
+    ])
+  }
+}
+report('restarts')
+
 for (const target of ['framing', 'poller', 'commands']) {
   const options = ['--seconds', values['fuzz-seconds']]
   const run = ['run', '--release', '--locked', '--package', 'netpoll-fuzz', '--', target]

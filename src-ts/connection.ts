@@ -10,6 +10,7 @@ import { ConnectionDuplex, consumerOf } from './duplex'
 import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
+import { type GoAway, type IsGoAway, Leave } from './go-away'
 import { guarded } from './hooks'
 import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
@@ -73,6 +74,7 @@ export class ConnectionCore {
   #writer: Writer | undefined
   #duplex: ConnectionDuplex | undefined
   #status: Status
+  #leave: Leave = Leave.None
   #referenced = true
   #requestTimeout: number
   #error: NetpollError | undefined
@@ -117,7 +119,7 @@ export class ConnectionCore {
   }
 
   get isActive(): boolean {
-    return this.#status === 'open' || this.#status === 'ending'
+    return (this.#status === 'open' || this.#status === 'ending') && this.#leave !== Leave.Leaving
   }
 
   get remoteAddress(): Address | undefined {
@@ -348,6 +350,7 @@ export class ConnectionCore {
   get isClean(): boolean {
     return (
       this.#status === 'open' &&
+      this.#leave === Leave.None &&
       (this.#calls === undefined || this.#calls.isClean) &&
       (this.#writer === undefined || isEmptyWriter(this.#writer)) &&
       (this.#stream === undefined || this.#stream.isUntouched) &&
@@ -383,6 +386,41 @@ export class ConnectionCore {
     if (this.#profile.startsHeld) this.flow.release(Hold.Hook)
   }
 
+  /** Whether the peer has asked not to use it any more. It closes by itself, once the last call has ended. */
+  get isLeaving(): boolean {
+    return this.#leave === Leave.Leaving
+  }
+
+  /** Asks the peer to leave, which is served until it has. One that cannot be asked is answered what was read. */
+  askToLeave(goAway: GoAway): void {
+    try {
+      const message = this.#status === 'open' ? goAway(this) : undefined
+      // The user's function may have closed it.
+      if (message !== undefined && this.#status === 'open') {
+        this.#out().send(message)
+        this.#leave = Leave.Asked
+        return
+      }
+    } catch (error) {
+      this.#profile.failed(error, this)
+    }
+    this.finish()
+  }
+
+  /** The peer has asked not to use it any more. */
+  #askedToLeave(): void {
+    if (this.#leave === Leave.Leaving) return
+    this.#leave = Leave.Leaving
+    this.owner?.leaving()
+    if (this.#calls?.isAwaited !== true) this.#depart()
+  }
+
+  /** Nobody waits for anything here any more, but perhaps the peer, for answers of ours. */
+  #depart(): void {
+    if (this.#profile.countsMessages) this.finish()
+    else void this.close()
+  }
+
   /** Answers what was read, then closes. */
   finish(): void {
     if (this.#status === 'closed' || this.#status === 'closing' || this.#status === 'refused') return
@@ -401,14 +439,35 @@ export class ConnectionCore {
       return
     }
     const message = messageAs(this.#profile.bytes, chunk, start, length)
-    if (this.#calls === undefined) this.#messages().receive(message)
-    else if (!this.#answered(this.#calls, message)) this.#receiveOther(message)
+    if (this.#calls === undefined) this.#unasked(message)
+    else if (!this.#answered(this.#calls, message)) this.#unanswering(message)
     else if (this.#profile.countsMessages) this.#profile.loop.outbox.command(Operation.Acknowledge, this)
   }
 
-  /** A message that answers no call. The user's function that has looked for its id may have closed the connection. */
-  #receiveOther(message: Buffer): void {
-    if (this.takesReplies) this.#messages().receive(message)
+  /** A message that answers none of the calls. The user's function that has looked for its id may have closed it. */
+  #unanswering(message: Buffer): void {
+    if (this.takesReplies) this.#unasked(message)
+  }
+
+  /** A message that answers no call. */
+  #unasked(message: Buffer): void {
+    const { isGoAway, loop, countsMessages } = this.#profile
+    if (isGoAway === undefined || !this.#saysGoAway(isGoAway, message)) {
+      // The user's function may have closed the connection, or thrown.
+      if (isGoAway === undefined || this.takesReplies) this.#messages().receive(message)
+      return
+    }
+    if (countsMessages) loop.outbox.command(Operation.Acknowledge, this)
+    this.#askedToLeave()
+  }
+
+  #saysGoAway(isGoAway: IsGoAway, message: Buffer): boolean {
+    try {
+      return this.context.run(isGoAway as (message: Buffer, _: undefined) => boolean, message, undefined)
+    } catch (error) {
+      this.fail(error)
+      return false
+    }
   }
 
   /** The id of the message that is received next, in two words. */
@@ -441,6 +500,8 @@ export class ConnectionCore {
   ended(): void {
     const failure = this.#error
     this.#inputEnded(failure ?? new NetpollError('ERR_EOF', 'The peer has ended the connection'), failure)
+    // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
+    if (this.#leave === Leave.Asked && this.#profile.allowHalfOpen) this.finish()
   }
 
   congested(): void {
@@ -592,6 +653,7 @@ export class ConnectionCore {
       },
       idle: () => {
         if (allow !== undefined) loop.outbox.command(allow, this, 0)
+        if (this.#leave === Leave.Leaving) this.#depart()
       },
       lost: (change: number) => {
         loop.lostCalls += change
@@ -621,6 +683,7 @@ export class ConnectionCore {
   #checkRequests(): void {
     this.#checkOutput()
     if (this.#status === 'refused') throw this.#closedError()
+    if (this.#leave === Leave.Leaving) throw leaving()
   }
 
   #closedError(): NetpollError {
@@ -655,6 +718,11 @@ const resolved = Promise.resolve()
 
 /** As many messages as a word can say. */
 const noBound = 2 ** 32 - 1
+
+/** Why a call does not begin. */
+function leaving(): NetpollError {
+  return new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more')
+}
 
 function closedHere(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')

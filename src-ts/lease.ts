@@ -86,6 +86,10 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.keeper.ending(this)
   }
 
+  leaving(): void {
+    this.keeper.ending(this)
+  }
+
   callsFailed(): void {
     this.#called()
   }

@@ -21,6 +21,8 @@ export interface LineKeeper {
   wornOut(line: Line): void
   /** The connection takes no more requests, or nobody should give it any. */
   ending(line: Line): void
+  /** The peer has asked not to use the connection any more, which closes once its calls have ended. */
+  leaving(line: Line): void
   /** The connection closes, and so many calls on it have failed. */
   failed(line: Line, calls: number): void
   /** The connection is gone, and so many calls with it. */
@@ -51,6 +53,11 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   /** Calls that wait for their reply. */
   get calls(): number {
     return this.#calls
+  }
+
+  /** Whether anything was answered on it. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** The less, the sooner a reply may be expected. */
@@ -95,6 +102,10 @@ export class Line implements Place, CallOwner, ConnectionOwner {
 
   inactive(): void {
     this.#keeper.ending(this)
+  }
+
+  leaving(): void {
+    this.#keeper.leaving(this)
   }
 
   callsFailed(): void {

@@ -78,6 +78,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       refused: (line, call, request) => this.#refused(line, call, request),
       wornOut: (line) => this.#replace(line),
       ending: (line) => this.#ending(line),
+      leaving: (line) => this.#leaving(line),
       failed: (line, calls) => this.#failed(line, calls),
       gone: (line, calls) => this.#gone(line, calls),
     }
@@ -230,6 +231,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
   #letGo({ connection, isReplaced, hasSent }: Line): void {
+    // It closes by itself, and answers what its peer has asked.
+    if (connection.isLeaving) return
     if (isReplaced && hasSent) void connection.close()
     else connection.destroy()
   }
@@ -294,6 +297,21 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#redialForWaiting()
   }
 
+  /**
+   * Another connection is dialed at once, because this one has done its work. A peer that never did any, or has many leave,
+   * is dialed as one that has closed them.
+   */
+  #leaving(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    const isInOrder = line.hasAnswered && this.#all.size <= 2 * this.#options.connections
+    if (isInOrder) line.redialer.replaced()
+    else line.redialer.lost()
+    if (line.calls > 0 && this.#state === 'open') line.redialer.need()
+    this.#redialForWaiting()
+  }
+
   /** Its calls are over, whether or not it is gone: others have their places. */
   #failed(line: Line, calls: number): void {
     this.#running -= calls
@@ -315,9 +333,9 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#dialer.abandon(muxClosed())
       for (const redialer of this.#redialers) redialer.stop()
       for (const { connection, calls } of this.#all) {
-        if (calls > 0 || !connection.isActive) continue
+        if (calls > 0 || !(connection.isActive || connection.isLeaving)) continue
         connection.ref()
-        void connection.close()
+        if (!connection.isLeaving) void connection.close()
       }
     }
     if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()

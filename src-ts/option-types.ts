@@ -5,6 +5,7 @@ import type { DialSettings } from './dial-options'
 import type { Framing } from './framing'
 import type { IdField, IdFunction } from './message-id'
 import type { BytesOption, MessageTypes } from './message-types'
+import type { Payload } from './payload'
 import type { Reply } from './reply'
 import type { WorkersOptions } from './workers/options'
 
@@ -169,6 +170,12 @@ export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buff
 export interface FramedServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends AcceptOptions<Data, Bytes>,
     MessageOptions<Data, Bytes> {
+  /**
+   * What `close` sends on each connection before anything ends: a message by which clients know that they are to leave, or
+   * a function that gives it, or nothing, for one connection. Then the server serves on until they have left, for at most
+   * `maxCloseTime`. Needs `id`, and an id that no call has. Default: nothing, and `close` ends connections at once.
+   */
+  readonly goAway?: Payload | ((connection: Connection<Data, Bytes>) => Reply) | undefined
   /** Of {@link WorkerServerOptions} alone. */
   readonly workers?: undefined
 }
@@ -186,12 +193,16 @@ export interface WorkerServerOptions<Data = unknown, Bytes extends BytesOption =
   readonly id?: undefined
   /** The workers handle requests. */
   readonly onRequest?: undefined
+  /** Needs ids. */
+  readonly goAway?: undefined
 }
 
 /** Options of a server without a framing. */
 export interface StreamServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends AcceptOptions<Data, Bytes>,
     StreamOptions<Data, Bytes> {
+  /** Of messages alone. */
+  readonly goAway?: undefined
   /** Of {@link WorkerServerOptions} alone. */
   readonly workers?: undefined
 }
@@ -213,12 +224,21 @@ export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buf
 /** Options of a dialer with a framing. */
 export interface FramedDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends ConnectOptions<Data, Bytes>,
-    MessageOptions<Data, Bytes> {}
+    MessageOptions<Data, Bytes> {
+  /**
+   * Whether a message that answers no call says that its connection is to be used no more, as a server's `goAway` does.
+   * Then no call begins on it, and it closes once those that wait have ended. Needs `id`. Default: no message does.
+   */
+  readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
+}
 
 /** Options of a dialer without a framing. */
 export interface StreamDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends ConnectOptions<Data, Bytes>,
-    StreamOptions<Data, Bytes> {}
+    StreamOptions<Data, Bytes> {
+  /** Of messages alone. */
+  readonly isGoAway?: undefined
+}
 
 /** Options of `new Dialer`. */
 export type DialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> =

@@ -1,8 +1,9 @@
 import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
+import { checkIsGoAway, type IsGoAway } from './go-away'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
-import type { BytesOption } from './message-types'
+import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeSettings } from './native'
 import type { ConnectionOptions, DataHandler, LoadBalance, RequestHandler } from './option-types'
 import { largestTimeout, timeLimit, timeLimits } from './time-limits'
@@ -26,6 +27,7 @@ type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = Connecti
   readonly onRequest?: RequestHandler<Data, Bytes> | undefined
   readonly onData?: DataHandler<Data, Bytes> | undefined
   readonly requestTimeout?: number | undefined
+  readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
 }
 
 /** The user's hooks, checked to be functions. */
@@ -61,6 +63,7 @@ export interface CheckedOptions {
   readonly pollers: number
   readonly loadBalance: LoadBalance
   readonly hooks: Hooks
+  readonly isGoAway: IsGoAway | undefined
   readonly settings: NativeSettings
 }
 
@@ -101,6 +104,9 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     throw invalidValue('options.id', 'needs a framing', typeof options.id)
   }
   const hooks = checkHooks(options, framing)
+  if (role === 'server' && options.isGoAway !== undefined) {
+    throw invalidValue('options.isGoAway', 'is for those who dial', typeof options.isGoAway)
+  }
   for (const name of ['noDelay', 'allowHalfOpen', 'ordered'] as const) checkBoolean(name, options[name])
   const { bytes = 'buffer' } = options
   if (bytes !== 'buffer' && bytes !== 'uint8array') {
@@ -134,6 +140,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     pollers: checkPollers(options.pollers ?? processSettings().pollers),
     loadBalance: checkLoadBalance(options.loadBalance ?? processSettings().loadBalance),
     hooks,
+    isGoAway: checkIsGoAway(options.isGoAway, ids !== undefined),
     settings: {
       framing: framing.native,
       ...(ids?.native === undefined ? {} : { idField: ids.native }),

@@ -2,6 +2,8 @@
 export interface ConnectionOwner {
   /** The peer has ended or refused: what it still sends are the last replies. */
   inactive(): void
+  /** The peer has asked not to use it any more; it still answers. The last call's end closes the connection. */
+  leaving(): void
   /** The reply to a call that was given up has come. */
   answeredLate(): void
   /** Nothing of the peer is taken any more, and the calls have failed; the connection closes. */

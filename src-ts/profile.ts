@@ -4,6 +4,7 @@ import type { Context } from './context'
 import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
+import type { IsGoAway } from './go-away'
 import { report } from './hooks'
 import type { Ids } from './message-id'
 import type { BytesOption } from './message-types'
@@ -45,6 +46,8 @@ export interface Profile {
   /** Whether connections wait with their first message until they are told to begin. */
   readonly startsHeld: boolean
   readonly hooks: Hooks
+  /** Whether a message that answers no call asks not to use its connection any more. */
+  readonly isGoAway: IsGoAway | undefined
   /** Something went wrong on a connection, or in the user's code for it. */
   failed(error: unknown, connection: ConnectionCore): void
   /** Something went wrong apart from any connection; `context` is that of `listen`. */

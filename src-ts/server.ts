@@ -8,6 +8,7 @@ import { channels } from './diagnostics'
 import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
+import { checkGoAway, type GoAway } from './go-away'
 import {
   checkListenOptions,
   Listening,
@@ -59,12 +60,18 @@ export interface ServerStats {
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
+/** @internal Has `close` ask clients to leave, whether or not the server knows of ids. */
+export let announceBy: (server: Server, goAway: GoAway) => void
+
 /** A server for framed messages. Made by {@link createServer}. */
 export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #admission: Admission
   readonly #connections = new Set<ConnectionCore>()
   readonly #workers: CheckedWorkers | undefined
+  #goAway: GoAway | undefined
+  /** Ends the time in which clients may leave by themselves. */
+  #grace: NodeJS.Timeout | undefined
   #pool: WorkerPool | undefined
   /** One for each event loop, the listener's first. */
   #profiles: readonly Profile[] = []
@@ -77,6 +84,12 @@ export class Server<Data = unknown> {
   #accepted = 0
   #whenEmpty: (() => void)[] = []
 
+  static {
+    announceBy = (server, goAway) => {
+      server.#goAway = goAway
+    }
+  }
+
   /** @internal */
   constructor(options: ServerOptions<Data>) {
     checkObject('options', options)
@@ -84,6 +97,7 @@ export class Server<Data = unknown> {
     const { workers } = options
     this.#workers = workers && checkWorkers(workers)
     this.#checked = checkConnectionOptions(options, 'server', workers === undefined ? 'here' : 'workers')
+    this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
     this.#admission = new Admission(options)
   }
@@ -138,6 +152,7 @@ export class Server<Data = unknown> {
    * Stops to listen, closes idle connections, and busy ones once the requests that were read are
    * answered. A stream is busy while `onData` or the body of a loop runs; one that somebody has read otherwise,
    * until that waits for more or closes it; one that `onConnect` reads, until that is done or waits for more.
+   * With `goAway` clients are asked to leave, and served until they have, for at most `maxCloseTime`.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
    * never, so that a handler which does not end keeps the server
@@ -150,7 +165,8 @@ export class Server<Data = unknown> {
     if (this.#state === 'listening') {
       this.#state = 'closing'
       this.#stopListening()
-      for (const connection of this.#connections) connection.finish()
+      if (this.#goAway === undefined) this.#finishAll()
+      else this.#askAllToLeave(this.#goAway)
     }
     if (this.#connections.size > 0) {
       const destroyAll = (): void => this.#destroyAll()
@@ -159,7 +175,9 @@ export class Server<Data = unknown> {
       clearTimeout(timer)
     }
     await this.#stopWorkers()
+    if (this.#state === 'closing' && this.#goAway !== undefined) this.#detachAcceptors()
     this.#state = 'closed'
+    clearTimeout(this.#grace)
     await pace.pass()
   }
 
@@ -206,7 +224,11 @@ export class Server<Data = unknown> {
     const connection = new ConnectionCore(id, profile, 'open', context)
     this.#accepted += 1
     this.#connections.add(connection)
-    if (this.#state !== 'listening') connection.destroy()
+    if (this.#state === 'listening') return connection
+    const goAway = this.#goAway
+    if (goAway === undefined || this.#state === 'closed') connection.destroy()
+    // It came over from another thread while the server began to close. Its hooks come first.
+    else queueMicrotask(() => connection.askToLeave(goAway))
     return connection
   }
 
@@ -231,13 +253,29 @@ export class Server<Data = unknown> {
     if (listening === undefined) return
     this.#signalWatch?.[Symbol.dispose]()
     this.#listening = undefined
-    for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
+    // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
+    if (this.#goAway === undefined) this.#detachAcceptors()
     if (this.#referenced) this.#profiles[0]?.loop.release()
     try {
       listening.stop()
     } catch (error) {
       this.#profiles[0]?.listenerFailed(error, this.#context as Context)
     }
+  }
+
+  #detachAcceptors(): void {
+    for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
+  }
+
+  #askAllToLeave(goAway: GoAway): void {
+    for (const connection of this.#connections) connection.askToLeave(goAway)
+    // Whoever does not leave, or is not able to, keeps the server no longer than it keeps a connection that closes.
+    this.#grace = setTimeout(() => this.#finishAll(), this.#checked.settings.maxCloseTime)
+    this.#grace.unref()
+  }
+
+  #finishAll(): void {
+    for (const connection of this.#connections) connection.finish()
   }
 
   /** Nothing of a poller comes any more: a server that listens in part only would be hard to notice. */

@@ -41,6 +41,20 @@ createServer({ framing }, (request) => (request.length > 4 ? request : null))
 new Dialer({ framing, onRequest: async (request) => (request.length > 4 ? [request, ''] : null) })
 const worker: WorkerHandler = async (request) => (request.length > 4 ? request : null)
 void worker
+createServer({ framing, id: { offset: 0, size: 4 }, goAway: 'leave' })
+createServer({
+  framing,
+  id: { offset: 0, size: 4 },
+  goAway: ({ isActive }) => (isActive ? ['le', 'ave'] : undefined),
+})
+new Mux(address, { framing, id: { offset: 0, size: 4 }, isGoAway: (message) => message.equals(message) })
+new Pool(address, { framing, id: { offset: 0, size: 4 }, isGoAway: (message) => message.length === 4 })
+// @ts-expect-error: there are no messages
+createServer({ goAway: 'leave' })
+// @ts-expect-error: there are no messages
+new Dialer({ isGoAway: () => true })
+// @ts-expect-error: replies of workers come in order
+createServer({ framing, workers, goAway: 'leave' })
 // @ts-expect-error: a handler of messages returns bytes, text, a list of them or nothing
 createServer({ framing }, () => 5)
 // @ts-expect-error: a worker handles requests, so nobody else does

@@ -35,4 +35,9 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * no call closes its connection. Needs {@link id}.
    */
   readonly announcesEnd?: Method<[message: Message<Received>], boolean> | undefined
+  /**
+   * Writes what says so, as {@link encode} writes a message: a server that is shut down sends it on each connection, then
+   * serves until its clients have left. Needs {@link id}; the message has an id that no call has.
+   */
+  readonly encodeEnd?: Method<[writer: Writer], void> | undefined
 }

@@ -20,8 +20,17 @@ export class Encoder<Sent, Received> {
 
   /** The bytes of `message`, valid as long as they are held. Throws what the codec throws. */
   encode(message: Message<Sent>, request?: Message<Received>): Payload {
+    return this.#collect((writer) => this.#codec.encode(message, writer, request))
+  }
+
+  /** The bytes by which clients are asked to leave. */
+  encodeEnd(): Payload {
+    return this.#collect((writer) => this.#codec.encodeEnd?.(writer))
+  }
+
+  #collect(write: (writer: Writer) => void): Payload {
     try {
-      this.#codec.encode(message, this.#writer, request)
+      write(this.#writer)
     } catch (error) {
       this.#writer.mallocAck(0)
       throw error

@@ -1,7 +1,6 @@
 import type { CallOptions } from '../call'
-import { type Connection, coreOf } from '../connection-facade'
 import type { DialTarget } from '../dial-options'
-import { invalidValue, NetpollError } from '../errors'
+import { invalidValue } from '../errors'
 import { Mux, type MuxOptions } from '../mux'
 import type { Payload } from '../payload'
 import { type GetOptions, Pool, type PoolStats } from '../pool'
@@ -10,7 +9,7 @@ import type { Codec } from './codec'
 import type { BufferBound } from './inflater'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
-type Decided = 'framing' | 'bytes' | 'id' | 'onRequest' | 'onData' | 'ordered'
+type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered'
 
 /** How calls use connections. */
 export type LinkOptions =
@@ -46,21 +45,19 @@ export function openLink<Sent, Received>(
     ...others,
     framing,
     ...(id !== undefined && { id }),
-    ...(codec.announcesEnd && {
-      onRequest: (bytes: Buffer, from: Connection) => unasked(codec, bytes, from),
-    }),
+    // Without ids a message that says so would answer the next call.
+    ...(id !== undefined &&
+      codec.announcesEnd && { isGoAway: (bytes: Buffer): boolean => announcesEnd(codec, bytes) }),
   }
   if (kind === 'mux') return new Mux(address, connection)
   if (kind === 'pool') return new PoolLink(new Pool(address, connection))
   throw invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
 }
 
-/** A message that answers no call. */
-function unasked<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer, connection: Connection): void {
+/** Of a message that answers no call. */
+function announcesEnd<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
   const message = codec.decode(bytes)
-  const isEnd = message.kind !== 'compressed' && codec.announcesEnd?.(message) === true
-  if (!isEnd) throw new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits')
-  coreOf(connection)?.owner?.inactive()
+  return message.kind !== 'compressed' && codec.announcesEnd?.(message) === true
 }
 
 class PoolLink implements Link {

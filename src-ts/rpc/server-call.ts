@@ -113,6 +113,8 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
 
   answeredLate(): void {}
 
+  leaving(): void {}
+
   callsFailed(): void {
     this.inactive()
   }

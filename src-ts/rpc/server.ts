@@ -1,10 +1,11 @@
 import type { Address } from '../address'
 import { type Connection, coreOf } from '../connection-facade'
+import { invalidValue } from '../errors'
 import { type ErrorListener, report } from '../hooks'
 import type { ListenOptions } from '../listen'
 import type { AcceptOptions } from '../options'
 import type { Payload } from '../payload'
-import { createServer, type Server, type ServerStats } from '../server'
+import { announceBy, createServer, type Server, type ServerStats } from '../server'
 import type { Codec } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
@@ -77,6 +78,10 @@ export class TransportServer<Sent = unknown, Received = Sent> {
       onRequest: (bytes, connection) => this.#receive(bytes, connection),
       ...hooks,
     })
+    if (codec.encodeEnd !== undefined) {
+      if (codec.id === undefined) throw invalidValue('codec.encodeEnd', 'needs codec.id', 'a function')
+      announceBy(this.#server, () => this.#encoder.encodeEnd())
+    }
     this.#compressed = new CompressedCalls(this.#server, {
       decode: (bytes) => codec.decode(bytes),
       begin: (message, connection) => this.#begin(message, connection),
@@ -119,7 +124,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Stops to listen, answers the requests that were read, and closes the connections.
+   * Stops to listen, answers the requests that were read, and closes the connections. With `codec.encodeEnd` clients are
+   * asked to leave, and served until they have, for at most `maxCloseTime`.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
