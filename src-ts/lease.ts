@@ -22,11 +22,13 @@ export type Holder = (typeof Holder)[keyof typeof Holder]
 
 /** A pool, as its connections see it. */
 export interface LeaseKeeper {
+  /** Something was answered on the connection, the first time. */
+  proved(): void
   /** A call is done with the connection. */
   called(lease: Lease): void
   /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
   refused(lease: Lease, call: PendingCall, request: Payload): void
-  /** The connection takes no more requests. */
+  /** The peer has ended the connection, or asked not to use it any more. */
   ending(lease: Lease): void
   /** The connection is gone. */
   gone(lease: Lease): void
@@ -41,6 +43,8 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   holder: Holder = Holder.None
   /** Whether a user has had it, who may have sent what nobody could tell for lost. */
   wasLent = false
+  /** Whether it was of use: something was answered on it, or a user has put it back as it was. */
+  isProven = false
   /** Since when it is free. */
   freeSince = 0
 
@@ -73,6 +77,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   answered(): void {
+    this.prove()
     this.#called()
   }
 
@@ -80,7 +85,16 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.#called()
   }
 
-  answeredLate(): void {}
+  answeredLate(): void {
+    this.prove()
+  }
+
+  /** It has been of use. */
+  prove(): void {
+    if (this.isProven) return
+    this.isProven = true
+    this.keeper.proved()
+  }
 
   inactive(): void {
     this.keeper.ending(this)

@@ -5,7 +5,7 @@ import * as clock from './clock'
 import type { ConnectionCore } from './connection'
 import { type Connection, coreOf } from './connection-facade'
 import type { DialTarget } from './dial-options'
-import { NetpollError, withoutStack } from './errors'
+import { isOurs, NetpollError, withoutStack } from './errors'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -46,6 +46,9 @@ export interface PoolStats {
 
 type State = 'open' | 'closing' | 'destroyed'
 
+/** Milliseconds until connections are dialed again that are to be kept ready, at most: the first time, and at last. */
+const pauses = { min: 100, max: 30_000 }
+
 /**
  * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is
  * put back. Who finds none free waits for the next, or for one that is dialed, first come, first served.
@@ -62,13 +65,15 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #waiting = new WaitQueue<Waiting<Lease>>(() => this.#followEmpty())
   readonly #keeper: LeaseKeeper
   readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
-  readonly #backoff = new Backoff({ min: 100, max: 30_000 })
+  readonly #backoff = new Backoff(pauses)
   readonly #redial = new LazyTimer(() => {
     this.#isBackingOff = false
     this.#dialAsNeeded()
     return Number.POSITIVE_INFINITY
   })
   #isBackingOff = false
+  /** Whether it was told that connections end unused, since the last that was of use. */
+  #hasToldUnused = false
   #dialing = 0
   #running = 0
   #referenced = true
@@ -83,6 +88,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#options = checkPoolOptions(options)
     this.#dialer = new AddressDialer(address, options as typeof options & DialerOptions)
     this.#keeper = {
+      proved: () => this.#proved(),
       called: (lease) => this.#called(lease),
       refused: (lease, call, request) => this.#refused(lease, call, request),
       ending: (lease) => this.#ending(lease),
@@ -115,7 +121,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   put(connection: Connection<Data, Bytes>): void {
     const lease = this.#takeBack(connection)
-    if (lease !== undefined) this.#offer(lease)
+    if (lease === undefined) return
+    if (lease.connection.isClean) lease.prove()
+    this.#offer(lease)
   }
 
   /**
@@ -324,7 +332,6 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dialed(connection: ConnectionCore): void {
     this.#dialing -= 1
-    this.#backoff.reset()
     const lease = new Lease(this.#keeper, connection, clock.now())
     this.#leases.add(lease)
     // Whatever the peer has said already is for whoever gets it first.
@@ -342,9 +349,40 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** A connection that was to be kept ready cannot be had: that is tried again later. */
   #failedInBackground(error: unknown): void {
+    this.#backOff()
+    if (isOurs(error) && error.code === 'ERR_CONN_CLOSED') this.#tellUnused()
+    else this.#dialer.report(error)
+  }
+
+  /** Keeps nothing ready for a while. */
+  #backOff(): void {
+    if (this.#isBackingOff) return
     this.#isBackingOff = true
     this.#redial.arm(clock.now() + this.#backoff.delay())
-    this.#dialer.report(error)
+  }
+
+  /** A connection was of use: whatever is missing is dialed at once. */
+  #proved(): void {
+    this.#backoff.reset()
+    this.#hasToldUnused = false
+    if (!this.#isBackingOff) return
+    this.#isBackingOff = false
+    this.#dialAsNeeded()
+  }
+
+  /** The peer has ended a connection. If that was of no use, the next would hardly be. */
+  #lost({ isProven, established }: Lease): void {
+    if (isProven || this.#options.minIdle === 0 || this.#state !== 'open') return
+    if (clock.now() - established >= pauses.max) return
+    this.#backOff()
+    this.#tellUnused()
+  }
+
+  #tellUnused(): void {
+    if (this.#hasToldUnused) return
+    this.#hasToldUnused = true
+    const message = 'Connections that are kept ready end before they are of use'
+    this.#dialer.report(new NetpollError('ERR_CONN_CLOSED', message))
   }
 
   /** Somebody is done with a connection: the next one gets it. */
@@ -470,6 +508,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #ending(lease: Lease): void {
+    this.#lost(lease)
     if (lease.holder !== Holder.Nobody) return
     this.#removeFree(lease)
     lease.holder = Holder.None
@@ -478,7 +517,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #gone(lease: Lease): void {
     this.#leases.delete(lease)
-    if (lease.holder === Holder.Nobody) this.#removeFree(lease)
+    if (lease.holder === Holder.Nobody) {
+      this.#lost(lease)
+      this.#removeFree(lease)
+    }
     if (lease.holder === Holder.Call || lease.holder === Holder.User) this.#running -= 1
     lease.holder = lease.holder === Holder.User ? Holder.UserInVain : Holder.None
     this.#dialAsNeeded()
