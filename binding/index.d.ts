@@ -90,6 +90,8 @@ export declare class EventLoop {
   bytesRead(id: NativeId): number
   /** Bytes that the socket took, until the connection's last record; 0 after it. */
   bytesWritten(id: NativeId): number
+  /** Bytes of a connection that wait to be sent, after the system was given as many as it takes now. */
+  unsent(id: NativeId): number
   /** Whether a connection still takes bytes to send. */
   acceptsOutput(id: NativeId): boolean
   /**

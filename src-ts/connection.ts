@@ -359,6 +359,13 @@ export class ConnectionCore {
     )
   }
 
+  /** Whether the system does not take now what was sent on it. */
+  get hasUnsent(): boolean {
+    const mayReply = this.#onRequest !== undefined
+    if (this.#output === undefined && !mayReply) return false
+    return this.#out().isBehind(mayReply)
+  }
+
   /** Whether it takes calls, as far as those go that were given up on it. */
   get takesCalls(): boolean {
     return this.#calls?.isWornOut !== true

@@ -24,6 +24,8 @@ export type Holder = (typeof Holder)[keyof typeof Holder]
 export interface LeaseKeeper {
   /** Something was answered on the connection, the first time. */
   proved(): void
+  /** The caller of a call has given up, whose request may not have left yet. */
+  gaveUp(lease: Lease): void
   /** A call is done with the connection. */
   called(lease: Lease): void
   /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
@@ -82,7 +84,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   gaveUp(): void {
-    this.#called()
+    if (this.holder === Holder.Call) this.keeper.gaveUp(this)
   }
 
   answeredLate(): void {

@@ -23,6 +23,8 @@ export class Output {
   /** Bytes queued while {@link Pace.turn} was this. */
   #queued = 0
   #total = 0
+  /** What it was when nothing was left unsent, as far as that was asked for. */
+  #sentTotal = 0
   #turn = 0
   #waiter: Waiter | undefined
   /** A stream's write that waits. */
@@ -51,6 +53,20 @@ export class Output {
   /** Bytes that were queued so far, without what handlers have replied. */
   get total(): number {
     return this.#total
+  }
+
+  /**
+   * Whether the system does not take now what was queued. `mayReply` says that handlers reply, which is not in
+   * {@link total}. Asks the core, so not for each message.
+   */
+  isBehind(mayReply: boolean): boolean {
+    if (this.#congested) return true
+    if (this.#total === this.#sentTotal && !mayReply) return false
+    const { slot, generation } = this.#target
+    const total = this.#total
+    if (this.#profile.loop.native.unsent({ slot, generation }) > 0) return true
+    this.#sentTotal = total
+    return false
   }
 
   /** Queues one message. */

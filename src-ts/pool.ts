@@ -90,6 +90,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#keeper = {
       proved: () => this.#proved(),
       called: (lease) => this.#called(lease),
+      gaveUp: (lease) => this.#gaveUp(lease),
       refused: (lease, call, request) => this.#refused(lease, call, request),
       ending: (lease) => this.#ending(lease),
       gone: (lease) => this.#gone(lease),
@@ -123,7 +124,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const lease = this.#takeBack(connection)
     if (lease === undefined) return
     if (lease.connection.isClean) lease.prove()
-    this.#offer(lease)
+    this.#offerSent(lease)
   }
 
   /**
@@ -289,7 +290,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #isUsable(lease: Lease): boolean {
     const ages = this.#options.clientTtl > 0
     const { connection } = lease
-    return connection.isClean && connection.takesCalls && !(ages && this.#endOfLife(lease) <= clock.now())
+    const isFree = connection.isClean && connection.takesCalls && !connection.isCongested
+    return isFree && !(ages && this.#endOfLife(lease) <= clock.now())
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
@@ -391,6 +393,14 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     else this.#retire(lease)
   }
 
+  /** As {@link #offer}, of a connection on which something may not have left, behind which nobody is to wait. */
+  #offerSent(lease: Lease): void {
+    const { connection } = lease
+    if (!connection.isClean || !connection.hasUnsent) this.#offer(lease)
+    else if (lease.wasLent) this.#retire(lease)
+    else this.#drop(lease)
+  }
+
   #handOver(lease: Lease): void {
     const waiting = this.#waiting.shift()
     if (waiting !== undefined) {
@@ -488,6 +498,12 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     lease.holder = Holder.None
     this.#running -= 1
     this.#offer(lease)
+  }
+
+  #gaveUp(lease: Lease): void {
+    lease.holder = Holder.None
+    this.#running -= 1
+    this.#offerSent(lease)
   }
 
   /** Others take the call, or one that is dialed in place of the connection. */

@@ -249,6 +249,17 @@ impl EventLoop {
         count.flatten().unwrap_or_default() as f64
     }
 
+    /// Bytes of a connection that wait to be sent, after the system was given as many as it takes now.
+    #[napi]
+    pub fn unsent(&self, id: NativeId) -> f64 {
+        self.driver.carry_out();
+        let id = id.into();
+        let count = self
+            .driver
+            .ask(move |poller| poller.unsent(id, Instant::now()));
+        count.unwrap_or_default() as f64
+    }
+
     /// Whether a connection still takes bytes to send.
     #[napi]
     pub fn accepts_output(&self, id: NativeId) -> bool {

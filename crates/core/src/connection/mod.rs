@@ -350,6 +350,12 @@ impl Connection {
         self.state.accepts_output()
     }
 
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outbound.remaining()
+    }
+
     /// Queues `slice` to be sent, unless the connection is past that.
     pub fn send(&mut self, slice: Slice) {
         if self.state.accepts_output() {

@@ -1,7 +1,7 @@
 //! What may be asked of one connection, and asked about it.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Poller;
 use super::endpoint::Endpoint;
@@ -147,6 +147,14 @@ impl Poller {
     pub fn bytes_written(&mut self, id: Id) -> Option<u64> {
         let endpoint = self.slots.endpoint(id)?;
         Some(endpoint.connection().bytes_written())
+    }
+
+    /// Bytes that wait to be sent, which the socket does not take now; 0 for a connection that is gone.
+    pub fn unsent(&mut self, id: Id, now: Instant) -> usize {
+        self.flush(now);
+        self.slots
+            .endpoint(id)
+            .map_or(0, |endpoint| endpoint.connection().unsent())
     }
 
     /// See [`crate::connection::Connection::ask_congested`].
