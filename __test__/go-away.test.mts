@@ -1,3 +1,4 @@
+import { connect, type NetConnectOpts } from 'node:net'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 
@@ -274,6 +275,33 @@ for (const kind of ['mux', 'pool'] as const) {
     socket.write(reply(0, 'end'))
     await ended
     t.like(client.stats(), { connected: 0, running: 0 })
+  })
+}
+
+for (const setting of settings) {
+  const { pollers, transport } = setting
+  test(`who waits to be accepted while a server goes away is served, ${words(setting)}`, async (t) => {
+    const { server, target } = await serveAt(t, transport, { pollers })
+    // All of them are connected before the server gets to accept any of them.
+    const sockets = Array.from({ length: 100 }, () => connect({ ...target } as NetConnectOpts))
+    const replies = sockets.map(async (socket) => {
+      const bytes: Buffer[] = []
+      socket.on('data', (chunk: Buffer) => bytes.push(chunk))
+      socket.write(frame(Buffer.from('1234')))
+      const reply = 8 + 4 + leave.length
+      while (Buffer.concat(bytes).length < reply) {
+        await new Promise((resolve, reject) => {
+          socket.once('data', resolve)
+          socket.once('error', reject)
+          socket.once('end', () => reject(new Error('turned away')))
+        })
+      }
+      socket.end()
+    })
+    const closing = new Promise((resolve) => process.nextTick(() => resolve(server.close())))
+    t.is((await Promise.allSettled(replies)).filter(({ status }) => status === 'fulfilled').length, 100)
+    await closing
+    t.is(server.stats().accepted, 100)
   })
 }
 

@@ -97,12 +97,14 @@ for (const use of ['call', 'get'] as const) {
     while (pool.stats().free < minIdle) {
       await (use === 'call' ? pool.call('x').catch(() => {}) : pool.get().then((one) => pool.put(one)))
     }
-    t.is(errors.all.length, 1)
+    // One that was still ending may have been told of after the first that was of use.
+    const told = errors.all.length
+    t.true(told >= 1)
     // From then on it is as in the beginning: what ends unused is told anew.
     server.treat = (socket) => socket.destroy()
     for (const socket of server.sockets.all) socket.destroy()
-    await errors.reach(2)
-    t.is(codeOf(errors.all[1]), 'ERR_CONN_CLOSED')
+    await errors.reach(told + 1)
+    t.is(codeOf(errors.all[told]), 'ERR_CONN_CLOSED')
   })
 }
 

@@ -65,6 +65,11 @@ export declare class EventLoop {
   listen(place: ListenPlace, settings: ConnectionSettings, tag: number, dealer?: ConnectionDealer | undefined | null): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
+  /**
+   * Stops listening, once who waits to be accepted is. Returns of how many the records
+   * of the listener have told, or will.
+   */
+  acceptAndUnlisten(id: NativeId): number
   /** Where a listener listens. */
   listenerAddress(id: NativeId): SocketAddress | null
   /**

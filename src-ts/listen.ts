@@ -144,6 +144,9 @@ export interface ListenTarget {
   readonly dealer: ConnectionDealer | undefined
 }
 
+/** What becomes of connections that wait to be accepted. */
+export type Waiting = 'reset' | 'accepted'
+
 /** How many servers of this thread listen now. */
 export const openListeners = { count: 0 }
 
@@ -196,18 +199,22 @@ export class Listening {
   }
 
   /**
-   * Stops to listen. Connections that were not accepted yet are reset.
+   * Stops to listen. Connections that were not accepted yet are reset, or accepted before.
    *
+   * @returns how many were accepted since the start, of which records have told or will; 0 for those that were reset
    * @throws NetpollError when the file of a unix socket could not be removed, and stays; it has stopped all the same
    */
-  stop(): void {
+  stop(waiting: Waiting): number {
     openListeners.count -= 1
+    let accepted = 0
     try {
       // Before the socket closes: afterwards a successor may have bound the path.
       if (this.#file !== undefined) removeSocketFile(this.#file)
     } finally {
-      this.#loop.native.unlisten(this.#id)
+      if (waiting === 'accepted') accepted = this.#loop.native.acceptAndUnlisten(this.#id)
+      else this.#loop.native.unlisten(this.#id)
     }
+    return accepted
   }
 }
 

@@ -82,6 +82,10 @@ export class Server<Data = unknown> {
   #tag = 0
   #signalWatch: Disposable | undefined
   #accepted = 0
+  /** Connections that records have told of, those included that could not be watched. */
+  #told = 0
+  /** How many of them are waited for, where the server has stopped to listen. */
+  #expected = 0
   #whenEmpty: (() => void)[] = []
 
   static {
@@ -168,7 +172,7 @@ export class Server<Data = unknown> {
       if (this.#goAway === undefined) this.#finishAll()
       else this.#askAllToLeave(this.#goAway)
     }
-    if (this.#connections.size > 0) {
+    if (!this.#isEmpty) {
       const destroyAll = (): void => this.#destroyAll()
       const timer = timeout === undefined ? undefined : setTimeout(destroyAll, timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
@@ -218,8 +222,17 @@ export class Server<Data = unknown> {
     await this.close()
   }
 
+  get #isEmpty(): boolean {
+    return this.#connections.size === 0 && this.#told >= this.#expected
+  }
+
+  #followEmpty(): void {
+    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
   #accept(id: NativeId, profile: Profile): ConnectionCore {
     const context = this.#context as Context
+    this.#told += 1
     if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
     const connection = new ConnectionCore(id, profile, 'open', context)
     this.#accepted += 1
@@ -257,7 +270,8 @@ export class Server<Data = unknown> {
     if (this.#goAway === undefined) this.#detachAcceptors()
     if (this.#referenced) this.#profiles[0]?.loop.release()
     try {
-      listening.stop()
+      // Who is to be told to leave must not be turned away before.
+      this.#expected = listening.stop(this.#goAway === undefined ? 'reset' : 'accepted')
     } catch (error) {
       this.#profiles[0]?.listenerFailed(error, this.#context as Context)
     }
@@ -275,18 +289,24 @@ export class Server<Data = unknown> {
   }
 
   #finishAll(): void {
+    this.#expected = 0
     for (const connection of this.#connections) connection.finish()
+    this.#followEmpty()
   }
 
   /** Nothing of a poller comes any more: a server that listens in part only would be hard to notice. */
   #fail(error: NetpollError, profile: Profile, context: Context): void {
+    this.#expected = 0
+    this.#followEmpty()
     if (this.#state !== 'listening') return
     profile.listenerFailed(error, context)
     this.close().catch((second: unknown) => profile.listenerFailed(second, context))
   }
 
   #destroyAll(): void {
+    this.#expected = 0
     for (const connection of this.#connections) connection.destroy()
+    this.#followEmpty()
   }
 
   async #startWorkers(workers: CheckedWorkers): Promise<void> {
@@ -327,6 +347,8 @@ export class Server<Data = unknown> {
       acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
       acceptFailed: (errno) => {
         this.#admission.failed()
+        this.#told += 1
+        this.#followEmpty()
         profile.listenerFailed(systemError(errno, 'accept'), context)
       },
       acceptEnded: () => this.#fail(acceptingFailed(this.#listening), profile, context),
@@ -350,7 +372,7 @@ export class Server<Data = unknown> {
       opened: () => {},
       closed: (connection) => {
         this.#connections.delete(connection)
-        if (this.#connections.size === 0) for (const done of this.#whenEmpty.splice(0)) done()
+        this.#followEmpty()
         return true
       },
     }

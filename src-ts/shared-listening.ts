@@ -78,10 +78,11 @@ export class SharedListening {
    *
    * @throws NetpollError when the file of a unix socket could not be removed, and stays
    */
-  stop(): void {
+  stop(): number {
     openListeners.count -= 1
     const isLast = this.#parts.map((part) => part.leave()).includes(true)
     if (isLast && this.#file !== undefined) removeSocketFile(this.#file)
+    return 0
   }
 }
 

@@ -148,6 +148,19 @@ impl EventLoop {
         self.driver.ask(move |poller| poller.unlisten(id));
     }
 
+    /// Stops listening, once who waits to be accepted is. Returns of how many the records
+    /// of the listener have told, or will.
+    #[napi]
+    pub fn accept_and_unlisten(&self, id: NativeId) -> f64 {
+        let id = id.into();
+        let accepted = self
+            .driver
+            .ask(move |poller| poller.accept_and_unlisten(id, Instant::now()));
+        // They have to be told of.
+        self.driver.carry_out();
+        accepted.unwrap_or_default() as f64
+    }
+
     /// Where a listener listens.
     #[napi]
     pub fn listener_address(&self, id: NativeId) -> Option<SocketAddress> {

@@ -40,6 +40,8 @@ pub(super) struct Acceptor {
     /// How records name the listener.
     tag: u32,
     supply: Supply,
+    /// Connections that were accepted so far.
+    accepted: u64,
     /// Attempts that have failed for reasons of one peer, since the last that did not.
     lost_in_a_row: u32,
 }
@@ -72,6 +74,7 @@ impl Acceptor {
             destination,
             tag,
             supply: Supply::Enough,
+            accepted: 0,
             lost_in_a_row: 0,
         }
     }
@@ -86,6 +89,11 @@ impl Acceptor {
 
     pub(super) fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Connections that were accepted so far: of each a record tells, or has told.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
     }
 
     pub(super) fn tag(&self) -> u32 {
@@ -111,6 +119,7 @@ impl Acceptor {
         };
         match outcome {
             Ok((stream, peer)) => {
+                self.accepted += 1;
                 if self.supply != Supply::Enough {
                     self.supply = Supply::Recovering;
                 }

@@ -4,15 +4,19 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Instant;
 
-use super::acceptor::Destination;
+use super::acceptor::{Accepted, Destination};
 use super::endpoint::Endpoint;
 use super::mail::{Letter, Remote};
 use super::slots::Occupant;
-use super::{AcceptTrouble, Poller, errno};
+use super::{AcceptTrouble, Id, Poller, errno};
 use crate::address::Address;
 use crate::settings::Settings;
 use crate::socket::Stream;
+
+/// Connections that are accepted before a listener closes, at most: who comes without end must not keep it.
+const MOST_WAITING: usize = 65_536;
 
 /// Who gets the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +224,38 @@ impl Poller {
         }
     }
 
+    /// As [`Self::unlisten`], but who waits to be accepted is taken on before. Returns how many connections the listener has
+    /// accepted in all: of each a record tells, sooner or later, that it was accepted or that this has failed.
+    pub fn accept_and_unlisten(&mut self, id: Id, now: Instant) -> u64 {
+        let mut accepted = 0;
+        for _ in 0..MOST_WAITING {
+            let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) else {
+                break;
+            };
+            let outcome = acceptor.accept(now);
+            accepted = acceptor.accepted();
+            match outcome {
+                Accepted::Connection(stream, peer) => match acceptor.destination() {
+                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Here(settings) => {
+                        let dealt = Dealt {
+                            settings: settings.clone(),
+                            tag: acceptor.tag(),
+                            stream,
+                            peer,
+                            share: LoadShare::of(&Load::default()),
+                        };
+                        self.admit_dealt(dealt);
+                    }
+                },
+                Accepted::Lost => {}
+                Accepted::Drained | Accepted::ShortageBegan(_) | Accepted::ShortageGoesOn => break,
+            }
+        }
+        self.unlisten(id);
+        accepted
+    }
+
     /// Takes on a connection that was dealt to this poller. The next turn tells of it.
     pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
         let Dealt {
@@ -247,7 +283,7 @@ impl Poller {
         &self,
         stream: Stream,
         peer: Address,
-        id: super::Id,
+        id: Id,
         settings: Arc<Settings>,
     ) -> io::Result<Endpoint> {
         Endpoint::established(stream, peer, id, settings, self.poll.registry())
