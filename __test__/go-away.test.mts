@@ -24,6 +24,7 @@ import { frame } from './support/frames.mjs'
 import { JsonCodec, type Json, OrderedJsonCodec } from './support/json-codec.mjs'
 import { netServer } from './support/listeners.mjs'
 import { codeOf, connectPeer, framing, rejection, targetOf } from './support/netpoll.mjs'
+import type { Target } from './support/peer.mjs'
 import { places } from './support/places.mjs'
 import { runFixture, socketPath } from './support/system.mjs'
 
@@ -53,10 +54,10 @@ const words = ({ pollers, transport }: Setting): string => `${pollers} pollers, 
 /** A server that answers by its name, and what its connections are. */
 async function serveAt(
   t: ExecutionContext,
-  place: DialTarget | 'tcp' | 'unix',
+  place: Target | 'tcp' | 'unix',
   options: Partial<FramedServerOptions> = {},
   handler: RequestHandler = (message) => message,
-): Promise<{ readonly server: Server; readonly accepted: Inbox<Connection>; readonly target: DialTarget }> {
+): Promise<{ readonly server: Server; readonly accepted: Inbox<Connection>; readonly target: Target }> {
   const accepted = new Inbox<Connection>()
   const server = createServer(
     { framing, id, ordered: false, goAway: leave, onConnect: accepted.push, ...options },
