@@ -217,7 +217,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
    * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
    *
-   * @throws NetpollError `EAGAIN` while bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`
+   * @throws NetpollError `EBUSY` while the reply of a call can still come, also of one that was given up; `EAGAIN` while
+   * bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`, also after a refusal
    */
   detach(): number {
     return this.#core.detach()

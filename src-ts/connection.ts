@@ -258,8 +258,10 @@ export class ConnectionCore {
   }
 
   detach(): number {
-    if (this.#status === 'connecting' || this.#status === 'closing' || this.#status === 'closed') {
-      throw this.#closedError()
+    if (!this.isOpen || this.#status === 'refused') throw this.#closedError()
+    // The next owner would take the reply of such a call for that of its own first one.
+    if (this.#calls !== undefined && (this.#calls.isAwaited || this.#calls.lost > 0)) {
+      throw systemError(constants.errno.EBUSY, 'detach')
     }
     const { loop } = this.#profile
     // What is of this turn and was not handed over yet would be lost.

@@ -43,6 +43,13 @@ export class Peer {
     return peer
   }
 
+  /** The peer that has `socket`, which was accepted. */
+  static of(socket: Socket): Peer {
+    const peer = new Peer(socket)
+    peer.startReading()
+    return peer
+  }
+
   /** Writes, and resolves when the system has taken it. */
   write(bytes: Uint8Array | string): Promise<void> {
     return new Promise((resolve, reject) => {
