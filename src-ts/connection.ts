@@ -11,7 +11,7 @@ import { invalidType, NetpollError, reasonError, streamCall, systemError } from 
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
 import { type GoAway, type IsGoAway, Leave } from './go-away'
-import { guarded } from './hooks'
+import { guarded, refusePromise } from './hooks'
 import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
 import type { Reader } from './link-buffer/reader'
@@ -472,7 +472,9 @@ export class ConnectionCore {
 
   #saysGoAway(isGoAway: IsGoAway, message: Buffer): boolean {
     try {
-      return this.context.run(isGoAway as (message: Buffer, _: undefined) => boolean, message, undefined)
+      const says = this.context.run(isGoAway as (message: Buffer, _: undefined) => unknown, message, undefined)
+      refusePromise('isGoAway', says)
+      return says === true
     } catch (error) {
       this.fail(error)
       return false

@@ -20,7 +20,8 @@ export interface DialSettings {
   readonly connectionAttemptDelay?: number | undefined
   /**
    * Finds the addresses of a name, called as `node:net` calls it, with `{ all: true, … }`; more than one
-   * address is welcome, in the order to try them. Default `dns.lookup` of Node.js, whose order is kept.
+   * address is welcome, in the order to try them. They may also come by a promise that it returns. Default `dns.lookup`
+   * of Node.js, whose order is kept.
    */
   readonly lookup?: LookupFunction | undefined
   /**

@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import { logLine } from './configuration'
 import type { Connection } from './connection-facade'
 import type { Context } from './context'
-import { NetpollError } from './errors'
+import { invalidValue, NetpollError } from './errors'
 
 /** Is told what went wrong, and on which connection. */
 export type ErrorListener = ((error: unknown, connection: Connection | undefined) => void) | undefined
@@ -117,6 +117,21 @@ function followForeign(
 }
 
 export const ignore = (): void => {}
+
+/**
+ * Refuses a promise of the user's function `name`, whose result is needed at once. What it rejects with goes to `failed`.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_VALUE`; what `result` throws that is asked whether it is one
+ */
+export function refusePromise(
+  name: string,
+  result: unknown,
+  failed: (error: unknown) => void = logFailure,
+): void {
+  if (!isThenable(result)) return
+  whenSettled(result, ignore, failed)
+  throw invalidValue(name, 'must not return a promise: its result is needed at once', 'a promise')
+}
 
 /** The system's error number, of an error of ours. */
 export function errnoOf(error: unknown): number | undefined {

@@ -1,7 +1,7 @@
 import type { ConnectionCore } from './connection'
 import { channels, publish } from './diagnostics'
 import type { NetpollError } from './errors'
-import { errnoOf, guarded, ignore, isThenable, whenSettled } from './hooks'
+import { errnoOf, guarded, isThenable, refusePromise, whenSettled } from './hooks'
 import { pace } from './pace'
 import type { Profile } from './profile'
 
@@ -60,9 +60,8 @@ export class Lifecycle {
     try {
       const verdict: unknown =
         onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection.facade, undefined)
+      refusePromise('options.onPrepare', verdict, (error) => this.#profile.failed(error, connection))
       if (verdict === false || !connection.isOpen) return this.#refuse()
-      // It says nothing by that, but what fails is told.
-      if (isThenable(verdict)) whenSettled(verdict, ignore, (error) => connection.fail(error))
       if (onConnect === undefined) return this.#opened()
       const pending = connection.context.run(onConnect, connection.facade, undefined)
       return isThenable(pending) ? this.#openedLater(pending) : this.#opened()
@@ -130,15 +129,19 @@ export class Lifecycle {
   }
 
   #finish(): void {
-    const end = this.#end as End
-    const known = this.#phase === Phase.Open
+    if (this.#phase === Phase.Open) this.#disconnected(this.#end as End)
+    else this.#callBack()
+  }
+
+  /** Runs what comes last. */
+  #callBack(): void {
     this.#phase = Phase.Over
-    if (known) this.#disconnected(end)
     const callbacks = this.#callbacks
     this.#callbacks = undefined
     for (const callback of callbacks ?? []) this.#run(callback)
   }
 
+  /** Runs `onDisconnect`, and what comes after it once it is done. */
   #disconnected({ error, news }: End): void {
     const connection = this.#connection
     const { onDisconnect, onError } = this.#profile.hooks
@@ -149,11 +152,18 @@ export class Lifecycle {
     if (channels.close.hasSubscribers) {
       connection.context.run(publish, channels.close, { connection: connection.facade, error })
     }
-    if (onDisconnect === undefined) return
-    guarded(
-      () => connection.context.run(onDisconnect, connection.facade, error),
-      (failure) => this.#profile.failed(failure, connection),
-    )
+    const done = (): void => this.#callBack()
+    const failed = (failure: unknown): void => {
+      this.#profile.failed(failure, connection)
+      done()
+    }
+    try {
+      const pending: unknown = onDisconnect && connection.context.run(onDisconnect, connection.facade, error)
+      if (isThenable(pending)) whenSettled(pending, done, failed)
+      else done()
+    } catch (failure) {
+      failed(failure)
+    }
   }
 
   #run(callback: () => void): void {

@@ -1,6 +1,7 @@
 import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
+import { refusePromise } from './hooks'
 import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeIdField } from './native'
 import { notPayload, type Payload } from './payload'
@@ -94,6 +95,7 @@ class ComputedIds extends Ids {
   ofMessage(message: Buffer): MessageId | undefined {
     const id: unknown = this.#compute(message)
     if (id === undefined || typeof id === 'number' || typeof id === 'string') return id
+    refusePromise('options.id', id)
     if (typeof id !== 'bigint') throw invalidValue('options.id', 'must return a number, bigint or string', id)
     return id >= 0n && id <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(id) : id
   }

@@ -103,7 +103,10 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly pollers?: number | undefined
   /** Which of several pollers gets a connection. Default `'roundRobin'`. */
   readonly loadBalance?: LoadBalance | undefined
-  /** The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. */
+  /**
+   * The first to see a connection, for what it needs from the start. `false` refuses it: it closes at once. So does a
+   * promise, of which `onError` is told.
+   */
   readonly onPrepare?: (((connection: Connection<Data, Bytes>) => boolean | void) | undefined) | undefined
   /**
    * A connection is established. Its messages, and `onData`, wait until the hook, or the promise it returns, is done.
@@ -121,7 +124,10 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly onError?:
     | (((error: unknown, connection: Connection<Data, Bytes> | undefined) => void) | undefined)
     | undefined
-  /** The connection has gone; `error` says why, where peer or network ended it out of order. */
+  /**
+   * The connection has gone; `error` says why, where peer or network ended it out of order. Close callbacks wait for a
+   * promise that it returns.
+   */
   readonly onDisconnect?:
     | (((connection: Connection<Data, Bytes>, error: Error | undefined) => void) | undefined)
     | undefined

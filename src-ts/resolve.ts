@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 
 import { NetpollError } from './errors'
+import { isThenable, whenSettled } from './hooks'
 
 /** An IP address, and its family. */
 export interface ResolvedAddress {
@@ -33,8 +34,8 @@ export async function resolveHost(
   return checkFound(host, await lookUp(host, lookup, limits))
 }
 
-/** What a lookup gives: a list, or, if it knows only one address, that alone, as `node:net` takes it too. */
-type Found = string | readonly LookupAddress[]
+/** What a lookup gives: a list, or, if it knows only one address, that alone. */
+type Found = string | LookupAddress | readonly LookupAddress[]
 
 function lookUp(host: string, lookup: LookupFunction, { signal, timeout }: LookupLimits): Promise<Found> {
   return new Promise((resolve, reject) => {
@@ -52,22 +53,42 @@ function lookUp(host: string, lookup: LookupFunction, { signal, timeout }: Looku
       clearTimeout(timer)
       signal?.removeEventListener('abort', abandon)
     }
-    signal?.addEventListener('abort', abandon, { once: true })
-    try {
-      lookup(host, { all: true, order: 'verbatim', family: 0, hints: 0 }, (error, found) => {
-        settle()
-        if (error) reject(error)
-        else resolve(found)
-      })
-    } catch (error) {
+    const failed = (error: unknown): void => {
       settle()
       reject(error)
+    }
+    const foundAll = (found: Found): void => {
+      settle()
+      resolve(found)
+    }
+    signal?.addEventListener('abort', abandon, { once: true })
+    try {
+      const options = { all: true, order: 'verbatim', family: 0, hints: 0 } as const
+      const pending: unknown = lookup(host, options, (error, found) => {
+        if (error) failed(error)
+        else foundAll(found)
+      })
+      // One that is asynchronous may still call back; what it resolves with counts where that is an answer.
+      if (isThenable(pending)) whenSettled(pending, (value) => isFound(value) && foundAll(value), failed)
+    } catch (error) {
+      failed(error)
     }
   })
 }
 
+/** Whether a promise of a lookup has resolved with addresses, as those of `node:dns/promises` do. */
+function isFound(value: unknown): value is Found {
+  return typeof value === 'string' || Array.isArray(value) || isAddress(value)
+}
+
+function isAddress(value: unknown): value is LookupAddress {
+  return typeof value === 'object' && value !== null && 'address' in value
+}
+
 function checkFound(host: string, found: Found): readonly ResolvedAddress[] {
-  const addresses = Array.isArray(found) ? found.map(({ address }) => address) : [found]
+  const addresses = Array.isArray(found)
+    ? found.map(({ address }) => address)
+    : [isAddress(found) ? found.address : (found as string)]
   if (addresses.length === 0) {
     throw new NetpollError('ENOTFOUND', `The lookup found no address of ${host}`)
   }

@@ -7,7 +7,7 @@ import { pace } from '../pace'
 import type { PoolStats } from '../pool'
 import { deadlineOf, endOf, timeLimit } from '../time-limits'
 import { ClientCall, type RpcCallOptions } from './client-call'
-import type { Codec } from './codec'
+import { type Codec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { RpcError } from './errors'
@@ -121,7 +121,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   async #exchange(call: ClientCall<Sent>): Promise<Received> {
-    const message = this.#codec.decode(await this.#request(call))
+    const message = decodeMessage(this.#codec, await this.#request(call))
     const answer = message.kind === 'compressed' ? await this.#inflate(message, call) : message
     call.replyMetadata = answer.metadata
     switch (answer.kind) {

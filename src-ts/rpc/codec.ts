@@ -1,4 +1,5 @@
 import type { Framing } from '../framing'
+import { refusePromise } from '../hooks'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../message-id'
 import type { CompressedMessage, Message } from './message'
@@ -40,4 +41,18 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * serves until its clients have left. Needs {@link id}; the message has an id that no call has.
    */
   readonly encodeEnd?: Method<[writer: Writer], void> | undefined
+}
+
+/**
+ * What the bytes of a message say.
+ *
+ * @throws what the codec throws; TypeError `ERR_INVALID_ARG_VALUE` where it is asynchronous
+ */
+export function decodeMessage<Received>(
+  codec: Codec<never, Received>,
+  bytes: Buffer,
+): Message<Received> | CompressedMessage<Received> {
+  const message = codec.decode(bytes)
+  refusePromise('codec.decode', message)
+  return message
 }

@@ -1,4 +1,5 @@
 import { bufferView } from '../chunk'
+import { isThenable, refusePromise } from '../hooks'
 import { foreign, type Piece, type Written } from '../link-buffer/pieces'
 import { Writer, type WriterMemory } from '../link-buffer/writer'
 import type { Payload } from '../payload'
@@ -8,10 +9,7 @@ import type { Message } from './message'
 /** Turns messages into what connections send. */
 export class Encoder<Sent, Received> {
   readonly #codec: Codec<Sent, Received>
-  readonly #writer = new Writer(new Slab(), (written) => {
-    this.#written = written
-    return flushed
-  })
+  #writer = this.#newWriter()
   #written: Written = nothing
 
   constructor(codec: Codec<Sent, Received>) {
@@ -28,15 +26,29 @@ export class Encoder<Sent, Received> {
     return this.#collect((writer) => this.#codec.encodeEnd?.(writer))
   }
 
-  #collect(write: (writer: Writer) => void): Payload {
+  #collect(write: (writer: Writer) => unknown): Payload {
     try {
-      write(this.#writer)
+      const pending = write(this.#writer)
+      if (pending !== undefined) this.#refusePromise(pending)
     } catch (error) {
       this.#writer.mallocAck(0)
       throw error
     }
     void this.#writer.flush()
     return toPayload(this.#written)
+  }
+
+  #refusePromise(pending: unknown): void {
+    // Whoever is asynchronous may go on to write, which no other message may get.
+    if (isThenable(pending)) this.#writer = this.#newWriter()
+    refusePromise('codec.encode', pending)
+  }
+
+  #newWriter(): Writer {
+    return new Writer(new Slab(), (written) => {
+      this.#written = written
+      return flushed
+    })
   }
 }
 

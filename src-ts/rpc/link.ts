@@ -1,11 +1,12 @@
 import type { CallOptions } from '../call'
 import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
+import { refusePromise } from '../hooks'
 import { Mux, type MuxOptions } from '../mux'
 import type { Payload } from '../payload'
 import { type GetOptions, Pool, type PoolStats } from '../pool'
 import type { PoolOptions } from '../pool-options'
-import type { Codec } from './codec'
+import { type Codec, decodeMessage } from './codec'
 import type { BufferBound } from './inflater'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
@@ -56,8 +57,10 @@ export function openLink<Sent, Received>(
 
 /** Of a message that answers no call. */
 function announcesEnd<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
-  const message = codec.decode(bytes)
-  return message.kind !== 'compressed' && codec.announcesEnd?.(message) === true
+  const message = decodeMessage(codec, bytes)
+  const announces: unknown = message.kind !== 'compressed' && codec.announcesEnd?.(message)
+  refusePromise('codec.announcesEnd', announces)
+  return announces === true
 }
 
 class PoolLink implements Link {

@@ -6,7 +6,7 @@ import type { ListenOptions } from '../listen'
 import type { AcceptOptions } from '../options'
 import type { Payload } from '../payload'
 import { announceBy, createServer, type Server, type ServerStats } from '../server'
-import type { Codec } from './codec'
+import { type Codec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { CompressedCalls } from './compressed-calls'
@@ -83,7 +83,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
       announceBy(this.#server, () => this.#encoder.encodeEnd())
     }
     this.#compressed = new CompressedCalls(this.#server, {
-      decode: (bytes) => codec.decode(bytes),
+      decode: (bytes) => decodeMessage(codec, bytes),
       begin: (message, connection) => this.#begin(message, connection),
     })
   }
@@ -143,7 +143,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {
     const line = this.#compressed.lineOf(connection)
     if (line !== undefined) return this.#compressed.follow(line, bytes, connection)
-    const message = this.#codec.decode(bytes)
+    const message = decodeMessage(this.#codec, bytes)
     if (message.kind === 'compressed') return this.#compressed.begin(message, connection)
     return this.#begin(message, connection)
   }
