@@ -31,7 +31,7 @@ import {
 import { pace } from './pace'
 import { createProfiles, type Profile } from './profile'
 import { type ResolvedAddress, resolveHost } from './resolve'
-import { forgetSignal, reasonOf } from './signal'
+import { forgetSignal, isAborted, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
 import { checkSocketPath } from './unix-path'
 
@@ -180,9 +180,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Runs the hooks of a connection that won its race. */
   async #opened(connection: ConnectionCore, signal?: AbortSignal): Promise<ConnectionCore> {
     this.#established.add(connection)
-    const opening = connection.open()
-    if (opening !== undefined)
-      await unlessAborted(opening, signal, () => connection.destroy(reasonOf(signal)))
+    const abandon = (): void => connection.destroy(reasonOf(signal))
+    await unlessAborted(() => connection.open(), signal, abandon)
+    // Others may have called the dial off since, before its promise could tell anybody.
+    if (isAborted(signal)) {
+      abandon()
+      throw reasonOf(signal)
+    }
     if (!connection.isOpen) throw refused()
     return connection
   }
@@ -289,13 +293,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 }
 
-/** Waits for `work`; once the signal is aborted calls `abandon` and rejects with the reason. */
+/** Begins work, and waits for it; once the signal is aborted, from the beginning on, calls `abandon` and rejects with the reason. */
 function unlessAborted(
-  work: Promise<void>,
+  begin: () => void | Promise<void>,
   signal: AbortSignal | undefined,
   abandon: () => void,
-): Promise<void> {
-  if (signal === undefined) return work
+): void | Promise<void> {
+  if (signal === undefined) return begin()
   return new Promise((resolve, reject) => {
     const aborted = (): void => {
       abandon()
@@ -311,7 +315,9 @@ function unlessAborted(
       forgetSignal(signal, aborted)
       resolve()
     }
-    work.then(done, reject)
+    const work = begin()
+    if (work === undefined) done()
+    else work.then(done, reject)
   })
 }
 

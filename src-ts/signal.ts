@@ -15,3 +15,12 @@ export function reasonOf(signal: AbortSignal | undefined): unknown {
     return error
   }
 }
+
+/** Whether a signal was aborted. */
+export function isAborted(signal: AbortSignal | undefined): boolean {
+  try {
+    return signal?.aborted === true
+  } catch {
+    return false
+  }
+}
