@@ -33,8 +33,12 @@ type Status =
   /** Dialed, and not established. */
   | 'connecting'
   | 'open'
+  /** The peer has ended its direction, ours goes on, with `allowHalfOpen`: nothing is answered any more. */
+  | 'halfOpen'
   /** Our direction has ended, the peer's goes on. */
   | 'ending'
+  /** The server closes: what was read is answered, and nothing more is read than replies. */
+  | 'finishing'
   /** The peer has ended its direction; what was asked before may still be answered. */
   | 'inactive'
   /** The peer has sent what is refused, so that nothing of it is taken any more; otherwise as `inactive`. */
@@ -119,7 +123,13 @@ export class ConnectionCore {
   }
 
   get isActive(): boolean {
-    return (this.#status === 'open' || this.#status === 'ending') && this.#leave !== Leave.Leaving
+    const isOpen = this.#status === 'open' || this.#status === 'halfOpen' || this.#status === 'ending'
+    return isOpen && this.#leave !== Leave.Leaving
+  }
+
+  /** Whether it is open in our direction alone. */
+  get isHalfOpen(): boolean {
+    return this.#status === 'halfOpen'
   }
 
   get remoteAddress(): Address | undefined {
@@ -228,10 +238,10 @@ export class ConnectionCore {
   }
 
   end(): void {
-    if (this.#status === 'open') {
+    if (this.#status === 'open' || this.#status === 'halfOpen') {
       this.#status = 'ending'
       this.#profile.loop.outbox.command(Operation.End, this)
-    } else if (this.#status === 'inactive') {
+    } else if (this.#status === 'inactive' || this.#status === 'finishing') {
       this.#profile.loop.outbox.command(Operation.End, this)
     }
   }
@@ -435,7 +445,7 @@ export class ConnectionCore {
     if (this.#status === 'closed' || this.#status === 'closing' || this.#status === 'refused') return
     // Whoever uses the stream ends it.
     if (this.#duplex !== undefined) return
-    this.#status = 'inactive'
+    if (this.#status !== 'finishing') this.#status = this.#status === 'open' ? 'finishing' : 'inactive'
     this.#profile.loop.outbox.command(Operation.Finish, this)
     this.#stream?.finish()
   }
@@ -494,7 +504,7 @@ export class ConnectionCore {
 
   /** The peer has gone, or was refused: `code` says why. */
   inactive(code: number): void {
-    if (this.#status === 'open' || this.#status === 'ending') this.#status = 'inactive'
+    if (this.isActive || this.#status === 'finishing') this.#status = 'inactive'
     this.owner?.inactive()
     const error = reasonError(code, 'read')
     // What the system says is told with the end, which follows at once.
@@ -510,6 +520,12 @@ export class ConnectionCore {
   /** Everything that the peer sent was handed over. */
   ended(): void {
     const failure = this.#error
+    if (this.#status === 'open') {
+      this.#status = 'halfOpen'
+      this.owner?.inactive()
+    }
+    // Where it closes at once, its last record comes in the same batch, and says more.
+    if (this.isHalfOpen || this.#calls?.isAwaited === true) queueMicrotask(() => this.#unanswered())
     this.#inputEnded(failure ?? new NetpollError('ERR_EOF', 'The peer has ended the connection'), failure)
     // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
     if (this.#leave === Leave.Asked && this.#profile.allowHalfOpen) this.finish()
@@ -613,10 +629,16 @@ export class ConnectionCore {
     this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
   }
 
+  /** No reply comes. The connection may stay for long, also where it closes by itself: handlers may wait for such calls. */
+  #unanswered(): void {
+    if (this.#status === 'closed') return
+    const error = new NetpollError('ERR_CONN_CLOSED', 'The peer has ended the connection')
+    this.#tryLast(() => this.#failCalls(error))
+  }
+
   /** Nothing of the peer is taken any more, so no reply comes: whoever calls need not wait for the end. */
   #failCalls(error: NetpollError): void {
-    if (this.#calls === undefined) return
-    this.#calls.failAll(error)
+    this.#calls?.failAll(error)
     this.owner?.callsFailed()
   }
 
@@ -685,16 +707,17 @@ export class ConnectionCore {
   }
 
   #checkOutput(): void {
-    if (this.#status === 'open') return
-    const answers = this.#status === 'inactive' || this.#status === 'refused'
+    if (this.#status === 'open' || this.#status === 'halfOpen') return
+    const answers = this.#status === 'finishing' || this.#status === 'inactive' || this.#status === 'refused'
     const accepts = answers && this.#profile.loop.native.acceptsOutput(this.#id())
     if (!accepts) throw this.#closedError()
   }
 
   #checkRequests(): void {
-    this.#checkOutput()
-    if (this.#status === 'refused') throw this.#closedError()
+    // A peer that has ended its direction, or was refused, replies to nothing that it had not been asked before.
+    if (this.#status !== 'open' && this.#status !== 'finishing') throw this.#closedError()
     if (this.#leave === Leave.Leaving) throw leaving()
+    this.#checkOutput()
   }
 
   #closedError(): NetpollError {

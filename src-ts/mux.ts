@@ -317,6 +317,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#running -= calls
     this.#ending(line)
     if (calls > 0 && this.#state === 'open') line.redialer.need()
+    // Its peer alone has ended.
+    if (line.connection.isHalfOpen) void line.connection.close()
     this.#serve()
   }
 

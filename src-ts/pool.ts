@@ -462,7 +462,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
   #retire(lease: Lease): void {
     const { connection } = lease
-    const isOwed = !connection.isClean || (!connection.takesCalls && !lease.wasLent)
+    const isOwed =
+      !connection.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !lease.wasLent))
     if (isOwed || this.#state === 'destroyed') {
       this.#drop(lease)
       return
@@ -528,6 +529,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (lease.holder !== Holder.Nobody) return
     this.#removeFree(lease)
     lease.holder = Holder.None
+    // Its peer alone has ended.
+    if (lease.connection.isHalfOpen) void lease.connection.close()
     this.#dialAsNeeded()
   }
 
