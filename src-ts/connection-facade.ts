@@ -182,16 +182,25 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Ends our direction once everything that was accepted before is sent. The peer's messages still come, and calls that
-   * wait still get their replies; the connection closes when the peer ends, too.
+   * Ends our direction once everything that was accepted before is sent, and what handlers return in this turn of the
+   * event loop. The peer's messages still come, and calls that wait still get their replies; the connection closes when
+   * the peer ends, too.
    */
-  end(): void {
-    this.#core.end()
+  end(): void
+  /**
+   * Sends a last message, then ends our direction.
+   *
+   * @returns a promise, and rejects, as {@link send}; then our direction does not end
+   */
+  end(message: Payload): Promise<void>
+  end(message?: Payload): void | Promise<void> {
+    return message === undefined ? this.#core.end() : this.#core.endWith(message)
   }
 
   /**
-   * Sends what was accepted before, then closes, in a way that the peer receives all of it. Messages
-   * that are still being handled are not answered, and calls that wait reject with `ERR_CONN_CLOSED`.
+   * Sends what was accepted before, and what handlers return in this turn of the event loop, then closes, in a way that
+   * the peer receives all of it. Messages that are still being handled then are not answered, nor is what waits behind
+   * them in the order of replies; calls that wait reject with `ERR_CONN_CLOSED`.
    *
    * @returns a promise that resolves when the connection is gone: at the peer's end, or after
    * `closeTimeout`

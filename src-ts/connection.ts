@@ -43,6 +43,8 @@ type Status =
   | 'inactive'
   /** The peer has sent what is refused, so that nothing of it is taken any more; otherwise as `inactive`. */
   | 'refused'
+  /** Closed in this turn by the user: replies that are returned before it is over leave first. */
+  | 'leaving'
   | 'closing'
   | 'closed'
 
@@ -228,7 +230,7 @@ export class ConnectionCore {
     if (stream === undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
-    if (this.#status === 'closing') throw this.#closedError()
+    if (this.#status === 'leaving' || this.#status === 'closing') throw this.#closedError()
     const duplex = new ConnectionDuplex(this, this.#out(), this.#profile)
     const consumer = consumerOf(duplex)
     stream.takeOver(consumer)
@@ -238,20 +240,33 @@ export class ConnectionCore {
   }
 
   end(): void {
-    if (this.#status === 'open' || this.#status === 'halfOpen') {
-      this.#status = 'ending'
-      this.#profile.loop.outbox.command(Operation.End, this)
-    } else if (this.#status === 'inactive' || this.#status === 'finishing') {
-      this.#profile.loop.outbox.command(Operation.End, this)
+    if (this.#status === 'open' || this.#status === 'halfOpen') this.#status = 'ending'
+    else if (this.#status !== 'inactive' && this.#status !== 'finishing') return
+    afterReplies(() => {
+      if (this.isOpen) this.#profile.loop.outbox.command(Operation.End, this)
+    })
+  }
+
+  /** Sends a message, then ends our direction. One that is refused ends nothing. */
+  endWith(message: Payload): Promise<void> {
+    try {
+      this.#checkOutput()
+      this.#out().send(message)
+    } catch (error) {
+      return refusedOutput(error)
     }
+    this.end()
+    return this.#out().drained()
   }
 
   close(): Promise<void> {
-    if (this.#status !== 'closed' && this.#status !== 'closing') {
-      this.#status = 'closing'
-      this.#calls?.forgetLost()
-      this.#profile.loop.outbox.command(Operation.Close, this)
-      this.#inputEnded(closedHere())
+    if (this.isOpen) {
+      this.#stopInput('leaving')
+      afterReplies(() => {
+        if (this.#status === 'leaving') this.#closeNow()
+      })
+    } else if (this.#status === 'connecting') {
+      this.#closeNow()
     }
     return this.#gone()
   }
@@ -355,7 +370,11 @@ export class ConnectionCore {
 
   /** Whether it is established and nobody has closed it. */
   get isOpen(): boolean {
-    return this.#status !== 'connecting' && this.#status !== 'closing' && this.#status !== 'closed'
+    return this.#status !== 'connecting' && !this.#isClosing
+  }
+
+  get #isClosing(): boolean {
+    return this.#status === 'leaving' || this.#status === 'closing' || this.#status === 'closed'
   }
 
   /** Whether whoever gets it next finds nothing of those before: nothing asked, unread or unsent. */
@@ -388,8 +407,13 @@ export class ConnectionCore {
     return this.#lifecycle.isOpening
   }
 
-  /** Whether what a handler returns is still sent. */
+  /** Whether messages still go to handlers. */
   get takesReplies(): boolean {
+    return !this.#isClosing
+  }
+
+  /** Whether what a handler has returned is still sent. */
+  get sendsReplies(): boolean {
     return this.#status !== 'closing' && this.#status !== 'closed'
   }
 
@@ -442,7 +466,7 @@ export class ConnectionCore {
 
   /** Answers what was read, then closes. */
   finish(): void {
-    if (this.#status === 'closed' || this.#status === 'closing' || this.#status === 'refused') return
+    if (this.#isClosing || this.#status === 'refused') return
     // Whoever uses the stream ends it.
     if (this.#duplex !== undefined) return
     if (this.#status !== 'finishing') this.#status = this.#status === 'open' ? 'finishing' : 'inactive'
@@ -452,7 +476,7 @@ export class ConnectionCore {
 
   /** A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
   receive(chunk: Chunk, start: number, length: number): void {
-    if (this.#status === 'closing' || this.#status === 'closed') return
+    if (this.#isClosing) return
     if (this.#stream !== undefined) {
       this.#stream.receive(chunk.bytes, start, length)
       return
@@ -564,7 +588,7 @@ export class ConnectionCore {
     // The peer waits for us: what it has sent is here, and unread.
     if (this.#stream?.hasUnread === true || this.#requests?.hasUnread === true) return
     this.#error ??= new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout')
-    void this.close()
+    this.#closeNow()
   }
 
   /** The alarm has gone off. */
@@ -617,7 +641,7 @@ export class ConnectionCore {
   refuse(error: NetpollError): void {
     this.#error ??= error
     this.#profile.failed(error, this)
-    void this.close()
+    this.#closeNow()
     this.#failCalls(error)
   }
 
@@ -625,7 +649,7 @@ export class ConnectionCore {
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
     if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this)
-    void this.close()
+    this.#closeNow()
     this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
   }
 
@@ -640,6 +664,21 @@ export class ConnectionCore {
   #failCalls(error: NetpollError): void {
     this.#calls?.failAll(error)
     this.owner?.callsFailed()
+  }
+
+  /** Takes nothing more from the peer, which counts for the answers that are still to be sent. */
+  #stopInput(status: 'leaving' | 'closing'): void {
+    this.#status = status
+    this.#calls?.forgetLost()
+    this.#inputEnded(closedHere())
+  }
+
+  /** Sends what was accepted, and nothing else, then closes. */
+  #closeNow(): void {
+    if (this.#status === 'closing' || this.#status === 'closed') return
+    this.#profile.loop.outbox.command(Operation.Close, this)
+    if (this.#status === 'leaving') this.#status = 'closing'
+    else this.#stopInput('closing')
   }
 
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
@@ -756,6 +795,13 @@ const noBound = 2 ** 32 - 1
 /** Why a call does not begin. */
 function leaving(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more')
+}
+
+const { nextTick } = process
+
+/** Does `work` behind the replies of handlers that return in this turn: once its promises have called back. */
+function afterReplies(work: () => void): void {
+  queueMicrotask(() => nextTick(work))
 }
 
 function closedHere(): NetpollError {

@@ -227,7 +227,7 @@ export class Requests {
   }
 
   #reply(value: unknown): void {
-    if (!this.#connection.takesReplies) return
+    if (!this.#connection.sendsReplies) return
     this.#send(value)
     this.#backlog?.done()
   }
