@@ -2,6 +2,7 @@ import { constants } from 'node:buffer'
 
 import { bufferOf, offsetOf } from './bytes'
 import { Chunk, messageView } from './chunk'
+import { NetpollError } from './errors'
 import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
 
@@ -62,7 +63,11 @@ export class Arena {
     return this.#handle
   }
 
-  /** Room for `length` bytes in {@link memory}, which {@link handle} names; returns where. */
+  /**
+   * Room for `length` bytes in {@link memory}, which {@link handle} names; returns where.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, see {@link checkLent}
+   */
   take(length: number): number {
     const words = this.#words
     // The core sets the cursor back once everything in the arena has been sent.
@@ -73,6 +78,7 @@ export class Arena {
       this.#handle = words[1] as number
       return at
     }
+    checkLent(length)
     const isLarge = length > arenaSize / 2
     const lent = this.#lend(isLarge ? length : arenaSize)
     this.#memory = Buffer.from(lent.buffer)
@@ -168,4 +174,18 @@ export class Arena {
     if (one === other) this.endHold(other)
     return Math.max(one, other)
   }
+}
+
+/** Most bytes of one chunk: a word says how many. */
+const mostInChunk = 2 ** 32 - 1
+
+/**
+ * Checks that so many bytes fit into one chunk. A list has to be checked before its header is queued.
+ *
+ * @throws NetpollError `ERR_FRAME_TOO_LARGE`
+ */
+export function checkLent(bytes: number): void {
+  if (bytes <= mostInChunk) return
+  const problem = `${bytes} bytes in one piece cannot be copied to be sent`
+  throw new NetpollError('ERR_FRAME_TOO_LARGE', `${problem}; writeDirect sends them from where they lie`)
 }

@@ -1,3 +1,4 @@
+import { checkLent } from './arena'
 import { isUint8Array, lengthOf, offsetOf } from './bytes'
 import { chunkHandle } from './chunk'
 import type { Framing } from './framing'
@@ -98,7 +99,7 @@ export class Outbox {
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *
    * @returns how many bytes will be sent
-   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said; TypeError
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; TypeError
    * `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for its pieces. All of them before
    * anything is added
    */
@@ -293,9 +294,13 @@ export class Outbox {
   }
 }
 
-/** @throws TypeError for memory that was transferred away, while nothing is added yet */
+/**
+ * @throws TypeError for memory that was transferred away; NetpollError `ERR_FRAME_TOO_LARGE` for more than a chunk holds: both
+ * while nothing is added yet
+ */
 function checkedLength(piece: Piece): number {
   const length = pieceLength(piece)
+  checkLent(length)
   if (length === 0 && typeof piece !== 'string') nothing.set(piece)
   return length
 }

@@ -106,6 +106,8 @@ export class Writer {
   /**
    * Writes `bytes`, copied before this returns, unless they lie in memory of a received message: that is sent
    * from there, so do not change it afterwards. Returns how many bytes it is.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` for 4 GiB or more; TypeError `ERR_INVALID_ARG_TYPE`
    */
   writeBinary(bytes: Uint8Array): number {
     if (!isUint8Array(bytes)) throw invalidType('bytes', 'an instance of Uint8Array', bytes)
