@@ -4,10 +4,11 @@ import type { ConnectionCore } from './connection'
 import { coreOf } from './connection-facade'
 import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, checkedOf, Dialer } from './dialer'
+import { checkDestination, checkedOf, Dialer, targetNames } from './dialer'
 import { NetpollError, streamCall } from './errors'
 import { reportDial } from './hooks'
-import { checkObject, type DialerOptions } from './options'
+import { takeOptions } from './known-options'
+import type { DialerOptions } from './options'
 
 /** Makes connections to one address, for a pool or mux, in the context in which that was made. */
 export class AddressDialer {
@@ -18,8 +19,7 @@ export class AddressDialer {
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(target: DialTarget, options: DialerOptions) {
-    checkObject('address', target)
-    this.#target = checkDestination(target)
+    this.#target = checkDestination(takeOptions('address', target, targetNames))
     this.#dialer = new Dialer(options)
     // As many dials as there are under way.
     setMaxListeners(0, this.#abandonment.signal)

@@ -1,6 +1,7 @@
 import * as clock from './clock'
 import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
+import { optionNames, refuseUnknown } from './known-options'
 import type { MessageId } from './message-id'
 import { checkSignal } from './options'
 import { pace } from './pace'
@@ -20,6 +21,8 @@ export interface CallOptions {
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
+
+const callOptionNames = optionNames<CallOptions>({ timeout: true, deadline: true, signal: true })
 
 /** Who is told how a call ends, beside its caller, unless its connection is gone. */
 export interface CallOwner {
@@ -67,6 +70,8 @@ export class PendingCall {
     resolve: (reply: Buffer) => void,
     reject: (error: unknown) => void,
   ) {
+    // No snapshot is made: each option is read once.
+    if (options !== undefined) refuseUnknown('options', options, callOptionNames)
     const timeout = timeLimit('options.timeout', options?.timeout, requestTimeout)
     const latest = deadlineOf('options.deadline', options?.deadline)
     const signal = options?.signal

@@ -1,9 +1,10 @@
 import { type Logger, processSettings, replaceLogger, replaceSettings } from './configuration'
 import { invalidValue } from './errors'
 import { checkInteger } from './framing'
+import { optionNames, takeOptions } from './known-options'
 import { nativeBinding } from './native'
 import type { LoadBalance } from './option-types'
-import { checkFunction, checkLoadBalance, checkObject, checkPollers } from './options'
+import { checkFunction, checkLoadBalance, checkPollers } from './options'
 
 /** Options of {@link configure}. What is not given stays as it is. */
 export interface ProcessOptions {
@@ -23,6 +24,13 @@ export interface ProcessOptions {
   readonly logger?: Logger | undefined
 }
 
+const processOptionNames = optionNames<ProcessOptions>({
+  pollers: true,
+  loadBalance: true,
+  chunkSize: true,
+  logger: true,
+})
+
 const page = 4_096
 const leastChunk = 16 * 1024
 const largestChunk = 16 * 1024 * 1024
@@ -36,11 +44,13 @@ const largestChunk = 16 * 1024 * 1024
  * on a host that the package is not for. Nothing has changed then.
  */
 export function configure(options: ProcessOptions): void {
-  checkObject('options', options)
   const current = processSettings()
-  const pollers = checkPollers(options.pollers ?? current.pollers)
-  const loadBalance = checkLoadBalance(options.loadBalance ?? current.loadBalance)
-  const { chunkSize, logger } = options
+  const taken = takeOptions('options', options, processOptionNames)
+  const { chunkSize, logger } = taken
+  const pollers = checkPollers(taken.pollers === undefined ? current.pollers : taken.pollers)
+  const loadBalance = checkLoadBalance(
+    taken.loadBalance === undefined ? current.loadBalance : taken.loadBalance,
+  )
   checkFunction('logger', logger)
   if (chunkSize !== undefined) decideChunkSize(chunkSize)
   if (logger !== undefined) replaceLogger(logger)

@@ -16,6 +16,7 @@ import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from './hooks'
+import { optionNames, takeOptions } from './known-options'
 import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from './message-types'
 import type { SocketAddress } from './native'
@@ -27,6 +28,7 @@ import {
   checkSignal,
   checkText,
   type DialerOptions,
+  dialerOptionNames,
 } from './options'
 import { pace } from './pace'
 import { createProfiles, type Profile } from './profile'
@@ -82,8 +84,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(options: DialerOptions<Data, Bytes> = {}) {
-    this.#checked = checkConnectionOptions(options, 'client')
-    this.#settings = checkDialSettings(options, defaultDialSettings)
+    const taken = takeOptions<DialerOptions<Data, Bytes>>('options', options, dialerOptionNames)
+    this.#checked = checkConnectionOptions(taken, 'client')
+    this.#settings = checkDialSettings(taken, defaultDialSettings)
   }
 
   /**
@@ -330,6 +333,9 @@ interface Dial {
   readonly deadline: Deadline
   readonly context: Context
 }
+
+/** Whom to dial, for all dials of a pool or mux: how is what their options say. */
+export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
 
 /**
  * Checks whom to dial.

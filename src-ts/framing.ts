@@ -1,4 +1,5 @@
 import { invalidType, invalidValue, NetpollError } from './errors'
+import { optionNames, takeOptions } from './known-options'
 import type { NativeFraming } from './native'
 import type { Payload } from './payload'
 
@@ -36,6 +37,17 @@ export interface MaxLengthOptions {
   /** Most bytes of a message, without delimiter or length. Default 16 MiB. */
   readonly maxLength?: number | undefined
 }
+
+const lengthFieldNames = optionNames<LengthFieldOptions>({
+  size: true,
+  offset: true,
+  adjustment: true,
+  strip: true,
+  endian: true,
+  maxLength: true,
+})
+
+const maxLengthNames = optionNames<MaxLengthOptions>({ maxLength: true })
 
 /**
  * How a byte stream is cut into messages, and what is put around a message that is sent. Made by
@@ -231,21 +243,21 @@ function unrepresentable(length: number): NetpollError {
  * @throws TypeError with `ERR_INVALID_ARG_VALUE` when the numbers describe no frame
  */
 export function lengthField(options: LengthFieldOptions): Framing {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options)
-  const { size, offset = 0, adjustment = 0, endian = 'big', maxLength } = options
+  const taken = takeOptions('options', options, lengthFieldNames)
+  const { size, offset = 0, adjustment = 0, endian = 'big', maxLength } = taken
   if (![1, 2, 3, 4, 8].includes(size)) throw invalidValue('options.size', 'must be 1, 2, 3, 4 or 8', size)
   checkInteger('options.offset', offset, 0, 65_536)
   checkInteger('options.adjustment', adjustment, -largestMaxLength, largestMaxLength)
   if (endian !== 'big' && endian !== 'little') {
     throw invalidValue('options.endian', "must be 'big' or 'little'", endian)
   }
-  const strip = options.strip ?? offset + size
+  const { strip = offset + size } = taken
   checkInteger('options.strip', strip, 0, offset + size)
   if (strip > offset && strip < offset + size) {
     throw invalidValue('options.strip', 'must not end within the length field', strip)
   }
   checkMaxLength(maxLength)
-  return Object.freeze(new LengthField(options))
+  return Object.freeze(new LengthField(taken))
 }
 
 /** No framing: bytes as they come. */
@@ -311,14 +323,18 @@ export function delimiter(bytes: Uint8Array | string, options: MaxLengthOptions 
   }
   const raw = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
   if (raw.length === 0) throw invalidValue('bytes', 'must not be empty', "''")
-  checkMaxLength(options.maxLength)
-  return Object.freeze(new Delimiter(raw, options))
+  return Object.freeze(new Delimiter(raw, takeMaxLength(options)))
 }
 
 /** Messages behind a protobuf base-128 varint that counts their bytes. */
 export function varint(options: MaxLengthOptions = {}): Framing {
-  checkMaxLength(options.maxLength)
-  return Object.freeze(new Varint(options))
+  return Object.freeze(new Varint(takeMaxLength(options)))
+}
+
+function takeMaxLength(options: MaxLengthOptions): MaxLengthOptions {
+  const taken = takeOptions('options', options, maxLengthNames)
+  checkMaxLength(taken.maxLength)
+  return taken
 }
 
 function checkMaxLength(value: number | undefined): void {

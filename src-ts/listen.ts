@@ -5,8 +5,9 @@ import { type Address, toAddress } from './address'
 import { invalidType, invalidValue, systemError } from './errors'
 import type { EventLoop } from './event-loop'
 import { checkInteger } from './framing'
+import { optionNames, takeOptions } from './known-options'
 import type { ConnectionDealer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
-import { checkBacklog, checkBoolean, checkObject, checkPort, checkSignal, checkText } from './options'
+import { checkBacklog, checkBoolean, checkPort, checkSignal, checkText } from './options'
 import { checkSocketPath, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
 /** Listens on a TCP port. */
@@ -102,6 +103,19 @@ const companions: Readonly<Record<'port' | 'path' | 'fd', readonly string[]>> = 
 }
 const allOptions = ['port', 'path', 'fd', ...new Set(Object.values(companions).flat())]
 
+const listenNames = optionNames<ListenOptions>({
+  port: true,
+  host: true,
+  path: true,
+  fd: true,
+  backlog: true,
+  reusePort: true,
+  ipv6Only: true,
+  shared: true,
+  mode: true,
+  signal: true,
+})
+
 const defaultBacklog = 511
 /** How a system without IPv6 refuses '::'. */
 const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']
@@ -113,8 +127,8 @@ const withoutIpv6: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL
  * nothing for this kind of socket; NetpollError `ENAMETOOLONG`
  */
 export function checkListenOptions(options: ListenOptions): CheckedListen {
-  checkObject('options', options)
-  const given: { readonly [name: string]: unknown } = { ...options }
+  const taken = takeOptions('options', options, listenNames)
+  const given: { readonly [name: string]: unknown } = { ...taken }
   const key = (['fd', 'path', 'port'] as const).find((name) => given[name] !== undefined)
   if (key === undefined) throw invalidType('options', 'an object with a port, a path or an fd', options)
   for (const name of allOptions) {
@@ -125,8 +139,8 @@ export function checkListenOptions(options: ListenOptions): CheckedListen {
   checkSignal(given['signal'])
   checkBacklog(given['backlog'])
   checkBoolean('shared', given['shared'])
-  const place = { fd: checkFd, path: checkPath, port: checkPortPlace }[key](options as never)
-  return { place, sharing: given['shared'] === true ? 'shared' : 'own', signal: options.signal }
+  const place = { fd: checkFd, path: checkPath, port: checkPortPlace }[key](taken as never)
+  return { place, sharing: given['shared'] === true ? 'shared' : 'own', signal: taken.signal }
 }
 
 /** The addresses of a name are looked up; everything else is known. */

@@ -2,6 +2,7 @@ import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
 import { refusePromise } from './hooks'
+import { optionNames, takeOptions } from './known-options'
 import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeIdField } from './native'
 import { notPayload, type Payload } from './payload'
@@ -15,6 +16,8 @@ export interface IdField {
   /** Byte order of the id. Default `'big'`. */
   readonly endian?: 'big' | 'little' | undefined
 }
+
+const idNames = optionNames<IdField>({ offset: true, size: true, endian: true })
 
 /** What tells calls of a connection apart: a number up to 2⁵³ − 1, a `bigint` beyond, or whatever the user's function gives. */
 export type MessageId = number | bigint | string
@@ -118,7 +121,11 @@ export function checkIds(id: unknown): Ids | undefined {
   if (id === undefined) return undefined
   if (typeof id === 'function') return new ComputedIds(id as IdFunction)
   if (typeof id !== 'object' || id === null) throw invalidType('options.id', 'an IdField or a function', id)
-  const { offset, size, endian = 'big' } = id as Partial<IdField>
+  const {
+    offset,
+    size,
+    endian = 'big',
+  } = takeOptions<IdField>('options.id', id as IdField, idNames) as Partial<IdField>
   checkInteger('options.id.offset', offset, 0, 2 ** 31 - 1)
   if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
     throw invalidValue('options.id.size', 'must be 1, 2, 4 or 8', size)

@@ -7,7 +7,8 @@ import { NetpollError } from './errors'
 import { checkInteger } from './framing'
 import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
-import { checkObject, type DialerOptions, type FramedDialerOptions } from './options'
+import { closeOptionNames, optionNames, refuseUnknown, takeOptions } from './known-options'
+import { type DialerOptions, dialerOptionNames, type FramedDialerOptions } from './options'
 import { pace } from './pace'
 import { keepPayload, type Payload, takeApart } from './payload'
 import type { PoolStats } from './pool'
@@ -26,6 +27,15 @@ export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'
   /** How long to wait between attempts to connect. */
   readonly backoff?: BackoffOptions | undefined
 }
+
+/** Of `new Mux`. */
+export const muxOptionNames = optionNames<MuxOptions>({
+  ...dialerOptionNames,
+  connections: true,
+  backoff: true,
+})
+
+const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
 
 /** Options after checking. */
 interface CheckedMuxOptions {
@@ -65,9 +75,10 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * framing
    */
   constructor(address: DialTarget, options: MuxOptions<Data, Bytes>) {
-    this.#options = checkMuxOptions(options)
-    const { maxInFlight: _, ...dialerOptions } = options
-    this.#dialer = new AddressDialer(address, dialerOptions as typeof dialerOptions & DialerOptions)
+    const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
+    this.#options = checkMuxOptions(taken)
+    const { maxInFlight, connections, backoff, ...ofDialer } = taken
+    this.#dialer = new AddressDialer(address, ofDialer as typeof ofDialer & DialerOptions)
     this.#dialer.checkCalls()
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
     this.#keeper = {
@@ -142,7 +153,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @returns a promise that resolves when the last connection is gone
    */
   async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    checkObject('options', options)
+    refuseUnknown('options', options, closeOptionNames)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') this.#state = 'closing'
     this.#followEmpty()
@@ -379,12 +390,10 @@ class WaitingSend extends Waiting<Line> {
 function checkMuxOptions<Data, Bytes extends BytesOption>(
   options: MuxOptions<Data, Bytes>,
 ): CheckedMuxOptions {
-  checkObject('options', options)
   const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
   checkInteger('options.connections', connections, 1, 1_024)
   checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
-  checkObject('options.backoff', backoff)
-  const { min = 100, max = Math.max(min, 10_000) } = backoff
+  const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
   checkInteger('options.backoff.min', min, 1, largestTimeout)
   checkInteger('options.backoff.max', max, min, largestTimeout)
   return { connections, maxInFlight, backoff: { min, max } }

@@ -2,10 +2,18 @@ import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIsGoAway, type IsGoAway } from './go-away'
+import { optionNames } from './known-options'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { BytesOption, MessageTypes } from './message-types'
 import type { NativeSettings } from './native'
-import type { ConnectionOptions, DataHandler, LoadBalance, RequestHandler } from './option-types'
+import type {
+  ConnectionOptions,
+  DataHandler,
+  DialerOptions,
+  LoadBalance,
+  RequestHandler,
+  ServerOptions,
+} from './option-types'
 import { largestTimeout, timeLimit, timeLimits } from './time-limits'
 import type { WorkersOptions } from './workers/options'
 
@@ -29,6 +37,54 @@ type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = Connecti
   readonly requestTimeout?: number | undefined
   readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
 }
+
+const sharedNames = {
+  framing: true,
+  id: true,
+  bytes: true,
+  ordered: true,
+  maxInFlight: true,
+  highWaterMark: true,
+  maxBufferedBytes: true,
+  closeTimeout: true,
+  maxCloseTime: true,
+  noDelay: true,
+  allowHalfOpen: true,
+  readTimeout: true,
+  writeTimeout: true,
+  idleTimeout: true,
+  keepAlive: true,
+  pollers: true,
+  loadBalance: true,
+  onPrepare: true,
+  onConnect: true,
+  onRequest: true,
+  onData: true,
+  onDrain: true,
+  onDisconnect: true,
+  onError: true,
+} as const
+
+/** Of `createServer`. */
+export const serverOptionNames = optionNames<ServerOptions>({
+  ...sharedNames,
+  goAway: true,
+  maxConnections: true,
+  onDrop: true,
+  workers: true,
+})
+
+/** Of `new Dialer`. */
+export const dialerOptionNames = optionNames<DialerOptions>({
+  ...sharedNames,
+  isGoAway: true,
+  requestTimeout: true,
+  connectTimeout: true,
+  connectionAttemptDelay: true,
+  lookup: true,
+  localAddress: true,
+  localPort: true,
+})
 
 /** The user's hooks, checked to be functions. */
 export type Hooks = {
@@ -74,7 +130,6 @@ export type Handling = 'here' | 'workers'
 export function checkHandling<Data, Bytes extends BytesOption>(
   options: AnyOptions<Data, Bytes> & { readonly workers?: WorkersOptions | undefined },
 ): void {
-  checkObject('options', options)
   if (options.workers === undefined) return
   if (options.framing === undefined) {
     throw invalidValue('options.workers', 'needs a framing', options.workers)
@@ -97,7 +152,6 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   role: 'server' | 'client',
   handling: Handling = 'here',
 ): CheckedOptions {
-  checkObject('options', options)
   const framing = checkFraming(options.framing)
   const ids = checkIds(options.id)
   if (ids !== undefined && framing.isStream) {
@@ -113,7 +167,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     throw invalidType('options.bytes', "'buffer' or 'uint8array'", bytes)
   }
   const number = (name: NumberOption, least: number, most: number): number => {
-    const value = options[name] ?? defaults[name]
+    const { [name]: value = defaults[name] } = options
     checkInteger(`options.${name}`, value, least, most)
     return value
   }
@@ -124,6 +178,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
   const readTimeout = time('readTimeout')
   const maxCloseTime = number('maxCloseTime', 1, largestTimeout)
+  const { pollers = processSettings().pollers, loadBalance = processSettings().loadBalance } = options
   const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {
     framing,
@@ -137,8 +192,8 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     maxBufferedBytes,
     readTimeout,
     requestTimeout: time('requestTimeout'),
-    pollers: checkPollers(options.pollers ?? processSettings().pollers),
-    loadBalance: checkLoadBalance(options.loadBalance ?? processSettings().loadBalance),
+    pollers: checkPollers(pollers),
+    loadBalance: checkLoadBalance(loadBalance),
     hooks,
     isGoAway: checkIsGoAway(options.isGoAway, ids !== undefined),
     settings: {

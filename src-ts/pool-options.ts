@@ -1,6 +1,7 @@
 import { checkInteger } from './framing'
 import type { BytesOption } from './message-types'
-import { checkObject, type DialerOptions } from './options'
+import { type OptionNames, optionNames, takeOptions } from './known-options'
+import { type DialerOptions, dialerOptionNames } from './options'
 import { timeLimit, timeLimits } from './time-limits'
 
 /** What a pool's options say about the pool itself. */
@@ -32,6 +33,18 @@ export interface PoolLimits {
 export type PoolOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = DialerOptions<Data, Bytes> &
   PoolLimits
 
+const limitNames: OptionNames<PoolLimits> = {
+  connections: true,
+  minIdle: true,
+  maxIdleTime: true,
+  clientTtl: true,
+  maxWaiters: true,
+  waitTimeout: true,
+}
+
+/** Of `new Pool`. */
+export const poolOptionNames = optionNames<PoolOptions>({ ...dialerOptionNames, ...limitNames })
+
 /** Options after checking. */
 export interface CheckedPoolOptions {
   readonly connections: number
@@ -42,11 +55,20 @@ export interface CheckedPoolOptions {
   readonly waitTimeout: number
 }
 
-/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
-export function checkPoolOptions<Data, Bytes extends BytesOption>(
+/**
+ * Parts what is said about the pool from what is said about its dials.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function partPoolOptions<Data, Bytes extends BytesOption>(
   options: PoolOptions<Data, Bytes>,
-): CheckedPoolOptions {
-  checkObject('options', options)
+): { readonly ofPool: CheckedPoolOptions; readonly ofDialer: DialerOptions } {
+  const taken = takeOptions<PoolOptions<Data, Bytes>>('options', options, poolOptionNames)
+  const { connections, minIdle, maxIdleTime, clientTtl, maxWaiters, waitTimeout, ...ofDialer } = taken
+  return { ofPool: checkLimits(taken), ofDialer: ofDialer as typeof ofDialer & DialerOptions }
+}
+
+function checkLimits(options: PoolLimits): CheckedPoolOptions {
   const { connections = 100, minIdle = 0 } = options
   checkInteger('options.connections', connections, 1, 1_000_000)
   checkInteger('options.minIdle', minIdle, 0, connections)

@@ -6,13 +6,14 @@ import type { ConnectionCore } from './connection'
 import { type Connection, coreOf } from './connection-facade'
 import type { DialTarget } from './dial-options'
 import { isOurs, NetpollError, withoutStack } from './errors'
+import { closeOptionNames, optionNames, refuseUnknown } from './known-options'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
-import { checkObject, checkSignal, type DialerOptions } from './options'
+import { checkSignal } from './options'
 import { pace } from './pace'
 import { type Payload, takeApart } from './payload'
-import { type CheckedPoolOptions, checkPoolOptions, type PoolOptions } from './pool-options'
+import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
 import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
 import { WaitQueue } from './wait-queue'
@@ -27,6 +28,8 @@ export interface GetOptions {
   /** Gives up waiting, and rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
+
+const getOptionNames = optionNames<GetOptions>({ timeout: true, deadline: true, signal: true })
 
 /** What a pool or mux holds now; the words are those of undici. */
 export interface PoolStats {
@@ -85,8 +88,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
   constructor(address: DialTarget, options: PoolOptions<Data, Bytes> = {}) {
-    this.#options = checkPoolOptions(options)
-    this.#dialer = new AddressDialer(address, options as typeof options & DialerOptions)
+    const { ofPool, ofDialer } = partPoolOptions(options)
+    this.#options = ofPool
+    this.#dialer = new AddressDialer(address, ofDialer)
     this.#keeper = {
       proved: () => this.#proved(),
       called: (lease) => this.#called(lease),
@@ -187,7 +191,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @returns a promise that resolves when the last connection is gone
    */
   async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    checkObject('options', options)
+    refuseUnknown('options', options, closeOptionNames)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'open') {
       this.#state = 'closing'
@@ -235,10 +239,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     resolve: (connection: Connection<Data, Bytes>) => void,
     reject: (error: unknown) => void,
   ): void {
-    checkObject('options', options)
-    const { signal } = options
-    const timeout = timeLimit('options.timeout', options.timeout, this.#options.waitTimeout)
-    const latest = deadlineOf('options.deadline', options.deadline)
+    refuseUnknown('options', options, getOptionNames)
+    const { signal, timeout: limit, deadline: latestTime } = options
+    const timeout = timeLimit('options.timeout', limit, this.#options.waitTimeout)
+    const latest = deadlineOf('options.deadline', latestTime)
     checkSignal(signal)
     signal?.throwIfAborted()
     this.#checkOpen()

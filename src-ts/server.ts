@@ -17,6 +17,7 @@ import {
   resolveName,
   type Sharing,
 } from './listen'
+import { closeOptionNames, refuseUnknown, takeOptions } from './known-options'
 import type { BytesOption } from './message-types'
 import { type ChunkStats, type ConnectionDealer, type NativeId, nativeBinding } from './native'
 import {
@@ -24,11 +25,11 @@ import {
   checkConnectionOptions,
   checkFunction,
   checkHandling,
-  checkObject,
   type DataHandler,
   type FramedServerOptions,
   type RequestHandler,
   type ServerOptions,
+  serverOptionNames,
   type StreamServerOptions,
 } from './options'
 import { pace } from './pace'
@@ -96,10 +97,9 @@ export class Server<Data = unknown> {
 
   /** @internal */
   constructor(options: ServerOptions<Data>) {
-    checkObject('options', options)
     checkHandling(options)
     const { workers } = options
-    this.#workers = workers && checkWorkers(workers)
+    this.#workers = workers === undefined ? undefined : checkWorkers(workers)
     this.#checked = checkConnectionOptions(options, 'server', workers === undefined ? 'here' : 'workers')
     this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
@@ -163,7 +163,7 @@ export class Server<Data = unknown> {
    * @returns a promise that resolves when the last connection is gone
    */
   async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    checkObject('options', options)
+    refuseUnknown('options', options, closeOptionNames)
     const timeout = patience('options.timeout', options.timeout)
     if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'
     if (this.#state === 'listening') {
@@ -411,7 +411,8 @@ export function createServer<Data>(
   handler?: RequestHandler<Data> | DataHandler<Data>,
 ): Server<Data> {
   checkFunction('handler', handler)
-  if (handler === undefined || typeof options !== 'object' || options === null) return new Server(options)
-  const name = options.framing === undefined ? 'onData' : 'onRequest'
-  return new Server({ ...options, [name]: handler } as ServerOptions<Data>)
+  const taken = takeOptions<ServerOptions<Data>>('options', options, serverOptionNames)
+  if (handler === undefined) return new Server(taken)
+  const name = taken.framing === undefined ? 'onData' : 'onRequest'
+  return new Server({ ...taken, [name]: handler } as ServerOptions<Data>)
 }

@@ -88,7 +88,7 @@ new Mux(address, {})
 
 // Options may be put together before they are used, and need not say `undefined` by leaving out.
 const server: ServerOptions = { framing, onRequest, onData: undefined }
-const dialer: DialerOptions = { ...address, onData, onRequest: undefined }
+const dialer: DialerOptions = { onData, onRequest: undefined }
 createServer(server)
 new Dialer(dialer)
 declare const either: Framing | undefined

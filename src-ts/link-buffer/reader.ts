@@ -1,10 +1,13 @@
 import { bufferView, chunkHandle } from '../chunk'
 import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
+import { optionNames, takeOptions } from '../known-options'
 import { pace } from '../pace'
 import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
 import type { SmallPieces } from './small-pieces'
+
+const maxLengthNames = optionNames<{ readonly maxLength?: number }>({ maxLength: true })
 
 /** Byte order of a number. */
 export type Endian = 'big' | 'little'
@@ -278,7 +281,7 @@ export class Reader {
     options: { readonly maxLength?: number | undefined } = {},
   ): Promise<number> {
     const bytes = delimiterBytes(delimiter)
-    const { maxLength = 1024 * 1024 } = options
+    const { maxLength = 1024 * 1024 } = takeOptions('options', options, maxLengthNames)
     checkInteger('options.maxLength', maxLength, 1, 2 ** 31 - 1)
     for (let searched = 0; ; ) {
       const at = this.#find(bytes, searched)

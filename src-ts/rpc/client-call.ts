@@ -1,3 +1,4 @@
+import { optionNames } from '../known-options'
 import { systemTimeOf } from '../time-limits'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
@@ -16,6 +17,14 @@ export interface RpcCallOptions {
   /** Travels with the request, as far as the protocol carries it. */
   readonly metadata?: Metadata | undefined
 }
+
+/** Of one call. */
+export const callOptionNames = optionNames<RpcCallOptions>({
+  timeout: true,
+  deadline: true,
+  signal: true,
+  metadata: true,
+})
 
 /** A call, as the client's middleware sees it. */
 export class ClientCall<Body = unknown> {

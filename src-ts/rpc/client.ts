@@ -2,17 +2,17 @@ import { deadlinePassed } from '../call'
 import * as clock from '../clock'
 import type { DialTarget } from '../dial-options'
 import { NetpollError } from '../errors'
-import { checkObject } from '../options'
+import { type OptionNames, refuseUnknown, takeOptions } from '../known-options'
 import { pace } from '../pace'
 import type { PoolStats } from '../pool'
 import { deadlineOf, endOf, timeLimit } from '../time-limits'
-import { ClientCall, type RpcCallOptions } from './client-call'
+import { ClientCall, callOptionNames, type RpcCallOptions } from './client-call'
 import { type Codec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { RpcError } from './errors'
 import { Inflater, type InflationStats } from './inflater'
-import { type Link, type LinkOptions, openLink } from './link'
+import { type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CompressedMessage, Message } from './message'
 
 /** Ids that are tried for one call: as many as a byte has. */
@@ -22,6 +22,13 @@ const mostAttempts = 256
 export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
   /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
   readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[] | undefined
+}
+
+/** The names of options that mean something for their `kind`. */
+export function clientNames<Sent, Received>(
+  options: TransportClientOptions<Sent, Received>,
+): Partial<OptionNames<TransportClientOptions>> {
+  return { ...linkNames(options), middleware: true }
 }
 
 /** What a client holds now. */
@@ -49,7 +56,12 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     codec: Codec<Sent, Received>,
     options: TransportClientOptions<Sent, Received> = {},
   ) {
-    const { middleware = [], ...linkOptions } = options
+    const taken = takeOptions<TransportClientOptions<Sent, Received>>(
+      'options',
+      options,
+      clientNames(options),
+    )
+    const { middleware = [], ...linkOptions } = taken
     this.#codec = codec
     this.#encoder = new Encoder(codec)
     this.#endpoint = chain<ClientCall<Sent>, Received | undefined>(middleware, (call) =>
@@ -57,7 +69,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     )
     this.#link = openLink(address, codec, linkOptions)
     this.#inflater = new Inflater(this.#link)
-    this.#requestTimeout = timeLimit('options.requestTimeout', options.requestTimeout, 0)
+    this.#requestTimeout = timeLimit('options.requestTimeout', taken.requestTimeout, 0)
   }
 
   /**
@@ -115,7 +127,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
 
   /** When a call is given up, on our clock. */
   #end(options: RpcCallOptions): number {
-    checkObject('options', options)
+    refuseUnknown('options', options, callOptionNames)
     const timeout = timeLimit('options.timeout', options.timeout, this.#requestTimeout)
     return Math.min(endOf(timeout), deadlineOf('options.deadline', options.deadline))
   }

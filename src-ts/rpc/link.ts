@@ -2,28 +2,59 @@ import type { CallOptions } from '../call'
 import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
 import { refusePromise } from '../hooks'
-import { Mux, type MuxOptions } from '../mux'
+import { type OptionNames, optionNames } from '../known-options'
+import { Mux, type MuxOptions, muxOptionNames } from '../mux'
+import { checkObject } from '../options'
 import type { Payload } from '../payload'
 import { type GetOptions, Pool, type PoolStats } from '../pool'
-import type { PoolOptions } from '../pool-options'
+import { type PoolOptions, poolOptionNames } from '../pool-options'
 import { type Codec, decodeMessage } from './codec'
 import type { BufferBound } from './inflater'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
 type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered'
 
+/** Many calls at once share few connections. */
+export type MuxLinkOptions = {
+  /** The default. */
+  readonly kind?: 'mux' | undefined
+} & Omit<MuxOptions, Decided>
+
+/** A connection belongs to one call at a time. */
+export type PoolLinkOptions = {
+  /** Not the default. */
+  readonly kind: 'pool'
+} & Omit<PoolOptions, Decided>
+
 /** How calls use connections. */
-export type LinkOptions =
-  /** Many calls at once share few connections. */
-  | ({
-      /** The default. */
-      readonly kind?: 'mux' | undefined
-    } & Omit<MuxOptions, Decided>)
-  /** A connection belongs to one call at a time. */
-  | ({
-      /** Not the default. */
-      readonly kind: 'pool'
-    } & Omit<PoolOptions, Decided>)
+export type LinkOptions = MuxLinkOptions | PoolLinkOptions
+
+/** Names of options, without those that codec and transport decide. */
+function undecided<Names extends { readonly [Name in Decided]: true }>(names: Names): Omit<Names, Decided> {
+  const { framing, bytes, id, isGoAway, onRequest, onData, ordered, ...others } = names
+  return others
+}
+
+const linkOptionNames = {
+  mux: optionNames<MuxLinkOptions>({ ...undecided(muxOptionNames), kind: true }),
+  pool: optionNames<PoolLinkOptions>({ ...undecided(poolOptionNames), kind: true }),
+} as const
+
+/**
+ * The names of options that mean something for their `kind`.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function linkNames(options: LinkOptions): Partial<OptionNames<LinkOptions>> {
+  checkObject('options', options)
+  const { kind = 'mux' } = options
+  if (kind === 'mux' || kind === 'pool') return linkOptionNames[kind]
+  throw wrongKind(kind)
+}
+
+function wrongKind(kind: unknown): TypeError {
+  return invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
+}
 
 /** The connections of a client: a mux, or a pool. */
 export interface Link extends BufferBound {
@@ -52,7 +83,7 @@ export function openLink<Sent, Received>(
   }
   if (kind === 'mux') return new Mux(address, connection)
   if (kind === 'pool') return new PoolLink(new Pool(address, connection))
-  throw invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
+  throw wrongKind(kind)
 }
 
 /** Of a message that answers no call. */

@@ -2,8 +2,9 @@ import type { Address } from '../address'
 import { type Connection, coreOf } from '../connection-facade'
 import { invalidValue } from '../errors'
 import { type ErrorListener, report } from '../hooks'
+import { optionNames, takeOptions } from '../known-options'
 import type { ListenOptions } from '../listen'
-import type { AcceptOptions } from '../options'
+import { type AcceptOptions, serverOptionNames } from '../options'
 import type { Payload } from '../payload'
 import { announceBy, createServer, type Server, type ServerStats } from '../server'
 import { type Codec, decodeMessage } from './codec'
@@ -43,6 +44,12 @@ export interface TransportServerOptions<Sent = unknown, Received = Sent>
   readonly ordered?: boolean | undefined
 }
 
+const { framing, id, bytes, onConnect, onRequest, onData, onDisconnect, onError, workers, ...others } =
+  serverOptionNames
+
+/** Of `new TransportServer`. */
+export const transportServerNames = optionNames<TransportServerOptions>({ ...others, middleware: true })
+
 /** What a server has done and holds. */
 export interface TransportServerStats extends ServerStats {
   /** What compressed messages have become. */
@@ -65,7 +72,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     handler: TransportHandler<Sent, Received>,
     options: TransportServerOptions<Sent, Received> = {},
   ) {
-    const { middleware = [], ordered = codec.id === undefined, ...connectionOptions } = options
+    const taken = takeOptions('options', options, transportServerNames)
+    const { middleware = [], ordered = codec.id === undefined, ...connectionOptions } = taken
     this.#codec = codec
     this.#encoder = new Encoder(codec)
     const hooks = hooksOf(handler)

@@ -2,9 +2,14 @@ import { captureContext } from '../context'
 import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
 import { report } from '../hooks'
-import { checkObject } from '../options'
-import { TransportClient, type TransportClientOptions, type TransportClientStats } from '../rpc/client'
-import type { RpcCallOptions } from '../rpc/client-call'
+import { type OptionNames, takeOptions } from '../known-options'
+import {
+  clientNames,
+  TransportClient,
+  type TransportClientOptions,
+  type TransportClientStats,
+} from '../rpc/client'
+import { callOptionNames, type RpcCallOptions } from '../rpc/client-call'
 import { binary } from './binary'
 import { compact } from './compact'
 import { FramedCodec } from './framed'
@@ -17,7 +22,7 @@ import {
 } from './generated'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
-import { checkLimits, clientMaxLength, type ThriftLimits } from './limits'
+import { checkLimits, clientMaxLength, limitNames, type ThriftLimits } from './limits'
 import type { OutputOwner, ThriftOutput } from './output'
 import type { Protocol } from './protocol'
 import { THeaderCodec } from './theader'
@@ -33,6 +38,10 @@ export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput
     readonly protocol?: 'binary' | 'compact' | undefined
   }
 
+function thriftClientNames(options: ThriftClientOptions): Partial<OptionNames<ThriftClientOptions>> {
+  return { ...clientNames(options), ...limitNames, transport: true, protocol: true }
+}
+
 const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
 const protocols = { binary, compact }
 
@@ -47,8 +56,9 @@ export class ThriftClient<Client extends object> {
 
   /** @internal */
   constructor(service: ThriftService<Client>, address: DialTarget, options: ThriftClientOptions) {
+    const taken = takeOptions('options', options, thriftClientNames(options))
     const { transport, protocol, maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } =
-      options
+      taken
     const Codec = choose('transport', transports, transport ?? 'framed')
     const chosen = choose('protocol', protocols, protocol ?? 'binary')
     const context = captureContext()
@@ -56,17 +66,17 @@ export class ThriftClient<Client extends object> {
     this.#Output = chosen.Output
     this.#transport = new TransportClient(
       address,
-      new Codec(chosen, checkLimits(options, clientMaxLength)),
+      new Codec(chosen, checkLimits(taken, clientMaxLength)),
       others,
     )
-    this.#onewayFailed = (error) => report(options.onError, error, undefined, context)
+    this.#onewayFailed = (error) => report(taken.onError, error, undefined, context)
     this.service = this.withOptions({})
   }
 
   /** A generated client whose calls have options: a timeout or deadline, a signal, metadata. Costs little to make. */
   withOptions(options: RpcCallOptions): Client {
-    checkObject('options', options)
-    const calls = new Calls(this.#transport, options, this.#onewayFailed)
+    const taken = takeOptions('options', options, callOptionNames)
+    const calls = new Calls(this.#transport, taken, this.#onewayFailed)
     calls.client = new this.#Client(calls, this.#Output)
     return calls.client as unknown as Client
   }
@@ -99,7 +109,6 @@ export function createThriftClient<Client extends object>(
   options: ThriftClientOptions = {},
 ): ThriftClient<Client> {
   checkService(service)
-  checkObject('options', options)
   return new ThriftClient(service, address, options)
 }
 

@@ -1,5 +1,6 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkInteger } from '../framing'
+import type { OptionNames } from '../known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
 
@@ -19,6 +20,14 @@ export interface ThriftLimits {
    * any number. Default 100.
    */
   readonly maxInflationRatio?: number | undefined
+}
+
+/** Of servers and clients alike. */
+export const limitNames: OptionNames<ThriftLimits> = {
+  maxLength: true,
+  maxElements: true,
+  maxInflatedLength: true,
+  maxInflationRatio: true,
 }
 
 /** Limits after checking: nothing is optional any more. */

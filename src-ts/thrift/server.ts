@@ -1,9 +1,15 @@
+import { optionNames, takeOptions } from '../known-options'
 import { checkObject } from '../options'
-import { type TransportHandler, TransportServer, type TransportServerOptions } from '../rpc/server'
+import {
+  type TransportHandler,
+  TransportServer,
+  type TransportServerOptions,
+  transportServerNames,
+} from '../rpc/server'
 import { AnyCodec } from './any-codec'
 import { checkService, type ThriftService } from './generated'
 import type { ThriftInput } from './input'
-import { checkLimits, serverMaxLength, type ThriftLimits } from './limits'
+import { checkLimits, limitNames, serverMaxLength, type ThriftLimits } from './limits'
 import { type HandlerSource, ThriftServiceHandler } from './service'
 
 /** Options of {@link createThriftServer}: those of a `TransportServer`, with the hooks of its handler. */
@@ -17,6 +23,14 @@ export interface ThriftServerOptions
    */
   readonly ordered?: boolean | undefined
 }
+
+const thriftServerNames = optionNames<ThriftServerOptions>({
+  ...transportServerNames,
+  ...limitNames,
+  onActive: true,
+  onInactive: true,
+  onError: true,
+})
 
 /** A server of one Thrift service. */
 export type ThriftServer = TransportServer<Uint8Array, ThriftInput>
@@ -34,14 +48,15 @@ export function createThriftServer<Handler extends object>(
   handler: HandlerSource<Handler>,
   options: ThriftServerOptions = {},
 ): ThriftServer {
-  checkObject('options', options)
+  const taken = takeOptions('options', options, thriftServerNames)
   checkService(service)
   if (typeof handler !== 'function') checkObject('handler', handler)
   const calls = new ThriftServiceHandler(service, handler)
-  const { maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } = options
+  const { maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } = taken
+  const { onActive, onInactive, onError, ...ofTransport } = others
   return new TransportServer(
-    new AnyCodec(checkLimits(options, serverMaxLength)),
+    new AnyCodec(checkLimits(taken, serverMaxLength)),
     { ...others, onRead: (call) => calls.onRead(call) },
-    { ...others, ordered: options.ordered ?? false },
+    { ...ofTransport, ordered: ofTransport.ordered ?? false },
   )
 }

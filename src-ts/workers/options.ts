@@ -3,7 +3,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { invalidType, invalidValue } from '../errors'
 import { checkInteger } from '../framing'
-import { checkObject } from '../options'
+import { optionNames, takeOptions } from '../known-options'
 import { checkPayload, type Payload } from '../payload'
 import { timeLimit, timeLimits } from '../time-limits'
 
@@ -54,6 +54,19 @@ export interface WorkersOptions {
   readonly workerData?: unknown
 }
 
+const workersNames = optionNames<WorkersOptions>({
+  module: true,
+  threads: true,
+  minThreads: true,
+  maxThreads: true,
+  maxQueue: true,
+  concurrentTasksPerWorker: true,
+  idleTimeout: true,
+  balance: true,
+  lostReply: true,
+  workerData: true,
+})
+
 /** {@link WorkersOptions} after checking. */
 export interface CheckedWorkers {
   readonly module: string
@@ -73,15 +86,16 @@ const mostThreads = 1_024
 const mostConcurrent = 1_000
 
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
-export function checkWorkers(options: WorkersOptions): CheckedWorkers {
-  checkObject('options.workers', options)
+export function checkWorkers(given: WorkersOptions): CheckedWorkers {
+  const options = takeOptions('options.workers', given, workersNames)
   const number = (name: keyof WorkersOptions, fallback: number, least: number, most: number): number => {
-    const value: unknown = options[name] ?? fallback
+    const { [name]: value = fallback } = options
     checkInteger(`options.workers.${name}`, value, least, most)
     return value as number
   }
   const threads = number('threads', availableParallelism(), 1, mostThreads)
-  const maxThreads = number('maxThreads', Math.max(threads, options.minThreads ?? 0), 1, mostThreads)
+  const { minThreads: least = 0 } = options
+  const maxThreads = number('maxThreads', Math.max(threads, least), 1, mostThreads)
   const minThreads = number('minThreads', maxThreads, 1, mostThreads)
   if (minThreads > maxThreads) {
     throw invalidValue('options.workers.minThreads', 'must not be more than maxThreads', minThreads)
