@@ -53,5 +53,5 @@ test('what nobody else is told of goes to the logger, one line each', async (t) 
   await peer.write(frame('x'))
   await logged.promise
   await peer.readToEnd()
-  t.deepEqual(lines, ['of two lines'])
+  t.deepEqual(lines, ['Error: of two lines'])
 })

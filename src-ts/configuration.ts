@@ -16,15 +16,13 @@ const key = 'netpoll.configuration'
 
 let settings: ProcessSettings | undefined
 
-/** Where lines go without a logger of the user's. */
-const toStandardError: Logger = (line) => void process.stderr.write(`netpoll: ${line}\n`)
+/** The user's. */
+let logger: Logger | undefined
 
-let logger = toStandardError
-
-/** Who has replaced `process.stderr` by something that throws cannot be told. */
-function tryStandardError(line: string): void {
+/** Where everything goes without a logger. Who has replaced `process.stderr` by something that throws cannot be told. */
+function toStandardError(text: () => string): void {
   try {
-    toStandardError(line)
+    process.stderr.write(`netpoll: ${text()}\n`)
   } catch {}
 }
 
@@ -48,13 +46,17 @@ export function replaceLogger(next: Logger): void {
   logger = next
 }
 
-/** Logs one line: to the user's logger, else to stderr. */
-export function logLine(line: string): void {
+/** Logs: one line to the user's logger, else all of it to stderr. */
+export function logLine(line: string, text: () => string): void {
+  if (logger === undefined) {
+    toStandardError(text)
+    return
+  }
   try {
     const done: unknown = logger(line)
     if (done === undefined) return
-    new Promise((resolve) => resolve(done)).catch(() => tryStandardError(line))
+    new Promise((resolve) => resolve(done)).catch(() => toStandardError(text))
   } catch {
-    tryStandardError(line)
+    toStandardError(text)
   }
 }

@@ -18,8 +18,8 @@ export interface ProcessOptions {
    */
   readonly chunkSize?: number | undefined
   /**
-   * Takes one line, without its end, for each error that no `onError` is told of. Default: a line on stderr. Of this thread
-   * alone. Where it throws, the line goes to stderr.
+   * Takes one line, without its end, for each error that no `onError` is told of. Default: the error with its stack, on
+   * stderr. Of this thread alone. Where it throws, that goes to stderr, too.
    */
   readonly logger?: Logger | undefined
 }

@@ -161,7 +161,8 @@ const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Ma
 export function reasonError(code: number, syscall: 'connect' | 'read'): NetpollError | undefined {
   if (code === 0) return undefined
   const known = reasons.get(code)
-  return known === undefined ? systemError(code, syscall) : new NetpollError(...known)
+  // It comes from the core, and not from whatever calls this.
+  return withoutStack(() => (known === undefined ? systemError(code, syscall) : new NetpollError(...known)))
 }
 
 /**
@@ -214,7 +215,7 @@ export function replyError(cause: unknown): NetpollError {
 
 /** Says that a poller cannot go on, with everything that it had. */
 export function pollerFailed(reason: string): NetpollError {
-  return new NetpollError('ERR_POLLER_FAILED', `A poller has failed: ${reason}`)
+  return withoutStack(() => new NetpollError('ERR_POLLER_FAILED', `A poller has failed: ${reason}`))
 }
 
 /** Whether it is one of ours. Users' code can throw a proxy, which has something to say when it is asked. */
@@ -224,6 +225,12 @@ export function isOurs(error: unknown): error is NetpollError {
   } catch {
     return false
   }
+}
+
+/** Says that the peer has sent what nobody asked for. */
+export function unexpectedMessage(): NetpollError {
+  const message = 'A message arrived that no call awaits'
+  return withoutStack(() => new NetpollError('ERR_UNEXPECTED_MESSAGE', message))
 }
 
 /** Says that a stream has no replies. */

@@ -3,8 +3,7 @@ import { Chunk } from './chunk'
 import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
-import { logLine } from './configuration'
-import { describe, guarded, logFailure } from './hooks'
+import { guarded, logFailure } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
@@ -150,12 +149,12 @@ export class EventLoop {
       this.forget(connection)
       this.#tellFailure(() => connection.closed(pollerGone))
     }
-    if (acceptors.length === 0) logLine(describe(error))
+    if (acceptors.length === 0) logFailure(error)
   }
 
   /** What one of them does with it keeps nobody else from being told. */
   #tellFailure(tell: () => void): void {
-    guarded(tell, (error) => logLine(describe(error)))
+    guarded(tell, (error) => logFailure(error))
   }
 
   /**

@@ -3,6 +3,7 @@ import { types } from 'node:util'
 import { logLine } from './configuration'
 import type { Connection } from './connection-facade'
 import type { Context } from './context'
+import { describe, describeFully } from './describe'
 import { invalidValue, NetpollError } from './errors'
 
 /** Is told what went wrong, and on which connection. */
@@ -143,18 +144,7 @@ export function errnoOf(error: unknown): number | undefined {
   }
 }
 
-/** Logs a failure that nobody is told of otherwise, in one line. */
+/** Logs a failure that nobody is told of otherwise: all of it on stderr, in one line for a logger. */
 export function logFailure(error: unknown): void {
-  logLine(describe(error).replaceAll('\n', ' '))
-}
-
-/** One line about an error. */
-export function describe(error: unknown): string {
-  try {
-    const code = error instanceof NetpollError ? `${error.code}: ` : ''
-    return error instanceof Error ? `${code}${error.message}` : String(error)
-  } catch {
-    // Anything can be thrown, also what has no text.
-    return 'an error that cannot be shown'
-  }
+  logLine(describe(error), () => describeFully(error))
 }

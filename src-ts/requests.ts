@@ -1,7 +1,7 @@
 import { Backlog } from './backlog'
 import type { ConnectionCore } from './connection'
 import { channels } from './diagnostics'
-import { NetpollError, replyError } from './errors'
+import { type NetpollError, replyError, unexpectedMessage } from './errors'
 import { Hold } from './flow'
 import { isThenable, whenSettled } from './hooks'
 import { MessageQueue } from './message-queue'
@@ -200,9 +200,7 @@ export class Requests {
 
   #keep(message: Buffer): void {
     if (this.#queue === undefined && !this.#connection.isOpening) {
-      this.#connection.fail(
-        new NetpollError('ERR_UNEXPECTED_MESSAGE', 'A message arrived that no call awaits'),
-      )
+      this.#connection.fail(unexpectedMessage())
       return
     }
     this.#queue ??= this.#newQueue()

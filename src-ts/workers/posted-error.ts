@@ -1,20 +1,29 @@
+import { types } from 'node:util'
+
 import { isOurs, NetpollError } from '../errors'
-import { describe } from '../hooks'
+import { classOf, describe } from '../describe'
 
 /** An error on its way between threads. A clone of one has neither its class nor its code. */
 export interface PostedError {
   readonly value: unknown
   readonly code: string | number | undefined
   readonly isOurs: boolean
+  /** Of its class. */
+  readonly name: string | undefined
 }
 
 /** Calls `post` with what stands for `error`, or, where that cannot be cloned, for its text. */
 export function postError(error: unknown, post: (posted: PostedError) => void): void {
   try {
-    post({ value: error, code: codeOf(error), isOurs: isOurs(error) })
+    post({ value: error, code: codeOf(error), isOurs: isOurs(error), name: classOf(error) })
   } catch {
     // It cannot be cloned, or is none that could be asked for its code.
-    post({ value: new Error(describe(error)), code: undefined, isOurs: false })
+    post({
+      value: withStackOf(error, new Error(describe(error))),
+      code: undefined,
+      isOurs: false,
+      name: undefined,
+    })
   }
 }
 
@@ -24,8 +33,25 @@ function codeOf(error: unknown): string | number | undefined {
 }
 
 /** The error that was posted, as far as it can be. */
-export function receiveError({ value, code, isOurs: wasOurs }: PostedError): unknown {
-  if (!(value instanceof Error) || code === undefined) return value
-  if (wasOurs) return new NetpollError(String(code), value.message, { cause: value.cause })
-  return Object.assign(value, { code })
+export function receiveError({ value, code, isOurs: wasOurs, name }: PostedError): unknown {
+  if (!(value instanceof Error)) return value
+  if (wasOurs && code !== undefined) {
+    return withStackOf(value, new NetpollError(String(code), value.message, { cause: value.cause }))
+  }
+  if (name !== undefined && value.name !== name) {
+    const { stack, name: cloned } = value
+    if (stack?.startsWith(cloned) === true) value.stack = name + stack.slice(cloned.length)
+    Object.defineProperty(value, 'name', { value: name, writable: true, configurable: true })
+  }
+  return code === undefined ? value : Object.assign(value, { code })
+}
+
+/** Where it was thrown, and not where it was copied. */
+function withStackOf(error: unknown, copy: Error): Error {
+  try {
+    if (types.isNativeError(error) && typeof error.stack === 'string') copy.stack = error.stack
+  } catch {
+    // It will not say.
+  }
+  return copy
 }
