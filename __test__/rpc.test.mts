@@ -505,3 +505,38 @@ test('rpc: options and arguments are checked', async (t) => {
     t.true(error instanceof RangeError, JSON.stringify(options))
   }
 })
+
+const wrongCodecs: readonly (readonly [string, unknown, RegExp])[] = [
+  ['nothing', undefined, /"codec" argument/],
+  ['a text', 'json', /"codec" argument/],
+  [
+    'one without a framing',
+    { encode: () => {}, decode: () => {} },
+    /"codec\.framing" argument must be made by lengthField/,
+  ],
+  [
+    'one whose framing is options',
+    { framing: { size: 4 }, encode: () => {}, decode: () => {} },
+    /"codec\.framing" argument/,
+  ],
+  [
+    'one that cannot encode',
+    { framing: new JsonCodec().framing, decode: () => {} },
+    /"codec\.encode" argument/,
+  ],
+  [
+    'one that cannot decode',
+    { framing: new JsonCodec().framing, encode: () => {}, decode: 1 },
+    /"codec\.decode" argument/,
+  ],
+]
+
+for (const [title, codec, message] of wrongCodecs) {
+  test(`a codec that is ${title} is refused as that`, (t) => {
+    const expected = { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message }
+    const address = { host: '127.0.0.1', port: 1 }
+    t.throws(() => new TransportServer(codec as JsonCodec, { onRead: () => null }), expected)
+    t.throws(() => new TransportClient(address, codec as JsonCodec), expected)
+    t.throws(() => new TransportClient(address, codec as JsonCodec, { kind: 'pool' }), expected)
+  })
+}

@@ -152,7 +152,8 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   role: 'server' | 'client',
   handling: Handling = 'here',
 ): CheckedOptions {
-  const framing = checkFraming(options.framing)
+  const framing =
+    options.framing === undefined ? streamFraming : checkFraming('options.framing', options.framing)
   const ids = checkIds(options.id)
   if (ids !== undefined && framing.isStream) {
     throw invalidValue('options.id', 'needs a framing', typeof options.id)
@@ -232,10 +233,10 @@ export function checkLoadBalance(value: unknown): LoadBalance {
   throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
 }
 
-function checkFraming(framing: unknown): Framing {
-  if (framing === undefined) return streamFraming
+/** Checks a framing that must be there. */
+export function checkFraming(name: string, framing: unknown): Framing {
   if (framing instanceof Framing) return framing
-  throw invalidType('options.framing', 'made by lengthField, delimiter or varint', framing)
+  throw invalidType(name, 'made by lengthField, delimiter or varint', framing)
 }
 
 function checkHooks<Data, Bytes extends BytesOption>(

@@ -7,7 +7,7 @@ import { pace } from '../pace'
 import type { PoolStats } from '../pool'
 import { deadlineOf, endOf, timeLimit } from '../time-limits'
 import { ClientCall, callOptionNames, type RpcCallOptions } from './client-call'
-import { type Codec, decodeMessage } from './codec'
+import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { RpcError } from './errors'
@@ -62,6 +62,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       clientNames(options),
     )
     const { middleware = [], ...linkOptions } = taken
+    checkCodec(codec)
     this.#codec = codec
     this.#encoder = new Encoder(codec)
     this.#endpoint = chain<ClientCall<Sent>, Received | undefined>(middleware, (call) =>

@@ -1,7 +1,9 @@
+import { invalidType } from '../errors'
 import type { Framing } from '../framing'
 import { refusePromise } from '../hooks'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../message-id'
+import { checkFraming, checkObject } from '../options'
 import type { CompressedMessage, Message } from './message'
 import type { Method } from './method'
 
@@ -55,4 +57,17 @@ export function decodeMessage<Received>(
   const message = codec.decode(bytes)
   refusePromise('codec.decode', message)
   return message
+}
+
+/**
+ * Checks what every client and server needs of a codec. Its id is checked with the options of its connections.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE`
+ */
+export function checkCodec<Sent, Received>(codec: Codec<Sent, Received>): void {
+  checkObject('codec', codec)
+  checkFraming('codec.framing', codec.framing)
+  for (const name of ['encode', 'decode'] as const) {
+    if (typeof codec[name] !== 'function') throw invalidType(`codec.${name}`, 'of type function', codec[name])
+  }
 }

@@ -7,7 +7,7 @@ import type { ListenOptions } from '../listen'
 import { type AcceptOptions, serverOptionNames } from '../options'
 import type { Payload } from '../payload'
 import { announceBy, createServer, type Server, type ServerStats } from '../server'
-import { type Codec, decodeMessage } from './codec'
+import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { CompressedCalls } from './compressed-calls'
@@ -72,6 +72,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     handler: TransportHandler<Sent, Received>,
     options: TransportServerOptions<Sent, Received> = {},
   ) {
+    checkCodec(codec)
     const taken = takeOptions('options', options, transportServerNames)
     const { middleware = [], ordered = codec.id === undefined, ...connectionOptions } = taken
     this.#codec = codec
