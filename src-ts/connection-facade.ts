@@ -75,7 +75,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#core.isActive
   }
 
-  /** The other end; `undefined` when it was not asked for before the connection was gone. */
+  /** The other end; `undefined` once the callbacks of its end have run, unless it was asked for before. */
   get remoteAddress(): Address | undefined {
     return this.#core.remoteAddress
   }

@@ -139,6 +139,11 @@ export class ConnectionCore {
     return this.#remoteAddress
   }
 
+  /** Asks where the peer is, or was: the core knows until whoever is told of the end has been told. */
+  keepAddress(): void {
+    void this.remoteAddress
+  }
+
   get localAddress(): Address | undefined {
     return toAddress(this.#profile.loop.native.localAddress(this.#id()))
   }
@@ -292,6 +297,7 @@ export class ConnectionCore {
     // What is of this turn and was not handed over yet would be lost.
     if (loop.hasUndelivered(this)) throw systemError(constants.errno.EAGAIN, 'detach')
     const totals = { read: this.bytesRead, written: this.bytesWritten }
+    this.keepAddress()
     const { fd, errno } = loop.native.detach(this.#id())
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
@@ -610,6 +616,8 @@ export class ConnectionCore {
   closed(code: number): void {
     const wasConnecting = this.#status === 'connecting'
     if (this.#referenced) this.#profile.loop.release()
+    // Its hooks are told later, and the core has forgotten it then.
+    if (this.#lifecycle.isOpening) this.keepAddress()
     this.#status = 'closed'
     const news = this.#error === undefined ? reasonError(code, wasConnecting ? 'connect' : 'read') : undefined
     const error = this.#error ?? news

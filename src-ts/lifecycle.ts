@@ -159,6 +159,8 @@ export class Lifecycle {
     }
     try {
       const pending: unknown = onDisconnect && connection.context.run(onDisconnect, connection.facade, error)
+      // It may ask where the peer was once it goes on.
+      if (pending !== undefined) connection.keepAddress()
       if (isThenable(pending)) whenSettled(pending, done, failed)
       else done()
     } catch (failure) {

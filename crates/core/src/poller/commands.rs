@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Poller;
 use super::endpoint::Endpoint;
-use super::slots::Id;
+use super::slots::{Id, Occupant};
 use crate::address::Address;
 use crate::buffer::Slice;
 use crate::connection::{Alarm, ForeignBytes, Limit};
@@ -120,9 +120,13 @@ impl Poller {
 
 /// Settings of the socket, and questions.
 impl Poller {
-    /// The peer's address, as long as the connection has its slot.
+    /// The peer's address, until its last record was seen.
     pub fn peer_address(&mut self, id: Id) -> Option<Address> {
-        self.slots.endpoint(id)?.peer().cloned()
+        match self.slots.find(id)? {
+            Occupant::Endpoint(endpoint) => endpoint.peer().cloned(),
+            Occupant::Gone(peer) => peer.clone(),
+            Occupant::Nobody | Occupant::Acceptor(_) => None,
+        }
     }
 
     /// The local address, as long as the connection has its slot.

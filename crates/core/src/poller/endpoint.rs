@@ -215,6 +215,10 @@ impl Endpoint {
         self.peer.as_ref()
     }
 
+    pub(super) fn into_peer(self) -> Option<Address> {
+        self.peer
+    }
+
     /// Stops watching the socket, so that it can be given away.
     pub(super) fn prepare_detach(&mut self, registry: &Registry) -> io::Result<()> {
         let state = self.connection.state();

@@ -273,7 +273,7 @@ impl Poller {
             match self.slots.find(id) {
                 Some(Occupant::Endpoint(endpoint)) => endpoint.observe(event),
                 Some(Occupant::Acceptor(_)) => {}
-                Some(Occupant::Nobody) | None => continue,
+                Some(Occupant::Nobody | Occupant::Gone(_)) | None => continue,
             }
             if self.slots.list(id.slot) {
                 self.ready.push_back(id.slot);
@@ -376,7 +376,7 @@ impl Poller {
 
     fn serve(&mut self, slot: u32, now: Instant, batch: &mut Batch) {
         let next = match self.slots.at(slot) {
-            Occupant::Nobody => return,
+            Occupant::Nobody | Occupant::Gone(_) => return,
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
@@ -394,7 +394,7 @@ impl Poller {
             Next::Again => self.list(slot),
             Next::Wait => {}
             Next::Stalled => self.stall(self.slots.id_at(slot)),
-            Next::Gone => drop(self.rest(slot)),
+            Next::Gone => self.bury(slot),
         }
     }
 
@@ -470,6 +470,13 @@ impl Poller {
             }
         }
         occupant
+    }
+
+    /// Empties the slot of a connection, and keeps where its peer was for those who are told of its end.
+    fn bury(&mut self, slot: u32) {
+        if let Occupant::Endpoint(endpoint) = self.rest(slot) {
+            *self.slots.at(slot) = Occupant::Gone(endpoint.into_peer());
+        }
     }
 
     fn pause_accepting(&mut self, slot: u32, now: Instant) {

@@ -5,6 +5,7 @@ use mio::Token;
 
 use super::acceptor::Acceptor;
 use super::endpoint::Endpoint;
+use crate::address::Address;
 
 /// A listener or connection of one poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ impl Id {
 /// Who sits in a place.
 pub(super) enum Occupant {
     Nobody,
+    /// A connection was here, and where its peer was, until whoever gets the batch has seen its end.
+    Gone(Option<Address>),
     Acceptor(Acceptor),
     Endpoint(Box<Endpoint>),
 }
