@@ -125,8 +125,12 @@ export class ConnectionCore {
   }
 
   get isActive(): boolean {
-    const isOpen = this.#status === 'open' || this.#status === 'halfOpen' || this.#status === 'ending'
-    return isOpen && this.#leave !== Leave.Leaving
+    return this.#exchanges && this.#leave !== Leave.Leaving
+  }
+
+  /** Whether messages can go at least one way, also where the peer has asked for no new calls. */
+  get #exchanges(): boolean {
+    return this.#status === 'open' || this.#status === 'halfOpen' || this.#status === 'ending'
   }
 
   /** Whether it is open in our direction alone. */
@@ -302,7 +306,7 @@ export class ConnectionCore {
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
     loop.forget(this)
-    this.closed(0)
+    this.closed(0, 0)
     return fd
   }
 
@@ -532,11 +536,11 @@ export class ConnectionCore {
     this.#profile.opened(this)
   }
 
-  /** The peer has gone, or was refused: `code` says why. */
-  inactive(code: number): void {
-    if (this.isActive || this.#status === 'finishing') this.#status = 'inactive'
+  /** The peer has gone, or was refused: `code` says why, and `call` by which system call it was found. */
+  inactive(code: number, call: number): void {
+    if (this.#exchanges || this.#status === 'finishing') this.#status = 'inactive'
     this.owner?.inactive()
-    const error = reasonError(code, 'read')
+    const error = reasonError(code, call)
     // What the system says is told with the end, which follows at once.
     if (error === undefined || error.errno !== undefined) return
     if (this.#status === 'inactive') this.#status = 'refused'
@@ -613,13 +617,12 @@ export class ConnectionCore {
   }
 
   /** The slot's last record. */
-  closed(code: number): void {
-    const wasConnecting = this.#status === 'connecting'
+  closed(code: number, call: number): void {
     if (this.#referenced) this.#profile.loop.release()
     // Its hooks are told later, and the core has forgotten it then.
     if (this.#lifecycle.isOpening) this.keepAddress()
     this.#status = 'closed'
-    const news = this.#error === undefined ? reasonError(code, wasConnecting ? 'connect' : 'read') : undefined
+    const news = this.#error === undefined ? reasonError(code, call) : undefined
     const error = this.#error ?? news
     this.#error = error
     const gone = error ?? closedHere()

@@ -157,10 +157,16 @@ const reasons: ReadonlyMap<number, readonly [NetpollErrorCode, string]> = new Ma
   [pollerGone, ['ERR_POLLER_FAILED', 'The poller of the connection has failed']],
 ])
 
-/** Why a connection ended; `undefined` for an orderly end. */
-export function reasonError(code: number, syscall: 'connect' | 'read'): NetpollError | undefined {
+const watching = process.platform === 'linux' ? 'epoll_ctl' : 'kevent'
+
+/** System calls of the core, by the number that a connection's last record carries beside the reason. */
+const systemCalls: readonly string[] = ['read', 'connect', 'read', 'write', watching]
+
+/** Why a connection ended, by the numbers of the reason and of the call that failed; `undefined` for an orderly end. */
+export function reasonError(code: number, call: number): NetpollError | undefined {
   if (code === 0) return undefined
   const known = reasons.get(code)
+  const syscall = systemCalls[call] ?? 'read'
   // It comes from the core, and not from whatever calls this.
   return withoutStack(() => (known === undefined ? systemError(code, syscall) : new NetpollError(...known)))
 }

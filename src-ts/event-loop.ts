@@ -147,7 +147,7 @@ export class EventLoop {
     for (const connection of [...this.#connections]) {
       if (connection === undefined) continue
       this.forget(connection)
-      this.#tellFailure(() => connection.closed(pollerGone))
+      this.#tellFailure(() => connection.closed(pollerGone, 0))
     }
     if (acceptors.length === 0) logFailure(error)
   }
@@ -280,7 +280,7 @@ export class EventLoop {
         connection.connected()
         break
       case RecordKind.Inactive:
-        connection.inactive(start)
+        connection.inactive(start, length)
         break
       case RecordKind.Ended:
         connection.ended()
@@ -308,7 +308,7 @@ export class EventLoop {
         break
       case RecordKind.Closed:
         this.forget(connection)
-        connection.closed(start)
+        connection.closed(start, length)
         break
     }
   }

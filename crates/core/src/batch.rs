@@ -19,7 +19,7 @@ pub enum RecordKind {
     /// A dialed connection is established.
     Connected = 2,
     /// The peer will send nothing more, is gone, or was refused; what had arrived may still follow.
-    /// `start` is the code of the [`Reason`] to close, as far as there is one already. Told again where a refusal
+    /// `start` and `length` are as of [`Self::Closed`], as far as there is a reason already. Told again where a refusal
     /// follows the peer's end.
     Inactive = 3,
     /// Everything that the peer sent has been handed over.
@@ -28,7 +28,7 @@ pub enum RecordKind {
     Congested = 5,
     /// No longer so.
     Drained = 6,
-    /// The slot's last record; `start` is the [`Reason`]'s code.
+    /// The slot's last record; `start` is the [`Reason`]'s code, `length` its call.
     Closed = 7,
     /// A listener lacks descriptors or memory and pauses; `slot` is its tag, `start` the system's error number.
     AcceptPaused = 8,
@@ -275,7 +275,7 @@ impl Batch {
             slot,
             kind_and_chunk,
             start: reason.code(),
-            length: 0,
+            length: reason.call(),
         });
     }
 
@@ -285,7 +285,7 @@ impl Batch {
             slot,
             kind_and_chunk,
             start: reason.code(),
-            length: 0,
+            length: reason.call(),
         });
     }
 

@@ -44,5 +44,5 @@ pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{Dealer, Id, Letter, LoadBalance, Order, Poller, Remote};
-pub use reason::Reason;
+pub use reason::{Call, Reason};
 pub use settings::Settings;

@@ -2,13 +2,27 @@
 
 use std::io;
 
+/// What the system was asked for when it failed. The numbers are the ones that JavaScript reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Call {
+    /// To connect.
+    Connect = 1,
+    /// To read.
+    Read = 2,
+    /// To write.
+    Write = 3,
+    /// To watch the socket.
+    Watch = 4,
+}
+
 /// Why a connection ended, as the last record of its slot tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Closed as asked, or the peer ended it between messages.
     Normal,
-    /// The system's error number.
-    System(i32),
+    /// The system's error number, and what it was asked for.
+    System(i32, Call),
     /// A message was longer than its framing allows.
     FrameTooLarge,
     /// A header said something impossible.
@@ -35,7 +49,7 @@ impl Reason {
     pub fn code(self) -> u32 {
         match self {
             Self::Normal => 0,
-            Self::System(errno) => errno.unsigned_abs(),
+            Self::System(errno, _) => errno.unsigned_abs(),
             Self::FrameTooLarge => 10_000,
             Self::FrameInvalid => 10_001,
             Self::UnexpectedEnd => 10_002,
@@ -47,10 +61,49 @@ impl Reason {
             Self::ForeignDetached => 10_008,
         }
     }
+
+    /// That the system has refused `call`.
+    #[must_use]
+    pub fn system(call: Call, error: &io::Error) -> Self {
+        match error.raw_os_error().unwrap_or(libc::EIO) {
+            // Of a peer that takes nothing any more a read tells as well, if it comes before the next write.
+            libc::EPIPE => Self::System(libc::EPIPE, Call::Write),
+            errno => Self::System(errno, call),
+        }
+    }
+
+    /// The number by which JavaScript knows the call that failed; 0 where none has.
+    #[must_use]
+    pub fn call(self) -> u32 {
+        match self {
+            Self::System(_, call) => call as u32,
+            _ => 0,
+        }
+    }
 }
 
-impl From<&io::Error> for Reason {
-    fn from(error: &io::Error) -> Self {
-        Self::System(error.raw_os_error().unwrap_or(libc::EIO))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_which_call_has_failed() {
+        let error = |errno| io::Error::from_raw_os_error(errno);
+        for call in [Call::Connect, Call::Read, Call::Write, Call::Watch] {
+            for errno in [libc::ECONNRESET, libc::ENOBUFS, libc::ETIMEDOUT] {
+                let reason = Reason::system(call, &error(errno));
+                assert_eq!(
+                    (reason.code(), reason.call()),
+                    (errno as u32, call as u32),
+                    "{call:?}"
+                );
+            }
+            assert_eq!(
+                Reason::system(call, &error(libc::EPIPE)).call(),
+                Call::Write as u32
+            );
+        }
+        assert_eq!(Reason::Normal.call(), 0);
+        assert_eq!(Reason::FrameTooLarge.call(), 0);
     }
 }

@@ -11,7 +11,7 @@ use netpoll_core::buffer::{Intake, Region};
 use netpoll_core::connection::{Alarm, Connection, Due, Input, Outbound, Peer, State};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::timer::Wheel;
-use netpoll_core::{Batch, ChunkPool, Reason, RecordKind, Settings, Slice};
+use netpoll_core::{Batch, Call, ChunkPool, Reason, RecordKind, Settings, Slice};
 use support::{Random, frame, settings};
 
 const OPEN: State = State::Open(Peer::Sending);
@@ -215,7 +215,7 @@ fn closing_goes_through_its_stages() {
 #[test]
 fn the_first_reason_counts() {
     let mut bench = Bench::new(settings(|_| {}));
-    bench.connection.fail(Reason::System(5));
+    bench.connection.fail(Reason::System(5, Call::Read));
     bench.connection.fail(Reason::CloseTimeout);
     bench.connection.report(&mut bench.batch, 7);
     let last = bench.batch.records().last().expect("closed");

@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::Intake;
 use crate::connection::{Connection, Detached, Due, Input, State};
-use crate::reason::Reason;
+use crate::reason::{Call, Reason};
 use crate::settings::Settings;
 use crate::socket::{Connected, Rest, Stream};
 
@@ -429,10 +429,10 @@ impl Endpoint {
             Ok(Connected::NotYet) => {}
             Ok(Connected::ToItself) => {
                 if let Err(error) = self.dial_again(registry) {
-                    self.connection.fail(Reason::from(&error));
+                    self.connection.fail(Reason::system(Call::Connect, &error));
                 }
             }
-            Err(error) => self.connection.fail(Reason::from(&error)),
+            Err(error) => self.connection.fail(Reason::system(Call::Connect, &error)),
         }
     }
 
@@ -473,7 +473,9 @@ impl Endpoint {
                     self.readiness.writable = false;
                     return;
                 }
-                Err(error) => return self.connection.fail(Reason::from(&error)),
+                Err(error) => {
+                    return self.connection.fail(Reason::system(Call::Write, &error));
+                }
             }
         }
     }
@@ -537,7 +539,7 @@ impl Endpoint {
             // Reading tells, after what had arrived before.
             self.readiness.failed = true;
         } else if let Ok(Some(error)) = self.stream.take_error() {
-            self.connection.fail(Reason::from(&error));
+            self.connection.fail(Reason::system(Call::Read, &error));
         }
     }
 
@@ -562,7 +564,7 @@ impl Endpoint {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::WouldBlock => self.readiness.emptied(),
-            _ => self.connection.fail(Reason::from(error)),
+            _ => self.connection.fail(Reason::system(Call::Read, error)),
         }
     }
 
@@ -594,7 +596,7 @@ impl Endpoint {
         }
         self.interest = wanted;
         if let Err(error) = registry.reregister(&mut self.stream, self.id.token(), wanted) {
-            self.connection.fail(Reason::from(&error));
+            self.connection.fail(Reason::system(Call::Watch, &error));
         }
     }
 }
