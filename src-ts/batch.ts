@@ -18,6 +18,8 @@ export const RecordKind = {
   Source: 15,
   AcceptFailed: 16,
   AcceptEnded: 17,
+  RefusedLength: 18,
+  RefusedBytes: 19,
 } as const
 
 const batchCapacity = 2048

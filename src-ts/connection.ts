@@ -7,7 +7,8 @@ import { type Chunk, messageAs } from './chunk'
 import { Connection } from './connection-facade'
 import type { Context } from './context'
 import { ConnectionDuplex, consumerOf } from './duplex'
-import { invalidType, NetpollError, reasonError, streamCall, systemError } from './errors'
+import { invalidType, NetpollError, type Refused, reasonError, streamCall, systemError } from './errors'
+import type { Excerpt } from './excerpt'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
 import { type GoAway, type IsGoAway, Leave } from './go-away'
@@ -306,7 +307,7 @@ export class ConnectionCore {
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
     loop.forget(this)
-    this.closed(0, 0)
+    this.closed(0, 0, undefined)
     return fd
   }
 
@@ -537,10 +538,10 @@ export class ConnectionCore {
   }
 
   /** The peer has gone, or was refused: `code` says why, and `call` by which system call it was found. */
-  inactive(code: number, call: number): void {
+  inactive(code: number, call: number, excerpt: Excerpt | undefined): void {
     if (this.#exchanges || this.#status === 'finishing') this.#status = 'inactive'
     this.owner?.inactive()
-    const error = reasonError(code, call)
+    const error = reasonError(code, call, this.#refused(excerpt))
     // What the system says is told with the end, which follows at once.
     if (error === undefined || error.errno !== undefined) return
     if (this.#status === 'inactive') this.#status = 'refused'
@@ -617,12 +618,12 @@ export class ConnectionCore {
   }
 
   /** The slot's last record. */
-  closed(code: number, call: number): void {
+  closed(code: number, call: number, excerpt: Excerpt | undefined): void {
     if (this.#referenced) this.#profile.loop.release()
     // Its hooks are told later, and the core has forgotten it then.
     if (this.#lifecycle.isOpening) this.keepAddress()
     this.#status = 'closed'
-    const news = this.#error === undefined ? reasonError(code, call) : undefined
+    const news = this.#error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
     const error = this.#error ?? news
     this.#error = error
     const gone = error ?? closedHere()
@@ -638,6 +639,10 @@ export class ConnectionCore {
     })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined
+  }
+
+  #refused(excerpt: Excerpt | undefined): Refused | undefined {
+    return excerpt && { excerpt, maxLength: this.#profile.framing.native.maxLength }
   }
 
   #tryLast(work: () => void): void {

@@ -1,5 +1,7 @@
 import { getSystemErrorName, types } from 'node:util'
 
+import type { Excerpt } from './excerpt'
+
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
 export type NetpollErrorCode =
   | 'ERR_BUFFER_DETACHED'
@@ -162,13 +164,28 @@ const watching = process.platform === 'linux' ? 'epoll_ctl' : 'kevent'
 /** System calls of the core, by the number that a connection's last record carries beside the reason. */
 const systemCalls: readonly string[] = ['read', 'connect', 'read', 'write', watching]
 
+/** What was refused, and how long it might be. */
+export interface Refused {
+  readonly excerpt: Excerpt
+  readonly maxLength: number
+}
+
+function aboutRefused(code: NetpollErrorCode, { excerpt, maxLength }: Refused): string {
+  const lengths = code === 'ERR_FRAME_TOO_LARGE' ? `, ${excerpt.lengths(maxLength)}` : ''
+  return `${lengths}: it begins with ${excerpt.text()}`
+}
+
 /** Why a connection ended, by the numbers of the reason and of the call that failed; `undefined` for an orderly end. */
-export function reasonError(code: number, call: number): NetpollError | undefined {
+export function reasonError(code: number, call: number, refused?: Refused): NetpollError | undefined {
   if (code === 0) return undefined
   const known = reasons.get(code)
   const syscall = systemCalls[call] ?? 'read'
   // It comes from the core, and not from whatever calls this.
-  return withoutStack(() => (known === undefined ? systemError(code, syscall) : new NetpollError(...known)))
+  return withoutStack(() => {
+    if (known === undefined) return systemError(code, syscall)
+    const [name, message] = known
+    return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))
+  })
 }
 
 /**

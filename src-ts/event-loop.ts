@@ -3,6 +3,7 @@ import { Chunk } from './chunk'
 import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
+import { Excerpt } from './excerpt'
 import { guarded, logFailure } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
@@ -48,6 +49,8 @@ export class EventLoop {
   #end = firstRecord
   #references = 0
   #connectionCount = 0
+  /** Of the frame whose refusal the next record tells. */
+  #excerpt: Excerpt | undefined
   #hasFailed = false
 
   /**
@@ -147,7 +150,7 @@ export class EventLoop {
     for (const connection of [...this.#connections]) {
       if (connection === undefined) continue
       this.forget(connection)
-      this.#tellFailure(() => connection.closed(pollerGone, 0))
+      this.#tellFailure(() => connection.closed(pollerGone, 0, undefined))
     }
     if (acceptors.length === 0) logFailure(error)
   }
@@ -178,6 +181,12 @@ export class EventLoop {
     batch[0] = 0
     // What is left here would keep its chunk until a later turn has as many.
     for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
+  }
+
+  #takeExcerpt(): Excerpt | undefined {
+    const excerpt = this.#excerpt
+    this.#excerpt = undefined
+    return excerpt
   }
 
   #findChunks(): number {
@@ -273,14 +282,28 @@ export class EventLoop {
       this.#acceptors.get(slot)?.acceptEnded()
       return
     }
+    // They stand right before the record that takes what they tell, whosever it is.
+    if ((kind & 0xff) === RecordKind.RefusedBytes) {
+      this.#excerpt ??= new Excerpt()
+      this.#excerpt.append(kind >>> 8, start, length)
+      return
+    }
+    if (kind === RecordKind.RefusedLength) {
+      this.#excerpt = new Excerpt()
+      this.#excerpt.announce(start, length)
+      return
+    }
     const connection = this.#connections[slot]
-    if (connection === undefined) return
+    if (connection === undefined) {
+      this.#excerpt = undefined
+      return
+    }
     switch (kind) {
       case RecordKind.Connected:
         connection.connected()
         break
       case RecordKind.Inactive:
-        connection.inactive(start, length)
+        connection.inactive(start, length, this.#takeExcerpt())
         break
       case RecordKind.Ended:
         connection.ended()
@@ -308,7 +331,7 @@ export class EventLoop {
         break
       case RecordKind.Closed:
         this.forget(connection)
-        connection.closed(start, length)
+        connection.closed(start, length, this.#takeExcerpt())
         break
     }
   }

@@ -53,6 +53,12 @@ pub enum RecordKind {
     /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
     /// number.
     AcceptFailed = 16,
+    /// How long a message would be that is refused, as [`Self::BytesRead`], right before the record that tells of the refusal.
+    /// Not where nothing announces a length.
+    RefusedLength = 18,
+    /// Up to eight of the first bytes of what is refused, after [`Self::RefusedLength`]; their number takes the place of a
+    /// chunk. They are `start` and `length`, least significant byte first.
+    RefusedBytes = 19,
     /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
     AcceptEnded = 17,
 }
@@ -86,7 +92,7 @@ impl Record {
 }
 
 /// The most lifecycle records that serving one connection can add beside its messages.
-const LIFECYCLE_ROOM: usize = 12;
+const LIFECYCLE_ROOM: usize = 16;
 
 /// The records of one turn.
 pub struct Batch {
@@ -247,6 +253,18 @@ impl Batch {
             kind_and_chunk: kind as u32,
             start: count as u32,
             length: (count >> 32) as u32,
+        });
+    }
+
+    pub(crate) fn refused_bytes(&mut self, slot: u32, bytes: &[u8]) {
+        let mut words = [0; 8];
+        words[..bytes.len()].copy_from_slice(bytes);
+        let packed = u64::from_le_bytes(words);
+        self.push(Record {
+            slot,
+            kind_and_chunk: RecordKind::RefusedBytes as u32 | (bytes.len() as u32) << 8,
+            start: packed as u32,
+            length: (packed >> 32) as u32,
         });
     }
 

@@ -3,6 +3,7 @@
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
+use super::excerpt::Excerpt;
 use crate::batch::{Batch, RecordKind};
 use crate::buffer::{Chunk, Intake, Region, Slice, most_copied};
 use crate::frame::{Cut, Cutter, FrameError};
@@ -269,6 +270,7 @@ impl Inbound {
         Taken {
             count: taken.count + more.count,
             error: more.error,
+            excerpt: more.excerpt,
             room,
         }
     }
@@ -459,6 +461,8 @@ pub struct Taken {
     pub count: usize,
     /// What is wrong with the bytes after them.
     pub error: Option<FrameError>,
+    /// What those bytes look like.
+    pub excerpt: Option<Excerpt>,
     /// What became of the bytes after them.
     pub room: Room,
 }
@@ -496,6 +500,7 @@ impl Progress {
             match cutter.framing.cut(bytes, self.scanned) {
                 Err(error) => {
                     taken.error = Some(error);
+                    taken.excerpt = Some(Excerpt::new(cutter.framing, bytes));
                     break;
                 }
                 Ok(Cut::Frame { total, start, end }) => {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod clocks;
+mod excerpt;
 mod inbound;
 mod outbound;
 mod progress;
@@ -26,6 +27,7 @@ use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenConge
 use crate::work::{Answer, Workers};
 use answers::Answers;
 use clocks::{Clocks, Closing};
+use excerpt::Excerpt;
 use report::{News, Told};
 
 /// Who decides how long a connection lasts and when it is read.
@@ -68,6 +70,8 @@ pub struct Connection {
     stage: Option<Instant>,
     /// Since it waits for its peer in order to close.
     closing: Option<Box<Closing>>,
+    /// Of the frame that was refused, until that is told.
+    excerpt: Option<Box<Excerpt>>,
     clocks: Option<Box<Clocks>>,
 }
 
@@ -79,6 +83,7 @@ impl Connection {
             flow: settings.start,
             stage: None,
             closing: None,
+            excerpt: None,
             clocks: Clocks::new(&settings),
             inbound: Inbound::new(settings.unfinished.clone()),
             settings,
@@ -294,6 +299,9 @@ impl Connection {
         }
         if self.settings.max_in_flight.is_some() && self.control == Control::Settings {
             self.in_flight += taken.count as u32;
+        }
+        if let Some(excerpt) = taken.excerpt {
+            self.excerpt = Some(Box::new(excerpt));
         }
         match taken.error {
             None => {}

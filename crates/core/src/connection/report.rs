@@ -47,7 +47,13 @@ impl Connection {
 
     /// Adds records for what has changed since the last report.
     pub fn report(&mut self, batch: &mut Batch, slot: u32) {
-        if self.tells_inactive() {
+        let tells_inactive = self.tells_inactive();
+        if (tells_inactive || self.state == State::Closed)
+            && let Some(excerpt) = self.excerpt.take()
+        {
+            excerpt.report(batch, slot);
+        }
+        if tells_inactive {
             self.told.inactive = true;
             self.told.refusal |= self.is_refused();
             batch.inactive(slot, self.reason);

@@ -53,6 +53,13 @@ impl LengthField {
         })
     }
 
+    /// Bytes that follow the field, by its value; `None` for fewer than none.
+    pub(super) fn announced(&self, bytes: &[u8]) -> Option<u64> {
+        let field = bytes.get(self.offset..self.offset + self.size)?;
+        let body = i128::from(self.endian.read(field)) + i128::from(self.adjustment);
+        (body >= 0).then(|| u64::try_from(body).unwrap_or(u64::MAX))
+    }
+
     pub(super) fn cut(&self, bytes: &[u8]) -> Result<Cut, FrameError> {
         let header = self.offset + self.size;
         let Some(field) = bytes.get(self.offset..header) else {

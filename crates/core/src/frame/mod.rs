@@ -94,6 +94,18 @@ impl Framing {
     }
 }
 
+impl Framing {
+    /// The length that the refused frame at the front of `bytes` announces, as far as it can be said; `None` where none is.
+    #[must_use]
+    pub fn announced(&self, bytes: &[u8]) -> Option<u64> {
+        match self {
+            Self::Stream | Self::Delimiter(_) => None,
+            Self::LengthField(framing) => framing.announced(bytes),
+            Self::Varint(_) => Varint::announced(bytes),
+        }
+    }
+}
+
 /// The frame of `total` bytes where `bytes` hold all of it, whose message starts at `start`.
 fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Cut {
     if bytes.len() >= total {
@@ -110,6 +122,26 @@ fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Cut {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_refused_frame_announces() {
+        let field = |size, adjustment| {
+            let field = LengthField::new(1, size, adjustment, 0, Endian::Big, 1).expect("valid");
+            Framing::LengthField(field)
+        };
+        assert_eq!(field(2, 0).announced(&[9, 1, 2, 3]), Some(258));
+        assert_eq!(field(2, -3).announced(&[9, 1, 2]), Some(255));
+        assert_eq!(field(2, -3).announced(&[9, 0, 2]), None);
+        assert_eq!(field(2, 0).announced(&[9, 1]), None);
+        assert_eq!(field(8, 1).announced(&[0xff; 9]), Some(u64::MAX));
+        let varint = Framing::Varint(Varint::new(1));
+        assert_eq!(varint.announced(&[0xac, 0x02]), Some(300));
+        assert_eq!(varint.announced(&[0xac]), None);
+        assert_eq!(varint.announced(&[0xff; 11]), None);
+        let delimiter = Framing::Delimiter(Delimiter::new(b"x", 1).expect("not empty"));
+        assert_eq!(delimiter.announced(b"abc"), None);
+        assert_eq!(Framing::Stream.announced(b"abc"), None);
+    }
 
     #[test]
     fn a_stream_hands_over_what_is_there() {

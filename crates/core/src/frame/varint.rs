@@ -19,6 +19,18 @@ impl Varint {
         Self { max_length }
     }
 
+    /// What the varint says; `None` where not all of it is there, or it has no end.
+    pub(super) fn announced(bytes: &[u8]) -> Option<u64> {
+        let mut length: u128 = 0;
+        for (index, byte) in bytes.iter().take(LONGEST).enumerate() {
+            length |= u128::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                return Some(u64::try_from(length).unwrap_or(u64::MAX));
+            }
+        }
+        None
+    }
+
     pub(super) fn cut(&self, bytes: &[u8]) -> Result<Cut, FrameError> {
         let mut length: u128 = 0;
         for (index, byte) in bytes.iter().take(LONGEST).enumerate() {

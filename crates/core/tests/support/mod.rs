@@ -103,6 +103,8 @@ pub struct Harness {
     pub turns: usize,
     /// Bytes read and written by connections that are over.
     pub totals: HashMap<Id, (u64, u64)>,
+    /// The announced length and the first bytes of what was refused.
+    pub refused: HashMap<Id, (Option<u64>, Vec<u8>)>,
     ids: HashMap<u32, Id>,
     ahead: Duration,
 }
@@ -121,6 +123,7 @@ impl Harness {
             log: Vec::new(),
             turns: 0,
             totals: HashMap::new(),
+            refused: HashMap::new(),
             ids: HashMap::new(),
             ahead: Duration::ZERO,
         }
@@ -256,6 +259,17 @@ impl Harness {
                 kind if kind == RecordKind::BytesWritten as u8 => {
                     let id = self.ids[&record.slot];
                     self.totals.get_mut(&id).expect("told after the other").1 = count(record);
+                    continue;
+                }
+                kind if kind == RecordKind::RefusedLength as u8 => {
+                    let refused = self.refused.entry(self.ids[&record.slot]).or_default();
+                    refused.0 = Some(count(record));
+                    continue;
+                }
+                kind if kind == RecordKind::RefusedBytes as u8 => {
+                    let refused = self.refused.entry(self.ids[&record.slot]).or_default();
+                    let bytes = count(record).to_le_bytes();
+                    refused.1.extend(&bytes[..record.chunk()]);
                     continue;
                 }
                 kind => panic!("unknown record {kind}"),
