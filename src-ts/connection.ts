@@ -7,7 +7,15 @@ import { type Chunk, messageAs } from './chunk'
 import { Connection } from './connection-facade'
 import type { Context } from './context'
 import { ConnectionDuplex, consumerOf } from './duplex'
-import { invalidType, NetpollError, type Refused, reasonError, streamCall, systemError } from './errors'
+import {
+  invalidType,
+  NetpollError,
+  type Refused,
+  reasonError,
+  streamCall,
+  systemError,
+  withoutStack,
+} from './errors'
 import type { Excerpt } from './excerpt'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
@@ -85,6 +93,8 @@ export class ConnectionCore {
   #referenced = true
   #requestTimeout: number
   #error: NetpollError | undefined
+  /** Why it ends in order, if there is more to say than that somebody has closed it. */
+  #ending: unknown
   #calls: Calls | undefined
   #goneWaiters: (() => void)[] | undefined
   #remoteAddress: Address | undefined
@@ -561,7 +571,9 @@ export class ConnectionCore {
     }
     // Where it closes at once, its last record comes in the same batch, and says more.
     if (this.isHalfOpen || this.#calls?.isAwaited === true) queueMicrotask(() => this.#unanswered())
-    this.#inputEnded(failure ?? new NetpollError('ERR_EOF', 'The peer has ended the connection'), failure)
+    const end = peerEnded()
+    this.#ending ??= end
+    this.#inputEnded(failure ?? end, failure)
     // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
     if (this.#leave === Leave.Asked && this.#profile.allowHalfOpen) this.finish()
   }
@@ -626,7 +638,7 @@ export class ConnectionCore {
     const news = this.#error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
     const error = this.#error ?? news
     this.#error = error
-    const gone = error ?? closedHere()
+    const gone = error ?? closedHere(this.#ending)
     // Whatever one of them throws, the others hear of the end: some of them wait for nothing else.
     this.#tryLast(() => this.#calls?.failAll(gone, this.#totals?.written))
     this.#tryLast(() => this.#output?.end(gone))
@@ -665,6 +677,7 @@ export class ConnectionCore {
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
     if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this)
+    this.#ending ??= error
     this.#closeNow()
     this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
   }
@@ -776,7 +789,9 @@ export class ConnectionCore {
   }
 
   #closedError(): NetpollError {
-    return new NetpollError('ERR_CONN_CLOSED', 'The connection is closed', { cause: this.#error })
+    return new NetpollError('ERR_CONN_CLOSED', 'The connection is closed', {
+      cause: this.#error ?? this.#ending,
+    })
   }
 
   #checkCalls(): void {
@@ -820,6 +835,14 @@ function afterReplies(work: () => void): void {
   queueMicrotask(() => nextTick(work))
 }
 
-function closedHere(): NetpollError {
-  return new NetpollError('ERR_CONN_CLOSED', 'The connection was closed')
+function closedHere(cause?: unknown): NetpollError {
+  return new NetpollError(
+    'ERR_CONN_CLOSED',
+    'The connection was closed',
+    cause === undefined ? {} : { cause },
+  )
+}
+
+function peerEnded(): NetpollError {
+  return withoutStack(() => new NetpollError('ERR_EOF', 'The peer has ended the connection'))
 }
