@@ -163,7 +163,7 @@ test.serial('what onError rejects with is logged, with what it was told', async 
   const peer = await connectPeer(t, { port })
   await peer.write(frame('x'))
   await lines.reach(2)
-  t.deepEqual(lines.all, ['from the handler', failure.message])
+  t.deepEqual(lines.all, ['Error: from the handler', `Error: ${failure.message}`])
 })
 
 /** What asynchronous lookups may do. */

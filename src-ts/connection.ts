@@ -527,7 +527,11 @@ export class ConnectionCore {
 
   #saysGoAway(isGoAway: IsGoAway, message: Buffer): boolean {
     try {
-      const says = this.context.run(isGoAway as (message: Buffer, _: undefined) => unknown, message, undefined)
+      const says = this.context.run(
+        isGoAway as (message: Buffer, _: undefined) => unknown,
+        message,
+        undefined,
+      )
       refusePromise('isGoAway', says)
       return says === true
     } catch (error) {
