@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 // After a refusal nothing of a connection is parsed, whatever waits, and its calls fail at once. No peer here ends its
 // direction by itself: whoever waited for the end would wait for ever.
 import { createServer as createNetServer, type Socket } from 'node:net'
@@ -289,9 +290,12 @@ test('a mux gives the places of calls that a refusal has failed to others', asyn
   const calls = [1, 2].map((number) => rejection(mux.call(message(number, 'x'))))
   const waiting = mux.call(message(3, 'x'))
   const first = await sockets.take()
+  await once(first, 'data')
   first.write(Buffer.concat([tooLong, frame(message(1, 'forged'))]))
   t.deepEqual((await Promise.all(calls)).map(codeOf), ['ERR_FRAME_TOO_LARGE', 'ERR_FRAME_TOO_LARGE'])
   const second = await sockets.take()
+  // Accepted is not yet asked: a reply to nothing would be refused.
+  await once(second, 'data')
   second.write(frame(message(3, 'reply')))
   t.is(textOf(await waiting), 'reply')
   t.like(mux.stats(), { running: 0, connected: 1 })
@@ -310,11 +314,14 @@ test('a pool takes a connection whose call a refusal has failed for none that is
   t.teardown(() => pool.close({ timeout: 0 }))
   const call = rejection(pool.call('x'))
   const first = await sockets.take()
+  await once(first, 'data')
   first.write(Buffer.concat([tooLong, frame('forged')]))
   t.is(codeOf(await call), 'ERR_FRAME_TOO_LARGE')
   t.is(pool.stats().running, 0)
   const other = pool.call('y')
-  ;(await sockets.take()).write(frame('reply'))
+  const second = await sockets.take()
+  await once(second, 'data')
+  second.write(frame('reply'))
   t.is(String(await other), 'reply')
   first.destroy()
 })

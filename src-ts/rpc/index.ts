@@ -17,7 +17,7 @@ export type { Endpoint, Middleware } from './endpoint'
 export type { RpcErrorCode } from './errors'
 export { RpcError } from './errors'
 export type { InflationStats } from './inflater'
-export type { LinkOptions } from './link'
+export type { LinkOptions, MuxLinkOptions, PoolLinkOptions } from './link'
 export type {
   CompressedMessage,
   ErrorMessage,
