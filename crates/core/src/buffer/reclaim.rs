@@ -9,7 +9,7 @@ const MOST: usize = 8;
 
 /// How many times a chunk counts that other holders have as well. It comes back only when the last of them lets go, and
 /// they collect at different times: together they would keep many times what one does.
-const SHARED_WEIGHT: usize = 8;
+const SHARED_WEIGHT: usize = 6;
 
 /// Who has a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
