@@ -10,14 +10,14 @@ const loops = []
 let arena
 const { EventLoop, Memory } = binding
 binding.EventLoop = class extends EventLoop {
-  constructor(placement, memory, batch, commands, callbacks) {
-    super(placement, memory, batch, commands, callbacks)
+  constructor(placement, memory, batch, commands, ...others) {
+    super(placement, memory, batch, commands, ...others)
     loops.push({ native: this, commands })
   }
 }
 binding.Memory = class extends Memory {
-  constructor(words, callbacks) {
-    super(words, callbacks)
+  constructor(words, ...others) {
+    super(words, ...others)
     arena = words
   }
 }
