@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { type CallOptions, type Connection, createServer, Dialer, Mux, Pool } from '../dist/index.mjs'
 import { deferred, Inbox } from './support/deferred.mjs'
-import { frames } from './support/frames.mjs'
+import { frames, numbered } from './support/frames.mjs'
 import { netServer } from './support/listeners.mjs'
 import { codeOf, dial, framing, rejection, serve } from './support/netpoll.mjs'
 import { dialStream, serveStream } from './support/streams.mjs'
+import { socketPath } from './support/system.mjs'
 
 const id = { offset: 0, size: 4 } as const
 /** Milliseconds, where the timeout has to come. */
@@ -20,23 +18,9 @@ const waits = 40
 
 type Call = (request: Buffer, options?: CallOptions) => Promise<Buffer>
 
-function numbered(number: number, text = ''): Buffer {
-  const bytes = Buffer.alloc(4 + Buffer.byteLength(text))
-  bytes.writeUInt32BE(number)
-  bytes.write(text, 4)
-  return bytes
-}
-
 /** Blocks the whole process, as a long computation would. */
 function stall(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
-}
-
-/** A path for a unix socket, gone with the test. */
-function socketPath(t: ExecutionContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'netpoll-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  return join(directory, 's')
 }
 
 const silent = (): Promise<never> => new Promise(() => {})

@@ -4,18 +4,11 @@ import test from 'ava'
 
 import { type Connection, Dialer } from '../dist/index.mjs'
 import { nextTurn } from './support/deferred.mjs'
-import { frame, frames } from './support/frames.mjs'
+import { frame, frames, numbered } from './support/frames.mjs'
 import { codeOf, framing, gone, rejection } from './support/netpoll.mjs'
 import { connectionAt } from './support/placed.mjs'
 import { places, words } from './support/places.mjs'
 import { arrived } from './support/streams.mjs'
-
-/** A message with an id of four bytes before its text. */
-function message(id: number, text: string): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(id)
-  return Buffer.concat([bytes, Buffer.from(text)])
-}
 
 /** What the id of a message is found by: the field that the core reads, a function, or nothing, in order. */
 const matchings = {
@@ -26,10 +19,10 @@ const matchings = {
 
 /** How a call is given up. */
 const ends = {
-  'timed out': (connection: Connection) => rejection(connection.call(message(1, 'a'), { timeout: 1 })),
+  'timed out': (connection: Connection) => rejection(connection.call(numbered(1, 'a'), { timeout: 1 })),
   aborted: (connection: Connection) => {
     const controller = new AbortController()
-    const outcome = rejection(connection.call(message(1, 'a'), { signal: controller.signal }))
+    const outcome = rejection(connection.call(numbered(1, 'a'), { signal: controller.signal }))
     controller.abort()
     return outcome
   },
@@ -61,8 +54,8 @@ for (const place of places) {
           t.throws(() => connection.detach()),
           refusal,
         )
-        await peer.read(frame(message(1, 'a')).length)
-        const reply = frame(message(1, 'late'))
+        await peer.read(frame(numbered(1, 'a')).length)
+        const reply = frame(numbered(1, 'late'))
         await peer.write(reply.subarray(0, 5))
         await arrived(connection, 5)
         t.like(
@@ -74,29 +67,29 @@ for (const place of places) {
         // The connection is as it was before the call, and its next owner gets its own replies.
         const next = await new Dialer({ framing, ...options }).fromFd(await detached(connection))
         t.teardown(() => gone(next))
-        const answer = next.call(message(1, 'b'))
-        await peer.read(frame(message(1, 'b')).length)
-        await peer.write(frame(message(1, 'own')))
-        t.deepEqual(await answer, message(1, 'own'))
+        const answer = next.call(numbered(1, 'b'))
+        await peer.read(frame(numbered(1, 'b')).length)
+        await peer.write(frame(numbered(1, 'own')))
+        t.deepEqual(await answer, numbered(1, 'own'))
       })
     }
 
     test(`a call that waits keeps the connection, and is not given up: ${words(place)}, ${matching}`, async (t) => {
       const { connection, peer } = await connectionAt(t, place, options)
-      const answers = [connection.call(message(1, 'a')), connection.call(message(2, 'b'))]
-      await peer.read(frames(message(1, 'a'), message(2, 'b')).length)
+      const answers = [connection.call(numbered(1, 'a')), connection.call(numbered(2, 'b'))]
+      await peer.read(frames(numbered(1, 'a'), numbered(2, 'b')).length)
       t.like(
         t.throws(() => connection.detach()),
         refusal,
       )
-      await peer.write(frame(message(1, 'A')))
-      t.deepEqual(await answers[0], message(1, 'A'))
+      await peer.write(frame(numbered(1, 'A')))
+      t.deepEqual(await answers[0], numbered(1, 'A'))
       t.like(
         t.throws(() => connection.detach()),
         refusal,
       )
-      await peer.write(frame(message(2, 'B')))
-      t.deepEqual(await answers[1], message(2, 'B'))
+      await peer.write(frame(numbered(2, 'B')))
+      t.deepEqual(await answers[1], numbered(2, 'B'))
       closeSync(connection.detach())
     })
   }

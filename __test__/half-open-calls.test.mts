@@ -3,18 +3,11 @@ import test from 'ava'
 
 import { type Connection, Mux, type NetpollError, Pool } from '../dist/index.mjs'
 import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
-import { frame, frames } from './support/frames.mjs'
+import { frame, frames, numbered } from './support/frames.mjs'
 import { codeOf, framing, rejection } from './support/netpoll.mjs'
 import { connectionAt, rawServer } from './support/placed.mjs'
 import { places, words } from './support/places.mjs'
 import { quietTurns } from './support/streams.mjs'
-
-/** A message with an id of four bytes before its text. */
-function message(id: number, text: string): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(id)
-  return Buffer.concat([bytes, Buffer.from(text)])
-}
 
 const matchings = {
   'in order': {},
@@ -36,14 +29,14 @@ for (const place of places) {
           allowHalfOpen: true,
           ...(handles && { onRequest: () => {} }),
         })
-        const calls = [1, 2, 3].map((id) => connection.call(message(id, 'x')))
+        const calls = [1, 2, 3].map((id) => connection.call(numbered(id, 'x')))
         const waiting = calls.slice(1).map(failed)
-        await peer.read(3 * frame(message(1, 'x')).length)
+        await peer.read(3 * frame(numbered(1, 'x')).length)
         // A reply that comes right before the end is one.
-        peer.socket.end(frame(message(1, 'reply')))
-        t.deepEqual(await calls[0], message(1, 'reply'))
+        peer.socket.end(frame(numbered(1, 'reply')))
+        t.deepEqual(await calls[0], numbered(1, 'reply'))
         for (const error of await Promise.all(waiting)) t.like(error, closed)
-        t.like(await failed(connection.call(message(4, 'late'))), notSent)
+        t.like(await failed(connection.call(numbered(4, 'late'))), notSent)
         // Our direction goes on.
         t.true(connection.isActive)
         await connection.send('still here')
@@ -63,21 +56,21 @@ for (const place of places) {
         id: { offset: 0, size: 4 },
         allowHalfOpen,
         onRequest: async (_request, to: Connection) => {
-          errors.push(await failed(to.call(message(7, 'question'))))
+          errors.push(await failed(to.call(numbered(7, 'question'))))
           await goOn.promise
           // The peer's end is known by now.
-          errors.push(await failed(to.call(message(8, 'another'))))
-          return message(1, 'answer')
+          errors.push(await failed(to.call(numbered(8, 'another'))))
+          return numbered(1, 'answer')
         },
       })
-      peer.socket.end(frame(message(1, 'request')))
+      peer.socket.end(frame(numbered(1, 'request')))
       t.like(await errors.take(), { code: 'ERR_CONN_CLOSED' })
       goOn.resolve()
       t.like(await errors.take(), notSent)
       if (allowHalfOpen) void connection.close()
       const all = await peer.readToEnd()
       if (!allowHalfOpen)
-        t.deepEqual(all.subarray(-frame(message(1, 'answer')).length), frame(message(1, 'answer')))
+        t.deepEqual(all.subarray(-frame(numbered(1, 'answer')).length), frame(numbered(1, 'answer')))
       await new Promise<void>((resolve) => void connection.onClose(resolve))
     })
   }
@@ -95,25 +88,25 @@ for (const place of places) {
             : new Mux(target as { path: string }, common)
         t.teardown(() => keeper.close({ timeout: 0 }))
         // With a call that waits, and then while nobody uses it.
-        const waiting = failed(keeper.call(message(1, 'a')))
+        const waiting = failed(keeper.call(numbered(1, 'a')))
         const first = await peers.take()
-        await first.read(frame(message(1, 'a')).length)
+        await first.read(frame(numbered(1, 'a')).length)
         first.end()
         t.like(await waiting, closed)
         t.is((await first.readToEnd()).length, 0, 'our direction has ended, too')
         t.like(keeper.stats(), { running: 0, pending: 0 })
-        const answer = keeper.call(message(2, 'b'))
+        const answer = keeper.call(numbered(2, 'b'))
         const second = await peers.take()
-        await second.read(frame(message(2, 'b')).length)
-        await second.write(frame(message(2, 'B')))
-        t.deepEqual(await answer, message(2, 'B'))
+        await second.read(frame(numbered(2, 'b')).length)
+        await second.write(frame(numbered(2, 'B')))
+        t.deepEqual(await answer, numbered(2, 'B'))
         second.end()
         t.is((await second.readToEnd()).length, 0)
-        const other = keeper.call(message(3, 'c'))
+        const other = keeper.call(numbered(3, 'c'))
         const third = await peers.take()
-        await third.read(frame(message(3, 'c')).length)
-        await third.write(frame(message(3, 'C')))
-        t.deepEqual(await other, message(3, 'C'))
+        await third.read(frame(numbered(3, 'c')).length)
+        await third.write(frame(numbered(3, 'C')))
+        t.deepEqual(await other, numbered(3, 'C'))
         await keeper.close({ timeout: 1 })
         t.like(keeper.stats(), { connected: 0, size: 0 })
       })

@@ -11,19 +11,11 @@ import {
   varint,
 } from '../dist/index.mjs'
 import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
-import { frame, frames } from './support/frames.mjs'
+import { frame, frames, numbered } from './support/frames.mjs'
 import { netServer } from './support/listeners.mjs'
 import { codeOf, dial, framing, gone, portOf, rejection, serve } from './support/netpoll.mjs'
 
 const id = { offset: 0, size: 4 } as const
-
-/** A message with a big-endian id of four bytes before its text. */
-function message(number: number, text = ''): Buffer {
-  const bytes = Buffer.alloc(4 + Buffer.byteLength(text))
-  bytes.writeUInt32BE(number)
-  bytes.write(text, 4)
-  return bytes
-}
 
 /** What is behind the id. */
 function textOf(bytes: Buffer): string {
@@ -53,9 +45,9 @@ async function pair(
 
 test('replies reach their calls in whatever order they come', async (t) => {
   const { client, socket, received } = await pair(t)
-  const calls = Array.from({ length: 200 }, (_, index) => client.call(message(index, `q${index}`)))
+  const calls = Array.from({ length: 200 }, (_, index) => client.call(numbered(index, `q${index}`)))
   const requests = await received.reach(200)
-  const answers = requests.map((request) => message(request.readUInt32BE(), `a${textOf(request)}`))
+  const answers = requests.map((request) => numbered(request.readUInt32BE(), `a${textOf(request)}`))
   socket.write(frames(...answers.reverse()))
   const replies = await Promise.all(calls)
   t.deepEqual(
@@ -94,17 +86,17 @@ for (const [name, field, largest] of [
 }
 
 for (const [name, request] of [
-  ['bytes', message(7, 'äöü')],
-  ['a plain array', Uint8Array.from(message(7, 'äöü'))],
-  ['pieces torn within the id', [message(7).subarray(0, 1), message(7).subarray(1, 3), '\x07', 'äöü']],
-  ['an empty piece first', [Buffer.alloc(0), '', message(7), 'äöü']],
+  ['bytes', numbered(7, 'äöü')],
+  ['a plain array', Uint8Array.from(numbered(7, 'äöü'))],
+  ['pieces torn within the id', [numbered(7).subarray(0, 1), numbered(7).subarray(1, 3), '\x07', 'äöü']],
+  ['an empty piece first', [Buffer.alloc(0), '', numbered(7), 'äöü']],
 ] as const) {
   test(`the id of a request is found in ${name}`, async (t) => {
     const { client, socket, received } = await pair(t)
     const call = client.call(request)
-    t.is(codeOf(await rejection(client.call(message(7)))), 'ERR_DUPLICATE_ID')
+    t.is(codeOf(await rejection(client.call(numbered(7)))), 'ERR_DUPLICATE_ID')
     socket.write(frame(await received.take()))
-    t.deepEqual(await call, message(7, 'äöü'))
+    t.deepEqual(await call, numbered(7, 'äöü'))
   })
 }
 
@@ -136,11 +128,11 @@ test('ids that are neighbours where numbers are no longer exact are different id
 test('a message without an id is not taken for one with the id that came before it', async (t) => {
   const strangers = new Inbox<Buffer>()
   const { client, socket } = await pair(t, { onRequest: strangers.push })
-  const first = client.call(message(1))
-  socket.write(frame(message(1, 'first')))
+  const first = client.call(numbered(1))
+  socket.write(frame(numbered(1, 'first')))
   t.is(textOf(await first), 'first')
-  const second = client.call(message(1))
-  socket.write(frames('abc', message(1, 'second')))
+  const second = client.call(numbered(1))
+  socket.write(frames('abc', numbered(1, 'second')))
   t.is(textOf(await second), 'second')
   t.deepEqual((await strangers.reach(1)).map(String), ['abc'])
 })
@@ -161,13 +153,13 @@ test('a request without an id is refused, and nothing is sent', async (t) => {
 
 test('an id that is in flight is refused, and free again once its reply has come', async (t) => {
   const { client, socket, received } = await pair(t)
-  const first = client.call(message(1, 'first'))
-  t.is(codeOf(await rejection(client.call(message(1, 'second')))), 'ERR_DUPLICATE_ID')
-  socket.write(frame(message(1, 'one')))
+  const first = client.call(numbered(1, 'first'))
+  t.is(codeOf(await rejection(client.call(numbered(1, 'second')))), 'ERR_DUPLICATE_ID')
+  socket.write(frame(numbered(1, 'one')))
   t.is(textOf(await first), 'one')
-  const third = client.call(message(1, 'third'))
+  const third = client.call(numbered(1, 'third'))
   t.deepEqual((await received.reach(2)).map(textOf), ['first', 'third'])
-  socket.write(frame(message(1, 'three')))
+  socket.write(frame(numbered(1, 'three')))
   t.is(textOf(await third), 'three')
 })
 
@@ -177,19 +169,19 @@ for (const how of ['timed out', 'was aborted'] as const) {
     const { client, socket } = await pair(t, { onRequest: strangers.push })
     const controller = new AbortController()
     const options = how === 'timed out' ? { timeout: 1 } : { signal: controller.signal }
-    const lost = rejection(client.call(message(5, 'lost'), options))
+    const lost = rejection(client.call(numbered(5, 'lost'), options))
     controller.abort(new Error('no longer'))
     const error = await lost
     t.is(
       how === 'timed out' ? codeOf(error) : error,
       how === 'timed out' ? 'ERR_REQUEST_TIMEOUT' : controller.signal.reason,
     )
-    t.is(codeOf(await rejection(client.call(message(5, 'again')))), 'ERR_DUPLICATE_ID')
-    const other = client.call(message(6))
-    socket.write(frames(message(5, 'late'), message(6, 'mine')))
+    t.is(codeOf(await rejection(client.call(numbered(5, 'again')))), 'ERR_DUPLICATE_ID')
+    const other = client.call(numbered(6))
+    socket.write(frames(numbered(5, 'late'), numbered(6, 'mine')))
     t.is(textOf(await other), 'mine')
-    const again = client.call(message(5, 'again'))
-    socket.write(frame(message(5, 'for you')))
+    const again = client.call(numbered(5, 'again'))
+    socket.write(frame(numbered(5, 'for you')))
     t.is(textOf(await again), 'for you')
     t.deepEqual(strangers.all, [])
     t.true(client.isActive)
@@ -199,29 +191,29 @@ for (const how of ['timed out', 'was aborted'] as const) {
 test('a second reply to a call goes to onRequest, as any message that no call awaits', async (t) => {
   const strangers = new Inbox<Buffer>()
   const { client, socket } = await pair(t, { onRequest: strangers.push })
-  const call = client.call(message(1))
-  const other = client.call(message(2))
+  const call = client.call(numbered(1))
+  const other = client.call(numbered(2))
   socket.write(
-    frames(message(1, 'once'), message(1, 'twice'), message(3, 'unasked'), 'abc', message(2, 'other')),
+    frames(numbered(1, 'once'), numbered(1, 'twice'), numbered(3, 'unasked'), 'abc', numbered(2, 'other')),
   )
   t.is(textOf(await call), 'once')
   t.is(textOf(await other), 'other')
   await strangers.reach(3)
   t.deepEqual(
     strangers.all.map(String),
-    [message(1, 'twice'), message(3, 'unasked'), Buffer.from('abc')].map(String),
+    [numbered(1, 'twice'), numbered(3, 'unasked'), Buffer.from('abc')].map(String),
   )
   t.true(client.isActive)
 })
 
 for (const [name, stranger] of [
-  ['whose id no call awaits', message(9, 'unasked')],
+  ['whose id no call awaits', numbered(9, 'unasked')],
   ['that is too short for an id', Buffer.from('abc')],
 ] as const) {
   test(`without onRequest a message ${name} is an error, and closes the connection`, async (t) => {
     const errors = new Inbox<unknown>()
     const { client, socket } = await pair(t, { onError: errors.push })
-    const call = rejection(client.call(message(1)))
+    const call = rejection(client.call(numbered(1)))
     socket.write(frame(stranger))
     t.is(codeOf(await errors.take()), 'ERR_UNEXPECTED_MESSAGE')
     t.is(codeOf(await call), 'ERR_CONN_CLOSED')
@@ -230,15 +222,15 @@ for (const [name, stranger] of [
 
 test('a connection that breaks fails its calls, and only those that wait', async (t) => {
   const { client, socket } = await pair(t)
-  const answered = client.call(message(1))
-  const lost = rejection(client.call(message(2), { timeout: 1 }))
+  const answered = client.call(numbered(1))
+  const lost = rejection(client.call(numbered(2), { timeout: 1 }))
   t.is(codeOf(await lost), 'ERR_REQUEST_TIMEOUT')
-  const waiting = rejection(client.call(message(3)))
-  socket.write(frame(message(1, 'done')))
+  const waiting = rejection(client.call(numbered(3)))
+  socket.write(frame(numbered(1, 'done')))
   t.is(textOf(await answered), 'done')
   socket.resetAndDestroy()
   t.is(codeOf(await waiting), 'ECONNRESET')
-  t.is(codeOf(await rejection(client.call(message(4)))), 'ERR_CONN_CLOSED')
+  t.is(codeOf(await rejection(client.call(numbered(4)))), 'ERR_CONN_CLOSED')
 })
 
 test('a function finds ids that are no field: in text, of numbers and bigints', async (t) => {
@@ -311,8 +303,8 @@ for (const [name, other, sent] of [
 // Alone: it takes the memory of whatever else arrives in this process meanwhile.
 test.serial('ids of messages whose chunk the user has taken away are right, too', async (t) => {
   const { client, socket } = await pair(t)
-  const first = client.call(message(1))
-  socket.write(frame(message(1, 'first')))
+  const first = client.call(numbered(1))
+  socket.write(frame(numbered(1, 'first')))
   const reply = await first
   // Node.js 20 has no `transfer`; a structured clone with a transfer list does the same where it is allowed.
   const memory = reply.buffer as ArrayBuffer & { transfer?: () => ArrayBuffer }
@@ -321,21 +313,21 @@ test.serial('ids of messages whose chunk the user has taken away are right, too'
     return
   }
   memory.transfer()
-  const calls = [2, 3].map((number) => client.call(message(number)))
-  socket.write(frames(message(3, 'three'), message(2, 'two')))
+  const calls = [2, 3].map((number) => client.call(numbered(number)))
+  socket.write(frames(numbered(3, 'three'), numbered(2, 'two')))
   t.deepEqual((await Promise.all(calls)).map(textOf), ['two', 'three'])
 })
 
 for (const pollers of [0, 1]) {
   test(`with ids a server’s handler calls back on its own connection, also with maxInFlight 1: ${pollers} pollers`, async (t) => {
     const { port } = await serve(t, { id, pollers, maxInFlight: 1 }, async (request, connection) => {
-      const answer = await connection.call(message(1_000 + request.readUInt32BE(), 'who?'))
-      return message(request.readUInt32BE(), `hello ${textOf(answer)}`)
+      const answer = await connection.call(numbered(1_000 + request.readUInt32BE(), 'who?'))
+      return numbered(request.readUInt32BE(), `hello ${textOf(answer)}`)
     })
     const onRequest = (request: Buffer): Buffer =>
-      message(request.readUInt32BE(), `n${request.readUInt32BE()}`)
+      numbered(request.readUInt32BE(), `n${request.readUInt32BE()}`)
     const client = await dial(t, { host: '127.0.0.1', port }, { id, pollers, onRequest })
-    const calls = Array.from({ length: 100 }, (_, index) => client.call(message(index)))
+    const calls = Array.from({ length: 100 }, (_, index) => client.call(numbered(index)))
     t.deepEqual(
       (await Promise.all(calls)).map(textOf),
       Array.from({ length: 100 }, (_, index) => `hello n${1_000 + index}`),
@@ -351,12 +343,12 @@ test('handlers that call back are never more than maxInFlight, and take their re
     begun.push(request.readUInt32BE())
     running += 1
     most = Math.max(most, running)
-    await connection.call(message(1_000 + request.readUInt32BE()))
+    await connection.call(numbered(1_000 + request.readUInt32BE()))
     running -= 1
     return request
   })
   const client = await dial(t, { host: '127.0.0.1', port }, { id, onRequest: (request) => request })
-  await Promise.all(Array.from({ length: 50 }, (_, index) => client.call(message(index))))
+  await Promise.all(Array.from({ length: 50 }, (_, index) => client.call(numbered(index))))
   t.is(most, 3)
   t.deepEqual(
     begun,
@@ -367,13 +359,13 @@ test('handlers that call back are never more than maxInFlight, and take their re
 test('replies leave in the order of requests although handlers call back, unless ordered is false', async (t) => {
   for (const ordered of [true, false]) {
     const { port } = await serve(t, { id, ordered, maxInFlight: 2 }, async (request, connection) => {
-      if (request.readUInt32BE() % 2 === 0) await connection.call(message(1_000 + request.readUInt32BE()))
+      if (request.readUInt32BE() % 2 === 0) await connection.call(numbered(1_000 + request.readUInt32BE()))
       return request
     })
     const arrived: number[] = []
     const client = await dial(t, { host: '127.0.0.1', port }, { id, onRequest: (request) => request })
     const calls = [0, 1].map(async (number) => {
-      await client.call(message(number))
+      await client.call(numbered(number))
       arrived.push(number)
     })
     await Promise.all(calls)
@@ -392,7 +384,7 @@ test('while calls of a server wait it reads on, but no more than highWaterMark b
       handled.push(request.readUInt32BE())
       // Never answered by this client: the handler goes on when the test says so.
       if (request.readUInt32BE() === 0) {
-        const asking = rejection(connection.call(message(9_999)))
+        const asking = rejection(connection.call(numbered(9_999)))
         await release.promise
         connection.data = asking
       }
@@ -406,7 +398,7 @@ test('while calls of a server wait it reads on, but no more than highWaterMark b
     { id, onRequest: (request) => replies.push(request) },
   )
   const count = 4_000
-  const calls = Array.from({ length: count }, (_, index) => client.call(message(index, 'x'.repeat(1020))))
+  const calls = Array.from({ length: count }, (_, index) => client.call(numbered(index, 'x'.repeat(1020))))
   const server = await connections.take()
   await handled.reach(1)
   // Reading has stopped once the server's end has got nothing for a while of turns.
@@ -430,7 +422,7 @@ test('a server’s hook calls, and messages that come meanwhile wait for it', as
       id,
       maxInFlight: 1,
       onConnect: async (connection) => {
-        order.push(`hook ${textOf(await connection.call(message(1, 'token?')))}`)
+        order.push(`hook ${textOf(await connection.call(numbered(1, 'token?')))}`)
       },
     },
     (request) => {
@@ -446,11 +438,11 @@ test('a server’s hook calls, and messages that come meanwhile wait for it', as
       onRequest: async (request) => {
         // Its own requests are on their way before the answer is.
         await nextTurn()
-        return message(request.readUInt32BE(), 'secret')
+        return numbered(request.readUInt32BE(), 'secret')
       },
     },
   )
-  await Promise.all([7, 8, 9].map((number) => client.call(message(number, `request ${number}`))))
+  await Promise.all([7, 8, 9].map((number) => client.call(numbered(number, `request ${number}`))))
   t.deepEqual(order, ['hook secret', 'request 7', 'request 8', 'request 9'])
 })
 
@@ -464,7 +456,7 @@ for (const ids of [id, undefined]) {
       {
         ...(ids && { id: ids }),
         onConnect: async (connection) => {
-          order.push(textOf(await connection.call(message(1, 'hello'))))
+          order.push(textOf(await connection.call(numbered(1, 'hello'))))
         },
         onRequest: (request) => {
           order.push(textOf(request))
@@ -472,7 +464,7 @@ for (const ids of [id, undefined]) {
       },
     )
     const socket = await sockets.take()
-    socket.once('data', () => socket.write(frames(message(1, 'welcome'), message(2, 'news'))))
+    socket.once('data', () => socket.write(frames(numbered(1, 'welcome'), numbered(2, 'news'))))
     await dialing
     while (order.length < 2) await nextTurn()
     t.deepEqual(order, ['welcome', 'news'])
@@ -482,9 +474,9 @@ for (const ids of [id, undefined]) {
 test('a server that closes lets its handlers call back until they are done', async (t) => {
   const asked = deferred()
   const server = createServer({ framing, id }, async (request, connection) => {
-    const first = await connection.call(message(1))
-    const second = await connection.call(message(2))
-    return message(request.readUInt32BE(), textOf(first) + textOf(second))
+    const first = await connection.call(numbered(1))
+    const second = await connection.call(numbered(2))
+    return numbered(request.readUInt32BE(), textOf(first) + textOf(second))
   })
   await server.listen({ host: '127.0.0.1', port: 0 })
   const answer = deferred()
@@ -494,10 +486,10 @@ test('a server that closes lets its handlers call back until they are done', asy
     onRequest: async (request) => {
       asked.resolve()
       await answer.promise
-      return message(request.readUInt32BE(), `${request.readUInt32BE()}`)
+      return numbered(request.readUInt32BE(), `${request.readUInt32BE()}`)
     },
   }).dial({ host: '127.0.0.1', port: portOf(server) })
-  const call = client.call(message(100))
+  const call = client.call(numbered(100))
   await asked.promise
   const closing = server.close()
   await nextTurn()
@@ -522,8 +514,8 @@ test('a loop over messages may call although more than maxInFlight messages wait
     maxInFlight: 2,
     onConnect: async (connection) => {
       for await (const request of connection) {
-        const answer = await connection.call(message(1_000 + request.readUInt32BE()))
-        await connection.send(message(request.readUInt32BE(), textOf(answer)))
+        const answer = await connection.call(numbered(1_000 + request.readUInt32BE()))
+        await connection.send(numbered(request.readUInt32BE(), textOf(answer)))
       }
     },
   })
@@ -532,10 +524,10 @@ test('a loop over messages may call although more than maxInFlight messages wait
     { host: '127.0.0.1', port },
     {
       id,
-      onRequest: (request) => message(request.readUInt32BE(), `${request.readUInt32BE()}`),
+      onRequest: (request) => numbered(request.readUInt32BE(), `${request.readUInt32BE()}`),
     },
   )
-  const calls = Array.from({ length: 20 }, (_, index) => client.call(message(index)))
+  const calls = Array.from({ length: 20 }, (_, index) => client.call(numbered(index)))
   t.deepEqual(
     (await Promise.all(calls)).map(textOf),
     Array.from({ length: 20 }, (_, index) => `${1_000 + index}`),
@@ -550,12 +542,12 @@ test('a handler that fails while requests wait for their turn closes the connect
     { id, maxInFlight: 1, onError: errors.push },
     async (request, connection) => {
       handled.push(request.readUInt32BE())
-      await connection.call(message(1_000))
+      await connection.call(numbered(1_000))
       throw new Error('broken')
     },
   )
   const client = await dial(t, { host: '127.0.0.1', port }, { id, onRequest: (request) => request })
-  const calls = [1, 2, 3].map((number) => rejection(client.call(message(number))))
+  const calls = [1, 2, 3].map((number) => rejection(client.call(numbered(number))))
   t.deepEqual((await Promise.all(calls)).map(codeOf), [
     'ERR_CONN_CLOSED',
     'ERR_CONN_CLOSED',
@@ -567,7 +559,7 @@ test('a handler that fails while requests wait for their turn closes the connect
 
 test('both sides call each other at once, thousands of times, and each reply finds its call', async (t) => {
   const count = 2_000
-  const answer = (request: Buffer): Buffer => message(request.readUInt32BE(), `re ${textOf(request)}`)
+  const answer = (request: Buffer): Buffer => numbered(request.readUInt32BE(), `re ${textOf(request)}`)
   const accepted = deferred<Connection>()
   const { port } = await serve(
     t,
@@ -581,7 +573,7 @@ test('both sides call each other at once, thousands of times, and each reply fin
   const server = await accepted.promise
   const callAll = async (connection: Connection, name: string, from: number): Promise<void> => {
     const calls = Array.from({ length: count }, (_, index) =>
-      connection.call(message(from + index, `${name}${index}`), { timeout: 60_000 }),
+      connection.call(numbered(from + index, `${name}${index}`), { timeout: 60_000 }),
     )
     const replies = await Promise.all(calls)
     t.true(replies.every((reply, index) => textOf(reply) === `re ${name}${index}`))

@@ -1,12 +1,12 @@
-import { createServer as createNetServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 
 import { type DialTarget, type FramedDialerOptions, Pool, type PoolLimits } from '../dist/index.mjs'
 import { Inbox, nextTurn } from './support/deferred.mjs'
 import { frame } from './support/frames.mjs'
+import { netServerAt } from './support/listeners.mjs'
 import { codeOf, framing } from './support/netpoll.mjs'
 import { places } from './support/places.mjs'
-import { socketPath } from './support/system.mjs'
 
 /** A server that treats each connection as the test says. */
 async function treating(
@@ -18,22 +18,8 @@ async function treating(
   readonly sockets: Inbox<Socket>
   treat: (socket: Socket) => void
 }> {
-  const sockets = new Inbox<Socket>()
-  const path = transport === 'unix' ? socketPath(t) : undefined
-  const server = createNetServer((socket) => {
-    socket.on('error', () => {})
-    sockets.push(socket)
-    treated.treat(socket)
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(path === undefined ? { host: '127.0.0.1', port: 0 } : { path }, resolve)
-  })
-  t.teardown(() => {
-    for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
-  })
-  const { port } = server.address() as { readonly port: number }
-  const treated = { target: path === undefined ? { host: '127.0.0.1', port } : { path }, sockets, treat }
+  const { target, sockets } = await netServerAt(t, transport, {}, (socket) => treated.treat(socket))
+  const treated = { target, sockets, treat }
   return treated
 }
 

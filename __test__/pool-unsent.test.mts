@@ -1,4 +1,4 @@
-import { createServer as createNetServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 
 import {
@@ -10,35 +10,17 @@ import {
 } from '../dist/index.mjs'
 import { Inbox, nextTurn } from './support/deferred.mjs'
 import { frame } from './support/frames.mjs'
+import { netServerAt } from './support/listeners.mjs'
 import { codeOf, framing, rejection } from './support/netpoll.mjs'
 import { places } from './support/places.mjs'
 import { clientOf, serveCalls } from './support/rpc.mjs'
-import { socketPath } from './support/system.mjs'
 
 /** More than a socket takes. */
 const sizes = { tcp: 16_000_000, unix: 2_000_000 } as const
 
 /** A server that reads nothing until it is told to. */
-async function silent(
-  t: ExecutionContext,
-  transport: 'tcp' | 'unix',
-): Promise<{ readonly target: DialTarget; readonly sockets: Inbox<Socket> }> {
-  const sockets = new Inbox<Socket>()
-  const path = transport === 'unix' ? socketPath(t) : undefined
-  const server = createNetServer({ pauseOnConnect: true }, (socket) => {
-    socket.on('error', () => {})
-    sockets.push(socket)
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(path === undefined ? { host: '127.0.0.1', port: 0 } : { path }, resolve)
-  })
-  t.teardown(() => {
-    for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
-  })
-  const { port } = server.address() as { readonly port: number }
-  return { target: path === undefined ? { host: '127.0.0.1', port } : { path }, sockets }
-}
+const silent = (t: ExecutionContext, transport: 'tcp' | 'unix') =>
+  netServerAt(t, transport, { pauseOnConnect: true })
 
 /** How many bytes come until the end. */
 function drain(socket: Socket): Promise<number> {

@@ -10,21 +10,14 @@ import {
   type Server,
 } from '../dist/index.mjs'
 import { Inbox } from './support/deferred.mjs'
+import { numbered } from './support/frames.mjs'
 import { codeOf, framing, gone, targetOf } from './support/netpoll.mjs'
 import { type Place, places, words } from './support/places.mjs'
 import { socketPath } from './support/system.mjs'
 
-/** Four bytes of id, and a text. */
-function message(id: number, text: string): Buffer {
-  const bytes = Buffer.alloc(4 + text.length)
-  bytes.writeUInt32BE(id)
-  bytes.write(text, 4)
-  return bytes
-}
-
 /** A list whose last piece is `text`, and runs `work` when it is asked for. */
 function list(id: number, text: string, work: () => unknown): Buffer[] {
-  return Object.defineProperty([message(id, '')], 1, {
+  return Object.defineProperty([numbered(id, '')], 1, {
     get: () => {
       work()
       return Buffer.from(text)
@@ -50,7 +43,7 @@ async function connected(t: ExecutionContext, place: Place, id: object): Promise
   const accepted = new Inbox<Connection>()
   const mine = { framing, ...id, pollers }
   const echo = (request: Buffer, other: Connection): Buffer => {
-    if (request.toString('utf8', 4) === 'push') void other.send(message(9, 'unasked'))
+    if (request.toString('utf8', 4) === 'push') void other.send(numbered(9, 'unasked'))
     return request
   }
   const server = createServer(
@@ -98,7 +91,7 @@ for (const place of places) {
             const connection = await connected(t, place, id)
             // Whose reply is on its way cannot be detached.
             const isQuiet = ending === 'end' || ending === 'detach'
-            const before = isQuiet ? undefined : connection.call(message(1, 'before')).catch(codeOf)
+            const before = isQuiet ? undefined : connection.call(numbered(1, 'before')).catch(codeOf)
             const outcome = connection[method](list(2, 'a', () => end(t, connection, ending)))
             t.is(await Promise.resolve(outcome).then(() => 'over', codeOf), 'ERR_CONN_CLOSED')
             if (ending !== 'close') t.is(await (before ?? 'ERR_CONN_CLOSED'), 'ERR_CONN_CLOSED')
@@ -115,13 +108,13 @@ for (const place of places) {
         const outer = connection
           .call(
             list(7, 'outer', () => {
-              inner ??= connection.call(message(7, 'inner'))
+              inner ??= connection.call(numbered(7, 'inner'))
             }),
           )
           .then((reply) => reply.toString('utf8', 4), codeOf)
         t.is((await (inner as Promise<Buffer> | undefined))?.toString('utf8', 4), 'inner')
         t.is(await outer, kind === 'none' ? 'outer' : 'ERR_DUPLICATE_ID')
-        t.is((await connection.call(message(7, 'after'))).toString('utf8', 4), 'after')
+        t.is((await connection.call(numbered(7, 'after'))).toString('utf8', 4), 'after')
       },
     )
 
@@ -136,7 +129,7 @@ for (const place of places) {
       t.is(await call.catch((reason) => reason), 'enough')
       t.is(connection.bytesWritten, bytesWritten)
       // Its id is free, and no reply is missing.
-      t.is((await connection.call(message(7, 'after'))).toString('utf8', 4), 'after')
+      t.is((await connection.call(numbered(7, 'after'))).toString('utf8', 4), 'after')
     })
 
     if (kind !== 'function') continue
@@ -144,20 +137,20 @@ for (const place of places) {
       for (const ending of endings) {
         const connection = await connected(t, place, id)
         asked = () => end(t, connection, ending)
-        t.is(await connection.call(message(1, 'a')).then(String, codeOf), 'ERR_CONN_CLOSED')
+        t.is(await connection.call(numbered(1, 'a')).then(String, codeOf), 'ERR_CONN_CLOSED')
       }
       const connection = await connected(t, place, id)
       let inner: Promise<Buffer> | undefined
       asked = () => {
-        inner = connection.call(message(7, 'inner'))
+        inner = connection.call(numbered(7, 'inner'))
       }
-      t.is(await connection.call(message(7, 'outer')).then(String, codeOf), 'ERR_DUPLICATE_ID')
+      t.is(await connection.call(numbered(7, 'outer')).then(String, codeOf), 'ERR_DUPLICATE_ID')
       t.is((await (inner as Promise<Buffer> | undefined))?.toString('utf8', 4), 'inner')
       const controller = new AbortController()
       asked = () => controller.abort('enough')
-      const aborted = connection.call(message(7, 'aborted'), { signal: controller.signal })
+      const aborted = connection.call(numbered(7, 'aborted'), { signal: controller.signal })
       t.is(await aborted.catch((reason) => reason), 'enough')
-      t.is((await connection.call(message(7, 'after'))).toString('utf8', 4), 'after')
+      t.is((await connection.call(numbered(7, 'after'))).toString('utf8', 4), 'after')
     })
 
     test.serial(`the function of ids may end the connection when a message comes: ${title}`, async (t) => {
@@ -167,7 +160,7 @@ for (const place of places) {
         connection.onRequest = () => {
           handled += 1
         }
-        const pending = connection.call(message(1, 'push')).then(String, codeOf)
+        const pending = connection.call(numbered(1, 'push')).then(String, codeOf)
         asked = () => end(t, connection, ending)
         t.is(await pending, 'ERR_CONN_CLOSED', ending)
         t.is(handled, 0, ending)
@@ -202,21 +195,21 @@ for (const place of dialedPlaces) {
     for (const line of [new Pool(targetOf(server), options), new Mux(targetOf(server), options)]) {
       t.teardown(() => line.close({ timeout: 0 }))
       for (const ending of endings) {
-        t.is(String(await line.call(message(1, 'first'))), String(message(1, 'first')))
+        t.is(String(await line.call(numbered(1, 'first'))), String(numbered(1, 'first')))
         const current = connection as Connection
         asked = () => end(t, current, ending)
-        t.is(await line.call(message(2, 'a')).then(String, codeOf), 'ERR_CONN_CLOSED', ending)
+        t.is(await line.call(numbered(2, 'a')).then(String, codeOf), 'ERR_CONN_CLOSED', ending)
         t.is(line.stats().running, 0, ending)
         if (ending !== 'detach') await gone(current)
       }
-      await line.call(message(1, 'first'))
+      await line.call(numbered(1, 'first'))
       for (let round = 0; round < 3; round += 1) {
         const controller = new AbortController()
         asked = () => controller.abort('enough')
-        const aborted = line.call(message(3, 'a'), { signal: controller.signal })
+        const aborted = line.call(numbered(3, 'a'), { signal: controller.signal })
         t.is(await aborted.catch((reason) => reason), 'enough')
         t.is(line.stats().running, 0)
-        t.is(String(await line.call(message(3, 'b'))), String(message(3, 'b')))
+        t.is(String(await line.call(numbered(3, 'b'))), String(numbered(3, 'b')))
       }
       await line.close()
       t.is(line.stats().running, 0)

@@ -1,7 +1,6 @@
-import { once } from 'node:events'
 // After a refusal nothing of a connection is parsed, whatever waits, and its calls fail at once. No peer here ends its
 // direction by itself: whoever waited for the end would wait for ever.
-import { createServer as createNetServer, type Socket } from 'node:net'
+import { once } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
 
 import {
@@ -20,6 +19,7 @@ import {
 } from '../dist/index.mjs'
 import { deferred, Inbox } from './support/deferred.mjs'
 import { frame, frames, unframe } from './support/frames.mjs'
+import { netServerAt } from './support/listeners.mjs'
 import { codeOf, connectPeer, gone, portOf, rejection } from './support/netpoll.mjs'
 import type { Target } from './support/peer.mjs'
 import { socketPath } from './support/system.mjs'
@@ -63,25 +63,8 @@ function serve(t: ExecutionContext, transport: Transport, options: Partial<Frame
 }
 
 /** A `node:net` server, which never ends a connection, and its sockets. */
-async function rawServer(t: ExecutionContext, transport: Transport = 'tcp') {
-  const sockets = new Inbox<Socket>()
-  const server = createNetServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {})
-    socket.resume()
-    sockets.push(socket)
-  })
-  const path = transport === 'unix' ? socketPath(t) : undefined
-  await new Promise<void>((resolve) =>
-    path === undefined ? server.listen(0, '127.0.0.1', resolve) : server.listen(path, resolve),
-  )
-  t.teardown(() => {
-    for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
-  })
-  const target: Target =
-    path === undefined ? { host: '127.0.0.1', port: (server.address() as { port: number }).port } : { path }
-  return { target, sockets }
-}
+const rawServer = (t: ExecutionContext, transport: Transport = 'tcp') =>
+  netServerAt(t, transport, { allowHalfOpen: true }, (socket) => socket.resume())
 
 /** A dialed connection, and the socket of its peer. */
 async function dialed(t: ExecutionContext, transport: Transport, options: Partial<FramedDialerOptions>) {

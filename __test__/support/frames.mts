@@ -6,6 +6,13 @@ export function frame(message: Uint8Array | string): Buffer {
   return Buffer.concat([header, body])
 }
 
+/** A message with a big-endian id of four bytes before its text. */
+export function numbered(id: number, text = ''): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(id)
+  return Buffer.concat([bytes, Buffer.from(text)])
+}
+
 export function frames(...messages: readonly (Uint8Array | string)[]): Buffer {
   return Buffer.concat(messages.map(frame))
 }

@@ -1,29 +1,64 @@
 import { execFileSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer as createNetServer, type LookupFunction, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  createServer as createNetServer,
+  type LookupFunction,
+  type ServerOpts,
+  type Socket,
+} from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
 
 import { Dialer, type NetpollError } from '../../dist/index.mjs'
 import { Inbox } from './deferred.mjs'
 import { framing, gone } from './netpoll.mjs'
+import type { Place } from './places.mjs'
+import { socketPath } from './system.mjs'
 
-/** A `node:net` server: what a dialer’s peer does is up to the test. */
+/** Where a `node:net` server listens. */
+export type NetTarget = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** Where a server of a test listens: a port or a path of its own. */
+export function placeOf(
+  t: ExecutionContext,
+  transport: Place['transport'],
+): { path: string } | { host: string; port: number } {
+  return transport === 'unix' ? { path: socketPath(t) } : { host: '127.0.0.1', port: 0 }
+}
+
+/** A `node:net` server on a port of its own: what a dialer’s peer does is up to the test. */
 export async function netServer(
   t: ExecutionContext,
 ): Promise<{ readonly port: number; readonly sockets: Inbox<Socket> }> {
+  const { target, sockets } = await netServerAt(t, 'tcp')
+  return { port: (target as { readonly port: number }).port, sockets }
+}
+
+/** The same at a port or a path; `accepted` is told of each socket before it is in `sockets`. */
+export async function netServerAt(
+  t: ExecutionContext,
+  transport: Place['transport'],
+  options: ServerOpts = {},
+  accepted: (socket: Socket) => void = () => {},
+): Promise<{ readonly target: NetTarget; readonly sockets: Inbox<Socket> }> {
   const sockets = new Inbox<Socket>()
-  const server = createNetServer((socket) => {
+  const server = createNetServer(options, (socket) => {
     socket.on('error', () => {})
+    accepted(socket)
     sockets.push(socket)
   })
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
+  const place = placeOf(t, transport)
+  await new Promise<void>((resolve) => void server.listen(place, resolve))
   t.teardown(() => {
     for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
+    return new Promise<void>((resolve) => void server.close(() => resolve()))
   })
-  return { port: (server.address() as { port: number }).port, sockets }
+  return {
+    target: 'path' in place ? place : { host: place.host, port: (server.address() as AddressInfo).port },
+    sockets,
+  }
 }
 
 /** A port that nobody listens on, and below those that systems give to whoever connects. */
