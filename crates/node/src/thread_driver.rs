@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -322,7 +322,7 @@ impl Common {
         let Err(failure) = driver::attempt(|| self.turns(poller)) else {
             return;
         };
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        *self.failure() = Some(failure);
         self.doorbell.wake();
     }
 
@@ -361,13 +361,15 @@ impl Common {
     }
 
     fn has_failed(&self) -> bool {
-        let failure = self.failure.lock();
-        failure.unwrap_or_else(PoisonError::into_inner).is_some()
+        self.failure().is_some()
     }
 
     fn take_failure(&self) -> Option<String> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.take()
+        self.failure().take()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -251,12 +251,6 @@ impl ExportedChunk {
         self.0.memory.pointer.as_ptr()
     }
 
-    /// Size in bytes.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.0.memory.capacity
-    }
-
     /// Keeps the memory for ever, and counts it: somebody whose reference is not counted may read it.
     pub fn keep(&self) {
         if !self.0.is_kept.swap(true, Ordering::Relaxed) {

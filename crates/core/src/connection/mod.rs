@@ -316,12 +316,8 @@ impl Connection {
     /// Takes nothing more from this peer, and closes once what it asked before is answered.
     fn refuse(&mut self, reason: Reason) {
         self.reason = reason;
-        self.forget_input();
-        self.state = self.state.after(Event::Refused);
-    }
-
-    fn forget_input(&mut self) {
         self.inbound.clear();
+        self.state = self.state.after(Event::Refused);
     }
 
     /// The peer's end is seen, though not yet read.
@@ -426,7 +422,7 @@ impl Connection {
         }
         self.state = self.state.after(Event::Failed);
         self.outbound.clear();
-        self.forget_input();
+        self.inbound.clear();
     }
 
     /// `count` bytes left.

@@ -139,7 +139,7 @@ impl Acceptor {
                 if self.pause(now) == Trouble::Known {
                     Accepted::ShortageGoesOn
                 } else {
-                    Accepted::ShortageBegan(error.raw_os_error().unwrap_or(libc::EIO))
+                    Accepted::ShortageBegan(super::errno(&error))
                 }
             }
         }
