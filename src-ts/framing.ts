@@ -7,7 +7,7 @@ import type { Payload } from './payload'
 export const defaultMaxLength = 16 * 1024 * 1024
 
 /** Largest `maxLength`: offsets into a message are 31-bit numbers. */
-const largestMaxLength = 2 ** 31 - 1 - 64
+export const largestMaxLength = 2 ** 31 - 1 - 64
 
 /** Options of {@link lengthField}, in the vocabulary of Netty's `LengthFieldBasedFrameDecoder`. */
 export interface LengthFieldOptions {

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger } from '../framing'
+import { checkInteger, largestMaxLength } from '../framing'
 import type { OptionNames } from '../known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
@@ -50,9 +50,6 @@ const anyRatio = 1024 * 1024
 /** Entries of a header's metadata: each costs ten times its bytes. */
 const mostEntries = 1_000
 
-/** Largest `maxLength`: offsets into a message are 31-bit numbers. */
-const largestLength = 2 ** 31 - 1 - 64
-
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
 export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): CheckedLimits {
   const {
@@ -61,11 +58,11 @@ export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): Che
     maxInflatedLength = maxLength,
     maxInflationRatio = defaultMaxInflationRatio,
   } = limits
-  checkInteger('options.maxLength', maxLength, 0, largestLength)
+  checkInteger('options.maxLength', maxLength, 0, largestMaxLength)
   if (maxElements !== Number.POSITIVE_INFINITY) {
     checkInteger('options.maxElements', maxElements, 0, Number.MAX_SAFE_INTEGER)
   }
-  checkInteger('options.maxInflatedLength', maxInflatedLength, 0, largestLength)
+  checkInteger('options.maxInflatedLength', maxInflatedLength, 0, largestMaxLength)
   if (typeof maxInflationRatio !== 'number') {
     throw invalidType('options.maxInflationRatio', 'of type number', maxInflationRatio)
   }
