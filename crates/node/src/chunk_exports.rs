@@ -28,8 +28,9 @@ use crate::sweep_watch::{self, Sweeping};
 /// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
 const OWN_REFERENCES: u32 = 2;
 
-/// Turns of the event loop in which V8 is left to sweep in the background. It needs less than a millisecond, unless other
-/// threads are busy; memory that user code has moved is never swept.
+/// Turns of the event loop that are asked for while V8 sweeps in the background. It needs less than a millisecond, unless
+/// other threads are busy; memory that user code has moved is never swept. Then the next collection is waited for: to cause
+/// one would have V8 take what is young, the chunks in use among it, for long-lived.
 const SWEEP_TURNS: u32 = 256;
 
 /// What keeps an exported chunk in JavaScript.
@@ -65,6 +66,8 @@ enum Sweep {
     Awaited,
     /// V8 has freed all that it had collected. If this memory is not finalized now, it was moved.
     Done,
+    /// Its `ArrayBuffer` had it when JavaScript had stopped, so that nothing moves it any more.
+    Unmoved,
 }
 
 struct Export {
@@ -172,6 +175,14 @@ impl ChunkExports {
     pub fn is_ending(&self) -> bool {
         let table = self.0.borrow();
         table.end_watch.is_some() && sweep_watch::is_ending(table.env.raw())
+    }
+
+    /// To be called in every turn of the event loop. Once the environment ends, finds what was moved, as long as V8 has not
+    /// collected again.
+    pub fn look_if_ending(&self) {
+        if self.is_ending() {
+            look_at_end(&self.0);
+        }
     }
 
     /// What JavaScript knows of a chunk in which bytes have come. Must be called within a scope.
@@ -402,9 +413,7 @@ impl Table {
 
     /// Finds those whose `ArrayBuffer` was collected since the last time. Costs a look at each, once a collection.
     fn await_sweep(&mut self) {
-        if self.sweeps.awaited == 0 {
-            self.sweeps.turns = SWEEP_TURNS;
-        }
+        self.sweeps.turns = SWEEP_TURNS;
         for (_, export) in &mut self.exports {
             let is_looked_at = export.sweep == Sweep::None
                 && export.state != State::Finalized
@@ -412,6 +421,16 @@ impl Table {
             if is_looked_at && !sweep_watch::is_alive(self.env.raw(), export.buffer) {
                 export.sweep = Sweep::Awaited;
                 self.sweeps.awaited += 1;
+            }
+        }
+    }
+
+    /// JavaScript has stopped.
+    fn mark_unmoved(&mut self) {
+        let env = self.env;
+        for (_, export) in &mut self.exports {
+            if export.sweep == Sweep::None && is_attached(env, export.buffer) {
+                export.sweep = Sweep::Unmoved;
             }
         }
     }
@@ -450,7 +469,8 @@ impl Ending for RefCell<Table> {
         table.sweeps.has_ended = true;
         table.sweeps.awaited = 0;
         for (_, export) in &table.exports {
-            if export.state != State::Finalized && !is_attached(table.env, export.buffer) {
+            let is_known = export.state == State::Finalized || export.sweep == Sweep::Unmoved;
+            if !is_known && !is_attached(table.env, export.buffer) {
                 export.chunk.keep();
             }
         }
@@ -459,48 +479,68 @@ impl Ending for RefCell<Table> {
 
 impl Sweeping for RefCell<Table> {
     fn collected(self: &Rc<Self>) {
-        if self.borrow().sweeps.has_ended {
-            return;
-        }
         let env = self.borrow().env.raw();
-        if !sweep_watch::is_ending(env) {
-            sweep_watch::next_collection(env, self);
+        if sweep_watch::is_ending(env) {
+            return look_at_end(self);
         }
+        sweep_watch::next_collection(env, self);
+        // V8 frees what one collection has found before it begins the next.
+        self.borrow_mut().swept();
         self.borrow_mut().await_sweep();
         wait_for_sweep(self);
     }
 
     fn turned(self: &Rc<Self>) {
         self.borrow_mut().sweeps.is_posted = false;
+        if sweep_watch::is_ending(self.borrow().env.raw()) {
+            return look_at_end(self);
+        }
         wait_for_sweep(self);
     }
 }
 
-/// Waits in turns of the event loop, which does not block meanwhile, until V8 has freed what it collected; or makes it
-/// do so, where there are no further turns. Nothing is borrowed while the engine collects: it may run finalizers.
+/// Waits in turns of the event loop, which does not block meanwhile, until V8 has freed what it collected. Nothing is
+/// borrowed while a turn is posted: the engine may run finalizers.
 fn wait_for_sweep(table: &Rc<RefCell<Table>>) {
     let (env, turns) = {
         let table = table.borrow();
-        if table.sweeps.awaited == 0 {
+        let Sweeps {
+            awaited,
+            turns,
+            is_posted,
+            ..
+        } = table.sweeps;
+        if awaited == 0 || turns == 0 || is_posted {
             return;
         }
-        (table.env.raw(), table.sweeps.turns)
+        (table.env.raw(), turns)
     };
-    if sweep_watch::is_ending(env) {
-        // The second one finishes the sweep of the first.
-        sweep_watch::collect_young(env);
-        sweep_watch::collect_young(env);
-        table.borrow_mut().swept();
-    } else if table.borrow().sweeps.is_posted {
-        // The turn that was asked for is still to come.
-    } else if turns > 0 && sweep_watch::next_turn(env, table) {
+    if sweep_watch::next_turn(env, table) {
         let sweeps = &mut table.borrow_mut().sweeps;
         sweeps.is_posted = true;
         sweeps.turns = turns - 1;
-    } else {
-        sweep_watch::collect_young(env);
-        table.borrow_mut().swept();
     }
+}
+
+/// JavaScript has stopped. Notes what was not moved, and has V8 free the rest of what it has collected, whose finalizers run
+/// before `ends` is told. Nothing is borrowed while the engine collects: it may run finalizers.
+fn look_at_end(table: &Rc<RefCell<Table>>) {
+    let env = {
+        let mut table = table.borrow_mut();
+        if table.sweeps.has_ended {
+            return;
+        }
+        table.mark_unmoved();
+        table.await_sweep();
+        if table.sweeps.awaited == 0 {
+            return;
+        }
+        table.env.raw()
+    };
+    // The second one finishes the sweep of the first.
+    sweep_watch::collect_young(env);
+    sweep_watch::collect_young(env);
+    table.borrow_mut().swept();
 }
 
 fn refused() -> napi::Error {

@@ -177,6 +177,12 @@ impl SharedMemory {
     /// The environment's event loop has turned.
     pub fn turned(&self) {
         self.arena.turned();
+        self.exports.look_if_ending();
+    }
+
+    /// The environment's event loop is about to wait.
+    pub fn about_to_wait(&self) {
+        self.exports.look_if_ending();
     }
 
     /// Takes over a buffer of the user's that was attached; `None` where the handle makes no sense.
