@@ -4,12 +4,12 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use napi::bindgen_prelude::{BufferSlice, Function, Object, Unknown};
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
-use netpoll_core::buffer::ReclaimPacer;
+use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
 use netpoll_core::{Chunk, ChunkPool, Slice};
 
 use crate::chunk_exports::{ChunkExports, Holder, Known};
@@ -33,6 +33,12 @@ pub fn chunk_pool() -> &'static ChunkPool {
 fn chunk_pool_of(chunk_size: usize) -> &'static ChunkPool {
     static POOL: OnceLock<ChunkPool> = OnceLock::new();
     POOL.get_or_init(|| ChunkPool::new(chunk_size, CACHED_BYTES / chunk_size))
+}
+
+/// Those of all environments of the process.
+fn reclaim_rounds() -> &'static Arc<ReclaimRounds> {
+    static ROUNDS: OnceLock<Arc<ReclaimRounds>> = OnceLock::new();
+    ROUNDS.get_or_init(Arc::default)
 }
 
 /// Memory that JavaScript fills.
@@ -226,7 +232,10 @@ impl Memory {
             exports: ChunkExports::new(env, arena.clone()),
             foreign: ForeignArrays::new(env),
             arena,
-            pacer: RefCell::new(ReclaimPacer::new(CACHED_BYTES / chunk_pool().chunk_size())),
+            pacer: RefCell::new(ReclaimPacer::new(
+                CACHED_BYTES / chunk_pool().chunk_size(),
+                reclaim_rounds().clone(),
+            )),
         });
         // SAFETY: the hook runs once, on this thread, and gives the reference back.
         let status = unsafe {

@@ -27,7 +27,7 @@ pub use chunk::{Chunk, ChunkPool, ExportedChunk, PoolStats};
 pub use intake::Intake;
 pub(crate) use intake::most_copied;
 pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
-pub use reclaim::{ReclaimPacer, Sharing};
+pub use reclaim::{ReclaimPacer, ReclaimRounds, Sharing};
 pub use region::Region;
 pub use slice::Slice;
 

@@ -4,12 +4,15 @@
 //! allocate, every byte is written to memory that no cache holds, and once a bound of the holder's own
 //! is reached it cleans up at a much higher price.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 /// The longest interval, as a multiple of the least.
 const MOST: usize = 8;
 
 /// How many times a chunk counts that other holders have as well. It comes back only when the last of them lets go, and
 /// they collect at different times: together they would keep many times what one does.
-const SHARED_WEIGHT: usize = 6;
+const SHARED_WEIGHT: usize = 8;
 
 /// Who has a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +23,29 @@ pub enum Sharing {
     Shared,
 }
 
+/// How often a holder of shared chunks was asked, of all that share them. When one is asked, the others are as well, unless
+/// they were lately: a chunk that they share is not kept by whoever would be asked last.
+#[derive(Default)]
+pub struct ReclaimRounds(AtomicUsize);
+
+impl ReclaimRounds {
+    // Relaxed: a holder that sees a round late is asked a turn later.
+    fn current(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+}
+
 /// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
 /// in use, doubles the interval.
 pub struct ReclaimPacer {
     least: usize,
+    rounds: Arc<ReclaimRounds>,
+    /// The last one in which the holder was asked, or could have been.
+    round: usize,
     since: usize,
     /// As `since`, with shared chunks counted several times.
     weight: usize,
@@ -34,10 +56,12 @@ pub struct ReclaimPacer {
 impl ReclaimPacer {
     /// `least` chunks are handed out before the holder is first asked. Asking costs V8 one to two milliseconds where its
     /// helper threads share one core with it: every 8 MiB, it took a third of a fast upload's time, every 32 MiB little.
-    pub fn new(least: usize) -> Self {
+    pub fn new(least: usize, rounds: Arc<ReclaimRounds>) -> Self {
         let least = least.max(1);
         Self {
             least,
+            round: rounds.current(),
+            rounds,
             since: 0,
             weight: 0,
             interval: least,
@@ -56,13 +80,18 @@ impl ReclaimPacer {
 
     /// Whether to ask now, given that the holder keeps `held` chunks.
     pub fn is_due(&mut self, held: usize) -> bool {
-        if self.weight < self.interval {
+        // Beside another that shares them, half is enough.
+        let times = match self.weight > self.since && self.sees_round() {
+            true => 2,
+            false => 1,
+        };
+        if self.weight * times < self.interval {
             return false;
         }
         // As if those that are held were shared as those that were handed out.
-        if held * self.weight / self.since < self.least {
+        if held * self.weight * times / self.since < self.least {
             // The holder lets go by itself.
-            *self = Self::new(self.least);
+            *self = Self::new(self.least, self.rounds.clone());
             return false;
         }
         let grew = held.saturating_sub(self.held_when_asked);
@@ -72,10 +101,19 @@ impl ReclaimPacer {
         } else {
             self.least
         };
+        self.round = match self.weight > self.since && times == 1 {
+            true => self.rounds.begin(),
+            false => self.rounds.current(),
+        };
         self.since = 0;
         self.weight = 0;
         self.held_when_asked = held;
         true
+    }
+
+    /// Whether another holder of shared chunks was asked since this one was.
+    fn sees_round(&self) -> bool {
+        self.round != self.rounds.current()
     }
 }
 
@@ -97,7 +135,11 @@ mod tests {
     #[test]
     fn a_holder_that_lets_go_by_itself_is_never_asked() {
         assert_eq!(
-            hand_out(&mut ReclaimPacer::new(LEAST), 10_000, LEAST - 1),
+            hand_out(
+                &mut ReclaimPacer::new(LEAST, Arc::default()),
+                10_000,
+                LEAST - 1
+            ),
             0
         );
     }
@@ -105,14 +147,18 @@ mod tests {
     #[test]
     fn a_lazy_holder_is_asked_once_per_interval() {
         assert_eq!(
-            hand_out(&mut ReclaimPacer::new(LEAST), 10 * LEAST, 2 * LEAST),
+            hand_out(
+                &mut ReclaimPacer::new(LEAST, Arc::default()),
+                10 * LEAST,
+                2 * LEAST
+            ),
             10
         );
     }
 
     #[test]
     fn asking_in_vain_becomes_rare_and_success_makes_it_frequent_again() {
-        let mut pacer = ReclaimPacer::new(LEAST);
+        let mut pacer = ReclaimPacer::new(LEAST, Arc::default());
         let mut held = 0;
         let mut asked = 0;
         for _ in 0..100_000 {
@@ -128,12 +174,43 @@ mod tests {
 
     #[test]
     fn holders_that_share_chunks_are_asked_sooner() {
-        let mut pacer = ReclaimPacer::new(LEAST);
+        let mut pacer = ReclaimPacer::new(LEAST, Arc::default());
         let interval = LEAST.div_ceil(SHARED_WEIGHT);
         let asked = (0..5 * interval).filter(|_| {
             pacer.handed_out(Sharing::Shared);
             pacer.is_due(interval)
         });
         assert_eq!(asked.count(), 5);
+    }
+    #[test]
+    fn holders_that_share_chunks_are_asked_together() {
+        let rounds = Arc::<ReclaimRounds>::default();
+        let [mut first, mut second, mut late] =
+            [(); 3].map(|()| ReclaimPacer::new(LEAST, rounds.clone()));
+        let interval = LEAST / SHARED_WEIGHT;
+        for _ in 0..interval {
+            first.handed_out(Sharing::Shared);
+        }
+        for _ in 0..interval / 2 {
+            second.handed_out(Sharing::Shared);
+        }
+        late.handed_out(Sharing::Shared);
+        assert!(!second.is_due(interval));
+        assert!(first.is_due(interval));
+        assert!(second.is_due(interval), "another was asked");
+        assert!(!late.is_due(interval), "it has next to nothing to give");
+        assert!(!first.is_due(interval), "that was the same round");
+    }
+
+    #[test]
+    fn a_holder_of_chunks_of_its_own_is_asked_alone() {
+        let rounds = Arc::<ReclaimRounds>::default();
+        let [mut sharing, mut alone] = [(); 2].map(|()| ReclaimPacer::new(LEAST, rounds.clone()));
+        for _ in 0..LEAST / 2 {
+            sharing.handed_out(Sharing::Shared);
+            alone.handed_out(Sharing::Alone);
+        }
+        assert!(sharing.is_due(LEAST));
+        assert!(!alone.is_due(LEAST));
     }
 }
