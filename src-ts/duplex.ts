@@ -283,9 +283,12 @@ export class ConnectionDuplex extends Duplex {
     if (!this.destroyed && !this.push(view)) this.#core.flow.hold(Hold.Full)
   }
 
+  /** Where nothing is left unread, the end is noticed although nobody reads: the connection of one that only writes would stay. */
   #end(): void {
     this.#peerEnded = true
+    if (this.destroyed) return
     this.push(null)
+    this.read(0)
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
