@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import * as timers from 'node:timers'
 
 import type { Address, TcpAddress } from './address'
 import { bufferView } from './chunk'
@@ -11,6 +12,9 @@ import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
 import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
 import { largestTimeout } from './time-limits'
+
+/** Taken at load: what a test puts in its place later may never call. */
+const { setImmediate } = timers
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
@@ -64,6 +68,11 @@ export class ConnectionDuplex extends Duplex {
   #peerEnded = false
   /** Whether the connection is gone. */
   #gone = false
+  /** The batch of which something was told last. */
+  #toldBatch = 0
+  /** What has come behind that, in its order. */
+  readonly #untold: (() => void)[] = []
+  #isCloseDue = false
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
 
@@ -250,7 +259,7 @@ export class ConnectionDuplex extends Duplex {
     const written = this.#written
     this.#written = undefined
     callback(error)
-    if (this.#gone) process.nextTick(() => this.emit('close', error !== null))
+    if (this.#gone) this.#closeLater()
     else this.#leave(error)
     written?.(error ?? new NetpollError('ECANCELED', 'write ECANCELED', { syscall: 'write' }))
   }
@@ -262,16 +271,42 @@ export class ConnectionDuplex extends Duplex {
     const idle = (): void => this.#idle()
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
-      received: (chunk, start, length) => this.#tell(push, bufferView(chunk, start, length)),
+      received: (chunk, start, length) => {
+        const view = bufferView(chunk, start, length)
+        // Of a stream that does not flow nobody hears, so that nothing has to lie between its pieces.
+        if (this.readableFlowing !== true && this.#untold.length === 0) this.#run(push, view)
+        else this.#tell(push, view)
+      },
       ended: () => this.#tell(end, undefined),
       endSent: () => this.#tell(endSent, undefined),
       idle: () => this.#tell(idle, undefined),
-      closed: (error) => this.#tell(closed, error),
+      closed: (error) => {
+        this.#gone = true
+        this.#tell(closed, error)
+      },
     }
   }
 
-  /** The other connections of the same batch must not suffer from a listener that throws. */
+  /**
+   * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript for
+   * each, so that promises run in between, and whoever has awaited one event may then listen to the next.
+   */
   #tell<News>(work: (news: News) => void, news: News): void {
+    const { batch } = this.#profile.loop
+    if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
+      this.#toldBatch = batch
+      this.#run(work, news)
+    } else {
+      this.#untold.push(() => this.#run(work, news))
+      // One for each: promises run between immediates.
+      setImmediate(this.#tellNext)
+    }
+  }
+
+  readonly #tellNext = (): void => this.#untold.shift()?.()
+
+  /** The other connections of the same batch must not suffer from a listener that throws. */
+  #run<News>(work: (news: News) => void, news: News): void {
     try {
       this.#core.context.run(work, news, undefined)
     } catch (error) {
@@ -316,9 +351,8 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #closed(error: NetpollError | undefined): void {
-    this.#gone = true
     if (this.destroyed) {
-      this.emit('close', this.errored !== null)
+      this.#closeLater()
     } else if (error !== undefined || !this.#peerEnded || this.#final !== undefined) {
       this.destroy(error)
     } else {
@@ -328,6 +362,17 @@ export class ConnectionDuplex extends Duplex {
       written?.(brokenPipe())
     }
     // Otherwise what has arrived can still be read, and its end destroys the stream.
+  }
+
+  /** A turn of the loop after what led to it, such as `'error'`, and behind all else that is told. */
+  #closeLater(): void {
+    if (this.#isCloseDue) return
+    this.#isCloseDue = true
+    setImmediate(() => this.#run(this.#close, undefined))
+  }
+
+  readonly #close = (): void => {
+    this.emit('close', this.errored !== null)
   }
 
   #leave(error: Error | null): void {

@@ -49,6 +49,8 @@ export class EventLoop {
   #end = firstRecord
   #references = 0
   #connectionCount = 0
+  #batches = 0
+  #batchUnderWay = 0
   /** Of the frame whose refusal the next record tells. */
   #excerpt: Excerpt | undefined
   #hasFailed = false
@@ -125,6 +127,11 @@ export class EventLoop {
     return this.#hasFailed
   }
 
+  /** The number of the batch that is being delivered, which no other has; 0 between batches. */
+  get batch(): number {
+    return this.#batchUnderWay
+  }
+
   /** Connections of this loop, those that are being dialed or closed included. */
   get connections(): number {
     return this.#connectionCount
@@ -173,12 +180,15 @@ export class EventLoop {
       this.#end = firstRecord + records * recordWords
       chunks = this.#findChunks()
       batch[0] = underWay
+      this.#batches += 1
+      this.#batchUnderWay = this.#batches
     }
     // Nearly always all of them belong to one server.
     const context = this.#connections[batch[this.#next] as number]?.context
     if (context === undefined) this.#deliver()
     else context.around(this.#deliver)
     batch[0] = 0
+    this.#batchUnderWay = 0
     // What is left here would keep its chunk until a later turn has as many.
     for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
   }
