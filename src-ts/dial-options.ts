@@ -23,27 +23,30 @@ export interface DialSettings {
    * address is welcome, in the order to try them. They may also come by a promise that it returns. Default `dns.lookup`
    * of Node.js, whose order is kept.
    */
-  readonly lookup?: LookupFunction | undefined
+  readonly lookup?: LookupFunction | null | undefined
   /**
    * IP address of this host to connect from. Of a name's addresses only those of its family are tried. Means
    * nothing to a unix socket. Default: the system's choice.
    */
-  readonly localAddress?: string | undefined
+  readonly localAddress?: string | null | undefined
   /** Port to connect from; 0, the default, lets the system choose. Means nothing to a unix socket. */
-  readonly localPort?: number | undefined
+  readonly localPort?: number | null | undefined
 }
 
 /** Whom to dial. */
 export type DialTarget =
   | {
-      /** Port, 1 to 65,535. */
-      readonly port: number
+      /** Port, 1 to 65,535; also as text, as agents have it. */
+      readonly port: number | string
       /** Address or name. Default `'localhost'`. */
-      readonly host?: string | undefined
+      readonly host?: string | null | undefined
+      readonly path?: '' | null | undefined
     }
   | {
-      /** Path of a unix socket. */
+      /** Path of a unix socket. It goes before a host and a port that agents pass beside it. */
       readonly path: string
+      readonly port?: number | string | null | undefined
+      readonly host?: string | null | undefined
     }
 
 /** Whom to dial, and how. */
@@ -55,7 +58,9 @@ export type DialOptions = DialTarget &
      */
     readonly deadline?: Date | number | undefined
     /** Gives the dial up, and rejects with the signal's reason. */
-    readonly signal?: AbortSignal | undefined
+    readonly signal?: AbortSignal | null | undefined
+    /** Addresses of which family the lookup is asked for: 4, 6, or 0 for both, the default. */
+    readonly family?: 0 | 4 | 6 | 'IPv4' | 'IPv6' | null | undefined
   }
 
 /** Settings after checking: nothing but the address is optional any more. */
@@ -85,19 +90,43 @@ const leastAttemptDelay = 10
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function checkDialSettings(settings: DialSettings, others: CheckedDialSettings): CheckedDialSettings {
-  const { localPort = others.localPort } = settings
+  // Agents pass `null` for what they do not have.
+  const localPort = settings.localPort ?? others.localPort
   const connectTimeout = timeLimit('options.connectTimeout', settings.connectTimeout, others.connectTimeout)
   const { connectionAttemptDelay = others.connectionAttemptDelay } = settings
   checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, leastAttemptDelay, largestTimeout)
-  checkFunction('lookup', settings.lookup)
+  const ownLookup = settings.lookup ?? undefined
+  checkFunction('lookup', ownLookup)
+  const localAddress = settings.localAddress ?? undefined
   checkInteger('options.localPort', localPort, 0, 65_535)
   return {
     connectTimeout,
     connectionAttemptDelay,
-    lookup: settings.lookup ?? others.lookup,
-    localAddress:
-      settings.localAddress === undefined ? others.localAddress : checkLocalAddress(settings.localAddress),
+    lookup: ownLookup ?? others.lookup,
+    localAddress: localAddress === undefined ? others.localAddress : checkLocalAddress(localAddress),
     localPort,
+  }
+}
+
+/**
+ * The family that the addresses of a name are to be of, 0 for both.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_VALUE`
+ */
+export function checkFamily(family: unknown): 0 | 4 | 6 {
+  switch (family) {
+    case undefined:
+    case null:
+    case 0:
+      return 0
+    case 4:
+    case 'IPv4':
+      return 4
+    case 6:
+    case 'IPv6':
+      return 6
+    default:
+      throw invalidValue('options.family', 'must be 0, 4 or 6', family)
   }
 }
 

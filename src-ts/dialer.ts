@@ -7,11 +7,12 @@ import { Deadline } from './deadline'
 import {
   type CheckedDialSettings,
   checkDialSettings,
+  checkFamily,
   type DialOptions,
   type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { invalidValue, isOurs, NetpollError, systemError } from './errors'
+import { isOurs, NetpollError, systemError } from './errors'
 import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
@@ -32,7 +33,7 @@ import {
 } from './options'
 import { pace } from './pace'
 import { createProfiles, type Profile } from './profile'
-import { type ResolvedAddress, resolveHost } from './resolve'
+import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
 import { checkSocketPath } from './unix-path'
@@ -106,8 +107,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   async #dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
-    const { signal } = options
+    const signal = options.signal ?? undefined
     checkSignal(signal)
+    const family = checkFamily(options.family)
     const settings = checkDialSettings(options, this.#settings)
     const latest = deadlineOf('options.deadline', options.deadline)
     signal?.throwIfAborted()
@@ -118,7 +120,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       if (deadline.isOver) {
         throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
       }
-      const routes = await findRoutes(destination, settings, dial.deadline, signal)
+      const limits = { signal, timeout: deadline.remaining(), family }
+      const routes = await findRoutes(destination, settings, limits)
       signal?.throwIfAborted()
       return this.#race(routes, settings, dial, signal)
     })
@@ -338,36 +341,40 @@ interface Dial {
 export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
 
 /**
- * Checks whom to dial.
+ * Checks whom to dial, in the forms that `net.connect` takes: agents pass on what they have, so `null` is as absent, a port
+ * may be text, and a path goes before host and port.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function checkDestination(options: DialTarget): Destination {
   const given: { readonly path?: unknown; readonly port?: unknown; readonly host?: unknown } = options
-  const { path, port, host = 'localhost' } = given
-  if (path !== undefined) {
-    for (const name of ['port', 'host'] as const) {
-      if (given[name] === undefined) continue
-      throw invalidValue(`options.${name}`, 'must not be given together with options.path', given[name])
-    }
+  const path = given.path ?? ''
+  if (path !== '') {
     checkText('options.path', path)
     checkSocketPath('connect', path)
     return { path }
   }
+  const port = numberIn(given.port)
+  const host = given.host ?? 'localhost'
   checkPort(port, 1)
   checkText('options.host', host)
   return { port, host }
 }
 
+/** The number that a text says, as `net.connect` reads it: NaN for one that says none. Anything else is what it is. */
+function numberIn(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  return value.trim() === '' ? Number.NaN : Number(value)
+}
+
 async function findRoutes(
   destination: Destination,
   settings: CheckedDialSettings,
-  deadline: Deadline,
-  signal: AbortSignal | undefined,
+  limits: LookupLimits,
 ): Promise<readonly Route[]> {
   if ('path' in destination) return [{ remote: destination, local: undefined }]
   const { host, port } = destination
-  const found = await resolveHost(host, settings.lookup, { signal, timeout: deadline.remaining() })
+  const found = await resolveHost(host, settings.lookup, limits)
   return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
     remote: { address, port },
     local: localEnd(family, settings),

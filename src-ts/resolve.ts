@@ -10,8 +10,10 @@ export interface ResolvedAddress {
   readonly family: 4 | 6
 }
 
-/** What ends the wait for a lookup. */
+/** What a lookup is to find, and what ends the wait for it. */
 export interface LookupLimits {
+  /** Addresses of which family, 0 for both. */
+  readonly family: 0 | 4 | 6
   readonly signal: AbortSignal | undefined
   /** Milliseconds, 0 for none. */
   readonly timeout: number
@@ -37,7 +39,11 @@ export async function resolveHost(
 /** What a lookup gives: a list, or, if it knows only one address, that alone. */
 type Found = string | LookupAddress | readonly LookupAddress[]
 
-function lookUp(host: string, lookup: LookupFunction, { signal, timeout }: LookupLimits): Promise<Found> {
+function lookUp(
+  host: string,
+  lookup: LookupFunction,
+  { family, signal, timeout }: LookupLimits,
+): Promise<Found> {
   return new Promise((resolve, reject) => {
     const abandon = (): void => {
       settle()
@@ -63,7 +69,7 @@ function lookUp(host: string, lookup: LookupFunction, { signal, timeout }: Looku
     }
     signal?.addEventListener('abort', abandon, { once: true })
     try {
-      const options = { all: true, order: 'verbatim', family: 0, hints: 0 } as const
+      const options = { all: true, order: 'verbatim', family, hints: 0 } as const
       const pending: unknown = lookup(host, options, (error, found) => {
         if (error) failed(error)
         else foundAll(found)
