@@ -1,38 +1,18 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
+import { currentReport, loadedAddon } from './support/addon.mjs'
 import { dynamicFlags } from './support/elf.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 /** The flag of `-z nodelete`. */
 const nodelete = 0x8
 
-interface Report {
-  readonly header: { readonly glibcVersionRuntime?: string }
-  readonly sharedObjects: readonly string[]
-}
-
-function currentReport(): Report {
-  // The types say that it may be missing, and that it is text.
-  return process.report?.getReport() as unknown as Report
-}
-
 const isGlibc = process.platform === 'linux' && currentReport().header.glibcVersionRuntime !== undefined
 const testOnGlibc = isGlibc ? test : test.skip
-
-/** The add-on that this process has loaded. */
-function loadedAddon(): string {
-  createRequire(import.meta.url)('../binding/index.js')
-  const found = currentReport().sharedObjects.find(
-    (path) => path.endsWith('.node') && path.includes('netpoll'),
-  )
-  if (found === undefined) throw new Error('no add-on is loaded')
-  return found
-}
 
 testOnGlibc('the add-on stays mapped when the thread that loaded it ends', (t) => {
   t.is(dynamicFlags(loadedAddon()) & nodelete, nodelete)

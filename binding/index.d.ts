@@ -118,7 +118,11 @@ export declare class EventLoop {
 
 /** What JavaScript has of [`SharedMemory`]. */
 export declare class Memory {
-  /** One for each environment. `arena` is its shared words. */
+  /**
+   * One for each environment. `arena` is its shared words.
+   *
+   * @throws where the engine refuses external memory, before anything is held
+   */
   constructor(arena: Int32Array, callbacks: MemoryCallbacks)
   /**
    * Counts in the shared words how often the event loop turns, from now on. Returns whether the host lets us; it must

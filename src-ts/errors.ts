@@ -266,3 +266,11 @@ export function streamCall(): NetpollError {
 export function serverClosed(): NetpollError {
   return new NetpollError('ERR_SERVER_CLOSED', 'The server was closed')
 }
+
+/** Says that JavaScript may not see what the core receives. */
+export function externalMemoryRefused(cause: unknown): NetpollError {
+  const message =
+    'netpoll hands messages over in external memory, which this JavaScript engine forbids, as that of Electron does: ' +
+    'run it in a process of Node.js'
+  return new NetpollError('ERR_UNSUPPORTED', message, { cause })
+}

@@ -311,6 +311,8 @@ export class Server<Data = unknown> {
 
   async #startWorkers(workers: CheckedWorkers): Promise<void> {
     const { framing, bytes } = this.#checked
+    // What this host cannot do is told as such, and not by the end of a worker.
+    sharedMemory()
     const pool = new WorkerPool(workers, {
       framing,
       bytes,

@@ -1,7 +1,8 @@
 import { Arena, arenaWords, turnsWord } from './arena'
 import { adoptChunk, type Chunk } from './chunk'
+import { externalMemoryRefused } from './errors'
 import { minorCollection } from './minor-collection'
-import { type NativeMemory, nativeBinding } from './native'
+import { type NativeBinding, type NativeMemory, nativeBinding } from './native'
 import { pace } from './pace'
 
 /** Who has left bytes unread. */
@@ -26,11 +27,11 @@ export class SharedMemory {
   /** Whether a timer runs, after which chunks are let go of. */
   #isSwept = false
 
+  /** @throws NetpollError `ERR_UNSUPPORTED` where the engine refuses external memory, or there is no add-on */
   constructor() {
     const words = new Int32Array(arenaWords)
-    const { Memory } = nativeBinding()
     const collect = minorCollection()
-    this.native = new Memory(words, {
+    this.native = openNative(words, {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
@@ -85,9 +86,22 @@ export class SharedMemory {
   }
 }
 
+function openNative(...given: ConstructorParameters<NativeBinding['Memory']>): NativeMemory {
+  const { Memory } = nativeBinding()
+  try {
+    return new Memory(...given)
+  } catch (cause) {
+    throw externalMemoryRefused(cause)
+  }
+}
+
 let current: SharedMemory | undefined
 
-/** The memory of this thread. */
+/**
+ * The memory of this thread.
+ *
+ * @throws as {@link SharedMemory}
+ */
 export function sharedMemory(): SharedMemory {
   current ??= new SharedMemory()
   return current

@@ -8,7 +8,7 @@
 //! | sockets that servers of several threads share | `shared_listener.rs` |
 //! | messages that worker threads handle | `work_pool.rs`, `work_driver.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
-//! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `chunk_exports.rs`, `end_watch.rs`, `sweep_watch.rs` |
+//! | chunks become `ArrayBuffer`s, and come back | `memory.rs`, `external_memory.rs`, `chunk_exports.rs`, `end_watch.rs`, `sweep_watch.rs` |
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | how often the event loop has turned | `loop_turns.rs` |
 //! | entering JavaScript | `javascript.rs` |
@@ -26,6 +26,7 @@ mod doorbell;
 mod driver;
 mod end_watch;
 mod event_loop;
+mod external_memory;
 mod foreign_bytes;
 mod framing;
 mod inline_driver;

@@ -13,6 +13,7 @@ use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
 use netpoll_core::{Chunk, ChunkPool, Slice};
 
 use crate::chunk_exports::{ChunkExports, Holder, Known};
+use crate::external_memory;
 use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
 use crate::loop_turns;
@@ -211,12 +212,16 @@ pub struct Memory(pub(crate) Rc<SharedMemory>);
 #[napi]
 impl Memory {
     /// One for each environment. `arena` is its shared words.
+    ///
+    /// @throws where the engine refuses external memory, before anything is held
     #[napi(constructor)]
     pub fn new(
         env: Env,
         #[napi(ts_arg_type = "Int32Array")] arena: Unknown<'_>,
         callbacks: MemoryCallbacks<'_>,
     ) -> napi::Result<Self> {
+        // Refused later, the first bytes of a peer would end the process.
+        external_memory::check_allowed(env, chunk_pool().chunk_size())?;
         let MemoryCallbacks {
             receiver,
             adopt,

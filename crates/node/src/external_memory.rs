@@ -1,0 +1,48 @@
+//! Whether JavaScript may read memory that the engine has not allocated. Engines with a sandbox for memory, as Electron has
+//! one, allow it to no one.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use napi::{Env, Error, Status, sys};
+
+/// Boxed once more, because a hint is one address.
+type Memory = Box<[u8]>;
+
+/// Asks the engine for one external `ArrayBuffer` of so many bytes, which must be some. Must be called within a scope.
+///
+/// # Errors
+/// When the engine refuses, with its status.
+pub fn check_allowed(env: Env, length: usize) -> napi::Result<()> {
+    // Never touched, so the system gives no pages.
+    let memory: Box<Memory> = Box::new(vec![0_u8; length].into_boxed_slice());
+    let address = memory.as_ptr().cast_mut();
+    let hint = Box::into_raw(memory);
+    let mut value = ptr::null_mut();
+    // SAFETY: the memory is initialised and stays where it is until `finalize` has freed it.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(
+            env.raw(),
+            address.cast(),
+            length,
+            Some(finalize),
+            hint.cast(),
+            &mut value,
+        )
+    };
+    if status == sys::Status::napi_ok {
+        return Ok(());
+    }
+    // SAFETY: not handed over, so it is still ours.
+    drop(unsafe { Box::from_raw(hint) });
+    Err(Error::new(
+        Status::from(status),
+        "the JavaScript engine refuses external memory",
+    ))
+}
+
+/// Runs on the environment's thread, when the `ArrayBuffer` is collected or the environment ends.
+unsafe extern "C" fn finalize(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: made by `check_allowed` with `Box::into_raw`, and passed to this one call.
+    drop(unsafe { Box::from_raw(hint.cast::<Memory>()) });
+}
