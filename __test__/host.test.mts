@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
-import { addonPlatforms, type Host, shortageOf, whyNotLoaded } from '../dist/host.js'
+import { addonCandidates, addonPlatforms, type Host, shortageOf, whyNotLoaded } from '../dist/host.js'
+import { version } from '../dist/version.js'
 import { runFixture } from './support/system.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -21,7 +22,7 @@ function installedCopy(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'netpoll-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   mkdirSync(join(folder, 'binding'))
-  for (const path of ['package.json', 'dist', 'binding/index.js']) {
+  for (const path of ['package.json', 'dist']) {
     cpSync(join(root, path), join(folder, path), { recursive: true })
   }
   return folder
@@ -55,6 +56,18 @@ test('where the package with the add-on is missing, the first use says which and
   t.true(listened.endsWith(`npm install ${addonPackage}@${manifest.version}`), listened)
 })
 
+for (const kind of ['undeclared', 'not in the cache']) {
+  test(`with yarn's PnP the first use says the same: ${kind}`, async (t) => {
+    const folder = installedCopy(t)
+    const loader = fileURLToPath(new URL('fixtures/plug-n-play.mjs', import.meta.url))
+    const [listened, dialed] = await firstUse(t, [folder], { NODE_OPTIONS: `--import=${loader}`, PNP: kind })
+    const [expected] = await firstUse(t, [folder])
+    t.is(listened, expected)
+    t.is(dialed, expected)
+    t.true(listened?.startsWith(`ERR_UNSUPPORTED: The package ${addonPackage} is not installed, `), listened)
+  })
+}
+
 test('an add-on that does not load says why', async (t) => {
   const folder = installedCopy(t)
   writeFileSync(join(folder, 'binding', addonFile), 'no library')
@@ -75,41 +88,81 @@ test('NAPI_RS_NATIVE_LIBRARY_PATH names another add-on', async (t) => {
   t.is(failed, `${wrong}${missing}`)
 })
 
-test('what is said depends on the host and on what was tried', (t) => {
-  const host: Host = {
-    platform: 'linux',
-    arch: 'arm64',
-    isMusl: true,
-    addonPath: undefined,
-    version: '1.2.3',
-  }
-  const missing = new Error('Cannot find native binding.', {
-    cause: new Error("Cannot find module 'netpoll-linux-arm64-musl'", {
-      cause: new Error("Cannot find module './netpoll.linux-arm64-musl.node'"),
-    }),
-  })
-  t.true(whyNotLoaded(missing, host).endsWith(' npm install netpoll-linux-arm64-musl@1.2.3'))
-  t.true(whyNotLoaded(missing, { ...host, isMusl: false }).endsWith('netpoll-linux-arm64-gnu@1.2.3'))
-  const mac: Host = { ...host, platform: 'darwin', isMusl: false }
-  t.true(whyNotLoaded(missing, mac).endsWith('netpoll-darwin-arm64@1.2.3'))
-  t.true(whyNotLoaded(missing, { ...host, arch: 's390x' }).endsWith('not on linux s390x'))
-  t.true(whyNotLoaded(missing, { ...host, platform: 'freebsd' }).endsWith('not on freebsd arm64'))
+const host: Host = {
+  platform: 'linux',
+  arch: 'arm64',
+  isMusl: true,
+  addonPath: undefined,
+  bundle: undefined,
+}
 
-  const old = new Error('Cannot find native binding.', { cause: new Error("version `GLIBC_2.17' not found") })
-  t.is(whyNotLoaded(old, host), "The add-on of netpoll cannot be loaded: version `GLIBC_2.17' not found")
-  t.is(whyNotLoaded(new Error('odd'), host), 'The add-on of netpoll cannot be loaded: odd')
+/** An error as loaders make them. */
+function loadError(message: string, code?: string): Error {
+  return Object.assign(new Error(message), { code })
+}
+
+/** What loaders say of a package that is not there: Node.js, yarn's PnP, Bun, and who knows who else. */
+const missing = [
+  loadError("Cannot find module 'netpoll-linux-arm64-musl'", 'MODULE_NOT_FOUND'),
+  loadError(
+    "Your application tried to access netpoll-linux-arm64-musl, but it isn't declared in your dependencies",
+    'MODULE_NOT_FOUND',
+  ),
+  loadError("Cannot find package 'netpoll-linux-arm64-musl'", 'ERR_MODULE_NOT_FOUND'),
+  loadError('', 'MODULE_NOT_FOUND'),
+  { message: 'of another realm', code: 'MODULE_NOT_FOUND' },
+]
+
+test('what is said depends on the host', (t) => {
+  t.true(whyNotLoaded(missing, host).endsWith(` npm install netpoll-linux-arm64-musl@${manifest.version}`))
+  const said = (other: Partial<Host>): string => whyNotLoaded(missing, { ...host, ...other })
+  t.true(said({ isMusl: false }).endsWith(`netpoll-linux-arm64-gnu@${manifest.version}`))
+  t.true(said({ platform: 'darwin', isMusl: false }).endsWith(`netpoll-darwin-arm64@${manifest.version}`))
+  t.true(said({ arch: 's390x' }).endsWith('not on linux s390x'))
+  t.true(said({ platform: 'freebsd' }).endsWith('not on freebsd arm64'))
+  const bundled = said({ bundle: '/app/main.js' })
+  t.regex(bundled, /neither netpoll\.linux-arm64-musl\.node beside the bundle \/app\/main\.js, nor /)
+})
+
+test('that an add-on is missing is told by the code of the error, whatever its words', (t) => {
+  const expected = whyNotLoaded([], host)
+  t.regex(expected, /^The package netpoll-linux-arm64-musl is not installed/)
+  for (const error of missing) t.is(whyNotLoaded([error], host), expected)
+})
+
+test('what keeps an add-on from loading is told, whichever candidate it is', (t) => {
+  const old = loadError("version `GLIBC_2.17' not found", 'ERR_DLOPEN_FAILED')
+  const wordy = loadError('Cannot find module, says the library', 'ERR_DLOPEN_FAILED')
+  const prefix = 'The add-on of netpoll cannot be loaded: '
+  t.is(whyNotLoaded([old, ...missing], host), prefix + old.message)
+  t.is(whyNotLoaded([...missing, old], host), prefix + old.message)
+  t.is(whyNotLoaded([wordy, old], host), prefix + wordy.message)
+  t.is(whyNotLoaded(['odd'], host), `${prefix}odd`)
+})
+
+test('only add-ons for the platform are candidates', (t) => {
+  t.deepEqual(addonCandidates(host), ['../binding/netpoll.linux-arm64-musl.node', 'netpoll-linux-arm64-musl'])
+  t.deepEqual(addonCandidates({ ...host, bundle: '/app/main.js' }), [
+    './netpoll.linux-arm64-musl.node',
+    'netpoll-linux-arm64-musl',
+  ])
+  t.deepEqual(addonCandidates({ ...host, platform: 'win32' }), [])
+  t.deepEqual(addonCandidates({ ...host, addonPath: '/own.node' }), ['/own.node'])
+})
+
+test('a bundle knows the version of the package', (t) => {
+  t.is(version, manifest.version)
 })
 
 test('a shortage is told from an add-on that does not load', (t) => {
-  const because = (message: string, code?: string): Error =>
-    new Error('Cannot find native binding.', { cause: Object.assign(new Error(message), { code }) })
+  const because = (message: string, code?: string) => shortageOf([missing[0], loadError(message, code)])
   const { EMFILE, ENFILE, ENOMEM } = constants.errno
-  t.is(shortageOf(because('EMFILE: too many open files, open', 'EMFILE')), EMFILE)
-  t.is(shortageOf(because('x.node: cannot open shared object file: Too many open files')), EMFILE)
-  t.is(shortageOf(because('x.node: cannot open: Too many open files in system')), ENFILE)
-  t.is(shortageOf(because('x.node: failed to map segment from shared object')), ENOMEM)
-  t.is(shortageOf(because("version `GLIBC_2.17' not found", 'ERR_DLOPEN_FAILED')), undefined)
-  t.is(shortageOf('nothing'), undefined)
+  t.is(because('EMFILE: too many open files, open', 'EMFILE'), EMFILE)
+  t.is(because('x.node: cannot open shared object file: Too many open files'), EMFILE)
+  t.is(because('x.node: cannot open: Too many open files in system'), ENFILE)
+  t.is(because('x.node: failed to map segment from shared object'), ENOMEM)
+  t.is(because("version `GLIBC_2.17' not found", 'ERR_DLOPEN_FAILED'), undefined)
+  t.is(shortageOf(['nothing', undefined]), undefined)
 })
 
 for (const pollers of ['0', '1']) {

@@ -1,6 +1,9 @@
 import { constants } from 'node:os'
 
-/** Which hosts there are add-ons for, and what to say where the add-on could not be loaded. */
+import { isBundled, ownFile } from './own-file'
+import { version } from './version'
+
+/** Which hosts there are add-ons for, where theirs may lie, and what to say where it could not be loaded. */
 
 /** What decides which add-on is loaded. */
 export interface Host {
@@ -9,8 +12,8 @@ export interface Host {
   readonly isMusl: boolean
   /** `NAPI_RS_NATIVE_LIBRARY_PATH`: an add-on that the user names. */
   readonly addonPath: string | undefined
-  /** Version of this package, which its add-ons share; `undefined` where its `package.json` cannot be read. */
-  readonly version: string | undefined
+  /** The bundle that the package runs in; `undefined` where it is installed. */
+  readonly bundle: string | undefined
 }
 
 /** Ends of the names of the packages that hold the add-ons. */
@@ -31,29 +34,56 @@ export function thisHost(): Host {
     arch,
     isMusl: platform === 'linux' && !hasGlibc(),
     addonPath: process.env['NAPI_RS_NATIVE_LIBRARY_PATH'],
-    version: packageVersion(),
+    bundle: isBundled ? ownFile : undefined,
   }
 }
 
-/** One sentence that says what is wrong, and what to do, for an add-on that failed to load with `error`. */
-export function whyNotLoaded(error: unknown, { platform, arch, isMusl, addonPath, version }: Host): string {
-  const [first, ...others] = messagesOf(error)
-  const failure = others.find((message) => !/^Cannot find (module|package)/.test(message))
-  if (addonPath) {
-    return `The add-on that NAPI_RS_NATIVE_LIBRARY_PATH names cannot be loaded: ${failure ?? addonPath}`
+/** Where the add-on of a host may lie, the first that is there counts: as `require` of this package finds it. */
+export function addonCandidates(host: Host): readonly string[] {
+  if (host.addonPath) return [host.addonPath]
+  const name = addonName(host)
+  if (!addonPlatforms.includes(name)) return []
+  const file = `netpoll.${name}.node`
+  // Of a checkout, beside a bundle, of an installed package.
+  return host.bundle === undefined
+    ? [`../binding/${file}`, `netpoll-${name}`]
+    : [`./${file}`, `netpoll-${name}`]
+}
+
+/** One sentence that says what is wrong, and what to do, where each of the candidates failed to load. */
+export function whyNotLoaded(failures: readonly unknown[], host: Host): string {
+  const failure = failures.find((error) => !isMissing(error))
+  if (host.addonPath) {
+    const reason = failure === undefined ? host.addonPath : messageOf(failure)
+    return `The add-on that NAPI_RS_NATIVE_LIBRARY_PATH names cannot be loaded: ${reason}`
   }
-  if (failure !== undefined) return `The add-on of netpoll cannot be loaded: ${failure}`
-  const libc = platform === 'linux' ? (isMusl ? '-musl' : '-gnu') : ''
-  const addon = `${platform}-${arch}${libc}`
-  if (!addonPlatforms.includes(addon)) {
-    return `netpoll runs on Linux and macOS, each on x64 and arm64, and not on ${platform} ${arch}`
+  if (failure !== undefined) return `The add-on of netpoll cannot be loaded: ${messageOf(failure)}`
+  const name = addonName(host)
+  if (!addonPlatforms.includes(name)) {
+    return `netpoll runs on Linux and macOS, each on x64 and arm64, and not on ${host.platform} ${host.arch}`
   }
-  if (others.length === 0) return `The add-on of netpoll cannot be loaded: ${first}`
+  if (host.bundle !== undefined) {
+    return (
+      `The add-on of netpoll is neither netpoll.${name}.node beside the bundle ${host.bundle}, nor is the package ` +
+      `netpoll-${name} installed there: copy one of them, or run npm install netpoll-${name}@${version}`
+    )
+  }
   return (
-    `The package netpoll-${addon} is not installed, as npm leaves it out with --omit=optional or where ` +
+    `The package netpoll-${name} is not installed, as npm leaves it out with --omit=optional or where ` +
     'package-lock.json comes from another platform: remove node_modules and package-lock.json and run ' +
-    `npm install again, or run npm install netpoll-${addon}${version === undefined ? '' : `@${version}`}`
+    `npm install again, or run npm install netpoll-${name}@${version}`
   )
+}
+
+function addonName({ platform, arch, isMusl }: Host): string {
+  const libc = platform === 'linux' ? (isMusl ? '-musl' : '-gnu') : ''
+  return `${platform}-${arch}${libc}`
+}
+
+/** Whether there is no such file or package, which each loader puts into words of its own. */
+function isMissing(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND'
 }
 
 /** What the system calls a shortage, in the errors that Node.js and the dynamic linker make of it. */
@@ -64,28 +94,22 @@ const shortages: readonly (readonly [errno: number, code: string, text: RegExp])
 ]
 
 /** The system's error number, where an add-on failed to load for what the system lacks now and may have later. */
-export function shortageOf(error: unknown): number | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    const found = shortages.find(([, name, text]) => code === name || text.test(message))
+export function shortageOf(failures: readonly unknown[]): number | undefined {
+  for (const error of failures) {
+    // The dynamic linker has no codes.
+    const found = shortages.find(([, name, text]) => codeOf(error) === name || text.test(messageOf(error)))
     if (found !== undefined) return found[0]
   }
   return undefined
 }
 
-function packageVersion(): string | undefined {
-  try {
-    return (require('../package.json') as { readonly version: string }).version
-  } catch {
-    return undefined
-  }
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown } | undefined | null)?.code
 }
 
-/** The messages of an error and its causes, the oldest cause last. */
-function messagesOf(error: unknown): readonly string[] {
-  const messages: string[] = []
-  for (let cause = error; cause instanceof Error; cause = cause.cause) messages.push(cause.message)
-  return messages
+function messageOf(error: unknown): string {
+  const message = (error as { readonly message?: unknown } | undefined | null)?.message
+  return typeof message === 'string' ? message : String(error)
 }
 
 /** The report of a process names the glibc it runs on. Hosts other than Node.js may have no reports. */

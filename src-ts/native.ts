@@ -2,7 +2,8 @@
 import type * as Binding from '../binding/index.js'
 
 import { NetpollError, systemError } from './errors'
-import { shortageOf, thisHost, whyNotLoaded } from './host'
+import { addonCandidates, shortageOf, thisHost, whyNotLoaded } from './host'
+import { requireHere } from './own-file'
 
 export type {
   ChunkStats,
@@ -23,7 +24,21 @@ export type {
 } from '../binding/index.js'
 export type NativeBinding = typeof Binding
 
-let binding: NativeBinding | undefined
+/** An add-on that was loaded, and its file. */
+interface Addon {
+  readonly path: string
+  readonly binding: NativeBinding
+}
+
+let addon: Addon | undefined
+
+/** The one that {@link useAddon} has named. */
+let named: string | undefined
+
+/** From now on the add-on is that file, and no other is looked for. */
+export function useAddon(path: string): void {
+  named = path
+}
 
 /**
  * The native binding.
@@ -32,12 +47,33 @@ let binding: NativeBinding | undefined
  * could not be opened just now
  */
 export function nativeBinding(): NativeBinding {
-  try {
-    binding ??= require('../binding/index.js') as NativeBinding
-    return binding
-  } catch (cause) {
-    const errno = shortageOf(cause)
-    if (errno !== undefined) throw systemError(errno, 'dlopen', {}, cause)
-    throw new NetpollError('ERR_UNSUPPORTED', whyNotLoaded(cause, thisHost()), { cause })
+  addon ??= loadAddon()
+  return addon.binding
+}
+
+/**
+ * The file of the native binding.
+ *
+ * @throws as {@link nativeBinding}
+ */
+export function addonPath(): string {
+  addon ??= loadAddon()
+  return addon.path
+}
+
+function loadAddon(): Addon {
+  const host = thisHost()
+  const failures: unknown[] = []
+  for (const candidate of named === undefined ? addonCandidates(host) : [named]) {
+    try {
+      const path = requireHere.resolve(candidate)
+      return { path, binding: requireHere(path) as NativeBinding }
+    } catch (error) {
+      failures.push(error)
+    }
   }
+  const cause = failures.length === 1 ? failures[0] : new AggregateError(failures, 'No add-on can be loaded')
+  const errno = shortageOf(failures)
+  if (errno !== undefined) throw systemError(errno, 'dlopen', {}, cause)
+  throw new NetpollError('ERR_UNSUPPORTED', whyNotLoaded(failures, host), { cause })
 }

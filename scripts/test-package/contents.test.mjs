@@ -28,12 +28,12 @@ function compiled(path) {
   return stem === undefined ? [] : [`dist/${stem}.${module}js`, `dist/${stem}.d.${module}ts`]
 }
 
-test('netpoll has what was compiled from its sources, the loader and the papers, and nothing else', () => {
+test('netpoll has what was compiled from its sources, the types of the add-on and the papers, and nothing else', () => {
   const sources = readdirSync(join(root, 'src-ts'), { recursive: true })
   const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'THIRD-PARTY-NOTICES.md', 'package.json']
-  const loader = ['binding/index.d.ts', 'binding/index.js']
+  const types = ['binding/index.d.ts']
   const { paths } = packed('netpoll')
-  assert.deepEqual(paths, [...papers, ...loader, ...sources.flatMap(compiled)].sort())
+  assert.deepEqual(paths, [...papers, ...types, ...sources.flatMap(compiled)].sort())
 })
 
 test('the package of a platform has its add-on and the papers', () => {
