@@ -331,8 +331,74 @@ test('a CommonJS module serves as well', async (t) => {
   }
 })
 
+const source = 'export default (request) => String(request).concat(" by data")'
+const inBase64 = `data:text/javascript;base64,${Buffer.from(source).toString('base64')}`
+
+for (const [title, inlined] of [
+  ['as text', `data:text/javascript,${encodeURIComponent(source)}`],
+  ['in base64', inBase64],
+  ['as a URL', new URL(inBase64)],
+  // What is asked is not what it is an instance of.
+  ['as a URL of another realm', { href: inBase64, protocol: 'data:' } as URL],
+  [
+    'of a hundred thousand characters',
+    `data:text/javascript,${encodeURIComponent(source)}//${'x'.repeat(100_000)}`,
+  ],
+] as const) {
+  test(`the module may be a data: URL, ${title}`, async (t) => {
+    const { port } = await serveBy(t, { workers: { module: inlined } })
+    const client = await dial(t, { host, port })
+    t.is((await client.call('x')).toString(), 'x by data')
+  })
+}
+
+test('the URL of a module keeps what follows its path, however it is given', async (t) => {
+  const url = moduleOf(t, 'export default () => import.meta.url', 'own name.mjs')
+  url.search = '?version=2'
+  for (const given of [url, url.href]) {
+    const { port } = await serveBy(t, { workers: { module: given } })
+    const client = await dial(t, { host, port })
+    t.is((await client.call('x')).toString(), url.href)
+  }
+})
+
+test('what is wrong with a data: URL is said without all of it', async (t) => {
+  const given = `data:text/javascript,export const other = 1//${'x'.repeat(100_000)}`
+  const server = createServer({ framing, workers: { module: given, threads: 1 } })
+  const error = await rejection(server.listen({ host, port: 0 }))
+  t.is(String(error), 'TypeError: The default export of the data: URL is no function')
+})
+
+for (const given of [
+  './relative.mjs',
+  '../relative.mjs',
+  'relative.mjs',
+  'package/handler',
+  '#handler',
+  '?',
+]) {
+  test(`a module that is neither a URL nor an absolute path is refused: ${given}`, (t) => {
+    const problem = 'must be an absolute path or a URL, such as import.meta.url or a data: URL'
+    t.throws(() => createServer({ framing, workers: { module: given } }), {
+      instanceOf: TypeError,
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: new RegExp(`^The "options.workers.module" argument ${problem}\\. Received `),
+    })
+  })
+}
+
+test('a module of a scheme that the loader does not know is refused by the loader', async (t) => {
+  for (const given of ['https://localhost/handler.mjs', new URL('https://localhost/handler.mjs')]) {
+    const server = createServer({ framing, workers: { module: given, threads: 1 } })
+    t.regex(String(await rejection(server.listen({ host, port: 0 }))), /scheme|https/)
+  }
+})
+
 for (const [workers, code] of [
   [{}, 'ERR_INVALID_ARG_TYPE'],
+  [{ module: { href: 5, protocol: 'file:' } }, 'ERR_INVALID_ARG_TYPE'],
+  [{ module: null }, 'ERR_INVALID_ARG_TYPE'],
+  [{ module: '' }, 'ERR_INVALID_ARG_TYPE'],
   [{ module: './relative.mjs' }, 'ERR_INVALID_ARG_VALUE'],
   [{ module, threads: 0 }, 'ERR_INVALID_ARG_VALUE'],
   [{ module, threads: '2' }, 'ERR_INVALID_ARG_TYPE'],

@@ -38,7 +38,9 @@ async function run(): Promise<void> {
   const outer = loaded.default
   const inner = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
   if (typeof inner !== 'function') {
-    throw new TypeError(`The default export of ${start.module} is no function`)
+    // All of a module's source may be in its URL.
+    const name = start.module.startsWith('data:') ? 'the data: URL' : start.module
+    throw new TypeError(`The default export of ${name} is no function`)
   }
   const { pool, framing, bytes, idleTimeout } = start
   const desk = new Desk({

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 
 import { invalidType, invalidValue } from '../errors'
 import { checkInteger } from '../framing'
@@ -21,8 +21,8 @@ export type WorkerBalance =
  */
 export interface WorkersOptions {
   /**
-   * The module whose default export is the handler: a URL, or an absolute path. It is loaded once in each worker thread.
-   * The handler is called as {@link WorkerHandler} says.
+   * The module whose default export is the handler: a URL, also a `data:` URL, or an absolute path. It is loaded once in each
+   * worker thread. The handler is called as {@link WorkerHandler} says.
    */
   readonly module: string | URL
   /** Threads: sets `minThreads` and `maxThreads` to the same number. */
@@ -118,14 +118,28 @@ export function checkWorkers(given: WorkersOptions): CheckedWorkers {
   }
 }
 
+/** As URL. What kinds of URL there are is for the loader to say: users can teach it others. */
 function checkModule(module: unknown): string {
-  if (module instanceof URL) return module.href
-  if (typeof module !== 'string' || module === '') {
+  const text = hrefOf(module) ?? module
+  if (typeof text !== 'string' || text === '') {
     throw invalidType('options.workers.module', 'a URL or an absolute path', module)
   }
-  if (module.startsWith('file:')) return pathToFileURL(fileURLToPath(module)).href
-  if (module.startsWith('/')) return pathToFileURL(module).href
-  throw invalidValue('options.workers.module', 'must be a URL or an absolute path', module)
+  if (text.startsWith('/')) return pathToFileURL(text).href
+  if (!URL.canParse(text)) {
+    const problem = 'must be an absolute path or a URL, such as import.meta.url or a data: URL'
+    throw invalidValue('options.workers.module', problem, module)
+  }
+  const url = new URL(text)
+  // Refuses what is no file of this machine.
+  if (url.protocol === 'file:') fileURLToPath(url)
+  return url.href
+}
+
+/** The text of a URL of whatever realm, which is known as Node.js knows it; `undefined` for all else. */
+function hrefOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { href, protocol } = value as Partial<URL>
+  return typeof href === 'string' && typeof protocol === 'string' ? href : undefined
 }
 
 function checkBalance(value: unknown): WorkerBalance {
