@@ -7,6 +7,8 @@ import type { PostedError } from './posted-error'
 export interface WorkerStart {
   /** The number of the pool. */
   readonly pool: number
+  /** The file of the add-on that has the pool: another one would know nothing of it. */
+  readonly addon: string
   /** URL of the handler's module. */
   readonly module: string
   readonly framing: NativeFraming

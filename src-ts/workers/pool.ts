@@ -1,14 +1,14 @@
-import { join } from 'node:path'
 import { setEnvironmentData, Worker } from 'node:worker_threads'
 
 import { serverClosed } from '../errors'
 import { frame, type Framing } from '../framing'
 import type { BytesOption } from '../message-types'
-import { type NativeWorkPool, nativeBinding } from '../native'
+import { addonPath, type NativeWorkPool, nativeBinding } from '../native'
 import type { NativeWorkers } from '../profile'
 import { isWorkerMessage, startKey, type WorkerMessage, type WorkerStart } from './messages'
 import { receiveError } from './posted-error'
 import type { CheckedWorkers } from './options'
+import { threadFile } from './thread-file'
 
 /** What a pool of workers has done and holds. */
 export interface WorkerStats {
@@ -44,6 +44,7 @@ export class WorkerPool {
   readonly #options: CheckedWorkers
   readonly #owner: WorkerPoolOwner
   readonly #native: NativeWorkPool
+  readonly #file: string
   readonly #threads = new Set<Worker>()
   /** Those of them that take requests. */
   readonly #ready = new Set<Worker>()
@@ -57,9 +58,11 @@ export class WorkerPool {
   #isClosed = false
   #whenReady: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined
 
+  /** @throws NetpollError `ERR_UNSUPPORTED` where the file that threads run is missing, or there is no add-on */
   constructor(options: CheckedWorkers, owner: WorkerPoolOwner) {
     this.#options = options
     this.#owner = owner
+    this.#file = threadFile()
     const { balance, concurrentTasksPerWorker, maxQueue, minThreads } = options
     const { WorkPool } = nativeBinding()
     this.#native = new WorkPool(
@@ -125,12 +128,13 @@ export class WorkerPool {
     const { framing, bytes } = this.#owner
     const start: WorkerStart = {
       pool: this.#native.number,
+      addon: addonPath(),
       module,
       framing: framing.native,
       bytes,
       idleTimeout,
     }
-    const thread = newWorker(start, workerData)
+    const thread = newWorker(this.#file, start, workerData)
     this.#threads.add(thread)
     let failure: unknown
     thread.on('message', (message: unknown) => {
@@ -206,11 +210,11 @@ function endedError(code: number): Error {
   return new Error(`A worker ended with exit code ${code}`)
 }
 
-function newWorker(start: WorkerStart, workerData: unknown): Worker {
+function newWorker(file: string, start: WorkerStart, workerData: unknown): Worker {
   // What new threads find, and not `workerData`, which is the user's. It is cloned at once.
   setEnvironmentData(startKey, start as never)
   try {
-    return new Worker(join(__dirname, 'entry.js'), { workerData })
+    return new Worker(file, { workerData })
   } finally {
     setEnvironmentData(startKey, undefined as never)
   }

@@ -1,13 +1,18 @@
-/** What a worker thread runs: loads the handler's module, and takes requests for it. */
+/**
+ * What a worker thread runs: loads the handler's module, and takes requests for it. Users who bundle make a file of this
+ * name of the entry `netpoll/worker`.
+ */
 import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
 import { framingFrom } from '../framing'
+import { useAddon } from '../native'
 import { Desk } from './desk'
 import type { Origin, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
 import { postError } from './posted-error'
 
-const start = getEnvironmentData(startKey) as unknown as WorkerStart
+/** Not there where a program imports this, although no server has started the thread. */
+const given = getEnvironmentData(startKey) as unknown as WorkerStart | undefined
 
 function tell(message: WorkerMessage): void {
   parentPort?.postMessage(message)
@@ -32,8 +37,9 @@ function watchIdleness(desk: Desk, milliseconds: number): void {
   timer.unref()
 }
 
-async function run(): Promise<void> {
-  const loaded: { readonly default?: unknown } = await import(start.module)
+async function run(start: WorkerStart): Promise<void> {
+  useAddon(start.addon)
+  const loaded: { readonly default?: unknown } = await import(/* webpackIgnore: true */ start.module)
   // A CommonJS module's exports are its default export; one compiled from an ES module has another within.
   const outer = loaded.default
   const inner = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
@@ -54,9 +60,11 @@ async function run(): Promise<void> {
   tell({ netpoll: 'ready' })
 }
 
-run().catch((error: unknown) => {
-  // As an exception it ends the thread whatever the process does about rejections.
-  setImmediate(() => {
-    throw error
+if (given !== undefined) {
+  run(given).catch((error: unknown) => {
+    // As an exception it ends the thread whatever the process does about rejections.
+    setImmediate(() => {
+      throw error
+    })
   })
-})
+}

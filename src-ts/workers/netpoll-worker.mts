@@ -1,0 +1,2 @@
+/** ES module entry of `netpoll/worker`: what a worker thread runs, for bundles. */
+import './netpoll-worker.js'

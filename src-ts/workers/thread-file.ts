@@ -1,0 +1,41 @@
+import { NetpollError } from '../errors'
+import { ownFile, requireHere } from '../own-file'
+import { version } from '../version'
+
+/** Where the file may lie that worker threads run: in this package, or beside a bundle. */
+const places = [
+  './workers/netpoll-worker.js',
+  './netpoll-worker.js',
+  './netpoll-worker.cjs',
+  './netpoll-worker.mjs',
+]
+
+/**
+ * The file that worker threads run. A bundle that has none beside it takes that of an installed package, but of no other
+ * version, which would be told what it does not understand.
+ *
+ * @throws NetpollError `ERR_UNSUPPORTED`
+ */
+export function threadFile(): string {
+  let cause: unknown
+  for (const place of places) {
+    try {
+      return requireHere.resolve(place)
+    } catch (error) {
+      cause = error
+    }
+  }
+  try {
+    if (installedVersion() === version) return requireHere.resolve('netpoll/worker')
+  } catch (error) {
+    cause = error
+  }
+  const message =
+    `The file of worker threads is neither netpoll-worker.js beside ${ownFile}, nor is netpoll ${version} installed ` +
+    "there: build the entry 'netpoll/worker' to a file of that name"
+  throw new NetpollError('ERR_UNSUPPORTED', message, { cause })
+}
+
+function installedVersion(): string {
+  return (requireHere('netpoll/package.json') as { readonly version: string }).version
+}
