@@ -5,6 +5,7 @@ import { Chunk, messageView } from './chunk'
 import { NetpollError } from './errors'
 import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
+import { microtask } from './timers'
 
 /** `[cursor, handle, holds, loops with commands, turns of the event loop]`, shared with the core. */
 export const arenaWords = 5
@@ -85,7 +86,7 @@ export class Arena {
     this.#handle = lent.handle
     if (isLarge) {
       // What was taken is written and named in the same task. Later this would keep the memory until the next is taken.
-      queueMicrotask(this.#leaveLarge)
+      microtask(this.#leaveLarge)
     } else {
       this.#arena = new Chunk(this.#memory)
       if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)

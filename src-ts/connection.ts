@@ -36,6 +36,7 @@ import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
 import { requiredLimit } from './time-limits'
+import { afterMicrotasks, microtask } from './timers'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =
@@ -574,7 +575,7 @@ export class ConnectionCore {
       this.owner?.inactive()
     }
     // Where it closes at once, its last record comes in the same batch, and says more.
-    if (this.isHalfOpen || this.#calls?.isAwaited === true) queueMicrotask(() => this.#unanswered())
+    if (this.isHalfOpen || this.#calls?.isAwaited === true) microtask(() => this.#unanswered())
     const end = peerEnded()
     this.#ending ??= end
     this.#inputEnded(failure ?? end, failure)
@@ -832,12 +833,8 @@ function leaving(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more')
 }
 
-const { nextTick } = process
-
 /** Does `work` behind the replies of handlers that return in this turn: once its promises have called back. */
-function afterReplies(work: () => void): void {
-  queueMicrotask(() => nextTick(work))
-}
+const afterReplies = afterMicrotasks
 
 function closedHere(cause?: unknown): NetpollError {
   return new NetpollError(

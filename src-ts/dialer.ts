@@ -36,6 +36,7 @@ import { createProfiles, type Profile } from './profile'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
+import { clearTimeout, setTimeout } from './timers'
 import { checkSocketPath } from './unix-path'
 
 /** Whom to dial, checked. */

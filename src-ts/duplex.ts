@@ -1,5 +1,4 @@
 import { Duplex } from 'node:stream'
-import * as timers from 'node:timers'
 
 import type { Address, TcpAddress } from './address'
 import { bufferView } from './chunk'
@@ -12,9 +11,7 @@ import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
 import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
 import { largestTimeout } from './time-limits'
-
-/** Taken at load: what a test puts in its place later may never call. */
-const { setImmediate } = timers
+import { nextTick, setImmediate } from './timers'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
@@ -310,7 +307,7 @@ export class ConnectionDuplex extends Duplex {
     try {
       this.#core.context.run(work, news, undefined)
     } catch (error) {
-      process.nextTick(rethrow, error)
+      nextTick(rethrow, error)
     }
   }
 

@@ -8,6 +8,7 @@ import { guarded, logFailure } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
 import { commandWords, Operation, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
+import { microtask, nextTick, setImmediate } from './timers'
 
 /** Where a poller runs. */
 export type Placement = 'inline' | 'thread'
@@ -76,8 +77,8 @@ export class EventLoop {
     // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current task
     // of JavaScript's and of its microtasks have written theirs.
     const flush = (): void => this.native.flush()
-    const flushAfterMicrotasks = (): void => process.nextTick(flush)
-    const begun = placement === 'inline' ? undefined : () => queueMicrotask(flushAfterMicrotasks)
+    const flushAfterMicrotasks = (): void => nextTick(flush)
+    const begun = placement === 'inline' ? undefined : () => microtask(flushAfterMicrotasks)
     this.outbox = new Outbox(commands, this.native, memory, begun)
   }
 

@@ -1,5 +1,6 @@
 import * as clock from './clock'
 import { largestTimeout } from './time-limits'
+import { clearTimeout, setImmediate, setTimeout } from './timers'
 
 /**
  * One timer for many deadlines. As {@link Alarm} it is rarely armed and never disarmed: when it fires, its owner looks

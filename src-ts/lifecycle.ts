@@ -4,6 +4,7 @@ import type { NetpollError } from './errors'
 import { errnoOf, guarded, isThenable, refusePromise, whenSettled } from './hooks'
 import { pace } from './pace'
 import type { Profile } from './profile'
+import { microtask, setImmediate } from './timers'
 
 /** How far the hooks of a connection have come. */
 const Phase = {
@@ -78,7 +79,7 @@ export class Lifecycle {
 
   /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
   onClose(callback: () => void): void {
-    if (this.#phase === Phase.Over) pace.settle(() => queueMicrotask(() => this.#run(callback)))
+    if (this.#phase === Phase.Over) pace.settle(() => microtask(() => this.#run(callback)))
     else {
       this.#callbacks ??= []
       this.#callbacks.push(callback)

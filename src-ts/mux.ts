@@ -14,6 +14,7 @@ import { keepPayload, type Payload, takeApart } from './payload'
 import type { PoolStats } from './pool'
 import { Redialer } from './redialer'
 import { largestTimeout, patience } from './time-limits'
+import { clearTimeout, setTimeout } from './timers'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 

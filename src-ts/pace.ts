@@ -1,7 +1,4 @@
-import * as timers from 'node:timers'
-
-/** Taken at load: what a test puts in its place later may never call. */
-const { setImmediate } = timers
+import { setImmediate } from './timers'
 
 /** Most bytes that a thread queues before the event loop has its turn. */
 const mostBytes = 4 * 1024 * 1024

@@ -16,6 +16,7 @@ import { type Payload, takeApart } from './payload'
 import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
 import { forgetSignal, reasonOf } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
+import { clearTimeout, setTimeout } from './timers'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting'
 

@@ -1,6 +1,7 @@
 import type { Backoff } from './backoff'
 import * as clock from './clock'
 import type { ConnectionCore } from './connection'
+import { clearTimeout, setTimeout } from './timers'
 
 /** Where a {@link Redialer} is. */
 const State = {

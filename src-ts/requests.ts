@@ -10,6 +10,7 @@ import { Operation } from './outbox'
 import type { Payload } from './payload'
 import type { Profile } from './profile'
 import { hasFailed, PendingReply, ReplyQueue } from './reply'
+import { microtask } from './timers'
 
 /** The messages of a framed connection: their handler, and the order of its replies. */
 export class Requests {
@@ -131,7 +132,7 @@ export class Requests {
   handlerChanged(): void {
     if (this.#queue === undefined) return
     // After whoever sets it, who may have more to prepare.
-    queueMicrotask(() => this.#left())
+    microtask(() => this.#left())
   }
 
   #left(): void {

@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from 'node:net'
 
 import { NetpollError } from './errors'
 import { isThenable, whenSettled } from './hooks'
+import { clearTimeout, setTimeout } from './timers'
 
 /** An IP address, and its family. */
 export interface ResolvedAddress {

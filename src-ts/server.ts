@@ -37,6 +37,7 @@ import { createProfiles, type Owner, type Profile } from './profile'
 import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
 import { patience } from './time-limits'
+import { clearTimeout, microtask, setTimeout } from './timers'
 import { type CheckedWorkers, checkWorkers } from './workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from './workers/pool'
 
@@ -241,7 +242,7 @@ export class Server<Data = unknown> {
     const goAway = this.#goAway
     if (goAway === undefined || this.#state === 'closed') connection.destroy()
     // It came over from another thread while the server began to close. Its hooks come first.
-    else queueMicrotask(() => connection.askToLeave(goAway))
+    else microtask(() => connection.askToLeave(goAway))
     return connection
   }
 

@@ -4,6 +4,7 @@ import { externalMemoryRefused } from './errors'
 import { minorCollection } from './minor-collection'
 import { type NativeBinding, type NativeMemory, nativeBinding } from './native'
 import { pace } from './pace'
+import { setTimeout } from './timers'
 
 /** Who has left bytes unread. */
 export interface Leftover {

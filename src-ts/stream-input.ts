@@ -10,6 +10,7 @@ import { resolved } from './output'
 import { pace } from './pace'
 import type { Profile } from './profile'
 import type { Leftover } from './shared-memory'
+import { microtask } from './timers'
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
 export interface Consumer {
@@ -176,7 +177,7 @@ export class StreamInput implements Leftover {
     if (feed.length(this.reader) === 0) return
     // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
     pace.settle(() =>
-      queueMicrotask(() => {
+      microtask(() => {
         if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0)
           this.#run()
       }),

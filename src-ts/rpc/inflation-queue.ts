@@ -2,6 +2,7 @@ import { createInflate, inflateSync } from 'node:zlib'
 
 import { NetpollError } from '../errors'
 import { minorCollection } from '../minor-collection'
+import { setImmediate } from '../timers'
 
 /** What is to be inflated, and who waits for it. It is told of one end. */
 export interface InflationJob {

@@ -4,6 +4,7 @@ import { type Connection, coreOf } from '../connection-facade'
 import { NetpollError } from '../errors'
 import type { ConnectionOwner } from '../owner'
 import { largestTimeout, systemTimeOf } from '../time-limits'
+import { clearTimeout, setTimeout } from '../timers'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
 
 /** @internal The handler of a call is done, whatever it has made of the call. */

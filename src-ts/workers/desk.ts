@@ -9,6 +9,7 @@ import { type NativeWorkDesk, nativeBinding } from '../native'
 import { commandWords, Operation, Outbox, type Target } from '../outbox'
 import type { Payload } from '../payload'
 import { sharedMemory } from '../shared-memory'
+import { microtask, nextTick } from '../timers'
 import { type Origin, originOf, Source, type WorkerHandler } from './handler'
 
 /** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */
@@ -60,10 +61,8 @@ export class Desk {
       },
     })
     const flush = (): void => this.#flush()
-    const flushAfterMicrotasks = (): void => process.nextTick(flush)
-    this.#outbox = new Outbox(commands, this.#native, this.#memory, () =>
-      queueMicrotask(flushAfterMicrotasks),
-    )
+    const flushAfterMicrotasks = (): void => nextTick(flush)
+    this.#outbox = new Outbox(commands, this.#native, this.#memory, () => microtask(flushAfterMicrotasks))
   }
 
   /** Replies leave, and what has been assigned meanwhile is handled: that the next turn brings it would cost more. */

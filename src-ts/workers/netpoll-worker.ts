@@ -6,6 +6,7 @@ import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
 import { framingFrom } from '../framing'
 import { useAddon } from '../native'
+import { clearInterval, setImmediate, setInterval } from '../timers'
 import { Desk } from './desk'
 import type { Origin, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
