@@ -1,5 +1,6 @@
 import { finished, type Readable, type Writable } from 'node:stream'
 
+import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, NetpollError } from './errors'
 import { foreign, type Piece } from './link-buffer/pieces'
 import { feed, Reader } from './link-buffer/reader'
@@ -93,10 +94,11 @@ async function pull(reader: Reader, source: Source): Promise<void> {
       const { done, value } = await source.next()
       if (done === true) {
         feed.end(reader, new NetpollError('ERR_EOF', 'The source has ended'))
-      } else if (!(value instanceof Uint8Array)) {
+      } else if (!isUint8Array(value)) {
         throw invalidType('source', 'an iterable of bytes', value)
-      } else if (value.length > 0) {
-        feed.push(reader, Buffer.from(value.buffer, value.byteOffset, value.length), 0, value.length)
+      } else if (lengthOf(value) > 0) {
+        const view = Buffer.from(bufferOf(value), offsetOf(value), lengthOf(value))
+        feed.push(reader, view, 0, view.length)
       }
     }
   } catch (error) {

@@ -7,6 +7,7 @@ import type { DialTarget } from './dial-options'
 import { checkDestination, checkedOf, Dialer, targetNames } from './dialer'
 import { NetpollError, streamCall } from './errors'
 import { reportDial } from './hooks'
+import { hostRealm } from './host-realm'
 import { takeOptions } from './known-options'
 import type { DialerOptions } from './options'
 
@@ -15,7 +16,7 @@ export class AddressDialer {
   readonly #target: DialTarget
   readonly #dialer: Dialer
   readonly #context = captureContext()
-  readonly #abandonment = new AbortController()
+  readonly #abandonment = new hostRealm.AbortController()
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(target: DialTarget, options: DialerOptions) {

@@ -1,6 +1,7 @@
 import { inspect, types } from 'node:util'
 
 import { NetpollError } from './errors'
+import { isError } from './kinds'
 
 /** More than this of one error tells nothing more, and may be what a peer has sent. */
 const longestText = 16 * 1024
@@ -47,7 +48,7 @@ function shown(show: () => string): string {
 function summary(error: unknown): string {
   if (NetpollError.isOne(error)) return `${error.code}: ${error.message}`
   if (types.isNativeError(error)) return `${classOf(error) ?? 'Error'}: ${error.message}`
-  return error instanceof Error ? error.message : shallow(error)
+  return isError(error) ? error.message : shallow(error)
 }
 
 function fullText(error: unknown, causes: number): string {

@@ -1,3 +1,4 @@
+import { isUint8Array } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { optionNames, takeOptions } from './known-options'
 import type { NativeFraming } from './native'
@@ -318,7 +319,7 @@ for (const { prototype } of [Framing, LengthField, Varint, Delimiter, Stream]) O
  * @throws TypeError with `ERR_INVALID_ARG_VALUE` when `bytes` is empty
  */
 export function delimiter(bytes: Uint8Array | string, options: MaxLengthOptions = {}): Framing {
-  if (typeof bytes !== 'string' && !(bytes instanceof Uint8Array)) {
+  if (typeof bytes !== 'string' && !isUint8Array(bytes)) {
     throw invalidType('bytes', 'a string or an instance of Uint8Array', bytes)
   }
   const raw = typeof bytes === 'string' ? Buffer.from(bytes) : bytes

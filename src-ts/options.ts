@@ -2,6 +2,7 @@ import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIsGoAway, type IsGoAway } from './go-away'
+import { isAbortSignal } from './kinds'
 import { optionNames } from './known-options'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -282,7 +283,7 @@ export function checkBacklog(value: unknown): void {
 
 /** Checks an optional signal. */
 export function checkSignal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
+  if (value !== undefined && !isAbortSignal(value)) {
     throw invalidType('options.signal', 'an instance of AbortSignal', value)
   }
 }

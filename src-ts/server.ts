@@ -9,6 +9,7 @@ import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
 import { type Acceptor, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import { checkGoAway, type GoAway } from './go-away'
+import { hostRealm } from './host-realm'
 import {
   checkListenOptions,
   Listening,
@@ -59,6 +60,9 @@ export interface ServerStats {
   /** Its worker threads, while it has some. */
   readonly workers?: WorkerStats | undefined
 }
+
+/** Of the realm that Node.js makes its listeners in: others may have no such symbol. */
+const dispose: typeof Symbol.dispose = hostRealm.Symbol.dispose
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
@@ -133,7 +137,7 @@ export class Server<Data = unknown> {
       if (this.#workers !== undefined) await this.#startWorkers(this.#workers)
       this.#open(placeToOpen, sharing)
     } catch (error) {
-      this.#signalWatch?.[Symbol.dispose]()
+      this.#signalWatch?.[dispose]()
       await this.#stopWorkers()
       this.#profiles = []
       if (this.#state === 'starting') this.#state = 'idle'
@@ -265,7 +269,7 @@ export class Server<Data = unknown> {
   #stopListening(): void {
     const listening = this.#listening
     if (listening === undefined) return
-    this.#signalWatch?.[Symbol.dispose]()
+    this.#signalWatch?.[dispose]()
     this.#listening = undefined
     // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
     if (this.#goAway === undefined) this.#detachAcceptors()

@@ -1,6 +1,6 @@
-import process from 'node:process'
 import * as timers from 'node:timers'
-import { runInThisContext } from 'node:vm'
+
+import { hostRealm } from './host-realm'
 
 /**
  * The host's timers and ticks, taken once, when this is loaded. What a test puts in their place later may never call; and
@@ -23,17 +23,7 @@ export const clearTimeout = genuine('clearTimeout', timers.clearTimeout)
 export const setInterval = genuine('setInterval', timers.setInterval)
 export const clearInterval = genuine('clearInterval', timers.clearInterval)
 export const setImmediate = genuine('setImmediate', timers.setImmediate)
-export const nextTick = genuine('nextTick', hostProcess().nextTick)
-
-/** That of Node.js itself: in realms of test runners `process` is a copy, whose `nextTick` may be fake from the beginning. */
-function hostProcess(): Pick<NodeJS.Process, 'nextTick'> {
-  try {
-    return runInThisContext('process') as NodeJS.Process
-  } catch {
-    // A host without realms.
-    return process
-  }
-}
+export const nextTick = genuine('nextTick', hostRealm.process.nextTick)
 
 const { then } = Promise.prototype
 const resolved = Promise.resolve()

@@ -1,3 +1,4 @@
+import { isUint8Array } from '../bytes'
 import { invalidType } from '../errors'
 import { checkInteger } from '../framing'
 import { checkAttached, type Segment } from './segments'
@@ -9,7 +10,7 @@ export function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Ar
     return Uint8Array.of(delimiter)
   }
   const bytes = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
+  if (!isUint8Array(bytes) || bytes.length === 0) {
     throw invalidType('delimiter', 'a byte, or bytes or text that are not empty', delimiter)
   }
   return bytes

@@ -1,3 +1,4 @@
+import { isError } from '../kinds'
 import { RpcError } from '../rpc/errors'
 import type { ThriftInput } from './input'
 import { TApplicationException, TProtocolException } from './library'
@@ -7,7 +8,7 @@ import { ApplicationError, MessageType, Type } from './wire'
 /** What a peer is told of an error that its service does not declare. */
 export function toApplicationException(error: unknown): TApplicationException {
   if (error instanceof TApplicationException) return error
-  const message = error instanceof Error ? error.message : String(error)
+  const message = isError(error) ? error.message : String(error)
   return new TApplicationException(typeOf(error), message)
 }
 

@@ -1,4 +1,5 @@
 import { isThenable } from '../hooks'
+import { isError } from '../kinds'
 import { RpcError } from '../rpc/errors'
 import type { GeneratedCallback } from './generated'
 import { TApplicationException } from './library'
@@ -129,5 +130,5 @@ function travelsAsItIs(error: unknown): boolean {
 }
 
 function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
+  return isError(error) ? error : new Error(String(error))
 }

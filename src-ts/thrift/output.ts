@@ -1,3 +1,4 @@
+import { isUint8Array } from '../bytes'
 import { bufferView } from '../chunk'
 import { invalidType } from '../errors'
 import type { I64 } from './int64'
@@ -147,8 +148,7 @@ export abstract class ThriftOutput {
   }
 
   #writeBytes(bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array))
-      throw invalidType('value', 'a string or an instance of Uint8Array', bytes)
+    if (!isUint8Array(bytes)) throw invalidType('value', 'a string or an instance of Uint8Array', bytes)
     this.writeLength(bytes.length)
     const at = this.reserve(bytes.length)
     this.memory.set(bytes, at)

@@ -3,6 +3,7 @@ import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 
 import { invalidType, invalidValue } from '../errors'
 import { checkInteger } from '../framing'
+import { hrefOf } from '../kinds'
 import { optionNames, takeOptions } from '../known-options'
 import { checkPayload, type Payload } from '../payload'
 import { timeLimit, timeLimits } from '../time-limits'
@@ -133,13 +134,6 @@ function checkModule(module: unknown): string {
   // Refuses what is no file of this machine.
   if (url.protocol === 'file:') fileURLToPath(url)
   return url.href
-}
-
-/** The text of a URL of whatever realm, which is known as Node.js knows it; `undefined` for all else. */
-function hrefOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const { href, protocol } = value as Partial<URL>
-  return typeof href === 'string' && typeof protocol === 'string' ? href : undefined
 }
 
 function checkBalance(value: unknown): WorkerBalance {

@@ -2,6 +2,7 @@ import { types } from 'node:util'
 
 import { isOurs, NetpollError } from '../errors'
 import { classOf, describe } from '../describe'
+import { isError } from '../kinds'
 
 /** An error on its way between threads. A clone of one has neither its class nor its code. */
 export interface PostedError {
@@ -28,13 +29,13 @@ export function postError(error: unknown, post: (posted: PostedError) => void): 
 }
 
 function codeOf(error: unknown): string | number | undefined {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined
+  const code: unknown = isError(error) && 'code' in error ? error.code : undefined
   return typeof code === 'string' || typeof code === 'number' ? code : undefined
 }
 
 /** The error that was posted, as far as it can be. */
 export function receiveError({ value, code, isOurs: wasOurs, name }: PostedError): unknown {
-  if (!(value instanceof Error)) return value
+  if (!isError(value)) return value
   if (wasOurs && code !== undefined) {
     return withStackOf(value, new NetpollError(String(code), value.message, { cause: value.cause }))
   }
