@@ -74,26 +74,48 @@ class ResourceContext implements Context {
   }
 }
 
+/**
+ * Node.js 24 and 26 with `--no-async-context-frame`: what `enterWith` sets stays with the resource, but is not written to it,
+ * so that nothing tells. Each run gets a resource of its own, whatever the one before has done.
+ */
+class SeparateContext implements Context {
+  readonly #resource = new AsyncResource('NETPOLL')
+
+  run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
+    return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
+  }
+
+  around(batch: () => void): void {
+    batch()
+  }
+}
+
 const newShared = (): WatchedResource => new WatchedResource('NETPOLL_BATCH')
 
 function runApart<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
   return new AsyncResource('NETPOLL_CALLBACK').runInAsyncScope(work, undefined, a, b)
 }
 
-/** Whether a resource keeps what `enterWith` sets, so that the next run in it sees that. */
-function resourcesKeep(): boolean {
+/** The way in which nothing that one run enters is seen by the next, found out by trying. */
+function chooseContext(): new () => Context {
   const storage = new AsyncLocalStorage<true>()
-  const resource = new AsyncResource('NETPOLL')
-  resource.runInAsyncScope(() => storage.enterWith(true))
-  const kept = resource.runInAsyncScope(() => storage.getStore())
-  storage.disable()
-  return kept === true
+  try {
+    const resource = new AsyncResource('NETPOLL')
+    resource.runInAsyncScope(() => storage.enterWith(true))
+    const isKept = resource.runInAsyncScope(() => storage.getStore()) === true
+    if (!isKept) return FrameContext
+    const watched = newShared()
+    watched.run(() => storage.enterWith(true))
+    return watched.isClean ? SeparateContext : ResourceContext
+  } finally {
+    storage.disable()
+  }
 }
 
 let implementation: (new () => Context) | undefined
 
 /** The context of whoever calls this. */
 export function captureContext(): Context {
-  implementation ??= resourcesKeep() ? ResourceContext : FrameContext
+  implementation ??= chooseContext()
   return new implementation()
 }
