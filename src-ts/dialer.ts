@@ -98,7 +98,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * the other attempts, or they are being closed.
    *
    * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`: for several addresses
-   * that of the first, with an `AggregateError` of all as the `cause`; `ERR_DIAL_TIMEOUT`; `EAFNOSUPPORT` when
+   * that of the first, with those of all in `errors`, and as the `cause` in an `AggregateError`; `ERR_DIAL_TIMEOUT`; `EAFNOSUPPORT` when
    * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
    * aborted; the lookup's own error for an unknown name
    */
@@ -420,7 +420,7 @@ function lossError(loss: Loss): unknown {
   const { code, errno, syscall, address, port } = first
   const message = `${first.message}; no other of ${errors.length} addresses could be connected to either`
   const cause = new AggregateError(errors, 'Each address failed')
-  return new NetpollError(code, message, { errno, syscall, address, port, cause })
+  return new NetpollError(code, message, { errno, syscall, address, port, errors, cause })
 }
 
 function connectError(errno: number, { remote, local }: Route): NetpollError {

@@ -1,10 +1,11 @@
+import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 
 import type { Address, TcpAddress } from './address'
 import { bufferView } from './chunk'
 import type { ConnectionCore } from './connection'
 import type { Connection } from './connection-facade'
-import { invalidType, invalidValue, NetpollError } from './errors'
+import { invalidType, invalidValue, NetpollError, systemError } from './errors'
 import { Hold } from './flow'
 import type { Output } from './output'
 import type { Profile } from './profile'
@@ -84,6 +85,7 @@ export class ConnectionDuplex extends Duplex {
     this.#core = core
     this.#output = output
     this.#profile = profile
+    this.on('end', this.#endTold)
   }
 
   /** Always false: a connection is established before anybody has it. */
@@ -219,6 +221,21 @@ export class ConnectionDuplex extends Duplex {
     return this.destroy()
   }
 
+  /** Without `allowHalfOpen` our direction ends with the peer's, and not by a mistake of whoever writes afterwards. */
+  readonly #endTold = (): void => {
+    if (!this.allowHalfOpen) this.write = this.#writeAfterEnd as Duplex['write']
+  }
+
+  readonly #writeAfterEnd = (...given: readonly unknown[]): boolean => {
+    // It ends a tick later.
+    if (!this.writableEnded) return Reflect.apply(ConnectionDuplex.prototype.write, this, given)
+    const callback = given.slice(1, 3).find((value) => typeof value === 'function')
+    const error = endedByPeer()
+    if (callback !== undefined) process.nextTick(callback as Callback, error)
+    this.destroy(error)
+    return false
+  }
+
   /** @internal */
   override _read(): void {
     this.#core.flow.release(Hold.Full)
@@ -256,9 +273,10 @@ export class ConnectionDuplex extends Duplex {
     const written = this.#written
     this.#written = undefined
     callback(error)
+    // Behind 'error', as a socket of Node.js tells it.
+    if (written !== undefined) setImmediate(() => this.#run(written, error ?? canceled()))
     if (this.#gone) this.#closeLater()
     else this.#leave(error)
-    written?.(error ?? new NetpollError('ECANCELED', 'write ECANCELED', { syscall: 'write' }))
   }
 
   #consumer(): Consumer {
@@ -279,7 +297,7 @@ export class ConnectionDuplex extends Duplex {
       idle: () => this.#tell(idle, undefined),
       closed: (error) => {
         this.#gone = true
-        this.#tell(closed, error)
+        this.#tell(closed, error && NetpollError.ofStream(error))
       },
     }
   }
@@ -388,8 +406,19 @@ function host(address: Address | undefined): TcpAddress | undefined {
   return typeof address === 'string' ? undefined : address
 }
 
+/** The connection is gone. */
 function brokenPipe(): NetpollError {
-  return new NetpollError('EPIPE', 'write EPIPE', { syscall: 'write' })
+  return NetpollError.ofStream(systemError(constants.errno.EPIPE, 'write'))
+}
+
+/** The stream was destroyed. */
+function canceled(): NetpollError {
+  return NetpollError.ofStream(systemError(constants.errno.ECANCELED, 'write'))
+}
+
+/** The peer has ended, and we with it. Libraries look for this code, and for the words of Node.js. */
+function endedByPeer(): NetpollError {
+  return NetpollError.ofStream(new NetpollError('EPIPE', 'This socket has been ended by the other party'))
 }
 
 function rethrow(error: unknown): void {

@@ -49,6 +49,8 @@ export interface SystemErrorDetails {
   readonly cause?: unknown
   /** Of a call: whether its request may have left. */
   readonly sent?: boolean | undefined
+  /** Of a dial to several addresses: the error of each. */
+  readonly errors?: readonly unknown[] | undefined
 }
 
 /**
@@ -56,8 +58,8 @@ export interface SystemErrorDetails {
  * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
  */
 export class NetpollError extends Error {
-  /** `'NetpollError'`. */
-  override readonly name = 'NetpollError'
+  /** `'NetpollError'`; of what a stream tells `'Error'`, as of errors of `net.Socket`. */
+  override readonly name: 'NetpollError' | 'Error' = 'NetpollError'
   /** What went wrong. */
   readonly code: NetpollErrorCode | (string & {})
   /** The system's error number, negative as in Node.js. */
@@ -73,6 +75,8 @@ export class NetpollError extends Error {
    * when something may have been. Not there where it is no error of a call.
    */
   declare readonly sent?: boolean | undefined
+  /** Of a dial to several addresses: the error of each, in their order. Not there otherwise. */
+  declare readonly errors?: readonly unknown[] | undefined
   /** Tells errors of this class from all other values, whatever those are. */
   readonly #isOurs = true
 
@@ -84,6 +88,7 @@ export class NetpollError extends Error {
     this.address = details.address
     this.port = details.port
     if (details.sent !== undefined) this.sent = details.sent
+    if (details.errors !== undefined) this.errors = details.errors
   }
 
   /** @internal Whether it is an error of this class, whatever it may look like. */
@@ -94,12 +99,23 @@ export class NetpollError extends Error {
   /** @internal The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
   static forCall(error: unknown, sent: boolean): unknown {
     if (!NetpollError.isOne(error)) return error
-    const { code, message, errno, syscall, address, port, cause } = error
-    const details = { errno, syscall, address, port, sent, ...('cause' in error && { cause }) }
-    const own = withoutStack(() => new NetpollError(code, message, details))
+    const own = copied(error, sent)
     if (error.stack !== undefined) own.stack = error.stack
     return own
   }
+
+  /** @internal The same error as a stream tells it: named as what `net.Socket` tells. */
+  static ofStream(error: NetpollError): NetpollError {
+    const own = copied(error, error.sent)
+    Object.assign(own, { name: 'Error' })
+    return own
+  }
+}
+
+function copied(error: NetpollError, sent: boolean | undefined): NetpollError {
+  const { code, message, errno, syscall, address, port, cause, errors } = error
+  const details = { errno, syscall, address, port, sent, errors, ...('cause' in error && { cause }) }
+  return withoutStack(() => new NetpollError(code, message, details))
 }
 
 /**
