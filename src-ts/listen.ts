@@ -8,7 +8,13 @@ import { checkInteger } from './framing'
 import { optionNames, takeOptions } from './known-options'
 import type { ConnectionDealer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
 import { checkBacklog, checkBoolean, checkPort, checkSignal, checkText } from './options'
-import { checkSocketPath, removeSocketFile, type SocketFile, socketFile } from './unix-path'
+import {
+  checkSocketPath,
+  checkSocketRights,
+  removeSocketFile,
+  type SocketFile,
+  socketFile,
+} from './unix-path'
 
 /** Listens on a TCP port. */
 export interface ListenPortOptions {
@@ -191,12 +197,15 @@ export class Listening {
         }
         return new Listening(loop, idOf(listen(place.ipv4), place.ipv4.address))
       }
-      case 'path':
+      case 'path': {
+        checkSocketRights(place.path)
+        const id = idOf(listen(place.native), { address: place.path })
         return new Listening(
           loop,
-          idOf(listen(place.native), { address: place.path }),
-          socketFile(place.path),
+          id,
+          socketFile(place.path, () => native.unlisten(id)),
         )
+      }
     }
   }
 

@@ -130,14 +130,15 @@ export class Server<Data = unknown> {
     const { place, sharing, signal } = checkListenOptions(options)
     signal?.throwIfAborted()
     this.#state = 'starting'
-    this.#context = captureContext()
-    this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
     try {
+      this.#context = captureContext()
+      this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
       const placeToOpen = place.kind === 'name' ? await resolveName(place) : place
       if (this.#workers !== undefined) await this.#startWorkers(this.#workers)
       this.#open(placeToOpen, sharing)
     } catch (error) {
       this.#signalWatch?.[dispose]()
+      this.#signalWatch = undefined
       await this.#stopWorkers()
       this.#profiles = []
       if (this.#state === 'starting') this.#state = 'idle'

@@ -4,7 +4,7 @@ import type { EventLoop } from './event-loop'
 import { isWithoutIpv6, openListeners, type PlaceToOpen } from './listen'
 import { type ConnectionSettings, type ListenPlace, nativeBinding, type SharedListener } from './native'
 import type { LoadBalance } from './options'
-import { removeSocketFile, type SocketFile, socketFile } from './unix-path'
+import { checkSocketRights, removeSocketFile, type SocketFile, socketFile } from './unix-path'
 
 /** Who gets a part of the connections. */
 export interface SharedTarget {
@@ -28,33 +28,33 @@ export class SharedListening {
     tag: number,
     balance: LoadBalance,
   ): SharedListening {
-    const { SharedListener } = nativeBinding()
-    const parts: SharedListener[] = []
-    const joinAll = (native: ListenPlace): number | undefined => {
-      let joined = native
-      for (const { loop, settings } of targets) {
-        const part = new SharedListener()
-        const { errno } = part.join(joined, balance, loop.native, settings, tag)
-        if (errno !== undefined) return errno
-        parts.push(part)
-        // A port that the system chose is the same for all.
-        joined = { ...native, address: part.address() ?? native.address }
-      }
-      return undefined
-    }
+    if (place.kind === 'path') checkSocketRights(place.path)
     const natives = nativePlaces(place)
     let errno: number | undefined
     for (const native of natives) {
-      errno = joinAll(native)
-      if (errno === undefined || !isWithoutIpv6({ errno })) break
+      const parts: SharedListener[] = []
+      const leaveAll = (): void => {
+        for (const part of parts) part.leave()
+      }
+      try {
+        errno = joinAll(native, { targets, tag, balance }, parts)
+      } catch (error) {
+        leaveAll()
+        throw error
+      }
+      if (errno === undefined) {
+        return new SharedListening(
+          parts,
+          place.kind === 'path' ? socketFile(place.path, leaveAll) : undefined,
+        )
+      }
+      leaveAll()
+      if (!isWithoutIpv6({ errno })) break
     }
-    if (errno !== undefined) {
-      for (const part of parts) part.leave()
-      const { address, port, path } = (natives[0] as ListenPlace).address
-      const where = address ?? path ?? ''
-      throw systemError(errno, 'listen', port === undefined ? { address: where } : { address: where, port })
-    }
-    return new SharedListening(parts, place.kind === 'path' ? socketFile(place.path) : undefined)
+    const { address, port, path } = (natives[0] as ListenPlace).address
+    const where = address ?? path ?? ''
+    const named = port === undefined ? { address: where } : { address: where, port }
+    throw systemError(errno ?? 0, 'listen', named)
   }
 
   private constructor(parts: readonly SharedListener[], file: SocketFile | undefined) {
@@ -84,6 +84,32 @@ export class SharedListening {
     if (isLast && this.#file !== undefined) removeSocketFile(this.#file)
     return 0
   }
+}
+
+/** Who joins, and how. */
+interface Joining {
+  readonly targets: readonly SharedTarget[]
+  readonly tag: number
+  readonly balance: LoadBalance
+}
+
+/** Adds a part for each target, until the system refuses one. Returns its error number then. */
+function joinAll(
+  native: ListenPlace,
+  { targets, tag, balance }: Joining,
+  parts: SharedListener[],
+): number | undefined {
+  const { SharedListener } = nativeBinding()
+  let joined = native
+  for (const { loop, settings } of targets) {
+    const part = new SharedListener()
+    const { errno } = part.join(joined, balance, loop.native, settings, tag)
+    if (errno !== undefined) return errno
+    parts.push(part)
+    // A port that the system chose is the same for all.
+    joined = { ...native, address: part.address() ?? native.address }
+  }
+  return undefined
 }
 
 /** How to open the place: one way after the other, while the system lacks IPv6. */

@@ -1,7 +1,7 @@
-import { statSync, unlinkSync } from 'node:fs'
+import { rmSync, statSync, unlinkSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { invalidValue, systemError } from './errors'
+import { invalidValue, NetpollError, systemError } from './errors'
 
 /** A socket file, known by what cannot be given to another one while it exists. */
 export interface SocketFile {
@@ -11,26 +11,59 @@ export interface SocketFile {
   readonly inode: number
 }
 
-/** Remembers the socket that was just bound to `path`. */
-export function socketFile(path: string): SocketFile | undefined {
-  const file = statSync(path, { throwIfNoEntry: false })
-  return file && { path: resolve(path), device: file.dev, inode: file.ino }
+/**
+ * Refuses a path whose file this process may not look at (`--permission`), before anything is bound to it.
+ *
+ * @throws NetpollError `ERR_ACCESS_DENIED`
+ */
+export function checkSocketRights(path: string): void {
+  const { permission } = process as { readonly permission?: NodeJS.ProcessPermission }
+  if (permission === undefined || permission.has('fs.read', resolve(path))) return
+  const message = `listen ERR_ACCESS_DENIED ${path}: its file cannot be looked at without --allow-fs-read`
+  throw new NetpollError('ERR_ACCESS_DENIED', message, { syscall: 'listen', address: path })
+}
+
+/**
+ * Remembers the socket that was just bound to `path`. Where that is impossible, `close` closes it, and its file goes.
+ *
+ * @throws NetpollError the system's code, or `ERR_ACCESS_DENIED`
+ */
+export function socketFile(path: string, close: () => void): SocketFile | undefined {
+  try {
+    const file = statSync(path, { throwIfNoEntry: false })
+    return file && { path: resolve(path), device: file.dev, inode: file.ino }
+  } catch (error) {
+    close()
+    try {
+      rmSync(path, { force: true })
+    } catch {
+      // For the same reason: the first failure says it.
+    }
+    throw fileError(error, 'stat', path)
+  }
 }
 
 /**
  * Removes a socket's file, unless a successor has put its own there.
  *
- * @throws NetpollError the system's code, such as `EACCES` for a process that has given up its rights since it bound
+ * @throws NetpollError the system's code, such as `EACCES` for a process that has given up its rights since it bound;
+ * `ERR_ACCESS_DENIED` for one without the right to write there (`--permission`)
  */
 export function removeSocketFile(file: SocketFile): void {
   try {
     const now = statSync(file.path, { throwIfNoEntry: false })
     if (now?.ino === file.inode && now.dev === file.device) unlinkSync(file.path)
   } catch (error) {
-    const { code, errno = 0, syscall = 'unlink' } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return
-    throw systemError(-errno, syscall, { address: file.path })
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw fileError(error, 'unlink', file.path)
   }
+}
+
+/** A failure of `node:fs` as one of ours: what the system says, or Node.js itself, which has no number for it. */
+function fileError(error: unknown, operation: 'stat' | 'unlink', path: string): NetpollError {
+  const { code = 'EIO', errno = 0, syscall = operation, message } = error as NodeJS.ErrnoException
+  if (errno < 0) return systemError(-errno, syscall, { address: path })
+  const details = { syscall, address: path, cause: error }
+  return new NetpollError(code, `${syscall} ${code} ${path}: ${message}`, details)
 }
 
 /** Refuses a path that the system would cut off, or read as something else. */

@@ -121,7 +121,18 @@ export class WorkerPool {
   #grow(): void {
     if (this.#isClosed) return
     this.#wantsThread = this.#threads.size + this.#timers.size >= this.#options.maxThreads
-    if (!this.#wantsThread) this.#startThread()
+    if (!this.#wantsThread) this.#startAnother()
+  }
+
+  /** Starts a thread that nobody waits for. Node.js may refuse one now that it has allowed before. */
+  #startAnother(): void {
+    try {
+      this.#startThread()
+    } catch (error) {
+      this.#owner.workerFailed(error)
+      // What waits for it would wait for ever.
+      if (this.#threads.size === 0) this.#startLater()
+    }
   }
 
   #startThread(): void {
@@ -190,7 +201,7 @@ export class WorkerPool {
       return
     }
     this.#owner.workerFailed(error)
-    if (wasReady) this.#startThread()
+    if (wasReady) this.#startAnother()
     else this.#startLater()
   }
 
@@ -200,7 +211,7 @@ export class WorkerPool {
     this.#failures += 1
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
-      if (!this.#isClosed) this.#startThread()
+      if (!this.#isClosed) this.#startAnother()
     }, delay)
     timer.unref()
     this.#timers.add(timer)
