@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { thisHost } from '../dist/host.js'
 import { createServer, Dialer, type NetpollError } from '../dist/index.mjs'
 import { codeOf, framing, gone, rejection } from './support/netpoll.mjs'
 import { runFixture } from './support/system.mjs'
@@ -127,4 +128,23 @@ test('a signal that cannot be listened to leaves the server as it was', async (t
   await t.throwsAsync(server.listen({ ...where, signal }), { message: 'nobody may listen' })
   await server.listen(where)
   t.true(server.listening)
+})
+
+test.serial('a host that does not say where it runs hides no reason', (t) => {
+  const report = process.report as { getReport: unknown }
+  const { getReport } = report
+  const { env } = process
+  const refuse = (): never => {
+    throw new Error('Requires sys access to "cpus", run again with the --allow-sys flag')
+  }
+  report.getReport = refuse
+  process.env = new Proxy(env, { get: refuse })
+  try {
+    const host = thisHost()
+    t.false(host.isMusl)
+    t.is(host.addonPath, undefined)
+  } finally {
+    report.getReport = getReport
+    process.env = env
+  }
 })

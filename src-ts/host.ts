@@ -32,9 +32,18 @@ export function thisHost(): Host {
   return {
     platform,
     arch,
-    isMusl: platform === 'linux' && !hasGlibc(),
-    addonPath: process.env['NAPI_RS_NATIVE_LIBRARY_PATH'],
+    isMusl: platform === 'linux' && !ifAllowed(hasGlibc, true),
+    addonPath: ifAllowed(() => process.env['NAPI_RS_NATIVE_LIBRARY_PATH'], undefined),
     bundle: isBundled ? ownFile : undefined,
+  }
+}
+
+/** What `ask` finds out, or `otherwise` where the host refuses: Deno does to whoever lacks a right, and to load takes others. */
+function ifAllowed<T>(ask: () => T, otherwise: T): T {
+  try {
+    return ask()
+  } catch {
+    return otherwise
   }
 }
 

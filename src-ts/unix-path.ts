@@ -58,9 +58,14 @@ export function removeSocketFile(file: SocketFile): void {
   }
 }
 
-/** A failure of `node:fs` as one of ours: what the system says, or Node.js itself, which has no number for it. */
+/** A failure of `node:fs` as one of ours: what the system says, or the host itself, which has no number for a right that lacks. */
 function fileError(error: unknown, operation: 'stat' | 'unlink', path: string): NetpollError {
-  const { code = 'EIO', errno = 0, syscall = operation, message } = error as NodeJS.ErrnoException
+  const {
+    code = 'ERR_ACCESS_DENIED',
+    errno = 0,
+    syscall = operation,
+    message,
+  } = error as NodeJS.ErrnoException
   if (errno < 0) return systemError(-errno, syscall, { address: path })
   const details = { syscall, address: path, cause: error }
   return new NetpollError(code, `${syscall} ${code} ${path}: ${message}`, details)
