@@ -75,6 +75,9 @@ report('timers')
 attempt('the packages, installed', 'npm', ['run', 'test:package'])
 report('packages')
 
+attempt('in bundles and single executables', 'npm', ['run', 'test:bundlers'])
+report('bundlers')
+
 for (let round = 1; round <= repeats; round += 1) attempt(`round ${round}`, process.execPath, [ava])
 report(`${repeats} rounds of the suite`)
 

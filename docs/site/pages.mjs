@@ -18,7 +18,7 @@ export const pages = [
         'memory',
         'workers',
       ],
-      ...['contexts', 'operating', 'from-node-net', 'from-netpoll'],
+      ...['contexts', 'operating', 'bundlers', 'from-node-net', 'from-netpoll'],
     ].map(guide),
   },
   { group: 'Reference', files: ['options', 'errors'].map(guide) },
