@@ -7,6 +7,7 @@ import type { ConnectionCore } from './connection'
 import type { Connection } from './connection-facade'
 import { invalidType, invalidValue, NetpollError, systemError } from './errors'
 import { Hold } from './flow'
+import { HandleReader } from './handle-reader'
 import type { Output } from './output'
 import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
@@ -19,6 +20,11 @@ const highWaterMark = 64 * 1024
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
 const usualKeepAlive = 7_200
+
+/** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
+interface WithStates {
+  readonly _readableState: { autoDestroy: boolean }
+}
 
 type Callback = (error?: Error | null) => void
 
@@ -73,6 +79,8 @@ export class ConnectionDuplex extends Duplex {
   #isCloseDue = false
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
+  /** TLS or HTTP/2 of Node.js on top, which says when the stream ends and goes, as it does for a socket's handle. */
+  #reader: HandleReader | undefined
 
   static {
     consumerOf = (duplex) => duplex.#consumer()
@@ -208,6 +216,22 @@ export class ConnectionDuplex extends Duplex {
     return this
   }
 
+  /** @internal */
+  override resume(): this {
+    if (this.#reader === undefined) this.#readByHandle()
+    return super.resume()
+  }
+
+  /** @internal A write that comes too late fails alone, and leaves the stream to its reader. */
+  override write(chunk: unknown, ...rest: [encoding?: unknown, callback?: unknown]): boolean {
+    if (!this.#gone || this.#reader === undefined || this.destroyed) {
+      return super.write(chunk, ...(rest as [BufferEncoding, Callback]))
+    }
+    const callback = rest.find((one) => typeof one === 'function')
+    if (callback !== undefined) process.nextTick(callback as Callback, brokenPipe())
+    return false
+  }
+
   /** Destroys it once everything that was written is sent. */
   destroySoon(): void {
     if (this.writable) this.end()
@@ -272,7 +296,8 @@ export class ConnectionDuplex extends Duplex {
   override _destroy(error: Error | null, callback: Callback): void {
     const written = this.#written
     this.#written = undefined
-    callback(error)
+    // What a write fails by after the peer's end is told to that write alone, as it is by a handle.
+    callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     if (written !== undefined) setImmediate(() => this.#run(written, error ?? canceled()))
     if (this.#gone) this.#closeLater()
@@ -368,6 +393,8 @@ export class ConnectionDuplex extends Duplex {
   #closed(error: NetpollError | undefined): void {
     if (this.destroyed) {
       this.#closeLater()
+    } else if (this.#reader !== undefined && this.#peerEnded) {
+      this.#leaveToReader(error)
     } else if (error !== undefined || !this.#peerEnded || this.#final !== undefined) {
       this.destroy(error)
     } else {
@@ -388,6 +415,30 @@ export class ConnectionDuplex extends Duplex {
 
   readonly #close = (): void => {
     this.emit('close', this.errored !== null)
+  }
+
+  /**
+   * Whether TLS or HTTP/2 takes the stream over. Then the stream neither ends nor goes after its peer's end: TLS has
+   * `close_notify` to write, and may hold what was not read yet. TLS copies `allowHalfOpen`, and is never half-open by
+   * ours: else it would not notice a peer that is gone.
+   */
+  #readByHandle(): void {
+    this.#reader = HandleReader.asking(this)
+    if (this.#reader === undefined) return
+    this.allowHalfOpen = false
+    process.nextTick(() => {
+      this.allowHalfOpen = true
+    })
+    // Errors destroy the stream nevertheless: the writable side says so.
+    ;(this as unknown as WithStates)._readableState.autoDestroy = false
+  }
+
+  /** The connection is gone, after its peer's end: what has arrived is the reader's, and it learns of the rest when it writes. */
+  #leaveToReader(error: NetpollError | undefined): void {
+    const written = this.#written
+    this.#written = undefined
+    written?.(error ?? brokenPipe())
+    this.#endSent()
   }
 
   #leave(error: Error | null): void {
