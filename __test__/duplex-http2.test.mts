@@ -175,11 +175,37 @@ async function vanish(t: ExecutionContext, way: Ways, isSecure: boolean): Promis
   return sessions.all.every((session) => session.destroyed)
 }
 
+/** The addresses that a server of HTTP/2 sees are the client's. */
+async function addresses(t: ExecutionContext, way: Ways, isSecure: boolean): Promise<unknown> {
+  const server = isSecure ? http2.createSecureServer({ key, cert: certificate }) : http2.createServer()
+  server.on('session', (session: Session) => session.on('error', () => {}))
+  server.on('request', (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => {
+    const { remoteAddress, remotePort, localPort } = request.socket
+    response.end(JSON.stringify({ remoteAddress, remotePort, localPort }))
+  })
+  const port = await serve(t, way, (socket) => server.emit('connection', socket))
+  const socket = (await dial(way, port)) as Socket
+  const client = http2.connect(`${isSecure ? 'https' : 'http'}://localhost`, {
+    createConnection: () =>
+      isSecure
+        ? connectTls({ socket, ca: certificate, servername: 'localhost', ALPNProtocols: ['h2'] })
+        : socket,
+  })
+  const seen = JSON.parse(await text(client.request({ ':path': '/' }))) as Record<string, unknown>
+  const ours = [client.socket.remoteAddress, client.socket.remotePort === port]
+  const theirs = [seen['remoteAddress'], seen['remotePort'] === socket.localPort, seen['localPort'] === port]
+  client.close()
+  await once(client, 'close')
+  return { ours, theirs }
+}
+
 const programs: readonly (readonly [string, (t: ExecutionContext, way: Ways) => Promise<unknown>])[] = [
   ['https: clients that go after their answer are no errors', disconnects],
   ['https: an agent does not use again what the server has ended', usedAgain],
   ['http2 over tls: the sessions of clients that vanish close', (t, way) => vanish(t, way, true)],
   ['http2: the sessions of clients that vanish close', (t, way) => vanish(t, way, false)],
+  ['http2 over tls: addresses are known', (t, way) => addresses(t, way, true)],
+  ['http2: addresses are known', (t, way) => addresses(t, way, false)],
 ]
 
 for (const [title, program] of programs) {
@@ -189,3 +215,17 @@ for (const [title, program] of programs) {
     })
   }
 }
+
+test('https: what a request shows of its client', async (t) => {
+  const server = https.createServer({ key, cert: certificate }, ({ socket }, response) => {
+    response.end(JSON.stringify([socket.remoteAddress, socket.remoteFamily, socket.remotePort]))
+  })
+  for (const way of ways) {
+    const port = await serve(t, way, (socket) => server.emit('connection', socket))
+    const raw = connectNet({ host: '127.0.0.1', port })
+    const socket = connectTls({ socket: raw, ca: certificate, servername: 'localhost' })
+    const [response] = await once(https.get({ createConnection: () => socket }), 'response')
+    t.deepEqual(JSON.parse(await text(response)), ['127.0.0.1', 'IPv4', raw.localPort])
+    socket.destroy()
+  }
+})

@@ -146,3 +146,19 @@ for (const place of places) {
     await once(tls, 'close')
   })
 }
+
+asOverNet('the addresses are those of what it stands on', async ({ tls, socket, peerSocket }) => {
+  const { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily } = tls
+  const seen = { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily }
+  const same = Object.entries(seen).every(([name, value]) => value === socket[name as keyof Socket])
+  tls.destroy()
+  await once(tls, 'close')
+  return { same, port: tls.remotePort === peerSocket.localPort, remoteAddress, remoteFamily, localFamily }
+})
+
+asOverNet('options of the socket may be set above it', async (pair) =>
+  untilClosed(pair, () => {
+    pair.tls.setNoDelay(false).setNoDelay(true).setKeepAlive(true, 5_000).setKeepAlive(false).unref().ref()
+    pair.peer.end()
+  }),
+)
