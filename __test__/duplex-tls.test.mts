@@ -156,6 +156,19 @@ asOverNet('the addresses are those of what it stands on', async ({ tls, socket, 
   return { same, port: tls.remotePort === peerSocket.localPort, remoteAddress, remoteFamily, localFamily }
 })
 
+asOverNet('a library removes listeners of what TLS stands on', async ({ tls, peer, socket }) => {
+  socket.removeAllListeners('data')
+  peer.write('one')
+  const first = String((await once(tls, 'data'))[0])
+  socket.removeAllListeners()
+  peer.write('two')
+  const second = String((await once(tls, 'data'))[0])
+  const closed = once(tls, 'close')
+  peer.end()
+  await closed
+  return [first, second]
+})
+
 asOverNet('options of the socket may be set above it', async (pair) =>
   untilClosed(pair, () => {
     pair.tls.setNoDelay(false).setNoDelay(true).setKeepAlive(true, 5_000).setKeepAlive(false).unref().ref()

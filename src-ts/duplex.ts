@@ -232,6 +232,13 @@ export class ConnectionDuplex extends Duplex {
     return false
   }
 
+  /** @internal */
+  override removeAllListeners(...names: [event?: string | symbol]): this {
+    if (this.#reader === undefined) super.removeAllListeners(...names)
+    else this.#reader.keepListeners(() => super.removeAllListeners(...names))
+    return this
+  }
+
   /** Destroys it once everything that was written is sent. */
   destroySoon(): void {
     if (this.writable) this.end()

@@ -37,15 +37,29 @@ interface SocketStream extends Duplex {
   unref(): unknown
 }
 
+type Listener = (...args: unknown[]) => void
+
 /** `ENOTCONN` of libuv, or anything that is not 0: there is no such address. */
 const noAddress = -1
+
+/** What the adapter listens to. */
+const adapterEvents = ['error', 'data', 'end', 'close'] as const
 
 /** Other hosts have TLS of their own, and name no resource. */
 const hasAdapters = process.versions['bun'] === undefined && process.versions['deno'] === undefined
 
 /** A layer of Node.js that has taken a stream over. */
 export class HandleReader {
+  readonly #stream: SocketStream
+  /** The adapter's listeners, without which the layer hears nothing. */
+  readonly #listeners: readonly (readonly [string, Listener])[]
+
   private constructor(stream: SocketStream, handle: AdapterHandle) {
+    this.#stream = stream
+    this.#listeners = adapterEvents.flatMap((name) => {
+      const listener = stream.rawListeners(name).at(-1) as Listener | undefined
+      return listener === undefined ? [] : [[name, listener] as const]
+    })
     complete(handle, stream)
   }
 
@@ -64,6 +78,17 @@ export class HandleReader {
       }
     }
     return undefined
+  }
+
+  /** Runs `remove`, which takes listeners off the stream, and sees to it that the layer keeps its own. */
+  keepListeners(remove: () => void): void {
+    const kept = this.#listeners.filter(([name, listener]) =>
+      this.#stream.rawListeners(name).includes(listener),
+    )
+    remove()
+    for (const [name, listener] of kept) {
+      if (!this.#stream.rawListeners(name).includes(listener)) this.#stream.on(name, listener)
+    }
   }
 }
 
