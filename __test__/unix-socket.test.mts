@@ -164,12 +164,15 @@ test('a path that is too long is refused rather than cut off', async (t) => {
   t.is((await (await dial(t, { path: fitting })).call('who')).toString(), 'reply')
 })
 
-for (const kind of ['begins with', 'contains'] as const) {
+// On Linux one that begins with a zero byte is no path: see abstract-names.test.mts.
+const kinds = process.platform === 'linux' ? (['contains'] as const) : (['begins with', 'contains'] as const)
+for (const kind of kinds) {
   test(`a path that ${kind} a zero byte is refused, and leaves nothing listening`, async (t) => {
     const whole = socketPath(t)
     const path = kind === 'contains' ? `${whole}\0cut` : `\0${whole}`
     const made = server(t)
     await t.throwsAsync(made.listen({ path }), { code: 'ERR_INVALID_ARG_VALUE' })
+    await t.throwsAsync(new Dialer().dial({ path }), { code: 'ERR_INVALID_ARG_VALUE' })
     t.false(made.listening)
     t.is(made.address(), null)
     t.false(existsSync(whole))

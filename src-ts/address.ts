@@ -1,4 +1,5 @@
 import type { SocketAddress } from './native'
+import { shownPath } from './unix-path'
 
 /** Host and port of an end of a TCP connection. */
 export interface TcpAddress {
@@ -16,7 +17,7 @@ export type Address = TcpAddress | string
 /** An address as Node.js gives it. */
 export function toAddress(address: SocketAddress | null): Address | undefined {
   if (address === null) return undefined
-  if (address.address === undefined) return address.path ?? ''
+  if (address.address === undefined) return shownPath(address.path ?? '')
   const family = address.address.includes(':') ? 'IPv6' : 'IPv4'
   return { address: address.address, family, port: address.port ?? 0 }
 }

@@ -43,7 +43,10 @@ export type DialTarget =
       readonly path?: '' | null | undefined
     }
   | {
-      /** Path of a unix socket. It goes before a host and a port that agents pass beside it. */
+      /**
+       * Path of a unix socket; on Linux also a name of the abstract namespace, which begins with a zero byte. It goes before a
+       * host and a port that agents pass beside it.
+       */
       readonly path: string
       readonly port?: number | string | null | undefined
       readonly host?: string | null | undefined

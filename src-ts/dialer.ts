@@ -37,7 +37,7 @@ import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
 import { clearTimeout, setTimeout } from './timers'
-import { checkSocketPath } from './unix-path'
+import { checkSocketPath, shownPath, systemPath } from './unix-path'
 
 /** Whom to dial, checked. */
 export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
@@ -373,7 +373,7 @@ async function findRoutes(
   settings: CheckedDialSettings,
   limits: LookupLimits,
 ): Promise<readonly Route[]> {
-  if ('path' in destination) return [{ remote: destination, local: undefined }]
+  if ('path' in destination) return [{ remote: { path: systemPath(destination.path) }, local: undefined }]
   const { host, port } = destination
   const found = await resolveHost(host, settings.lookup, limits)
   return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
@@ -424,7 +424,9 @@ function lossError(loss: Loss): unknown {
 }
 
 function connectError(errno: number, { remote, local }: Route): NetpollError {
-  if (remote.port === undefined) return systemError(errno, 'connect', { address: remote.path ?? '' })
+  if (remote.port === undefined) {
+    return systemError(errno, 'connect', { address: shownPath(remote.path ?? '') })
+  }
   const { address = '', port } = remote
   // What the system says may be about either end.
   const from = local && `${local.address}:${local.port}`

@@ -11,9 +11,11 @@ import { checkBacklog, checkBoolean, checkPort, checkSignal, checkText } from '.
 import {
   checkSocketPath,
   checkSocketRights,
+  isAbstract,
   removeSocketFile,
   type SocketFile,
   socketFile,
+  systemPath,
 } from './unix-path'
 
 /** Listens on a TCP port. */
@@ -40,7 +42,10 @@ export interface ListenPortOptions {
 
 /** Listens on a unix socket. */
 export interface ListenPathOptions {
-  /** Path of a unix socket. A dead socket there is replaced, a live one refused. */
+  /**
+   * Path of a unix socket. A dead socket there is replaced, a live one refused. On Linux a path that begins with a zero byte
+   * is a name of the abstract namespace, as with `node:net`: there is no file, and no permission to connect.
+   */
   readonly path: string
   /**
    * Permission bits of the socket's file, such as `0o660`; to connect takes permission to write. They are in
@@ -264,8 +269,11 @@ function checkPath(options: ListenPathOptions & { readonly backlog?: number }): 
   const { path, mode, backlog = defaultBacklog } = options
   checkText('options.path', path)
   checkSocketPath('listen', path)
-  if (mode !== undefined) checkInteger('options.mode', mode, 0, 0o777)
-  const native = { address: { path }, backlog, reusePort: false, ipv6Only: false }
+  if (mode !== undefined) {
+    checkInteger('options.mode', mode, 0, 0o777)
+    if (isAbstract(path)) throw invalidValue('options.mode', 'must not be given where there is no file', mode)
+  }
+  const native = { address: { path: systemPath(path) }, backlog, reusePort: false, ipv6Only: false }
   return { kind: 'path', path, native: mode === undefined ? native : { ...native, mode } }
 }
 

@@ -4,7 +4,7 @@ import type { EventLoop } from './event-loop'
 import { isWithoutIpv6, openListeners, type PlaceToOpen } from './listen'
 import { type ConnectionSettings, type ListenPlace, nativeBinding, type SharedListener } from './native'
 import type { LoadBalance } from './options'
-import { checkSocketRights, removeSocketFile, type SocketFile, socketFile } from './unix-path'
+import { checkSocketRights, removeSocketFile, shownPath, type SocketFile, socketFile } from './unix-path'
 
 /** Who gets a part of the connections. */
 export interface SharedTarget {
@@ -52,7 +52,7 @@ export class SharedListening {
       if (!isWithoutIpv6({ errno })) break
     }
     const { address, port, path } = (natives[0] as ListenPlace).address
-    const where = address ?? path ?? ''
+    const where = address ?? shownPath(path ?? '')
     const named = port === undefined ? { address: where } : { address: where, port }
     throw systemError(errno ?? 0, 'listen', named)
   }

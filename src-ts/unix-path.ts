@@ -11,12 +11,45 @@ export interface SocketFile {
   readonly inode: number
 }
 
+/** Whether a path is a name of Linux's abstract namespace: it begins with a zero byte, and no file has it. */
+export function isAbstract(path: string): boolean {
+  return path.startsWith('\0') && process.platform === 'linux'
+}
+
+/** Bytes of a path that the system takes, with the zero byte that ends or begins it. */
+const pathSize = process.platform === 'linux' ? 108 : 104
+
+/** Whether `node:net` fills up abstract names with zero bytes, which are a part of them: as libuv did before its 1.48. */
+const fillsNames = fillsAbstractNames(process.versions)
+
+/** Which hosts that are, by their `process.versions`. */
+export function fillsAbstractNames({
+  uv = '',
+  bun,
+  deno,
+}: Readonly<Record<string, string | undefined>>): boolean {
+  const [major, minor] = uv.split('.').map(Number)
+  return bun === undefined && deno === undefined && major === 1 && Number(minor) < 48
+}
+
+/** A path as the system is to have it, so that whoever uses `node:net` in this version of Node.js meets us there. */
+export function systemPath(path: string): string {
+  if (!fillsNames || !isAbstract(path)) return path
+  return path + '\0'.repeat(pathSize - Buffer.byteLength(path))
+}
+
+/** A path of the system's as users have given it. */
+export function shownPath(path: string): string {
+  return fillsNames && isAbstract(path) ? `\0${path.replaceAll(/^\0|\0+$/g, '')}` : path
+}
+
 /**
  * Refuses a path whose file this process may not look at (`--permission`), before anything is bound to it.
  *
  * @throws NetpollError `ERR_ACCESS_DENIED`
  */
 export function checkSocketRights(path: string): void {
+  if (isAbstract(path)) return
   const { permission } = process as { readonly permission?: NodeJS.ProcessPermission }
   if (permission === undefined || permission.has('fs.read', resolve(path))) return
   const message = `listen ERR_ACCESS_DENIED ${path}: its file cannot be looked at without --allow-fs-read`
@@ -24,11 +57,13 @@ export function checkSocketRights(path: string): void {
 }
 
 /**
- * Remembers the socket that was just bound to `path`. Where that is impossible, `close` closes it, and its file goes.
+ * Remembers the socket that was just bound to `path`; without a file there is nothing to remember. Where that is impossible,
+ * `close` closes it, and its file goes.
  *
  * @throws NetpollError the system's code, or `ERR_ACCESS_DENIED`
  */
 export function socketFile(path: string, close: () => void): SocketFile | undefined {
+  if (isAbstract(path)) return undefined
   try {
     const file = statSync(path, { throwIfNoEntry: false })
     return file && { path: resolve(path), device: file.dev, inode: file.ino }
@@ -73,8 +108,15 @@ function fileError(error: unknown, operation: 'stat' | 'unlink', path: string): 
 
 /** Refuses a path that the system would cut off, or read as something else. */
 export function checkSocketPath(syscall: 'connect' | 'listen', path: string): void {
-  if (path.includes('\0')) throw invalidValue('options.path', 'must not contain a zero byte', path)
-  const limit = process.platform === 'linux' ? 107 : 103
+  const isName = isAbstract(path)
+  if (path.includes('\0') && !isName) {
+    const problem =
+      process.platform === 'linux'
+        ? 'must contain no zero byte but the first'
+        : 'must not contain a zero byte'
+    throw invalidValue('options.path', problem, path)
+  }
+  const limit = isName ? pathSize : pathSize - 1
   const enametoolong = process.platform === 'linux' ? 36 : 63
   if (Buffer.byteLength(path) > limit) throw systemError(enametoolong, syscall, { address: path })
 }

@@ -6,6 +6,11 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{
+    ffi::OsString,
+    os::{linux::net::SocketAddrExt, unix::ffi::OsStringExt},
+};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -13,6 +18,8 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
+#[cfg(target_os = "linux")]
+use crate::unix_path;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +65,7 @@ impl Stream {
     pub fn connect(address: &Address) -> io::Result<Self> {
         match address {
             Address::Ip(address) => TcpStream::connect(*address).map(Self::Tcp),
-            Address::Unix(Some(path)) => UnixStream::connect(path).map(Self::Unix),
+            Address::Unix(Some(path)) => connect_unix(path).map(Self::Unix),
             Address::Unix(None) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -355,8 +362,23 @@ pub enum NoDelay {
     Off,
 }
 
+/// As the system has it; a name of the abstract namespace begins with a zero byte.
 pub(crate) fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = address.as_abstract_name() {
+        let path = OsString::from_vec([b"\0", name].concat());
+        return Address::Unix(Some(path.into()));
+    }
     Address::Unix(address.as_pathname().map(Path::to_path_buf))
+}
+
+fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = unix_path::abstract_name(path) {
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+        return UnixStream::connect_addr(&address);
+    }
+    UnixStream::connect(path)
 }
 
 macro_rules! source {

@@ -23,9 +23,27 @@ use crate::listener::Access;
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
+/// A name of Linux's abstract namespace: a path that begins with a zero byte, and which no file has. The system forgets it
+/// with its socket.
+#[cfg(target_os = "linux")]
+pub(crate) fn abstract_name(path: &Path) -> Option<&[u8]> {
+    path.as_os_str().as_bytes().strip_prefix(b"\0")
+}
+
+/// There are none here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn abstract_name(_: &Path) -> Option<&[u8]> {
+    None
+}
+
 /// Listens on `path`, in place of a dead socket if there is one.
 pub(crate) fn listen(path: &Path, access: Access, backlog: i32) -> io::Result<Socket> {
     let name = SockAddr::unix(path)?;
+    if abstract_name(path).is_some() {
+        let socket = bind(&name, Access::Umask)?;
+        socket.listen(backlog)?;
+        return Ok(socket);
+    }
     let _lock = lock_directory(path);
     let socket = match bind(&name, access) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
