@@ -109,6 +109,12 @@ balanced('workers of node:cluster listen on one port with reusePort, and each se
   t.is(code, 0)
 })
 
+test('cluster.disconnect() leaves a worker running, unless it closes its server', async (t) => {
+  const outcome = await runFixture(t, 'cluster-disconnect')
+  const stdout = 'closed, exit code 0\nstill served: x\n'
+  t.deepEqual(outcome, { code: 0, signal: null, stdout, stderr: '' })
+})
+
 for (const everywhere of [undefined, '::']) {
   test(`with ipv6Only and the host ${everywhere} nobody is served over IPv4`, async (t) => {
     const families: unknown[] = []
