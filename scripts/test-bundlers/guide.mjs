@@ -31,7 +31,7 @@ function recipe(part) {
   let commands = ''
   for (const { language, source } of blocks(part)) {
     if (language === 'sh') commands += source
-    if (language === 'javascript') files[/^\/\/ (\S+)/.exec(source)[1]] = source
+    if (language === 'text') files[/^\/\/ (\S+)/.exec(source)[1]] = source
   }
   return { files, commands }
 }
