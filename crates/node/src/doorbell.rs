@@ -29,16 +29,24 @@ struct Function(sys::napi_threadsafe_function);
 // SAFETY: N-API lets any thread call a threadsafe function. Referencing it is done on the environment's thread alone.
 unsafe impl Send for Function {}
 
+/// What a function knows.
+struct Context<Owner> {
+    owner: Weak<Owner>,
+    bell: Doorbell,
+    /// Which of the pair it is.
+    index: usize,
+}
+
 impl Function {
-    /// One that rings for `owner`, and does not keep the event loop alive.
-    fn install<Owner: Rung + 'static>(env: Env, owner: Weak<Owner>) -> napi::Result<Self> {
+    /// One that rings for its owner, and does not keep the event loop alive.
+    fn install<Owner: Rung + 'static>(env: Env, context: Context<Owner>) -> napi::Result<Self> {
         let refused = || napi::Error::from_reason("cannot be woken in this environment");
         let name = "netpoll";
         let mut name_value = ptr::null_mut();
         let mut function = ptr::null_mut();
-        let context = Weak::into_raw(owner).cast_mut().cast::<c_void>();
-        // SAFETY: the string is valid for its length. The context is a weak reference, which `finalize` gives back once
-        // nothing calls any more; where there is no function, that is here.
+        let context = Box::into_raw(Box::new(context)).cast::<c_void>();
+        // SAFETY: the string is valid for its length. The context is a box, which `finalize` gives back once nothing calls
+        // any more; where there is no function, that is here.
         unsafe {
             let mut status = sys::napi_create_string_utf8(
                 env.raw(),
@@ -62,7 +70,7 @@ impl Function {
                 );
             }
             if status != sys::Status::napi_ok {
-                drop(Weak::<Owner>::from_raw(context.cast()));
+                drop(Box::<Context<Owner>>::from_raw(context.cast()));
                 return Err(refused());
             }
             sys::napi_unref_threadsafe_function(env.raw(), function);
@@ -73,9 +81,42 @@ impl Function {
 
 /// Two that take turns. A threadsafe function that is called while it runs goes on running, up to a thousand times, and
 /// nobody else in its event loop has a turn meanwhile: the other one runs once the loop comes to it.
+///
+/// Neither is called while it is to run anyway. Otherwise calls would become more and more where one who is told leaves a
+/// part for later, and has itself told again.
 struct Pair {
     functions: [Function; 2],
-    next: usize,
+    /// Which of them are to run.
+    due: [bool; 2],
+    /// Which of them runs, the innermost where one runs within the other.
+    running: Option<usize>,
+    /// Which of them has run last. What it makes due, such as a flush, runs before it is over.
+    last: usize,
+}
+
+impl Pair {
+    fn wake(&mut self) {
+        // Who runs may have looked already.
+        let next = 1 - self.running.unwrap_or(self.last);
+        let is_due = match self.running {
+            Some(_) => self.due[next],
+            None => self.due.contains(&true),
+        };
+        if is_due {
+            return;
+        }
+        self.due[next] = true;
+        let Function(function) = self.functions[next];
+        // SAFETY: not closed yet, and the lock around `self` keeps it so for the call. Its queue is unbounded, so it never
+        // waits; it is refused only when the function is closing, and then nobody needs to know.
+        unsafe {
+            sys::napi_call_threadsafe_function(
+                function,
+                ptr::null_mut(),
+                sys::ThreadsafeFunctionCallMode::nonblocking,
+            );
+        }
+    }
 }
 
 /// Clones ring the same bell.
@@ -88,12 +129,19 @@ impl Doorbell {
     /// # Errors
     /// When the environment refuses.
     pub fn install<Owner: Rung + 'static>(env: Env, owner: Weak<Owner>) -> napi::Result<Self> {
-        let functions = [
-            Function::install(env, owner.clone())?,
-            Function::install(env, owner)?,
-        ];
-        let pair = Pair { functions, next: 0 };
-        Ok(Self(Arc::new(Mutex::new(Some(pair)))))
+        let bell = Self::silent();
+        let function = |index| {
+            let (owner, bell) = (owner.clone(), bell.clone());
+            Function::install(env, Context { owner, bell, index })
+        };
+        let pair = Pair {
+            functions: [function(0)?, function(1)?],
+            due: [false; 2],
+            running: None,
+            last: 1,
+        };
+        bell.pair().replace(pair);
+        Ok(bell)
     }
 
     /// One that wakes nobody.
@@ -128,18 +176,33 @@ impl Doorbell {
 
 impl Wake for Doorbell {
     fn wake(&self) {
-        if let Some(Pair { functions, next }) = &mut *self.pair() {
-            let Function(function) = functions[*next];
-            *next = 1 - *next;
-            // SAFETY: not closed yet, and the lock keeps it so for the call. Its queue is unbounded, so it never waits;
-            // it is refused only when the function is closing, and then nobody needs to know.
-            unsafe {
-                sys::napi_call_threadsafe_function(
-                    function,
-                    ptr::null_mut(),
-                    sys::ThreadsafeFunctionCallMode::nonblocking,
-                );
-            }
+        if let Some(pair) = &mut *self.pair() {
+            pair.wake();
+        }
+    }
+}
+
+/// One of the functions runs.
+struct Ringing<'bell> {
+    bell: &'bell Doorbell,
+    outer: Option<usize>,
+}
+
+impl<'bell> Ringing<'bell> {
+    fn begin(bell: &'bell Doorbell, function: usize) -> Self {
+        let outer = bell.pair().as_mut().and_then(|pair| {
+            pair.due[function] = false;
+            pair.last = function;
+            pair.running.replace(function)
+        });
+        Self { bell, outer }
+    }
+}
+
+impl Drop for Ringing<'_> {
+    fn drop(&mut self) {
+        if let Some(pair) = &mut *self.bell.pair() {
+            pair.running = self.outer;
         }
     }
 }
@@ -154,9 +217,10 @@ unsafe extern "C" fn call<Owner: Rung>(
         // The environment is going away.
         return;
     }
-    // SAFETY: the weak reference of `install`, which this borrows: `finalize` has not run, for it comes last.
-    let owner = unsafe { std::mem::ManuallyDrop::new(Weak::<Owner>::from_raw(context.cast())) };
-    if let Some(owner) = owner.upgrade() {
+    // SAFETY: the box of `install`: `finalize` has not run, for it comes last.
+    let context = unsafe { &*context.cast_const().cast::<Context<Owner>>() };
+    if let Some(owner) = context.owner.upgrade() {
+        let _ringing = Ringing::begin(&context.bell, context.index);
         // A panic must not reach N-API, which would abort the process.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| owner.rung())) {
             owner.failed(&panicked(&*panic));
@@ -165,6 +229,6 @@ unsafe extern "C" fn call<Owner: Rung>(
 }
 
 unsafe extern "C" fn finalize<Owner>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the weak reference of `install`, given back once.
-    drop(unsafe { Weak::<Owner>::from_raw(data.cast()) });
+    // SAFETY: the box of `install`, given back once.
+    drop(unsafe { Box::<Context<Owner>>::from_raw(data.cast()) });
 }
