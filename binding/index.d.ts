@@ -189,7 +189,10 @@ export declare class WorkDesk {
   flush(): boolean
   /** Sends replies in the middle of a task, because the words are full. */
   carryOut(): void
-  /** Puts requests into the shared words, as before `dispatch` is called. Returns whether there are some. */
+  /**
+   * Puts requests into the shared words, as before `dispatch` is called, unless some of the last are left there. Returns
+   * whether there are any now. Where the event loop has to turn before, `dispatch` is called once it has.
+   */
   receive(): boolean
   /** Has `dispatch` called for requests that are there, after whoever else has work in this thread. */
   ring(): void

@@ -24,10 +24,22 @@ export const RecordKind = {
 
 const batchCapacity = 2048
 
-/** In place of the number of records, while some of them are not handled yet; 0 once all are. */
+/** In place of the number of records, while they are being handled; 0 once all are. */
 export const underWay = -1
-/** Words before the handles of chunks: how many records there are, and how many chunks. */
-export const batchHeader = 2
+/** In its place as well, where the rest of them is to be handled later. */
+export const waiting = -2
+/**
+ * Words before the handles of chunks: how many records there are, how many chunks, how many records may be handled before
+ * whoever has called looks at the clock, how many are left, and how many calls for them, or flushes that these have made due,
+ * are not over.
+ */
+export const batchHeader = 5
+/** Where the third of them is. */
+export const sliceWord = 2
+/** Where the fourth of them is. */
+export const leftWord = 3
+/** Where the fifth of them is. */
+export const unsettledWord = 4
 /** Slot, kind and chunk, start, length. */
 export const recordWords = 4
 /** Where the records begin. */

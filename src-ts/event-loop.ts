@@ -1,5 +1,17 @@
-import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from './batch'
+import {
+  batchHeader,
+  batchWords,
+  firstRecord,
+  leftWord,
+  RecordKind,
+  recordWords,
+  sliceWord,
+  underWay,
+  unsettledWord,
+  waiting,
+} from './batch'
 import { Chunk } from './chunk'
+import * as clock from './clock'
 import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
 import { sendAtExit, sendNothingAtExit } from './exit'
@@ -27,6 +39,11 @@ export interface Acceptor {
   failed(error: NetpollError): void
 }
 
+/** Words of the records between two looks at the clock, which costs as little as a few of them. */
+const wordsBetweenLooks = 8 * recordWords
+/** Milliseconds after which the rest of a batch is left to whoever has called, who lets the event loop turn. */
+const longest = 10
+
 /**
  * A poller, as JavaScript sees it: batches of records up, commands down.
  *
@@ -48,6 +65,16 @@ export class EventLoop {
   #next = firstRecord
   /** Where the last record ends. */
   #end = firstRecord
+  /** Where the last record ends that is delivered now, and where the last before the next look at the clock. */
+  #sliceEnd = firstRecord
+  #stop = firstRecord
+  /** The time at which the slice ends all the same; 0 until the clock was looked at. */
+  #late = 0
+  /** How many of {@link #turnChunks} the batch has. */
+  #chunkCount = 0
+  /** Has the core look for commands once all of the current task and of its microtasks are done, where it would not itself. */
+  readonly #flushLater: (() => void) | undefined
+  #isFlushDue = false
   #references = 0
   #connectionCount = 0
   #batches = 0
@@ -76,10 +103,19 @@ export class EventLoop {
     )
     // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current task
     // of JavaScript's and of its microtasks have written theirs.
-    const flush = (): void => this.native.flush()
+    const flush = (): void => {
+      this.#isFlushDue = false
+      this.#batch[unsettledWord] = 0
+      this.native.flush()
+    }
     const flushAfterMicrotasks = (): void => nextTick(flush)
-    const begun = placement === 'inline' ? undefined : () => microtask(flushAfterMicrotasks)
-    this.outbox = new Outbox(commands, this.native, memory, begun)
+    const flushLater = (): void => {
+      if (this.#isFlushDue) return
+      this.#isFlushDue = true
+      microtask(flushAfterMicrotasks)
+    }
+    this.#flushLater = placement === 'inline' ? undefined : flushLater
+    this.outbox = new Outbox(commands, this.native, memory, this.#flushLater)
   }
 
   /** From now on records of this slot are for `connection`. */
@@ -114,7 +150,10 @@ export class EventLoop {
 
   /** Lets go of an acceptor whose listener was stopped, once nothing of this turn can be for it any more. */
   detachAcceptor(tag: number): void {
-    setImmediate(() => this.#acceptors.delete(tag))
+    setImmediate(() => {
+      if (this.#next < this.#end) this.detachAcceptor(tag)
+      else this.#acceptors.delete(tag)
+    })
   }
 
   /** The connection of this slot and generation, if it is there. */
@@ -153,6 +192,9 @@ export class EventLoop {
   /** The poller has gone: nobody may wait for anything of it. */
   #fail(error: NetpollError): void {
     this.#hasFailed = true
+    // Nobody calls for the rest of a batch any more.
+    this.#next = this.#end
+    this.#leave()
     const acceptors = [...this.#acceptors.values()]
     for (const acceptor of acceptors) this.#tellFailure(() => acceptor.failed(error))
     for (const connection of [...this.#connections]) {
@@ -169,29 +211,32 @@ export class EventLoop {
   }
 
   /**
-   * Called once per turn, with all of its records. When a handler turns the event loop, called within that handler: with what
-   * is left of its batch, and then with the next one.
+   * Called once per turn, with all of its records; where those take long, again for the rest. When a handler turns the event
+   * loop, called within that handler: with what is left of its batch, and then with the next one.
    */
   #dispatch(): void {
     const batch = this.#batch
     const records = batch[0] as number
-    let chunks = 0
     if (records > 0) {
       this.#next = firstRecord
       this.#end = firstRecord + records * recordWords
-      chunks = this.#findChunks()
-      batch[0] = underWay
+      this.#findChunks()
       this.#batches += 1
-      this.#batchUnderWay = this.#batches
     }
+    batch[0] = underWay
+    this.#batchUnderWay = this.#batches
+    this.#sliceEnd = Math.min(this.#end, this.#next + (batch[sliceWord] as number) * recordWords)
+    this.#late = 0
     // Nearly always all of them belong to one server.
     const context = this.#connections[batch[this.#next] as number]?.context
     if (context === undefined) this.#deliver()
     else context.around(this.#deliver)
-    batch[0] = 0
-    this.#batchUnderWay = 0
-    // What is left here would keep its chunk until a later turn has as many.
-    for (let index = 0; index < chunks; index += 1) this.#turnChunks[index] = undefined
+    this.#leave()
+    if (this.#flushLater === undefined) return
+    // A handler that begins with `await` may turn the event loop before.
+    batch[unsettledWord] = 1
+    // Also where there are no commands: then the core knows how long this has taken, with all that it made due.
+    this.#flushLater()
   }
 
   #takeExcerpt(): Excerpt | undefined {
@@ -200,13 +245,44 @@ export class EventLoop {
     return excerpt
   }
 
-  #findChunks(): number {
+  /** Says how much of the batch is left. */
+  #leave(): void {
+    const batch = this.#batch
+    const left = (this.#end - this.#next) / recordWords
+    // A handler that turns the event loop is in the midst of this slice still: it is over.
+    this.#stop = this.#sliceEnd = this.#next
+    batch[leftWord] = left
+    batch[0] = left > 0 ? waiting : 0
+    this.#batchUnderWay = 0
+    if (left > 0) return
+    // What is left here would keep its chunk until a later turn has as many.
+    for (let index = 0; index < this.#chunkCount; index += 1) this.#turnChunks[index] = undefined
+    this.#chunkCount = 0
+  }
+
+  #findChunks(): void {
     const batch = this.#batch
     const chunks = batch[1] as number
     for (let index = 0; index < chunks; index += 1) {
       this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Chunk
     }
-    return chunks
+    this.#chunkCount = chunks
+  }
+
+  /**
+   * Whether records are to be delivered up to `#stop`. Handlers that are slower than those before end the slice, as far as
+   * they do their work at once.
+   */
+  #goesOn(): boolean {
+    const left = this.#sliceEnd - this.#next
+    if (left <= 0) return false
+    if (left > wordsBetweenLooks || this.#late > 0) {
+      const now = clock.now()
+      if (this.#late === 0) this.#late = now + longest
+      else if (now >= this.#late) return false
+    }
+    this.#stop = Math.min(this.#sliceEnd, this.#next + wordsBetweenLooks)
+    return true
   }
 
   /** Whatever is thrown costs the connection that it is about: everything else of the batch is delivered. */
@@ -216,10 +292,10 @@ export class EventLoop {
     let kind = 0
     let start = 0
     let length = 0
-    while (this.#next < this.#end) {
-      // Around all records and not each of them: a message pays nothing for it.
+    while (this.#goesOn()) {
+      // Around many records and not each of them: a message pays nothing for it.
       try {
-        while (this.#next < this.#end) {
+        while (this.#next < this.#stop) {
           const at = this.#next
           this.#next = at + recordWords
           slot = batch[at] as number

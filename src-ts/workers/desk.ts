@@ -1,4 +1,15 @@
-import { batchHeader, batchWords, firstRecord, RecordKind, recordWords, underWay } from '../batch'
+import {
+  batchHeader,
+  batchWords,
+  firstRecord,
+  leftWord,
+  RecordKind,
+  recordWords,
+  sliceWord,
+  underWay,
+  unsettledWord,
+  waiting,
+} from '../batch'
 import { messageAs } from '../chunk'
 import { captureContext } from '../context'
 import { replyError } from '../errors'
@@ -41,6 +52,11 @@ export class Desk {
   #next = firstRecord
   /** Where the last record ends. */
   #end = firstRecord
+  /** Where the last record ends that is handled now. */
+  #sliceEnd = firstRecord
+  #isFlushDue = false
+  /** Calls of {@link #dispatch} that are not over: more than one where a handler turns the event loop. */
+  #dispatches = 0
   #source: Source
   /** Requests so far. */
   #taken = 0
@@ -60,15 +76,21 @@ export class Desk {
         this.#dispatch()
       },
     })
-    const flush = (): void => this.#flush()
-    const flushAfterMicrotasks = (): void => nextTick(flush)
-    this.#outbox = new Outbox(commands, this.#native, this.#memory, () => microtask(flushAfterMicrotasks))
+    this.#outbox = new Outbox(commands, this.#native, this.#memory, this.#flushLater)
   }
 
+  readonly #flushLater = (): void => {
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    microtask(this.#flushAfterMicrotasks)
+  }
+
+  readonly #flushAfterMicrotasks = (): void => nextTick(this.#flush)
+
   /** Replies leave, and what has been assigned meanwhile is handled: that the next turn brings it would cost more. */
-  #flush(): void {
-    // Within a handler, which may have ticks of its own run: what comes takes the place of its batch.
-    this.#handleAll()
+  readonly #flush = (): void => {
+    this.#isFlushDue = false
+    this.#batch[unsettledWord] = this.#dispatches
     if (!this.#native.flush()) return
     this.#inTurn += 1
     if (this.#inTurn >= mostInTurn) this.#native.ring()
@@ -85,22 +107,36 @@ export class Desk {
     return this.#native.retire()
   }
 
-  /** Called with a batch, or, where a handler turns the event loop, with what is left of its own. */
+  /**
+   * Called with a batch, or with what is left of the last one: because it takes long, or within a handler of its that turns
+   * the event loop.
+   */
   #dispatch(): void {
     const batch = this.#batch
     const records = batch[0] as number
     if (records > 0) {
       this.#next = firstRecord
       this.#end = firstRecord + records * recordWords
-      batch[0] = underWay
     }
+    batch[0] = underWay
+    this.#dispatches += 1
+    // Until the flush, because a handler that begins with `await` may turn the event loop before.
+    batch[unsettledWord] = this.#dispatches
+    this.#sliceEnd = Math.min(this.#end, this.#next + (batch[sliceWord] as number) * recordWords)
     this.#handleAll()
-    batch[0] = 0
+    this.#dispatches -= 1
+    const left = (this.#end - this.#next) / recordWords
+    // A handler that turns the event loop is in the midst of this slice still: it is over.
+    this.#sliceEnd = this.#next
+    batch[leftWord] = left
+    batch[0] = left > 0 ? waiting : 0
+    // Also where there are no replies: then the core knows how long this has taken, with all that it made due.
+    this.#flushLater()
   }
 
   #handleAll(): void {
     const batch = this.#batch
-    while (this.#next < this.#end) {
+    while (this.#next < this.#sliceEnd) {
       const at = this.#next
       this.#next = at + recordWords
       const slot = batch[at] as number

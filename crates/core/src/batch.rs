@@ -163,18 +163,6 @@ impl Batch {
         self.chunks.clear();
     }
 
-    /// Takes out which slots are free once whoever gets the records has seen them, so that the batch can be filled again
-    /// before that. They are for [`Self::free_afterwards`].
-    #[must_use]
-    pub fn withhold_slots(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.vacated)
-    }
-
-    /// Adds slots that were withheld, the records of whose end have been seen now.
-    pub fn free_afterwards(&mut self, slots: &mut Vec<u32>) {
-        self.vacated.append(slots);
-    }
-
     /// Adds a message that lies in `slice`.
     ///
     /// # Panics

@@ -35,6 +35,7 @@ pub mod settings;
 pub mod socket;
 mod sync;
 pub mod timer;
+pub mod turn_budget;
 pub mod unix_path;
 pub mod work;
 
@@ -46,3 +47,4 @@ pub use inbox::{Inbox, Wake};
 pub use poller::{Dealer, Id, Letter, LoadBalance, Order, Poller, Remote};
 pub use reason::{Call, Reason};
 pub use settings::Settings;
+pub use turn_budget::TurnBudget;

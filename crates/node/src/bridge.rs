@@ -3,11 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use napi::{Env, sys};
 use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::settings::Start;
-use netpoll_core::{Batch, Id, Order, Reason};
+use netpoll_core::turn_budget::Content;
+use netpoll_core::{Batch, Id, Order, Reason, TurnBudget};
 
 use crate::clock;
 use crate::foreign_bytes::QueuedArray;
@@ -44,6 +46,33 @@ pub struct Bridge {
     handles: RefCell<Vec<u32>>,
     /// Batches that JavaScript has not come back from: more than one where a handler turns the event loop.
     deliveries: Cell<usize>,
+    settled: Settled,
+    budget: TurnBudget,
+    /// What the batch in the words tells of.
+    content: Cell<Content>,
+    /// Records that were put into the words since the start.
+    published: Cell<usize>,
+    /// The slice whose time is not known: when it began, and how many records had been handled.
+    slice: Cell<Option<(Instant, usize)>>,
+}
+
+/// When everything has been done that a call into JavaScript makes due at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// When JavaScript has come back.
+    OnReturn,
+    /// When JavaScript flushes, as it does after each batch: it is called within a call of the host's, which sees to that
+    /// once it is over.
+    AtFlush,
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// JavaScript has handled all of it.
+    Whole,
+    /// The rest is to come when the event loop has turned, and nothing may take its words before.
+    InPart,
 }
 
 /// A batch that JavaScript has not come back from.
@@ -73,14 +102,23 @@ impl Bridge {
         words: SharedWords,
         receiver: sys::napi_value,
         dispatch: sys::napi_value,
+        settled: Settled,
     ) -> napi::Result<Self> {
+        let javascript = JavaScript::new(env, receiver)?;
+        let dispatch = Procedure::hold(env, dispatch)?;
+        memory.bridge_added();
         Ok(Self {
             memory,
             words,
-            javascript: JavaScript::new(env, receiver)?,
-            dispatch: Procedure::hold(env, dispatch)?,
+            javascript,
+            dispatch,
             handles: RefCell::new(Vec::new()),
             deliveries: Cell::new(0),
+            settled,
+            budget: TurnBudget::new(),
+            content: Cell::new(Content::News),
+            published: Cell::new(0),
+            slice: Cell::new(None),
         })
     }
 
@@ -94,44 +132,105 @@ impl Bridge {
         Batch::with_capacity(self.words.batch_capacity())
     }
 
-    /// Hands a batch to JavaScript in one call, and empties it. Within a handler of a batch before, whose words this one
-    /// takes, [`Self::resume`] comes first.
-    pub fn deliver(&self, batch: &RefCell<Batch>) {
-        let _delivery = Delivery::begin(&self.deliveries);
-        self.javascript.scoped(|| {
-            self.publish(&mut batch.borrow_mut());
-            self.javascript.enter(&self.dispatch, &[]);
-        });
+    /// The driver has something to hand over. Returns whether this environment's event loop has to turn before.
+    pub fn begin(&self) -> bool {
+        self.budget.begin(self.memory.turns());
+        self.is_spent()
     }
 
-    /// As [`Self::deliver`], of a batch that `emptied` gets before JavaScript handles what was in it. Its chunks are
-    /// JavaScript's by then.
-    pub fn deliver_from(&self, mut batch: Batch, emptied: impl FnOnce(Batch)) {
-        let _delivery = Delivery::begin(&self.deliveries);
-        self.javascript.scoped(|| {
-            self.publish(&mut batch);
-            emptied(batch);
-            self.javascript.enter(&self.dispatch, &[]);
-        });
+    /// Whether the event loop has to turn before more is handed over, because JavaScript has been at it for long.
+    pub fn is_spent(&self) -> bool {
+        self.budget.is_spent(self.memory.bridges())
     }
 
-    /// Whether JavaScript is handling a batch: a loop that turns now turns within a handler.
+    /// Hands a batch to JavaScript, and empties it: in one call, unless that may take long. What was handed over before must
+    /// be handled by now: see [`Self::resume`].
+    pub fn deliver(&self, batch: &RefCell<Batch>) -> Delivered {
+        self.javascript
+            .scoped(|| self.publish(&mut batch.borrow_mut()));
+        self.go_on()
+    }
+
+    /// Whether JavaScript is handling a batch, or may be doing what that has made due at once: then a loop that turns may turn
+    /// within a handler.
     pub fn is_delivering(&self) -> bool {
-        self.deliveries.get() > 0 || self.words.has_unhandled()
+        // A handler that runs after an `await`, once the call is over, may wait for the rest.
+        let may_be_within = self.settled == Settled::AtFlush && self.words.is_waiting();
+        self.deliveries.get() > 0 || self.words.is_unsettled() || may_be_within
     }
 
-    /// Where the event loop turns within a handler, has the rest of that batch handled: the handler may wait for it, and the
-    /// next batch takes its words.
-    pub fn resume(&self) {
-        if self.words.has_unhandled() {
+    /// Whether the rest of a batch waits for the event loop to turn.
+    pub fn is_waiting(&self) -> bool {
+        self.words.is_waiting()
+    }
+
+    /// Has the rest of the last batch handled, before the next one takes its words: where it has been left, and where the
+    /// event loop turns within a handler, which may wait for it.
+    pub fn resume(&self) -> Delivered {
+        if self.words.is_under_way() || self.words.is_waiting() {
+            self.go_on()
+        } else {
+            Delivered::Whole
+        }
+    }
+
+    /// Has JavaScript handle what lies in the words, until it is at the end or the time is over. The clock is looked at when
+    /// everything is done that this makes due at once: so it counts, too.
+    fn go_on(&self) -> Delivered {
+        let _delivery = Delivery::begin(&self.deliveries);
+        loop {
+            self.begin_slice();
             self.javascript
                 .scoped(|| self.javascript.enter(&self.dispatch, &[]));
+            let goes_on = match self.settled {
+                // Where JavaScript handles nothing any more, its environment is ending. A handler that turned the event loop
+                // had others handled meanwhile, and its slice has no time.
+                Settled::OnReturn => self.end_slice() != Some(0) && !self.is_spent(),
+                Settled::AtFlush => false,
+            };
+            if !self.words.is_waiting() {
+                return Delivered::Whole;
+            }
+            if !goes_on {
+                return Delivered::InPart;
+            }
         }
+    }
+
+    fn begin_slice(&self) {
+        let slice = self.budget.slice(self.content.get(), self.memory.bridges());
+        self.words.limit(slice);
+        self.slice.set(Some((Instant::now(), self.handled())));
+    }
+
+    /// Everything that the last slice made due is done. Returns how many records it had; `None` where its time is not known,
+    /// because another one began and ended within it.
+    pub fn end_slice(&self) -> Option<usize> {
+        let (start, before) = self.slice.take()?;
+        let handled = self.handled().wrapping_sub(before);
+        self.budget
+            .handled(self.content.get(), handled, start.elapsed());
+        Some(handled)
+    }
+
+    /// Records that JavaScript has come to since the start.
+    fn handled(&self) -> usize {
+        self.published.get().wrapping_sub(self.words.left())
     }
 
     /// Puts a batch where JavaScript, which asks for it, finds it, and empties it.
     pub fn show(&self, batch: &RefCell<Batch>) {
         self.publish(&mut batch.borrow_mut());
+        self.begin_slice();
+    }
+
+    /// Whether JavaScript, which asks for a batch, has to go on with the last one.
+    pub fn show_rest(&self) -> bool {
+        let has_rest = self.words.is_under_way() || self.words.is_waiting();
+        if has_rest {
+            self.begin_slice();
+        }
+        has_rest
     }
 
     /// Tells JavaScript that nothing more will come.
@@ -212,10 +311,28 @@ impl Bridge {
 
     /// Puts the batch where JavaScript reads it, and makes its chunks known.
     fn publish(&self, batch: &mut Batch) {
+        debug_assert!(
+            !self.words.is_waiting(),
+            "the rest of a batch would be lost"
+        );
         let handles = &mut *self.handles.borrow_mut();
         handles.clear();
         self.memory.make_known(batch.chunks(), handles);
         self.words.publish(batch.records(), handles);
+        let published = self.published.get().wrapping_add(batch.len());
+        self.published.set(published);
+        // Who has no chunks has no bytes.
+        self.content.set(if batch.chunks().is_empty() {
+            Content::News
+        } else {
+            Content::Messages
+        });
         batch.clear();
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.memory.bridge_removed();
     }
 }

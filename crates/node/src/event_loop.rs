@@ -10,7 +10,7 @@ use netpoll_core::listener::Listener;
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id, Poller};
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Settled};
 use crate::clock;
 use crate::dealer::ConnectionDealer;
 use crate::driver::{Driver, Referenced};
@@ -106,12 +106,20 @@ impl EventLoop {
     ) -> Result<Self, StartError> {
         let words = SharedWords::new(env, batch.raw(), commands.raw()).map_err(refused)?;
         let Callbacks { receiver, dispatch } = callbacks;
-        let bridge = Bridge::new(env, memory.0.clone(), words, receiver.raw(), dispatch.raw())
-            .map_err(refused)?;
+        let bridge = |settled| {
+            let (receiver, dispatch) = (receiver.raw(), dispatch.raw());
+            Bridge::new(env, memory.0.clone(), words, receiver, dispatch, settled).map_err(refused)
+        };
         let failed = Procedure::hold(env, failed.raw()).map_err(refused)?;
         let driver = match placement.as_str() {
-            "inline" => InlineDriver::start(env, bridge, failed).map(Driver::Inline),
-            _ => ThreadDriver::start(env, bridge, failed).map(Driver::Thread),
+            "inline" => {
+                let bridge = bridge(Settled::OnReturn)?;
+                InlineDriver::start(env, bridge, failed).map(Driver::Inline)
+            }
+            _ => {
+                let bridge = bridge(Settled::AtFlush)?;
+                ThreadDriver::start(env, bridge, failed).map(Driver::Thread)
+            }
         };
         let driver = driver.map_err(|error| {
             let code = error.raw_os_error().map(|errno| errno.to_string());

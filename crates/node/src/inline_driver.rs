@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use napi::{Env, sys};
 use netpoll_core::{Batch, Id, Order, Poller};
 
-use crate::bridge::{Bridge, Nowhere, Sink};
+use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
 use crate::javascript::Procedure;
@@ -57,14 +57,17 @@ impl Sink for Poller {
 
 impl Turns {
     /// Looks which sockets are ready, and serves them in rounds: JavaScript gets the batch of each round
-    /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded,
-    /// because everyone else in this loop waits meanwhile.
+    /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded, and their time
+    /// is, because everyone else in this loop waits meanwhile. Nothing new is taken before the rest of the last batch is
+    /// handled: its words are needed, and slots of which it tells.
     fn turn(&self) -> io::Result<Agenda> {
-        self.bridge.resume();
+        if self.bridge.begin() || self.bridge.resume() == Delivered::InPart {
+            return Ok(self.flush());
+        }
         self.poller.borrow_mut().wait(Some(Duration::ZERO))?;
         let mut agenda = self.round();
         for _ in 1..ROUNDS {
-            if !agenda.again {
+            if !agenda.again || self.bridge.is_waiting() || self.bridge.is_spent() {
                 break;
             }
             agenda = self.round();
@@ -99,7 +102,7 @@ impl Turns {
         self.bridge.take_commands(poller);
         poller.flush(now);
         Agenda {
-            again: poller.has_ready(),
+            again: poller.has_ready() || self.bridge.is_waiting(),
             wake: poller.next_wake(),
         }
     }

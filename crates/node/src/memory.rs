@@ -1,7 +1,7 @@
 //! The memory that one environment shares with Rust. There is one for all of its pollers, so that bytes which came over one
 //! connection are sent from where they lie over any other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -97,6 +97,10 @@ pub struct SharedMemory {
     foreign: ForeignArrays,
     arena: Rc<ArenaWords>,
     pacer: RefCell<ReclaimPacer>,
+    /// Whether the arena's words say how often the event loop has turned.
+    counts_turns: Cell<bool>,
+    /// Who hands messages to this environment.
+    bridges: Cell<u32>,
 }
 
 impl SharedMemory {
@@ -192,6 +196,26 @@ impl SharedMemory {
         self.exports.look_if_ending();
     }
 
+    /// How often the environment's event loop has turned; `None` where the host does not let us count.
+    pub fn turns(&self) -> Option<i32> {
+        self.counts_turns.get().then(|| self.arena.turns())
+    }
+
+    /// One more hands messages to this environment.
+    pub fn bridge_added(&self) {
+        self.bridges.set(self.bridges.get() + 1);
+    }
+
+    /// One of them has gone.
+    pub fn bridge_removed(&self) {
+        self.bridges.set(self.bridges.get() - 1);
+    }
+
+    /// How many hand messages to this environment, and share its time.
+    pub fn bridges(&self) -> u32 {
+        self.bridges.get()
+    }
+
     /// Takes over a buffer of the user's that was attached; `None` where the handle makes no sense.
     pub fn take_foreign(&self, handle: u32) -> Option<QueuedArray> {
         self.foreign.take(handle)
@@ -241,6 +265,8 @@ impl Memory {
                 CACHED_BYTES / chunk_pool().chunk_size(),
                 reclaim_rounds().clone(),
             )),
+            counts_turns: Cell::new(false),
+            bridges: Cell::new(0),
         });
         // SAFETY: the hook runs once, on this thread, and gives the reference back.
         let status = unsafe {
@@ -257,7 +283,9 @@ impl Memory {
     /// have a libuv.
     #[napi]
     pub fn count_turns(&self, env: Env) -> bool {
-        loop_turns::count_turns(env, self.0.clone())
+        let counts_turns = loop_turns::count_turns(env, self.0.clone());
+        self.0.counts_turns.set(counts_turns);
+        counts_turns
     }
 
     /// Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are.

@@ -14,7 +14,7 @@ use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 
 /// A driver, on the environment's thread.
 pub trait Nesting {
-    /// Whether JavaScript is handling a batch of it: a loop that turns now turns within a handler.
+    /// Whether JavaScript is handling a batch of it, or may be: a loop that turns now may turn within a handler.
     fn is_delivering(&self) -> bool;
 
     /// Has the rest of that batch handled and then what is new, and carries out what JavaScript has asked for.

@@ -2,7 +2,7 @@
 //! the arena that outgoing bytes are written to. They spare a call across the boundary for every message.
 //!
 //! ```text
-//! batch:    [records, chunks, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
+//! batch:    [records, chunks, slice, left, unsettled, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
 //! commands: [count, (operation, slot, generation, handle, start, length) × n]
 //! arena:    [cursor, handle, holds, loops with commands, turns of the event loop]
 //! ```
@@ -14,7 +14,11 @@ use napi::bindgen_prelude::{FromNapiValue, Int32Array};
 use napi::{Env, sys};
 use netpoll_core::{Id, Record};
 
-const BATCH_HEADER: usize = 2;
+const BATCH_HEADER: usize = 5;
+/// In place of the number of records, while JavaScript is handling them.
+const UNDER_WAY: i32 = -1;
+/// In its place as well, where the rest of them waits.
+const WAITING: i32 = -2;
 const RECORD_WORDS: usize = 4;
 const COMMAND_HEADER: usize = 1;
 const COMMAND_WORDS: usize = 6;
@@ -165,6 +169,7 @@ impl SharedWords {
         assert!(at + words <= self.batch.length && handles.len() <= self.capacity);
         self.batch.write(0, records.len() as i32);
         self.batch.write(1, handles.len() as i32);
+        self.batch.write(3, records.len() as i32);
         // SAFETY: both targets lie within the array (just checked) and not in Rust's own memory;
         // `Record` is four 32-bit words without padding, and a handle is one.
         unsafe {
@@ -178,9 +183,29 @@ impl SharedWords {
         }
     }
 
-    /// Whether JavaScript has not come to the end of the batch: until then the number of its records is negative.
-    pub fn has_unhandled(&self) -> bool {
-        self.batch.read(0) < 0
+    /// Whether JavaScript is handling the batch, and has not come back.
+    pub fn is_under_way(&self) -> bool {
+        self.batch.read(0) == UNDER_WAY
+    }
+
+    /// Whether JavaScript has come back before the end of the batch.
+    pub fn is_waiting(&self) -> bool {
+        self.batch.read(0) == WAITING
+    }
+
+    /// How many records JavaScript has not come to.
+    pub fn left(&self) -> usize {
+        usize::try_from(self.batch.read(3)).unwrap_or(0)
+    }
+
+    /// Whether a call for records, or the flush that it has made due, is not over.
+    pub fn is_unsettled(&self) -> bool {
+        self.batch.read(4) > 0
+    }
+
+    /// JavaScript is to come back after so many records.
+    pub fn limit(&self, records: usize) {
+        self.batch.write(2, records.min(self.capacity) as i32);
     }
 
     /// How many commands wait: no more than there is room for, whatever number stands there.
@@ -246,6 +271,11 @@ impl ArenaWords {
     /// The event loop has turned. The count wraps around: only that it changes is looked at.
     pub fn turned(&self) {
         self.0.write(4, self.0.read(4).wrapping_add(1));
+    }
+
+    /// How often the event loop has turned, as far as it is counted.
+    pub fn turns(&self) -> i32 {
+        self.0.read(4)
     }
 
     /// Everything in it has been sent: JavaScript may begin at its front again.

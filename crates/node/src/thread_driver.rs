@@ -21,7 +21,7 @@ use napi::{Env, sys};
 use netpoll_core::handoff::More;
 use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Reason, Remote, Wake};
 
-use crate::bridge::{Bridge, Sink};
+use crate::bridge::{Bridge, Delivered, Sink};
 use crate::doorbell::{Doorbell, Rung};
 use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
@@ -66,10 +66,12 @@ pub struct ThreadDriver {
     failed: Procedure,
     remote: Remote,
     common: Arc<Common>,
-    /// The batch that JavaScript has; between two of them, an empty one.
+    /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back, and the slots of whose end it
+    /// tells, once JavaScript has come to all of it: before what is new is handled within one of its handlers. So handlers
+    /// that wait may be more than there are batches.
     batch: RefCell<Batch>,
-    /// Slots that were withheld from the poller, and may go back to it. Empty unless a handler turns the event loop.
-    seen_slots: RefCell<Vec<u32>>,
+    /// What it has taken the place of.
+    spare: RefCell<Option<Batch>>,
     outgoing: RefCell<Outgoing>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     thread: RefCell<Option<JoinHandle<()>>>,
@@ -153,6 +155,7 @@ impl ThreadDriver {
             Self {
                 env,
                 batch: RefCell::new(bridge.new_batch()),
+                spare: RefCell::default(),
                 bridge,
                 failed,
                 remote: remote.clone(),
@@ -162,7 +165,6 @@ impl ThreadDriver {
                     failure: Mutex::new(None),
                     doorbell,
                 }),
-                seen_slots: RefCell::default(),
                 outgoing: RefCell::default(),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
                 thread: RefCell::new(None),
@@ -223,6 +225,7 @@ impl ThreadDriver {
 
     /// As [`Self::carry_out`], between two of JavaScript's tasks.
     pub fn flush(&self) {
+        self.bridge.end_slice();
         self.carry_out();
         self.bridge.reset_arena_if_idle();
     }
@@ -244,19 +247,12 @@ impl ThreadDriver {
         self.common.doorbell.set_referenced(self.env, referenced);
     }
 
-    /// Gives a batch to JavaScript while a handler of one before waits for it. Handlers that wait may be more than there are
-    /// batches, so the poller gets it back at once; but not the slots of whose end it tells.
-    fn deliver_within(&self, mut batch: Batch) {
-        let mut slots = batch.withhold_slots();
-        self.bridge
-            .deliver_from(batch, |emptied| self.recycle(emptied));
-        self.seen_slots.borrow_mut().append(&mut slots);
-    }
-
-    /// Gives an empty batch back to the poller.
-    fn recycle(&self, mut batch: Batch) {
-        batch.free_afterwards(&mut self.seen_slots.borrow_mut());
-        self.common.handoff.recycle(batch);
+    /// JavaScript has come to all of the batch that it had, if it had one.
+    fn give_back(&self) {
+        if let Some(empty) = self.spare.take() {
+            let seen = self.batch.replace(empty);
+            self.common.handoff.recycle(seen);
+        }
     }
 
     fn stop(&self) {
@@ -274,9 +270,22 @@ impl ThreadDriver {
 }
 
 impl Rung for ThreadDriver {
-    /// One batch: what its handlers make due comes before the next.
+    /// One batch, or what time there is for: what its handlers make due comes before the next.
     fn rung(&self) {
-        self.bridge.resume();
+        if self.bridge.begin() {
+            self.common.doorbell.wake();
+            return;
+        }
+        let had_rest = self.bridge.is_waiting();
+        let resumed = self.bridge.resume();
+        if resumed == Delivered::Whole {
+            self.give_back();
+        }
+        if had_rest || resumed == Delivered::InPart {
+            // How long that has taken is known at JavaScript's flush.
+            self.common.doorbell.wake();
+            return;
+        }
         let Some((batch, more)) = self.common.handoff.take() else {
             // Last, after what was handed over before.
             if let Some(failure) = self.common.take_failure() {
@@ -284,16 +293,14 @@ impl Rung for ThreadDriver {
             }
             return;
         };
-        if self.bridge.is_delivering() {
-            self.deliver_within(batch);
-        } else {
-            let empty = self.batch.replace(batch);
-            self.bridge.deliver(&self.batch);
-            let seen = self.batch.replace(empty);
-            self.recycle(seen);
+        let empty = self.batch.replace(batch);
+        self.spare.replace(Some(empty));
+        let delivered = self.bridge.deliver(&self.batch);
+        if delivered == Delivered::Whole {
+            self.give_back();
         }
         self.bridge.collect_if_due();
-        if more == More::Waits || self.common.has_failed() {
+        if delivered == Delivered::InPart || more == More::Waits || self.common.has_failed() {
             self.common.doorbell.wake();
         }
     }

@@ -2,7 +2,7 @@
 //! its replies go back natively. The batches and commands are those of an event loop, with a task in the place of a
 //! connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
@@ -13,7 +13,7 @@ use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
 use netpoll_core::{Batch, Id, Order, Slice, Wake};
 use slab::Slab;
 
-use crate::bridge::{Bridge, Sink};
+use crate::bridge::{Bridge, Delivered, Settled, Sink};
 use crate::doorbell::{Doorbell, Rung};
 use crate::driver::Referenced;
 use crate::event_loop::Callbacks;
@@ -40,6 +40,8 @@ pub struct WorkDriver {
     /// Tasks on their way into the batch, kept for its memory.
     tasks: RefCell<Vec<Task>>,
     running: RefCell<Slab<Running>>,
+    /// Whether the desk may have tasks of which nothing else will tell.
+    has_more: Cell<bool>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
 }
 
@@ -85,7 +87,7 @@ impl Sink for Answers<'_> {
 }
 
 impl WorkDriver {
-    /// Sends replies; whether the desk has further tasks, of which nobody is told.
+    /// Sends replies; whether there is something to handle, of which nothing else will tell.
     fn flush(&self) -> bool {
         let mut running = self.running.borrow_mut();
         let mut answers = Answers {
@@ -96,12 +98,16 @@ impl WorkDriver {
         let count = answers.count;
         drop(running);
         self.bridge.reset_arena_if_idle();
-        count > 0 && self.desk.borrow_mut().finish(count)
+        if count > 0 && self.desk.borrow_mut().finish(count) {
+            self.has_more.set(true);
+        }
+        self.has_more.get() || self.bridge.is_waiting()
     }
 
     /// Takes what the desk has into the batch; whether that is anything.
     fn take(&self) -> bool {
         let mut tasks = self.tasks.take();
+        self.has_more.set(false);
         self.desk.borrow_mut().take(&mut tasks);
         let mut batch = self.batch.borrow_mut();
         let mut running = self.running.borrow_mut();
@@ -127,7 +133,16 @@ impl WorkDriver {
 
 impl Rung for WorkDriver {
     fn rung(&self) {
-        self.bridge.resume();
+        self.has_more.set(true);
+        if self.bridge.begin() {
+            self.doorbell.wake();
+            return;
+        }
+        let had_rest = self.bridge.is_waiting();
+        if self.bridge.resume() == Delivered::InPart || had_rest {
+            // JavaScript asks for more when it flushes: how long that has taken is known then.
+            return;
+        }
         if self.take() {
             self.bridge.deliver(&self.batch);
             self.bridge.collect_if_due();
@@ -150,7 +165,11 @@ impl Nesting for WorkDriver {
 
     fn serve(&self) {
         self.rung();
-        self.flush();
+        self.bridge.end_slice();
+        // Within a handler JavaScript does not flush, and asks for nothing.
+        if self.flush() {
+            self.doorbell.wake();
+        }
     }
 }
 
@@ -176,7 +195,14 @@ impl WorkDesk {
             .ok_or_else(|| napi::Error::from_reason("there is no such pool"))?;
         let words = SharedWords::new(env, batch.raw(), commands.raw())?;
         let (receiver, dispatch) = (callbacks.receiver.raw(), callbacks.dispatch.raw());
-        let bridge = Bridge::new(env, memory.0.clone(), words, receiver, dispatch)?;
+        let bridge = Bridge::new(
+            env,
+            memory.0.clone(),
+            words,
+            receiver,
+            dispatch,
+            Settled::AtFlush,
+        )?;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself: &Weak<WorkDriver>| {
             let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
@@ -191,6 +217,7 @@ impl WorkDesk {
                 bridge,
                 tasks: RefCell::default(),
                 running: RefCell::default(),
+                has_more: Cell::new(false),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
             }
         });
@@ -214,6 +241,7 @@ impl WorkDesk {
     /// there are requests to `receive`, or to `ring` for.
     #[napi]
     pub fn flush(&self) -> bool {
+        self.0.bridge.end_slice();
         self.0.flush()
     }
 
@@ -225,12 +253,21 @@ impl WorkDesk {
         }
     }
 
-    /// Puts requests into the shared words, as before `dispatch` is called. Returns whether there are some.
+    /// Puts requests into the shared words, as before `dispatch` is called, unless some of the last are left there. Returns
+    /// whether there are any now. Where the event loop has to turn before, `dispatch` is called once it has.
     #[napi]
     pub fn receive(&self) -> bool {
+        let bridge = &self.0.bridge;
+        if bridge.begin() {
+            self.ring();
+            return false;
+        }
+        if bridge.show_rest() {
+            return true;
+        }
         let is_there = self.0.take();
         if is_there {
-            self.0.bridge.show(&self.0.batch);
+            bridge.show(&self.0.batch);
         }
         is_there
     }
