@@ -24,6 +24,8 @@ export function blockUntil(gate: Gate, cell: number): void {
 export interface Loop {
   /** Turns it until something holds. */
   until(holds: () => boolean): void
+  /** As `until`, while ticks and microtasks wait. */
+  untilWithoutTicks(holds: () => boolean): void
   /** Turns it until a promise is settled. */
   await<T>(promise: Promise<T>): T
 }
@@ -40,6 +42,9 @@ export function loopOf(addon: string): Loop {
   }
   return {
     until,
+    untilWithoutTicks: (holds) => {
+      while (!holds()) turn()
+    },
     await: <T,>(promise: Promise<T>): T => {
       let outcome: { readonly value: T } | { readonly error: unknown } | undefined
       promise.then(
