@@ -9,6 +9,7 @@ import type { Context } from './context'
 import { ConnectionDuplex, consumerOf } from './duplex'
 import {
   invalidType,
+  isOwnReason,
   NetpollError,
   type Refused,
   reasonError,
@@ -556,9 +557,9 @@ export class ConnectionCore {
   inactive(code: number, call: number, excerpt: Excerpt | undefined): void {
     if (this.#exchanges || this.#status === 'finishing') this.#status = 'inactive'
     this.owner?.inactive()
-    const error = reasonError(code, call, this.#refused(excerpt))
     // What the system says is told with the end, which follows at once.
-    if (error === undefined || error.errno !== undefined) return
+    const error = isOwnReason(code) ? reasonError(code, call, this.#refused(excerpt)) : undefined
+    if (error === undefined) return
     if (this.#status === 'inactive') this.#status = 'refused'
     const isNews = this.#error === undefined
     this.#error ??= error

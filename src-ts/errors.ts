@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { getSystemErrorName, types } from 'node:util'
 
 import type { Excerpt } from './excerpt'
@@ -152,6 +153,23 @@ export function systemError(
   return new NetpollError(code, `${syscall} ${code}${place}${from}`, details)
 }
 
+/** Says that the system had no memory for something whose size somebody else decides. */
+export function outOfMemory(problem: string, cause?: unknown): NetpollError {
+  const details = { errno: -constants.errno.ENOMEM, syscall: 'malloc', ...(cause !== undefined && { cause }) }
+  return new NetpollError('ENOMEM', `malloc ENOMEM: ${problem}`, details)
+}
+
+/** The reason of connections that the system had no memory for. */
+const memoryLack = 10_009
+
+/** From here on reasons are the core's own; those below are error numbers of the system. */
+const firstOwnReason = 10_000
+
+/** Whether a connection ends by a reason of the core's own, which may refuse its peer. */
+export function isOwnReason(code: number): boolean {
+  return code >= firstOwnReason
+}
+
 /** The reason of connections whose poller has failed, which the core cannot tell any more. */
 export const pollerGone = 20_000
 
@@ -198,6 +216,7 @@ export function reasonError(code: number, call: number, refused?: Refused): Netp
   const syscall = systemCalls[call] ?? 'read'
   // It comes from the core, and not from whatever calls this.
   return withoutStack(() => {
+    if (code === memoryLack) return outOfMemory('A message could not be received or sent')
     if (known === undefined) return systemError(code, syscall)
     const [name, message] = known
     return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))

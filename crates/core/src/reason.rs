@@ -41,6 +41,8 @@ pub enum Reason {
     WriteTimeout,
     /// Someone else's memory was taken away or shrunk before it was sent.
     ForeignDetached,
+    /// The system had no memory for what arrived, or for what was to be sent.
+    OutOfMemory,
 }
 
 impl Reason {
@@ -59,6 +61,7 @@ impl Reason {
             Self::ReadTimeout => 10_006,
             Self::WriteTimeout => 10_007,
             Self::ForeignDetached => 10_008,
+            Self::OutOfMemory => 10_009,
         }
     }
 

@@ -28,7 +28,7 @@ impl Memory {
     fn new() -> Self {
         let pool = ChunkPool::new(CHUNK, 128);
         Self {
-            intake: Intake::new(pool.clone()),
+            intake: Intake::new(pool.clone()).expect("there is memory"),
             batch: Batch::with_capacity(512),
             pool,
         }

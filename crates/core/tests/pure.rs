@@ -29,7 +29,7 @@ impl Bench {
         let pool = ChunkPool::new(64 * 1024, 8);
         Self {
             connection: Connection::new(settings, OPEN),
-            intake: Intake::new(pool.clone()),
+            intake: Intake::new(pool.clone()).expect("there is memory"),
             batch: Batch::with_capacity(4096),
             pool,
         }
@@ -149,7 +149,7 @@ fn outbound_leaves_in_order_under_any_writes() {
             if region.remaining() < bytes.len() || random.below(10) == 0 {
                 region = Region::over(pool.take());
             }
-            outbound.push(region.append(&bytes));
+            assert_eq!(outbound.push(region.append(&bytes)), Ok(()));
             expected.extend(bytes);
             while random.below(3) == 0 && outbound.has_remaining() {
                 let most = 1 + random.below(200);

@@ -172,7 +172,7 @@ fn an_answer_may_be_nothing_or_of_many_pieces() {
     let [a, b, c] = in_order(shop.take(), [0, 1, 2]);
     let mut pieces = Bytes::default();
     for piece in [b"1", b"2", b"3"] {
-        pieces.push(shop.h.slice(piece));
+        assert_eq!(pieces.push(shop.h.slice(piece)), Ok(()));
     }
     shop.answer(b, Answer::Reply(pieces));
     shop.answer(a, Answer::Reply(Bytes::Empty));

@@ -7,9 +7,9 @@ use std::ptr;
 use std::rc::Rc;
 
 use napi::{Env, sys};
-use netpoll_core::Slice;
 use netpoll_core::buffer::Region;
 use netpoll_core::connection::ForeignBytes;
+use netpoll_core::{Reason, Slice};
 use slab::Slab;
 
 use crate::memory::chunk_pool;
@@ -112,11 +112,19 @@ impl Table {
 }
 
 impl QueuedArray {
-    /// A copy of bytes `start..start + length`; `None` where they are not there any more.
-    pub fn copy(&self, start: usize, length: usize) -> Option<Slice> {
-        let part = self.bytes()?.get(start..start.checked_add(length)?)?;
-        let mut region = Region::over(chunk_pool().take_at_least(length));
-        Some(region.append(part))
+    /// A copy of bytes `start..start + length`.
+    ///
+    /// # Errors
+    /// Why the connection fails: they are not there any more, or there is no memory for a copy.
+    pub fn copy(&self, start: usize, length: usize) -> Result<Slice, Reason> {
+        let part = self.part(start, length).ok_or(Reason::ForeignDetached)?;
+        let chunk = chunk_pool().try_take_at_least(length);
+        let mut region = Region::over(chunk.map_err(|_| Reason::OutOfMemory)?);
+        Ok(region.append(part))
+    }
+
+    fn part(&self, start: usize, length: usize) -> Option<&[u8]> {
+        self.bytes()?.get(start..start.checked_add(length)?)
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use napi::{Env, sys};
 use netpoll_core::handoff::More;
-use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Reason, Remote, Wake};
+use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Remote, Wake};
 
 use crate::bridge::{Bridge, Delivered, Sink};
 use crate::doorbell::{Doorbell, Rung};
@@ -89,8 +89,8 @@ impl Sink for Outgoing {
     /// Another thread never gets the user's pointer: the bytes are copied now.
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
         let order = match array.copy(start, length) {
-            Some(copy) => Order::Send(copy),
-            None => Order::Fail(Reason::ForeignDetached),
+            Ok(copy) => Order::Send(copy),
+            Err(reason) => Order::Fail(reason),
         };
         self.order(id, order);
     }

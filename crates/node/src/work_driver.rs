@@ -52,9 +52,12 @@ struct Answers<'driver> {
 }
 
 impl Answers<'_> {
-    fn add(&mut self, id: Id, slice: Option<Slice>) {
-        if let (Some(task), Some(slice)) = (self.running.get_mut(id.slot as usize), slice) {
-            task.reply.push(slice);
+    /// A reply without one of its pieces would be another: its task fails.
+    fn add(&mut self, id: Id, slice: Slice) {
+        if let Some(task) = self.running.get_mut(id.slot as usize)
+            && task.reply.push(slice).is_err()
+        {
+            self.finish(id, Some(Answer::Failed));
         }
     }
 
@@ -69,9 +72,9 @@ impl Answers<'_> {
 impl Sink for Answers<'_> {
     fn order(&mut self, id: Id, order: Order) {
         match order {
-            Order::Send(slice) => self.add(id, Some(slice)),
+            Order::Send(slice) => self.add(id, slice),
             Order::Reply(slice) => {
-                self.add(id, Some(slice));
+                self.add(id, slice);
                 self.finish(id, None);
             }
             Order::Acknowledge(_) => self.finish(id, None),
@@ -82,7 +85,10 @@ impl Sink for Answers<'_> {
     }
 
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
-        self.add(id, array.copy(start, length));
+        match array.copy(start, length) {
+            Ok(copy) => self.add(id, copy),
+            Err(_) => self.finish(id, Some(Answer::Failed)),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Chunks and the pool that they return to.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::mem::{self, ManuallyDrop};
 use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use super::OutOfMemory;
 use super::counted::{Counts, Inner, Outer};
 use super::settled::Settled;
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -23,27 +24,27 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    fn layout(capacity: usize) -> Layout {
-        Layout::array::<u8>(capacity).expect("a chunk's capacity is bounded by the frame length")
-    }
-
     /// Zeroed, so that every byte of a chunk is initialised before a socket is read into it.
-    fn allocate(capacity: usize) -> Self {
+    fn allocate(capacity: usize) -> Result<Self, OutOfMemory> {
         let capacity = capacity.max(1);
-        let layout = Self::layout(capacity);
+        let layout = Layout::array::<u8>(capacity).map_err(|_| OutOfMemory)?;
         // SAFETY: `capacity` is at least 1, so the layout is not of size zero.
         let pointer = unsafe { alloc_zeroed(layout) };
-        let Some(pointer) = NonNull::new(pointer) else {
-            handle_alloc_error(layout)
-        };
-        Self { pointer, capacity }
+        let pointer = NonNull::new(pointer).ok_or(OutOfMemory)?;
+        Ok(Self { pointer, capacity })
+    }
+
+    /// Of memory that was allocated, so that there is a layout of that size.
+    fn layout(&self) -> Layout {
+        // SAFETY: `allocate` has made the same layout, and checked it.
+        unsafe { Layout::from_size_align_unchecked(self.capacity, align_of::<u8>()) }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: allocated in `allocate` with the same layout, and freed once, here.
-        unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.capacity)) };
+        unsafe { dealloc(self.pointer.as_ptr(), self.layout()) };
     }
 }
 
@@ -109,33 +110,79 @@ impl ChunkPool {
     }
 
     /// An ordinary chunk, from the cache where it has one.
-    #[must_use]
-    pub fn take(&self) -> Chunk {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn try_take(&self) -> Result<Chunk, OutOfMemory> {
+        // The lock ends here: what is allocated in its place takes time.
         let cached = self.0.free().pop();
-        let counter = if cached.is_some() {
-            &self.0.hits
-        } else {
-            &self.0.misses
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        let memory = cached.unwrap_or_else(|| Memory::allocate(self.0.chunk_size));
-        self.lend(memory)
+        match cached {
+            Some(memory) => {
+                let chunk = self.lend(memory)?;
+                self.0.hits.fetch_add(1, Ordering::Relaxed);
+                Ok(chunk)
+            }
+            None => self.make(self.0.chunk_size),
+        }
     }
 
     /// A chunk of at least `capacity` bytes; larger ones than the ordinary are not cached.
-    #[must_use]
-    pub fn take_at_least(&self, capacity: usize) -> Chunk {
-        self.take_exactly(capacity.max(self.0.chunk_size))
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn try_take_at_least(&self, capacity: usize) -> Result<Chunk, OutOfMemory> {
+        self.try_take_exactly(capacity.max(self.0.chunk_size))
     }
 
     /// A chunk of exactly `capacity` bytes. Others than the ordinary are not cached.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn try_take_exactly(&self, capacity: usize) -> Result<Chunk, OutOfMemory> {
+        if capacity == self.0.chunk_size {
+            return self.try_take();
+        }
+        self.make(capacity)
+    }
+
+    /// As [`Self::try_take`], for whoever knows that there is memory.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn take(&self) -> Chunk {
+        self.try_take().expect("there is memory for a chunk")
+    }
+
+    /// As [`Self::try_take_at_least`], for whoever knows that there is memory.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn take_at_least(&self, capacity: usize) -> Chunk {
+        let chunk = self.try_take_at_least(capacity);
+        chunk.expect("there is memory for a chunk")
+    }
+
+    /// As [`Self::try_take_exactly`], for whoever knows that there is memory.
+    ///
+    /// # Panics
+    /// When there is none.
     #[must_use]
     pub fn take_exactly(&self, capacity: usize) -> Chunk {
-        if capacity == self.0.chunk_size {
-            return self.take();
-        }
+        let chunk = self.try_take_exactly(capacity);
+        chunk.expect("there is memory for a chunk")
+    }
+
+    fn make(&self, capacity: usize) -> Result<Chunk, OutOfMemory> {
+        let memory = Memory::allocate(capacity).or_else(|OutOfMemory| {
+            // Chunks that nobody needs come before whoever needs this one.
+            drop(mem::take(&mut *self.0.free()));
+            Memory::allocate(capacity)
+        })?;
+        let chunk = self.lend(memory)?;
         self.0.misses.fetch_add(1, Ordering::Relaxed);
-        self.lend(Memory::allocate(capacity))
+        Ok(chunk)
     }
 
     /// The pool's state now.
@@ -151,17 +198,19 @@ impl ChunkPool {
         }
     }
 
-    fn lend(&self, memory: Memory) -> Chunk {
+    fn lend(&self, memory: Memory) -> Result<Chunk, OutOfMemory> {
         self.0.live.fetch_add(1, Ordering::Relaxed);
         self.0
             .live_bytes
             .fetch_add(memory.capacity, Ordering::Relaxed);
-        Chunk(Inner::new(Lent {
+        // Where there is no memory for it, dropping it undoes all that.
+        let lent = Inner::try_new(Lent {
             settled: Settled::all(memory.capacity),
             is_kept: AtomicBool::new(false),
             memory: ManuallyDrop::new(memory),
             pool: self.clone(),
-        }))
+        });
+        lent.map(Chunk)
     }
 }
 
@@ -182,7 +231,7 @@ impl Drop for Lent {
             .fetch_sub(memory.capacity, Ordering::Relaxed);
         if memory.capacity == pool.chunk_size {
             let mut free = pool.free();
-            if free.len() < pool.cached_limit {
+            if free.len() < pool.cached_limit && free.try_reserve(1).is_ok() {
                 free.push(memory);
             }
         }

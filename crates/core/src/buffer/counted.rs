@@ -3,11 +3,13 @@
 //! Two words that are read one after the other would be of no use: between the two reads a reference of one kind can
 //! become one of the other, so that memory which is read still looks unused.
 
+use std::alloc::{Layout, alloc};
 use std::ops::Deref;
 use std::process::abort;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use super::OutOfMemory;
 use crate::sync::{AtomicWord, fence};
 
 /// One inner reference, in the lower half of the word.
@@ -47,12 +49,16 @@ unsafe impl<T: Send + Sync> Send for Outer<T> {}
 unsafe impl<T: Send + Sync> Sync for Outer<T> {}
 
 impl<T> Inner<T> {
-    pub(super) fn new(value: T) -> Self {
-        let node = Box::new(Node {
-            counts: AtomicWord::new(INNER),
-            value,
-        });
-        Self(NonNull::from(Box::leak(node)))
+    /// # Errors
+    /// [`OutOfMemory`]; `value` is dropped then.
+    pub(super) fn try_new(value: T) -> Result<Self, OutOfMemory> {
+        // SAFETY: the layout is not of size zero, because a node has its word.
+        let pointer = unsafe { alloc(Layout::new::<Node<T>>()) }.cast::<Node<T>>();
+        let pointer = NonNull::new(pointer).ok_or(OutOfMemory)?;
+        let counts = AtomicWord::new(INNER);
+        // SAFETY: allocated just now with the layout of a node, and nobody else has it.
+        unsafe { pointer.write(Node { counts, value }) };
+        Ok(Self(pointer))
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -84,7 +90,7 @@ impl<T> Outer<T> {
 
 /// The node that a reference refers to.
 fn node<T>(reference: &NonNull<Node<T>>) -> &Node<T> {
-    // SAFETY: leaked by `Inner::new`, and freed by `release` with the last reference. Only `Inner` and `Outer` have such
+    // SAFETY: made by `Inner::try_new`, and freed by `release` with the last reference. Only `Inner` and `Outer` have such
     // a pointer, and each is counted, so the node is there for as long as one of them is borrowed.
     unsafe { reference.as_ref() }
 }
@@ -123,7 +129,7 @@ unsafe fn release<T>(pointer: NonNull<Node<T>>, one: u64) {
     }
     // What the others did comes before the value is dropped.
     fence(Ordering::Acquire);
-    // SAFETY: leaked by `Inner::new`; the word is zero, so this was the last pointer to it.
+    // SAFETY: made by `Inner::try_new`, as a box of it would be; the word is zero, so this was the last pointer to it.
     drop(unsafe { Box::from_raw(pointer.as_ptr()) });
 }
 
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn each_kind_is_counted_and_the_last_of_either_frees() {
         let value = Rc::new(());
-        let inner = Inner::new(value.clone());
+        let inner = Inner::try_new(value.clone()).expect("there is memory");
         let outer = inner.outer();
         let others = (inner.clone(), outer.clone(), outer.inner());
         assert_eq!(inner.counts(), Counts { inner: 3, outer: 2 });

@@ -1,6 +1,6 @@
 //! Where sockets are read into: the tail of a chunk that all connections of a poller share.
 
-use super::{ChunkPool, Region};
+use super::{ChunkPool, OutOfMemory, Region};
 
 /// The least that one read is offered. With less left, a chunk is done.
 const LEAST_READ: usize = 16 * 1024;
@@ -24,15 +24,17 @@ pub struct Intake {
 
 impl Intake {
     /// Takes its chunks from `pool`.
-    #[must_use]
-    pub fn new(pool: ChunkPool) -> Self {
-        let tail = Region::over(pool.take());
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn new(pool: ChunkPool) -> Result<Self, OutOfMemory> {
+        let tail = Region::over(pool.try_take()?);
         let most_read = MOST_READ.min(pool.chunk_size() / 2).max(1);
-        Self {
+        Ok(Self {
             pool,
             tail,
             most_read,
-        }
+        })
     }
 
     /// The shared tail as the last read left it.
@@ -48,16 +50,27 @@ impl Intake {
 
     /// The shared tail's next bytes, for one read that will probably bring `expected`: cutting it short
     /// would tear a message, or a burst of them. Begins a chunk where the last one has too few left.
-    pub fn spare(&mut self, expected: usize) -> &mut [u8] {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn spare(&mut self, expected: usize) -> Result<&mut [u8], OutOfMemory> {
         self.spare_behind(&[], expected, usize::MAX)
     }
 
     /// As [`Self::spare`], behind a copy of `before`, and for a read of at most `most`, but never of less than is always
     /// offered.
-    pub fn spare_behind(&mut self, before: &[u8], expected: usize, most: usize) -> &mut [u8] {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn spare_behind(
+        &mut self,
+        before: &[u8],
+        expected: usize,
+        most: usize,
+    ) -> Result<&mut [u8], OutOfMemory> {
         let least = expected.clamp(LEAST_READ.min(self.most_read), self.most_read);
         let start = before.len();
-        self.make_room(start + least);
+        self.make_room(start + least)?;
         let length = (self.tail.remaining() - start)
             .min(self.most_read)
             .min(most.max(LEAST_READ));
@@ -66,19 +79,24 @@ impl Intake {
         if start > 0 {
             spare[..start].copy_from_slice(before);
         }
-        &mut spare[start..start + length]
+        Ok(&mut spare[start..start + length])
     }
 
     /// Sees to room for `count` bytes in the tail.
-    pub fn make_room(&mut self, count: usize) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: the tail stays as it is.
+    pub fn make_room(&mut self, count: usize) -> Result<(), OutOfMemory> {
         if self.tail.remaining() < count {
-            self.begin_chunk(count);
+            self.begin_chunk(count)?;
         }
+        Ok(())
     }
 
     #[cold]
-    fn begin_chunk(&mut self, count: usize) {
-        self.tail = Region::over(self.pool.take_at_least(count));
+    fn begin_chunk(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.tail = Region::over(self.pool.try_take_at_least(count)?);
+        Ok(())
     }
 
     /// What the next read will probably bring, after one that brought `count` of the `offered`.
@@ -96,39 +114,48 @@ impl Intake {
     }
 
     /// A region of exactly `size` bytes for one connection alone. It may be a part of the shared tail.
-    pub fn reserve(&mut self, size: usize) -> Region {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn reserve(&mut self, size: usize) -> Result<Region, OutOfMemory> {
         if size > self.tail.remaining() {
             if size > self.pool.chunk_size() / 2 {
-                return Region::over(self.pool.take_at_least(size)).limit(size);
+                let chunk = self.pool.try_take_at_least(size)?;
+                return Ok(Region::over(chunk).limit(size));
             }
-            self.make_room(size);
+            self.make_room(size)?;
         }
-        self.tail.split(size)
+        Ok(self.tail.split(size))
     }
 
     /// As [`Self::reserve`], begun with the next `count` bytes of the tail, which a read has filled. They stay where they
     /// are, if there is room for the others behind them.
-    pub fn reserve_around(&mut self, count: usize, size: usize) -> Region {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn reserve_around(&mut self, count: usize, size: usize) -> Result<Region, OutOfMemory> {
         if size <= self.tail.remaining() {
             let mut region = self.tail.split(size);
             region.commit(count);
-            return region;
+            return Ok(region);
         }
         if size > self.pool.chunk_size() / 2 {
-            let mut region = Region::over(self.pool.take_at_least(size)).limit(size);
+            let mut region = Region::over(self.pool.try_take_at_least(size)?).limit(size);
             region.copy_in(self.tail.uncommitted(count));
-            return region;
+            return Ok(region);
         }
         let begun = self.tail.share(count);
-        let mut region = self.reserve(size);
+        let mut region = self.reserve(size)?;
         region.copy_in(begun.as_ref());
-        region
+        Ok(region)
     }
 
     /// A region of exactly `size` bytes, in memory that nobody else has a part of.
-    #[must_use]
-    pub fn reserve_alone(&self, size: usize) -> Region {
-        Region::over(self.pool.take_exactly(size)).limit(size)
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn reserve_alone(&self, size: usize) -> Result<Region, OutOfMemory> {
+        Ok(Region::over(self.pool.try_take_exactly(size)?).limit(size))
     }
 }
 
@@ -138,18 +165,19 @@ mod tests {
 
     #[test]
     fn a_read_is_always_offered_enough() {
-        let mut intake = Intake::new(ChunkPool::new(1024, 4));
+        let mut intake = Intake::new(ChunkPool::new(1024, 4)).expect("there is memory");
         for _ in 0..10 {
-            assert!(intake.spare(512).len() >= 512);
+            assert!(intake.spare(512).expect("there is memory").len() >= 512);
             intake.tail().commit(300);
         }
     }
 
     #[test]
     fn reserved_regions_have_their_exact_size() {
-        let mut intake = Intake::new(ChunkPool::new(1024, 4));
+        let mut intake = Intake::new(ChunkPool::new(1024, 4)).expect("there is memory");
         for size in [1, 100, 512, 513, 1024, 5000] {
-            assert_eq!(intake.reserve(size).remaining(), size);
+            let region = intake.reserve(size).expect("there is memory");
+            assert_eq!(region.remaining(), size);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::buffer::OutOfMemory;
 use crate::work::Answer;
 
 /// The answers that wait for those before them.
@@ -15,14 +16,24 @@ pub struct Answers {
 impl Answers {
     /// Message `sequence` is answered; `release` gets this answer and those that waited for it, once all before have
     /// been. Each sequence is answered once.
-    pub fn insert(&mut self, sequence: u32, answer: Answer, mut release: impl FnMut(Answer)) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: the answer is lost.
+    pub fn insert(
+        &mut self,
+        sequence: u32,
+        answer: Answer,
+        mut release: impl FnMut(Answer),
+    ) -> Result<(), OutOfMemory> {
         let distance = sequence.wrapping_sub(self.next) as usize;
         if distance > 0 {
             if self.waiting.len() <= distance {
+                self.waiting
+                    .try_reserve(distance + 1 - self.waiting.len())?;
                 self.waiting.resize_with(distance + 1, || None);
             }
             self.waiting[distance] = Some(answer);
-            return;
+            return Ok(());
         }
         release(answer);
         self.advance();
@@ -30,6 +41,7 @@ impl Answers {
             release(answer);
             self.advance();
         }
+        Ok(())
     }
 
     fn advance(&mut self) {
@@ -50,9 +62,10 @@ mod tests {
         let mut released = Vec::new();
         for sequence in order {
             let mut count = 0;
-            answers.insert(first.wrapping_add(*sequence), Answer::Failed, |_| {
+            let inserted = answers.insert(first.wrapping_add(*sequence), Answer::Failed, |_| {
                 count += 1;
             });
+            assert_eq!(inserted, Ok(()));
             released.push(count);
         }
         assert!(answers.waiting.is_empty());

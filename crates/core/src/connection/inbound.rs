@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::excerpt::Excerpt;
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Chunk, Intake, Region, Slice, most_copied};
+use crate::buffer::{Chunk, Intake, OutOfMemory, Region, Slice, most_copied, try_copy};
 use crate::frame::{Cut, Cutter, FrameError};
 use crate::settings::{Claim, UnfinishedBound};
 
@@ -160,12 +160,13 @@ impl Inbound {
     /// order. What it filled must be cut before anyone else reads: see [`Self::cut_filled`].
     ///
     /// # Errors
-    /// Whatever `read` returns.
+    /// Whatever `read` returns, or that there is no memory to read into; then it was not called.
     pub fn fill<E>(
         &mut self,
         intake: &mut Intake,
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
-    ) -> Result<Filled, E> {
+    ) -> Result<Filled, Unfilled<E>> {
+        let read = |pieces: &mut [IoSliceMut<'_>]| read(pieces).map_err(Unfilled::Refused);
         match &mut self.backlog {
             Some(Backlog {
                 memory: Memory::Own { region, start },
@@ -177,7 +178,7 @@ impl Inbound {
                 let own_length = own.len();
                 let (count, offered) = if progress.needed == Some(length) {
                     let most = self.claim.room();
-                    let spare = intake.spare_behind(&[], self.expected, most);
+                    let spare = intake.spare_behind(&[], self.expected, most)?;
                     let offered = own_length + spare.len();
                     let mut pieces = [IoSliceMut::new(own), IoSliceMut::new(spare)];
                     (read(&mut pieces)?, offered)
@@ -204,7 +205,7 @@ impl Inbound {
                 };
                 let length = before.len();
                 let expected = self.expected.max(missing);
-                let spare = intake.spare_behind(before, expected, self.claim.room());
+                let spare = intake.spare_behind(before, expected, self.claim.room())?;
                 let offered = spare.len();
                 let count = read(&mut [IoSliceMut::new(spare)])?;
                 self.expected = intake.expect(self.expected, count, offered);
@@ -295,7 +296,12 @@ impl Inbound {
             Memory::Copied { bytes, start } => {
                 // JavaScript knows chunks only. What is handed over goes into the one that it gets anyway.
                 let bytes = &bytes[*start..];
-                intake.make_room(bytes.len());
+                if intake.make_room(bytes.len()).is_err() {
+                    return Taken {
+                        room: self.give_up(Room::OutOfMemory),
+                        ..Taken::default()
+                    };
+                }
                 let tail = intake.tail();
                 let input = Input {
                     bytes,
@@ -344,9 +350,10 @@ impl Inbound {
             && self.rest == Rest::HeldBack
             && let Some(chunk) = memory.chunk()
             && memory.bytes().len() <= most_copied(chunk.capacity())
-            && self.claim.change(memory.bytes().len())
+            && let Ok(copy) = copied(memory.bytes())
+            && self.claim.change(copy.bytes().len())
         {
-            *memory = copied(memory.bytes());
+            *memory = copy;
         }
     }
 
@@ -354,14 +361,13 @@ impl Inbound {
     fn hold_back(&mut self, length: usize, progress: Progress, intake: &mut Intake) -> Room {
         // They are handed over soon, so that they stay where they are while there is plenty of memory.
         let memory = if self.claim.change_if_plenty(intake.cost(length)) {
-            Memory::Placed(intake.tail().share(length))
+            Ok(Memory::Placed(intake.tail().share(length)))
         } else if self.claim.change(length) {
             copied(intake.tail().uncommitted(length))
         } else {
-            return self.give_up();
+            return self.give_up(Room::Exhausted);
         };
-        self.backlog = Some(Backlog { memory, progress });
-        Room::Enough
+        self.keep_in(memory, progress)
     }
 
     /// Keeps the next `length` bytes of the tail, which a message begins with.
@@ -369,20 +375,19 @@ impl Inbound {
         let size = progress.growth(length);
         let memory = if length <= intake.most_copied() {
             if !self.claim.change(length) {
-                return self.give_up();
+                return self.give_up(Room::Exhausted);
             }
             copied(intake.tail().uncommitted(length))
         } else if self.claim.change_if_plenty(intake.cost(size)) {
-            own(intake.reserve_around(length, size), length)
+            let region = intake.reserve_around(length, size);
+            region.map(|region| own(region, length))
         } else if self.claim.change(size) {
-            let mut region = intake.reserve_alone(size);
-            region.copy_in(intake.tail().uncommitted(length));
-            own(region, length)
+            let region = intake.reserve_alone(size);
+            region.map(|region| own_copy(region, intake.tail().uncommitted(length)))
         } else {
-            return self.give_up();
+            return self.give_up(Room::Exhausted);
         };
-        self.backlog = Some(Backlog { memory, progress });
-        Room::Enough
+        self.keep_in(memory, progress)
     }
 
     /// Keeps a backlog that is the beginning of a message, with room for more of it.
@@ -392,47 +397,76 @@ impl Inbound {
         let length = bytes.len();
         let size = progress.growth(length);
         let memory = match &memory {
-            Memory::Copied { start: 0, .. } if length <= intake.most_copied() => memory,
+            Memory::Copied { start: 0, .. } if length <= intake.most_copied() => Ok(memory),
             _ if length <= intake.most_copied() => {
                 if !self.claim.change(length) {
-                    return self.give_up();
+                    return self.give_up(Room::Exhausted);
                 }
                 copied(bytes)
             }
-            Memory::Own { region, .. } if region.remaining() > 0 => memory,
+            Memory::Own { region, .. } if region.remaining() > 0 => Ok(memory),
             _ => {
-                let mut region = if self.claim.change_if_plenty(intake.cost(size)) {
+                let region = if self.claim.change_if_plenty(intake.cost(size)) {
                     intake.reserve(size)
                 } else if self.claim.change(size) {
                     intake.reserve_alone(size)
                 } else {
-                    return self.give_up();
+                    return self.give_up(Room::Exhausted);
                 };
-                region.copy_in(bytes);
-                own(region, length)
+                region.map(|region| own_copy(region, bytes))
             }
         };
-        self.backlog = Some(Backlog { memory, progress });
-        Room::Enough
+        self.keep_in(memory, progress)
     }
 
-    fn give_up(&mut self) -> Room {
+    /// Keeps what is in `memory`, for which the claim was made, if there was any.
+    fn keep_in(&mut self, memory: Result<Memory, OutOfMemory>, progress: Progress) -> Room {
+        match memory {
+            Ok(memory) => {
+                self.backlog = Some(Backlog { memory, progress });
+                Room::Enough
+            }
+            Err(OutOfMemory) => self.give_up(Room::OutOfMemory),
+        }
+    }
+
+    /// Lets everything go, because of `lack`.
+    fn give_up(&mut self, lack: Room) -> Room {
         self.forget();
-        Room::Exhausted
+        lack
     }
 }
 
-fn copied(bytes: &[u8]) -> Memory {
-    Memory::Copied {
-        bytes: bytes.into(),
-        start: 0,
-    }
+fn copied(bytes: &[u8]) -> Result<Memory, OutOfMemory> {
+    let bytes = try_copy(bytes)?;
+    Ok(Memory::Copied { bytes, start: 0 })
 }
 
 /// A region of which `length` bytes are filled.
 fn own(region: Region, length: usize) -> Memory {
     let start = region.filled() - length;
     Memory::Own { region, start }
+}
+
+/// A region that begins with a copy of `bytes`.
+fn own_copy(mut region: Region, bytes: &[u8]) -> Memory {
+    region.copy_in(bytes);
+    own(region, bytes.len())
+}
+
+/// Why nothing was read.
+#[derive(Debug)]
+pub enum Unfilled<E> {
+    /// There is no memory to read into.
+    OutOfMemory,
+    /// Whoever was to read has refused.
+    Refused(E),
+}
+
+impl<E> From<OutOfMemory> for Unfilled<E> {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 /// What one read brought.
@@ -452,6 +486,8 @@ pub enum Room {
     Enough,
     /// It is gone: all connections together hold as much as they may.
     Exhausted,
+    /// It is gone: the system has no memory for it.
+    OutOfMemory,
 }
 
 /// How many messages were cut, and why no further one can be.

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use clocks::{Alarm, Input, Limit};
-pub use inbound::{Filled, Inbound, Room, Taken};
+pub use inbound::{Filled, Inbound, Room, Taken, Unfilled};
 pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};
 
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Intake, Slice};
+use crate::buffer::{Intake, OutOfMemory, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
 use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenCongested};
@@ -206,8 +206,9 @@ impl Connection {
             return self.release(answer);
         }
         let mut answers = self.answers.take().unwrap_or_default();
-        answers.insert(sequence, answer, |answer| self.release(answer));
+        let inserted = answers.insert(sequence, answer, |answer| self.release(answer));
         self.answers = Some(answers);
+        self.fail_without_memory(inserted);
     }
 
     fn release(&mut self, answer: Answer) {
@@ -238,12 +239,12 @@ impl Connection {
     /// See [`Inbound::fill`].
     ///
     /// # Errors
-    /// Whatever `read` returns.
+    /// As there.
     pub fn fill<E>(
         &mut self,
         intake: &mut Intake,
         read: impl FnOnce(&mut [std::io::IoSliceMut<'_>]) -> Result<usize, E>,
-    ) -> Result<Filled, E> {
+    ) -> Result<Filled, Unfilled<E>> {
         let filled = self.inbound.fill(intake, read)?;
         self.bytes_read += filled.count as u64;
         Ok(filled)
@@ -308,9 +309,16 @@ impl Connection {
             Some(FrameError::TooLarge) => self.refuse(Reason::FrameTooLarge),
             Some(FrameError::Invalid) => self.refuse(Reason::FrameInvalid),
         }
-        if taken.room == Room::Exhausted {
-            self.refuse(Reason::BufferLimit);
+        match taken.room {
+            Room::Enough => {}
+            Room::Exhausted => self.refuse(Reason::BufferLimit),
+            Room::OutOfMemory => self.refuse(Reason::OutOfMemory),
         }
+    }
+
+    /// There is no memory to read into. What was asked before is answered.
+    pub fn refuse_for_memory(&mut self) {
+        self.refuse(Reason::OutOfMemory);
     }
 
     /// Takes nothing more from this peer, and closes once what it asked before is answered.
@@ -363,14 +371,23 @@ impl Connection {
     /// Queues `slice` to be sent, unless the connection is past that.
     pub fn send(&mut self, slice: Slice) {
         if self.state.accepts_output() {
-            self.outbound.push(slice);
+            let pushed = self.outbound.push(slice);
+            self.fail_without_memory(pushed);
         }
     }
 
     /// As [`Self::send`], for bytes `start..start + length` of someone else's memory.
     pub fn send_foreign(&mut self, owner: Box<dyn ForeignBytes>, start: usize, length: usize) {
         if self.state.accepts_output() {
-            self.outbound.push_foreign(owner, start, length);
+            let pushed = self.outbound.push_foreign(owner, start, length);
+            self.fail_without_memory(pushed);
+        }
+    }
+
+    /// Without what could not be queued, the rest would be another message.
+    fn fail_without_memory(&mut self, queued: Result<(), OutOfMemory>) {
+        if let Err(OutOfMemory) = queued {
+            self.fail(Reason::OutOfMemory);
         }
     }
 

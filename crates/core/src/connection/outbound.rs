@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::buffer::Slice;
+use crate::buffer::{OutOfMemory, Slice};
 
 /// The most bytes of one system call: macOS refuses calls with 2 GiB or more.
 const MOST: usize = 1 << 30;
@@ -74,30 +74,60 @@ pub struct Outbound {
 impl Outbound {
     /// Appends `slice`. Where it continues the last one in memory the two become one, so that an
     /// echo of many small messages leaves as few pieces as it arrived in.
-    pub fn push(&mut self, slice: Slice) {
-        self.queued += slice.len();
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: it is not queued.
+    pub fn push(&mut self, slice: Slice) -> Result<(), OutOfMemory> {
+        let length = slice.len();
         let separate = match self.pieces.back_mut() {
             Some(Piece::Ours(last)) => match last.extend(slice) {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.queued += length;
+                    return Ok(());
+                }
                 Err(slice) => slice,
             },
             _ => slice,
         };
-        if !separate.is_empty() {
-            self.pieces.push_back(Piece::Ours(separate));
+        if length > 0 {
+            self.append(Piece::Ours(separate))?;
         }
+        Ok(())
     }
 
     /// Appends bytes `start..start + length` of `owner`, which is kept until they have been sent.
-    pub fn push_foreign(&mut self, owner: Box<dyn ForeignBytes>, start: usize, length: usize) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: they are not queued, and `owner` is let go of.
+    pub fn push_foreign(
+        &mut self,
+        owner: Box<dyn ForeignBytes>,
+        start: usize,
+        length: usize,
+    ) -> Result<(), OutOfMemory> {
         if length > 0 {
-            self.queued += length;
-            self.pieces.push_back(Piece::Foreign(Foreign {
+            self.append(Piece::Foreign(Foreign {
                 owner,
                 start,
                 length,
-            }));
+            }))?;
         }
+        Ok(())
+    }
+
+    fn append(&mut self, piece: Piece) -> Result<(), OutOfMemory> {
+        if self.pieces.len() == self.pieces.capacity() {
+            self.grow()?;
+        }
+        self.queued += piece.len();
+        self.pieces.push_back(piece);
+        Ok(())
+    }
+
+    /// Room for as many pieces again: whoever sends many small ones decides how many there are.
+    #[cold]
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
+        Ok(self.pieces.try_reserve(1)?)
     }
 
     /// Bytes that wait.
@@ -200,12 +230,12 @@ mod tests {
             let mut outbound = Outbound::default();
             let (mut one, mut other) = (Region::over(pool.take()), Region::over(pool.take()));
             let (owner, _) = lent(b"..1234..");
-            outbound.push(one.append(b"ab"));
-            outbound.push(other.append(b"cd"));
-            outbound.push_foreign(owner, 2, 4);
-            outbound.push(one.append(b"ef"));
-            outbound.push(one.append(b"gh"));
-            outbound.push(other.append(b""));
+            outbound.push(one.append(b"ab")).expect("there is memory");
+            outbound.push(other.append(b"cd")).expect("there is memory");
+            outbound.push_foreign(owner, 2, 4).expect("there is memory");
+            outbound.push(one.append(b"ef")).expect("there is memory");
+            outbound.push(one.append(b"gh")).expect("there is memory");
+            outbound.push(other.append(b"")).expect("there is memory");
             let mut sent = Vec::new();
             while outbound.has_remaining() {
                 let all = gathered(&outbound).expect("all is there");
@@ -222,7 +252,9 @@ mod tests {
     fn no_call_gets_more_than_it_takes() {
         let mut outbound = Outbound::default();
         for memory in [&b"abcd"[..], b"efghijkl", b"mnop"] {
-            outbound.push_foreign(lent(memory).0, 0, memory.len());
+            outbound
+                .push_foreign(lent(memory).0, 0, memory.len())
+                .expect("there is memory");
         }
         for (most, expected) in [
             (3, "abc"),
@@ -244,7 +276,9 @@ mod tests {
         let mut region = Region::over(ChunkPool::new(64, 4).take());
         let mut outbound = Outbound::default();
         for _ in 0..8 {
-            outbound.push(region.append(b"message"));
+            outbound
+                .push(region.append(b"message"))
+                .expect("there is memory");
         }
         assert_eq!(outbound.pieces.len(), 1);
         assert_eq!(outbound.remaining(), 56);
@@ -276,8 +310,10 @@ mod tests {
         for left in [None, Some(0), Some(5)] {
             let mut outbound = Outbound::default();
             let (owner, there) = lent(b"foreign");
-            outbound.push(Region::over(ChunkPool::new(64, 4).take()).append(b"ours"));
-            outbound.push_foreign(owner, 1, 5);
+            outbound
+                .push(Region::over(ChunkPool::new(64, 4).take()).append(b"ours"))
+                .expect("there is memory");
+            outbound.push_foreign(owner, 1, 5).expect("there is memory");
             assert_eq!(gathered(&outbound), Ok(b"oursoreig".to_vec()));
             outbound.advance(2);
             there.set(left);
@@ -292,7 +328,7 @@ mod tests {
         for sent in [false, true] {
             let mut outbound = Outbound::default();
             let (owner, there) = lent(b"foreign");
-            outbound.push_foreign(owner, 0, 7);
+            outbound.push_foreign(owner, 0, 7).expect("there is memory");
             outbound.advance(6);
             assert_eq!(Rc::strong_count(&there), 2);
             if sent {
@@ -302,7 +338,7 @@ mod tests {
             }
             assert_eq!(Rc::strong_count(&there), 1);
             let (owner, there) = lent(b"foreign");
-            outbound.push_foreign(owner, 3, 0);
+            outbound.push_foreign(owner, 3, 0).expect("there is memory");
             assert_eq!(Rc::strong_count(&there), 1);
         }
     }
@@ -311,7 +347,9 @@ mod tests {
     fn bounds_that_make_no_sense_are_never_there() {
         let mut outbound = Outbound::default();
         let (owner, _) = lent(b"foreign");
-        outbound.push_foreign(owner, usize::MAX, 1);
+        outbound
+            .push_foreign(owner, usize::MAX, 1)
+            .expect("there is memory");
         assert_eq!(gathered(&outbound), Err(Detached));
     }
 }

@@ -265,11 +265,11 @@ impl Poller {
             tag,
             share,
         } = dealt;
-        let id = self.slots.next_id();
-        match self.establish(stream, peer, id, settings) {
-            Ok(mut endpoint) => {
+        match self.establish(stream, peer, settings) {
+            Ok((id, mut endpoint)) => {
                 endpoint.introduce(tag, share);
-                self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+                self.slots
+                    .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
                 self.list(id.slot);
             }
             Err(error) => {
@@ -280,12 +280,14 @@ impl Poller {
     }
 
     pub(super) fn establish(
-        &self,
+        &mut self,
         stream: Stream,
         peer: Address,
-        id: Id,
         settings: Arc<Settings>,
-    ) -> io::Result<Endpoint> {
-        Endpoint::established(stream, peer, id, settings, self.poll.registry())
+    ) -> io::Result<(Id, Endpoint)> {
+        let id = self.next_id()?;
+        let registry = self.poll.registry();
+        let endpoint = Endpoint::established(stream, peer, id, settings, registry)?;
+        Ok((id, endpoint))
     }
 }

@@ -13,8 +13,8 @@ use super::dialing::Dialing;
 use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::Intake;
-use crate::connection::{Connection, Detached, Due, Input, State};
+use crate::buffer::{Intake, OutOfMemory};
+use crate::connection::{Connection, Detached, Due, Input, State, Unfilled};
 use crate::reason::{Call, Reason};
 use crate::settings::Settings;
 use crate::socket::{Connected, Rest, Stream};
@@ -26,6 +26,9 @@ const PIECES: usize = 64;
 const ROUND_MESSAGES: usize = 64;
 /// The most that one flush writes before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
+
+/// Bytes of what is thrown away that are read at once where there is no memory for more.
+const LEAST_DISCARDED: usize = 4 * 1024;
 
 /// What is asked for of every socket: bytes, and urgent ones, at which reads stop.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -525,7 +528,8 @@ impl Endpoint {
                 self.connection
                     .take_filled(&filled, intake, batch, self.id.slot, limit);
             }
-            Err(error) => self.read_failed(&error),
+            Err(Unfilled::OutOfMemory) => self.connection.refuse_for_memory(),
+            Err(Unfilled::Refused(error)) => self.read_failed(&error),
         }
     }
 
@@ -543,14 +547,21 @@ impl Endpoint {
         }
     }
 
+    /// Apart from reading, for the sake of its stack.
+    #[cold]
     fn discard(&mut self, intake: &mut Intake) {
         if !self.readiness.readable {
             return;
         }
-        match self
-            .stream
-            .read(&mut [io::IoSliceMut::new(intake.spare(0))])
-        {
+        let mut few;
+        let memory = match intake.spare(0) {
+            Ok(memory) => memory,
+            Err(OutOfMemory) => {
+                few = [0; LEAST_DISCARDED];
+                &mut few
+            }
+        };
+        match self.stream.read(&mut [io::IoSliceMut::new(memory)]) {
             Ok(received) if received.count == 0 => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();

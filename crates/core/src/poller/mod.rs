@@ -27,7 +27,7 @@ pub use slots::Id;
 
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{ChunkPool, Intake};
+use crate::buffer::{ChunkPool, Intake, OutOfMemory};
 use crate::listener::{Listen, Listener};
 use crate::settings::Settings;
 use crate::socket::Stream;
@@ -107,6 +107,7 @@ impl Poller {
     pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let bell = Bell(Waker::new(poll.registry(), MAIL)?);
+        let intake = Intake::new(pool)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -116,7 +117,7 @@ impl Poller {
             resting: Vec::new(),
             wheel: Wheel::new(now),
             looked: Looked::No,
-            intake: Intake::new(pool),
+            intake,
             remote: Remote::new(bell),
             has_mail: false,
             letters: Vec::new(),
@@ -156,7 +157,7 @@ impl Poller {
     /// The system's.
     pub fn attend_for(&mut self, listener: Listener, dealer: Dealer) -> io::Result<Id> {
         // Nobody is given the listener's own records but whoever drives this poller, who knows the slot.
-        let tag = self.slots.next_id().slot;
+        let tag = self.next_id()?.slot;
         self.attend(listener, Destination::Dealt(dealer), tag)
     }
 
@@ -166,12 +167,23 @@ impl Poller {
         destination: Destination,
         tag: u32,
     ) -> io::Result<Id> {
-        let id = self.slots.next_id();
+        let id = self.next_id()?;
         self.poll
             .registry()
             .register(&mut listener, id.token(), Interest::READABLE)?;
         let acceptor = Acceptor::new(listener, destination, tag);
-        Ok(self.slots.occupy(Occupant::Acceptor(acceptor)))
+        self.slots.occupy(id, Occupant::Acceptor(acceptor));
+        Ok(id)
+    }
+
+    /// The place for whoever comes next, and in the lists that have one entry for each place.
+    fn next_id(&mut self) -> Result<Id, OutOfMemory> {
+        let id = self.slots.next_id()?;
+        let count = self.slots.count();
+        let (ready, resting) = (self.ready.len(), self.resting.len());
+        self.ready.try_reserve(count.saturating_sub(ready))?;
+        self.resting.try_reserve(count.saturating_sub(resting))?;
+        Ok(id)
     }
 
     /// Stops listening. Connections that wait to be accepted are reset by the system, unless someone else
@@ -231,10 +243,11 @@ impl Poller {
         settings: Arc<Settings>,
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
-        let id = self.slots.next_id();
+        let id = self.next_id()?;
         let registry = self.poll.registry();
         let endpoint = Endpoint::dialed(dialing, id, settings, deadline, registry)?;
-        self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+        self.slots
+            .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
         self.arm(id);
         Ok(id)
     }
@@ -380,9 +393,11 @@ impl Poller {
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
-                let next = endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
+                let mut next =
+                    endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
                 if !self.work.is_empty() {
-                    submission::submit(endpoint, &mut self.work, &mut self.tasks, &self.remote);
+                    let (work, tasks) = (&mut self.work, &mut self.tasks);
+                    next = submission::submit(endpoint, work, tasks, &self.remote, next);
                 }
                 if let Some(deadline) = endpoint.deadline_to_arm() {
                     self.wheel.arm(endpoint.id().key(), deadline);
@@ -440,9 +455,9 @@ impl Poller {
         tag: u32,
         batch: &mut Batch,
     ) -> io::Result<()> {
-        let id = self.slots.next_id();
-        let endpoint = self.establish(stream, peer, id, settings)?;
-        self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+        let (id, endpoint) = self.establish(stream, peer, settings)?;
+        self.slots
+            .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
         batch.accepted(id.slot, id.generation, tag);
         self.list(id.slot);
         Ok(())

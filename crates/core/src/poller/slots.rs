@@ -6,6 +6,7 @@ use mio::Token;
 use super::acceptor::Acceptor;
 use super::endpoint::Endpoint;
 use crate::address::Address;
+use crate::buffer::OutOfMemory;
 
 /// A listener or connection of one poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,28 +57,41 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// The id that the next [`Self::occupy`] will give.
-    pub(super) fn next_id(&mut self) -> Id {
+    /// The id that the next [`Self::occupy`] is for.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: peers decide how many places there are.
+    pub(super) fn next_id(&mut self) -> Result<Id, OutOfMemory> {
         if self.vacant.is_empty() {
-            self.vacant.push(self.slots.len() as u32);
-            self.slots.push(Slot {
-                generation: 0,
-                listed: false,
-                occupant: Occupant::Nobody,
-            });
+            self.add()?;
         }
         let slot = self.vacant.last().copied().unwrap_or_default();
-        Id {
-            slot,
-            generation: self.slots[slot as usize].generation,
-        }
+        Ok(self.id_at(slot))
     }
 
-    pub(super) fn occupy(&mut self, occupant: Occupant) -> Id {
-        let id = self.next_id();
+    fn add(&mut self) -> Result<(), OutOfMemory> {
+        self.slots.try_reserve(1)?;
+        // For all of them: leaving a place must not fail.
+        self.vacant.try_reserve(self.slots.len() + 1)?;
+        self.vacant.push(self.slots.len() as u32);
+        self.slots.push(Slot {
+            generation: 0,
+            listed: false,
+            occupant: Occupant::Nobody,
+        });
+        Ok(())
+    }
+
+    /// How many places there are.
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Gives a place to `occupant`; `id` is the last that [`Self::next_id`] has returned.
+    pub(super) fn occupy(&mut self, id: Id, occupant: Occupant) {
+        debug_assert_eq!(self.vacant.last(), Some(&id.slot), "asked for before");
         self.vacant.pop();
         self.slots[id.slot as usize].occupant = occupant;
-        id
     }
 
     pub(super) fn vacate(&mut self, slot: u32) {
@@ -129,14 +143,20 @@ impl Slots {
 mod tests {
     use super::*;
 
+    fn occupied(slots: &mut Slots) -> Id {
+        let id = slots.next_id().expect("there is memory");
+        slots.occupy(id, Occupant::Nobody);
+        id
+    }
+
     #[test]
     fn an_old_id_reaches_nobody() {
         let mut slots = Slots::default();
-        let first = slots.occupy(Occupant::Nobody);
+        let first = occupied(&mut slots);
         assert!(slots.find(first).is_some());
         slots.vacate(first.slot);
         assert!(slots.find(first).is_none());
-        let second = slots.occupy(Occupant::Nobody);
+        let second = occupied(&mut slots);
         assert_eq!(second.slot, first.slot);
         assert_ne!(second, first);
         assert!(slots.find(first).is_none());
@@ -146,7 +166,7 @@ mod tests {
     #[test]
     fn a_place_is_listed_once() {
         let mut slots = Slots::default();
-        let id = slots.occupy(Occupant::Nobody);
+        let id = occupied(&mut slots);
         assert!(slots.list(id.slot));
         assert!(!slots.list(id.slot));
         slots.unlist(id.slot);

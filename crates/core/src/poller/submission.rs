@@ -1,23 +1,26 @@
 //! Messages on their way from a connection to its workers.
 
 use super::Poller;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Next};
 use super::mail::Remote;
 use super::slots::Id;
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::Slice;
+use crate::buffer::{OutOfMemory, Slice};
+use crate::reason::Reason;
 use crate::work::{Origin, Task};
 
 /// Records of one connection in a round, of which `ROUND_MESSAGES` are messages.
 pub(super) const CAPACITY: usize = 128;
 
-/// Gives the messages in `work`, all of this endpoint, to its workers. `tasks` is memory to use.
+/// Gives the messages in `work`, all of this endpoint, to its workers. `tasks` is memory to use. Returns what becomes of the
+/// endpoint, which is `next` unless there is no memory for them.
 pub(super) fn submit(
     endpoint: &mut Endpoint,
     work: &mut Batch,
     tasks: &mut Vec<Task>,
     remote: &Remote,
-) {
+    next: Next,
+) -> Next {
     let id = endpoint.id();
     let connection = endpoint.connection();
     let messages = || {
@@ -36,10 +39,17 @@ pub(super) fn submit(
         sequence = sequence.wrapping_add(1);
     }
     work.clear();
-    if let Some(pool) = connection.workers() {
-        pool.submit(tasks);
-    }
+    let pool = connection.workers();
+    let submitted = pool.map_or(Ok(()), |pool| pool.submit(tasks));
     tasks.clear();
+    match submitted {
+        Err(OutOfMemory) if next != Next::Gone => {
+            connection.fail(Reason::OutOfMemory);
+            // Its end is still to be told.
+            Next::Again
+        }
+        _ => next,
+    }
 }
 
 impl Poller {

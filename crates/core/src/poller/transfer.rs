@@ -23,9 +23,10 @@ impl Poller {
     ) -> io::Result<Id> {
         let stream = Stream::adopt(descriptor)?;
         let peer = stream.peer_address()?;
-        let id = self.slots.next_id();
+        let id = self.next_id()?;
         let endpoint = Endpoint::established(stream, peer, id, settings, self.poll.registry())?;
-        self.slots.occupy(Occupant::Endpoint(Box::new(endpoint)));
+        self.slots
+            .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
         self.arm(id);
         self.list(id.slot);
         Ok(id)

@@ -79,10 +79,12 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         let mut state = shared.state();
         let seat = state.seats.remove(key);
         state.asked_to_grow = false;
-        state.reassign(seat.assigned, shared);
+        let lost = state.reassign(seat.assigned, shared);
         state.wake_waiters(&shared.settings);
         let bell = seat.bell;
+        // A dropped task answers its connection.
         drop(state);
+        drop(lost);
         drop(bell);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use slab::Slab;
 
 use super::desk::Desk;
+use crate::buffer::OutOfMemory;
 use crate::inbox::Wake;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
@@ -151,13 +152,17 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
     }
 
     /// Assigns tasks, which `tasks` is drained of. Of a closed pool they are dropped.
-    pub fn submit(&self, tasks: &mut Vec<Task>) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: `tasks` stays as it is.
+    pub fn submit(&self, tasks: &mut Vec<Task>) -> Result<(), OutOfMemory> {
         let mut state = self.0.state();
         if state.closed {
             drop(state);
             tasks.clear();
-            return;
+            return Ok(());
         }
+        state.reserve(tasks.len())?;
         state.submitted += tasks.len() as u64;
         for task in tasks.drain(..) {
             match state.seat_for(&task, &self.0.settings) {
@@ -168,6 +173,7 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         if !state.queue.is_empty() {
             state.ask_to_grow(&self.0);
         }
+        Ok(())
     }
 
     /// How many more tasks may be submitted: any number to a closed pool, which drops them.
@@ -252,6 +258,15 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
         (settings.most_queued + free).saturating_sub(self.queue.len() + beyond)
     }
 
+    /// Room for so many more tasks, wherever they wait.
+    fn reserve(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        self.queue.try_reserve(count)?;
+        for (_, seat) in &mut self.seats {
+            seat.assigned.try_reserve(count)?;
+        }
+        Ok(())
+    }
+
     fn seat_for(&mut self, task: &Task, settings: &WorkSettings) -> Option<usize> {
         let count = self.seats.len();
         if count == 0 {
@@ -287,11 +302,16 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
     pub(super) fn refill(&mut self, key: usize, settings: &WorkSettings) {
         if settings.assignment == Assignment::Sticky {
             // Waiting tasks waited for any desk at all, and each has its own now.
-            let waiting = std::mem::take(&mut self.queue);
-            for task in waiting {
+            for _ in 0..self.queue.len() {
+                let Some(task) = self.queue.pop_front() else {
+                    break;
+                };
                 match self.seat_for(&task, settings) {
-                    Some(key) => self.assign(key, task),
-                    None => self.queue.push_back(task),
+                    Some(key) if self.seats[key].assigned.try_reserve(1).is_ok() => {
+                        self.assign(key, task);
+                    }
+                    // Where it just was, so that it takes no memory.
+                    _ => self.queue.push_back(task),
                 }
             }
             return;
@@ -303,8 +323,16 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
         }
     }
 
-    /// What a desk that closes had not begun goes to the others, before what came later.
-    pub(super) fn reassign(&mut self, tasks: VecDeque<Task>, shared: &Shared<Task, Waiter>) {
+    /// What a desk that closes had not begun goes to the others, before what came later. Without memory for that nobody gets
+    /// it: it is given back, to be dropped.
+    pub(super) fn reassign(
+        &mut self,
+        tasks: VecDeque<Task>,
+        shared: &Shared<Task, Waiter>,
+    ) -> VecDeque<Task> {
+        if self.queue.try_reserve(tasks.len()).is_err() {
+            return tasks;
+        }
         for task in tasks.into_iter().rev() {
             self.queue.push_front(task);
         }
@@ -315,6 +343,7 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
         if !self.queue.is_empty() {
             self.ask_to_grow(shared);
         }
+        VecDeque::new()
     }
 
     pub(super) fn wake_waiters(&mut self, settings: &WorkSettings) {

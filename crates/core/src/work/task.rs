@@ -1,6 +1,6 @@
 //! One message on its way to a worker, and its answer's way back.
 
-use crate::buffer::Slice;
+use crate::buffer::{OutOfMemory, Slice};
 use crate::poller::{Id, Letter, Remote};
 
 /// The bytes of a reply. Nearly all are one piece, which takes no allocation.
@@ -17,15 +17,20 @@ pub enum Bytes {
 
 impl Bytes {
     /// Appends a piece.
-    pub fn push(&mut self, slice: Slice) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing is left, because a part of a reply is none.
+    pub fn push(&mut self, slice: Slice) -> Result<(), OutOfMemory> {
         *self = match std::mem::take(self) {
             Self::Empty => Self::One(slice),
             Self::One(first) => Self::Many(vec![first, slice]),
             Self::Many(mut pieces) => {
+                pieces.try_reserve(1)?;
                 pieces.push(slice);
                 Self::Many(pieces)
             }
-        }
+        };
+        Ok(())
     }
 
     /// Takes the pieces out, in order.

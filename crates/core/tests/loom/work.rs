@@ -94,7 +94,8 @@ impl Poller {
         let first = self.answers.len();
         let mut jobs = (first..first + count).map(job).collect();
         self.answers.resize(first + count, None);
-        self.pool.submit(&mut jobs);
+        let submitted = self.pool.submit(&mut jobs);
+        assert_eq!(submitted, Ok(()));
         assert!(jobs.is_empty());
     }
 

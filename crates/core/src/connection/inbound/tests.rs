@@ -7,7 +7,7 @@ use crate::frame::{Delimiter, Endian, Framing, LengthField, Varint};
 /// Feeds `wire` in pieces that end at `splits` and returns the messages, `limit` at a time.
 fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> Vec<Vec<u8>> {
     let cutter = without_ids(framing);
-    let mut intake = Intake::new(ChunkPool::new(64 * 1024, 4));
+    let mut intake = Intake::new(ChunkPool::new(64 * 1024, 4)).expect("there is memory");
     let mut inbound = inbound();
     let mut out = Vec::new();
     let mut batch = Batch::with_capacity(4096);
@@ -130,7 +130,7 @@ fn large_messages_arrive_whole_whatever_the_reads_bring() {
 
 #[test]
 fn a_header_alone_reserves_little() {
-    let mut intake = Intake::new(ChunkPool::new(256 * 1024, 4));
+    let mut intake = Intake::new(ChunkPool::new(256 * 1024, 4)).expect("there is memory");
     let mut inbound = inbound();
     let mut batch = Batch::with_capacity(64);
     for bytes in [&[0, 0xff][..], &[0, 0], &[1]] {

@@ -90,7 +90,8 @@ impl Office {
     fn submit_of(&self, connection: u64, numbers: impl IntoIterator<Item = u32>) {
         let job = |number| Job { number, connection };
         let mut jobs: Vec<Job> = numbers.into_iter().map(job).collect();
-        self.pool.submit(&mut jobs);
+        let submitted = self.pool.submit(&mut jobs);
+        assert_eq!(submitted, Ok(()));
         assert!(jobs.is_empty());
     }
 }
