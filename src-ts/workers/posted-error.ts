@@ -8,7 +8,8 @@ import { isError } from '../kinds'
 export interface PostedError {
   readonly value: unknown
   readonly code: string | number | undefined
-  readonly isOurs: boolean
+  /** Of one of ours: what the system says of it. */
+  readonly ours: Pick<NetpollError, 'errno' | 'syscall'> | undefined
   /** Of its class. */
   readonly name: string | undefined
 }
@@ -16,13 +17,14 @@ export interface PostedError {
 /** Calls `post` with what stands for `error`, or, where that cannot be cloned, for its text. */
 export function postError(error: unknown, post: (posted: PostedError) => void): void {
   try {
-    post({ value: error, code: codeOf(error), isOurs: isOurs(error), name: classOf(error) })
+    const ours = isOurs(error) ? { errno: error.errno, syscall: error.syscall } : undefined
+    post({ value: error, code: codeOf(error), ours, name: classOf(error) })
   } catch {
     // It cannot be cloned, or is none that could be asked for its code.
     post({
       value: withStackOf(error, new Error(describe(error))),
       code: undefined,
-      isOurs: false,
+      ours: undefined,
       name: undefined,
     })
   }
@@ -34,10 +36,11 @@ function codeOf(error: unknown): string | number | undefined {
 }
 
 /** The error that was posted, as far as it can be. */
-export function receiveError({ value, code, isOurs: wasOurs, name }: PostedError): unknown {
+export function receiveError({ value, code, ours, name }: PostedError): unknown {
   if (!isError(value)) return value
-  if (wasOurs && code !== undefined) {
-    return withStackOf(value, new NetpollError(String(code), value.message, { cause: value.cause }))
+  if (ours !== undefined && code !== undefined) {
+    const details = { ...ours, cause: value.cause }
+    return withStackOf(value, new NetpollError(String(code), value.message, details))
   }
   if (name !== undefined && value.name !== name) {
     const { stack, name: cloned } = value
