@@ -138,8 +138,8 @@ export declare class Memory {
    * it is to be called again after a while.
    */
   sweep(): boolean
-  /** A chunk of at least `capacity` bytes to copy outgoing bytes into. */
-  lendChunk(capacity: number): LentChunk
+  /** A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it. */
+  lendChunk(capacity: number): LentChunk | null
   /**
    * Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
    * let go of when they have been sent, or never will be.
@@ -149,8 +149,11 @@ export declare class Memory {
   attachForeign(bytes: Uint8Array): number
   /** Lets go of an array that no command has named. */
   releaseForeign(handle: number): void
-  /** A copy of bytes whose `ArrayBuffer` user code has detached. */
-  copy(handle: number, start: number, length: number): Buffer | null
+  /**
+   * Fills `target`, which is memory of JavaScript's own, with bytes of a chunk from `start` on. Returns whether they are
+   * there.
+   */
+  copy(handle: number, start: number, target: Uint8Array): boolean
   /** Chunks in use and cached. */
   chunkStats(): ChunkStats
 }

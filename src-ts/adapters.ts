@@ -1,5 +1,6 @@
 import { finished, type Readable, type Writable } from 'node:stream'
 
+import { copyBytes } from './allocation'
 import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, NetpollError } from './errors'
 import { foreign, type Piece } from './link-buffer/pieces'
@@ -68,7 +69,7 @@ function drained(target: Writable): Promise<void> {
 function bytesOf({ memory, handle, start, length }: Piece): Uint8Array {
   return handle === foreign
     ? memory.subarray(start, start + length)
-    : Buffer.copyBytesFrom(new Uint8Array(memory.buffer, start, length))
+    : copyBytes(new Uint8Array(memory.buffer, start, length))
 }
 
 type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>

@@ -1,8 +1,9 @@
 import { constants } from 'node:buffer'
 
+import { allocate } from './allocation'
 import { bufferOf, offsetOf } from './bytes'
 import { Chunk, messageView } from './chunk'
-import { NetpollError } from './errors'
+import { NetpollError, outOfMemory } from './errors'
 import { checkInteger, type Framing } from './framing'
 import type { NativeMemory } from './native'
 import { microtask } from './timers'
@@ -67,7 +68,7 @@ export class Arena {
   /**
    * Room for `length` bytes in {@link memory}, which {@link handle} names; returns where.
    *
-   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, see {@link checkLent}
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, see {@link checkLent}; `ENOMEM`: nothing is taken
    */
   take(length: number): number {
     const words = this.#words
@@ -80,23 +81,43 @@ export class Arena {
       return at
     }
     checkLent(length)
-    const isLarge = length > arenaSize / 2
-    const lent = this.#lend(isLarge ? length : arenaSize)
-    this.#memory = Buffer.from(lent.buffer)
-    this.#handle = lent.handle
-    if (isLarge) {
+    if (length > arenaSize / 2) {
+      this.#lend(length)
       // What was taken is written and named in the same task. Later this would keep the memory until the next is taken.
       microtask(this.#leaveLarge)
     } else {
-      this.#arena = new Chunk(this.#memory)
-      if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)
-      else this.#allocated = undefined
-      this.#generation += 1
+      this.#begin()
       words[0] = length
-      words[1] = lent.handle
-      words[2] = 0
     }
     return 0
+  }
+
+  /** Whether {@link take} takes so many bytes, in whatever pieces, from the arena as it is: then it cannot fail. */
+  hasRoom(length: number): boolean {
+    return (this.#words[0] as number) + length <= this.#arena.bytes.length
+  }
+
+  /**
+   * As {@link hasRoom}, for bytes that fit into an arena that is begun.
+   *
+   * @throws NetpollError `ENOMEM`
+   */
+  makeRoom(length: number): boolean {
+    if (length > arenaSize) return false
+    if (!this.hasRoom(length)) this.#begin()
+    return true
+  }
+
+  #begin(): void {
+    const words = this.#words
+    this.#lend(arenaSize)
+    this.#arena = new Chunk(this.#memory)
+    if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)
+    else this.#allocated = undefined
+    this.#generation += 1
+    words[0] = 0
+    words[1] = this.#handle
+    words[2] = 0
   }
 
   readonly #leaveLarge = (): void => {
@@ -104,24 +125,28 @@ export class Arena {
     this.#handle = this.#words[1] as number
   }
 
-  #lend(bytes: number): ReturnType<NativeMemory['lendChunk']> {
+  /** Has {@link memory} and {@link handle} be a chunk of at least so many bytes. */
+  #lend(bytes: number): void {
     this.#lent += Math.max(bytes, arenaSize)
     if (this.#lent > mostLent) {
       this.#lent = 0
       this.#collect()
     }
-    return this.#native.lendChunk(bytes)
+    const lent = this.#native.lendChunk(bytes)
+    if (lent === null) throw outOfMemory(`${bytes} bytes to send could not be allocated`)
+    this.#memory = Buffer.from(lent.buffer)
+    this.#handle = lent.handle
   }
 
   /**
    * `length` bytes for the user to fill, which leave without a copy, behind the header of a message: see {@link handOver}.
    *
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; NetpollError `ENOMEM`
    */
   allocate(length: number, framing: Framing): Buffer {
     checkInteger('length', length, 0, largestBuffer)
     const room = framing.headerLength(length)
-    if (length > mostAllocated || room > mostRoom) return Buffer.allocUnsafe(length)
+    if (length > mostAllocated || room > mostRoom) return allocate(length)
     // Nothing between one message and the next, so that many leave in one piece.
     const start = this.take(room + length) + room
     this.#allocated ??= new Uint8Array(this.#arena.bytes.length)

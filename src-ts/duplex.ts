@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { Duplex } from 'node:stream'
 
 import type { Address, TcpAddress } from './address'
+import type { Arena } from './arena'
 import { bufferView } from './chunk'
 import type { ConnectionCore } from './connection'
 import type { Connection } from './connection-facade'
@@ -276,8 +277,7 @@ export class ConnectionDuplex extends Duplex {
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
-      this.#dispatched += sendChunk(this.#output, this.#profile.loop.memory.arena, { chunk, encoding })
-      this.#passedOn(callback)
+      this.#pass(callback, (arena) => sendChunk(this.#output, arena, { chunk, encoding }))
     }
   }
 
@@ -285,8 +285,7 @@ export class ConnectionDuplex extends Duplex {
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
     if (this.#gone) callback(brokenPipe())
     else {
-      this.#dispatched += sendChunks(this.#output, this.#profile.loop.memory.arena, chunks)
-      this.#passedOn(callback)
+      this.#pass(callback, (arena) => sendChunks(this.#output, arena, chunks))
     }
   }
 
@@ -371,6 +370,17 @@ export class ConnectionDuplex extends Duplex {
     if (this.destroyed) return
     this.push(null)
     this.read(0)
+  }
+
+  /** What cannot be sent destroys it: behind a gap nothing may follow. */
+  #pass(callback: Callback, send: (arena: Arena) => number): void {
+    try {
+      this.#dispatched += send(this.#profile.loop.memory.arena)
+    } catch (error) {
+      callback(error as Error)
+      return
+    }
+    this.#passedOn(callback)
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */

@@ -340,8 +340,8 @@ export class EventLoop {
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
   #receiveCopy(connection: ConnectionCore, handle: number, start: number, length: number): void {
-    const copy = this.memory.native.copy(handle, start, length)
-    if (copy !== null) connection.receive(new Chunk(copy), 0, length)
+    const copy = this.memory.copy(handle, start, length)
+    if (copy !== undefined) connection.receive(new Chunk(copy), 0, length)
   }
 
   #lifecycle(kind: number, slot: number, start: number, length: number): void {

@@ -1,3 +1,4 @@
+import { joinBytes, textBytes } from './allocation'
 import { isUint8Array } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { optionNames, takeOptions } from './known-options'
@@ -300,10 +301,10 @@ export function framingFrom(native: NativeFraming): Framing {
 /** Header, `payload` and trailer in one piece. */
 export function frame(framing: Framing, payload: Payload): Buffer {
   const list = Array.isArray(payload) ? payload : [payload as Uint8Array | string]
-  const body = Buffer.concat(list.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
+  const body = joinBytes(list.map((piece) => (typeof piece === 'string' ? textBytes(piece) : piece)))
   const header = Buffer.alloc(framing.headerLength(body.length))
   framing.writeHeader(header, 0, body.length)
-  return Buffer.concat([header, body, framing.trailer])
+  return joinBytes([header, body, framing.trailer])
 }
 
 /** What connections without a framing have. */

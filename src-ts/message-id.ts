@@ -1,3 +1,4 @@
+import { joinBytes, textBytes } from './allocation'
 import { bufferOf, isUint8Array, lengthOf, offsetOf } from './bytes'
 import { invalidType, invalidValue, NetpollError } from './errors'
 import { checkInteger } from './framing'
@@ -151,15 +152,15 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
     rest -= view.length
     if (rest <= 0) break
   }
-  return Buffer.concat(pieces)
+  return joinBytes(pieces)
 }
 
 /** All bytes of a payload. */
 function whole(payload: Payload): Buffer {
-  if (typeof payload === 'string') return Buffer.from(payload)
+  if (typeof payload === 'string') return textBytes(payload)
   if (isUint8Array(payload)) return bufferFrom(payload)
   if (!Array.isArray(payload)) throw notPayload(payload)
-  return Buffer.concat(payload.map(whole))
+  return joinBytes(payload.map(whole))
 }
 
 /** The same bytes, whatever a user's array says of itself. */

@@ -44,6 +44,14 @@ export interface Target {
 /** A piece of a message. */
 type Piece = Uint8Array | string
 
+/** Bytes that commands can name, and the memory that has to stay until they do. */
+interface Part {
+  readonly memory: Uint8Array
+  readonly handle: number
+  readonly start: number
+  readonly length: number
+}
+
 const header = 1
 const words = 6
 const capacity = 4096
@@ -99,9 +107,9 @@ export class Outbox {
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *
    * @returns how many bytes will be sent
-   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; TypeError
-   * `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for its pieces. All of them before
-   * anything is added
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; `ENOMEM` when
+   * there is no memory for it; TypeError `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for
+   * its pieces. All of them before anything is added
    */
   message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
@@ -110,12 +118,18 @@ export class Outbox {
     throw notPayload(payload)
   }
 
-  /** Adds what a writer has collected, as one message. */
+  /**
+   * Adds what a writer has collected, as one message.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
+   */
   written(target: Target, framing: Framing, { first, length }: Written): number {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
-    this.#header(target, framing, before, length)
+    const at = this.#takeEnvelope(framing, before, length)
+    const envelope = this.#shared.arena.handle
     try {
+      if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
       for (let piece = first; piece !== undefined; piece = piece.next) {
         if (piece.handle !== foreign) {
           this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
@@ -124,7 +138,7 @@ export class Outbox {
           this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
         }
       }
-      if (trailer.length > 0) this.#copy(Operation.Send, target, trailer)
+      if (trailer.length > 0) this.#push(Operation.Send, target, envelope, at + before, trailer.length)
     } catch (error) {
       this.#abandon(target, error)
     }
@@ -137,7 +151,8 @@ export class Outbox {
     const trailer = framing.trailer
     const total = before + length + trailer.length
     const { arena } = this.#shared
-    if (arena.handOver(bytes, before)) {
+    // What is taken for the trailer must not begin another arena.
+    if ((trailer.length === 0 || arena.hasRoom(trailer.length)) && arena.handOver(bytes, before)) {
       const start = offsetOf(bytes) - before
       framing.writeHeader(arena.memory, start, length)
       this.#lastPiece(last, target, trailer, arena.handle, start, before + length)
@@ -152,8 +167,12 @@ export class Outbox {
         this.#push(last, target, handle, start, total)
         return total
       }
-      this.#header(target, framing, before, length)
-      this.#lastPiece(last, target, trailer, handle, offset, length)
+      const at = this.#takeEnvelope(framing, before, length)
+      const envelope = arena.handle
+      if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
+      const ends = trailer.length === 0
+      this.#push(ends ? last : Operation.Send, target, handle, offset, length)
+      if (!ends) this.#push(last, target, envelope, at + before, trailer.length)
       return total
     }
     const at = arena.take(total)
@@ -182,17 +201,64 @@ export class Outbox {
     for (const piece of pieces) length += checkedLength(piece)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
-    this.#header(target, framing, before, length)
+    const total = before + length + trailer.length
     try {
-      for (const piece of pieces) this.#piece(target, piece)
-      // The message's end as a piece of its own, so that whatever it consists of is added the same way.
-      this.#copy(last, target, trailer)
-      return before + length + trailer.length
-    } catch (error) {
-      this.#abandon(target, error)
+      if (this.#hasRoomFor(pieces, total)) {
+        this.#header(target, framing, before, length)
+        for (const piece of pieces) this.#piece(target, piece)
+        // The message's end as a piece of its own, so that whatever it consists of is added the same way.
+        this.#copy(last, target, trailer)
+      } else {
+        this.#taken(last, target, this.#takePieces(pieces, framing, before, length))
+        for (const piece of pieces) if (typeof piece !== 'string') this.#shared.arena.handOver(piece, 0)
+      }
+      return total
     } finally {
       pieces.length = 0
       this.#gathered = pieces
+    }
+  }
+
+  /** Whether a list of so many bytes cannot fail for want of memory once its header was added. */
+  #hasRoomFor(pieces: readonly Piece[], total: number): boolean {
+    const { arena } = this.#shared
+    if (arena.hasRoom(total)) return true
+    let copied = total
+    for (const piece of pieces) if (handleOf(piece) !== undefined) copied -= pieceLength(piece)
+    return arena.makeRoom(copied)
+  }
+
+  /** The parts of a list with more to copy than fits into the arena: nothing is added before there is memory for all. */
+  #takePieces(pieces: readonly Piece[], framing: Framing, before: number, length: number): Part[] {
+    const { arena } = this.#shared
+    const parts: Part[] = []
+    if (before > 0) {
+      const start = arena.take(before)
+      framing.writeHeader(arena.memory, start, length)
+      parts.push({ memory: arena.memory, handle: arena.handle, start, length: before })
+    }
+    for (const piece of pieces) parts.push(this.#takePiece(piece))
+    parts.push(this.#takePiece(framing.trailer))
+    return parts
+  }
+
+  #takePiece(piece: Piece): Part {
+    const { arena } = this.#shared
+    const length = pieceLength(piece)
+    const handle = handleOf(piece)
+    if (handle !== undefined) {
+      const memory = piece as Uint8Array
+      return { memory, handle, start: offsetOf(memory), length }
+    }
+    const start = this.#copied(piece, length)
+    return { memory: arena.memory, handle: arena.handle, start, length }
+  }
+
+  #taken(last: Operation, target: Target, parts: readonly Part[]): void {
+    const end = parts.length - 1
+    for (let index = 0; index <= end; index += 1) {
+      const { handle, start, length } = parts[index] as Part
+      this.#push(index === end ? last : Operation.Send, target, handle, start, length)
     }
   }
 
@@ -210,7 +276,7 @@ export class Outbox {
     return pieces
   }
 
-  /** Memory has run out within a message, whose beginning must not be followed by another one. */
+  /** A message has broken off, whose beginning must not be followed by another one. */
   #abandon(target: Target, error: unknown): never {
     this.command(Operation.Destroy, target)
     throw error
@@ -219,14 +285,9 @@ export class Outbox {
   #piece(target: Target, piece: Piece): void {
     if (typeof piece !== 'string') {
       const { arena } = this.#shared
-      const length = lengthOf(piece)
-      const handle = arena.handOver(piece, 0)
-        ? arena.handle
-        : length > copyLimit
-          ? chunkHandle(piece)
-          : undefined
+      const handle = arena.handOver(piece, 0) ? arena.handle : handleOf(piece)
       if (handle !== undefined) {
-        this.#push(Operation.Send, target, handle, offsetOf(piece), length)
+        this.#push(Operation.Send, target, handle, offsetOf(piece), lengthOf(piece))
         return
       }
     }
@@ -242,10 +303,27 @@ export class Outbox {
 
   #copy(operation: Operation, target: Target, piece: Piece): void {
     const length = pieceLength(piece)
-    const at = this.#shared.arena.take(length)
-    if (typeof piece === 'string') this.#shared.arena.memory.write(piece, at)
-    else this.#shared.arena.memory.set(piece, at)
+    const at = this.#copied(piece, length)
     this.#push(operation, target, this.#shared.arena.handle, at, length)
+  }
+
+  /** Copies a piece of so many bytes; returns where. */
+  #copied(piece: Piece, length: number): number {
+    const { arena } = this.#shared
+    const at = arena.take(length)
+    if (typeof piece === 'string') arena.memory.write(piece, at)
+    else arena.memory.set(piece, at)
+    return at
+  }
+
+  /** Takes room for header and trailer of a message, which lies elsewhere, and fills it; returns where. */
+  #takeEnvelope(framing: Framing, before: number, length: number): number {
+    const { arena } = this.#shared
+    const { trailer } = framing
+    const at = arena.take(before + trailer.length)
+    if (before > 0) framing.writeHeader(arena.memory, at, length)
+    if (trailer.length > 0) arena.memory.set(trailer, at + before)
+    return at
   }
 
   /** Completes a message whose last bytes are sent from where they lie. */
@@ -306,6 +384,11 @@ function checkedLength(piece: Piece): number {
 }
 
 const nothing = new Uint8Array(0)
+
+/** The handle of the chunk that a piece is sent from; `undefined` when it is copied. */
+function handleOf(piece: Piece): number | undefined {
+  return typeof piece === 'string' || lengthOf(piece) <= copyLimit ? undefined : chunkHandle(piece)
+}
 
 function pieceLength(piece: Piece): number {
   return typeof piece === 'string' ? Buffer.byteLength(piece) : lengthOf(piece)

@@ -1,3 +1,4 @@
+import { copyBytes } from './allocation'
 import { isUint8Array } from './bytes'
 import { chunkHandle } from './chunk'
 import { invalidType } from './errors'
@@ -8,7 +9,7 @@ export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
 /**
  * What is to be sent later: the user's own memory is copied, so that it may be changed; what was received is kept.
  *
- * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` when it is no payload; NetpollError `ENOMEM`
  */
 export function keepPayload(payload: Payload): Payload {
   const pieces = takeApart(payload)
@@ -18,7 +19,7 @@ export function keepPayload(payload: Payload): Payload {
 function keepPiece(piece: Uint8Array | string): Uint8Array | string {
   if (typeof piece === 'string') return piece
   if (!isUint8Array(piece)) throw notPayload(piece)
-  return chunkHandle(piece) === undefined ? Buffer.copyBytesFrom(piece) : piece
+  return chunkHandle(piece) === undefined ? copyBytes(piece) : piece
 }
 
 /**

@@ -1,3 +1,4 @@
+import { allocate } from './allocation'
 import { Arena, arenaWords, turnsWord } from './arena'
 import { adoptChunk, type Chunk } from './chunk'
 import { externalMemoryRefused } from './errors'
@@ -53,6 +54,17 @@ export class SharedMemory {
     // Bun aborts the process at the first function of libuv that it lacks.
     const hasLibuv = process.versions['bun'] === undefined
     if (hasLibuv && this.native.countTurns()) pace.countedByCore(words, turnsWord)
+  }
+
+  /**
+   * A copy of bytes whose `ArrayBuffer` user code has detached; `undefined` where they are not there any more.
+   *
+   * @throws NetpollError `ENOMEM`
+   */
+  copy(handle: number, start: number, length: number): Buffer | undefined {
+    // In the engine's own memory, which may be moved to another thread like any other.
+    const copy = allocate(length)
+    return this.native.copy(handle, start, copy) ? copy : undefined
   }
 
   /** From now on `leftover` is told of chunks that end. */

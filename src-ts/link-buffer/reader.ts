@@ -1,3 +1,4 @@
+import { allocate } from '../allocation'
 import { bufferView, chunkHandle } from '../chunk'
 import { NetpollError } from '../errors'
 import { checkInteger } from '../framing'
@@ -188,7 +189,7 @@ export class Reader {
    */
   readBinary(length: number): Buffer {
     this.#require(length)
-    const copy = Buffer.allocUnsafeSlow(length)
+    const copy = allocate(length)
     this.#copy(copy, length)
     this.#consume(length)
     return copy
@@ -459,7 +460,7 @@ export class Reader {
   #join(length: number): void {
     const isJoined = this.#chunk === this.#joined
     if (!isJoined || this.#at + length > this.#joined.length) {
-      const joined = Buffer.allocUnsafeSlow(isJoined ? 2 * length : length)
+      const joined = allocate(isJoined ? 2 * length : length)
       const first = this.#chunk.copy(joined, 0, this.#at, this.#end)
       this.#chunk = this.#joined = joined
       this.#at = 0

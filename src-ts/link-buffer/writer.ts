@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 
+import { copyBytes } from '../allocation'
 import { isUint8Array, lengthOf, offsetOf } from '../bytes'
 import { bufferView, chunkHandle } from '../chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
@@ -161,7 +162,7 @@ export class Writer {
     const handle = chunkHandle(bytes)
     const start = handle === undefined ? 0 : offsetOf(bytes)
     // What another thread may write to while it is sent is sent as it is now.
-    const memory = types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes
+    const memory = types.isSharedArrayBuffer(bytes.buffer) ? copyBytes(bytes) : bytes
     const piece: Piece = { memory, handle: handle ?? foreign, start, length, next: undefined }
     const before = this.#pieceBefore(this.#length - remaining)
     this.#length += length

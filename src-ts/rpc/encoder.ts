@@ -1,3 +1,4 @@
+import { allocate } from '../allocation'
 import { bufferView } from '../chunk'
 import { isThenable, refusePromise } from '../hooks'
 import { foreign, type Piece, type Written } from '../link-buffer/pieces'
@@ -69,7 +70,7 @@ class Slab implements WriterMemory {
 
   take(length: number): number {
     if (this.#at + length > this.memory.length) {
-      this.memory = Buffer.allocUnsafeSlow(Math.max(length, slabSize))
+      this.memory = allocate(Math.max(length, slabSize))
       this.#at = 0
     }
     const at = this.#at

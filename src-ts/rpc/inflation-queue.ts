@@ -1,5 +1,6 @@
 import { createInflate, inflateSync } from 'node:zlib'
 
+import { allocate, asShortage, joinBytes } from '../allocation'
 import { NetpollError } from '../errors'
 import { minorCollection } from '../minor-collection'
 import { setImmediate } from '../timers'
@@ -64,7 +65,7 @@ class InflationQueue {
 
   add(job: InflationJob): void {
     if (this.#untried.length === 0 && this.#takeTry()) this.#try(job)
-    else this.#untried.push(waiting(job))
+    else keep(this.#untried, job)
   }
 
   #takeTry(): boolean {
@@ -93,16 +94,16 @@ class InflationQueue {
     try {
       bytes = inflateSync(job.payload, { maxOutputLength: Math.max(1, tried) })
     } catch (error) {
-      if (!isTooLarge(error)) job.failed(error)
+      if (!isTooLarge(error)) job.failed(asShortage(error))
       else if (tried === job.most) job.failed(job.tooLarge())
-      else this.#large.push(waiting(job))
+      else keep(this.#large, job)
       this.#startLarge()
       return
     }
     if (bytes.length > job.most) job.failed(job.tooLarge())
     else if (!job.claim(bytes.length)) job.failed(bufferLimit())
     // Not in the piece that it was inflated to, which is larger.
-    else job.inflated(copyOf(bytes))
+    else finish(job, () => copyOf(bytes))
   }
 
   #startLarge(): void {
@@ -141,8 +142,8 @@ class InflationQueue {
       else if (!job.claim(piece.length)) end(() => job.failed(bufferLimit()))
       else pieces.push(piece)
     })
-    stream.on('end', () => end(() => job.inflated(Buffer.concat(pieces, length))))
-    stream.on('error', (error) => end(() => job.failed(error)))
+    stream.on('end', () => end(() => finish(job, () => joinBytes(pieces))))
+    stream.on('error', (error) => end(() => job.failed(asShortage(error))))
     stream.end(job.payload)
   }
 }
@@ -150,14 +151,36 @@ class InflationQueue {
 /** That of this thread. */
 export const inflationQueue = new InflationQueue()
 
-function waiting(job: InflationJob): InflationJob {
-  job.payload = copyOf(job.payload)
-  return job
+/** Has it wait. */
+function keep(queue: InflationJob[], job: InflationJob): void {
+  try {
+    job.payload = copyOf(job.payload)
+  } catch (error) {
+    job.failed(error)
+    return
+  }
+  queue.push(job)
 }
 
-/** In memory that holds nothing else. */
+/** It is inflated, to what `make` puts into memory of its own. */
+function finish(job: InflationJob, make: () => Buffer): void {
+  let bytes: Buffer
+  try {
+    bytes = make()
+  } catch (error) {
+    job.failed(error)
+    return
+  }
+  job.inflated(bytes)
+}
+
+/**
+ * In memory that holds nothing else.
+ *
+ * @throws NetpollError `ENOMEM`
+ */
 export function copyOf(bytes: Uint8Array): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  const copy = allocate(bytes.length)
   copy.set(bytes)
   return copy
 }

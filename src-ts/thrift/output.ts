@@ -1,3 +1,4 @@
+import { allocate } from '../allocation'
 import { isUint8Array } from '../bytes'
 import { bufferView } from '../chunk'
 import { invalidType } from '../errors'
@@ -139,7 +140,7 @@ export abstract class ThriftOutput {
 
   #grow(length: number): number {
     const written = this.at - this.#start
-    const memory = Buffer.allocUnsafeSlow(Math.max(slabSize, 2 * written + length))
+    const memory = allocate(Math.max(slabSize, 2 * written + length))
     this.memory.copy(memory, 0, this.#start, this.at)
     this.memory = memory
     this.#start = 0

@@ -154,7 +154,7 @@ export class Desk {
     // User code has detached the chunk, by transferring `.buffer` of a request; or a handler has had the event loop turn for
     // so long that the chunk was let go of.
     if (chunk === undefined || chunk.bytes.length === 0)
-      return this.#memory.native.copy(handle, start, length) ?? Buffer.alloc(0)
+      return this.#memory.copy(handle, start, length) ?? Buffer.alloc(0)
     return messageAs(this.#options.bytes, chunk, start, length)
   }
 

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use napi::bindgen_prelude::{BufferSlice, Function, Object, Unknown};
+use napi::bindgen_prelude::{Function, Object, Uint8Array, Unknown};
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
@@ -309,15 +309,21 @@ impl Memory {
         self.0.exports.has_held()
     }
 
-    /// A chunk of at least `capacity` bytes to copy outgoing bytes into.
+    /// A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it.
     #[napi]
-    pub fn lend_chunk<'env>(&self, env: &'env Env, capacity: u32) -> napi::Result<LentChunk<'env>> {
-        let chunk = chunk_pool().take_at_least(capacity as usize);
+    pub fn lend_chunk<'env>(
+        &self,
+        env: &'env Env,
+        capacity: u32,
+    ) -> napi::Result<Option<LentChunk<'env>>> {
+        let Ok(chunk) = chunk_pool().try_take_at_least(capacity as usize) else {
+            return Ok(None);
+        };
         let (handle, value) = self.0.exports.export(&chunk, Holder::Views)?;
         self.0.exports.exported()?;
         // SAFETY: made by this environment just now, within the scope of this call.
         let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
-        Ok(LentChunk { handle, buffer })
+        Ok(Some(LentChunk { handle, buffer }))
     }
 
     /// Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
@@ -338,18 +344,19 @@ impl Memory {
         self.0.foreign.release(handle);
     }
 
-    /// A copy of bytes whose `ArrayBuffer` user code has detached.
+    /// Fills `target`, which is memory of JavaScript's own, with bytes of a chunk from `start` on. Returns whether they are
+    /// there.
     #[napi]
-    pub fn copy<'env>(
-        &self,
-        env: &'env Env,
-        handle: u32,
-        start: u32,
-        length: u32,
-    ) -> Option<BufferSlice<'env>> {
-        let slice = self.0.slice(handle, start as usize, length as usize)?;
-        // In the engine's own memory, which may be moved to another thread like any other.
-        BufferSlice::copy_from(env, slice.as_ref()).ok()
+    pub fn copy(&self, handle: u32, start: u32, mut target: Uint8Array) -> bool {
+        // SAFETY: JavaScript, whose thread this is, does not run meanwhile, and nobody else has memory that it has just made.
+        let target = unsafe { target.as_mut() };
+        match self.0.slice(handle, start as usize, target.len()) {
+            Some(slice) => {
+                target.copy_from_slice(slice.as_ref());
+                true
+            }
+            None => false,
+        }
     }
 
     /// Chunks in use and cached.
