@@ -107,7 +107,12 @@ test('a signal is what can be listened to as one', async (t) => {
 test('errors of another realm are told as errors', (t) => {
   const error = foreign("Object.assign(new RangeError('too far'), { code: 'E_FAR' })")
   t.is(describe(error), 'RangeError: too far')
-  const taken = receiveError({ value: error, code: 'E_FAR', isOurs: true, name: 'NetpollError' })
+  const taken = receiveError({
+    value: error,
+    code: 'E_FAR',
+    ours: { errno: undefined, syscall: undefined },
+    name: 'NetpollError',
+  })
   t.true(taken instanceof own.NetpollError)
   t.is(codeOf(taken), 'E_FAR')
   let posted: PostedError | undefined
@@ -119,8 +124,15 @@ test('errors of another realm are told as errors', (t) => {
 
 test('an add-on that does not load is explained in every realm', (t) => {
   const script = "new Error('Cannot find native binding', { cause: new Error('a library is missing') })"
-  const host = { platform: 'linux', arch: 'x64', isMusl: false, addonPath: undefined, version: undefined }
-  t.is(whyNotLoaded(foreign(script), host), 'The add-on of netpoll cannot be loaded: a library is missing')
+  const host = {
+    platform: 'linux',
+    arch: 'x64',
+    isMusl: false,
+    addonPath: undefined,
+    bundle: undefined,
+    version: undefined,
+  }
+  t.is(whyNotLoaded([foreign(script)], host), 'The add-on of netpoll cannot be loaded: a library is missing')
 })
 
 test('a module of workers may be a URL of another realm', async (t) => {

@@ -292,6 +292,7 @@ export class EventLoop {
     let kind = 0
     let start = 0
     let length = 0
+    let connection: ConnectionCore | undefined
     while (this.#goesOn()) {
       // Around many records and not each of them: a message pays nothing for it.
       try {
@@ -303,39 +304,43 @@ export class EventLoop {
           start = batch[at + 2] as number
           length = batch[at + 3] as number
           if ((kind & 0xff) === RecordKind.Message) {
-            const connection = this.#connections[slot]
+            connection = this.#connections[slot]
             // Nothing comes for a connection after its end.
             if (connection === undefined) continue
             const chunk = this.#turnChunks[kind >>> 8] as Chunk
             if (chunk.bytes.length > 0) connection.receive(chunk, start, length)
             else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
           } else if (kind === RecordKind.Correlation) {
-            this.#connections[slot]?.identify(start, length)
+            connection = this.#connections[slot]
+            connection?.identify(start, length)
           } else {
+            connection = isOfListener(kind) ? undefined : this.#connections[slot]
             this.#lifecycle(kind, slot, start, length)
           }
         }
       } catch (error) {
-        this.#undelivered(kind, slot, length, error)
+        this.#undelivered(connection ?? this.#accepted(kind, slot, length), error)
       }
     }
   }
 
   /** A record's delivery has thrown, where no guard of its own stands. */
-  #undelivered(kind: number, slot: number, generation: number, error: unknown): void {
-    // The others name a listener in the place of a slot.
-    const isOfConnection = kind !== RecordKind.AcceptPaused && kind !== RecordKind.AcceptFailed
-    const connection = isOfConnection ? this.#connections[slot] : undefined
+  #undelivered(connection: ConnectionCore | undefined, error: unknown): void {
     try {
-      if (connection === undefined) logFailure(error)
+      // A handler may have turned the event loop until the connection had gone, and its slot belonged to another.
+      if (connection === undefined || this.#connections[connection.slot] !== connection) logFailure(error)
       else connection.fail(error)
     } catch (second) {
       logFailure(second)
     }
-    // Nothing else would ever end it.
-    if (kind === RecordKind.Accepted && connection === undefined) {
-      this.outbox.command(Operation.Destroy, { slot, generation })
-    }
+  }
+
+  /** The connection that a record has told of, which is ended where nothing stands for it: nothing else would ever do it. */
+  #accepted(kind: number, slot: number, generation: number): ConnectionCore | undefined {
+    if (kind !== RecordKind.Accepted) return undefined
+    const connection = this.find({ slot, generation })
+    if (connection === undefined) this.outbox.command(Operation.Destroy, { slot, generation })
+    return connection
   }
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
@@ -422,6 +427,13 @@ export class EventLoop {
         break
     }
   }
+}
+
+/** Whether a record names a listener, in the place of a slot. */
+function isOfListener(kind: number): boolean {
+  return (
+    kind === RecordKind.AcceptPaused || kind === RecordKind.AcceptFailed || kind === RecordKind.AcceptEnded
+  )
 }
 
 /** A number of two words. */
