@@ -98,7 +98,7 @@ test('a signal is what can be listened to as one', async (t) => {
   await t.throwsAsync(call, { message: 'enough' })
   closing.abort(new Error('the end'))
   t.false(server.listening)
-  for (const signal of [{}, { aborted: false }, 'aborted', () => {}, null]) {
+  for (const signal of [{}, { aborted: false }, 'aborted', () => {}]) {
     const options = { host: '127.0.0.1', port: 1, signal } as never
     await t.throwsAsync(() => new Dialer().dial(options), { code: 'ERR_INVALID_ARG_TYPE' })
   }
@@ -123,7 +123,7 @@ test('errors of another realm are told as errors', (t) => {
 })
 
 test('an add-on that does not load is explained in every realm', (t) => {
-  const script = "new Error('Cannot find native binding', { cause: new Error('a library is missing') })"
+  const script = "new Error('a library is missing')"
   const host = {
     platform: 'linux',
     arch: 'x64',
