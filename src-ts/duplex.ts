@@ -15,6 +15,7 @@ import type { Consumer } from './stream-input'
 import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
 import { largestTimeout } from './time-limits'
 import { nextTick, setImmediate } from './timers'
+import { rethrow, WriteCallbacks } from './write-callbacks'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
@@ -37,7 +38,7 @@ export let consumerOf: (duplex: ConnectionDuplex) => Consumer
  * {@link Connection.toDuplex}.
  *
  * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
- * so that its callback comes as soon as more may be written: for a slow peer when it has read, and for a fast one once
+ * so that its callback comes as soon as the system was given it and more may be written: for a slow peer when it has read, and for a fast one once
  * the event loop has turned, where much was sent in this turn. A chunk that lies in memory of something received is sent
  * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
  * direction has ended.
@@ -53,6 +54,7 @@ export class ConnectionDuplex extends Duplex {
   readonly #core: ConnectionCore
   readonly #output: Output
   readonly #profile: Profile
+  #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
   /** Of a write that waits until more may be written. */
@@ -223,14 +225,29 @@ export class ConnectionDuplex extends Duplex {
     return super.resume()
   }
 
-  /** @internal A write that comes too late fails alone, and leaves the stream to its reader. */
+  /**
+   * @internal The callback gets the error of this write, or that by which the connection has ended meanwhile. One that comes
+   * too late fails alone, and leaves the stream to its reader.
+   */
   override write(chunk: unknown, ...rest: [encoding?: unknown, callback?: unknown]): boolean {
-    if (!this.#gone || this.#reader === undefined || this.destroyed) {
-      return super.write(chunk, ...(rest as [BufferEncoding, Callback]))
+    const callback = rest.find((one) => typeof one === 'function') as Callback | undefined
+    if (this.#gone && this.#reader !== undefined && !this.destroyed) {
+      if (callback !== undefined) process.nextTick(callback, brokenPipe())
+      return false
     }
-    const callback = rest.find((one) => typeof one === 'function')
-    if (callback !== undefined) process.nextTick(callback as Callback, brokenPipe())
-    return false
+    if (callback === undefined) return super.write(chunk, ...(rest as [BufferEncoding]))
+    this.#callbacks ??= new WriteCallbacks(this.#core, this.#output, this.#profile)
+    const encoding = typeof rest[0] === 'function' ? undefined : rest[0]
+    return super.write(chunk, encoding as BufferEncoding, this.#confirmed(this.#callbacks, callback))
+  }
+
+  /** What the stream calls back, which knows no more than that the core has the bytes. */
+  #confirmed(callbacks: WriteCallbacks, callback: Callback): Callback {
+    return (error) => {
+      const failure = error ?? this.errored
+      if (failure === null) callbacks.taken(callback)
+      else callback(failure)
+    }
   }
 
   /** @internal */
@@ -305,9 +322,11 @@ export class ConnectionDuplex extends Duplex {
     // What a write fails by after the peer's end is told to that write alone, as it is by a handle.
     callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
-    if (written !== undefined) setImmediate(() => this.#run(written, error ?? canceled()))
+    const end = error ?? canceled()
+    if (written !== undefined) setImmediate(() => this.#run(written, end))
     if (this.#gone) this.#closeLater()
     else this.#leave(error)
+    this.#callbacks?.over(end)
   }
 
   #consumer(): Consumer {
@@ -397,6 +416,7 @@ export class ConnectionDuplex extends Duplex {
   #endSent(): void {
     const final = this.#final
     this.#final = undefined
+    this.#callbacks?.left()
     final?.()
   }
 
@@ -410,10 +430,15 @@ export class ConnectionDuplex extends Duplex {
   #closed(error: NetpollError | undefined): void {
     if (this.destroyed) {
       this.#closeLater()
-    } else if (this.#reader !== undefined && this.#peerEnded) {
+      return
+    }
+    if (this.#reader !== undefined && this.#peerEnded) {
       this.#leaveToReader(error)
-    } else if (error !== undefined || !this.#peerEnded || this.#final !== undefined) {
-      this.destroy(error)
+      return
+    }
+    const failure = error ?? this.#lateWrites()
+    if (failure !== undefined || !this.#peerEnded || this.#final !== undefined) {
+      this.destroy(failure)
     } else {
       // A write that waits has come too late.
       const written = this.#written
@@ -454,8 +479,17 @@ export class ConnectionDuplex extends Duplex {
   #leaveToReader(error: NetpollError | undefined): void {
     const written = this.#written
     this.#written = undefined
-    written?.(error ?? brokenPipe())
+    const late = error ?? brokenPipe()
+    this.#callbacks?.over(late)
+    written?.(late)
     this.#endSent()
+  }
+
+  /** The peer has ended the connection in order: an error where writes with a callback have come too late. */
+  #lateWrites(): NetpollError | undefined {
+    if (!this.#peerEnded) return undefined
+    const late = brokenPipe()
+    return this.#callbacks?.over(late) === true ? late : undefined
   }
 
   #leave(error: Error | null): void {
@@ -487,8 +521,4 @@ function canceled(): NetpollError {
 /** The peer has ended, and we with it. Libraries look for this code, and for the words of Node.js. */
 function endedByPeer(): NetpollError {
   return NetpollError.ofStream(new NetpollError('EPIPE', 'This socket has been ended by the other party'))
-}
-
-function rethrow(error: unknown): void {
-  throw error
 }
