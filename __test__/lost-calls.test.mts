@@ -265,7 +265,8 @@ for (const [name, make, bound] of [
     const lose = (number: number): void => {
       if (bound === 2 ** 15) request.writeUInt16BE(number)
       else request.writeUInt32BE(number)
-      const call = new PendingCall(undefined, 0, ignore, ignore)
+      const settle = (reply: unknown): void => void Promise.resolve(reply).catch(ignore)
+      const call = new PendingCall(undefined, 0, settle, ignore, undefined)
       calls.prepare(call, request)
       calls.append(call)
       call.expire()

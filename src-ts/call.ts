@@ -1,3 +1,4 @@
+import { beginAt, type CallSite, rejectCall } from './call-site'
 import * as clock from './clock'
 import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
@@ -54,10 +55,11 @@ export class PendingCall {
   calls: Calls | undefined
   /** Milliseconds; `undefined` where a deadline comes first. */
   readonly #timeout: number | undefined
-  readonly #resolve: (reply: Buffer) => void
+  readonly #resolve: (reply: Buffer | Promise<never>) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: (() => void) | undefined
+  readonly #site: CallSite | undefined
   #isSettled = false
 
   /**
@@ -67,8 +69,9 @@ export class PendingCall {
   constructor(
     options: CallOptions | undefined,
     requestTimeout: number,
-    resolve: (reply: Buffer) => void,
+    resolve: (reply: Buffer | Promise<never>) => void,
     reject: (error: unknown) => void,
+    site: CallSite | undefined,
   ) {
     // No snapshot is made: each option is read once.
     if (options !== undefined) refuseUnknown('options', options, callOptionNames)
@@ -84,6 +87,7 @@ export class PendingCall {
     this.#resolve = resolve
     this.#reject = reject
     this.#signal = signal
+    this.#site = site
     this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
   }
@@ -106,7 +110,14 @@ export class PendingCall {
     if (this.#isSettled) return
     this.#settle()
     const sent = this.startsAt !== undefined && written > this.startsAt
-    this.#reject(NetpollError.forCall(error, sent))
+    rejectCall(this.#resolve, this.#reject, NetpollError.forCall(error, sent), this.#site)
+  }
+
+  /** It was refused by `error`, which is its own. */
+  refuse(error: unknown): void {
+    if (this.#isSettled) return
+    this.#settle()
+    this.#reject(error)
   }
 
   /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
@@ -123,7 +134,7 @@ export class PendingCall {
     this.#settle()
     // Who aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has turned it.
     if (why === 'aborted') pace.reject(this.#reject, reason)
-    else this.#reject(reason)
+    else rejectCall(this.#resolve, this.#reject, reason, this.#site)
     this.calls?.gaveUp(this)
     this.owner?.gaveUp(why)
   }
@@ -140,6 +151,19 @@ export function refuseCall(call: PendingCall, error: unknown): void {
   // Meanwhile it may be given up, which concerns its caller alone.
   call.owner = undefined
   pace.reject((failure) => call.fail(failure), error)
+}
+
+/** As {@link refuseCall}, while its caller still waits for `entry` to return; `call` is `undefined` before there is one. */
+export function refuseAtOnce(
+  call: PendingCall | undefined,
+  error: unknown,
+  reject: (error: unknown) => void,
+  entry: (...parameters: never[]) => unknown,
+): void {
+  if (call !== undefined) call.owner = undefined
+  const own = call === undefined ? error : NetpollError.forCall(error, call.startsAt !== undefined)
+  beginAt(own, entry)
+  pace.reject(call === undefined ? reject : (failure) => call.refuse(failure), own)
 }
 
 /** Says that there was no time left for a call. */

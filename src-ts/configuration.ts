@@ -6,6 +6,8 @@ import type { LoadBalance } from './option-types'
 export interface ProcessSettings {
   readonly pollers: number
   readonly loadBalance: LoadBalance
+  /** Whether each call notes where it was made. */
+  readonly callStacks: boolean
 }
 
 /** Takes a line about something that nobody else is told of. */
@@ -31,6 +33,7 @@ export function processSettings(): ProcessSettings {
   settings ??= (getEnvironmentData(key) as unknown as ProcessSettings | undefined) ?? {
     pollers: 0,
     loadBalance: 'roundRobin',
+    callStacks: false,
   }
   return settings
 }

@@ -4,7 +4,7 @@ import { checkInteger } from './framing'
 import { optionNames, takeOptions } from './known-options'
 import { nativeBinding } from './native'
 import type { LoadBalance } from './option-types'
-import { checkFunction, checkLoadBalance, checkPollers } from './options'
+import { checkBoolean, checkFunction, checkLoadBalance, checkPollers } from './options'
 
 /** Options of {@link configure}. What is not given stays as it is. */
 export interface ProcessOptions {
@@ -18,6 +18,11 @@ export interface ProcessOptions {
    */
   readonly chunkSize?: number | undefined
   /**
+   * Whether errors of calls say where the call was made, also of one that nobody awaits: each call then notes its stack,
+   * which takes some microseconds, several times what a call takes. Without it, they say who awaits the call. Default false.
+   */
+  readonly callStacks?: boolean | undefined
+  /**
    * Takes one line, without its end, for each error that no `onError` is told of. Default: the error with its stack, on
    * stderr. Of this thread alone. Where it throws, that goes to stderr, too.
    */
@@ -28,6 +33,7 @@ const processOptionNames = optionNames<ProcessOptions>({
   pollers: true,
   loadBalance: true,
   chunkSize: true,
+  callStacks: true,
   logger: true,
 })
 
@@ -37,7 +43,7 @@ const largestChunk = 16 * 1024 * 1024
 
 /**
  * Says what holds for the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` are for servers and dialers that
- * are made later, in this thread and in worker threads that are started later.
+ * are made later, `callStacks` for calls that are made later, in this thread and in worker threads that are started later.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for a `chunkSize` other than that of chunks which
  * are there already, since the first `listen` or `dial` of the process; NetpollError `ERR_UNSUPPORTED`, with a `chunkSize`
@@ -46,15 +52,16 @@ const largestChunk = 16 * 1024 * 1024
 export function configure(options: ProcessOptions): void {
   const current = processSettings()
   const taken = takeOptions('options', options, processOptionNames)
-  const { chunkSize, logger } = taken
+  const { chunkSize, logger, callStacks = current.callStacks } = taken
   const pollers = checkPollers(taken.pollers === undefined ? current.pollers : taken.pollers)
   const loadBalance = checkLoadBalance(
     taken.loadBalance === undefined ? current.loadBalance : taken.loadBalance,
   )
   checkFunction('logger', logger)
+  checkBoolean('callStacks', callStacks)
   if (chunkSize !== undefined) decideChunkSize(chunkSize)
   if (logger !== undefined) replaceLogger(logger)
-  replaceSettings({ pollers, loadBalance })
+  replaceSettings({ pollers, loadBalance, callStacks })
 }
 
 function decideChunkSize(bytes: number): void {

@@ -1,7 +1,8 @@
 import { constants } from 'node:os'
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
-import { type CallOptions, CallQueue, type Calls, PendingCall, refuseCall } from './call'
+import { type CallOptions, CallQueue, type Calls, PendingCall, refuseAtOnce } from './call'
+import { siteOf } from './call-site'
 import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
 import { Connection } from './connection-facade'
@@ -211,11 +212,10 @@ export class ConnectionCore {
       try {
         this.#checkCalls()
         const message = takeApart(request)
-        call = new PendingCall(options, this.#requestTimeout, resolve, reject)
+        call = new PendingCall(options, this.#requestTimeout, resolve, reject, siteOf(entry))
         this.submit(call, message)
       } catch (error) {
-        if (call === undefined) pace.reject(reject, error)
-        else refuseCall(call, error)
+        refuseAtOnce(call, error, reject, entry)
       }
     })
   }
@@ -616,7 +616,9 @@ export class ConnectionCore {
     if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
     // The peer waits for us: what it has sent is here, and unread.
     if (this.#stream?.hasUnread === true || this.#requests?.hasUnread === true) return
-    this.#error ??= new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout')
+    this.#error ??= withoutStack(
+      () => new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout'),
+    )
     this.#closeNow()
   }
 
@@ -825,6 +827,9 @@ export class ConnectionCore {
   }
 }
 const resolved = Promise.resolve()
+
+/** Where users call. */
+const entry = Connection.prototype.call
 
 /** As many messages as a word can say. */
 const noBound = 2 ** 32 - 1

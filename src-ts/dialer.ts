@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 
+import { CallSite } from './call-site'
 import { ConnectionCore } from './connection'
 import type { Connection } from './connection-facade'
 import { type Context, captureContext } from './context'
@@ -12,7 +13,7 @@ import {
   type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { isOurs, NetpollError, systemError } from './errors'
+import { isOurs, NetpollError, systemError, withoutStack } from './errors'
 import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
@@ -103,10 +104,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * aborted; the lookup's own error for an unknown name
    */
   dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
-    return pace.attempt(() => this.#dial(options))
+    const site = new CallSite(entries.dial)
+    return pace.attempt(() => this.#dial(options, site))
   }
 
-  async #dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
+  async #dial(options: DialOptions, site: CallSite): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
     const signal = options.signal ?? undefined
     checkSignal(signal)
@@ -125,7 +127,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const routes = await findRoutes(destination, settings, limits)
       signal?.throwIfAborted()
       return this.#race(routes, settings, dial, signal)
-    })
+    }, site)
   }
 
   /**
@@ -136,15 +138,16 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
    */
   fromFd(fd: number): Promise<Connection<Data, Bytes>> {
+    const site = new CallSite(entries.fromFd)
     return pace.attempt(async () => {
-      const connection = await this.#adopt(fd)
+      const connection = await this.#adopt(fd, site)
       // Who detaches it again at once waits for nothing else.
       await pace.pass()
       return connection
     })
   }
 
-  async #adopt(fd: number): Promise<Connection<Data, Bytes>> {
+  async #adopt(fd: number, site: CallSite): Promise<Connection<Data, Bytes>> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
     return this.#counted(async () => {
@@ -155,7 +158,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const connection = new ConnectionCore(id, profile, 'open', context)
       loop.attach(connection)
       return this.#opened(connection)
-    })
+    }, site)
   }
 
   /** What the dialer has done and holds. */
@@ -173,13 +176,14 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
   }
 
-  async #counted(dial: () => Promise<ConnectionCore>): Promise<Connection<Data, Bytes>> {
+  async #counted(dial: () => Promise<ConnectionCore>, site: CallSite): Promise<Connection<Data, Bytes>> {
     try {
       const connection = await dial()
       this.#dialed += 1
       return connection.facade as Connection & Connection<Data, Bytes>
     } catch (error) {
       this.#failed += 1
+      if (NetpollError.isOne(error)) site.giveTo(error)
       throw error
     }
   }
@@ -328,6 +332,9 @@ function unlessAborted(
   })
 }
 
+/** Where users call. */
+const entries = { dial: Dialer.prototype.dial, fromFd: Dialer.prototype.fromFd }
+
 function refused(): NetpollError {
   return new NetpollError('ERR_CONN_CLOSED', 'The dial was given up')
 }
@@ -424,6 +431,11 @@ function lossError(loss: Loss): unknown {
 }
 
 function connectError(errno: number, { remote, local }: Route): NetpollError {
+  // Of the dial it is the caller's frame that counts.
+  return withoutStack(() => attemptError(errno, remote, local))
+}
+
+function attemptError(errno: number, remote: SocketAddress, local: SocketAddress | undefined): NetpollError {
   if (remote.port === undefined) {
     return systemError(errno, 'connect', { address: shownPath(remote.path ?? '') })
   }

@@ -100,9 +100,8 @@ export class NetpollError extends Error {
   /** @internal The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
   static forCall(error: unknown, sent: boolean): unknown {
     if (!NetpollError.isOne(error)) return error
-    const own = copied(error, sent)
-    if (error.stack !== undefined) own.stack = error.stack
-    return own
+    // Where it was found says nothing of the call: `call-site.ts` sees to that.
+    return copied(error, sent)
   }
 
   /** @internal The same error as a stream tells it: named as what `net.Socket` tells. */

@@ -1,6 +1,7 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff, type BackoffOptions, type CheckedBackoff } from './backoff'
-import { type CallOptions, PendingCall, refuseCall } from './call'
+import { type CallOptions, PendingCall, refuseAtOnce, refuseCall } from './call'
+import { siteOf } from './call-site'
 import type { ConnectionCore } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
@@ -107,13 +108,12 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       let call: PendingCall | undefined
       try {
         const message = takeApart(request)
-        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
         // The user's own list, options or signal may have closed the mux, or aborted the call.
         this.#checkOpen()
         if (!call.isSettled) this.#place(call, message)
       } catch (error) {
-        if (call === undefined) pace.reject(reject, error)
-        else refuseCall(call, error)
+        refuseAtOnce(call, error, reject, entry)
       }
     })
   }
@@ -361,6 +361,9 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#followEmpty()
   }
 }
+
+/** Where users call. */
+const entry = Mux.prototype.call
 
 /** A message that waits for a connection. */
 class WaitingSend extends Waiting<Line> {

@@ -1,6 +1,7 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
-import { type CallOptions, PendingCall, refuseCall } from './call'
+import { type CallOptions, PendingCall, refuseAtOnce } from './call'
+import { beginAt, rejectCall, siteOf } from './call-site'
 import * as clock from './clock'
 import type { ConnectionCore } from './connection'
 import { type Connection, coreOf } from './connection-facade'
@@ -112,8 +113,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   get(options: GetOptions = {}): Promise<Connection<Data, Bytes>> {
     return new Promise((resolve, reject) => {
       try {
-        this.#lend(options, resolve, reject)
+        const site = siteOf(entries.get)
+        this.#lend(options, resolve, (error) => rejectCall(resolve, reject, error, site))
       } catch (error) {
+        beginAt(error, entries.get)
         pace.reject(reject, error)
       }
     })
@@ -156,7 +159,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       try {
         this.#dialer.checkCalls()
         const message = takeApart(request)
-        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject)
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entries.call))
         // The user's own list, options or signal may have closed the pool, or aborted the call.
         this.#checkOpen()
         if (call.isSettled) return
@@ -168,8 +171,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         this.#checkWaiters()
         this.#wait(this.#waitingCall(call, message))
       } catch (error) {
-        if (call === undefined) pace.reject(reject, error)
-        else refuseCall(call, error)
+        refuseAtOnce(call, error, reject, entries.call)
       }
     })
   }
@@ -570,6 +572,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#followEmpty()
   }
 }
+
+/** Where users call. */
+const entries = { call: Pool.prototype.call, get: Pool.prototype.get }
 
 /** Somebody who waits for a connection to use it. */
 class WaitingUser extends Waiting<Lease> {

@@ -1,4 +1,5 @@
 import { deadlinePassed } from '../call'
+import { follow, markFollowed, siteOf } from '../call-site'
 import * as clock from '../clock'
 import type { DialTarget } from '../dial-options'
 import { NetpollError } from '../errors'
@@ -82,11 +83,13 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
+    const site = siteOf(entry)
     let call: ClientCall<Sent> | undefined
     try {
       call = new ClientCall('call', method, body, this.#end(options), options)
       return (await this.#endpoint(call)) as Received
     } catch (error) {
+      follow(error, entry, site)
       return await pace.refuse(error)
     } finally {
       call?.claim?.release()
@@ -141,6 +144,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       case 'reply':
         return answer.body
       case 'error':
+        if (RpcError.isOne(answer.error)) markFollowed(answer.error)
         throw answer.error
       default:
         throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${answer.kind}`)
@@ -189,6 +193,9 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     return this.#encoder.encode({ kind, id: this.#lastId, method, metadata, timeout, body })
   }
 }
+
+/** Where users call. */
+const entry = TransportClient.prototype.call
 
 /** Milliseconds until the deadline, 0 for ever. */
 function timeLeft({ end }: ClientCall): number {

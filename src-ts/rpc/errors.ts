@@ -13,6 +13,8 @@ export class RpcError extends Error {
   override readonly name = 'RpcError'
   /** What went wrong: of this package, or of the handler's. */
   readonly code: RpcErrorCode | (string & {})
+  /** Tells errors of this class from all other values, whatever those are. */
+  readonly #isOurs = true
 
   constructor(
     code: RpcErrorCode | (string & {}),
@@ -21,5 +23,10 @@ export class RpcError extends Error {
   ) {
     super(message, options)
     this.code = code
+  }
+
+  /** @internal Whether it is an error of this class, whatever it may look like. */
+  static isOne(error: unknown): error is RpcError {
+    return typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
   }
 }

@@ -1,3 +1,4 @@
+import { follow, siteOf } from '../call-site'
 import { captureContext } from '../context'
 import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
@@ -144,12 +145,19 @@ class Calls implements OutputOwner {
       this.#transport.send(name, body, this.#options).catch(this.#onewayFailed)
       return
     }
+    const site = siteOf(entry)
     this.#transport.call(name, body, this.#options).then(
       (input) => receive(client, name, seqid, input),
-      (error) => takeCallback(client, seqid)?.(error),
+      (error) => {
+        if (site !== undefined) follow(error, entry, site)
+        takeCallback(client, seqid)?.(error)
+      },
     )
   }
 }
+
+/** Where generated code sends a call, above which its caller's frame stands. */
+const entry = Calls.prototype.flush
 
 /** Has generated code read a reply. */
 function receive(client: GeneratedClient, name: string, id: number, input: ThriftInput): void {

@@ -1,0 +1,257 @@
+import test, { type ExecutionContext } from 'ava'
+
+import { configure, type DialTarget, Dialer, Mux, NetpollError, Pool } from '../dist/index.mjs'
+import { RpcError } from '../dist/rpc/index.mjs'
+import { freePort, fullListener } from './support/listeners.mjs'
+import { framing, gone, rejection } from './support/netpoll.mjs'
+import { connectionAt, rawServer } from './support/placed.mjs'
+import { places, words } from './support/places.mjs'
+import { clientOf, serveCalls } from './support/rpc.mjs'
+import { serveThrift, thriftClient } from './support/thrift.mjs'
+
+/** Has a call made by a function of this name, which awaits it. */
+async function theCaller(call: () => Promise<unknown>): Promise<unknown> {
+  return await call()
+}
+
+/** What a call rejects with that is made and awaited by {@link theCaller}. */
+const errorOf = (call: () => Promise<unknown>): Promise<unknown> => rejection(theCaller(call))
+
+/** What a call rejects with that nobody awaits. */
+function errorUnawaited(call: () => Promise<unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    function theCaller(): void {
+      call().then(() => reject(new Error('the call has a reply')), resolve)
+    }
+    theCaller()
+  })
+}
+
+/** Its first frame that is no `new Promise` is the caller's, and none is of this package. */
+function saysWhoCalls(t: ExecutionContext, error: unknown): void {
+  t.true(error instanceof NetpollError || error instanceof RpcError, String(error))
+  const { stack, name, message } = error as Error
+  const [head = '', ...frames] = String(stack).split(/\n {4}at /)
+  t.is(head, `${name}: ${message}`)
+  t.true(
+    frames.slice(0, 2).some((frame) => /theCaller|call-stacks\.test/.test(frame)),
+    stack,
+  )
+  t.true(
+    frames.some((frame) => frame.includes('theCaller')),
+    stack,
+  )
+  t.deepEqual(
+    frames.filter((frame) => /\/dist\//.test(frame)),
+    [],
+    stack,
+  )
+}
+
+interface Failing {
+  readonly call: () => Promise<unknown>
+  /** Has the call fail, where it does not by itself. */
+  readonly fail?: () => unknown
+}
+
+const nowhere = async (): Promise<DialTarget> => ({ host: '127.0.0.1', port: await freePort() })
+
+/** Every way in, and what can go wrong there. */
+const ways: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> = {
+  'a dial that is refused': async () => {
+    const target = await nowhere()
+    return { call: () => new Dialer({ framing }).dial(target) }
+  },
+  'a dial of a name': async () => {
+    const { port } = (await nowhere()) as { readonly port: number }
+    return { call: () => new Dialer({ framing }).dial({ host: 'localhost', port }) }
+  },
+  'a dial that takes too long': async (t) => {
+    const { port } = await fullListener(t)
+    return { call: () => new Dialer({ framing }).dial({ host: '127.0.0.1', port, connectTimeout: 20 }) }
+  },
+  'a dial whose deadline has passed': async () => {
+    const target = await nowhere()
+    return { call: () => new Dialer({ framing }).dial({ ...target, deadline: 1 }) }
+  },
+  'fromFd of what is no socket': async () => ({ call: () => new Dialer({ framing }).fromFd(0x7fff_fff0) }),
+  'a call of a pool that gets no reply': async (t) => {
+    const pool = new Pool((await rawServer(t, 'tcp')).target, { framing, requestTimeout: 20 })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.call('x') }
+  },
+  'a call of a pool that connects to nobody': async (t) => {
+    const pool = new Pool(await nowhere(), { framing })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.call('x') }
+  },
+  'a call of a pool that is closed': async () => {
+    const pool = new Pool(await nowhere(), { framing })
+    await pool.close()
+    return { call: () => pool.call('x') }
+  },
+  'get of a pool that has none free': async (t) => {
+    const { target } = await rawServer(t, 'tcp')
+    const pool = new Pool(target, { framing, connections: 1 })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    await pool.get()
+    return { call: () => pool.get({ timeout: 20 }) }
+  },
+  'get of a pool that connects to nobody': async (t) => {
+    const pool = new Pool(await nowhere(), { framing })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.get() }
+  },
+  'get of a pool that is closed': async () => {
+    const pool = new Pool(await nowhere(), { framing })
+    await pool.close()
+    return { call: () => pool.get() }
+  },
+  'a call of a mux that gets no reply': async (t) => {
+    const mux = new Mux((await rawServer(t, 'tcp')).target, { framing, requestTimeout: 20 })
+    t.teardown(() => mux.close({ timeout: 0 }))
+    return { call: () => mux.call('x') }
+  },
+  'a call of a mux that connects to nobody': async (t) => {
+    const mux = new Mux(await nowhere(), { framing })
+    t.teardown(() => mux.close({ timeout: 0 }))
+    return { call: () => mux.call('x') }
+  },
+  'a call of a mux that is closed': async () => {
+    const mux = new Mux(await nowhere(), { framing })
+    await mux.close()
+    return { call: () => mux.call('x') }
+  },
+  'a call of netpoll/rpc that gets no reply': async (t) => {
+    const { port } = await serveCalls(t, () => new Promise(() => {}))
+    const client = clientOf(t, port, { requestTimeout: 20 })
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc by a pool, within middleware': async (t) => {
+    const { port } = await serveCalls(t, () => new Promise(() => {}))
+    const client = clientOf(t, port, {
+      kind: 'pool',
+      requestTimeout: 20,
+      middleware: [(next) => async (call) => await next(call)],
+    })
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc that is answered by an error': async (t) => {
+    const { port } = await serveCalls(t, () => {
+      throw new RpcError('ERR_OF_THE_TEST', 'sent')
+    })
+    const client = clientOf(t, port)
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc that is closed': async (t) => {
+    const { port } = await serveCalls(t, () => null)
+    const client = clientOf(t, port)
+    await client.close()
+    return { call: () => client.call('x', null) }
+  },
+}
+
+for (const place of places) {
+  const options = place.side === 'server' ? { id: { offset: 0, size: 4 } as const } : {}
+  const kinds: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> = {
+    'that gets no reply': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      return { call: () => connection.call('abcd', { timeout: 20 }) }
+    },
+    'whose peer has gone': async (t) => {
+      const { connection, peer } = await connectionAt(t, place, options)
+      const fail = async (): Promise<void> => {
+        await peer.read(8)
+        if (place.transport === 'tcp') peer.reset()
+        else peer.destroy()
+      }
+      return { call: () => connection.call('abcd'), fail }
+    },
+    'that is destroyed': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      return { call: () => connection.call('abcd'), fail: () => connection.destroy(new Error('of the test')) }
+    },
+    'that is gone': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      await gone(connection)
+      return { call: () => connection.call('abcd') }
+    },
+  }
+  for (const [kind, begin] of Object.entries(kinds)) {
+    test.serial(`a call on a connection ${kind} says who makes it: ${words(place)}`, async (t) => {
+      const { call, fail } = await begin(t)
+      const error = errorOf(call)
+      await fail?.()
+      saysWhoCalls(t, await error)
+    })
+  }
+}
+
+for (const [way, begin] of Object.entries(ways)) {
+  test.serial(`${way} says who has made it`, async (t) => {
+    saysWhoCalls(t, await errorOf((await begin(t)).call))
+  })
+
+  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, async (t) => {
+    const { call } = await begin(t)
+    configure({ callStacks: true })
+    t.teardown(() => configure({ callStacks: false }))
+    saysWhoCalls(t, await errorUnawaited(call))
+  })
+}
+
+test.serial('a call of netpoll/thrift says who has made it with callStacks', async (t) => {
+  const { port } = await serveThrift(t)
+  const { service } = thriftClient(t, port, { requestTimeout: 20 })
+  const withoutFrames = (await errorOf(() => service.wait(60_000))) as Error
+  t.regex(String(withoutFrames.stack), /^NetpollError: No reply within \d+ ms$/)
+  configure({ callStacks: true })
+  t.teardown(() => configure({ callStacks: false }))
+  const { stack } = (await errorUnawaited(() => service.wait(60_000))) as Error
+  t.regex(String(stack), /\n {4}at theCaller /)
+  t.notRegex(String(stack), /\/dist\//)
+})
+
+test.serial('of thousands that fail at once, a hundred say who awaits them', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const errors = Promise.all(Array.from({ length: 5_000 }, () => errorOf(() => connection.call('x'))))
+  connection.destroy()
+  const stacks = (await errors).map((error) => String((error as Error).stack))
+  t.is(new Set(await errors).size, 5_000)
+  t.is(stacks.filter((stack) => stack.includes('theCaller')).length, 100)
+  t.is(stacks.filter((stack) => stack.includes('/dist/')).length, 0)
+})
+
+for (const [kind, prepare] of Object.entries({
+  throws: () => {
+    throw new Error('of prepareStackTrace')
+  },
+  'makes no text': () => ({}),
+})) {
+  test.serial(`a prepareStackTrace that ${kind} costs no call`, async (t) => {
+    const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+    const { prepareStackTrace } = Error
+    t.teardown(() => {
+      Error.prepareStackTrace = prepareStackTrace
+      configure({ callStacks: false })
+    })
+    Error.prepareStackTrace = prepare
+    const awaited = (await errorOf(() => connection.call('x', { timeout: 10 }))) as NetpollError
+    configure({ callStacks: true })
+    const noted = (await errorOf(() => connection.call('x', { timeout: 10 }))) as NetpollError
+    Error.prepareStackTrace = prepareStackTrace
+    t.is(awaited.code, 'ERR_REQUEST_TIMEOUT')
+    t.is(noted.code, 'ERR_REQUEST_TIMEOUT')
+  })
+}
+
+test.serial('what a call is aborted by stays as it is', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const controller = new AbortController()
+  const reason = new NetpollError('ERR_OF_THE_TEST', 'of the user')
+  const { stack } = reason
+  const error = errorOf(() => connection.call('x', { signal: controller.signal }))
+  controller.abort(reason)
+  t.is(await error, reason)
+  t.is(reason.stack, stack)
+})
