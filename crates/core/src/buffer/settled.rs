@@ -15,6 +15,8 @@ pub(super) struct Settled {
     end: AtomicUsize,
     /// How many holes there are. Only the first region makes them, and whoever has one may divide it.
     count: AtomicUsize,
+    /// The end of the last hole that there ever was: what the first region has committed behind it has none.
+    beyond: AtomicUsize,
     holes: Mutex<Vec<Range<usize>>>,
 }
 
@@ -25,14 +27,24 @@ impl Settled {
             prefix: AtomicUsize::new(capacity),
             end: AtomicUsize::new(capacity),
             count: AtomicUsize::new(0),
+            beyond: AtomicUsize::new(0),
             holes: Mutex::default(),
         }
     }
 
-    /// Whether no region writes to `range` any more.
+    /// Whether no region writes to `range` any more. The hot path, for each message that is sent from where it lies: a lock is
+    /// taken only for what lies between holes.
     pub(super) fn covers(&self, range: &Range<usize>) -> bool {
         // Acquire: what was written before the store that is seen here can be read.
-        range.end <= self.prefix.load(Ordering::Acquire) || self.has_no_hole_in(range)
+        range.end <= self.prefix.load(Ordering::Acquire)
+            || self.is_behind_holes(range)
+            || self.has_no_hole_in(range)
+    }
+
+    fn is_behind_holes(&self, range: &Range<usize>) -> bool {
+        // The end first: a hole is told before the end passes it, and those that come later begin behind that end.
+        range.end <= self.end.load(Ordering::Acquire)
+            && self.beyond.load(Ordering::Relaxed) <= range.start
     }
 
     #[cold]
@@ -50,6 +62,7 @@ impl Settled {
     pub(super) fn begin(&self) {
         self.holes().clear();
         self.count.store(0, Ordering::Relaxed);
+        self.beyond.store(0, Ordering::Relaxed);
         self.end.store(0, Ordering::Relaxed);
         self.prefix.store(0, Ordering::Relaxed);
     }
@@ -69,6 +82,7 @@ impl Settled {
         let mut holes = self.holes();
         holes.push(hole);
         self.count.store(holes.len(), Ordering::Release);
+        self.beyond.store(end, Ordering::Relaxed);
         self.end.store(end, Ordering::Release);
     }
 
@@ -115,5 +129,59 @@ impl Settled {
     /// A panic while the list was held cannot have left a hole out: it is added before anything else happens.
     fn holes(&self) -> MutexGuard<'_, Vec<Range<usize>>> {
         self.holes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Longer than any look takes that waits for nobody.
+    const HANG: Duration = Duration::from_secs(20);
+
+    /// What `covers` says of each range while somebody else holds the list of holes; `None` where it waits for that.
+    fn covers_without_lock(settled: &Settled, range: Range<usize>) -> Option<bool> {
+        thread::scope(|scope| {
+            let (told, answer) = mpsc::channel();
+            let holes = settled.holes();
+            scope.spawn(move || told.send(settled.covers(&range)));
+            let answer = answer.recv_timeout(HANG).ok();
+            drop(holes);
+            answer
+        })
+    }
+
+    #[test]
+    fn only_what_lies_between_holes_takes_the_lock() {
+        let settled = Settled::all(100);
+        settled.begin();
+        settled.commit(10);
+        settled.open(10..20);
+        settled.commit(30);
+        assert_eq!(covers_without_lock(&settled, 0..10), Some(true));
+        assert_eq!(covers_without_lock(&settled, 20..30), Some(true));
+        assert_eq!(covers_without_lock(&settled, 25..30), Some(true));
+        settled.open(30..40);
+        settled.commit(50);
+        assert_eq!(covers_without_lock(&settled, 40..50), Some(true));
+        for (range, expected) in [
+            (20..30, true),
+            (5..15, false),
+            (19..21, false),
+            (29..31, false),
+            (39..41, false),
+            (40..51, false),
+            (45..101, false),
+        ] {
+            assert_eq!(settled.covers(&range), expected, "{range:?}");
+        }
+        settled.close(10);
+        assert_eq!(covers_without_lock(&settled, 0..30), Some(true));
+        settled.close(30);
+        assert_eq!(covers_without_lock(&settled, 0..50), Some(true));
     }
 }
