@@ -147,6 +147,11 @@ export class ConnectionCore {
     return this.#status === 'open' || this.#status === 'halfOpen' || this.#status === 'ending'
   }
 
+  /** Whether our direction alone has ended, or is about to: no call can be made any more. */
+  get isEnding(): boolean {
+    return this.#status === 'ending'
+  }
+
   /** Whether it is open in our direction alone. */
   get isHalfOpen(): boolean {
     return this.#status === 'halfOpen'
@@ -262,8 +267,10 @@ export class ConnectionCore {
   }
 
   end(): void {
-    if (this.#status === 'open' || this.#status === 'halfOpen') this.#status = 'ending'
-    else if (this.#status !== 'inactive' && this.#status !== 'finishing') return
+    if (this.#status === 'open' || this.#status === 'halfOpen') {
+      this.#status = 'ending'
+      this.owner?.finishing()
+    } else if (this.#status !== 'inactive' && this.#status !== 'finishing') return
     afterReplies(() => {
       if (this.isOpen) this.#profile.loop.outbox.command(Operation.End, this)
     })

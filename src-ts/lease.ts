@@ -106,6 +106,9 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.keeper.ending(this)
   }
 
+  /** One that is not as it was is let go of by whoever takes it. */
+  finishing(): void {}
+
   callsFailed(): void {
     this.#called()
   }

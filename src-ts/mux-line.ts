@@ -21,7 +21,7 @@ export interface LineKeeper {
   wornOut(line: Line): void
   /** The connection takes no more requests, or nobody should give it any. */
   ending(line: Line): void
-  /** The peer has asked not to use the connection any more, which closes once its calls have ended. */
+  /** The peer or the user wants no more calls on the connection, which closes once its calls have ended. */
   leaving(line: Line): void
   /** The connection closes, and so many calls on it have failed. */
   failed(line: Line, calls: number): void
@@ -105,6 +105,10 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   }
 
   leaving(): void {
+    this.#keeper.leaving(this)
+  }
+
+  finishing(): void {
     this.#keeper.leaving(this)
   }
 

@@ -243,8 +243,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
   #letGo({ connection, isReplaced, hasSent }: Line): void {
-    // It closes by itself, and answers what its peer has asked.
-    if (connection.isLeaving) return
+    // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
+    if (connection.isLeaving || connection.isEnding) return
     if (isReplaced && hasSent) void connection.close()
     else connection.destroy()
   }

@@ -4,6 +4,8 @@ export interface ConnectionOwner {
   inactive(): void
   /** The peer has asked not to use it any more; it still answers. The last call's end closes the connection. */
   leaving(): void
+  /** The user has ended our direction: nothing can be asked any more, and the replies to earlier calls still come. */
+  finishing(): void
   /** The reply to a call that was given up has come. */
   answeredLate(): void
   /** Nothing of the peer is taken any more, and the calls have failed; the connection closes. */

@@ -116,6 +116,8 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
     this.clear()
   }
 
+  finishing(): void {}
+
   answeredLate(): void {}
 
   leaving(): void {}
