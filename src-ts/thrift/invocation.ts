@@ -1,4 +1,5 @@
-import { isThenable } from '../hooks'
+import { describe } from '../describe'
+import { ignore, isThenable, whenSettled } from '../hooks'
 import { isError } from '../kinds'
 import { RpcError } from '../rpc/errors'
 import type { GeneratedCallback } from './generated'
@@ -57,28 +58,49 @@ export class Invocation {
 
   #run(args: unknown[]): unknown {
     const callback = args.at(-1)
-    if (this.#isOneway) return this.#runOneway(args)
-    if (typeof callback === 'function') return this.#runWithCallback(args, callback as GeneratedCallback)
-    try {
-      const result = this.#call(args)
-      if (!isThenable(result)) return result
-      return Promise.resolve(result).catch((error) => this.#rejection(error))
-    } catch (error) {
-      return this.#rejection(error)
+    const observer = this.#observer
+    if (this.#isOneway) {
+      settle(
+        () => this.#call(args),
+        () => observer.done(),
+        (error) => observer.failed(error),
+      )
+    } else if (typeof callback === 'function') {
+      this.#runWithCallback(args, callback as GeneratedCallback)
+    } else {
+      return this.#outcome(args)
     }
+    return undefined
   }
 
   #call(args: unknown[]): unknown {
     return this.#method.apply(this.#implementation, args)
   }
 
-  async #runOneway(args: unknown[]): Promise<void> {
-    try {
-      await this.#call(args)
-      this.#observer.done()
-    } catch (error) {
-      this.#observer.failed(error)
-    }
+  /**
+   * A promise of the language's own, whatever the method returns. Generated code calls `then` and `catch` of it, and what it
+   * throws while it writes an exception, such as a member of the user's, would end the process.
+   */
+  #outcome(args: unknown[]): Promise<unknown> {
+    const failed = (error: unknown): void => this.#observer.failed(error)
+    const outcome = new OwnPromise((resolve, reject) => {
+      const refuse = (error: unknown): void => {
+        if (travelsAsItIs(error)) failed(error)
+        else reject(toError(error))
+      }
+      settle(() => this.#call(args), resolve, refuse)
+    })
+    return Object.assign(outcome, {
+      // biome-ignore lint/suspicious/noThenProperty: it is that of a promise
+      then: (answer: (result: unknown) => unknown, fail?: (error: unknown) => unknown) => {
+        const answered = then.call(outcome, answer, fail)
+        if (fail !== undefined) then.call(answered, undefined, failed)
+        return Object.assign(answered, {
+          catch: (refuse: (error: unknown) => unknown) =>
+            then.call(then.call(answered, undefined, refuse), undefined, failed),
+        })
+      },
+    })
   }
 
   /**
@@ -87,7 +109,10 @@ export class Invocation {
    */
   #runWithCallback(args: unknown[], callback: GeneratedCallback): void {
     const own = args.slice(0, -1)
+    let isOver = false
     const answer: GeneratedCallback = (error, result) => {
+      if (isOver) return
+      isOver = true
       try {
         callback(error, result)
       } catch (problem) {
@@ -101,34 +126,55 @@ export class Invocation {
       if (travelsAsItIs(error)) this.#observer.failed(error)
       else answer(toError(error))
     }
-    try {
-      if (this.#method.length <= own.length) {
-        Promise.resolve(this.#call(own)).then(succeed, fail)
-        return
-      }
-      const settle: GeneratedCallback = (error, result) => {
-        if (error === undefined || error === null) succeed(result)
-        else fail(error)
-      }
-      const pending = this.#call([...own, settle])
-      if (isThenable(pending)) Promise.resolve(pending).catch(fail)
-    } catch (error) {
-      fail(error)
+    if (this.#method.length <= own.length) {
+      settle(() => this.#call(own), succeed, fail)
+      return
     }
-  }
-
-  /** What generated code gets, which passes on exceptions that the service declares. */
-  #rejection(error: unknown): Promise<never> {
-    if (!travelsAsItIs(error)) return Promise.reject(toError(error))
-    this.#observer.failed(error)
-    return new Promise(() => {})
+    const told: GeneratedCallback = (error, result) => {
+      if (error === undefined || error === null) succeed(result)
+      else fail(error)
+    }
+    settle(() => this.#call([...own, told]), ignore, fail)
   }
 }
 
+/** Of the language, whatever users make of it later. */
+const OwnPromise = Promise
+const { then } = OwnPromise.prototype
+
+/** Calls one of the two, at once or later, by what the user's code gives or throws. */
+function settle(
+  work: () => unknown,
+  onFulfilled: (result: unknown) => void,
+  onRejected: (error: unknown) => void,
+): void {
+  let result: unknown
+  try {
+    result = work()
+    if (isThenable(result)) {
+      whenSettled(result, onFulfilled, onRejected)
+      return
+    }
+  } catch (error) {
+    onRejected(error)
+    return
+  }
+  onFulfilled(result)
+}
+
+/** Asks the user's value, which may be a proxy. */
 function travelsAsItIs(error: unknown): boolean {
-  return error instanceof TApplicationException || error instanceof RpcError
+  try {
+    return RpcError.isOne(error) || error instanceof TApplicationException
+  } catch {
+    return false
+  }
 }
 
 function toError(error: unknown): Error {
-  return isError(error) ? error : new Error(String(error))
+  try {
+    return isError(error) ? error : new Error(String(error))
+  } catch {
+    return new Error(describe(error))
+  }
 }
