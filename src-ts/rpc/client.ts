@@ -169,7 +169,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       const timeout = timeLeft(call)
       const request = this.#encode(call, timeout)
       try {
-        return await this.#link.call(request, signal === undefined ? { timeout } : { timeout, signal })
+        return await this.#link.call(request, { timeout, signal })
       } catch (error) {
         const isTaken = error instanceof NetpollError && error.code === 'ERR_DUPLICATE_ID'
         if (!isTaken || attempt === mostAttempts) throw error
@@ -181,10 +181,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const timeout = timeLeft(call)
     const { signal } = call
     signal?.throwIfAborted()
-    await this.#link.send(
-      this.#encode(call, timeout),
-      signal === undefined ? { timeout } : { timeout, signal },
-    )
+    await this.#link.send(this.#encode(call, timeout), { timeout, signal })
     return undefined
   }
 
