@@ -563,16 +563,7 @@ fn attached_buffer(env: Env, buffer: sys::napi_ref) -> Option<sys::napi_value> {
 
 /// As [`attached_buffer`], in a scope of its own.
 fn is_attached(env: Env, buffer: sys::napi_ref) -> bool {
-    let mut scope = ptr::null_mut();
-    // SAFETY: on the environment's thread, which still has its memory. Closed once.
-    unsafe {
-        if sys::napi_open_handle_scope(env.raw(), &mut scope) != sys::Status::napi_ok {
-            return false;
-        }
-        let is_attached = attached_buffer(env, buffer).is_some();
-        sys::napi_close_handle_scope(env.raw(), scope);
-        is_attached
-    }
+    sweep_watch::in_scope(env.raw(), || attached_buffer(env, buffer).is_some()) == Some(true)
 }
 
 /// Runs on the environment's thread, after the last view was collected.

@@ -164,7 +164,7 @@ fn fill(env: sys::napi_env) -> bool {
 }
 
 /// What `inside` returns, which may make handles. `None` where there is no scope.
-fn in_scope<Output>(env: sys::napi_env, inside: impl FnOnce() -> Output) -> Option<Output> {
+pub fn in_scope<Output>(env: sys::napi_env, inside: impl FnOnce() -> Output) -> Option<Output> {
     let mut scope = ptr::null_mut();
     // SAFETY: on the environment's thread, which still has its memory. Closed once.
     unsafe {
