@@ -45,6 +45,11 @@ pub enum Reason {
     OutOfMemory,
 }
 
+/// The number of an error that the system has met.
+pub(crate) fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
 impl Reason {
     /// The number that JavaScript reads: 0, a system's error number, or one of ours from 10,000 on.
     #[must_use]
@@ -68,7 +73,7 @@ impl Reason {
     /// That the system has refused `call`.
     #[must_use]
     pub fn system(call: Call, error: &io::Error) -> Self {
-        match error.raw_os_error().unwrap_or(libc::EIO) {
+        match errno(error) {
             // Of a peer that takes nothing any more a read tells as well, if it comes before the next write.
             libc::EPIPE => Self::System(libc::EPIPE, Call::Write),
             errno => Self::System(errno, call),

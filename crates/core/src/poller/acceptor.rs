@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::deal::Dealer;
 use crate::address::Address;
 use crate::listener::Listener;
+use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
 
@@ -139,7 +140,7 @@ impl Acceptor {
                 if self.pause(now) == Trouble::Known {
                     Accepted::ShortageGoesOn
                 } else {
-                    Accepted::ShortageBegan(super::errno(&error))
+                    Accepted::ShortageBegan(errno(&error))
                 }
             }
         }

@@ -10,8 +10,9 @@ use super::acceptor::{Accepted, Destination};
 use super::endpoint::Endpoint;
 use super::mail::{Letter, Remote};
 use super::slots::Occupant;
-use super::{AcceptTrouble, Id, Poller, errno};
+use super::{AcceptTrouble, Id, Poller};
 use crate::address::Address;
+use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
 

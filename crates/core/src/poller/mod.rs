@@ -29,6 +29,7 @@ use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{ChunkPool, Intake, OutOfMemory};
 use crate::listener::{Listen, Listener};
+use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
 use crate::timer::Wheel;
@@ -85,11 +86,6 @@ enum AcceptTrouble {
     Failed { tag: u32, errno: i32 },
     /// Nobody accepts for it any more.
     Ended { tag: u32 },
-}
-
-/// The number of an error that the system has met.
-fn errno(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
