@@ -178,11 +178,6 @@ impl Claim {
         Self { bound, bytes: 0 }
     }
 
-    /// How many bytes it is for.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// How many bytes the bound has left.
     pub(crate) fn room(&self) -> usize {
         self.bound.most.saturating_sub(self.bound.used())

@@ -139,12 +139,6 @@ impl Inbound {
         self.backlog.is_none()
     }
 
-    /// Bytes of memory that are kept for this connection.
-    #[must_use]
-    pub fn reserved(&self) -> usize {
-        self.claim.bytes()
-    }
-
     /// Lets everything go.
     pub fn clear(&mut self) {
         self.forget();
