@@ -1,4 +1,4 @@
-import { createServer as createNetServer, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type { Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
 import {
@@ -9,10 +9,10 @@ import {
   type FramedServerOptions,
 } from '../../dist/index.mjs'
 import { Inbox } from './deferred.mjs'
+import { netServerAt, placeOf } from './listeners.mjs'
 import { framing, targetOf } from './netpoll.mjs'
 import { Peer } from './peer.mjs'
 import { type Place, places, words } from './places.mjs'
-import { socketPath } from './system.mjs'
 
 /** Places, and those where workers handle what a server gets. */
 export type EndPlace = Place & { readonly threads?: number }
@@ -70,7 +70,7 @@ export async function ends(
         : { workers: { module, threads: place.threads } }),
     } as FramedServerOptions)
     t.teardown(() => server.close({ timeout: 0 }))
-    await server.listen(place.transport === 'tcp' ? { host: '127.0.0.1', port: 0 } : { path: socketPath(t) })
+    await server.listen(placeOf(t, place.transport))
     const peer = await Peer.connect(targetOf(server))
     t.teardown(() => peer.destroy())
     const { socket } = peer
@@ -78,24 +78,10 @@ export async function ends(
     const address = place.transport === 'tcp' ? { address: '127.0.0.1', family: 'IPv4' as const, port } : ''
     return { connection: await opened.take(), socket, errors, gone, address }
   }
-  const sockets = new Inbox<Socket>()
-  const server = createNetServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {})
-    sockets.push(socket)
-  })
-  const target = place.transport === 'tcp' ? { host: '127.0.0.1', port: 0 } : { path: socketPath(t) }
-  await new Promise<void>((resolve) => server.listen(target, resolve))
-  t.teardown(() => {
-    for (const socket of sockets.all) socket.destroy()
-    return new Promise<void>((resolve) => server.close(() => resolve()))
-  })
-  const found = server.address()
-  const port = typeof found === 'string' || found === null ? 0 : found.port
-  const connection = await new Dialer(hooks).dial(
-    'path' in target ? target : ({ ...target, port } satisfies TcpNetConnectOpts),
-  )
+  const { target, sockets } = await netServerAt(t, place.transport, { allowHalfOpen: true })
+  const connection = await new Dialer(hooks).dial(target)
   t.teardown(() => connection.destroy())
   const address =
-    'path' in target ? (target.path as string) : { address: '127.0.0.1', family: 'IPv4' as const, port }
+    'path' in target ? target.path : { address: '127.0.0.1', family: 'IPv4' as const, port: target.port }
   return { connection, socket: await sockets.take(), errors, gone, address }
 }
