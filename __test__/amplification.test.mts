@@ -1,6 +1,7 @@
 import test from 'ava'
 
 import type { Outcome } from './fixtures/amplification.mjs'
+import { attacks } from './support/attacks.mjs'
 import { runFixture } from './support/system.mjs'
 
 // What SECURITY.md says that a peer can cost at most. Milliseconds and resident memory are shown by
@@ -10,18 +11,7 @@ import { runFixture } from './support/system.mjs'
 const testOnLinux = process.platform === 'linux' ? test.serial : test.skip
 
 for (const pollers of ['0', '1']) {
-  for (const attack of [
-    'one byte of a header',
-    'oversized headers',
-    'half frames',
-    'tiny frames',
-    'empty frames',
-    'a delimiter that never comes',
-    'replies that are not read',
-    'a stream that is only collected',
-    'connections that are reset',
-    'calls that are never answered',
-  ]) {
+  for (const attack of attacks) {
     testOnLinux(`hostile peers cost no more than is said: ${attack}, ${pollers} pollers`, async (t) => {
       const { code, stdout, stderr } = await runFixture(t, 'amplification', {
         args: [attack, pollers],

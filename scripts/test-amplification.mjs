@@ -7,19 +7,9 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
+import { attacks } from '../.test/support/attacks.mjs'
+
 const fixture = join('.test', 'fixtures', 'amplification.mjs')
-const attacks = [
-  'one byte of a header',
-  'oversized headers',
-  'half frames',
-  'tiny frames',
-  'empty frames',
-  'a delimiter that never comes',
-  'replies that are not read',
-  'a stream that is only collected',
-  'connections that are reset',
-  'calls that are never answered',
-]
 /** Beside what is held: the pool's free chunks, the allocator's and JavaScript's own. */
 const residentAllowance = 128 * 2 ** 20
 
