@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import test from 'ava'
 
 import { type ConnectionDuplex, createServer, Dialer } from '../dist/index.mjs'
-import { Inbox, nextTurn } from './support/deferred.mjs'
+import { deferred, Inbox, nextTurn } from './support/deferred.mjs'
 import { netServerAt } from './support/listeners.mjs'
 import { codeOf, connectPeer, portOf } from './support/netpoll.mjs'
 import { places } from './support/places.mjs'
@@ -14,9 +14,16 @@ import { alike, type SocketPair } from './support/socket-kinds.mjs'
 
 const names = ['data', 'end', 'finish', 'timeout', 'error', 'close'] as const
 
+interface Recorded {
+  readonly seen: readonly string[]
+  /** Resolves a turn after `'close'`. */
+  readonly closed: Promise<void>
+}
+
 /** What happens to `socket`, with a `'·'` wherever a chain of promises has run to its end. */
-function record(socket: Socket): string[] {
+function record(socket: Socket): Recorded {
   const seen: string[] = []
+  const closed = deferred()
   const note = (what: string): void => {
     seen.push(what)
     void settled().then(() => seen.at(-1) !== '·' && seen.push('·'))
@@ -26,7 +33,8 @@ function record(socket: Socket): string[] {
       note(value instanceof Error ? `${name} ${codeOf(value)}` : name)
     })
   }
-  return seen
+  socket.on('close', () => void nextTurn().then(closed.resolve))
+  return { seen, closed: closed.promise }
 }
 
 /** As many promises one behind the other as whoever awaits through a few functions needs. */
@@ -35,14 +43,10 @@ async function settled(): Promise<void> {
 }
 
 async function untilClosed({ socket }: SocketPair, act: () => unknown): Promise<unknown> {
-  const seen = record(socket)
+  const { seen, closed } = record(socket)
   await act()
-  await closed(seen)
+  await closed
   return seen
-}
-
-async function closed(seen: readonly string[]): Promise<void> {
-  while (!seen.includes('close')) await nextTurn()
 }
 
 /** Where a peer can be reset. */
@@ -122,10 +126,10 @@ for (const pollers of [0, 1, 2]) {
       peer.socket.write('bytes')
       peer.reset()
     }
-    for (const log of logs) await closed(log)
-    for (const log of logs) {
-      t.is(log.filter((entry) => entry.startsWith('error')).length, 1)
-      t.regex(log.join(' '), /error \w+ · close/)
+    for (const { seen, closed } of logs) {
+      await closed
+      t.is(seen.filter((entry) => entry.startsWith('error')).length, 1)
+      t.regex(seen.join(' '), /error \w+ · close/)
     }
   })
 
@@ -148,10 +152,10 @@ for (const pollers of [0, 1, 2]) {
     await server.listen({ host: '127.0.0.1', port: 0 })
     const peer = await connectPeer(t, { port: portOf(server) })
     const duplex = await duplexes.take()
-    const log = record(duplex as unknown as Socket)
+    const { seen, closed } = record(duplex as unknown as Socket)
     peer.socket.end(Buffer.alloc(3_000_000))
-    await closed(log)
-    t.notRegex(log.join(' '), /data (data|end)|end finish|finish close/)
+    await closed
+    t.notRegex(seen.join(' '), /data (data|end)|end finish|finish close/)
     t.is(duplex.bytesRead, 3_000_000)
   })
 }
