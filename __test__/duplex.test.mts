@@ -249,7 +249,7 @@ test('timeout is emitted once for a silence, and the connection stays', async (t
   duplex.write('b')
   t.is((await peer.read(1)).toString(), 'b')
   t.false(duplex.destroyed)
-  t.throws(() => duplex.setTimeout(-1), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => duplex.setTimeout(-1), { code: 'ERR_OUT_OF_RANGE' })
   t.throws(() => duplex.setTimeout('1' as never), { code: 'ERR_INVALID_ARG_TYPE' })
 })
 

@@ -286,7 +286,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * Whether small writes leave at once (`TCP_NODELAY`). On by default. Does nothing on a unix socket, or once
    * the connection is gone.
    *
-   * @throws NetpollError the system's code
+   * @throws NetpollError the system's code; TypeError `ERR_INVALID_ARG_TYPE`
    */
   setNoDelay(on = true): this {
     this.#core.setNoDelay(on)

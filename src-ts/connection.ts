@@ -94,6 +94,10 @@ export class ConnectionCore {
   #status: Status
   #leave: Leave = Leave.None
   #referenced = true
+  /** Whether something can still come of it: not of a stream that neither reads nor writes. */
+  #isExpectant = true
+  /** Whether it keeps the process alive. */
+  #retains = true
   #requestTimeout: number
   #error: NetpollError | undefined
   /** Why it ends in order, if there is more to say than that somebody has closed it. */
@@ -364,6 +368,7 @@ export class ConnectionCore {
   }
 
   setNoDelay(on = true): void {
+    if (typeof on !== 'boolean') throw invalidType('on', 'of type boolean', on)
     this.#checkOption(this.#profile.loop.native.setNoDelay(this.#id(), on))
   }
 
@@ -373,17 +378,27 @@ export class ConnectionCore {
   }
 
   ref(): void {
-    if (!this.#referenced && this.#status !== 'closed') {
-      this.#referenced = true
-      this.#profile.loop.retain()
-    }
+    this.#referenced = true
+    this.#retain()
   }
 
   unref(): void {
-    if (this.#referenced && this.#status !== 'closed') {
-      this.#referenced = false
-      this.#profile.loop.release()
-    }
+    this.#referenced = false
+    this.#retain()
+  }
+
+  /** Of a stream: whether it reads, writes or closes. One that does not keeps no process alive. */
+  set isExpectant(isExpectant: boolean) {
+    this.#isExpectant = isExpectant
+    this.#retain()
+  }
+
+  #retain(): void {
+    const retains = this.#referenced && this.#isExpectant && this.#status !== 'closed'
+    if (retains === this.#retains) return
+    this.#retains = retains
+    if (retains) this.#profile.loop.retain()
+    else this.#profile.loop.release()
   }
 
   /** For what reasons nothing is read. */
@@ -646,10 +661,10 @@ export class ConnectionCore {
 
   /** The slot's last record. */
   closed(code: number, call: number, excerpt: Excerpt | undefined): void {
-    if (this.#referenced) this.#profile.loop.release()
     // Its hooks are told later, and the core has forgotten it then.
     if (this.#lifecycle.isOpening) this.keepAddress()
     this.#status = 'closed'
+    this.#retain()
     const news = this.#error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
     const error = this.#error ?? news
     this.#error = error

@@ -6,15 +6,16 @@ import type { Arena } from './arena'
 import { bufferView } from './chunk'
 import type { ConnectionCore } from './connection'
 import type { Connection } from './connection-facade'
-import { invalidType, invalidValue, NetpollError, systemError } from './errors'
+import { invalidType, NetpollError, systemError } from './errors'
 import { Hold } from './flow'
 import { HandleReader } from './handle-reader'
+import { errnoOf } from './hooks'
 import type { Output } from './output'
 import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
-import { type StreamChunk, sendChunk, sendChunks } from './stream-output'
-import { largestTimeout } from './time-limits'
-import { nextTick, setImmediate } from './timers'
+import { byteLength, type StreamChunk, sendChunk, sendChunks } from './stream-output'
+import { largestTimeout, outOfRange } from './time-limits'
+import { nextTick, setImmediate, setTimeout } from './timers'
 import { rethrow, WriteCallbacks } from './write-callbacks'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
@@ -22,6 +23,11 @@ const highWaterMark = 64 * 1024
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
 const usualKeepAlive = 7_200
+/** Seconds of silence that systems take at most. */
+const longestKeepAlive = 32_767
+
+/** Milliseconds until a stream that does not read looks whether anything else keeps it. */
+const lookAfter = 50
 
 /** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
 interface WithStates {
@@ -65,11 +71,8 @@ export class ConnectionDuplex extends Duplex {
   readonly #writable = (): void => {
     const written = this.#written
     this.#written = undefined
-    this.#waiting = 0
     written?.()
   }
-  /** What {@link writableLength} counts for that write. */
-  #waiting = 0
   /** Waits until our direction has ended. */
   #final: Callback | undefined
   #peerEnded = false
@@ -80,6 +83,9 @@ export class ConnectionDuplex extends Duplex {
   /** What has come behind that, in its order. */
   readonly #untold: (() => void)[] = []
   #isCloseDue = false
+  /** Whether bytes or the peer's end are expected. */
+  #reads = true
+  #isLookDue = false
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
   /** TLS or HTTP/2 of Node.js on top, which says when the stream ends and goes, as it does for a socket's handle. */
@@ -97,6 +103,8 @@ export class ConnectionDuplex extends Duplex {
     this.#output = output
     this.#profile = profile
     this.on('end', this.#endTold)
+    // Whoever pauses it within the same call has done so before.
+    queueMicrotask(this.#begin)
   }
 
   /** Always false: a connection is established before anybody has it. */
@@ -104,9 +112,9 @@ export class ConnectionDuplex extends Duplex {
     return false
   }
 
-  /** Always false, as {@link connecting}. */
+  /** Whether there is no connection: from {@link destroy} on. */
   get pending(): boolean {
-    return false
+    return this.destroyed
   }
 
   /** `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. */
@@ -115,9 +123,9 @@ export class ConnectionDuplex extends Duplex {
     return this.writable ? 'writeOnly' : 'closed'
   }
 
-  /** As `writableLength`. */
-  get bufferSize(): number {
-    return this.writableLength
+  /** As `writableLength`; `undefined` once it is destroyed. */
+  get bufferSize(): number | undefined {
+    return this.destroyed ? undefined : this.writableLength
   }
 
   /** Bytes received so far. */
@@ -125,9 +133,10 @@ export class ConnectionDuplex extends Duplex {
     return this.#core.bytesRead
   }
 
-  /** Bytes written so far, those included that wait to be sent. Text that waits counts by its characters. */
+  /** Bytes written so far, those included that wait to be sent. */
   get bytesWritten(): number {
-    return this.#dispatched + this.writableLength - this.#waiting
+    const { writableBuffer } = this as unknown as { readonly writableBuffer: readonly StreamChunk[] }
+    return writableBuffer.reduce((bytes, one) => bytes + byteLength(one), this.#dispatched)
   }
 
   /** The peer's IP address; `undefined` on a unix socket. */
@@ -145,24 +154,28 @@ export class ConnectionDuplex extends Duplex {
     return host(this.#core.remoteAddress)?.family
   }
 
-  /** This end's IP address; `undefined` on a unix socket, and once the connection is gone. */
+  /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
   get localAddress(): string | undefined {
-    return host(this.#core.localAddress)?.address
+    return this.#localHost?.address
   }
 
   /** This end's port; as {@link localAddress}. */
   get localPort(): number | undefined {
-    return host(this.#core.localAddress)?.port
+    return this.#localHost?.port
   }
 
   /** This end's family; as {@link localAddress}. */
   get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.#core.localAddress)?.family
+    return this.#localHost?.family
   }
 
   /** This end's address, family and port; `{}` where there is none. */
   address(): Partial<TcpAddress> {
-    return { ...host(this.#core.localAddress) }
+    return { ...this.#localHost }
+  }
+
+  get #localHost(): TcpAddress | undefined {
+    return this.destroyed ? undefined : host(this.#core.localAddress)
   }
 
   /**
@@ -170,15 +183,17 @@ export class ConnectionDuplex extends Duplex {
    * stays open. It takes the place of the connection's `idleTimeout`.
    *
    * @param callback a listener for the next `'timeout'`; with 0 it is removed instead
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws RangeError `ERR_OUT_OF_RANGE` for what is negative or not finite; TypeError `ERR_INVALID_ARG_TYPE`
    */
   setTimeout(milliseconds: number, callback?: () => void): this {
-    if (typeof milliseconds !== 'number') throw invalidType('milliseconds', 'of type number', milliseconds)
-    if (!(milliseconds >= 0)) throw invalidValue('milliseconds', 'must not be negative', milliseconds)
+    if (this.destroyed) return this
+    if (typeof milliseconds !== 'number') throw invalidType('msecs', 'of type number', milliseconds)
+    if (!(milliseconds >= 0 && Number.isFinite(milliseconds))) {
+      throw outOfRange('msecs', 'a non-negative finite number', milliseconds)
+    }
     if (callback !== undefined && typeof callback !== 'function') {
       throw invalidType('callback', 'of type function', callback)
     }
-    if (this.destroyed) return this
     this.timeout = milliseconds
     this.#silentAt = -1
     this.#core.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
@@ -189,21 +204,31 @@ export class ConnectionDuplex extends Duplex {
     return this
   }
 
-  /** See {@link Connection.setNoDelay}. */
-  setNoDelay(on = true): this {
-    this.#core.setNoDelay(on)
-    return this
+  /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
+  setNoDelay(on: unknown = true): this {
+    return this.#setOption(() => this.#core.setNoDelay(Boolean(on)))
   }
 
   /**
-   * Has the system probe a silent peer, or no longer.
+   * Has the system probe a silent peer, or no longer. As of `net.Socket`, anything says yes or no, and what the system
+   * refuses is no error.
    *
    * @param initialDelay milliseconds of silence before it does, rounded down to seconds; below 1,000: two hours
-   * @throws NetpollError the system's code
    */
-  setKeepAlive(enable = false, initialDelay = 0): this {
-    const seconds = Math.min(Math.floor(initialDelay / 1_000), 32_767)
-    this.#core.setKeepAlive(enable ? seconds || usualKeepAlive : 0)
+  setKeepAlive(enable: unknown = false, initialDelay = 0): this {
+    // As Node.js reads it: whatever is no number is 0.
+    const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
+    return this.#setOption(() =>
+      this.#core.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0),
+    )
+  }
+
+  #setOption(set: () => void): this {
+    try {
+      set()
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+    }
     return this
   }
 
@@ -270,6 +295,41 @@ export class ConnectionDuplex extends Duplex {
     return this.destroy()
   }
 
+  /** As `net.Socket`, it reads once it is there, unless whoever has dialed has paused it before. */
+  readonly #begin = (): void => {
+    if (this.#profile.role === 'client' && this.isPaused()) this.#stopReading()
+    else this.read(0)
+  }
+
+  #stopReading(): void {
+    this.#reads = false
+    this.#core.flow.hold(Hold.Full)
+    this.#lookLater()
+  }
+
+  /** Something is to be read, sent or closed. */
+  #expect(): void {
+    this.#core.isExpectant = true
+    if (!this.#reads) this.#lookLater()
+  }
+
+  #lookLater(): void {
+    if (this.#isLookDue) return
+    this.#isLookDue = true
+    setTimeout(this.#look, lookAfter).unref()
+  }
+
+  /**
+   * As a socket of Node.js, one that neither reads nor has anything to send or close keeps no process alive. Back-pressure
+   * comes and goes, and the core has to be asked for what is unsent: so nobody looks at once.
+   */
+  readonly #look = (): void => {
+    this.#isLookDue = false
+    if (this.#reads || this.destroyed || this.#final !== undefined) return
+    if (this.#core.hasUnsent) this.#lookLater()
+    else this.#core.isExpectant = false
+  }
+
   /** Without `allowHalfOpen` our direction ends with the peer's, and not by a mistake of whoever writes afterwards. */
   readonly #endTold = (): void => {
     if (!this.allowHalfOpen) this.write = this.#writeAfterEnd as Duplex['write']
@@ -280,7 +340,7 @@ export class ConnectionDuplex extends Duplex {
     if (!this.writableEnded) return Reflect.apply(ConnectionDuplex.prototype.write, this, given)
     const callback = given.slice(1, 3).find((value) => typeof value === 'function')
     const error = endedByPeer()
-    if (callback !== undefined) process.nextTick(callback as Callback, error)
+    if (callback !== undefined) nextTick(callback as Callback, error)
     this.destroy(error)
     return false
   }
@@ -288,6 +348,9 @@ export class ConnectionDuplex extends Duplex {
   /** @internal */
   override _read(): void {
     this.#core.flow.release(Hold.Full)
+    if (this.#peerEnded) return
+    this.#reads = true
+    this.#core.isExpectant = true
   }
 
   /** @internal */
@@ -312,6 +375,7 @@ export class ConnectionDuplex extends Duplex {
     else {
       this.#final = callback
       this.#core.end()
+      this.#expect()
     }
   }
 
@@ -324,8 +388,12 @@ export class ConnectionDuplex extends Duplex {
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
     if (written !== undefined) setImmediate(() => this.#run(written, end))
-    if (this.#gone) this.#closeLater()
-    else this.#leave(error)
+    if (this.#gone) {
+      this.#closeLater()
+    } else {
+      this.#leave(error)
+      this.#expect()
+    }
     this.#callbacks?.over(end)
   }
 
@@ -380,13 +448,15 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #push(view: Buffer): void {
-    if (!this.destroyed && !this.push(view)) this.#core.flow.hold(Hold.Full)
+    if (!this.destroyed && !this.push(view)) this.#stopReading()
   }
 
   /** Where nothing is left unread, the end is noticed although nobody reads: the connection of one that only writes would stay. */
   #end(): void {
     this.#peerEnded = true
     if (this.destroyed) return
+    this.#reads = false
+    this.#lookLater()
     this.push(null)
     this.read(0)
   }
@@ -404,10 +474,10 @@ export class ConnectionDuplex extends Duplex {
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
   #passedOn(callback: Callback): void {
+    if (!this.#reads) this.#expect()
     if (this.#output.isReady) {
       callback()
     } else {
-      this.#waiting = this.writableLength
       this.#written = callback
       this.#output.whenReady(this.#ready)
     }
@@ -418,6 +488,7 @@ export class ConnectionDuplex extends Duplex {
     this.#final = undefined
     this.#callbacks?.left()
     final?.()
+    if (!this.#reads) this.#lookLater()
   }
 
   #idle(): void {
@@ -444,8 +515,10 @@ export class ConnectionDuplex extends Duplex {
       const written = this.#written
       this.#written = undefined
       written?.(brokenPipe())
+      // What has arrived can still be read. Its end destroys the stream: by our own end, unless that need not come.
+      if (this.readableEnded) this.destroy()
+      else if (this.allowHalfOpen) this.once('end', () => this.destroy())
     }
-    // Otherwise what has arrived can still be read, and its end destroys the stream.
   }
 
   /** A turn of the loop after what led to it, such as `'error'`, and behind all else that is told. */

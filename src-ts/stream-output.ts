@@ -49,6 +49,7 @@ function sendTogether(output: Output, arena: Arena, chunks: readonly StreamChunk
   return length
 }
 
-function byteLength({ chunk, encoding }: StreamChunk): number {
+/** How many bytes a chunk is. */
+export function byteLength({ chunk, encoding }: StreamChunk): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
 }

@@ -89,7 +89,8 @@ export function systemTimeOf(end: number): number {
   return Math.ceil(systemTime() + (end - clock.now()))
 }
 
-function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+/** Says that an argument is outside of its range, the way Node.js does. */
+export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
   const error = new RangeError(
     `The value of "${name}" is out of range. It must be ${expected}. Received ${String(actual)}`,
   )
