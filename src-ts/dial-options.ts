@@ -40,6 +40,7 @@ export type DialTarget =
       readonly port: number | string
       /** Address or name. Default `'localhost'`. */
       readonly host?: string | null | undefined
+      /** None, as agents say it. */
       readonly path?: '' | null | undefined
     }
   | {
@@ -48,7 +49,9 @@ export type DialTarget =
        * host and a port that agents pass beside it.
        */
       readonly path: string
+      /** What agents pass beside the path. It means nothing. */
       readonly port?: number | string | null | undefined
+      /** As the port. */
       readonly host?: string | null | undefined
     }
 
