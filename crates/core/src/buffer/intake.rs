@@ -95,7 +95,10 @@ impl Intake {
 
     #[cold]
     fn begin_chunk(&mut self, count: usize) -> Result<(), OutOfMemory> {
-        self.tail = Region::over(self.pool.try_take_at_least(count)?);
+        let usual = self.pool.try_take_at_least(count);
+        // Where memory is short, as much as is needed now.
+        let chunk = usual.or_else(|OutOfMemory| self.pool.try_take_exactly(count))?;
+        self.tail = Region::over(chunk);
         Ok(())
     }
 

@@ -61,7 +61,9 @@ impl Poller {
         let Some(pool) = endpoint.connection().workers() else {
             return;
         };
-        if pool.await_room(self.remote.clone()) {
+        // Without memory to note it down it asks again in the next turn.
+        let is_notable = self.stalled.try_reserve(1).is_ok();
+        if pool.await_room(self.remote.clone()) || !is_notable {
             self.list(id.slot);
         } else {
             self.stalled.insert(id);
