@@ -38,7 +38,7 @@ import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
 import { requiredLimit } from './time-limits'
-import { afterMicrotasks, microtask } from './timers'
+import { afterMicrotasks, setImmediate } from './timers'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =
@@ -597,8 +597,8 @@ export class ConnectionCore {
       this.#status = 'halfOpen'
       this.owner?.inactive()
     }
-    // Where it closes at once, its last record comes in the same batch, and says more.
-    if (this.isHalfOpen || this.#calls?.isAwaited === true) microtask(() => this.#unanswered())
+    // Where it closes at once, its last record comes in the same batch, and says more. Promises run within a batch.
+    if (this.isHalfOpen || this.#calls?.isAwaited === true) setImmediate(() => this.#unanswered())
     const end = peerEnded()
     this.#ending ??= end
     this.#inputEnded(failure ?? end, failure)
@@ -715,7 +715,8 @@ export class ConnectionCore {
   /** No reply comes. The connection may stay for long, also where it closes by itself: handlers may wait for such calls. */
   #unanswered(): void {
     if (this.#status === 'closed') return
-    const error = new NetpollError('ERR_CONN_CLOSED', 'The peer has ended the connection')
+    const cause = this.#error ?? this.#ending
+    const error = new NetpollError('ERR_CONN_CLOSED', 'The peer has ended the connection', { cause })
     this.#tryLast(() => this.#failCalls(error))
   }
 

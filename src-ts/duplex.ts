@@ -15,7 +15,7 @@ import type { Profile } from './profile'
 import type { Consumer } from './stream-input'
 import { byteLength, type StreamChunk, sendChunk, sendChunks } from './stream-output'
 import { largestTimeout, outOfRange } from './time-limits'
-import { nextTick, setImmediate, setTimeout } from './timers'
+import { microtask, nextTick, setImmediate, setTimeout } from './timers'
 import { rethrow, WriteCallbacks } from './write-callbacks'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
@@ -104,7 +104,7 @@ export class ConnectionDuplex extends Duplex {
     this.#profile = profile
     this.on('end', this.#endTold)
     // Whoever pauses it within the same call has done so before.
-    queueMicrotask(this.#begin)
+    microtask(this.#begin)
   }
 
   /** Always false: a connection is established before anybody has it. */
@@ -257,7 +257,7 @@ export class ConnectionDuplex extends Duplex {
   override write(chunk: unknown, ...rest: [encoding?: unknown, callback?: unknown]): boolean {
     const callback = rest.find((one) => typeof one === 'function') as Callback | undefined
     if (this.#gone && this.#reader !== undefined && !this.destroyed) {
-      if (callback !== undefined) process.nextTick(callback, brokenPipe())
+      if (callback !== undefined) nextTick(callback, brokenPipe())
       return false
     }
     if (callback === undefined) return super.write(chunk, ...(rest as [BufferEncoding]))
@@ -541,7 +541,7 @@ export class ConnectionDuplex extends Duplex {
     this.#reader = HandleReader.asking(this)
     if (this.#reader === undefined) return
     this.allowHalfOpen = false
-    process.nextTick(() => {
+    nextTick(() => {
       this.allowHalfOpen = true
     })
     // Errors destroy the stream nevertheless: the writable side says so.
