@@ -64,7 +64,12 @@ impl Turns {
         if self.bridge.begin() || self.bridge.resume() == Delivered::InPart {
             return Ok(self.flush());
         }
-        self.poller.borrow_mut().wait(Some(Duration::ZERO))?;
+        {
+            // libuv calls its timers and idle handles before the prepare handle: what was asked for before this turn counts in it.
+            let poller = &mut *self.poller.borrow_mut();
+            self.bridge.take_commands(poller);
+            poller.wait(Some(Duration::ZERO))?;
+        }
         let mut agenda = self.round();
         for _ in 1..ROUNDS {
             if !agenda.again || self.bridge.is_waiting() || self.bridge.is_spent() {
