@@ -62,10 +62,7 @@ impl Connection {
             self.told.ended = true;
             batch.lifecycle(slot, RecordKind::Ended);
         }
-        if self.tells_sent() {
-            self.told.sent = true;
-            batch.lifecycle(slot, RecordKind::EndSent);
-        }
+        self.report_sent(batch, slot);
         if self.state == State::Closed {
             batch.count(slot, RecordKind::BytesRead, self.bytes_read);
             batch.count(slot, RecordKind::BytesWritten, self.bytes_written);
@@ -87,6 +84,14 @@ impl Connection {
         }
         if let Some(Rung { number, late }) = self.news.alarm.take() {
             batch.alarm(slot, number, late);
+        }
+    }
+
+    /// Adds a record for our end, if it has left since the last report.
+    pub fn report_sent(&mut self, batch: &mut Batch, slot: u32) {
+        if self.tells_sent() {
+            self.told.sent = true;
+            batch.lifecycle(slot, RecordKind::EndSent);
         }
     }
 

@@ -279,6 +279,8 @@ impl Endpoint {
         if self.readiness.writable && self.connection.outbound().has_remaining() {
             self.write(now);
         }
+        // What the peer sends once it has read our end comes behind that end.
+        self.connection.report_sent(batch, self.id.slot);
         if self.connection.workers().is_some() {
             self.read(intake, work);
             batch.read(work.take_bytes());
