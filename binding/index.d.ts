@@ -110,6 +110,11 @@ export declare class EventLoop {
   setKeepAlive(id: NativeId, seconds: number): number
   /** The number of the poller in this process. */
   get serial(): number
+  /**
+   * Ends the poller, which has nothing open, and keeps nothing of JavaScript's any more. Returns false where JavaScript has
+   * not come to all that it is to be told: then it goes on. Whatever is asked of it afterwards is asked in vain.
+   */
+  end(): boolean
   /** Keeps the process alive. */
   ref(): void
   /** Lets the process end. */
@@ -119,11 +124,18 @@ export declare class EventLoop {
 /** What JavaScript has of [`SharedMemory`]. */
 export declare class Memory {
   /**
-   * One for each environment. `arena` is its shared words.
+   * One for each environment. `arena` is its shared words. Calls nothing before `resume`.
    *
    * @throws where the engine refuses external memory, before anything is held
    */
-  constructor(arena: Int32Array, callbacks: MemoryCallbacks)
+  constructor(arena: Int32Array)
+  /** Calls these from now on. A poller needs them. */
+  resume(callbacks: MemoryCallbacks): void
+  /**
+   * Calls nothing any more before `resume`, when no poller is left, and so keeps nothing of JavaScript's. Returns false
+   * while JavaScript's table holds chunks: then it goes on.
+   */
+  suspend(): boolean
   /**
    * Counts in the shared words how often the event loop turns, from now on. Returns whether the host lets us; it must
    * have a libuv.

@@ -1,6 +1,6 @@
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 
-import { WatchedResource } from './watched-resource'
+import { PassiveResource, WatchedResource } from './watched-resource'
 
 /** The asynchronous context that was current when it was captured: the user's code runs in it. */
 export interface Context {
@@ -12,7 +12,7 @@ export interface Context {
 
 /** Node.js 24 and later: entering a scope replaces the whole context, and leaving it restores the old one. */
 class FrameContext implements Context {
-  readonly #resource = new AsyncResource('NETPOLL')
+  readonly #resource = new PassiveResource('NETPOLL')
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
     return this.#resource.runInAsyncScope(work, undefined, a, b)
@@ -32,7 +32,7 @@ let entered: ResourceContext | undefined
  * long as none of them leaves anything on it.
  */
 class ResourceContext implements Context {
-  readonly #resource = new AsyncResource('NETPOLL')
+  readonly #resource = new PassiveResource('NETPOLL')
   #shared: WatchedResource | undefined
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
@@ -79,7 +79,7 @@ class ResourceContext implements Context {
  * so that nothing tells. Each run gets a resource of its own, whatever the one before has done.
  */
 class SeparateContext implements Context {
-  readonly #resource = new AsyncResource('NETPOLL')
+  readonly #resource = new PassiveResource('NETPOLL')
 
   run<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
     return this.#resource.runInAsyncScope(runApart, undefined, work as never, a, b) as Result
@@ -93,14 +93,14 @@ class SeparateContext implements Context {
 const newShared = (): WatchedResource => new WatchedResource('NETPOLL_BATCH')
 
 function runApart<A, B, Result>(work: (a: A, b: B) => Result, a: A, b: B): Result {
-  return new AsyncResource('NETPOLL_CALLBACK').runInAsyncScope(work, undefined, a, b)
+  return new PassiveResource('NETPOLL_CALLBACK').runInAsyncScope(work, undefined, a, b)
 }
 
 /** The way in which nothing that one run enters is seen by the next, found out by trying. */
 function chooseContext(): new () => Context {
   const storage = new AsyncLocalStorage<true>()
   try {
-    const resource = new AsyncResource('NETPOLL')
+    const resource = new PassiveResource('NETPOLL')
     resource.runInAsyncScope(() => storage.enterWith(true))
     const isKept = resource.runInAsyncScope(() => storage.getStore()) === true
     if (!isKept) return FrameContext

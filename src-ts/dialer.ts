@@ -33,7 +33,7 @@ import {
   dialerOptionNames,
 } from './options'
 import { pace } from './pace'
-import { createProfiles, type Profile } from './profile'
+import { createProfiles, moveProfiles, type Profile } from './profile'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf } from './signal'
 import { deadlineOf, endOf } from './time-limits'
@@ -269,8 +269,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Whose event loop gets the next connection. */
   #chooseProfile(): Profile {
-    if (this.#profiles.length === 0) this.#profiles = this.#makeProfiles()
-    const profiles = this.#profiles
+    const profiles = this.#currentProfiles()
     const [first] = profiles as readonly [Profile]
     this.#turn = (this.#turn + 1) % profiles.length
     switch (this.#checked.loadBalance) {
@@ -283,6 +282,15 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
           profile.loop.connections < least.loop.connections ? profile : least,
         )
     }
+  }
+
+  /** Those of before, as long as their loops are there: those end while nothing is open. */
+  #currentProfiles(): readonly Profile[] {
+    const known = this.#profiles
+    if (known.length === 0) this.#profiles = this.#makeProfiles()
+    else if (known.some(({ loop }) => loop.isOver))
+      this.#profiles = moveProfiles(known, eventLoops(this.#checked.pollers))
+    return this.#profiles
   }
 
   #makeProfiles(): readonly Profile[] {

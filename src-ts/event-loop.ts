@@ -82,13 +82,18 @@ export class EventLoop {
   /** Of the frame whose refusal the next record tells. */
   #excerpt: Excerpt | undefined
   #hasFailed = false
+  #hasEnded = false
+  readonly #becameIdle: () => void
 
   /**
+   * `becameIdle` is called when the last that was open is not any more.
+   *
    * @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js; the system's code,
    * where it has no descriptor or thread left
    */
-  constructor(placement: Placement, memory: SharedMemory) {
+  constructor(placement: Placement, memory: SharedMemory, becameIdle: () => void) {
     this.memory = memory
+    this.#becameIdle = becameIdle
     const commands = new Int32Array(commandWords)
     this.native = openNative(
       placement,
@@ -130,7 +135,9 @@ export class EventLoop {
     if (this.#connections[connection.slot] !== connection) return
     this.#connections[connection.slot] = undefined
     this.#connectionCount -= 1
-    if (this.#connectionCount === 0) sendNothingAtExit(this)
+    if (this.#connectionCount > 0) return
+    sendNothingAtExit(this)
+    this.#followIdleness()
   }
 
   /** Whether the batch that is being delivered has more bytes for `connection`. */
@@ -151,8 +158,12 @@ export class EventLoop {
   /** Lets go of an acceptor whose listener was stopped, once nothing of this turn can be for it any more. */
   detachAcceptor(tag: number): void {
     setImmediate(() => {
-      if (this.#next < this.#end) this.detachAcceptor(tag)
-      else this.#acceptors.delete(tag)
+      if (this.#next < this.#end) {
+        this.detachAcceptor(tag)
+        return
+      }
+      this.#acceptors.delete(tag)
+      this.#followIdleness()
     })
   }
 
@@ -162,9 +173,34 @@ export class EventLoop {
     return connection?.generation === generation ? connection : undefined
   }
 
-  /** Whether the poller cannot go on: it takes nothing more, and has told everybody. */
-  get hasFailed(): boolean {
-    return this.#hasFailed
+  /** Whether nothing is open. */
+  get isIdle(): boolean {
+    return this.#connectionCount === 0 && this.#acceptors.size === 0
+  }
+
+  /** Whether the poller is gone: it has ended, or could not go on and has told everybody. It takes nothing more. */
+  get isOver(): boolean {
+    return this.#hasEnded || this.#hasFailed
+  }
+
+  /**
+   * Ends the poller, which has nothing open. What is kept of the loop, such as by a connection that is gone, learns nothing
+   * more from it. Returns false where there is still something to be told: then it goes on.
+   */
+  end(): boolean {
+    if (!this.native.end()) return false
+    this.outbox.close()
+    this.#hasEnded = true
+    return true
+  }
+
+  /** Of an asynchronous resource: whether it keeps the process alive. */
+  hasRef(): boolean {
+    return this.#references > 0
+  }
+
+  #followIdleness(): void {
+    if (this.isIdle) this.#becameIdle()
   }
 
   /** The number of the batch that is being delivered, which no other has; 0 between batches. */
@@ -192,6 +228,7 @@ export class EventLoop {
   /** The poller has gone: nobody may wait for anything of it. */
   #fail(error: NetpollError): void {
     this.#hasFailed = true
+    this.outbox.close()
     // Nobody calls for the rest of a batch any more.
     this.#next = this.#end
     this.#leave()

@@ -1,10 +1,17 @@
+import * as clock from './clock'
 import { NetpollError } from './errors'
-import { EventLoop } from './event-loop'
+import { EventLoop, type Placement } from './event-loop'
 import { sharedMemory } from './shared-memory'
+import { setTimeout } from './timers'
+
+/** Milliseconds after which the event loops of a thread end that have nothing open. */
+const idleTime = 1_000
 
 /**
  * The event loops of this thread. The first lies in the event loop of Node.js itself; the others are threads of their own,
- * made when somebody asks for so many, and kept: without sockets they sleep. One that has failed is replaced.
+ * made when somebody asks for so many, and kept: without sockets they sleep. One that has failed is replaced. All end when
+ * nothing has been open for a while, and are made again when they are asked for: until then each would keep its descriptors,
+ * and all modules of the package, which test runners load again and again.
  */
 let inline: EventLoop | undefined
 const threads: EventLoop[] = []
@@ -14,13 +21,12 @@ let hasInline: boolean | undefined
 
 /** The loop for whoever asks for none in particular. */
 export function eventLoop(): EventLoop {
-  if (inline !== undefined && !inline.hasFailed) return inline
+  if (inline !== undefined && !inline.isOver) return inline
   // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
   hasInline ??= process.versions['bun'] === undefined
   if (!hasInline) return threadLoop(0)
-  const memory = sharedMemory()
   try {
-    inline = new EventLoop('inline', memory)
+    inline = open('inline')
     return inline
   } catch (error) {
     // What the system lacks now it may have at the next call.
@@ -36,15 +42,55 @@ export function eventLoops(pollers: number): readonly EventLoop[] {
   return Array.from({ length: pollers }, (_, index) => threadLoop(index))
 }
 
-/** All that were made, and have not failed. */
+/** All that were made, and are not over. */
 export function openLoops(): readonly EventLoop[] {
-  return (inline === undefined ? threads : [inline, ...threads]).filter((loop) => !loop.hasFailed)
+  return (inline === undefined ? threads : [inline, ...threads]).filter((loop) => !loop.isOver)
 }
 
 function threadLoop(index: number): EventLoop {
   const known = threads[index]
-  if (known !== undefined && !known.hasFailed) return known
-  const loop = new EventLoop('thread', sharedMemory())
+  if (known !== undefined && !known.isOver) return known
+  const loop = open('thread')
   threads[index] = loop
   return loop
+}
+
+function open(placement: Placement): EventLoop {
+  const memory = sharedMemory()
+  memory.resume()
+  // Also where this throws, or nothing comes of it.
+  watchIdleness()
+  return new EventLoop(placement, memory, watchIdleness)
+}
+
+/** When the last of them became idle. */
+let idleSince = 0
+/** Whether a timer runs. */
+let isWatched = false
+
+/** One of them has nothing open. Programs that connect and close all the time have one timer a second. */
+function watchIdleness(): void {
+  idleSince = clock.now()
+  if (!isWatched) lookAfter(idleTime)
+}
+
+function lookAfter(milliseconds: number): void {
+  isWatched = true
+  setTimeout(look, milliseconds).unref()
+}
+
+function look(): void {
+  isWatched = false
+  const loops = openLoops()
+  // The last that becomes idle has it looked at again.
+  if (!loops.every((loop) => loop.isIdle)) return
+  const left = Math.ceil(idleSince + idleTime - clock.now())
+  if (left > 0) lookAfter(left)
+  else if (!endAll(loops)) lookAfter(idleTime)
+}
+
+/** False where one of them, or their memory, cannot end now. */
+function endAll(loops: readonly EventLoop[]): boolean {
+  const areOver = loops.map((loop) => loop.end()).every((isOver) => isOver)
+  return areOver && sharedMemory().suspend()
 }

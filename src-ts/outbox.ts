@@ -73,6 +73,7 @@ export class Outbox {
   #gathered: Piece[] | undefined
   /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
   #isCarriedOut = false
+  #isClosed = false
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
   constructor(commands: Int32Array, native: Carrier, shared: SharedMemory, begun?: () => void) {
@@ -85,6 +86,11 @@ export class Outbox {
   /** Changes once the event loop has turned since commands were written: then the core has told who is congested. */
   get turn(): number {
     return this.#turn
+  }
+
+  /** Nobody looks for commands any more. The arena must not wait for those that are written all the same. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /** Has what is written carried out, in the middle of a turn. */
@@ -365,6 +371,7 @@ export class Outbox {
   }
 
   #beginCommands(): void {
+    if (this.#isClosed) return
     if (!this.#isCarriedOut) this.#turn += 1
     this.#isCarriedOut = false
     this.#shared.arena.commanded()

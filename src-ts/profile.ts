@@ -90,3 +90,8 @@ export function createProfiles(
   }
   return loops.map((loop) => ({ ...common, loop }))
 }
+
+/** The same in other loops, as many. */
+export function moveProfiles(profiles: readonly Profile[], loops: readonly EventLoop[]): readonly Profile[] {
+  return profiles.map((profile, index) => ({ ...profile, loop: loops[index] ?? profile.loop }))
+}

@@ -104,7 +104,10 @@ function joinAll(
   for (const { loop, settings } of targets) {
     const part = new SharedListener()
     const { errno } = part.join(joined, balance, loop.native, settings, tag)
-    if (errno !== undefined) return errno
+    if (errno !== undefined) {
+      part.leave()
+      return errno
+    }
     parts.push(part)
     // A port that the system chose is the same for all.
     joined = { ...native, address: part.address() ?? native.address }

@@ -26,6 +26,10 @@ export class SharedMemory {
   /** Chunks that more bytes may come in, by handle. */
   readonly chunks: (Chunk | undefined)[] = []
   readonly #leftovers = new Set<Leftover>()
+  readonly #callbacks: Parameters<NativeMemory['resume']>[0]
+  #isInUse = false
+  /** Whether it stays in use until the thread ends. */
+  #isKept = false
   /** Whether a timer runs, after which chunks are let go of. */
   #isSwept = false
 
@@ -33,7 +37,8 @@ export class SharedMemory {
   constructor() {
     const words = new Int32Array(arenaWords)
     const collect = minorCollection()
-    this.native = openNative(words, {
+    this.native = openNative(words)
+    this.#callbacks = {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
@@ -45,7 +50,7 @@ export class SharedMemory {
         if (chunk !== undefined && this.#leftovers.size > 0) this.#retired(chunk.bytes)
       },
       collect,
-    })
+    }
     // Elsewhere nothing is known of what happens when a thread ends.
     if (process.versions['bun'] === undefined && process.versions['deno'] === undefined) {
       this.native.watchEnd()
@@ -65,6 +70,33 @@ export class SharedMemory {
     // In the engine's own memory, which may be moved to another thread like any other.
     const copy = allocate(length)
     return this.native.copy(handle, start, copy) ? copy : undefined
+  }
+
+  /** The core calls back from now on, and so keeps this, and every module that it refers to. */
+  resume(): void {
+    if (this.#isInUse) return
+    this.native.resume(this.#callbacks)
+    this.#isInUse = true
+  }
+
+  /** As {@link resume}, and goes on until the thread ends. */
+  keep(): void {
+    this.resume()
+    this.#isKept = true
+  }
+
+  /**
+   * No event loop is left: nothing keeps this any more but whoever refers to it. Chunks and the arena stay what they are.
+   * Returns false while bytes may still come in chunks that it holds, or where it is kept: then it goes on.
+   */
+  suspend(): boolean {
+    if (this.#isInUse && !this.#isKept && this.native.suspend()) this.#isInUse = false
+    return !this.#isInUse
+  }
+
+  /** Of an asynchronous resource: whether it keeps the process alive. */
+  hasRef(): boolean {
+    return false
   }
 
   /** From now on `leftover` is told of chunks that end. */

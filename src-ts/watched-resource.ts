@@ -1,5 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 
+/** An asynchronous resource that keeps no process alive, and says so to whoever looks for what is open. */
+export class PassiveResource extends AsyncResource {
+  hasRef(): boolean {
+    return false
+  }
+}
+
 /**
  * An asynchronous resource that tells whether anything was left on it: what `enterWith` keeps there, the next to run in it
  * would see. A resource of its own for every message would tell, too, and cost more than the rest of handing it over.
@@ -12,7 +19,7 @@ export class WatchedResource {
 
   /** Within the context that is current. */
   constructor(name: string) {
-    this.#resource = new AsyncResource(name)
+    this.#resource = new PassiveResource(name)
     const before = this.#before
     this.#watched = new Proxy(this.#resource, {
       // Writing to a proxy defines the property, in the end.

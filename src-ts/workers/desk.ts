@@ -66,6 +66,7 @@ export class Desk {
   /** @throws Error when the pool is closed */
   constructor(options: DeskOptions) {
     this.#options = options
+    this.#memory.keep()
     this.#source = new Source({ poller: 0, slot: 0, generation: 0 }, this.#allocate)
     const commands = new Int32Array(commandWords)
     const { WorkDesk } = nativeBinding()

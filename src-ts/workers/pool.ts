@@ -77,6 +77,11 @@ export class WorkerPool {
     )
   }
 
+  /** Of an asynchronous resource: whether it keeps the process alive. Its threads are resources of their own. */
+  hasRef(): boolean {
+    return false
+  }
+
   /** What connections are told of the pool. */
   get native(): NativeWorkers {
     const { lostReply } = this.#options

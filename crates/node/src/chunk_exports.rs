@@ -92,6 +92,8 @@ struct Table {
     /// Where Node.js is the host.
     end_watch: Option<EndWatch>,
     sweeps: Sweeps,
+    /// Called when the last is gone, once that matters.
+    emptied: Option<Box<dyn FnOnce()>>,
 }
 
 /// Memory whose `ArrayBuffer` was collected.
@@ -140,6 +142,7 @@ impl ChunkExports {
             collected: Vec::new(),
             end_watch: None,
             sweeps: Sweeps::default(),
+            emptied: None,
         })))
     }
 
@@ -325,6 +328,13 @@ impl ChunkExports {
         exports.filter(|export| export.is_held_by_views()).count()
     }
 
+    /// Calls `emptied` once there are none, which is at once if there are none now. No more are added. The environment's end
+    /// comes before.
+    pub fn when_empty(&self, emptied: impl FnOnce() + 'static) {
+        self.0.borrow_mut().emptied = Some(Box::new(emptied));
+        tell_emptied(&self.0);
+    }
+
     /// Gives the table's references back, because the environment is going away. Those of finalizers that are still to
     /// come stay.
     pub fn close(&self) {
@@ -333,6 +343,7 @@ impl ChunkExports {
         table.held.clear();
         table.collected.clear();
         table.exports.clear();
+        table.emptied = None;
         table.sweeps.awaited = 0;
     }
 }
@@ -543,6 +554,17 @@ fn look_at_end(table: &Rc<RefCell<Table>>) {
     table.borrow_mut().swept();
 }
 
+/// Nothing is borrowed meanwhile: who is told lets go of the table.
+fn tell_emptied(table: &Rc<RefCell<Table>>) {
+    let emptied = {
+        let mut table = table.borrow_mut();
+        table.exports.is_empty().then(|| table.emptied.take())
+    };
+    if let Some(Some(emptied)) = emptied {
+        emptied();
+    }
+}
+
 fn refused() -> napi::Error {
     napi::Error::from_reason("cannot share memory with this JavaScript engine")
 }
@@ -572,5 +594,6 @@ unsafe extern "C" fn finalize(_env: sys::napi_env, _data: *mut c_void, hint: *mu
     let hint = unsafe { Box::from_raw(hint.cast::<Hint>()) };
     if let Some(table) = hint.table.upgrade() {
         table.borrow_mut().finalized(hint.handle);
+        tell_emptied(&table);
     }
 }

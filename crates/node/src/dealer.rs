@@ -35,7 +35,7 @@ impl ConnectionDealer {
     /// From now on that poller gets its part. Its records of these connections say `tag`.
     #[napi]
     pub fn join(&self, event_loop: &EventLoop, settings: &ConnectionSettings, tag: u32) {
-        if let Some(remote) = event_loop.driver.remote() {
+        if let Some(remote) = event_loop.driver().remote() {
             self.0.join(remote, settings.0.clone(), tag);
         }
     }

@@ -49,7 +49,7 @@ impl EventLoop {
         let settings = settings.0.clone();
         let outcome = self
             .attempt(move |poller| given(descriptor, |given| poller.adopt_stream(given, settings)));
-        self.driver.carry_out();
+        self.driver().carry_out();
         outcome
     }
 
@@ -58,10 +58,10 @@ impl EventLoop {
     /// not been handed over; `ENOTCONN` where it is not open: either leaves it as it is.
     #[napi]
     pub fn detach(&self, id: NativeId) -> DetachOutcome {
-        self.driver.carry_out();
+        self.driver().carry_out();
         let id: Id = id.into();
-        let is_delivering = self.driver.delivery_check(id.slot);
-        let result = self.driver.ask(move |poller| {
+        let is_delivering = self.driver().delivery_check(id.slot);
+        let result = self.driver().ask(move |poller| {
             // Asked where nothing more can come: on the poller's own thread.
             if is_delivering() {
                 return Err(io::Error::from_raw_os_error(libc::EAGAIN));

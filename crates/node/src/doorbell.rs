@@ -39,7 +39,11 @@ struct Context<Owner> {
 
 impl Function {
     /// One that rings for its owner, and does not keep the event loop alive.
-    fn install<Owner: Rung + 'static>(env: Env, context: Context<Owner>) -> napi::Result<Self> {
+    fn install<Owner: Rung + 'static>(
+        env: Env,
+        resource: sys::napi_value,
+        context: Context<Owner>,
+    ) -> napi::Result<Self> {
         let refused = || napi::Error::from_reason("cannot be woken in this environment");
         let name = "netpoll";
         let mut name_value = ptr::null_mut();
@@ -58,7 +62,7 @@ impl Function {
                 status = sys::napi_create_threadsafe_function(
                     env.raw(),
                     ptr::null_mut(),
-                    ptr::null_mut(),
+                    resource,
                     name_value,
                     0,
                     1,
@@ -124,15 +128,19 @@ impl Pair {
 pub struct Doorbell(Arc<Mutex<Option<Pair>>>);
 
 impl Doorbell {
-    /// One that rings for `owner`, and does not keep the event loop alive.
+    /// One that rings for `owner`, and does not keep the event loop alive. `resource` stands for it in asynchronous hooks.
     ///
     /// # Errors
     /// When the environment refuses.
-    pub fn install<Owner: Rung + 'static>(env: Env, owner: Weak<Owner>) -> napi::Result<Self> {
+    pub fn install<Owner: Rung + 'static>(
+        env: Env,
+        resource: sys::napi_value,
+        owner: Weak<Owner>,
+    ) -> napi::Result<Self> {
         let bell = Self::silent();
         let function = |index| {
             let (owner, bell) = (owner.clone(), bell.clone());
-            Function::install(env, Context { owner, bell, index })
+            Function::install(env, resource, Context { owner, bell, index })
         };
         let pair = Pair {
             functions: [function(0)?, function(1)?],
@@ -163,9 +171,25 @@ impl Doorbell {
         }
     }
 
-    /// Rings no more. After this nobody touches the functions.
+    /// Rings no more, because the environment ends, which ends the functions as well. After this nobody touches them.
     pub fn close(&self) {
         self.pair().take();
+    }
+
+    /// Rings no more, and ends the functions. On the environment's thread.
+    pub fn dismiss(&self) {
+        let Some(Pair { functions, .. }) = self.pair().take() else {
+            return;
+        };
+        for Function(function) in functions {
+            // SAFETY: not closed yet, and nobody else has it any more. Its finalizer follows.
+            unsafe {
+                sys::napi_release_threadsafe_function(
+                    function,
+                    sys::ThreadsafeFunctionReleaseMode::abort,
+                );
+            }
+        }
     }
 
     /// Nothing is left half-done by a panic.

@@ -11,12 +11,14 @@ use netpoll_core::{Poller, Remote};
 use crate::inline_driver::InlineDriver;
 use crate::thread_driver::ThreadDriver;
 
-/// One of the two. Nothing above asks which.
+/// One of them. Nothing above asks which.
 pub enum Driver {
     /// In the environment's event loop.
     Inline(Rc<InlineDriver>),
     /// On a thread of its own.
     Thread(Rc<ThreadDriver>),
+    /// None any more.
+    Ended,
 }
 
 /// Whether the event loop stays alive for our sake.
@@ -38,6 +40,7 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.ask(question),
             Self::Thread(driver) => driver.ask(question),
+            Self::Ended => None,
         }
     }
 
@@ -48,6 +51,7 @@ impl Driver {
                 driver.ask(question);
             }
             Self::Thread(driver) => driver.ask_within(limit, question),
+            Self::Ended => {}
         }
     }
 
@@ -56,6 +60,7 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.carry_out(),
             Self::Thread(driver) => driver.carry_out(),
+            Self::Ended => {}
         }
     }
 
@@ -64,6 +69,7 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.carry_out(),
             Self::Thread(driver) => driver.flush(),
+            Self::Ended => {}
         }
     }
 
@@ -71,8 +77,18 @@ impl Driver {
     pub fn delivery_check(&self, slot: u32) -> Box<dyn FnOnce() -> bool + Send> {
         match self {
             // They are where JavaScript looks for them itself.
-            Self::Inline(_) => Box::new(|| false),
+            Self::Inline(_) | Self::Ended => Box::new(|| false),
             Self::Thread(driver) => driver.delivery_check(slot),
+        }
+    }
+
+    /// Ends the poller before its environment ends, which must have nothing open. False where JavaScript has not come to all
+    /// that it is to be told: then it goes on.
+    pub fn end(&self) -> bool {
+        match self {
+            Self::Inline(driver) => driver.end(),
+            Self::Thread(driver) => driver.end(),
+            Self::Ended => true,
         }
     }
 
@@ -81,6 +97,7 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.ask(|poller| poller.remote()),
             Self::Thread(driver) => Some(driver.remote()),
+            Self::Ended => None,
         }
     }
 
@@ -89,6 +106,7 @@ impl Driver {
         match self {
             Self::Inline(driver) => driver.set_referenced(referenced),
             Self::Thread(driver) => driver.set_referenced(referenced),
+            Self::Ended => {}
         }
     }
 }

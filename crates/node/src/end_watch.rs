@@ -88,6 +88,16 @@ impl EndWatch {
     }
 }
 
+impl Drop for EndWatch {
+    fn drop(&mut self) {
+        if let Some(Current { buffer, is_current }) = self.current.take() {
+            is_current.set(false);
+            // SAFETY: made by `renew`, and deleted once, on the environment's thread.
+            unsafe { sys::napi_delete_reference(self.env.raw(), buffer) };
+        }
+    }
+}
+
 /// Runs on the environment's thread: after a newer one has taken its place, or when the environment ends.
 unsafe extern "C" fn finalize<Owner: Ending>(
     _env: sys::napi_env,

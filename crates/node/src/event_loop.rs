@@ -1,5 +1,6 @@
 //! What JavaScript calls. None of it is called for every message: those go through the shared words.
 
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -83,9 +84,7 @@ pub struct Callbacks<'env> {
 
 /// A poller, as the environment that it serves sees it.
 #[napi]
-pub struct EventLoop {
-    pub(crate) driver: Driver,
-}
+pub struct EventLoop(RefCell<Driver>);
 
 #[napi]
 impl EventLoop {
@@ -118,14 +117,14 @@ impl EventLoop {
             }
             _ => {
                 let bridge = bridge(Settled::AtFlush)?;
-                ThreadDriver::start(env, bridge, failed).map(Driver::Thread)
+                ThreadDriver::start(env, receiver.raw(), bridge, failed).map(Driver::Thread)
             }
         };
         let driver = driver.map_err(|error| {
             let code = error.raw_os_error().map(|errno| errno.to_string());
             StartError::new(code.unwrap_or_default(), error.to_string())
         })?;
-        Ok(Self { driver })
+        Ok(Self(RefCell::new(driver)))
     }
 
     /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
@@ -153,7 +152,7 @@ impl EventLoop {
     #[napi]
     pub fn unlisten(&self, id: NativeId) {
         let id = id.into();
-        self.driver.ask(move |poller| poller.unlisten(id));
+        self.driver().ask(move |poller| poller.unlisten(id));
     }
 
     /// Stops listening, once who waits to be accepted is. Returns of how many the records
@@ -162,10 +161,10 @@ impl EventLoop {
     pub fn accept_and_unlisten(&self, id: NativeId) -> f64 {
         let id = id.into();
         let accepted = self
-            .driver
+            .driver()
             .ask(move |poller| poller.accept_and_unlisten(id, Instant::now()));
         // They have to be told of.
-        self.driver.carry_out();
+        self.driver().carry_out();
         accepted.unwrap_or_default() as f64
     }
 
@@ -173,7 +172,7 @@ impl EventLoop {
     #[napi]
     pub fn listener_address(&self, id: NativeId) -> Option<SocketAddress> {
         let id = id.into();
-        let address = self.driver.ask(move |poller| poller.listener_address(id));
+        let address = self.driver().ask(move |poller| poller.listener_address(id));
         address?.ok().map(SocketAddress::from)
     }
 
@@ -200,7 +199,7 @@ impl EventLoop {
             }
         });
         // Its deadline has to be followed.
-        self.driver.carry_out();
+        self.driver().carry_out();
         outcome
     }
 
@@ -213,36 +212,36 @@ impl EventLoop {
     /// Carries out the commands in the shared words now, because they are full or many bytes wait.
     #[napi]
     pub fn carry_out(&self) {
-        self.driver.carry_out();
+        self.driver().carry_out();
     }
 
     /// As `carryOut`, between two tasks of JavaScript's.
     #[napi]
     pub fn flush(&self) {
-        self.driver.flush();
+        self.driver().flush();
     }
 
     /// As `carryOut`, and what was asked for has gone to the system as far as that takes it.
     #[napi]
     pub fn send_now(&self) {
-        self.driver.carry_out();
-        self.driver.ask(|poller| poller.flush(Instant::now()));
+        self.driver().carry_out();
+        self.driver().ask(|poller| poller.flush(Instant::now()));
     }
 
     /// As `sendNow`, for a process that ends: a poller on a thread gets so many milliseconds.
     #[napi]
     pub fn send_within(&self, milliseconds: u32) {
-        self.driver.carry_out();
+        self.driver().carry_out();
         let limit = Duration::from_millis(u64::from(milliseconds));
         let flush = |poller: &mut Poller| poller.flush(Instant::now());
-        self.driver.ask_within(limit, flush);
+        self.driver().ask_within(limit, flush);
     }
 
     /// The peer's address, until the connection's last record.
     #[napi]
     pub fn peer_address(&self, id: NativeId) -> Option<SocketAddress> {
         let id = id.into();
-        let address = self.driver.ask(move |poller| poller.peer_address(id));
+        let address = self.driver().ask(move |poller| poller.peer_address(id));
         address?.map(SocketAddress::from)
     }
 
@@ -250,7 +249,7 @@ impl EventLoop {
     #[napi]
     pub fn local_address(&self, id: NativeId) -> Option<SocketAddress> {
         let id = id.into();
-        let address = self.driver.ask(move |poller| poller.local_address(id));
+        let address = self.driver().ask(move |poller| poller.local_address(id));
         address?.map(SocketAddress::from)
     }
 
@@ -258,7 +257,7 @@ impl EventLoop {
     #[napi]
     pub fn bytes_read(&self, id: NativeId) -> f64 {
         let id = id.into();
-        let count = self.driver.ask(move |poller| poller.bytes_read(id));
+        let count = self.driver().ask(move |poller| poller.bytes_read(id));
         count.flatten().unwrap_or_default() as f64
     }
 
@@ -266,17 +265,17 @@ impl EventLoop {
     #[napi]
     pub fn bytes_written(&self, id: NativeId) -> f64 {
         let id = id.into();
-        let count = self.driver.ask(move |poller| poller.bytes_written(id));
+        let count = self.driver().ask(move |poller| poller.bytes_written(id));
         count.flatten().unwrap_or_default() as f64
     }
 
     /// Bytes of a connection that wait to be sent, after the system was given as many as it takes now.
     #[napi]
     pub fn unsent(&self, id: NativeId) -> f64 {
-        self.driver.carry_out();
+        self.driver().carry_out();
         let id = id.into();
         let count = self
-            .driver
+            .driver()
             .ask(move |poller| poller.unsent(id, Instant::now()));
         count.unwrap_or_default() as f64
     }
@@ -285,7 +284,7 @@ impl EventLoop {
     #[napi]
     pub fn accepts_output(&self, id: NativeId) -> bool {
         let id = id.into();
-        let accepts = self.driver.ask(move |poller| poller.accepts_output(id));
+        let accepts = self.driver().ask(move |poller| poller.accepts_output(id));
         accepts.unwrap_or_default()
     }
 
@@ -294,7 +293,7 @@ impl EventLoop {
     #[napi]
     pub fn is_congested(&self, id: NativeId) -> bool {
         let id = id.into();
-        let is_congested = self.driver.ask(move |poller| poller.ask_congested(id));
+        let is_congested = self.driver().ask(move |poller| poller.ask_congested(id));
         is_congested.unwrap_or_default()
     }
 
@@ -317,25 +316,41 @@ impl EventLoop {
     /// The number of the poller in this process.
     #[napi(getter)]
     pub fn serial(&self) -> u32 {
-        self.driver
+        self.driver()
             .remote()
             .map_or(u32::MAX, |remote| remote.serial())
+    }
+
+    /// Ends the poller, which has nothing open, and keeps nothing of JavaScript's any more. Returns false where JavaScript has
+    /// not come to all that it is to be told: then it goes on. Whatever is asked of it afterwards is asked in vain.
+    #[napi]
+    pub fn end(&self) -> bool {
+        let has_ended = self.driver().end();
+        if has_ended {
+            self.0.replace(Driver::Ended);
+        }
+        has_ended
     }
 
     /// Keeps the process alive.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        self.driver.set_referenced(Referenced::Yes);
+        self.driver().set_referenced(Referenced::Yes);
     }
 
     /// Lets the process end.
     #[napi]
     pub fn unref(&self) {
-        self.driver.set_referenced(Referenced::No);
+        self.driver().set_referenced(Referenced::No);
     }
 }
 
 impl EventLoop {
+    /// What runs the poller. JavaScript is not entered while this is borrowed.
+    pub(crate) fn driver(&self) -> Ref<'_, Driver> {
+        self.0.borrow()
+    }
+
     /// Has the poller make something that has an id.
     pub(crate) fn attempt(
         &self,
@@ -343,12 +358,12 @@ impl EventLoop {
     ) -> Outcome {
         // Without a poller nothing can be opened.
         let gone = || Err(io::Error::from_raw_os_error(libc::ECANCELED));
-        self.driver.ask(make).unwrap_or_else(gone).into()
+        self.driver().ask(make).unwrap_or_else(gone).into()
     }
 
     /// Has the poller set something. The system's error number, or 0.
     fn set(&self, set: impl FnOnce(&mut Poller) -> io::Result<()> + Send + 'static) -> i32 {
-        let result = self.driver.ask(set).unwrap_or(Ok(()));
+        let result = self.driver().ask(set).unwrap_or(Ok(()));
         result.map_or_else(|error| errno(&error), |()| 0)
     }
 }

@@ -8,16 +8,17 @@
 //! | prepare | once per iteration: send what handlers replied since the last turn |
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use napi::{Env, sys};
+use napi::Env;
 use netpoll_core::{Batch, Id, Order, Poller};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
 use crate::javascript::Procedure;
@@ -137,6 +138,7 @@ pub struct InlineDriver {
     /// Why the poller cannot go on, found while JavaScript was calling.
     failure: RefCell<Option<String>>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
 }
 
 impl Nesting for InlineDriver {
@@ -149,6 +151,13 @@ impl Nesting for InlineDriver {
 
     fn serve(&self) {
         self.guarded(Turns::turn);
+    }
+}
+
+impl EndsWithEnvironment for InlineDriver {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        self.close();
     }
 }
 
@@ -189,6 +198,7 @@ impl InlineDriver {
             wake: Cell::new(None),
             failure: RefCell::new(None),
             nested_turns: RefCell::default(),
+            clean_up: Cell::default(),
         });
         if let Err(error) = driver.open(descriptor) {
             driver.close();
@@ -196,16 +206,30 @@ impl InlineDriver {
         }
         let itself: Weak<Self> = Rc::downgrade(&driver);
         *driver.nested_turns.borrow_mut() = NestedTurns::join(env, itself);
-        // SAFETY: the clean-up hook runs once, on this thread, and gives the reference back.
-        let status = unsafe {
-            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
+        let clean_up = CleanUp::add(env, &driver);
+        if clean_up.is_none() {
             driver.close();
             return Err(io::ErrorKind::Unsupported.into());
         }
+        driver.clean_up.set(clean_up);
         Ok(driver)
+    }
+
+    /// Ends the poller before its environment ends, and lets go of everything of JavaScript's. False while JavaScript handles
+    /// a batch: then it goes on.
+    pub fn end(&self) -> bool {
+        let turns = self.turns.borrow().clone();
+        let is_waiting = turns.is_some_and(|turns| turns.bridge.is_waiting());
+        if is_waiting || self.is_delivering() {
+            return false;
+        }
+        // Commands that nobody looks for any more would keep what they name.
+        self.carry_out();
+        self.close();
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
+        }
+        true
     }
 
     /// Keeps the loop alive, or no longer.
@@ -404,10 +428,4 @@ unsafe extern "C" fn on_closed(handle: *mut Handle) {
     if driver.open_handles.get() == 0 {
         driver.memory.borrow_mut().clear();
     }
-}
-
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the reference that `start` gave to the hook, which runs once.
-    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<InlineDriver>()) };
-    driver.close();
 }

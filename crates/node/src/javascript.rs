@@ -11,8 +11,11 @@ pub struct JavaScript {
     context: sys::napi_async_context,
 }
 
-/// A value of JavaScript's, held as long as its environment lives.
-pub struct Procedure(sys::napi_ref);
+/// A value of JavaScript's, held until this is dropped, on its environment's thread.
+pub struct Procedure {
+    env: Env,
+    reference: sys::napi_ref,
+}
 
 impl Procedure {
     /// Holds a function, or an object.
@@ -21,9 +24,17 @@ impl Procedure {
     /// When the environment refuses.
     pub fn hold(env: Env, value: sys::napi_value) -> napi::Result<Self> {
         let mut reference = ptr::null_mut();
-        // SAFETY: a live handle of this environment. The reference lives as long as it does.
+        // SAFETY: a live handle of this environment.
         let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &mut reference) };
-        check(status, "cannot hold a function").map(|()| Self(reference))
+        check(status, "cannot hold a function").map(|()| Self { env, reference })
+    }
+}
+
+impl Drop for Procedure {
+    fn drop(&mut self) {
+        // SAFETY: made by `hold`, and deleted once, on the environment's thread: what holds it does not leave that. Node-API
+        // runs the last finalizers of an environment while it still takes this.
+        unsafe { sys::napi_delete_reference(self.env.raw(), self.reference) };
     }
 }
 
@@ -46,6 +57,13 @@ impl Drop for Scope {
     fn drop(&mut self) {
         // SAFETY: opened in `open`, closed once.
         unsafe { sys::napi_close_handle_scope(self.env.raw(), self.scope) };
+    }
+}
+
+impl Drop for JavaScript {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and destroyed once, on the environment's thread: as a reference.
+        unsafe { sys::napi_async_destroy(self.env.raw(), self.context) };
     }
 }
 
@@ -123,10 +141,10 @@ impl JavaScript {
         }
     }
 
-    fn value(&self, Procedure(reference): &Procedure) -> sys::napi_value {
+    fn value(&self, procedure: &Procedure) -> sys::napi_value {
         let mut value = ptr::null_mut();
         // SAFETY: a strong reference of this environment.
-        unsafe { sys::napi_get_reference_value(self.env.raw(), *reference, &mut value) };
+        unsafe { sys::napi_get_reference_value(self.env.raw(), procedure.reference, &mut value) };
         value
     }
 

@@ -12,6 +12,7 @@
 //! | buffers of the user's that are sent where they lie | `foreign_bytes.rs` |
 //! | how often the event loop has turned | `loop_turns.rs` |
 //! | entering JavaScript | `javascript.rs` |
+//! | what ends, with its environment or before | `clean_up.rs` |
 //! | what JavaScript calls, and its options | `event_loop.rs`, `descriptors.rs`, `dealer.rs`, `options.rs`, `framing.rs` |
 
 // What JavaScript passes is owned by whoever is called.
@@ -19,6 +20,7 @@
 
 mod bridge;
 mod chunk_exports;
+mod clean_up;
 mod clock;
 mod dealer;
 mod descriptors;

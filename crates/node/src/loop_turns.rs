@@ -5,62 +5,87 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use napi::{Env, sys};
+use napi::Env;
 
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 use crate::memory::SharedMemory;
 
 /// A check handle, which libuv calls in every iteration, before Node.js runs its immediates: it was started later. And a
 /// prepare handle, which libuv calls before it waits. Freed when both have been closed.
-struct LoopTurns {
+pub struct LoopTurns {
     libuv: &'static Libuv,
     check: *mut Handle,
     prepare: *mut Handle,
     /// Hold `check` and `prepare`.
     _handles: [HandleMemory; 2],
-    open: Cell<u32>,
-    /// Whose word counts; gone once the environment ends.
+    /// Whose word counts; gone once the handles are closed.
     memory: RefCell<Option<Rc<SharedMemory>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
 }
 
-/// Counts in the words of `memory` from now on, without keeping the loop alive. The environment's clean-up ends it. Returns
-/// false where the host has no libuv to offer.
-pub fn count_turns(env: Env, memory: Rc<SharedMemory>) -> bool {
-    let Some(libuv) = libuv::libuv() else {
-        return false;
-    };
-    let Some(event_loop) = libuv::event_loop(env) else {
-        return false;
-    };
-    let mut handles = [Kind::Check, Kind::Prepare].map(|kind| HandleMemory::of(libuv, kind));
-    let [check, prepare] = handles.each_mut().map(HandleMemory::as_mut_ptr);
-    let turns = Box::into_raw(Box::new(LoopTurns {
-        libuv,
-        check,
-        prepare,
-        _handles: handles,
-        open: Cell::new(2),
-        memory: RefCell::new(Some(memory)),
-    }));
-    // SAFETY: memory of the right sizes, which stays until both close callbacks have run, as does what the handles' data
-    // points to. The clean-up hook runs once, on this thread.
-    let status = unsafe {
-        (libuv.check_init)(event_loop, check);
-        (libuv.prepare_init)(event_loop, prepare);
-        for handle in [check, prepare] {
-            (libuv.handle_set_data)(handle, turns.cast());
-            (libuv.unref)(handle);
-        }
-        (libuv.check_start)(check, on_check);
-        (libuv.prepare_start)(prepare, on_prepare);
-        sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), turns.cast())
-    };
-    let is_counted = status == sys::Status::napi_ok;
-    if !is_counted {
-        // SAFETY: no hook will do it.
-        unsafe { clean_up(turns.cast()) };
+impl EndsWithEnvironment for LoopTurns {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        self.close();
     }
-    is_counted
+}
+
+impl LoopTurns {
+    /// Counts in the words of `memory` from now on, without keeping the loop alive. The environment's clean-up ends it. `None`
+    /// where the host has no libuv to offer.
+    pub fn count(env: Env, memory: Rc<SharedMemory>) -> Option<Rc<Self>> {
+        let libuv = libuv::libuv()?;
+        let event_loop = libuv::event_loop(env)?;
+        let mut handles = [Kind::Check, Kind::Prepare].map(|kind| HandleMemory::of(libuv, kind));
+        let [check, prepare] = handles.each_mut().map(HandleMemory::as_mut_ptr);
+        let turns = Rc::new(Self {
+            libuv,
+            check,
+            prepare,
+            _handles: handles,
+            memory: RefCell::new(Some(memory)),
+            clean_up: Cell::default(),
+        });
+        // SAFETY: memory of the right sizes, which stays until both close callbacks have run, as does what the handles' data
+        // points to: each has a reference to `turns`, which its close callback gives back.
+        unsafe {
+            (libuv.check_init)(event_loop, check);
+            (libuv.prepare_init)(event_loop, prepare);
+            for handle in [check, prepare] {
+                let data: *const Self = Rc::into_raw(turns.clone());
+                (libuv.handle_set_data)(handle, data.cast_mut().cast());
+                (libuv.unref)(handle);
+            }
+            (libuv.check_start)(check, on_check);
+            (libuv.prepare_start)(prepare, on_prepare);
+        }
+        let clean_up = CleanUp::add(env, &turns);
+        if clean_up.is_none() {
+            turns.close();
+            return None;
+        }
+        turns.clean_up.set(clean_up);
+        Some(turns)
+    }
+
+    /// Counts no more.
+    pub fn end(&self) {
+        self.close();
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
+        }
+    }
+
+    fn close(&self) {
+        if self.memory.borrow_mut().take().is_none() {
+            return;
+        }
+        for handle in [self.check, self.prepare] {
+            // SAFETY: initialised, and closed once: `memory` is taken before.
+            unsafe { (self.libuv.close)(handle, Some(on_closed)) };
+        }
+    }
 }
 
 /// What a handle of ours belongs to.
@@ -68,7 +93,7 @@ pub fn count_turns(env: Env, memory: Rc<SharedMemory>) -> bool {
 /// # Safety
 /// Neither of the two handles must have told that it is closed.
 unsafe fn owner<'a>(libuv: &Libuv, handle: *mut Handle) -> &'a LoopTurns {
-    // SAFETY: `count_turns` has set it, and the last close callback frees it.
+    // SAFETY: `count` has set it, and the handle's close callback gives it back.
     unsafe {
         &*(libuv.handle_get_data)(handle)
             .cast_const()
@@ -92,23 +117,14 @@ unsafe extern "C" fn on_prepare(handle: *mut Handle) {
     }
 }
 
-unsafe extern "C" fn clean_up(data: *mut std::ffi::c_void) {
-    // SAFETY: the hook runs once, before the handles are closed, which frees what this points to.
-    let turns = unsafe { &*data.cast_const().cast::<LoopTurns>() };
-    drop(turns.memory.borrow_mut().take());
-    for handle in [turns.check, turns.prepare] {
-        // SAFETY: initialised, and closed once.
-        unsafe { (turns.libuv.close)(handle, Some(on_closed)) };
-    }
-}
-
 unsafe extern "C" fn on_closed(handle: *mut Handle) {
     let Some(libuv) = libuv::libuv() else { return };
-    // SAFETY: libuv calls this once for each handle, and nothing after it.
-    let open = &unsafe { owner(libuv, handle) }.open;
-    open.set(open.get() - 1);
-    if open.get() == 0 {
-        // SAFETY: what `count_turns` has made of a box, given back once: both handles are closed.
-        drop(unsafe { Box::from_raw((libuv.handle_get_data)(handle).cast::<LoopTurns>()) });
-    }
+    // SAFETY: the reference that `count` gave to this handle: libuv calls this once for each, and nothing after it.
+    drop(unsafe {
+        Rc::from_raw(
+            (libuv.handle_get_data)(handle)
+                .cast_const()
+                .cast::<LoopTurns>(),
+        )
+    });
 }

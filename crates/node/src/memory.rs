@@ -2,21 +2,21 @@
 //! connection are sent from where they lie over any other.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use napi::bindgen_prelude::{Function, Object, Uint8Array, Unknown};
-use napi::{Env, JsValue, sys};
+use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
 use netpoll_core::{Chunk, ChunkPool, Slice};
 
 use crate::chunk_exports::{ChunkExports, Holder, Known};
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::external_memory;
 use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
-use crate::loop_turns;
+use crate::loop_turns::LoopTurns;
 use crate::shared_words::ArenaWords;
 
 /// Size of an ordinary chunk in bytes, unless the process is configured otherwise.
@@ -87,12 +87,20 @@ pub struct MemoryCallbacks<'env> {
     pub collect: Function<'env, (), ()>,
 }
 
-/// Chunks and buffers that JavaScript and Rust both know, of one environment.
-pub struct SharedMemory {
+/// What is called of JavaScript's.
+struct Callbacks {
     javascript: JavaScript,
     adopt: Procedure,
     retire: Procedure,
     collect: Procedure,
+}
+
+/// Chunks and buffers that JavaScript and Rust both know, of one environment.
+pub struct SharedMemory {
+    /// While it is in use. They hold JavaScript's part of this, and with it all of its modules.
+    callbacks: RefCell<Option<Rc<Callbacks>>>,
+    turns: RefCell<Option<Rc<LoopTurns>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
     exports: ChunkExports,
     foreign: ForeignArrays,
     arena: Rc<ArenaWords>,
@@ -106,6 +114,15 @@ pub struct SharedMemory {
 impl SharedMemory {
     /// Appends the handles of `chunks` to `handles`, making known those that are new. Must be called within a scope.
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
+        let callbacks = self.callbacks.borrow().clone();
+        let Some(callbacks) = callbacks else {
+            // Nobody gets messages.
+            handles.extend(chunks.iter().map(|_| u32::MAX));
+            return;
+        };
+        let Callbacks {
+            javascript, adopt, ..
+        } = &*callbacks;
         let mut grown = false;
         for chunk in chunks {
             let (handle, buffer) = match self.exports.look_up(chunk) {
@@ -126,21 +143,21 @@ impl SharedMemory {
                         exported
                     }
                     Err(error) => {
-                        self.javascript.fatal(&error.reason);
+                        javascript.fatal(&error.reason);
                         handles.push(u32::MAX);
                         continue;
                     }
                 },
             };
-            let number = self.javascript.number(handle);
-            self.javascript.call(&self.adopt, &[number, buffer]);
+            let number = javascript.number(handle);
+            javascript.call(adopt, &[number, buffer]);
             handles.push(handle);
         }
         if grown {
             // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
             // chunks, so that none of them is retired before JavaScript has seen it.
             if let Err(error) = self.exports.exported() {
-                self.javascript.fatal(&error.reason);
+                javascript.fatal(&error.reason);
             }
             let retired = self.exports.take_retired();
             for &handle in &retired {
@@ -154,17 +171,48 @@ impl SharedMemory {
 
     /// JavaScript's table holds these no longer. Must be called within a scope.
     fn let_go(&self, handles: Vec<u32>) {
+        let callbacks = self.callbacks.borrow().clone();
+        let Some(Callbacks {
+            javascript, retire, ..
+        }) = callbacks.as_deref()
+        else {
+            return;
+        };
         for handle in handles {
-            let number = self.javascript.number(handle);
-            self.javascript.call(&self.retire, &[number]);
+            let number = javascript.number(handle);
+            javascript.call(retire, &[number]);
         }
     }
 
     /// Has JavaScript collect garbage, if enough of it keeps chunks.
     pub fn collect_if_due(&self) {
         if self.pacer.borrow_mut().is_due(self.exports.count()) {
-            self.javascript
-                .scoped(|| self.javascript.call(&self.collect, &[]));
+            let callbacks = self.callbacks.borrow().clone();
+            if let Some(Callbacks {
+                javascript,
+                collect,
+                ..
+            }) = callbacks.as_deref()
+            {
+                javascript.scoped(|| javascript.call(collect, &[]));
+            }
+        }
+    }
+
+    /// JavaScript has none of it any more but views: once those are gone, too, everything is.
+    fn abandoned(self: &Rc<Self>) {
+        drop(self.callbacks.take());
+        let memory = self.clone();
+        self.exports.when_empty(move || memory.end());
+    }
+
+    /// Lets go of the environment.
+    fn end(&self) {
+        if let Some(turns) = self.turns.take() {
+            turns.end();
+        }
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
         }
     }
 
@@ -235,29 +283,21 @@ pub struct Memory(pub(crate) Rc<SharedMemory>);
 
 #[napi]
 impl Memory {
-    /// One for each environment. `arena` is its shared words.
+    /// One for each environment. `arena` is its shared words. Calls nothing before `resume`.
     ///
     /// @throws where the engine refuses external memory, before anything is held
     #[napi(constructor)]
     pub fn new(
         env: Env,
         #[napi(ts_arg_type = "Int32Array")] arena: Unknown<'_>,
-        callbacks: MemoryCallbacks<'_>,
     ) -> napi::Result<Self> {
         // Refused later, the first bytes of a peer would end the process.
         external_memory::check_allowed(env, chunk_pool().chunk_size())?;
-        let MemoryCallbacks {
-            receiver,
-            adopt,
-            retire,
-            collect,
-        } = callbacks;
         let arena = Rc::new(ArenaWords::new(env, arena.raw())?);
         let memory = Rc::new(SharedMemory {
-            javascript: JavaScript::new(env, receiver.raw())?,
-            adopt: Procedure::hold(env, adopt.raw())?,
-            retire: Procedure::hold(env, retire.raw())?,
-            collect: Procedure::hold(env, collect.raw())?,
+            callbacks: RefCell::default(),
+            turns: RefCell::default(),
+            clean_up: Cell::default(),
             exports: ChunkExports::new(env, arena.clone()),
             foreign: ForeignArrays::new(env),
             arena,
@@ -268,22 +308,48 @@ impl Memory {
             counts_turns: Cell::new(false),
             bridges: Cell::new(0),
         });
-        // SAFETY: the hook runs once, on this thread, and gives the reference back.
-        let status = unsafe {
-            let data = Rc::into_raw(memory.clone()).cast_mut().cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
-            return Err(napi::Error::from_reason("the environment is ending"));
-        }
+        let clean_up = CleanUp::add(env, &memory)
+            .ok_or_else(|| napi::Error::from_reason("the environment is ending"))?;
+        memory.clean_up.set(Some(clean_up));
         Ok(Self(memory))
+    }
+
+    /// Calls these from now on. A poller needs them.
+    #[napi]
+    pub fn resume(&self, env: Env, callbacks: MemoryCallbacks<'_>) -> napi::Result<()> {
+        let MemoryCallbacks {
+            receiver,
+            adopt,
+            retire,
+            collect,
+        } = callbacks;
+        *self.0.callbacks.borrow_mut() = Some(Rc::new(Callbacks {
+            javascript: JavaScript::new(env, receiver.raw())?,
+            adopt: Procedure::hold(env, adopt.raw())?,
+            retire: Procedure::hold(env, retire.raw())?,
+            collect: Procedure::hold(env, collect.raw())?,
+        }));
+        Ok(())
+    }
+
+    /// Calls nothing any more before `resume`, when no poller is left, and so keeps nothing of JavaScript's. Returns false
+    /// while JavaScript's table holds chunks: then it goes on.
+    #[napi]
+    pub fn suspend(&self) -> bool {
+        let is_held = self.0.exports.has_held();
+        if !is_held {
+            drop(self.0.callbacks.take());
+        }
+        !is_held
     }
 
     /// Counts in the shared words how often the event loop turns, from now on. Returns whether the host lets us; it must
     /// have a libuv.
     #[napi]
     pub fn count_turns(&self, env: Env) -> bool {
-        let counts_turns = loop_turns::count_turns(env, self.0.clone());
+        let turns = LoopTurns::count(env, self.0.clone());
+        let counts_turns = turns.is_some();
+        *self.0.turns.borrow_mut() = turns;
         self.0.counts_turns.set(counts_turns);
         counts_turns
     }
@@ -375,10 +441,19 @@ impl Memory {
     }
 }
 
-/// Hooks run last-in first-out: those of the drivers, which come later, have run before.
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the reference that `new` gave to the hook, which runs once.
-    let memory = unsafe { Rc::from_raw(data.cast_const().cast::<SharedMemory>()) };
-    memory.foreign.clear();
-    memory.exports.close();
+impl Drop for Memory {
+    /// In its finalizer: JavaScript has it no longer.
+    fn drop(&mut self) {
+        self.0.abandoned();
+    }
+}
+
+impl EndsWithEnvironment for SharedMemory {
+    /// Hooks run last-in first-out: those of the drivers, which come later, have run before.
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        drop(self.callbacks.take());
+        self.foreign.clear();
+        self.exports.close();
+    }
 }

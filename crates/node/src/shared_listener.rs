@@ -4,9 +4,8 @@
 //! as anybody listens so. Should it fail, every server that has a part is told, its sockets are closed, so that nobody
 //! connects in vain, and the next server that listens so starts another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +13,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use napi::{Env, sys};
+use napi::Env;
 use napi_derive::napi;
 use netpoll_core::listener::Listener;
 use netpoll_core::{Address, Batch, Dealer, Id, Letter, Poller, Remote};
 
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::dealer::parse_balance;
 use crate::driver;
 use crate::event_loop::{EventLoop, errno};
@@ -156,25 +156,34 @@ struct Seat {
     failure: Arc<OnceLock<String>>,
 }
 
+/// Where a part sits, until it leaves or its environment ends.
+#[derive(Default)]
+struct Part {
+    seat: RefCell<Option<Seat>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
+}
+
+impl EndsWithEnvironment for Part {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        leave(self.seat.take());
+    }
+}
+
 /// One server's part of a shared socket.
 #[napi]
-pub struct SharedListener(Rc<RefCell<Option<Seat>>>);
+pub struct SharedListener(Rc<Part>);
 
 #[napi]
 impl SharedListener {
     /// A part of nothing yet. It ends with the environment at the latest.
     #[napi(constructor)]
     pub fn new(env: Env) -> napi::Result<Self> {
-        let seat = Rc::new(RefCell::new(None));
-        // SAFETY: the hook runs once, on this thread, and gives the reference back.
-        let status = unsafe {
-            let data = Rc::into_raw(seat.clone()).cast_mut().cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
-            return Err(napi::Error::from_reason("the environment is ending"));
-        }
-        Ok(Self(seat))
+        let part = Rc::new(Part::default());
+        let clean_up = CleanUp::add(env, &part)
+            .ok_or_else(|| napi::Error::from_reason("the environment is ending"))?;
+        part.clean_up.set(Some(clean_up));
+        Ok(Self(part))
     }
 
     /// Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
@@ -199,7 +208,7 @@ impl SharedListener {
             }
         };
         let dealer = Dealer::new(parse_balance(&balance)?);
-        let Some(remote) = event_loop.driver.remote() else {
+        let Some(remote) = event_loop.driver().remote() else {
             return Err(napi::Error::from_reason("the environment is ending"));
         };
         let mut hall = hall();
@@ -214,7 +223,7 @@ impl SharedListener {
                     let errno = Some(libc::ECANCELED);
                     return Ok(JoinOutcome { errno });
                 }
-                *self.0.borrow_mut() = Some(Seat {
+                *self.0.seat.borrow_mut() = Some(Seat {
                     place,
                     dealer,
                     key,
@@ -234,7 +243,7 @@ impl SharedListener {
     /// Where the socket listens, while this is a part of it.
     #[napi]
     pub fn address(&self) -> Option<SocketAddress> {
-        let seat = self.0.borrow();
+        let seat = self.0.seat.borrow();
         let hall = hall();
         let shared = hall.sockets.get(&seat.as_ref()?.place)?;
         Some(shared.address.clone().into())
@@ -243,14 +252,17 @@ impl SharedListener {
     /// Why nobody accepts at the socket any more; `undefined` while somebody does.
     #[napi(getter)]
     pub fn failure(&self) -> Option<String> {
-        let seat = self.0.borrow();
+        let seat = self.0.seat.borrow();
         seat.as_ref()?.failure.get().cloned()
     }
 
     /// Gets no further connection. Returns whether that was the last part, and the socket is closed.
     #[napi]
     pub fn leave(&self) -> bool {
-        leave(self.0.borrow_mut().take())
+        if let Some(clean_up) = self.0.clean_up.take() {
+            clean_up.remove();
+        }
+        leave(self.0.seat.take())
     }
 }
 
@@ -332,10 +344,4 @@ fn leave(seat: Option<Seat>) -> bool {
     }
     hall.close_if_empty();
     true
-}
-
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the reference that `new` gave to the hook, which runs once.
-    let seat = unsafe { Rc::from_raw(data.cast_const().cast::<RefCell<Option<Seat>>>()) };
-    leave(seat.borrow_mut().take());
 }

@@ -25,6 +25,8 @@ const COMMAND_WORDS: usize = 6;
 
 /// Words allocated by JavaScript, held by a strong reference.
 struct Words {
+    env: Env,
+    reference: sys::napi_ref,
     pointer: *mut i32,
     length: usize,
 }
@@ -32,18 +34,23 @@ struct Words {
 impl Words {
     fn of(env: Env, value: sys::napi_value) -> napi::Result<Self> {
         let mut reference = std::ptr::null_mut();
-        // SAFETY: `value` is a live handle of this environment. The reference is never deleted: the
-        // array lives as long as the environment, which frees it.
+        // SAFETY: `value` is a live handle of this environment. The array lives as long as the reference, which `drop`
+        // deletes.
         let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &mut reference) };
         if status != sys::Status::napi_ok {
             return Err(napi::Error::from_reason("cannot hold the shared memory"));
         }
+        let mut words = Self {
+            env,
+            reference,
+            pointer: std::ptr::null_mut(),
+            length: 0,
+        };
         // SAFETY: as above.
         let array = unsafe { Int32Array::from_napi_value(env.raw(), value)? };
-        Ok(Self {
-            pointer: array.as_ptr().cast_mut(),
-            length: array.len(),
-        })
+        words.pointer = array.as_ptr().cast_mut();
+        words.length = array.len();
+        Ok(words)
     }
 
     fn read(&self, index: usize) -> i32 {
@@ -56,6 +63,14 @@ impl Words {
         assert!(index < self.length, "within the shared words");
         // SAFETY: as in `read`.
         unsafe { self.pointer.add(index).write(value) };
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: made by `of`, and deleted once, on the environment's thread: whoever has words does not leave that. Nobody
+        // reads them any more.
+        unsafe { sys::napi_delete_reference(self.env.raw(), self.reference) };
     }
 }
 

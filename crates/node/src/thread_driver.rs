@@ -8,8 +8,7 @@
 //! | | turns JavaScript's commands into letters, and posts all of a turn at once |
 //! | carries them out, writes | |
 
-use std::cell::RefCell;
-use std::ffi::c_void;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +21,7 @@ use netpoll_core::handoff::More;
 use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Remote, Wake};
 
 use crate::bridge::{Bridge, Delivered, Sink};
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::doorbell::{Doorbell, Rung};
 use crate::driver::{self, Referenced};
 use crate::foreign_bytes::QueuedArray;
@@ -58,12 +58,18 @@ struct Common {
     doorbell: Doorbell,
 }
 
+/// How JavaScript is entered. It holds JavaScript's part of the driver, and with it all of its modules.
+struct Entrance {
+    bridge: Bridge,
+    /// Called when the poller cannot go on.
+    failed: Procedure,
+}
+
 /// A poller on a thread of its own, as its environment sees it.
 pub struct ThreadDriver {
     env: Env,
-    bridge: Bridge,
-    /// Of JavaScript's: called when the poller cannot go on.
-    failed: Procedure,
+    /// Gone once the driver has ended.
+    entrance: RefCell<Option<Rc<Entrance>>>,
     remote: Remote,
     common: Arc<Common>,
     /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back, and the slots of whose end it
@@ -75,6 +81,7 @@ pub struct ThreadDriver {
     outgoing: RefCell<Outgoing>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     thread: RefCell<Option<JoinHandle<()>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
 }
 
 /// Letters that JavaScript's commands become.
@@ -136,28 +143,42 @@ impl Starting {
     }
 }
 
+impl EndsWithEnvironment for ThreadDriver {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        self.stop();
+        drop(self.entrance.take());
+    }
+}
+
 impl ThreadDriver {
-    /// Starts a thread with a poller, without keeping the event loop alive. The environment's clean-up ends it.
+    /// Starts a thread with a poller, without keeping the event loop alive. The environment's clean-up ends it. `resource`
+    /// stands for it in asynchronous hooks.
     ///
     /// # Errors
     /// When the system refuses, or the environment: that has no error number.
-    pub fn start(env: Env, bridge: Bridge, failed: Procedure) -> io::Result<Rc<Self>> {
+    pub fn start(
+        env: Env,
+        resource: sys::napi_value,
+        bridge: Bridge,
+        failed: Procedure,
+    ) -> io::Result<Rc<Self>> {
         let starting = Starting::begin()?;
         let remote = &starting.remote;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself: &Weak<Self>| {
-            let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
-                refusal = Some(error);
-                Doorbell::silent()
-            });
+            let doorbell =
+                Doorbell::install(env, resource, itself.clone()).unwrap_or_else(|error| {
+                    refusal = Some(error);
+                    Doorbell::silent()
+                });
             let batches: Vec<Batch> = (0..BATCHES).map(|_| bridge.new_batch()).collect();
             let handoff = Handoff::new(batches, doorbell.clone(), PollerBell(remote.clone()));
             Self {
                 env,
                 batch: RefCell::new(bridge.new_batch()),
                 spare: RefCell::default(),
-                bridge,
-                failed,
+                entrance: RefCell::new(Some(Rc::new(Entrance { bridge, failed }))),
                 remote: remote.clone(),
                 common: Arc::new(Common {
                     handoff,
@@ -168,22 +189,46 @@ impl ThreadDriver {
                 outgoing: RefCell::default(),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
                 thread: RefCell::new(None),
+                clean_up: Cell::default(),
             }
         });
         if let Some(error) = refusal {
             return Err(io::Error::other(error.reason));
         }
         *driver.thread.borrow_mut() = Some(starting.go_on(driver.common.clone()));
-        // SAFETY: the hook runs once, on this thread, and gives the reference back.
-        let status = unsafe {
-            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
+        let clean_up = CleanUp::add(env, &driver);
+        if clean_up.is_none() {
             driver.stop();
             return Err(io::Error::other("the environment is ending"));
         }
+        driver.clean_up.set(clean_up);
         Ok(driver)
+    }
+
+    /// Ends the poller before its environment ends, and lets go of everything of JavaScript's. False while JavaScript handles
+    /// a batch, or has not been given one: then it goes on.
+    pub fn end(&self) -> bool {
+        let is_waiting = self
+            .entrance()
+            .is_some_and(|entrance| entrance.bridge.is_waiting());
+        if is_waiting || self.is_delivering() || self.common.handoff.any(|_| true) {
+            return false;
+        }
+        // Commands that nobody looks for any more would keep what they name.
+        self.carry_out();
+        self.set_referenced(Referenced::No);
+        self.common.doorbell.dismiss();
+        self.stop();
+        drop(self.entrance.take());
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
+        }
+        true
+    }
+
+    /// `None` once it has ended.
+    fn entrance(&self) -> Option<Rc<Entrance>> {
+        self.entrance.borrow().clone()
     }
 
     /// Asks the poller something, and waits for the answer; `None` when it is gone.
@@ -215,8 +260,11 @@ impl ThreadDriver {
 
     /// Posts what JavaScript has asked for since the last time.
     pub fn carry_out(&self) {
+        let Some(entrance) = self.entrance() else {
+            return;
+        };
         let outgoing = &mut *self.outgoing.borrow_mut();
-        self.bridge.take_commands(outgoing);
+        entrance.bridge.take_commands(outgoing);
         if self.remote.post_all(&mut outgoing.0) > MOST_WAITING {
             // It comes to this letter last. Nothing else would tell whoever writes that the poller does not keep up.
             self.ask(|_| ());
@@ -225,9 +273,12 @@ impl ThreadDriver {
 
     /// As [`Self::carry_out`], between two of JavaScript's tasks.
     pub fn flush(&self) {
-        self.bridge.end_slice();
+        let Some(entrance) = self.entrance() else {
+            return;
+        };
+        entrance.bridge.end_slice();
         self.carry_out();
-        self.bridge.reset_arena_if_idle();
+        entrance.bridge.reset_arena_if_idle();
     }
 
     /// Tells whether batches that JavaScript has not taken tell of `slot`.
@@ -272,12 +323,16 @@ impl ThreadDriver {
 impl Rung for ThreadDriver {
     /// One batch, or what time there is for: what its handlers make due comes before the next.
     fn rung(&self) {
-        if self.bridge.begin() {
+        let Some(entrance) = self.entrance() else {
+            return;
+        };
+        let bridge = &entrance.bridge;
+        if bridge.begin() {
             self.common.doorbell.wake();
             return;
         }
-        let had_rest = self.bridge.is_waiting();
-        let resumed = self.bridge.resume();
+        let had_rest = bridge.is_waiting();
+        let resumed = bridge.resume();
         if resumed == Delivered::Whole {
             self.give_back();
         }
@@ -295,11 +350,11 @@ impl Rung for ThreadDriver {
         };
         let empty = self.batch.replace(batch);
         self.spare.replace(Some(empty));
-        let delivered = self.bridge.deliver(&self.batch);
+        let delivered = bridge.deliver(&self.batch);
         if delivered == Delivered::Whole {
             self.give_back();
         }
-        self.bridge.collect_if_due();
+        bridge.collect_if_due();
         if delivered == Delivered::InPart || more == More::Waits || self.common.has_failed() {
             self.common.doorbell.wake();
         }
@@ -308,14 +363,20 @@ impl Rung for ThreadDriver {
     fn failed(&self, failure: &str) {
         // A closed doorbell cannot be told any more that the process may end.
         self.set_referenced(Referenced::No);
+        let entrance = self.entrance();
         self.stop();
-        self.bridge.tell_failed(&self.failed, failure);
+        if let Some(Entrance { bridge, failed }) = entrance.as_deref() {
+            bridge.tell_failed(failed, failure);
+        }
     }
 }
 
 impl Nesting for ThreadDriver {
     fn is_delivering(&self) -> bool {
-        self.bridge.is_delivering()
+        let entrance = self.entrance.borrow();
+        entrance
+            .as_ref()
+            .is_some_and(|entrance| entrance.bridge.is_delivering())
     }
 
     fn serve(&self) {
@@ -378,10 +439,4 @@ impl Common {
     fn failure(&self) -> MutexGuard<'_, Option<String>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the reference that `start` gave to the hook, which runs once.
-    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<ThreadDriver>()) };
-    driver.stop();
 }

@@ -211,10 +211,11 @@ impl WorkDesk {
         )?;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself: &Weak<WorkDriver>| {
-            let doorbell = Doorbell::install(env, itself.clone()).unwrap_or_else(|error| {
-                refusal = Some(error);
-                Doorbell::silent()
-            });
+            let doorbell =
+                Doorbell::install(env, receiver, itself.clone()).unwrap_or_else(|error| {
+                    refusal = Some(error);
+                    Doorbell::silent()
+                });
             WorkDriver {
                 env,
                 desk: RefCell::new(workers.open_desk(Box::new(doorbell.clone()))),

@@ -1,16 +1,17 @@
 //! Pools of workers, which threads find by number.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{Function, Object};
-use napi::{Env, JsValue, sys};
+use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::work::{Assignment, WorkSettings, Workers};
 
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::doorbell::{Doorbell, Rung};
 use crate::javascript::{JavaScript, Procedure};
 
@@ -82,15 +83,27 @@ impl Rung for Growth {
 #[napi]
 pub struct WorkPool {
     pub(crate) workers: Workers,
-    number: u32,
-    /// Lives as long as somebody may ring.
-    _growth: Rc<Growth>,
+    ending: Rc<Ending>,
 }
 
-/// What the clean-up hook of the owner's environment ends.
+/// What ends with the pool, or with the environment of its owner.
 struct Ending {
     doorbell: Doorbell,
     number: u32,
+    /// Lives as long as somebody may ring.
+    growth: Cell<Option<Rc<Growth>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
+}
+
+impl EndsWithEnvironment for Ending {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        self.doorbell.close();
+        drop(self.growth.take());
+        if let Some(workers) = pools().remove(&self.number) {
+            workers.close();
+        }
+    }
 }
 
 #[napi]
@@ -115,45 +128,47 @@ impl WorkPool {
             most_queued: options.most_queued as usize,
             least_desks: options.least_desks as usize,
         };
+        let receiver = callbacks.receiver.raw();
         let growth = Rc::new(Growth {
-            javascript: JavaScript::new(env, callbacks.receiver.raw())?,
+            javascript: JavaScript::new(env, receiver)?,
             grow: Procedure::hold(env, callbacks.grow.raw())?,
         });
-        let doorbell = Doorbell::install(env, Rc::downgrade(&growth))?;
+        let doorbell = Doorbell::install(env, receiver, Rc::downgrade(&growth))?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let ending = Box::new(Ending {
+        let ending = Rc::new(Ending {
             doorbell: doorbell.clone(),
             number,
+            growth: Cell::new(Some(growth)),
+            clean_up: Cell::default(),
         });
-        // SAFETY: the hook runs once, and gives the box back.
-        let status = unsafe {
-            let data = Box::into_raw(ending).cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
+        let clean_up = CleanUp::add(env, &ending);
+        if clean_up.is_none() {
             doorbell.close();
             return Err(napi::Error::from_reason("the environment is ending"));
         }
+        ending.clean_up.set(clean_up);
         let workers = Workers::new(settings, Box::new(doorbell));
         pools().insert(number, workers.clone());
-        Ok(Self {
-            workers,
-            number,
-            _growth: growth,
-        })
+        Ok(Self { workers, ending })
     }
 
     /// What workers find the pool by.
     #[napi(getter)]
     pub fn number(&self) -> u32 {
-        self.number
+        self.ending.number
     }
 
     /// Takes no further request, and gives up those that no worker has.
     #[napi]
     pub fn close(&self) {
-        pools().remove(&self.number);
+        pools().remove(&self.ending.number);
         self.workers.close();
+        // Nobody rings any more, and nothing of JavaScript's is kept.
+        self.ending.doorbell.dismiss();
+        drop(self.ending.growth.take());
+        if let Some(clean_up) = self.ending.clean_up.take() {
+            clean_up.remove();
+        }
     }
 
     /// The pool now.
@@ -166,14 +181,5 @@ impl WorkPool {
             running: stats.running as u32,
             submitted: stats.submitted as f64,
         }
-    }
-}
-
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the box that `new` gave to the hook, which runs once.
-    let ending = unsafe { Box::from_raw(data.cast::<Ending>()) };
-    ending.doorbell.close();
-    if let Some(workers) = pools().remove(&ending.number) {
-        workers.close();
     }
 }

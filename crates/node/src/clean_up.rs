@@ -1,0 +1,63 @@
+//! What an environment calls when it ends. Whoever ends before takes it back: otherwise it would be kept until then.
+
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use napi::{Env, sys};
+
+/// Who has something to end with its environment.
+pub trait EndsWithEnvironment: Sized {
+    /// The environment ends: called once, on its thread, unless the hook was removed. No JavaScript may be entered.
+    fn environment_ends(&self);
+}
+
+/// A hook of an environment, which holds its owner.
+pub struct CleanUp<Owner> {
+    env: Env,
+    /// Both are compared when the hook is removed. A generic function may have more than one address.
+    run: unsafe extern "C" fn(*mut c_void),
+    owner: *const Owner,
+}
+
+impl<Owner: EndsWithEnvironment> CleanUp<Owner> {
+    /// Hooks run last-in first-out. `None` where the environment takes none, because it is ending.
+    pub fn add(env: Env, owner: &Rc<Owner>) -> Option<Self> {
+        let hook = Self {
+            env,
+            run: run::<Owner>,
+            owner: Rc::into_raw(owner.clone()),
+        };
+        // SAFETY: the environment calls this once, on this thread, with the reference that belongs to it.
+        let status = unsafe {
+            sys::napi_add_env_cleanup_hook(env.raw(), Some(hook.run), hook.owner.cast_mut().cast())
+        };
+        if status != sys::Status::napi_ok {
+            // SAFETY: not handed over, so it is still ours.
+            drop(unsafe { Rc::from_raw(hook.owner) });
+            return None;
+        }
+        Some(hook)
+    }
+
+    /// Nothing is left to end. On the environment's thread. Not for a hook that has run: its owner forgets it then.
+    pub fn remove(self) {
+        // SAFETY: added with the same function and data, and not called since. The reference is given back by whoever does not
+        // call it any more.
+        unsafe {
+            let status = sys::napi_remove_env_cleanup_hook(
+                self.env.raw(),
+                Some(self.run),
+                self.owner.cast_mut().cast(),
+            );
+            if status == sys::Status::napi_ok {
+                drop(Rc::from_raw(self.owner));
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn run<Owner: EndsWithEnvironment>(data: *mut c_void) {
+    // SAFETY: the reference that `add` gave to the hook, which runs once.
+    let owner = unsafe { Rc::from_raw(data.cast_const().cast::<Owner>()) };
+    owner.environment_ends();
+}
