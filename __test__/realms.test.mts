@@ -104,6 +104,34 @@ test('a signal is what can be listened to as one', async (t) => {
   }
 })
 
+/** As of a browser's globals, which vitest puts in the place of those of Node.js. */
+class ForeignController {
+  readonly signal = new ForeignSignal()
+
+  abort(reason: unknown): void {
+    this.signal.abort(reason)
+  }
+}
+
+test.serial('pools and muxes need no signals of Node.js', async (t) => {
+  const { createServer, lengthField, Mux, Pool } = own
+  const framing = lengthField({ size: 2 })
+  const server = createServer({ framing }, (request) => request)
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const target = { host: '127.0.0.1', port: portOf(server) }
+  const { AbortController: before } = globalThis
+  globalThis.AbortController = ForeignController as unknown as typeof AbortController
+  try {
+    for (const made of [new Pool(target, { framing }), new Mux(target, { framing })]) {
+      t.is((await made.call('hello')).toString(), 'hello')
+      await made.close()
+    }
+  } finally {
+    globalThis.AbortController = before
+  }
+})
+
 test('errors of another realm are told as errors', (t) => {
   const error = foreign("Object.assign(new RangeError('too far'), { code: 'E_FAR' })")
   t.is(describe(error), 'RangeError: too far')

@@ -75,6 +75,9 @@ report('timers')
 attempt('the packages, installed', 'npm', ['run', 'test:package'])
 report('packages')
 
+attempt('jest, vitest and sinon', process.execPath, [join('scripts', 'test-runners.mjs')], 1_200_000)
+report('test runners')
+
 attempt('in bundles and single executables', 'npm', ['run', 'test:bundlers'])
 report('bundlers')
 

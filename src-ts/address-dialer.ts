@@ -1,5 +1,3 @@
-import { setMaxListeners } from 'node:events'
-
 import type { ConnectionCore } from './connection'
 import { coreOf } from './connection-facade'
 import { captureContext } from './context'
@@ -10,6 +8,7 @@ import { reportDial } from './hooks'
 import { hostRealm } from './host-realm'
 import { takeOptions } from './known-options'
 import type { DialerOptions } from './options'
+import { allowListeners } from './signal'
 
 /** Makes connections to one address, for a pool or mux, in the context in which that was made. */
 export class AddressDialer {
@@ -23,7 +22,7 @@ export class AddressDialer {
     this.#target = checkDestination(takeOptions('address', target, targetNames))
     this.#dialer = new Dialer(options)
     // As many dials as there are under way.
-    setMaxListeners(0, this.#abandonment.signal)
+    allowListeners(this.#abandonment.signal)
   }
 
   /** Milliseconds that a call waits which says nothing else. */

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** No longer tells `listener`. A signal of the user's may refuse to: then the listener finds that nothing waits any more. */
 export function forgetSignal(signal: AbortSignal | undefined, listener: () => void): void {
   try {
@@ -22,5 +24,14 @@ export function isAborted(signal: AbortSignal | undefined): boolean {
     return signal?.aborted === true
   } catch {
     return false
+  }
+}
+
+/** Lets any number listen without a warning. One that is not of Node.js, as vitest puts jsdom's in its place, warns nobody. */
+export function allowListeners(signal: AbortSignal): void {
+  try {
+    setMaxListeners(0, signal)
+  } catch {
+    // It has no such bound.
   }
 }
