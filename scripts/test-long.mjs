@@ -81,6 +81,12 @@ report('test runners')
 attempt('in bundles and single executables', 'npm', ['run', 'test:bundlers'])
 report('bundlers')
 
+// Beside node:net in the same run, on each version; what is not installed is skipped.
+for (const binary of [process.execPath, ...binaries]) {
+  attempt(`drivers, ${binary}`, binary, [join('scripts', 'test-drivers.mjs')], 3_600_000)
+}
+report('drivers')
+
 for (let round = 1; round <= repeats; round += 1) attempt(`round ${round}`, process.execPath, [ava])
 report(`${repeats} rounds of the suite`)
 

@@ -1,0 +1,54 @@
+import mariadb from 'mariadb'
+
+import { certificate } from '../certificate.mjs'
+import { startMariadb } from '../services/databases.mjs'
+import { untilSleeping } from '../support/sql.mjs'
+import { opened } from '../transports.mjs'
+import { firstOf } from '../trials.mjs'
+
+export default {
+  beside: 'MariaDB',
+  needs: ['mariadbd', 'mariadb-install-db'],
+  securities: ['plain', 'tls'],
+
+  async prepare({ transport, use }) {
+    const server = await use(await startMariadb())
+    const { port } = server
+    const options = { host: '127.0.0.1', port, user: 'test', password: 'test', database: 'test' }
+    return {
+      tellsOwnEnd: false,
+      async open() {
+        // What it returns would be taken for the socket.
+        const stream = (callback) => {
+          transport.dial({ port }).then((socket) => callback(null, opened(socket)), callback)
+        }
+        const client = await mariadb.createConnection({
+          ...options,
+          ...(transport.isSecure && { ssl: { ca: certificate } }),
+          ...(transport.name === 'netpoll' && { stream }),
+        })
+        client.on('error', () => {})
+        return client
+      },
+      work: async (client) =>
+        [...(await client.query('SELECT ? + 1 AS sum', [41]))].map(({ sum }) => Number(sum)),
+      echo: async (client, bytes) => (await client.query('SELECT ? AS bytes', [bytes]))[0].bytes,
+      async begin(client) {
+        const ended = client.query('SELECT SLEEP(100)')
+        ended.catch(() => {})
+        await untilSleeping(async () => {
+          const other = await mariadb.createConnection(options)
+          const rows = await other.query(
+            "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'",
+          )
+          await other.end()
+          return rows.length
+        })
+        return { ended }
+      },
+      close: (client) => client.end(),
+      gone: (client) => firstOf(client, 'end'),
+      kill: server.kill,
+    }
+  },
+}

@@ -1,0 +1,55 @@
+import pg from 'pg'
+
+import { certificate } from '../certificate.mjs'
+import { startPostgres } from '../services/databases.mjs'
+import { untilSleeping } from '../support/sql.mjs'
+import { opened } from '../transports.mjs'
+import { firstOf } from '../trials.mjs'
+
+export default {
+  beside: 'PostgreSQL',
+  needs: ['postgres', 'initdb', 'pg_isready'],
+  securities: ['plain', 'tls'],
+
+  async prepare({ transport, use }) {
+    const server = await use(await startPostgres())
+    const { port } = server
+    return {
+      async open() {
+        const stream = transport.name === 'netpoll' ? opened(await transport.dial({ port })) : undefined
+        const client = new pg.Client({
+          host: 'localhost',
+          port,
+          user: 'test',
+          database: 'postgres',
+          ssl: transport.isSecure && { ca: certificate, servername: 'localhost' },
+          ...(stream && { stream: () => stream }),
+        })
+        client.on('error', (error) => {
+          client.failed = error.code ?? error.message
+        })
+        await client.connect()
+        return client
+      },
+      work: async (client) => (await client.query('SELECT $1::int + 1 AS sum', [41])).rows,
+      echo: async (client, bytes) => (await client.query('SELECT $1::bytea AS bytes', [bytes])).rows[0].bytes,
+      async begin(client) {
+        const ended = client.query('SELECT pg_sleep(100)')
+        ended.catch(() => {})
+        await untilSleeping(async () => {
+          const other = new pg.Client({ host: '127.0.0.1', port, user: 'test', database: 'postgres' })
+          await other.connect()
+          const { rows } = await other.query(
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND wait_event = 'PgSleep'",
+          )
+          await other.end()
+          return rows.length
+        })
+        return { ended }
+      },
+      close: (client) => client.end(),
+      gone: (client) => firstOf(client, 'end'),
+      kill: server.kill,
+    }
+  },
+}

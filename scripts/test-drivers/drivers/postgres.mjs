@@ -1,0 +1,50 @@
+import postgres from 'postgres'
+
+import { certificate } from '../certificate.mjs'
+import { startPostgres } from '../services/databases.mjs'
+import { opened } from '../transports.mjs'
+
+export default {
+  beside: 'PostgreSQL',
+  needs: ['postgres', 'initdb', 'pg_isready'],
+  securities: ['plain', 'tls'],
+
+  async prepare({ transport, use }) {
+    const server = await use(await startPostgres())
+    const { port } = server
+    return {
+      open() {
+        let closed
+        const closing = new Promise((resolve) => {
+          closed = resolve
+        })
+        const sql = postgres({
+          host: 'localhost',
+          port,
+          user: 'test',
+          database: 'postgres',
+          max: 1,
+          ssl: transport.isSecure && { ca: certificate, servername: 'localhost' },
+          onclose: () => closed(),
+          ...(transport.name === 'netpoll' && {
+            socket: async () => opened(await transport.dial({ port })),
+          }),
+        })
+        return { sql, closing }
+      },
+      work: async ({ sql }) => [...(await sql`SELECT ${41}::int + 1 AS sum`)],
+      echo: async ({ sql }, bytes) => (await sql`SELECT ${bytes}::bytea AS bytes`)[0].bytes,
+      async begin({ sql }) {
+        await sql`SELECT 1`
+        const ended = sql`SELECT pg_sleep(100)`.execute()
+        ended.catch(() => {})
+        // The server has begun it: what was sent before is answered.
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        return { ended }
+      },
+      close: ({ sql }) => sql.end(),
+      gone: ({ closing }) => closing,
+      kill: server.kill,
+    }
+  },
+}

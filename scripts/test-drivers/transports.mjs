@@ -1,0 +1,96 @@
+// What a driver or server runs over: sockets of node:net, or streams of netpoll. Everything else is the same.
+
+import { once } from 'node:events'
+import { connect as connectNet } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+
+import { createServer, Dialer } from '../../dist/index.mjs'
+import { certificate } from './certificate.mjs'
+
+/** Answers of `dial` are connected sockets. `serve` has a server of Node.js, which does not listen, take connections. */
+const net = {
+  name: 'net',
+
+  async dial({ host = '127.0.0.1', port }) {
+    const socket = connectNet({ host, port })
+    await once(socket, 'connect')
+    return socket
+  },
+
+  async serve(server) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return {
+      port: server.address().port,
+      close: () => new Promise((resolve) => server.close(resolve)),
+    }
+  },
+}
+
+const dialer = new Dialer()
+/** Streams of ours that were given to a driver or server. */
+let streams = 0
+
+const netpoll = {
+  name: 'netpoll',
+
+  async dial({ host = '127.0.0.1', port }) {
+    streams += 1
+    return (await dialer.dial({ host, port })).toDuplex()
+  },
+
+  async serve(server) {
+    // From then on an HTTP server keeps its time limits.
+    server.emit('listening')
+    const below = createServer({
+      onConnect(connection) {
+        streams += 1
+        server.emit('connection', connection.toDuplex())
+      },
+    })
+    await below.listen({ host: '127.0.0.1', port: 0 })
+    return {
+      port: below.address().port,
+      async close() {
+        server.closeIdleConnections?.()
+        await below.close()
+        // One that does not listen has nothing to close but time limits.
+        server.close?.(() => {})
+      },
+    }
+  },
+}
+
+const transports = { net, netpoll }
+
+/** How many streams of netpoll the trials have used. */
+export const streamsUsed = () => streams
+
+/** A transport by its name, with TLS on top where `isSecure`. */
+export function transportOf(name, isSecure) {
+  const transport = transports[name]
+  return {
+    ...transport,
+    isSecure,
+
+    /** A connected socket, and where it is secure one that has shaken hands. */
+    async connect(target, options = {}) {
+      const socket = await transport.dial(target)
+      if (!isSecure) return socket
+      const secure = connectTls({ socket, ca: certificate, servername: 'localhost', ...options })
+      await once(secure, 'secureConnect')
+      return secure
+    },
+  }
+}
+
+/** For drivers that open the socket which they are given: it is open, and says so. */
+export function opened(socket) {
+  if (socket.connect === undefined) {
+    socket.connect = () => {
+      process.nextTick(() => socket.emit('connect'))
+      return socket
+    }
+  }
+  return socket
+}
