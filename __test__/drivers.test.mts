@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
-const { guideWith } = (await import(
-  new URL('../scripts/test-drivers/table.mjs', import.meta.url).href
-)) as { readonly guideWith: (results: unknown, guide: string) => string }
+const { guideWith } = (await import(new URL('../scripts/test-drivers/table.mjs', import.meta.url).href)) as {
+  readonly guideWith: (results: unknown, guide: string) => string
+}
 
 interface Result {
   readonly plain?: 'same' | 'other'
@@ -22,10 +22,7 @@ test('the table of drivers in the guide is that of their last run', (t) => {
 
 test('every driver has run, and none is other than over node:net without a reason', (t) => {
   const files = readdirSync(new URL('../scripts/test-drivers/drivers', import.meta.url))
-  t.deepEqual(
-    Object.keys(results).sort(),
-    files.map((file) => file.replace(/\.mjs$/, '')).sort(),
-  )
+  t.deepEqual(Object.keys(results).sort(), files.map((file) => file.replace(/\.mjs$/, '')).sort())
   for (const [name, { plain, tls, exceptions }] of Object.entries(results)) {
     t.is(plain, 'same', name)
     t.true(tls === undefined || tls === 'same', name)
