@@ -13,6 +13,12 @@ const framing = lengthField({ size: 4 })
 /** Most bytes by which the heap may grow, however often the modules are loaded. */
 const mostHeap = 10 * 1024 * 1024
 
+/** What this process has without the package. */
+const atFirst = descriptors()
+
+// What the test before has used ends first.
+test.beforeEach(() => descriptorsAre(atFirst))
+
 for (const [rounds, pollers, transport] of [
   [200, 0, 'tcp'],
   [40, 1, 'unix'],
