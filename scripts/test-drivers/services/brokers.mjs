@@ -74,7 +74,13 @@ export async function startRabbit() {
     port: names,
     ...options,
   })
-  const server = await startProgram(programPath('rabbitmq-server'), [], { port: stomp.tls, ...options })
+  const server = await startProgram(programPath('rabbitmq-server'), [], {
+    port: stomp.tls,
+    ...options,
+  }).catch((error) => {
+    daemon.kill()
+    throw error
+  })
   return {
     amqp,
     stomp,
