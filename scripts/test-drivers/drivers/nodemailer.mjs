@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import nodemailer from 'nodemailer'
 
 import { certificate } from '../certificate.mjs'
@@ -41,17 +42,20 @@ export default {
       },
       async begin(mailer) {
         await send(mailer, 'a word')
-        const { Readable } = await import('node:stream')
-        const begun = new Promise((resolve) => {
-          const text = new Readable({
-            read() {
-              resolve()
-            },
-          })
+        // More than what is between them holds: once it is taken, the server has begun to read the message.
+        let pieces = 64
+        await new Promise((resolve) => {
+          const read = () => {
+            pieces -= 1
+            if (pieces > 0) text.push(`${'news '.repeat(3_000)}\n`)
+            else resolve()
+          }
+          const text = new Readable({ read })
           mailer.begun = send(mailer, text)
           mailer.begun.catch(() => {})
         })
-        await begun
+        // And then it has read what there is, so that it goes without a reset.
+        await new Promise((resolve) => setTimeout(resolve, 300))
         return { ended: mailer.begun }
       },
       close: (mailer) => mailer.close(),
