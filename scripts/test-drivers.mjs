@@ -80,7 +80,7 @@ async function run(driver, transport, security) {
   rmSync(temporary, { recursive: true, force: true })
   outcomes.exit = code === 0 ? 'done' : `${code === 'SIGKILL' ? 'hangs' : code}`
   outcomes.stray = [...strays].sort().join()
-  outcomes.output = printed.slice(-2_000)
+  if (outcomes.end === undefined) process.stdout.write(`${driver}, ${security}, ${transport}:\n${printed}\n`)
   return outcomes
 }
 
@@ -90,7 +90,7 @@ const looked = [...trialNames, 'end', 'exit', 'stray']
 const problemsOf = (net, netpoll) =>
   looked
     .filter((trial) => net[trial] !== netpoll[trial] || !isGood(trial, netpoll[trial]))
-    .map((trial) => ({ trial, net: net[trial] ?? net.output, netpoll: netpoll[trial] ?? netpoll.output }))
+    .map((trial) => ({ trial, net: net[trial], netpoll: netpoll[trial] }))
 
 /** What fails or hangs over both shows nothing. */
 const isGood = (trial, outcome = 'failed') =>
@@ -124,7 +124,12 @@ for (const name of names) {
     else skipped += 1
     continue
   }
-  const result = { title: driver.title ?? `\`${name}\``, beside: driver.beside, exceptions: {} }
+  const result = {
+    title: driver.title ?? `\`${name}\``,
+    beside: driver.beside,
+    note: driver.note,
+    exceptions: {},
+  }
   for (const security of driver.securities) {
     const { problems, outcomes } = await compare(name, security)
     const isAllowed = ({ trial }) => driver.exceptions?.[`${security} ${trial}`] !== undefined
