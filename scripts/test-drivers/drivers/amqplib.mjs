@@ -22,7 +22,8 @@ async function connectBy(socket, connect) {
 }
 
 export default {
-  beside: 'RabbitMQ; takes no socket, so `net.connect` is replaced while it connects',
+  beside: 'RabbitMQ',
+  note: 'takes no socket, so `net.connect` is replaced while it connects',
   needs: ['rabbitmq-server', 'epmd'],
   securities: ['plain', 'tls'],
 

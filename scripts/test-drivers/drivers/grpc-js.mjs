@@ -19,6 +19,7 @@ const options = { 'grpc.max_receive_message_length': 2 ** 24, 'grpc.use_local_su
 /** The server's connections are the transport's; its client has no way to be given any. */
 export default {
   title: '`@grpc/grpc-js` (server)',
+  note: 'its client takes no socket',
   securities: ['plain', 'tls'],
 
   async prepare({ transport }) {

@@ -5,9 +5,9 @@ import ssh2 from 'ssh2'
 import { startSshd } from '../services/others.mjs'
 import { firstOf } from '../trials.mjs'
 
-/** SSH encrypts by itself. */
 export default {
   beside: 'OpenSSH',
+  note: 'encrypts by itself',
   needs: ['sshd', 'ssh-keygen'],
   securities: ['plain'],
 
