@@ -200,7 +200,8 @@ test('of a free connection whose peer has just ended nobody gets anything', asyn
 })
 
 test('what a server says first is for whoever gets the new connection, and no connection is given out with it later', async (t) => {
-  const server = createNetServer((socket) => void socket.write('welcome'))
+  // A pool that does not read it resets the socket.
+  const server = createNetServer((socket) => void socket.on('error', () => {}).write('welcome'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
   const pool = new Pool({ host: '127.0.0.1', port }, { minIdle: 1 })

@@ -19,6 +19,8 @@ export declare class ConnectionDealer {
   constructor(balance: 'roundRobin' | 'random' | 'leastConnections')
   /** From now on that poller gets its part. Its records of these connections say `tag`. */
   join(eventLoop: EventLoop, settings: ConnectionSettings, tag: number): void
+  /** Leaves it to the listeners that have it: until this object is collected, it would keep a descriptor of each poller. */
+  release(): void
 }
 
 /**

@@ -6,7 +6,7 @@ import { ConnectionCore } from './connection'
 import { type Context, captureContext } from './context'
 import { channels } from './diagnostics'
 import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
-import { type Acceptor, nextTag } from './event-loop'
+import { type Acceptor, type EventLoop, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import { checkGoAway, type GoAway } from './go-away'
 import { hostRealm } from './host-realm'
@@ -20,7 +20,13 @@ import {
 } from './listen'
 import { closeOptionNames, refuseUnknown, takeOptions } from './known-options'
 import type { BytesOption } from './message-types'
-import { type ChunkStats, type ConnectionDealer, type NativeId, nativeBinding } from './native'
+import {
+  type ChunkStats,
+  type ConnectionDealer,
+  type ConnectionSettings,
+  type NativeId,
+  nativeBinding,
+} from './native'
 import {
   type CheckedOptions,
   checkConnectionOptions,
@@ -260,7 +266,7 @@ export class Server<Data = unknown> {
     this.#listening =
       sharing === 'shared'
         ? SharedListening.open(place, profiles, this.#tag, this.#checked.loadBalance)
-        : Listening.open(place, { loop, settings, tag: this.#tag, dealer: this.#makeDealer() })
+        : this.#openOwn(place, loop, settings)
     // Nothing can have come of it yet: records are handed over between two tasks.
     for (const profile of profiles) profile.loop.attachAcceptor(this.#tag, this.#acceptor(profile))
     if (this.#referenced) loop.retain()
@@ -364,7 +370,16 @@ export class Server<Data = unknown> {
     }
   }
 
-  /** Whoever gives connections to several loops; `undefined` for one, which has them all. */
+  #openOwn(place: PlaceToOpen, loop: EventLoop, settings: ConnectionSettings): Listening {
+    const dealer = this.#makeDealer()
+    try {
+      return Listening.open(place, { loop, settings, tag: this.#tag, dealer })
+    } finally {
+      dealer?.release()
+    }
+  }
+
+  /** What gives connections to several loops; `undefined` for one, which has them all. */
   #makeDealer(): ConnectionDealer | undefined {
     if (this.#profiles.length === 1) return undefined
     const { ConnectionDealer } = nativeBinding()

@@ -1,5 +1,7 @@
 //! Who gets the connections that a listener accepts.
 
+use std::cell::RefCell;
+
 use napi_derive::napi;
 use netpoll_core::{Dealer, LoadBalance};
 
@@ -18,7 +20,14 @@ pub fn parse_balance(name: &str) -> napi::Result<LoadBalance> {
 
 /// Deals connections out to pollers.
 #[napi]
-pub struct ConnectionDealer(pub(crate) Dealer);
+pub struct ConnectionDealer(RefCell<Option<Dealer>>);
+
+impl ConnectionDealer {
+    /// For a listener, which has it from then on; `None` once it was let go of.
+    pub(crate) fn dealer(&self) -> Option<Dealer> {
+        self.0.borrow().clone()
+    }
+}
 
 #[napi]
 impl ConnectionDealer {
@@ -29,14 +38,21 @@ impl ConnectionDealer {
     pub fn new(
         #[napi(ts_arg_type = "'roundRobin' | 'random' | 'leastConnections'")] balance: String,
     ) -> napi::Result<Self> {
-        Ok(Self(Dealer::new(parse_balance(&balance)?)))
+        let dealer = Dealer::new(parse_balance(&balance)?);
+        Ok(Self(RefCell::new(Some(dealer))))
     }
 
     /// From now on that poller gets its part. Its records of these connections say `tag`.
     #[napi]
     pub fn join(&self, event_loop: &EventLoop, settings: &ConnectionSettings, tag: u32) {
-        if let Some(remote) = event_loop.driver().remote() {
-            self.0.join(remote, settings.0.clone(), tag);
+        if let (Some(dealer), Some(remote)) = (self.dealer(), event_loop.driver().remote()) {
+            dealer.join(remote, settings.0.clone(), tag);
         }
+    }
+
+    /// Leaves it to the listeners that have it: until this object is collected, it would keep a descriptor of each poller.
+    #[napi]
+    pub fn release(&self) {
+        drop(self.0.borrow_mut().take());
     }
 }

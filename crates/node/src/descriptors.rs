@@ -33,7 +33,7 @@ impl EventLoop {
         dealer: Option<&ConnectionDealer>,
     ) -> Outcome {
         let settings = settings.0.clone();
-        let dealer = dealer.map(|dealer| dealer.0.clone());
+        let dealer = dealer.and_then(ConnectionDealer::dealer);
         self.attempt(move |poller| {
             given(descriptor, |given| match dealer {
                 None => poller.adopt(given, settings, tag),

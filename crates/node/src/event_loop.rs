@@ -138,7 +138,7 @@ impl EventLoop {
         dealer: Option<&ConnectionDealer>,
     ) -> Outcome {
         let settings = settings.0.clone();
-        let dealer = dealer.map(|dealer| dealer.0.clone());
+        let dealer = dealer.and_then(ConnectionDealer::dealer);
         self.attempt(move |poller| {
             let listen = place.parse()?;
             match dealer {
