@@ -457,7 +457,8 @@ for (const kind of ['mux', 'pool'] as const) {
       for (; asked < sockets.all.length; asked += 1) sockets.all[asked]?.write(frame(leave))
       await nextTurn()
     }
-    t.true(sockets.all.length <= 4, `${sockets.all.length} connections`)
+    // Each pause of a pool is twice as long as the one before; 100 were dialed without any.
+    t.true(sockets.all.length <= 10, `${sockets.all.length} connections`)
     await caller.close({ timeout: 0 })
     await Promise.all(calls)
   })

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { type Address, toAddress } from './address'
 import { Alarm } from './alarm'
-import { type CallOptions, CallQueue, type Calls, PendingCall, refuseAtOnce } from './call'
+import { type CallOptions, CallQueue, type Calls, PendingCall, refuseAtOnce, wornOut } from './call'
 import { siteOf } from './call-site'
 import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
@@ -857,9 +857,9 @@ const entry = Connection.prototype.call
 /** As many messages as a word can say. */
 const noBound = 2 ** 32 - 1
 
-/** Why a call does not begin. */
-function leaving(): NetpollError {
-  return new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more')
+/** Why a call does not begin, or a dial has been in vain. */
+export function leaving(): NetpollError {
+  return wornOut(new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more'))
 }
 
 /** Does `work` behind the replies of handlers that return in this turn: once its promises have called back. */

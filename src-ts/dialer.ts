@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { CallSite } from './call-site'
-import { ConnectionCore } from './connection'
+import { ConnectionCore, leaving } from './connection'
 import type { Connection } from './connection-facade'
 import { type Context, captureContext } from './context'
 import { Deadline } from './deadline'
@@ -198,7 +198,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       abandon()
       throw reasonOf(signal)
     }
-    if (!connection.isOpen) throw refused()
+    if (!connection.isOpen) throw connection.isLeaving ? leaving() : refused()
     return connection
   }
 

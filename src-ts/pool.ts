@@ -1,6 +1,6 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
-import { type CallOptions, PendingCall, refuseAtOnce } from './call'
+import { type CallOptions, isWornOut, PendingCall, refuseAtOnce } from './call'
 import { beginAt, rejectCall, siteOf } from './call-site'
 import * as clock from './clock'
 import type { ConnectionCore } from './connection'
@@ -77,6 +77,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return Number.POSITIVE_INFINITY
   })
   #isBackingOff = false
+  /** Runs while nothing is dialed, also for those who wait: a peer has asked a connection to leave before it was of use. */
+  #dialPause: NodeJS.Timeout | undefined
   /** Whether it was told that connections end unused, since the last that was of use. */
   #hasToldUnused = false
   #dialing = 0
@@ -216,6 +218,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Connections that are in use keep the process alive. The default; free ones never do. */
   ref(): this {
     this.#referenced = true
+    this.#dialPause?.ref()
     for (const lease of this.#leases) if (lease.holder !== Holder.Nobody) lease.connection.ref()
     return this
   }
@@ -223,6 +226,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Lets the process end whatever is in use. */
   unref(): this {
     this.#referenced = false
+    this.#dialPause?.unref()
     for (const lease of this.#leases) lease.connection.unref()
     return this
   }
@@ -324,6 +328,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Dials for everyone who waits and for those that are kept ready, as far as there is room. */
   #dialAsNeeded(): void {
+    if (this.#dialPause !== undefined) return
     const keepsReady = this.#state === 'open' && !this.#isBackingOff
     const ready = keepsReady ? Math.max(0, this.#options.minIdle - this.#free.length) : 0
     const wanted = this.#waiting.length + ready
@@ -349,6 +354,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dialFailed(error: unknown): void {
     this.#dialing -= 1
+    if (isWornOut(error) && this.#waiting.length > 0 && this.#state === 'open') {
+      // The peer was reached, and wants its clients elsewhere: perhaps it restarts.
+      this.#pauseDials()
+      return
+    }
     // Who is served by another dial that goes on, or by whoever gives back meanwhile, is not failed.
     if (this.#waiting.length > this.#dialing) this.#waiting.shift()?.fail(error)
     else if (this.#state === 'open') this.#failedInBackground(error)
@@ -370,12 +380,28 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#redial.arm(clock.now() + this.#backoff.delay())
   }
 
+  /** Dials nothing for a while. Keeps the process: what waits is served afterwards. */
+  #pauseDials(): void {
+    if (this.#dialPause !== undefined || this.#state !== 'open') return
+    this.#dialPause = setTimeout(() => {
+      this.#dialPause = undefined
+      this.#dialAsNeeded()
+    }, this.#backoff.delay())
+    if (!this.#referenced) this.#dialPause.unref()
+  }
+
+  #endDialPause(): void {
+    clearTimeout(this.#dialPause)
+    this.#dialPause = undefined
+  }
+
   /** A connection was of use: whatever is missing is dialed at once. */
   #proved(): void {
     this.#backoff.reset()
     this.#hasToldUnused = false
-    if (!this.#isBackingOff) return
+    if (!this.#isBackingOff && this.#dialPause === undefined) return
     this.#isBackingOff = false
+    this.#endDialPause()
     this.#dialAsNeeded()
   }
 
@@ -517,6 +543,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Others take the call, or one that is dialed in place of the connection. */
   #refused(lease: Lease, call: PendingCall, request: Payload): void {
     this.#running -= 1
+    // It was dialed in vain, and the next would hardly be of use.
+    if (!lease.isProven && !lease.wasLent) this.#pauseDials()
     if (lease.wasLent) this.#retire(lease)
     else this.#drop(lease)
     const other = this.#take()
@@ -561,6 +589,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #abandonDials(): void {
+    this.#endDialPause()
     this.#dialer.abandon(poolClosed())
   }
 
