@@ -368,7 +368,10 @@ for (const how of ['times out', 'is aborted'] as const) {
 test('with ids the connection of a call that timed out goes on', async (t) => {
   const { port, sockets } = await netServer(t)
   const pool = pooled(t, { host: '127.0.0.1', port }, { connections: 1, id: { offset: 0, size: 1 } })
-  t.is(codeOf(await rejection(pool.call('1 lost', { timeout: 200 }))), 'ERR_REQUEST_TIMEOUT')
+  // What is unsent would cost the connection.
+  const lost = rejection(pool.call('1 lost', { timeout: 1_000 }))
+  await new Promise((resolve) => void sockets.reach(1).then(([socket]) => socket?.once('data', resolve)))
+  t.is(codeOf(await lost), 'ERR_REQUEST_TIMEOUT')
   const next = pool.call('2 next')
   const socket = await sockets.take()
   socket.write(frames('1 late', '2 mine'))
@@ -480,7 +483,7 @@ test('a server that accepts and closes at once fails each call, and nobody waits
 test('those who wait too long get ERR_POOL_TIMEOUT, and leave their place to others', async (t) => {
   const { target } = await echo(t)
   const pool = pooled(t, target, { connections: 1, waitTimeout: 100 })
-  const held = await pool.get()
+  const held = await pool.get({ timeout: 0 })
   const patient = pool.get({ timeout: 0 })
   const waiting = [pool.get(), pool.get({ timeout: 50 }), pool.call('x')].map(rejection)
   t.deepEqual((await Promise.all(waiting)).map(codeOf), Array(3).fill('ERR_POOL_TIMEOUT'))

@@ -262,7 +262,7 @@ export class EventLoop {
     }
     batch[0] = underWay
     this.#batchUnderWay = this.#batches
-    this.#sliceEnd = Math.min(this.#end, this.#next + (batch[sliceWord] as number) * recordWords)
+    this.#sliceEnd = this.#withEnd(this.#next + (batch[sliceWord] as number) * recordWords, this.#end)
     this.#late = 0
     // Nearly always all of them belong to one server.
     const context = this.#connections[batch[this.#next] as number]?.context
@@ -318,8 +318,20 @@ export class EventLoop {
       if (this.#late === 0) this.#late = now + longest
       else if (now >= this.#late) return false
     }
-    this.#stop = Math.min(this.#sliceEnd, this.#next + wordsBetweenLooks)
+    this.#stop = this.#withEnd(this.#next + wordsBetweenLooks, this.#sliceEnd)
     return true
+  }
+
+  /**
+   * Where to stop, `at` or behind what is told there of the connection before: promises run then, which may use a connection
+   * whose end is known.
+   */
+  #withEnd(at: number, most: number): number {
+    const batch = this.#batch
+    let stop = at
+    while (stop < most && batch[stop] === batch[stop - recordWords] && isOfLife(batch[stop + 1] as number))
+      stop += recordWords
+    return Math.min(stop, most)
   }
 
   /** Whatever is thrown costs the connection that it is about: everything else of the batch is delivered. */
@@ -464,6 +476,11 @@ export class EventLoop {
         break
     }
   }
+}
+
+/** Whether a record brings no message. */
+function isOfLife(kind: number): boolean {
+  return (kind & 0xff) !== RecordKind.Message && kind !== RecordKind.Correlation
 }
 
 /** Whether a record names a listener, in the place of a slot. */
