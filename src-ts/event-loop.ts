@@ -10,7 +10,7 @@ import {
   unsettledWord,
   waiting,
 } from './batch'
-import { Chunk } from './chunk'
+import type { Chunk } from './chunk'
 import * as clock from './clock'
 import type { ConnectionCore } from './connection'
 import { NetpollError, pollerFailed, pollerGone, systemError } from './errors'
@@ -257,7 +257,7 @@ export class EventLoop {
     if (records > 0) {
       this.#next = firstRecord
       this.#end = firstRecord + records * recordWords
-      this.#findChunks()
+      this.#chunkCount = this.memory.findChunks(batch, this.#turnChunks)
       this.#batches += 1
     }
     batch[0] = underWay
@@ -295,15 +295,6 @@ export class EventLoop {
     // What is left here would keep its chunk until a later turn has as many.
     for (let index = 0; index < this.#chunkCount; index += 1) this.#turnChunks[index] = undefined
     this.#chunkCount = 0
-  }
-
-  #findChunks(): void {
-    const batch = this.#batch
-    const chunks = batch[1] as number
-    for (let index = 0; index < chunks; index += 1) {
-      this.#turnChunks[index] = this.memory.chunks[batch[batchHeader + index] as number] as Chunk
-    }
-    this.#chunkCount = chunks
   }
 
   /**
@@ -356,8 +347,8 @@ export class EventLoop {
             connection = this.#connections[slot]
             // Nothing comes for a connection after its end.
             if (connection === undefined) continue
-            const chunk = this.#turnChunks[kind >>> 8] as Chunk
-            if (chunk.bytes.length > 0) connection.receive(chunk, start, length)
+            const chunk = this.#turnChunks[kind >>> 8]
+            if (chunk !== undefined && chunk.bytes.length > 0) connection.receive(chunk, start, length)
             else this.#receiveCopy(connection, batch[batchHeader + (kind >>> 8)] as number, start, length)
           } else if (kind === RecordKind.Correlation) {
             connection = this.#connections[slot]
@@ -394,8 +385,7 @@ export class EventLoop {
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
   #receiveCopy(connection: ConnectionCore, handle: number, start: number, length: number): void {
-    const copy = this.memory.copy(handle, start, length)
-    if (copy !== undefined) connection.receive(new Chunk(copy), 0, length)
+    connection.receive(this.memory.copy(handle, start, length), 0, length)
   }
 
   #lifecycle(kind: number, slot: number, start: number, length: number): void {

@@ -1,7 +1,8 @@
 import { allocate } from './allocation'
 import { Arena, arenaWords, turnsWord } from './arena'
-import { adoptChunk, type Chunk } from './chunk'
-import { externalMemoryRefused } from './errors'
+import { batchHeader } from './batch'
+import { adoptChunk, Chunk } from './chunk'
+import { externalMemoryRefused, outOfMemory } from './errors'
 import { minorCollection } from './minor-collection'
 import { type NativeBinding, type NativeMemory, nativeBinding } from './native'
 import { pace } from './pace'
@@ -62,14 +63,28 @@ export class SharedMemory {
   }
 
   /**
-   * A copy of bytes whose `ArrayBuffer` user code has detached; `undefined` where they are not there any more.
-   *
-   * @throws NetpollError `ENOMEM`
+   * Puts the chunks of a batch into `found`; returns how many there are. Whoever keeps them there until the end of the batch
+   * finds them at its last record as well: in {@link chunks} they may be none any more by then, or others.
    */
-  copy(handle: number, start: number, length: number): Buffer | undefined {
+  findChunks(batch: Int32Array, found: (Chunk | undefined)[]): number {
+    const count = batch[1] as number
+    for (let index = 0; index < count; index += 1) {
+      found[index] = this.chunks[batch[batchHeader + index] as number]
+    }
+    return count
+  }
+
+  /**
+   * A copy of a message whose `ArrayBuffer` user code has detached, as a chunk of its own. The core keeps what a batch names.
+   *
+   * @throws NetpollError `ENOMEM`, also where the engine has not taken the chunk
+   */
+  copy(handle: number, start: number, length: number): Chunk {
     // In the engine's own memory, which may be moved to another thread like any other.
     const copy = allocate(length)
-    return this.native.copy(handle, start, copy) ? copy : undefined
+    if (!this.native.copy(handle, start, copy))
+      throw outOfMemory('a message that has come cannot be handed over')
+    return new Chunk(copy)
   }
 
   /** The core calls back from now on, and so keeps this, and every module that it refers to. */

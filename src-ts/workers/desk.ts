@@ -10,7 +10,7 @@ import {
   unsettledWord,
   waiting,
 } from '../batch'
-import { messageAs } from '../chunk'
+import { type Chunk, messageAs } from '../chunk'
 import { captureContext } from '../context'
 import { replyError } from '../errors'
 import type { Framing } from '../framing'
@@ -54,6 +54,9 @@ export class Desk {
   #end = firstRecord
   /** Where the last record ends that is handled now. */
   #sliceEnd = firstRecord
+  /** The chunks of the batch, by their index in it. */
+  readonly #chunks: (Chunk | undefined)[] = []
+  #chunkCount = 0
   #isFlushDue = false
   /** Calls of {@link #dispatch} that are not over: more than one where a handler turns the event loop. */
   #dispatches = 0
@@ -118,6 +121,7 @@ export class Desk {
     if (records > 0) {
       this.#next = firstRecord
       this.#end = firstRecord + records * recordWords
+      this.#chunkCount = this.#memory.findChunks(batch, this.#chunks)
     }
     batch[0] = underWay
     this.#dispatches += 1
@@ -131,8 +135,15 @@ export class Desk {
     this.#sliceEnd = this.#next
     batch[leftWord] = left
     batch[0] = left > 0 ? waiting : 0
+    if (left === 0) this.#forgetChunks()
     // Also where there are no replies: then the core knows how long this has taken, with all that it made due.
     this.#flushLater()
+  }
+
+  /** Kept until a later batch has as many, they would not be collected. */
+  #forgetChunks(): void {
+    for (let index = 0; index < this.#chunkCount; index += 1) this.#chunks[index] = undefined
+    this.#chunkCount = 0
   }
 
   #handleAll(): void {
@@ -146,17 +157,17 @@ export class Desk {
       const length = batch[at + 3] as number
       if (kind === RecordKind.Source)
         this.#source = new Source({ poller: slot, slot: start, generation: length }, this.#allocate)
-      else this.#handle(slot, batch[batchHeader + (kind >>> 8)] as number, start, length)
+      else this.#handle(slot, kind >>> 8, start, length)
     }
   }
 
-  #view(handle: number, start: number, length: number): Buffer {
-    const chunk = this.#memory.chunks[handle]
-    // User code has detached the chunk, by transferring `.buffer` of a request; or a handler has had the event loop turn for
-    // so long that the chunk was let go of.
-    if (chunk === undefined || chunk.bytes.length === 0)
-      return this.#memory.copy(handle, start, length) ?? Buffer.alloc(0)
-    return messageAs(this.#options.bytes, chunk, start, length)
+  #view(index: number, start: number, length: number): Buffer {
+    const { bytes } = this.#options
+    const chunk = this.#chunks[index]
+    if (chunk !== undefined && chunk.bytes.length > 0) return messageAs(bytes, chunk, start, length)
+    // User code has detached the chunk, by transferring `.buffer` of a request.
+    const handle = this.#batch[batchHeader + index] as number
+    return messageAs(bytes, this.#memory.copy(handle, start, length), 0, length)
   }
 
   /** Whatever is thrown costs the connection of this request. */

@@ -43,6 +43,7 @@ pub struct Bridge {
     words: SharedWords,
     javascript: JavaScript,
     dispatch: Procedure,
+    /// Of the chunks of the batch in the words, until JavaScript has come to its end: it may look for them until then.
     handles: RefCell<Vec<u32>>,
     /// Batches that JavaScript has not come back from: more than one where a handler turns the event loop.
     deliveries: Cell<usize>,
@@ -255,7 +256,17 @@ impl Bridge {
             self.words.clear_commands();
             self.memory.commands_seen();
         }
+        if self.words.is_handled() {
+            self.let_go();
+        }
         self.memory.forget_collected();
+    }
+
+    /// Nobody looks for the chunks of the last batch any more.
+    fn let_go(&self) {
+        let handles = &mut *self.handles.borrow_mut();
+        self.memory.batch_handled(handles);
+        handles.clear();
     }
 
     /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
@@ -315,8 +326,8 @@ impl Bridge {
             !self.words.is_waiting(),
             "the rest of a batch would be lost"
         );
+        self.let_go();
         let handles = &mut *self.handles.borrow_mut();
-        handles.clear();
         self.memory.make_known(batch.chunks(), handles);
         self.words.publish(batch.records(), handles);
         let published = self.published.get().wrapping_add(batch.len());
@@ -333,6 +344,8 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
+        self.let_go();
+        self.memory.forget_collected();
         self.memory.bridge_removed();
     }
 }

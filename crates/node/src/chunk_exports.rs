@@ -74,6 +74,8 @@ struct Export {
     chunk: ExportedChunk,
     state: State,
     sweep: Sweep,
+    /// Batches in JavaScript's hands that name it: one at most for each of those who hand them over.
+    batches: u32,
     /// Weak.
     buffer: sys::napi_ref,
 }
@@ -87,7 +89,7 @@ struct Table {
     handles: HashMap<usize, u32>,
     /// Handles that JavaScript's table holds.
     held: Vec<u32>,
-    /// Handles whose last view was collected while commands waited.
+    /// Handles whose last view was collected while commands waited, or a batch that names them.
     collected: Vec<u32>,
     /// Where Node.js is the host.
     end_watch: Option<EndWatch>,
@@ -188,7 +190,8 @@ impl ChunkExports {
         }
     }
 
-    /// What JavaScript knows of a chunk in which bytes have come. Must be called within a scope.
+    /// What JavaScript knows of a chunk in which bytes have come. A handle that it gives is named by one batch more. Must be
+    /// called within a scope.
     pub fn look_up(&self, chunk: &Chunk) -> Known {
         let table = &mut *self.0.borrow_mut();
         let address = chunk.as_ptr() as usize;
@@ -200,6 +203,7 @@ impl ChunkExports {
         };
         if export.state != State::Dormant {
             export.state = State::Busy;
+            export.batches += 1;
             return Known::Held(handle);
         }
         let Some(buffer) = attached_buffer(table.env, export.buffer) else {
@@ -208,11 +212,12 @@ impl ChunkExports {
             return Known::No;
         };
         export.state = State::Busy;
+        export.batches += 1;
         table.held.push(handle);
         Known::Dormant(handle, buffer)
     }
 
-    /// Makes `chunk` known: its handle, and the `ArrayBuffer` to give to JavaScript.
+    /// Makes `chunk` known: its handle, and the `ArrayBuffer` to give to JavaScript. For its table a batch names the handle.
     ///
     /// # Errors
     /// When the environment cannot make one.
@@ -259,11 +264,20 @@ impl ChunkExports {
         Ok((handle, value))
     }
 
-    /// Forgets the chunks that were collected while commands waited, which have been seen.
-    pub fn forget_collected(&self) {
+    /// JavaScript has come to the end of a batch that named these. Costs a look at each chunk of a batch, and none at messages.
+    pub fn batch_handled(&self, handles: &[u32]) {
         let table = &mut *self.0.borrow_mut();
-        while let Some(handle) = table.collected.pop() {
-            table.forget(handle);
+        for &handle in handles {
+            if let Some(export) = table.exports.get_mut(handle as usize) {
+                export.batches -= 1;
+            }
+        }
+    }
+
+    /// Forgets the chunks that were collected while commands waited, which have been seen, unless a batch names them.
+    pub fn forget_collected(&self) {
+        if self.0.borrow_mut().forget_collected() {
+            tell_emptied(&self.0);
         }
     }
 
@@ -367,6 +381,10 @@ impl Table {
                 Holder::Views => State::Retired,
             },
             sweep: Sweep::None,
+            batches: match holder {
+                Holder::Table => 1,
+                Holder::Views => 0,
+            },
             buffer: ptr::null_mut(),
         }) as u32;
         if holder == Holder::Table {
@@ -403,7 +421,8 @@ impl Table {
     }
 
     /// The last view was collected, perhaps that of whoever the memory was moved to. Bytes that still come need another
-    /// `ArrayBuffer`. The handle stays as long as commands wait that may name it.
+    /// `ArrayBuffer`. The handle stays as long as commands wait that may name it, and as a batch names it: whoever has moved
+    /// its memory gets the rest from there, which must not be another chunk's.
     fn finalized(&mut self, handle: u32) {
         let Some(export) = self.exports.get_mut(handle as usize) else {
             return;
@@ -415,11 +434,27 @@ impl Table {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
-        if self.arena.has_commands() {
+        if export.batches > 0 || self.arena.has_commands() {
             self.collected.push(handle);
         } else {
             self.forget(handle);
         }
+    }
+
+    /// Whether any was forgotten.
+    fn forget_collected(&mut self) -> bool {
+        let before = self.collected.len();
+        let mut index = 0;
+        while let Some(&handle) = self.collected.get(index) {
+            let export = self.exports.get(handle as usize);
+            if export.is_some_and(|export| export.batches > 0) {
+                index += 1;
+            } else {
+                self.collected.swap_remove(index);
+                self.forget(handle);
+            }
+        }
+        index < before
     }
 
     /// Finds those whose `ArrayBuffer` was collected since the last time. Costs a look at each, once a collection.

@@ -112,7 +112,8 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Appends the handles of `chunks` to `handles`, making known those that are new. Must be called within a scope.
+    /// Appends the handles of `chunks` to `handles`, making known those that are new. They stay what they are until
+    /// [`Self::batch_handled`]. Must be called within a scope.
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
         let callbacks = self.callbacks.borrow().clone();
         let Some(callbacks) = callbacks else {
@@ -269,7 +270,12 @@ impl SharedMemory {
         self.foreign.take(handle)
     }
 
-    /// Forgets chunks that were collected, unless commands of some loop may name them still.
+    /// JavaScript has come to the end of a batch that named these.
+    pub fn batch_handled(&self, handles: &[u32]) {
+        self.exports.batch_handled(handles);
+    }
+
+    /// Forgets chunks that were collected, unless commands of some loop or a batch may name them still.
     pub fn forget_collected(&self) {
         if !self.arena.has_commands() {
             self.exports.forget_collected();

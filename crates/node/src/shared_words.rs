@@ -208,6 +208,11 @@ impl SharedWords {
         self.batch.read(0) == WAITING
     }
 
+    /// Whether JavaScript has come to the end of the batch.
+    pub fn is_handled(&self) -> bool {
+        self.batch.read(0) == 0
+    }
+
     /// How many records JavaScript has not come to.
     pub fn left(&self) -> usize {
         usize::try_from(self.batch.read(3)).unwrap_or(0)
