@@ -31,6 +31,12 @@ for (const transport of ['tcp', 'unix']) {
     )
   }
 
+  testOnLinux(`what is sent beside a poller that has failed stays as it is: ${transport}`, async (t) => {
+    const outcome = await runFixture(t, 'failed-poller', { args: ['inline', transport] })
+    t.is(outcome.stdout, `${JSON.stringify([false, [400, 400, 400]])}\n`)
+    t.like(outcome, { code: 0, stderr: '' })
+  })
+
   testOnLinux(
     `calls and loops of a dialer whose poller fails end with the error: ${transport}`,
     async (t) => {

@@ -88,7 +88,7 @@ export class Outbox {
     return this.#turn
   }
 
-  /** Nobody looks for commands any more. The arena must not wait for those that are written all the same. */
+  /** Nobody looks for commands any more, so none is written: the arena would wait for it, or no longer for those of others. */
   close(): void {
     this.#isClosed = true
   }
@@ -353,6 +353,10 @@ export class Outbox {
   }
 
   #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
+    if (this.#isClosed) {
+      this.#drop(operation, handle)
+      return
+    }
     const commands = this.#commands
     let count = commands[0] as number
     if (count === capacity) {
@@ -370,8 +374,12 @@ export class Outbox {
     commands[0] = count + 1
   }
 
+  /** A buffer of the user's is held for the command that would have named it. */
+  #drop(operation: Operation, handle: number): void {
+    if (operation === Operation.SendForeign) this.#shared.native.releaseForeign(handle)
+  }
+
   #beginCommands(): void {
-    if (this.#isClosed) return
     if (!this.#isCarriedOut) this.#turn += 1
     this.#isCarriedOut = false
     this.#shared.arena.commanded()
