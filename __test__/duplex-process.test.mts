@@ -27,6 +27,7 @@ async function serve(t: ExecutionContext): Promise<{
       const asked = chunk.length > 9 ? '' : String(chunk)
       if (asked === 'ask') socket.write('answer')
       else if (asked === 'ask later') setTimeout(() => socket.write('answer'), 300)
+      else if (asked === 'end later') setTimeout(() => socket.end('answer'), 300)
       else if (asked === 'flood') socket.write(Buffer.alloc(20_000_000))
       else if (asked === 'end') socket.end()
     })
@@ -63,6 +64,9 @@ const names = [
   'paused, and read later',
   'more than it takes',
   'it waits for bytes',
+  'read by a loop',
+  'read as one text',
+  'read when it is readable',
   'half-open',
   'destroyed',
   'without a reference',

@@ -85,6 +85,8 @@ export class ConnectionDuplex extends Duplex {
   #isCloseDue = false
   /** Whether bytes or the peer's end are expected. */
   #reads = true
+  /** Whether the stream has asked by {@link _read} since bytes were pushed last. It asks once, so reading must not stop then. */
+  #hasAsked = false
   #isLookDue = false
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
@@ -103,7 +105,7 @@ export class ConnectionDuplex extends Duplex {
     this.#output = output
     this.#profile = profile
     this.on('end', this.#endTold)
-    // Whoever pauses it within the same call has done so before.
+    // What the same call does with the stream, such as to pause it, comes before.
     microtask(this.#begin)
   }
 
@@ -295,8 +297,12 @@ export class ConnectionDuplex extends Duplex {
     return this.destroy()
   }
 
-  /** As `net.Socket`, it reads once it is there, unless whoever has dialed has paused it before. */
+  /**
+   * As `net.Socket`, it reads once it is there, unless a dialed one was paused before. A listener of `'readable'` and a loop
+   * count as pauses; what has asked for bytes meanwhile reads.
+   */
   readonly #begin = (): void => {
+    if (this.#hasAsked) return
     if (this.#profile.role === 'client' && this.isPaused()) this.#stopReading()
     else this.read(0)
   }
@@ -347,6 +353,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** @internal */
   override _read(): void {
+    this.#hasAsked = true
     this.#core.flow.release(Hold.Full)
     if (this.#peerEnded) return
     this.#reads = true
@@ -448,7 +455,9 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #push(view: Buffer): void {
-    if (!this.destroyed && !this.push(view)) this.#stopReading()
+    if (this.destroyed) return
+    this.#hasAsked = false
+    if (!this.push(view) && !this.#hasAsked) this.#stopReading()
   }
 
   /** Where nothing is left unread, the end is noticed although nobody reads: the connection of one that only writes would stay. */
