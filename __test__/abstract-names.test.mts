@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { createServer, Dialer, NetpollError, type FramedServerOptions } from '../dist/index.mjs'
 import { fillsAbstractNames } from '../dist/unix-path.js'
+import { nextTurn } from './support/deferred.mjs'
 import { frame } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, rejection } from './support/netpoll.mjs'
 
@@ -115,6 +116,8 @@ for (const [title, path] of [
   ['with letters of several bytes', newName('-größe-名前')],
   ['with zero bytes within', newName('\0in\0between')],
   ['with a slash', newName('/run/app.sock')],
+  ['begun by two zero bytes', `\0${newName()}`],
+  ['begun by three zero bytes', `\0\0${newName()}`],
 ] as const) {
   onLinux(`an abstract name may be ${title}`, async (t) => {
     const server = serverOf(t)
@@ -124,6 +127,23 @@ for (const [title, path] of [
     const peer = await connectPeer(t, { path })
     await peer.write(frame('y'))
     t.deepEqual(await peer.read(5), frame('y'))
+  })
+}
+
+for (const pollers of [0, 1, 2]) {
+  onLinux(`the empty abstract name may be dialed: ${pollers} pollers`, async (t) => {
+    const path = '\0'
+    const server = serverOf(t, { pollers })
+    // It is one for the whole system: another test run may have it for a moment.
+    while (!server.listening) {
+      await server.listen({ path }).catch((error: unknown) => t.is(codeOf(error), 'EADDRINUSE'))
+      await nextTurn()
+    }
+    const client = await dial(t, { path }, { pollers })
+    t.is((await client.call('x')).toString(), 'x')
+    t.is(client.remoteAddress, path)
+    await client.close()
+    await server.close()
   })
 }
 

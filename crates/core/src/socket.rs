@@ -15,6 +15,8 @@ use std::{
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+#[cfg(target_os = "linux")]
+use socket2::SockAddr;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
@@ -374,11 +376,20 @@ pub(crate) fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address 
 
 fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     #[cfg(target_os = "linux")]
-    if let Some(name) = unix_path::abstract_name(path) {
-        let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-        return UnixStream::connect_addr(&address);
+    if unix_path::abstract_name(path).is_some() {
+        return connect_abstract(path);
     }
     UnixStream::connect(path)
+}
+
+/// By the address that listening takes. Mio counts a byte too little of a name that is empty or begins with a zero byte.
+#[cfg(target_os = "linux")]
+fn connect_abstract(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    // A backlog that is full is told as `EAGAIN`: a unix socket is connected at once, or not at all.
+    socket.connect(&SockAddr::unix(path)?)?;
+    let descriptor = std::os::unix::net::UnixStream::from(OwnedFd::from(socket));
+    Ok(UnixStream::from_std(descriptor))
 }
 
 macro_rules! source {
