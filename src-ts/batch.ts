@@ -20,6 +20,7 @@ export const RecordKind = {
   AcceptEnded: 17,
   RefusedLength: 18,
   RefusedBytes: 19,
+  Flushed: 20,
 } as const
 
 const batchCapacity = 2048

@@ -627,6 +627,16 @@ export class ConnectionCore {
     this.#stream?.consumer?.endSent()
   }
 
+  /** Has a stream told, with `number`, when nothing waits to be sent. No N-API call. */
+  tellFlushed(number: number): void {
+    this.#profile.loop.outbox.command(Operation.TellFlushed, this, number)
+  }
+
+  /** Nothing waits to be sent any more. */
+  flushed(number: number): void {
+    this.#stream?.consumer?.flushed(number)
+  }
+
   /** Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
   idle(): void {
     const consumer = this.#stream?.consumer
@@ -736,6 +746,7 @@ export class ConnectionCore {
   /** Sends what was accepted, and nothing else, then closes. */
   #closeNow(): void {
     if (this.#status === 'closing' || this.#status === 'closed') return
+    this.isExpectant = true
     this.#profile.loop.outbox.command(Operation.Close, this)
     if (this.#status === 'leaving') this.#status = 'closing'
     else this.#stopInput('closing')
@@ -743,6 +754,7 @@ export class ConnectionCore {
 
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
     if (this.#status === 'closed') return
+    this.isExpectant = true
     this.#status = 'closing'
     this.#calls?.forgetLost()
     this.#profile.loop.outbox.command(operation, this)

@@ -29,6 +29,9 @@ const longestKeepAlive = 32_767
 /** Milliseconds until a stream that does not read looks whether anything else keeps it. */
 const lookAfter = 50
 
+/** Questions to the core have numbers up to here, and begin again at 0. */
+const largestQuestion = 2 ** 31 - 1
+
 /** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
 interface WithStates {
   readonly _readableState: { autoDestroy: boolean }
@@ -88,6 +91,8 @@ export class ConnectionDuplex extends Duplex {
   /** Whether the stream has asked by {@link _read} since bytes were pushed last. It asks once, so reading must not stop then. */
   #hasAsked = false
   #isLookDue = false
+  /** The number of the last question to the core when nothing is unsent. */
+  #question = 0
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
   /** TLS or HTTP/2 of Node.js on top, which says when the stream ends and goes, as it does for a socket's handle. */
@@ -327,13 +332,23 @@ export class ConnectionDuplex extends Duplex {
 
   /**
    * As a socket of Node.js, one that neither reads nor has anything to send or close keeps no process alive. Back-pressure
-   * comes and goes, and the core has to be asked for what is unsent: so nobody looks at once.
+   * comes and goes, so the look waits. The core is asked once, and tells when nothing is unsent: a stalled peer costs nothing.
    */
   readonly #look = (): void => {
     this.#isLookDue = false
-    if (this.#reads || this.destroyed || this.#final !== undefined) return
-    if (this.#core.hasUnsent) this.#lookLater()
-    else this.#core.isExpectant = false
+    if (this.#isExpecting) return
+    this.#question = (this.#question + 1) & largestQuestion
+    this.#core.tellFlushed(this.#question)
+  }
+
+  /** What was written after the question has made another look due, or another question. */
+  #flushed(question: number): void {
+    if (question !== this.#question || this.#isLookDue || this.#isExpecting) return
+    this.#core.isExpectant = false
+  }
+
+  get #isExpecting(): boolean {
+    return this.#reads || this.destroyed || this.#final !== undefined
   }
 
   /** Without `allowHalfOpen` our direction ends with the peer's, and not by a mistake of whoever writes afterwards. */
@@ -419,6 +434,7 @@ export class ConnectionDuplex extends Duplex {
       },
       ended: () => this.#tell(end, undefined),
       endSent: () => this.#tell(endSent, undefined),
+      flushed: (question) => this.#flushed(question),
       idle: () => this.#tell(idle, undefined),
       closed: (error) => {
         this.#gone = true

@@ -460,6 +460,9 @@ export class EventLoop {
       case RecordKind.EndSent:
         connection.endSent()
         break
+      case RecordKind.Flushed:
+        connection.flushed(start)
+        break
       case RecordKind.Closed:
         this.forget(connection)
         connection.closed(start, length, this.#takeExcerpt())

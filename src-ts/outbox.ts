@@ -25,6 +25,7 @@ export const Operation = {
   SendForeign: 14,
   TakeOver: 15,
   AllowBeyond: 16,
+  TellFlushed: 17,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

@@ -20,6 +20,8 @@ export interface Consumer {
   ended(): void
   /** Our direction has ended, with everything sent. */
   endSent(): void
+  /** Nothing waits to be sent any more, as was asked with `number`. */
+  flushed(number: number): void
   /** Nothing was sent or received for `idleTimeout`. */
   idle(): void
   /** The connection is gone; `error` says why, where it was not in order. */

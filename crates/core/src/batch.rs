@@ -61,6 +61,8 @@ pub enum RecordKind {
     RefusedBytes = 19,
     /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
     AcceptEnded = 17,
+    /// Nothing waits to be sent any more, as was asked; `start` is the question's number.
+    Flushed = 20,
 }
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
@@ -262,6 +264,15 @@ impl Batch {
             kind_and_chunk: RecordKind::Alarm as u32,
             start: number,
             length: u32::try_from(late.as_micros()).unwrap_or(u32::MAX),
+        });
+    }
+
+    pub(crate) fn flushed(&mut self, slot: u32, number: u32) {
+        self.push(Record {
+            slot,
+            kind_and_chunk: RecordKind::Flushed as u32,
+            start: number,
+            length: 0,
         });
     }
 

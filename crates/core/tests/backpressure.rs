@@ -187,6 +187,46 @@ fn who_asks_is_told_when_it_is_over() {
 }
 
 #[test]
+fn who_asks_is_told_once_when_nothing_waits_to_be_sent() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|_| {}));
+    h.poller.tell_flushed(id, 1);
+    h.quiesce();
+    assert_eq!(h.life(id), ["accepted", "flushed"], "nothing waits");
+    for length in [2_000_000, 300_000] {
+        let before = h.life(id).len();
+        let slice = h.slice(&vec![0; length]);
+        h.poller.send(id, slice);
+        h.poller.tell_flushed(id, 2);
+        h.poller.tell_flushed(id, 3);
+        h.quiesce();
+        let told = |h: &Harness| {
+            h.life(id)[before..]
+                .iter()
+                .filter(|&&what| what == "flushed")
+                .count()
+        };
+        assert_eq!(told(&h), 0, "the peer does not read");
+        let mut got = Vec::new();
+        while got.len() < length {
+            read_available(&mut peer, &mut got, usize::MAX).expect("reading");
+            h.quiesce();
+        }
+        assert_eq!(told(&h), 1);
+    }
+    assert!(
+        h.log
+            .iter()
+            .any(|entry| matches!(entry.what, What::Flushed(3)))
+    );
+    assert!(
+        !h.log
+            .iter()
+            .any(|entry| matches!(entry.what, What::Flushed(2)))
+    );
+}
+
+#[test]
 fn asking_right_after_sending_tells_what_is_queued() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|s| s.high_water_mark = 1000));

@@ -309,6 +309,7 @@ impl Bridge {
             Operation::Resume => Order::Flow(Start::Reading),
             Operation::End => Order::End,
             Operation::TakeOver => Order::TakeOver,
+            Operation::TellFlushed => Order::TellFlushed(length as u32),
             Operation::Alarm => Order::Alarm(Some(Alarm {
                 time: clock::at(start, length),
                 number: handle,

@@ -111,6 +111,8 @@ pub enum Operation {
     TakeOver,
     /// Hand over `length` messages more than may be in flight.
     AllowBeyond,
+    /// Tell once when nothing waits to be sent; `length` is the question's number.
+    TellFlushed,
 }
 
 impl Operation {
@@ -133,6 +135,7 @@ impl Operation {
             14 => Self::SendForeign,
             15 => Self::TakeOver,
             16 => Self::AllowBeyond,
+            17 => Self::TellFlushed,
             _ => return None,
         })
     }

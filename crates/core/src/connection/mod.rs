@@ -61,6 +61,8 @@ pub struct Connection {
     end_read: bool,
     /// Whether our direction has ended with everything sent.
     end_sent: bool,
+    /// The number of the question when nothing waits to be sent.
+    flush_asked: Option<u32>,
     control: Control,
     told: Told,
     news: News,
@@ -99,6 +101,7 @@ impl Connection {
             hung_up: false,
             end_read: false,
             end_sent: false,
+            flush_asked: None,
             control: Control::Settings,
             told: Told::default(),
             news: News::default(),
@@ -400,6 +403,11 @@ impl Connection {
     /// closes: some may be replies that whoever handles the others waits for.
     pub fn allow_beyond(&mut self, count: u32) {
         self.beyond = count;
+    }
+
+    /// Has it told once when nothing waits to be sent, with `number`. A later question takes the place of one before.
+    pub fn tell_flushed(&mut self, number: u32) {
+        self.flush_asked = Some(number);
     }
 
     /// Hands over no further message, or goes on doing so.

@@ -43,6 +43,7 @@ impl Connection {
             || self.end_read != self.told.ended
             || self.tells_sent()
             || self.congested != self.told.congested
+            || self.flush_asked.is_some() && !self.outbound.has_remaining()
     }
 
     /// Adds records for what has changed since the last report.
@@ -78,6 +79,11 @@ impl Connection {
                 RecordKind::Drained
             };
             batch.lifecycle(slot, kind);
+        }
+        if !self.outbound.has_remaining()
+            && let Some(number) = self.flush_asked.take()
+        {
+            batch.flushed(slot, number);
         }
         if std::mem::take(&mut self.news.idle) {
             batch.lifecycle(slot, RecordKind::Idle);

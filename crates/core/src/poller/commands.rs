@@ -52,6 +52,11 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().allow_beyond(count));
     }
 
+    /// See [`crate::connection::Connection::tell_flushed`].
+    pub fn tell_flushed(&mut self, id: Id, number: u32) {
+        self.command(id, |endpoint| endpoint.connection().tell_flushed(number));
+    }
+
     /// Stops or resumes handing over messages.
     pub fn set_flow(&mut self, id: Id, flow: Start) {
         self.command(id, |endpoint| endpoint.connection().set_flow(flow));

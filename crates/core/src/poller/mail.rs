@@ -38,6 +38,8 @@ pub enum Order {
     End,
     /// Leave it to whoever asks when the connection ends.
     TakeOver,
+    /// Tell once when nothing waits to be sent, with this number.
+    TellFlushed(u32),
     /// Tell when this time has come; `None`: not any more.
     Alarm(Option<Alarm>),
     /// Replace a time limit.
@@ -198,6 +200,7 @@ impl Poller {
             Order::Flow(flow) => self.set_flow(id, flow),
             Order::End => self.end(id),
             Order::TakeOver => self.take_over(id),
+            Order::TellFlushed(number) => self.tell_flushed(id, number),
             Order::Alarm(alarm) => self.set_alarm(id, alarm),
             Order::Limit(limit, time) => self.set_limit(id, limit, time),
         }

@@ -65,6 +65,7 @@ pub enum What {
     Idle,
     Alarm,
     EndSent,
+    Flushed(u32),
 }
 
 impl What {
@@ -85,6 +86,7 @@ impl What {
             Self::Idle => "idle",
             Self::Alarm => "alarm",
             Self::EndSent => "end sent",
+            Self::Flushed(_) => "flushed",
         }
     }
 }
@@ -250,6 +252,7 @@ impl Harness {
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::Alarm as u8 => What::Alarm,
                 kind if kind == RecordKind::EndSent as u8 => What::EndSent,
+                kind if kind == RecordKind::Flushed as u8 => What::Flushed(record.start),
                 kind if kind == RecordKind::BytesRead as u8 => {
                     let id = self.ids[&record.slot];
                     let before = self.totals.insert(id, (count(record), 0));
