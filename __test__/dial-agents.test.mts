@@ -31,6 +31,8 @@ const agents: readonly (readonly [string, Place['transport'], (target: Options) 
   ['a path that is undefined', 'tcp', (target) => ({ ...target, path: undefined })],
   ['a path that is empty', 'tcp', (target) => ({ ...target, path: '' })],
   ['a host that is null', 'tcp', ({ port }) => ({ port, host: null, lookup: local })],
+  ['a host that is empty', 'tcp', ({ port }) => ({ port, host: '', lookup: local })],
+  ['a local address that is empty', 'tcp', (target) => ({ ...target, localAddress: '' })],
   ['a host that is undefined', 'tcp', ({ port }) => ({ port, host: undefined, lookup: local })],
   ['null for all that may be absent', 'tcp', (target) => ({ ...target, ...nulls })],
   ['a family', 'tcp', ({ port }) => ({ port, host: 'name', lookup: local, family: 4 })],
@@ -132,5 +134,13 @@ test('what is no port is refused', async (t) => {
   for (const port of ['', 'http', '1e9', '-1', '80.5', Number.NaN, Number.POSITIVE_INFINITY]) {
     const error = await rejection(new Dialer().dial({ host: '127.0.0.1', port }))
     t.is(codeOf(error), 'ERR_INVALID_ARG_VALUE', String(port))
+    t.true((error as Error).message.endsWith(`Received ${port}`), (error as Error).message)
   }
+})
+
+test('a dialer that has a local address keeps it where a dial has an empty one', async (t) => {
+  const { target } = await netServerAt(t, 'tcp')
+  const connection = await new Dialer({ localAddress: '127.0.0.2' }).dial({ ...target, localAddress: '' })
+  t.teardown(() => gone(connection))
+  t.is((connection.localAddress as { address: string }).address, '127.0.0.2')
 })

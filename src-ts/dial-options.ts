@@ -103,7 +103,7 @@ export function checkDialSettings(settings: DialSettings, others: CheckedDialSet
   checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, leastAttemptDelay, largestTimeout)
   const ownLookup = settings.lookup ?? undefined
   checkFunction('lookup', ownLookup)
-  const localAddress = settings.localAddress ?? undefined
+  const localAddress = settings.localAddress === '' ? undefined : (settings.localAddress ?? undefined)
   checkInteger('options.localPort', localPort, 0, 65_535)
   return {
     connectTimeout,

@@ -357,8 +357,8 @@ interface Dial {
 export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
 
 /**
- * Checks whom to dial, in the forms that `net.connect` takes: agents pass on what they have, so `null` is as absent, a port
- * may be text, and a path goes before host and port.
+ * Checks whom to dial, in the forms that `net.connect` takes: agents pass on what they have, so `null` and an empty
+ * text are as absent, a port may be text, and a path goes before host and port.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
@@ -371,8 +371,8 @@ export function checkDestination(options: DialTarget): Destination {
     return { path }
   }
   const port = numberIn(given.port)
-  const host = given.host ?? 'localhost'
-  checkPort(port, 1)
+  const host = given.host === '' ? 'localhost' : (given.host ?? 'localhost')
+  checkPort(port, 1, given.port)
   checkText('options.host', host)
   return { port, host }
 }

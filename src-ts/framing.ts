@@ -344,9 +344,9 @@ function checkMaxLength(value: number | undefined): void {
 }
 
 /** Checks that an option is a whole number within bounds. */
-export function checkInteger(name: string, value: unknown, least: number, most: number): void {
-  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+export function checkInteger(name: string, value: unknown, least: number, most: number, given = value): void {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', given)
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw invalidValue(name, `must be a whole number from ${least} to ${most}`, value)
+    throw invalidValue(name, `must be a whole number from ${least} to ${most}`, given)
   }
 }

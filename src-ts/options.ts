@@ -294,8 +294,8 @@ export function checkObject(name: string, value: unknown): void {
 }
 
 /** Checks a port. */
-export function checkPort(value: unknown, least: 0 | 1): asserts value is number {
-  checkInteger('options.port', value, least, 65_535)
+export function checkPort(value: unknown, least: 0 | 1, given = value): asserts value is number {
+  checkInteger('options.port', value, least, 65_535, given)
 }
 
 /** Checks a string that must say something. */
