@@ -393,8 +393,10 @@ export class ConnectionCore {
     this.#retain()
   }
 
+  /** One that closes keeps it until it is gone, also where its stream expects nothing. */
   #retain(): void {
-    const retains = this.#referenced && this.#isExpectant && this.#status !== 'closed'
+    const isExpectant = this.#isClosing ? this.#status !== 'closed' : this.#isExpectant
+    const retains = this.#referenced && isExpectant
     if (retains === this.#retains) return
     this.#retains = retains
     if (retains) this.#profile.loop.retain()
@@ -739,6 +741,7 @@ export class ConnectionCore {
   /** Takes nothing more from the peer, which counts for the answers that are still to be sent. */
   #stopInput(status: 'leaving' | 'closing'): void {
     this.#status = status
+    this.#retain()
     this.#calls?.forgetLost()
     this.#inputEnded(closedHere())
   }
@@ -746,7 +749,6 @@ export class ConnectionCore {
   /** Sends what was accepted, and nothing else, then closes. */
   #closeNow(): void {
     if (this.#status === 'closing' || this.#status === 'closed') return
-    this.isExpectant = true
     this.#profile.loop.outbox.command(Operation.Close, this)
     if (this.#status === 'leaving') this.#status = 'closing'
     else this.#stopInput('closing')
@@ -754,8 +756,8 @@ export class ConnectionCore {
 
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
     if (this.#status === 'closed') return
-    this.isExpectant = true
     this.#status = 'closing'
+    this.#retain()
     this.#calls?.forgetLost()
     this.#profile.loop.outbox.command(operation, this)
     this.#inputEnded(this.#error ?? closedHere())
