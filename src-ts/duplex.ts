@@ -261,16 +261,17 @@ export class ConnectionDuplex extends Duplex {
    * @internal The callback gets the error of this write, or that by which the connection has ended meanwhile. One that comes
    * too late fails alone, and leaves the stream to its reader.
    */
-  override write(chunk: unknown, ...rest: [encoding?: unknown, callback?: unknown]): boolean {
-    const callback = rest.find((one) => typeof one === 'function') as Callback | undefined
+  override write(chunk: unknown, encoding?: unknown, told?: unknown): boolean {
+    const callback = callbackOf(encoding, told)
     if (this.#gone && this.#reader !== undefined && !this.destroyed) {
       if (callback !== undefined) nextTick(callback, brokenPipe())
       return false
     }
-    if (callback === undefined) return super.write(chunk, ...(rest as [BufferEncoding]))
+    if (callback === undefined) return super.write(chunk, encoding as BufferEncoding)
     this.#callbacks ??= new WriteCallbacks(this.#core, this.#output, this.#profile)
-    const encoding = typeof rest[0] === 'function' ? undefined : rest[0]
-    return super.write(chunk, encoding as BufferEncoding, this.#confirmed(this.#callbacks, callback))
+    const confirmed = this.#confirmed(this.#callbacks, callback)
+    if (typeof encoding === 'function') return super.write(chunk, confirmed)
+    return super.write(chunk, encoding as BufferEncoding, confirmed)
   }
 
   /** What the stream calls back, which knows no more than that the core has the bytes. */
@@ -356,12 +357,14 @@ export class ConnectionDuplex extends Duplex {
     if (!this.allowHalfOpen) this.write = this.#writeAfterEnd as Duplex['write']
   }
 
-  readonly #writeAfterEnd = (...given: readonly unknown[]): boolean => {
+  readonly #writeAfterEnd = (chunk: unknown, encoding?: unknown, told?: unknown): boolean => {
     // It ends a tick later.
-    if (!this.writableEnded) return Reflect.apply(ConnectionDuplex.prototype.write, this, given)
-    const callback = given.slice(1, 3).find((value) => typeof value === 'function')
+    if (!this.writableEnded) {
+      return Reflect.apply(ConnectionDuplex.prototype.write, this, [chunk, encoding, told])
+    }
+    const callback = callbackOf(encoding, told)
     const error = endedByPeer()
-    if (callback !== undefined) nextTick(callback as Callback, error)
+    if (callback !== undefined) nextTick(callback, error)
     this.destroy(error)
     return false
   }
@@ -600,6 +603,12 @@ export class ConnectionDuplex extends Duplex {
       this.#core.destroy(error ?? undefined)
     }
   }
+}
+
+/** The callback of a write, which may take the place of its encoding. */
+function callbackOf(encoding: unknown, told: unknown): Callback | undefined {
+  if (typeof encoding === 'function') return encoding as Callback
+  return typeof told === 'function' ? (told as Callback) : undefined
 }
 
 function host(address: Address | undefined): TcpAddress | undefined {
