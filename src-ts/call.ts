@@ -4,10 +4,9 @@ import { Deadlines } from './deadlines'
 import { NetpollError, withoutStack } from './errors'
 import { optionNames, refuseUnknown } from './known-options'
 import type { MessageId } from './message-id'
-import { checkSignal } from './options'
 import { pace } from './pace'
 import type { Payload } from './payload'
-import { forgetSignal, reasonOf } from './signal'
+import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from './signal'
 import { deadlineOf, endOf, timeLimit } from './time-limits'
 
 /** Options of `call`. */
@@ -20,7 +19,7 @@ export interface CallOptions {
    */
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: AbortSignal | null | undefined
 }
 
 const callOptionNames = optionNames<CallOptions>({ timeout: true, deadline: true, signal: true })
@@ -77,9 +76,8 @@ export class PendingCall {
     if (options !== undefined) refuseUnknown('options', options, callOptionNames)
     const timeout = timeLimit('options.timeout', options?.timeout, requestTimeout)
     const latest = deadlineOf('options.deadline', options?.deadline)
-    const signal = options?.signal
-    checkSignal(signal)
-    signal?.throwIfAborted()
+    const signal = takeSignal(options?.signal)
+    throwIfAborted(signal)
     const end = endOf(timeout)
     if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw deadlinePassed()
     this.deadline = Math.min(end, latest)

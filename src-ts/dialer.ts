@@ -27,7 +27,6 @@ import {
   checkConnectionOptions,
   checkObject,
   checkPort,
-  checkSignal,
   checkText,
   type DialerOptions,
   dialerOptionNames,
@@ -35,7 +34,7 @@ import {
 import { pace } from './pace'
 import { createProfiles, moveProfiles, type Profile } from './profile'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
-import { forgetSignal, isAborted, reasonOf } from './signal'
+import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from './signal'
 import { deadlineOf, endOf } from './time-limits'
 import { clearTimeout, setTimeout } from './timers'
 import { checkSocketPath, shownPath, systemPath } from './unix-path'
@@ -110,12 +109,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   async #dial(options: DialOptions, site: CallSite): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
-    const signal = options.signal ?? undefined
-    checkSignal(signal)
+    const signal = takeSignal(options.signal)
     const family = checkFamily(options.family)
     const settings = checkDialSettings(options, this.#settings)
     const latest = deadlineOf('options.deadline', options.deadline)
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     const deadline = new Deadline(Math.min(endOf(settings.connectTimeout), latest))
     const dial = { deadline, context: captureContext() }
     const destination = checkDestination(options)
@@ -125,7 +123,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       }
       const limits = { signal, timeout: deadline.remaining(), family }
       const routes = await findRoutes(destination, settings, limits)
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       return this.#race(routes, settings, dial, signal)
     }, site)
   }

@@ -7,7 +7,8 @@ import type { EventLoop } from './event-loop'
 import { checkInteger } from './framing'
 import { optionNames, takeOptions } from './known-options'
 import type { ConnectionDealer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
-import { checkBacklog, checkBoolean, checkPort, checkSignal, checkText } from './options'
+import { checkBacklog, checkBoolean, checkPort, checkText } from './options'
+import { takeSignal } from './signal'
 import {
   checkSocketPath,
   checkSocketRights,
@@ -79,7 +80,7 @@ export type ListenOptions = (
   | ListenFdOptions
 ) & {
   /** Closes the server, as `close()` does, when it is aborted. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: AbortSignal | null | undefined
 }
 
 /** A place of a TCP port whose host may still be a name. */
@@ -147,11 +148,11 @@ export function checkListenOptions(options: ListenOptions): CheckedListen {
       throw invalidValue(`options.${name}`, `must not be given together with options.${key}`, given[name])
     }
   }
-  checkSignal(given['signal'])
+  const signal = takeSignal(given['signal'])
   checkBacklog(given['backlog'])
   checkBoolean('shared', given['shared'])
   const place = { fd: checkFd, path: checkPath, port: checkPortPlace }[key](taken as never)
-  return { place, sharing: given['shared'] === true ? 'shared' : 'own', signal: taken.signal }
+  return { place, sharing: given['shared'] === true ? 'shared' : 'own', signal }
 }
 
 /** The addresses of a name are looked up; everything else is known. */

@@ -2,7 +2,6 @@ import { processSettings } from './configuration'
 import { invalidType, invalidValue } from './errors'
 import { checkInteger, Framing, streamFraming } from './framing'
 import { checkIsGoAway, type IsGoAway } from './go-away'
-import { isAbortSignal } from './kinds'
 import { optionNames } from './known-options'
 import { checkIds, type IdField, type IdFunction, type Ids } from './message-id'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -279,13 +278,6 @@ function checkPlace(
 /** Checks an optional backlog. */
 export function checkBacklog(value: unknown): void {
   if (value !== undefined) checkInteger('options.backlog', value, 1, 2 ** 31 - 1)
-}
-
-/** Checks an optional signal. */
-export function checkSignal(value: unknown): void {
-  if (value !== undefined && !isAbortSignal(value)) {
-    throw invalidType('options.signal', 'an instance of AbortSignal', value)
-  }
 }
 
 /** Checks an argument that has members. */

@@ -11,11 +11,10 @@ import { closeOptionNames, optionNames, refuseUnknown } from './known-options'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
 import type { BytesOption, MessageTypes } from './message-types'
-import { checkSignal } from './options'
 import { pace } from './pace'
 import { type Payload, takeApart } from './payload'
 import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
-import { forgetSignal, reasonOf } from './signal'
+import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
 import { clearTimeout, setTimeout } from './timers'
 import { WaitQueue } from './wait-queue'
@@ -28,7 +27,7 @@ export interface GetOptions {
   /** When whoever waits gives up at the latest, a `Date` or milliseconds since the epoch. Default: none. */
   readonly deadline?: Date | number | undefined
   /** Gives up waiting, and rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: AbortSignal | null | undefined
 }
 
 const getOptionNames = optionNames<GetOptions>({ timeout: true, deadline: true, signal: true })
@@ -247,11 +246,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     reject: (error: unknown) => void,
   ): void {
     refuseUnknown('options', options, getOptionNames)
-    const { signal, timeout: limit, deadline: latestTime } = options
+    const { signal: givenSignal, timeout: limit, deadline: latestTime } = options
     const timeout = timeLimit('options.timeout', limit, this.#options.waitTimeout)
     const latest = deadlineOf('options.deadline', latestTime)
-    checkSignal(signal)
-    signal?.throwIfAborted()
+    const signal = takeSignal(givenSignal)
+    throwIfAborted(signal)
     this.#checkOpen()
     if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
     const deadline = Math.min(endOf(timeout), latest)

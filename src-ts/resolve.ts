@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from 'node:net'
 
 import { NetpollError } from './errors'
 import { isThenable, whenSettled } from './hooks'
+import { forgetSignal, reasonOf } from './signal'
 import { clearTimeout, setTimeout } from './timers'
 
 /** An IP address, and its family. */
@@ -48,7 +49,7 @@ function lookUp(
   return new Promise((resolve, reject) => {
     const abandon = (): void => {
       settle()
-      reject(signal?.reason)
+      reject(reasonOf(signal))
     }
     const expire = (): void => {
       settle()
@@ -58,7 +59,7 @@ function lookUp(
     const timer = timeout > 0 ? setTimeout(expire, timeout) : undefined
     const settle = (): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abandon)
+      forgetSignal(signal, abandon)
     }
     const failed = (error: unknown): void => {
       settle()
@@ -68,8 +69,8 @@ function lookUp(
       settle()
       resolve(found)
     }
-    signal?.addEventListener('abort', abandon, { once: true })
     try {
+      signal?.addEventListener('abort', abandon, { once: true })
       const options = { all: true, order: 'verbatim', family, hints: 0 } as const
       const pending: unknown = lookup(host, options, (error, found) => {
         if (error) failed(error)

@@ -1,5 +1,3 @@
-import { addAbortListener } from 'node:events'
-
 import type { Address } from './address'
 import { Admission } from './admission'
 import { ConnectionCore } from './connection'
@@ -9,7 +7,6 @@ import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
 import { type Acceptor, type EventLoop, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import { checkGoAway, type GoAway } from './go-away'
-import { hostRealm } from './host-realm'
 import {
   checkListenOptions,
   Listening,
@@ -43,6 +40,7 @@ import { pace } from './pace'
 import { createProfiles, type Owner, type Profile } from './profile'
 import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
+import { isAborted, reasonOf, throwIfAborted, watchAbort } from './signal'
 import { patience } from './time-limits'
 import { clearTimeout, microtask, setTimeout } from './timers'
 import { type CheckedWorkers, checkWorkers } from './workers/options'
@@ -67,9 +65,6 @@ export interface ServerStats {
   readonly workers?: WorkerStats | undefined
 }
 
-/** Of the realm that Node.js makes its listeners in: others may have no such symbol. */
-const dispose: typeof Symbol.dispose = hostRealm.Symbol.dispose
-
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
 /** @internal Has `close` ask clients to leave, whether or not the server knows of ids. */
@@ -92,7 +87,7 @@ export class Server<Data = unknown> {
   #referenced = true
   #listening: Listening | SharedListening | undefined
   #tag = 0
-  #signalWatch: Disposable | undefined
+  #forgetSignal: (() => void) | undefined
   #accepted = 0
   /** Connections that records have told of, those included that could not be watched. */
   #told = 0
@@ -134,21 +129,21 @@ export class Server<Data = unknown> {
       throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
     }
     const { place, sharing, signal } = checkListenOptions(options)
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     this.#state = 'starting'
     try {
       this.#context = captureContext()
-      this.#signalWatch = signal && addAbortListener(signal, () => void this.close())
+      this.#forgetSignal = signal && watchAbort(signal, () => void this.close())
       const placeToOpen = place.kind === 'name' ? await resolveName(place) : place
       if (this.#workers !== undefined) await this.#startWorkers(this.#workers)
       this.#open(placeToOpen, sharing)
     } catch (error) {
-      this.#signalWatch?.[dispose]()
-      this.#signalWatch = undefined
+      this.#forgetSignal?.()
+      this.#forgetSignal = undefined
       await this.#stopWorkers()
       this.#profiles = []
       if (this.#state === 'starting') this.#state = 'idle'
-      throw signal?.aborted === true ? signal.reason : error
+      throw isAborted(signal) ? reasonOf(signal) : error
     }
     if (channels.listen.hasSubscribers) channels.listen.publish({ server: this })
     return this
@@ -276,7 +271,7 @@ export class Server<Data = unknown> {
   #stopListening(): void {
     const listening = this.#listening
     if (listening === undefined) return
-    this.#signalWatch?.[dispose]()
+    this.#forgetSignal?.()
     this.#listening = undefined
     // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
     if (this.#goAway === undefined) this.#detachAcceptors()

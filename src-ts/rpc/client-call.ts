@@ -1,4 +1,5 @@
 import { optionNames } from '../known-options'
+import { takeSignal } from '../signal'
 import { systemTimeOf } from '../time-limits'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
@@ -13,7 +14,7 @@ export interface RpcCallOptions {
    */
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: AbortSignal | null | undefined
   /** Travels with the request, as far as the protocol carries it. */
   readonly metadata?: Metadata | undefined
 }
@@ -61,7 +62,7 @@ export class ClientCall<Body = unknown> {
     this.body = body
     this.deadline = systemTimeOf(end)
     this.end = end
-    this.signal = signal
+    this.signal = takeSignal(signal)
     this.metadata = metadata
   }
 }

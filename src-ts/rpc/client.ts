@@ -6,6 +6,7 @@ import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../known-options'
 import { pace } from '../pace'
 import type { PoolStats } from '../pool'
+import { isAborted, throwIfAborted } from '../signal'
 import { deadlineOf, endOf, timeLimit } from '../time-limits'
 import { ClientCall, callOptionNames, type RpcCallOptions } from './client-call'
 import { type Codec, checkCodec, decodeMessage } from './codec'
@@ -156,9 +157,9 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     call.claim?.release()
     const claim = this.#inflater.newClaim()
     call.claim = claim
-    const isWanted = (): boolean => call.signal?.aborted !== true && clock.now() < call.end
+    const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < call.end
     if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
-    call.signal?.throwIfAborted()
+    throwIfAborted(call.signal)
     throw deadlinePassed()
   }
 
@@ -180,7 +181,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   async #send(call: ClientCall<Sent>): Promise<undefined> {
     const timeout = timeLeft(call)
     const { signal } = call
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     await this.#link.send(this.#encode(call, timeout), { timeout, signal })
     return undefined
   }

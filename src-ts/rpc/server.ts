@@ -7,6 +7,7 @@ import type { ListenOptions } from '../listen'
 import { type AcceptOptions, serverOptionNames } from '../options'
 import type { Payload } from '../payload'
 import { announceBy, createServer, type Server, type ServerStats } from '../server'
+import { isAborted, takeSignal } from '../signal'
 import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
@@ -111,8 +112,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     await this.listen(options)
     await new Promise<void>((resolve) => {
       this.#whenDown.push(resolve)
-      const { signal } = options
-      if (signal?.aborted) void this.shutdown()
+      const signal = takeSignal(options.signal)
+      if (isAborted(signal)) void this.shutdown()
       else signal?.addEventListener('abort', () => void this.shutdown(), { once: true })
     })
   }
