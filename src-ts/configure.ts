@@ -18,7 +18,7 @@ export interface ProcessOptions {
    */
   readonly chunkSize?: number | undefined
   /**
-   * Whether errors of calls say where the call was made, also of one that nobody awaits: each call then notes its stack,
+   * Whether errors of calls say where the call was made, also of one without an `await`: each call then notes its stack,
    * which takes some microseconds, several times what a call takes. Without it, they say who awaits the call. Default false.
    */
   readonly callStacks?: boolean | undefined
