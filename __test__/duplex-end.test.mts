@@ -1,4 +1,4 @@
-// The peer's end while nobody reads: what `net.Socket` tells of it, in the same order, at every place.
+// The peer's end while the stream is not read: what `net.Socket` tells of it, in the same order, at every place.
 
 import { once } from 'node:events'
 
@@ -102,7 +102,7 @@ const halfOpen = alike(
 for (const [name, run] of halfOpen) test(name, run)
 
 for (const pollers of [0, 1, 2]) {
-  test(`a server whose streams nobody reads closes once their peers have: ${pollers} pollers`, async (t) => {
+  test(`a server whose streams are not read closes once their peers have: ${pollers} pollers`, async (t) => {
     const server = createServer({
       pollers,
       onConnect: (connection) => void connection.toDuplex().write('hello'),

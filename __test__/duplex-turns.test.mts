@@ -1,4 +1,4 @@
-// Where `net.Socket` lets promises run between two events, so does the duplex: whoever has awaited one hears the next.
+// Where `net.Socket` lets promises run between two events, so does the duplex: code that has awaited one hears the next.
 
 import { once } from 'node:events'
 import type { Socket } from 'node:net'

@@ -31,7 +31,7 @@ export const underWay = -1
 export const waiting = -2
 /**
  * Words before the handles of chunks: how many records there are, how many chunks, how many records may be handled before
- * whoever has called looks at the clock, how many are left, and how many calls for them, or flushes that these have made due,
+ * the caller looks at the clock, how many are left, and how many calls for them, or flushes that these have made due,
  * are not over.
  */
 export const batchHeader = 5

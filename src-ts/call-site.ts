@@ -14,7 +14,7 @@ const mostInTurn = 100
 let turn = 0
 let made = 0
 
-/** Errors that have the stack of whoever awaits them, made anew on their way. */
+/** Errors that have the stack of the code that awaits them, made anew on their way. */
 const followed = new WeakSet<Error>()
 
 /** Where a call was made. */
@@ -50,7 +50,7 @@ export function beginAt(error: unknown, entry: Entry): void {
 }
 
 /**
- * Rejects a call by an error that is its own, whose stack says where the call was made. Where nobody has asked for that, it
+ * Rejects a call by an error that is its own, whose stack says where the call was made. Where no configuration asks for that, it
  * says who awaits the call, which costs nothing until then: V8 follows promises from the function that runs to those that
  * wait for it.
  */

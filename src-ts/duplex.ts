@@ -114,7 +114,7 @@ export class ConnectionDuplex extends Duplex {
     microtask(this.#begin)
   }
 
-  /** Always false: a connection is established before anybody has it. */
+  /** Always false: a connection is established before the user has it. */
   get connecting(): boolean {
     return false
   }
@@ -352,7 +352,7 @@ export class ConnectionDuplex extends Duplex {
     return this.#reads || this.destroyed || this.#final !== undefined
   }
 
-  /** Without `allowHalfOpen` our direction ends with the peer's, and not by a mistake of whoever writes afterwards. */
+  /** Without `allowHalfOpen` our direction ends with the peer's, and not by a mistake of a later writer. */
   readonly #endTold = (): void => {
     if (!this.allowHalfOpen) this.write = this.#writeAfterEnd as Duplex['write']
   }
@@ -431,7 +431,7 @@ export class ConnectionDuplex extends Duplex {
     return {
       received: (chunk, start, length) => {
         const view = bufferView(chunk, start, length)
-        // Of a stream that does not flow nobody hears, so that nothing has to lie between its pieces.
+        // A stream that does not flow calls no listener, so that nothing has to lie between its pieces.
         if (this.readableFlowing !== true && this.#untold.length === 0) this.#run(push, view)
         else this.#tell(push, view)
       },
@@ -448,7 +448,7 @@ export class ConnectionDuplex extends Duplex {
 
   /**
    * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript for
-   * each, so that promises run in between, and whoever has awaited one event may then listen to the next.
+   * each, so that promises run in between, and code that has awaited one event may then listen to the next.
    */
   #tell<News>(work: (news: News) => void, news: News): void {
     const { batch } = this.#profile.loop
@@ -479,7 +479,7 @@ export class ConnectionDuplex extends Duplex {
     if (!this.push(view) && !this.#hasAsked) this.#stopReading()
   }
 
-  /** Where nothing is left unread, the end is noticed although nobody reads: the connection of one that only writes would stay. */
+  /** Where nothing is left unread, the end is noticed although the user does not read: the connection of one that only writes would stay. */
   #end(): void {
     this.#peerEnded = true
     if (this.destroyed) return

@@ -152,7 +152,7 @@ export function systemError(
   return new NetpollError(code, `${syscall} ${code}${place}${from}`, details)
 }
 
-/** Says that the system had no memory for something whose size somebody else decides. */
+/** Says that the system had no memory for something whose size a peer or user decides. */
 export function outOfMemory(problem: string, cause?: unknown): NetpollError {
   const details = { errno: -constants.errno.ENOMEM, syscall: 'malloc', ...(cause !== undefined && { cause }) }
   return new NetpollError('ENOMEM', `malloc ENOMEM: ${problem}`, details)

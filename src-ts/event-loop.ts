@@ -41,7 +41,7 @@ export interface Acceptor {
 
 /** Words of the records between two looks at the clock, which costs as little as a few of them. */
 const wordsBetweenLooks = 8 * recordWords
-/** Milliseconds after which the rest of a batch is left to whoever has called, who lets the event loop turn. */
+/** Milliseconds after which the rest of a batch is left to the caller, which lets the event loop turn. */
 const longest = 10
 
 /**
@@ -229,7 +229,7 @@ export class EventLoop {
   #fail(error: NetpollError): void {
     this.#hasFailed = true
     this.outbox.close()
-    // Nobody calls for the rest of a batch any more.
+    // No caller asks for the rest of a batch any more.
     this.#next = this.#end
     this.#leave()
     const acceptors = [...this.#acceptors.values()]

@@ -9,7 +9,7 @@ const idleTime = 1_000
 
 /**
  * The event loops of this thread. The first lies in the event loop of Node.js itself; the others are threads of their own,
- * made when somebody asks for so many, and kept: without sockets they sleep. One that has failed is replaced. All end when
+ * made when a server or dialer asks for so many, and kept: without sockets they sleep. One that has failed is replaced. All end when
  * nothing has been open for a while, and are made again when they are asked for: until then each would keep its descriptors,
  * and all modules of the package, which test runners load again and again.
  */

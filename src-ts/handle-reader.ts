@@ -92,7 +92,7 @@ export class HandleReader {
   }
 }
 
-/** Gives the handle what that of a socket has, for whoever asks the layer for it. */
+/** Gives the handle what that of a socket has, for code that asks the layer for it. */
 function complete(handle: AdapterHandle, stream: SocketStream): void {
   handle.getpeername ??= (out) => {
     const { remoteAddress: address, remotePort: port, remoteFamily: family } = stream

@@ -38,7 +38,7 @@ export function thisHost(): Host {
   }
 }
 
-/** What `ask` finds out, or `otherwise` where the host refuses: Deno does to whoever lacks a right, and to load takes others. */
+/** What `ask` finds out, or `otherwise` where the host refuses: Deno does to code that lacks a right, and to load takes others. */
 function ifAllowed<T>(ask: () => T, otherwise: T): T {
   try {
     return ask()

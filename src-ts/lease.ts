@@ -106,7 +106,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.keeper.ending(this)
   }
 
-  /** One that is not as it was is let go of by whoever takes it. */
+  /** One that is not as it was is let go of by the code that takes it. */
   finishing(): void {}
 
   callsFailed(): void {

@@ -101,7 +101,7 @@ export class SharedMemory {
   }
 
   /**
-   * No event loop is left: nothing keeps this any more but whoever refers to it. Chunks and the arena stay what they are.
+   * No event loop is left: nothing keeps this any more but references to it. Chunks and the arena stay what they are.
    * Returns false while bytes may still come in chunks that it holds, or where it is kept: then it goes on.
    */
   suspend(): boolean {

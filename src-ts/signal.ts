@@ -73,7 +73,7 @@ export function isAborted(signal: AbortSignal | undefined): boolean {
   }
 }
 
-/** Lets any number listen without a warning. One that is not of Node.js, as vitest puts jsdom's in its place, warns nobody. */
+/** Lets any number listen without a warning. One that is not of Node.js, as vitest puts jsdom's in its place, gives no warning. */
 export function allowListeners(signal: AbortSignal): void {
   try {
     setMaxListeners(0, signal)

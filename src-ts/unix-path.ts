@@ -32,7 +32,7 @@ export function fillsAbstractNames({
   return bun === undefined && deno === undefined && major === 1 && Number(minor) < 48
 }
 
-/** A path as the system is to have it, so that whoever uses `node:net` in this version of Node.js meets us there. */
+/** A path as the system is to have it, so that users of `node:net` in this version of Node.js meet us there. */
 export function systemPath(path: string): string {
   if (!fillsNames || !isAbstract(path)) return path
   return path + '\0'.repeat(pathSize - Buffer.byteLength(path))

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 
-/** An asynchronous resource that keeps no process alive, and says so to whoever looks for what is open. */
+/** An asynchronous resource that keeps no process alive, and says so to tools that look for what is open. */
 export class PassiveResource extends AsyncResource {
   hasRef(): boolean {
     return false

@@ -15,7 +15,7 @@ interface Untold {
 
 /**
  * Tells users of the writes of a stream whether they have failed. The core takes bytes at once, and learns from the system
- * at the end of the turn that nobody is there for them. Only a write with a callback is looked at before.
+ * at the end of the turn that no peer is there for them. Only a write with a callback is looked at before.
  */
 export class WriteCallbacks {
   readonly #core: ConnectionCore
@@ -87,7 +87,7 @@ function tell(callback: WriteCallback, error: Error | null): void {
   }
 }
 
-/** Throws it where nobody catches it. */
+/** Throws it where no code catches it. */
 export function rethrow(error: unknown): void {
   throw error
 }

@@ -129,7 +129,7 @@ export class WorkerPool {
     if (!this.#wantsThread) this.#startAnother()
   }
 
-  /** Starts a thread that nobody waits for. Node.js may refuse one now that it has allowed before. */
+  /** Starts a thread that no call waits for. Node.js may refuse one now that it has allowed before. */
   #startAnother(): void {
     try {
       this.#startThread()

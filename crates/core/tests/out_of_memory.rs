@@ -200,7 +200,7 @@ fn refuse_and_go_on<P: Read + Write>(
     let small = message(5);
     let sent = [small.clone(), message(LARGE)].concat();
     let mut rest = &sent[..];
-    // Larger than every chunk, so that nobody else lacks anything.
+    // Larger than every chunk, so that no other test lacks anything.
     let refused = while_scarce(300_000, 0, || {
         h.run(echo, |h| {
             write_some(&mut peer, &mut rest);

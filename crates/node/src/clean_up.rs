@@ -1,4 +1,4 @@
-//! What an environment calls when it ends. Whoever ends before takes it back: otherwise it would be kept until then.
+//! What an environment calls when it ends. An owner that ends before takes it back: otherwise it would be kept until then.
 
 use std::ffi::c_void;
 use std::rc::Rc;

@@ -112,7 +112,7 @@ impl Pair {
         self.due[next] = true;
         let Function(function) = self.functions[next];
         // SAFETY: not closed yet, and the lock around `self` keeps it so for the call. Its queue is unbounded, so it never
-        // waits; it is refused only when the function is closing, and then nobody needs to know.
+        // waits; it is refused only when the function is closing, and then no thread needs to know.
         unsafe {
             sys::napi_call_threadsafe_function(
                 function,
@@ -171,7 +171,7 @@ impl Doorbell {
         }
     }
 
-    /// Rings no more, because the environment ends, which ends the functions as well. After this nobody touches them.
+    /// Rings no more, because the environment ends, which ends the functions as well. After this no code touches them.
     pub fn close(&self) {
         self.pair().take();
     }
@@ -182,7 +182,7 @@ impl Doorbell {
             return;
         };
         for Function(function) in functions {
-            // SAFETY: not closed yet, and nobody else has it any more. Its finalizer follows.
+            // SAFETY: not closed yet, and no other code has it any more. Its finalizer follows.
             unsafe {
                 sys::napi_release_threadsafe_function(
                     function,

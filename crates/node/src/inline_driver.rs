@@ -223,7 +223,7 @@ impl InlineDriver {
         if is_waiting || self.is_delivering() {
             return false;
         }
-        // Commands that nobody looks for any more would keep what they name.
+        // Commands that no flush looks for any more would keep what they name.
         self.carry_out();
         self.close();
         if let Some(clean_up) = self.clean_up.take() {

@@ -117,7 +117,7 @@ impl SharedMemory {
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
         let callbacks = self.callbacks.borrow().clone();
         let Some(callbacks) = callbacks else {
-            // Nobody gets messages.
+            // No JavaScript gets messages.
             handles.extend(chunks.iter().map(|_| u32::MAX));
             return;
         };
@@ -420,7 +420,7 @@ impl Memory {
     /// there.
     #[napi]
     pub fn copy(&self, handle: u32, start: u32, mut target: Uint8Array) -> bool {
-        // SAFETY: JavaScript, whose thread this is, does not run meanwhile, and nobody else has memory that it has just made.
+        // SAFETY: JavaScript, whose thread this is, does not run meanwhile, and no other code has memory that it has just made.
         let target = unsafe { target.as_mut() };
         match self.0.slice(handle, start as usize, target.len()) {
             Some(slice) => {

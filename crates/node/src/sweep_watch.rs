@@ -9,7 +9,7 @@
 //! 2. finalizers of memory that was freed, also of what was freed during the first;
 //! 3. what [`crate::end_watch`] has, and what V8 has not freed by then.
 //!
-//! So whoever makes V8 finish its sweep in the first step finds in the third that only moved memory is left. V8 may collect
+//! So a caller that makes V8 finish its sweep in the first step finds in the third that only moved memory is left. V8 may collect
 //! once more between the second and the third, where it marks incrementally. By then `crate::loop_turns` has called
 //! [`crate::chunk_exports::ChunkExports::look_if_ending`]: once JavaScript has stopped, what is attached is never moved.
 

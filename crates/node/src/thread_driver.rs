@@ -214,7 +214,7 @@ impl ThreadDriver {
         if is_waiting || self.is_delivering() || self.common.handoff.any(|_| true) {
             return false;
         }
-        // Commands that nobody looks for any more would keep what they name.
+        // Commands that no flush looks for any more would keep what they name.
         self.carry_out();
         self.set_referenced(Referenced::No);
         self.common.doorbell.dismiss();

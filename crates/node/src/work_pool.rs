@@ -90,7 +90,7 @@ pub struct WorkPool {
 struct Ending {
     doorbell: Doorbell,
     number: u32,
-    /// Lives as long as somebody may ring.
+    /// Lives as long as a thread may ring.
     growth: Cell<Option<Rc<Growth>>>,
     clean_up: Cell<Option<CleanUp<Self>>>,
 }
@@ -163,7 +163,7 @@ impl WorkPool {
     pub fn close(&self) {
         pools().remove(&self.ending.number);
         self.workers.close();
-        // Nobody rings any more, and nothing of JavaScript's is kept.
+        // No thread rings any more, and nothing of JavaScript's is kept.
         self.ending.doorbell.dismiss();
         drop(self.ending.growth.take());
         if let Some(clean_up) = self.ending.clean_up.take() {

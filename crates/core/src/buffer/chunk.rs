@@ -145,7 +145,7 @@ impl ChunkPool {
         self.make(capacity)
     }
 
-    /// As [`Self::try_take`], for whoever knows that there is memory.
+    /// As [`Self::try_take`], for a caller that knows that there is memory.
     ///
     /// # Panics
     /// When there is none.
@@ -154,7 +154,7 @@ impl ChunkPool {
         self.try_take().expect("there is memory for a chunk")
     }
 
-    /// As [`Self::try_take_at_least`], for whoever knows that there is memory.
+    /// As [`Self::try_take_at_least`], for a caller that knows that there is memory.
     ///
     /// # Panics
     /// When there is none.
@@ -164,7 +164,7 @@ impl ChunkPool {
         chunk.expect("there is memory for a chunk")
     }
 
-    /// As [`Self::try_take_exactly`], for whoever knows that there is memory.
+    /// As [`Self::try_take_exactly`], for a caller that knows that there is memory.
     ///
     /// # Panics
     /// When there is none.
@@ -176,7 +176,7 @@ impl ChunkPool {
 
     fn make(&self, capacity: usize) -> Result<Chunk, OutOfMemory> {
         let memory = Memory::allocate(capacity).or_else(|OutOfMemory| {
-            // Chunks that nobody needs come before whoever needs this one.
+            // Unused chunks are given up before the caller that needs this one fails.
             drop(mem::take(&mut *self.0.free()));
             Memory::allocate(capacity)
         })?;

@@ -56,7 +56,7 @@ impl<T> Inner<T> {
         let pointer = unsafe { alloc(Layout::new::<Node<T>>()) }.cast::<Node<T>>();
         let pointer = NonNull::new(pointer).ok_or(OutOfMemory)?;
         let counts = AtomicWord::new(INNER);
-        // SAFETY: allocated just now with the layout of a node, and nobody else has it.
+        // SAFETY: allocated just now with the layout of a node, and no other code has it.
         unsafe { pointer.write(Node { counts, value }) };
         Ok(Self(pointer))
     }

@@ -1,9 +1,9 @@
-//! Allocations whose size somebody else decides.
+//! Allocations whose size a peer or user decides.
 
 use std::collections::TryReserveError;
 use std::io;
 
-/// The system has no memory of the size that was asked for. It costs whoever needed that memory, and not the process.
+/// The system has no memory of the size that was asked for. It costs the caller that needed that memory, and not the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 

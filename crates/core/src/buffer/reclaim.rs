@@ -24,7 +24,7 @@ pub enum Sharing {
 }
 
 /// How often a holder of shared chunks was asked, of all that share them. When one is asked, the others are as well, unless
-/// they were lately: a chunk that they share is not kept by whoever would be asked last.
+/// they were lately: a chunk that they share is not kept by the environment that would be asked last.
 #[derive(Default)]
 pub struct ReclaimRounds(AtomicUsize);
 

@@ -140,10 +140,10 @@ mod tests {
 
     use super::*;
 
-    /// Longer than any look takes that waits for nobody.
+    /// Longer than any look takes that waits for no other thread.
     const HANG: Duration = Duration::from_secs(20);
 
-    /// What `covers` says of each range while somebody else holds the list of holes; `None` where it waits for that.
+    /// What `covers` says of each range while another thread holds the list of holes; `None` where it waits for that.
     fn covers_without_lock(settled: &Settled, range: Range<usize>) -> Option<bool> {
         thread::scope(|scope| {
             let (told, answer) = mpsc::channel();

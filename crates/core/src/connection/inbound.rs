@@ -453,7 +453,7 @@ fn own_copy(mut region: Region, bytes: &[u8]) -> Memory {
 pub enum Unfilled<E> {
     /// There is no memory to read into.
     OutOfMemory,
-    /// Whoever was to read has refused.
+    /// The reader has refused.
     Refused(E),
 }
 

@@ -124,7 +124,7 @@ impl Outbound {
         Ok(())
     }
 
-    /// Room for as many pieces again: whoever sends many small ones decides how many there are.
+    /// Room for as many pieces again: a sender of many small ones decides how many there are.
     #[cold]
     fn grow(&mut self) -> Result<(), OutOfMemory> {
         Ok(self.pieces.try_reserve(1)?)

@@ -172,7 +172,7 @@ impl Poller {
         Ok(id)
     }
 
-    /// The place for whoever comes next, and in the lists that have one entry for each place.
+    /// The place for the next occupant, and in the lists that have one entry for each place.
     fn next_id(&mut self) -> Result<Id, OutOfMemory> {
         let id = self.slots.next_id()?;
         let count = self.slots.count();
