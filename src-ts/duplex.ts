@@ -119,7 +119,7 @@ export class ConnectionDuplex extends Duplex {
     return false
   }
 
-  /** Whether there is no connection: from {@link destroy} on. */
+  /** Whether there is no connection: from `destroy` on. */
   get pending(): boolean {
     return this.destroyed
   }
