@@ -3,7 +3,13 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
-import { type Connection, createServer, type ServerOptions, type WorkersOptions } from '../dist/index.mjs'
+import {
+  type Connection,
+  createServer,
+  delimiter,
+  type ServerOptions,
+  type WorkersOptions,
+} from '../dist/index.mjs'
 import { Inbox, nextTurn } from './support/deferred.mjs'
 import { frame, frames, pattern, unframe } from './support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, portOf, rejection } from './support/netpoll.mjs'
@@ -418,3 +424,23 @@ test('workers go on while the thread of their server is blocked, and connections
   const outcome = await runFixture(t, 'blocked-thread')
   t.deepEqual(outcome, { code: 0, signal: null, stdout: 'served\n', stderr: '' })
 })
+
+for (const threads of [1, 2, 3]) {
+  test(`a list that takes more commands than there is room for is sent as it is: ${threads} workers`, async (t) => {
+    const source = `export default (request) => {
+      const count = Number(request.subarray(0, 5).toString())
+      return [...Array.from({ length: count }, () => request), 'AAAA', 'BBBB', request, 'CCCC']
+    }`
+    const workers = { module: moduleOf(t, source), threads }
+    // Without a header nothing of the message has left the arena before the strings are copied there.
+    const lines = delimiter('\n')
+    const { port } = await serveBy(t, { workers, framing: lines })
+    const client = await dial(t, { host, port }, { framing: lines })
+    for (const count of [4_096, 4_095, 4_094, 4_093, 4_097]) {
+      const request = Buffer.from(String(count).padStart(5).padEnd(1_000, 'x'))
+      const views = Array.from({ length: count }, () => request)
+      const reply = await client.call(request)
+      t.true(reply.equals(Buffer.concat([...views, Buffer.from('AAAABBBB'), request, Buffer.from('CCCC')])))
+    }
+  })
+}

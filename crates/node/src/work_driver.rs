@@ -93,8 +93,15 @@ impl Sink for Answers<'_> {
 }
 
 impl WorkDriver {
-    /// Sends replies; whether there is something to handle, of which nothing else will tell.
+    /// Sends replies, between two of JavaScript's tasks; whether there is something to handle, of which nothing else will tell.
     fn flush(&self) -> bool {
+        let has_more = self.carry_out();
+        self.bridge.reset_arena_if_idle();
+        has_more
+    }
+
+    /// As [`Self::flush`], in the middle of a task: what it has written to the arena, no command may name yet.
+    fn carry_out(&self) -> bool {
         let mut running = self.running.borrow_mut();
         let mut answers = Answers {
             running: &mut running,
@@ -103,7 +110,6 @@ impl WorkDriver {
         self.bridge.take_commands(&mut answers);
         let count = answers.count;
         drop(running);
-        self.bridge.reset_arena_if_idle();
         if count > 0 && self.desk.borrow_mut().finish(count) {
             self.has_more.set(true);
         }
@@ -255,7 +261,7 @@ impl WorkDesk {
     /// Sends replies in the middle of a task, because the words are full.
     #[napi]
     pub fn carry_out(&self) {
-        if self.0.flush() {
+        if self.0.carry_out() {
             self.ring();
         }
     }
