@@ -47,3 +47,11 @@ for (const transport of ['tcp', 'unix']) {
     },
   )
 }
+
+for (const placement of ['inline', 'thread']) {
+  test(`a poller that panics where a handler turns the event loop fails alone: ${placement}`, async (t) => {
+    const outcome = await runFixture(t, 'short-words', { args: [placement] })
+    t.is(outcome.stdout, 'object netpoll panicked: within the shared words\n', outcome.stderr)
+    t.like(outcome, { code: 0, signal: null })
+  })
+}

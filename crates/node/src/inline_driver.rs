@@ -152,6 +152,13 @@ impl Nesting for InlineDriver {
     fn serve(&self) {
         self.guarded(Turns::turn);
     }
+
+    fn failed(&self, failure: &str) {
+        let turns = self.turns.borrow().clone();
+        if let Some(turns) = turns {
+            self.fail(turns, failure);
+        }
+    }
 }
 
 impl EndsWithEnvironment for InlineDriver {

@@ -6,10 +6,12 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
 
+use crate::driver::panicked;
 use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 
 /// A driver, on the environment's thread.
@@ -19,6 +21,9 @@ pub trait Nesting {
 
     /// Has the rest of that batch handled and then what is new, and carries out what JavaScript has asked for.
     fn serve(&self);
+
+    /// One of the others has panicked, and must not be called again: nobody may wait for what it would have done.
+    fn failed(&self, failure: &str);
 }
 
 /// Milliseconds after which a loop that turns within a handler looks again, as nothing else may wake it.
@@ -105,19 +110,31 @@ impl NestedTurns {
         })
     }
 
+    /// Nothing is borrowed while one is asked: one that panics tells JavaScript, which may make another.
+    fn is_any_delivering(&self) -> bool {
+        let mut index = 0;
+        loop {
+            let Some(driver) = self.drivers.borrow().get(index).cloned() else {
+                return false;
+            };
+            let is_delivering = driver
+                .upgrade()
+                .and_then(|driver| guarded(&*driver, |driver| driver.is_delivering()));
+            if is_delivering == Some(true) {
+                return true;
+            }
+            index += 1;
+        }
+    }
+
     /// The loop turns. As a rule it does so on its own, and this is all that it costs.
     fn turned(&self) {
-        let is_delivering = |driver: &Weak<dyn Nesting>| {
-            driver
-                .upgrade()
-                .is_some_and(|driver| driver.is_delivering())
-        };
-        if !self.drivers.borrow().iter().any(is_delivering) {
+        if !self.is_any_delivering() {
             return;
         }
         let drivers = self.drivers.borrow().clone();
         for driver in drivers.iter().filter_map(Weak::upgrade) {
-            driver.serve();
+            guarded(&*driver, |driver| driver.serve());
         }
         // SAFETY: the handle is open, since `self` is there, and this is its loop's thread.
         unsafe { (self.libuv.timer_start)(self.timer, on_timer, INTERVAL, 0) };
@@ -130,6 +147,17 @@ impl Drop for NestedTurns {
         unsafe {
             (self.libuv.close)(self.timer, Some(on_closed));
             (self.libuv.close)(self.prepare, Some(on_closed));
+        }
+    }
+}
+
+/// A panic must not reach libuv, which would abort the process.
+fn guarded<T>(driver: &dyn Nesting, work: impl FnOnce(&dyn Nesting) -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(|| work(driver))) {
+        Ok(result) => Some(result),
+        Err(panic) => {
+            driver.failed(&panicked(&*panic));
+            None
         }
     }
 }

@@ -344,7 +344,7 @@ impl Rung for ThreadDriver {
         let Some((batch, more)) = self.common.handoff.take() else {
             // Last, after what was handed over before.
             if let Some(failure) = self.common.take_failure() {
-                self.failed(&failure);
+                Rung::failed(self, &failure);
             }
             return;
         };
@@ -382,6 +382,10 @@ impl Nesting for ThreadDriver {
     fn serve(&self) {
         self.rung();
         self.flush();
+    }
+
+    fn failed(&self, failure: &str) {
+        Rung::failed(self, failure);
     }
 }
 

@@ -183,6 +183,10 @@ impl Nesting for WorkDriver {
             self.doorbell.wake();
         }
     }
+
+    fn failed(&self, failure: &str) {
+        Rung::failed(self, failure);
+    }
 }
 
 /// What a worker thread has of its pool.
