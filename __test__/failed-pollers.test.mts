@@ -31,6 +31,12 @@ for (const transport of ['tcp', 'unix']) {
     )
   }
 
+  testOnLinux(`nothing is left of a poller's thread that has failed: ${transport}`, async (t) => {
+    const outcome = await runFixture(t, 'failed-poller', { args: ['released', transport] })
+    t.is(outcome.stdout, `${JSON.stringify([false, true, 0])}\n`)
+    t.like(outcome, { code: 0, stderr: '' })
+  })
+
   testOnLinux(`what is sent beside a poller that has failed stays as it is: ${transport}`, async (t) => {
     const outcome = await runFixture(t, 'failed-poller', { args: ['inline', transport] })
     t.is(outcome.stdout, `${JSON.stringify([false, [400, 400, 400]])}\n`)

@@ -373,6 +373,9 @@ impl InlineDriver {
         // Nobody looks for commands any more: none may be left, for what they name is kept.
         turns.bridge.take_commands(&mut Nowhere);
         drop(turns);
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
+        }
     }
 }
 

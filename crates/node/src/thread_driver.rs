@@ -20,7 +20,7 @@ use napi::{Env, sys};
 use netpoll_core::handoff::More;
 use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Remote, Wake};
 
-use crate::bridge::{Bridge, Delivered, Sink};
+use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::doorbell::{Doorbell, Rung};
 use crate::driver::{self, Referenced};
@@ -306,6 +306,12 @@ impl ThreadDriver {
         }
     }
 
+    /// Nothing fills them any more: its thread has ended.
+    fn discard_batches(&self) {
+        drop(self.spare.take());
+        while self.common.handoff.blank().is_some() {}
+    }
+
     fn stop(&self) {
         drop(self.nested_turns.take());
         self.common.doorbell.close();
@@ -363,11 +369,18 @@ impl Rung for ThreadDriver {
     fn failed(&self, failure: &str) {
         // A closed doorbell cannot be told any more that the process may end.
         self.set_referenced(Referenced::No);
-        let entrance = self.entrance();
+        let entrance = self.entrance.take();
+        self.common.doorbell.dismiss();
         self.stop();
+        if let Some(clean_up) = self.clean_up.take() {
+            clean_up.remove();
+        }
         if let Some(Entrance { bridge, failed }) = entrance.as_deref() {
             bridge.tell_failed(failed, failure);
+            // Nobody looks for commands any more: none may be left, for what they name is kept.
+            bridge.take_commands(&mut Nowhere);
         }
+        self.discard_batches();
     }
 }
 
