@@ -1,12 +1,22 @@
+import { types } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 
-import { configure, type DialTarget, Dialer, Mux, NetpollError, Pool } from '../dist/index.mjs'
+import {
+  type Connection,
+  configure,
+  type DialTarget,
+  Dialer,
+  Mux,
+  NetpollError,
+  Pool,
+} from '../dist/index.mjs'
 import { RpcError } from '../dist/rpc/index.mjs'
 import { freePort, fullListener } from './support/listeners.mjs'
 import { framing, gone, rejection } from './support/netpoll.mjs'
 import { connectionAt, rawServer } from './support/placed.mjs'
 import { places, words } from './support/places.mjs'
 import { clientOf, serveCalls } from './support/rpc.mjs'
+import { runFixture } from './support/system.mjs'
 import { serveThrift, thriftClient } from './support/thrift.mjs'
 
 /** Has a call made by a function of this name, which awaits it. */
@@ -220,6 +230,90 @@ test.serial('of thousands that fail at once, a hundred say who awaits them', asy
   t.is(new Set(await errors).size, 5_000)
   t.is(stacks.filter((stack) => stack.includes('theCaller')).length, 100)
   t.is(stacks.filter((stack) => stack.includes('/dist/')).length, 0)
+})
+
+/** What fails many calls of a connection at once. */
+const fails: Readonly<Record<string, (connection: Connection) => unknown>> = {
+  'it is destroyed': (connection) => connection.destroy(),
+  'it is destroyed by an error of its user': (connection) => connection.destroy(new Error('of the test')),
+  'time is over': () => {},
+}
+
+for (const place of places) {
+  for (const [how, fail] of Object.entries(fails)) {
+    test.serial(`calls that fail together reject in order when ${how}: ${words(place)}`, async (t) => {
+      const options = place.side === 'server' ? { id: { offset: 0, size: 4 } as const } : {}
+      const { connection } = await connectionAt(t, place, options)
+      t.teardown(() => configure({ callStacks: false }))
+      const order: number[] = []
+      const calls = Array.from({ length: 250 }, async (_, index) => {
+        // Some note where they were made.
+        configure({ callStacks: index % 3 === 0 })
+        const call = connection.call(String(1_000 + index), { timeout: 50 })
+        await t.throwsAsync(call)
+        order.push(index)
+      })
+      fail(connection)
+      await Promise.all(calls)
+      t.deepEqual(
+        order,
+        calls.map((_, index) => index),
+      )
+    })
+  }
+}
+
+for (const pollers of [0, 1, 2]) {
+  test.serial(`a then of the user's that throws costs no call: ${pollers} pollers`, async (t) => {
+    const { code, stdout, stderr } = await runFixture(t, 'patched-then', { args: [String(pollers)] })
+    t.is(stderr, '')
+    t.deepEqual(stdout.trimEnd().split('\n'), [
+      'call: ERR_REQUEST_TIMEOUT',
+      'dial: ECONNREFUSED',
+      'send: ERR_CONN_CLOSED',
+      'pool.get: ECONNREFUSED',
+      'pool.call: ECONNREFUSED',
+      'mux.call: hello',
+      'unhandled: 0',
+    ])
+    t.is(code, 0)
+  })
+}
+
+test.serial('a prepareStackTrace is given errors, and its text is kept', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const target = await nowhere()
+  const { prepareStackTrace } = Error
+  t.teardown(() => {
+    Error.prepareStackTrace = prepareStackTrace
+    configure({ callStacks: false })
+  })
+  const given: unknown[] = []
+  Error.prepareStackTrace = (error, frames) => {
+    given.push(error)
+    return `<${error.message}> ${frames.map((frame) => frame.getFunctionName()).join(' < ')}`
+  }
+  const dialed = String(((await errorOf(() => new Dialer({ framing }).dial(target))) as Error).stack)
+  configure({ callStacks: true })
+  const called = String(((await errorOf(() => connection.call('x', { timeout: 10 }))) as Error).stack)
+  Error.prepareStackTrace = prepareStackTrace
+  t.regex(dialed, /^<connect ECONNREFUSED .*> .*theCaller/)
+  t.regex(called, /^<No reply within 10 ms> .*theCaller/)
+  t.true(given.length > 0)
+  for (const error of given) t.true(types.isNativeError(error))
+})
+
+test.serial('a prepareStackTrace that makes no text leaves an error what it had', async (t) => {
+  const target = await nowhere()
+  const { prepareStackTrace } = Error
+  t.teardown(() => {
+    Error.prepareStackTrace = prepareStackTrace
+  })
+  Error.prepareStackTrace = (_error, frames) => frames
+  const error = (await errorOf(() => new Dialer({ framing }).dial(target))) as Error
+  const { stack } = error
+  Error.prepareStackTrace = prepareStackTrace
+  t.true(Array.isArray(stack), String(stack))
 })
 
 for (const [kind, prepare] of Object.entries({

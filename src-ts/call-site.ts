@@ -1,6 +1,7 @@
 import { processSettings } from './configuration'
-import { NetpollError } from './errors'
+import { NetpollError, withoutStack } from './errors'
 import { pace } from './pace'
+import { whenOver } from './promises'
 
 /** Taken at load. It puts the frames above a function that is named, and those who await, into the stack of what it is given. */
 const { captureStackTrace } = Error
@@ -19,22 +20,32 @@ const followed = new WeakSet<Error>()
 
 /** Where a call was made. */
 export class CallSite {
-  declare readonly stack: unknown
+  /** A `prepareStackTrace` of the user's is given it, and may ask whatever errors have. */
+  readonly #noted = withoutStack(() => new Error())
 
   constructor(entry: Entry) {
-    captureStackTrace(this, entry)
+    capture(this.#noted, entry)
   }
 
   /** Has an error of ours say where its call was made, instead of where it was found. */
   giveTo(error: Error): void {
     try {
-      const { stack } = this
-      const frames = typeof stack === 'string' ? /\n {4}at [\s\S]*$/.exec(stack)?.[0] : undefined
-      error.stack = `${error.name}: ${error.message}${frames ?? ''}`
+      const { name, message } = error
+      // Its text is made by now.
+      const { stack } = Object.assign(this.#noted, { name, message }) as { readonly stack: unknown }
+      // Where the user's is none, the error has the one that was made where it was found.
+      if (typeof stack === 'string') error.stack = withHeader(stack, `${name}: ${message}`)
     } catch {
       // A `prepareStackTrace` of the user's has thrown: then it stays what it is.
     }
   }
+}
+
+/** Hosts other than Node.js make the text where the stack is noted. Users have formats of their own. */
+function withHeader(stack: string, header: string): string {
+  if (stack.startsWith(header)) return stack
+  const frames = /\n {4}at [\s\S]*$/.exec(stack)?.[0]
+  return frames === undefined ? stack : header + frames
 }
 
 /** Where a call is made that has come in by `entry`, where that was asked for: it takes about as long as a call itself. */
@@ -52,25 +63,24 @@ export function beginAt(error: unknown, entry: Entry): void {
 /**
  * Rejects a call by an error that is its own, whose stack says where the call was made. Where no configuration asks for that, it
  * says who awaits the call, which costs nothing until then: V8 follows promises from the function that runs to those that
- * wait for it.
+ * wait for it, as far as the functions that it has made itself to settle a promise. Calls that fail together reject in order.
  */
-export function rejectCall(
-  resolve: (error: Promise<never>) => void,
+export function rejectCall<Reply>(
+  resolve: (reply: Reply) => void,
   reject: (error: unknown) => void,
   error: unknown,
   site: CallSite | undefined,
 ): void {
-  if (!NetpollError.isOne(error)) {
-    reject(error)
-  } else if (site !== undefined) {
-    site.giveTo(error)
-    followed.add(error)
-    reject(error)
-  } else if (hasRoom()) {
-    resolve(throwAwaited(error))
-  } else {
-    reject(error)
+  if (NetpollError.isOne(error)) {
+    if (site !== undefined) {
+      site.giveTo(error)
+      followed.add(error)
+    } else if (hasRoom()) {
+      whenOver<Reply>(throwAwaited(error), resolve, reject)
+      return
+    }
   }
+  void rejectInTurn(reject, error)
 }
 
 /** Says of an error of ours who awaits the call that ends with it, by another `entry` that is running. */
@@ -87,12 +97,20 @@ export function markFollowed(error: Error): void {
 }
 
 async function throwAwaited(error: NetpollError): Promise<never> {
-  // The call's promise waits for this one by then.
+  // Who makes the call, within functions of ours, awaits it by then.
   await undefined
   await undefined
   capture(error, throwAwaited)
   followed.add(error)
   throw error
+}
+
+/** As many microtasks later as by {@link throwAwaited}, whose error goes from promise to promise in one more. */
+async function rejectInTurn(reject: (error: unknown) => void, error: unknown): Promise<void> {
+  await undefined
+  await undefined
+  await undefined
+  reject(error)
 }
 
 function capture(error: Error, entry: Entry): void {

@@ -54,7 +54,7 @@ export class PendingCall {
   calls: Calls | undefined
   /** Milliseconds; `undefined` where a deadline comes first. */
   readonly #timeout: number | undefined
-  readonly #resolve: (reply: Buffer | Promise<never>) => void
+  readonly #resolve: (reply: Buffer) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: (() => void) | undefined
@@ -68,7 +68,7 @@ export class PendingCall {
   constructor(
     options: CallOptions | undefined,
     requestTimeout: number,
-    resolve: (reply: Buffer | Promise<never>) => void,
+    resolve: (reply: Buffer) => void,
     reject: (error: unknown) => void,
     site: CallSite | undefined,
   ) {

@@ -33,6 +33,7 @@ import {
 } from './options'
 import { pace } from './pace'
 import { createProfiles, moveProfiles, type Profile } from './profile'
+import { whenOver } from './promises'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from './signal'
 import { deadlineOf, endOf } from './time-limits'
@@ -117,14 +118,14 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const deadline = new Deadline(Math.min(endOf(settings.connectTimeout), latest))
     const dial = { deadline, context: captureContext() }
     const destination = checkDestination(options)
-    return this.#counted(async () => {
+    return await this.#counted(async () => {
       if (deadline.isOver) {
         throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
       }
       const limits = { signal, timeout: deadline.remaining(), family }
       const routes = await findRoutes(destination, settings, limits)
       throwIfAborted(signal)
-      return this.#race(routes, settings, dial, signal)
+      return await this.#race(routes, settings, dial, signal)
     }, site)
   }
 
@@ -148,7 +149,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   async #adopt(fd: number, site: CallSite): Promise<Connection<Data, Bytes>> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
-    return this.#counted(async () => {
+    return await this.#counted(async () => {
       const profile = this.#chooseProfile()
       const { loop, settings } = profile
       const { id, errno } = loop.native.adoptStream(fd, settings)
@@ -223,7 +224,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
           }),
         won: (connection) => {
           forgetSignal(signal, abandon)
-          this.#opened(connection, signal).then(resolve, reject)
+          whenOver(this.#opened(connection, signal), resolve, reject)
         },
         lost: (loss) => {
           forgetSignal(signal, abandon)
@@ -334,7 +335,7 @@ function unlessAborted(
     }
     const work = begin()
     if (work === undefined) done()
-    else work.then(done, reject)
+    else whenOver(work, done, reject)
   })
 }
 

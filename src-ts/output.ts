@@ -1,9 +1,11 @@
 import { isOurs } from './errors'
+import { ignore } from './hooks'
 import type { Written } from './link-buffer/pieces'
 import { Operation, type Target } from './outbox'
 import { pace } from './pace'
 import type { Payload } from './payload'
 import type { Profile } from './profile'
+import { whenRejected } from './promises'
 
 /** Sends and flushes that wait, all of one connection: they are over at the same time. */
 interface Waiter {
@@ -200,6 +202,6 @@ export function refusedOutput(error: unknown): Promise<never> {
 
 /** No unhandled rejection where nobody waits: the connection's hooks tell of its end, which is the peer's doing. */
 function unheard<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
+  whenRejected(promise, ignore)
   return promise
 }

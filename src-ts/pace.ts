@@ -89,7 +89,7 @@ export class Pace {
     try {
       return await work()
     } catch (error) {
-      return this.refuse(error)
+      return await this.refuse(error)
     }
   }
 

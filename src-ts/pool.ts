@@ -14,6 +14,7 @@ import type { BytesOption, MessageTypes } from './message-types'
 import { pace } from './pace'
 import { type Payload, takeApart } from './payload'
 import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
+import { whenOver } from './promises'
 import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from './signal'
 import { deadlineOf, endOf, patience, timeLimit } from './time-limits'
 import { clearTimeout, setTimeout } from './timers'
@@ -337,7 +338,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dial(): void {
     this.#dialing += 1
-    this.#dialer.dial().then(
+    whenOver(
+      this.#dialer.dial(),
       (connection) => this.#dialed(connection),
       (error) => this.#dialFailed(error),
     )

@@ -1,6 +1,7 @@
 import type { Backoff } from './backoff'
 import * as clock from './clock'
 import type { ConnectionCore } from './connection'
+import { whenOver } from './promises'
 import { clearTimeout, setTimeout } from './timers'
 
 /** Where a {@link Redialer} is. */
@@ -92,7 +93,8 @@ export class Redialer {
   #dial(): void {
     this.#timer = undefined
     this.#state = State.Dialing
-    this.#options.dial().then(
+    whenOver(
+      this.#options.dial(),
       (connection) => {
         this.#state = State.Connected
         this.#options.connected(connection, this)

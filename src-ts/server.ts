@@ -38,6 +38,7 @@ import {
 } from './options'
 import { pace } from './pace'
 import { createProfiles, type Owner, type Profile } from './profile'
+import { whenRejected } from './promises'
 import { SharedListening } from './shared-listening'
 import { sharedMemory } from './shared-memory'
 import { isAborted, reasonOf, throwIfAborted, watchAbort } from './signal'
@@ -307,7 +308,7 @@ export class Server<Data = unknown> {
     this.#followEmpty()
     if (this.#state !== 'listening') return
     profile.listenerFailed(error, context)
-    this.close().catch((second: unknown) => profile.listenerFailed(second, context))
+    whenRejected(this.close(), (second) => profile.listenerFailed(second, context))
   }
 
   #destroyAll(): void {

@@ -4,6 +4,7 @@ import type { DialTarget } from '../dial-options'
 import { invalidValue } from '../errors'
 import { report } from '../hooks'
 import { type OptionNames, takeOptions } from '../known-options'
+import { whenOver, whenRejected } from '../promises'
 import {
   clientNames,
   TransportClient,
@@ -142,11 +143,12 @@ class Calls implements OutputOwner {
     const { name, type, seqid } = output
     const body = output.take()
     if (type === MessageType.Oneway) {
-      this.#transport.send(name, body, this.#options).catch(this.#onewayFailed)
+      whenRejected(this.#transport.send(name, body, this.#options), this.#onewayFailed)
       return
     }
     const site = siteOf(entry)
-    this.#transport.call(name, body, this.#options).then(
+    whenOver(
+      this.#transport.call(name, body, this.#options),
       (input) => receive(client, name, seqid, input),
       (error) => {
         if (site !== undefined) follow(error, entry, site)
