@@ -128,7 +128,8 @@ export declare class Memory {
   /**
    * One for each environment. `arena` is its shared words. Calls nothing before `resume`.
    *
-   * @throws where the engine refuses external memory, before anything is held
+   * @throws with the code `refused` where the engine refuses external memory, and `lacking` where the system has none, before
+   * anything is held
    */
   constructor(arena: Int32Array)
   /** Calls these from now on. A poller needs them. */

@@ -102,11 +102,12 @@ export class SharedMemory {
 
   /**
    * No event loop is left: nothing keeps this any more but references to it. Chunks and the arena stay what they are.
-   * Returns false while bytes may still come in chunks that it holds, or where it is kept: then it goes on.
+   * Returns false while bytes may still come in chunks that it holds: then it goes on, and is to be asked again. One that is
+   * kept goes on until its thread ends.
    */
   suspend(): boolean {
     if (this.#isInUse && !this.#isKept && this.native.suspend()) this.#isInUse = false
-    return !this.#isInUse
+    return this.#isKept || !this.#isInUse
   }
 
   /** Of an asynchronous resource: whether it keeps the process alive. */
@@ -151,7 +152,14 @@ function openNative(...given: ConstructorParameters<NativeBinding['Memory']>): N
   try {
     return new Memory(...given)
   } catch (cause) {
-    throw externalMemoryRefused(cause)
+    switch ((cause as { readonly code?: unknown }).code) {
+      case 'refused':
+        throw externalMemoryRefused(cause)
+      case 'lacking':
+        throw outOfMemory('Memory for what connections send could not be allocated', cause)
+      default:
+        throw cause
+    }
   }
 }
 

@@ -9,13 +9,28 @@ use napi::{Env, Error, Status, sys};
 /// Boxed once more, because a hint is one address.
 type Memory = Box<[u8]>;
 
+/// Why there can be no memory that is shared, for JavaScript: by the code of the error.
+pub type Refusal = Error<String>;
+
+/// The engine allows none.
+const REFUSED: &str = "refused";
+/// The system has none.
+const LACKING: &str = "lacking";
+
 /// Asks the engine for one external `ArrayBuffer` of so many bytes, which must be some. Must be called within a scope.
 ///
 /// # Errors
-/// When the engine refuses, with its status.
-pub fn check_allowed(env: Env, length: usize) -> napi::Result<()> {
-    // Never touched, so the system gives no pages.
-    let memory: Box<Memory> = Box::new(vec![0_u8; length].into_boxed_slice());
+/// When the engine refuses, or the system has no memory.
+pub fn check_allowed(env: Env, length: usize) -> Result<(), Refusal> {
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(length).is_err() {
+        return Err(Error::new(
+            LACKING.to_owned(),
+            format!("there are no {length} bytes for a chunk"),
+        ));
+    }
+    bytes.resize(length, 0_u8);
+    let memory: Box<Memory> = Box::new(bytes.into_boxed_slice());
     let address = memory.as_ptr().cast_mut();
     let hint = Box::into_raw(memory);
     let mut value = ptr::null_mut();
@@ -36,8 +51,11 @@ pub fn check_allowed(env: Env, length: usize) -> napi::Result<()> {
     // SAFETY: not handed over, so it is still ours.
     drop(unsafe { Box::from_raw(hint) });
     Err(Error::new(
-        Status::from(status),
-        "the JavaScript engine refuses external memory",
+        REFUSED.to_owned(),
+        format!(
+            "the JavaScript engine refuses external memory: {:?}",
+            Status::from(status)
+        ),
     ))
 }
 

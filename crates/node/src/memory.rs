@@ -13,7 +13,7 @@ use netpoll_core::{Chunk, ChunkPool, Slice};
 
 use crate::chunk_exports::{ChunkExports, Holder, Known};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::external_memory;
+use crate::external_memory::{self, Refusal};
 use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
 use crate::loop_turns::LoopTurns;
@@ -291,15 +291,18 @@ pub struct Memory(pub(crate) Rc<SharedMemory>);
 impl Memory {
     /// One for each environment. `arena` is its shared words. Calls nothing before `resume`.
     ///
-    /// @throws where the engine refuses external memory, before anything is held
+    /// @throws with the code `refused` where the engine refuses external memory, and `lacking` where the system has none, before
+    /// anything is held
     #[napi(constructor)]
     pub fn new(
         env: Env,
         #[napi(ts_arg_type = "Int32Array")] arena: Unknown<'_>,
-    ) -> napi::Result<Self> {
+    ) -> Result<Self, Refusal> {
+        let other = |reason: String| Refusal::new(String::new(), reason);
         // Refused later, the first bytes of a peer would end the process.
         external_memory::check_allowed(env, chunk_pool().chunk_size())?;
-        let arena = Rc::new(ArenaWords::new(env, arena.raw())?);
+        let words = ArenaWords::new(env, arena.raw()).map_err(|error| other(error.reason))?;
+        let arena = Rc::new(words);
         let memory = Rc::new(SharedMemory {
             callbacks: RefCell::default(),
             turns: RefCell::default(),
@@ -315,7 +318,7 @@ impl Memory {
             bridges: Cell::new(0),
         });
         let clean_up = CleanUp::add(env, &memory)
-            .ok_or_else(|| napi::Error::from_reason("the environment is ending"))?;
+            .ok_or_else(|| other("the environment is ending".to_owned()))?;
         memory.clean_up.set(Some(clean_up));
         Ok(Self(memory))
     }
