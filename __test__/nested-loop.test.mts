@@ -46,3 +46,14 @@ for (const threads of [1, 2, 3]) {
     )
   }
 }
+
+for (const pollers of [0, 1, 2]) {
+  for (const place of ['tcp', 'unix']) {
+    test.serial(`a hook of a timer turns the event loop: ${pollers} pollers, ${place}`, async (t) => {
+      const target = place === 'tcp' ? place : socketPath(t)
+      const outcome = await runFixture(t, 'nested-hooks', { args: [addon.path, String(pollers), target] })
+      t.is(outcome.stdout, 'true first,second\n', outcome.stderr)
+      t.is(outcome.code, 0)
+    })
+  }
+}

@@ -261,6 +261,7 @@ export class EventLoop {
       this.#batches += 1
     }
     batch[0] = underWay
+    this.memory.sweepWhenQuiet()
     this.#batchUnderWay = this.#batches
     this.#sliceEnd = this.#withEnd(this.#next + (batch[sliceWord] as number) * recordWords, this.#end)
     this.#late = 0

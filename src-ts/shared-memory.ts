@@ -31,6 +31,8 @@ export class SharedMemory {
   #isInUse = false
   /** Whether it stays in use until the thread ends. */
   #isKept = false
+  /** Whether chunks have come since {@link sweepWhenQuiet}. */
+  #isSweepDue = false
   /** Whether a timer runs, after which chunks are let go of. */
   #isSwept = false
 
@@ -43,7 +45,7 @@ export class SharedMemory {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
-        this.#sweepLater()
+        this.#isSweepDue = true
       },
       retire: (handle) => {
         const chunk = this.chunks[handle]
@@ -129,6 +131,16 @@ export class SharedMemory {
     for (const leftover of this.#leftovers) {
       if (!leftover.retired(chunk)) this.#leftovers.delete(leftover)
     }
+  }
+
+  /**
+   * To be called with each batch once it is under way. Not where a chunk is made known: a timer runs users' asynchronous hooks,
+   * which may turn the event loop, while the core puts the batch into the words.
+   */
+  sweepWhenQuiet(): void {
+    if (!this.#isSweepDue) return
+    this.#isSweepDue = false
+    this.#sweepLater()
   }
 
   /**

@@ -127,6 +127,7 @@ export class Desk {
     this.#dispatches += 1
     // Until the flush, because a handler that begins with `await` may turn the event loop before.
     batch[unsettledWord] = this.#dispatches
+    this.#memory.sweepWhenQuiet()
     this.#sliceEnd = Math.min(this.#end, this.#next + (batch[sliceWord] as number) * recordWords)
     this.#handleAll()
     this.#dispatches -= 1
