@@ -146,6 +146,11 @@ export declare class Memory {
   countTurns(): boolean
   /** Makes ordinary chunks of the process so many bytes large, unless there are any already. Returns whether they are. */
   static decideChunkSize(bytes: number): boolean
+  /**
+   * Has each turn of the event loop look whether the environment ends. For threads that others outlive: it costs a
+   * call of Node-API, twice a turn.
+   */
+  lookEachTurn(): void
   /** Has memory that user code moves to another thread outlive this one. Only for Node.js. */
   watchEnd(): void
   /**

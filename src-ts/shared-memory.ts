@@ -1,3 +1,5 @@
+import { isMainThread } from 'node:worker_threads'
+
 import { allocate } from './allocation'
 import { Arena, arenaWords, turnsWord } from './arena'
 import { batchHeader } from './batch'
@@ -57,6 +59,7 @@ export class SharedMemory {
     // Elsewhere nothing is known of what happens when a thread ends.
     if (process.versions['bun'] === undefined && process.versions['deno'] === undefined) {
       this.native.watchEnd()
+      if (!isMainThread) this.native.lookEachTurn()
     }
     this.arena = new Arena(words, this.native, collect)
     // Bun aborts the process at the first function of libuv that it lacks.

@@ -93,6 +93,8 @@ struct Table {
     collected: Vec<u32>,
     /// Where Node.js is the host.
     end_watch: Option<EndWatch>,
+    /// Whether other threads outlive this one.
+    is_outlived: bool,
     sweeps: Sweeps,
     /// Called when the last is gone, once that matters.
     emptied: Option<Box<dyn FnOnce()>>,
@@ -143,6 +145,7 @@ impl ChunkExports {
             held: Vec::new(),
             collected: Vec::new(),
             end_watch: None,
+            is_outlived: false,
             sweeps: Sweeps::default(),
             emptied: None,
         })))
@@ -182,10 +185,15 @@ impl ChunkExports {
         table.end_watch.is_some() && sweep_watch::is_ending(table.env.raw())
     }
 
+    /// Other threads may read memory of this one when it has ended. The main thread ends last.
+    pub fn note_outlived(&self) {
+        self.0.borrow_mut().is_outlived = true;
+    }
+
     /// To be called in every turn of the event loop. Once the environment ends, finds what was moved, as long as V8 has not
     /// collected again.
     pub fn look_if_ending(&self) {
-        if self.is_ending() {
+        if self.0.borrow().is_outlived && self.is_ending() {
             look_at_end(&self.0);
         }
     }

@@ -370,6 +370,13 @@ impl Memory {
         chunk_pool_of(bytes).chunk_size() == bytes
     }
 
+    /// Has each turn of the event loop look whether the environment ends. For threads that others outlive: it costs a
+    /// call of Node-API, twice a turn.
+    #[napi]
+    pub fn look_each_turn(&self) {
+        self.0.exports.note_outlived();
+    }
+
     /// Has memory that user code moves to another thread outlive this one. Only for Node.js.
     #[napi]
     pub fn watch_end(&self) -> napi::Result<()> {
