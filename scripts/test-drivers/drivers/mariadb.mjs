@@ -2,7 +2,7 @@ import mariadb from 'mariadb'
 
 import { certificate } from '../certificate.mjs'
 import { startMariadb } from '../services/databases.mjs'
-import { untilSleeping } from '../support/sql.mjs'
+import { beginSleeping, sleepingInMariadb } from '../support/sql.mjs'
 import { opened } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
@@ -33,19 +33,16 @@ export default {
       work: async (client) =>
         [...(await client.query('SELECT ? + 1 AS sum', [41]))].map(({ sum }) => Number(sum)),
       echo: async (client, bytes) => (await client.query('SELECT ? AS bytes', [bytes]))[0].bytes,
-      async begin(client) {
-        const ended = client.query('SELECT SLEEP(100)')
-        ended.catch(() => {})
-        await untilSleeping(async () => {
-          const other = await mariadb.createConnection(options)
-          const rows = await other.query(
-            "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'",
-          )
-          await other.end()
-          return rows.length
-        })
-        return { ended }
-      },
+      begin: (client) =>
+        beginSleeping(
+          () => client.query('SELECT SLEEP(100)'),
+          async () => {
+            const other = await mariadb.createConnection(options)
+            const rows = await other.query(sleepingInMariadb)
+            await other.end()
+            return rows.length
+          },
+        ),
       close: (client) => client.end(),
       gone: (client) => firstOf(client, 'end'),
       kill: server.kill,

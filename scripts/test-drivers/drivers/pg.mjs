@@ -2,7 +2,7 @@ import pg from 'pg'
 
 import { certificate } from '../certificate.mjs'
 import { startPostgres } from '../services/databases.mjs'
-import { untilSleeping } from '../support/sql.mjs'
+import { beginSleeping, sleepingInPostgres } from '../support/sql.mjs'
 import { opened } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
@@ -33,20 +33,17 @@ export default {
       },
       work: async (client) => (await client.query('SELECT $1::int + 1 AS sum', [41])).rows,
       echo: async (client, bytes) => (await client.query('SELECT $1::bytea AS bytes', [bytes])).rows[0].bytes,
-      async begin(client) {
-        const ended = client.query('SELECT pg_sleep(100)')
-        ended.catch(() => {})
-        await untilSleeping(async () => {
-          const other = new pg.Client({ host: '127.0.0.1', port, user: 'test', database: 'postgres' })
-          await other.connect()
-          const { rows } = await other.query(
-            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND wait_event = 'PgSleep'",
-          )
-          await other.end()
-          return rows.length
-        })
-        return { ended }
-      },
+      begin: (client) =>
+        beginSleeping(
+          () => client.query('SELECT pg_sleep(100)'),
+          async () => {
+            const other = new pg.Client({ host: '127.0.0.1', port, user: 'test', database: 'postgres' })
+            await other.connect()
+            const { rows } = await other.query(sleepingInPostgres)
+            await other.end()
+            return rows.length
+          },
+        ),
       close: (client) => client.end(),
       gone: (client) => firstOf(client, 'end'),
       kill: server.kill,

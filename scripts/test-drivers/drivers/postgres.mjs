@@ -2,6 +2,7 @@ import postgres from 'postgres'
 
 import { certificate } from '../certificate.mjs'
 import { startPostgres } from '../services/databases.mjs'
+import { beginSleeping, sleepingInPostgres } from '../support/sql.mjs'
 import { opened } from '../transports.mjs'
 
 export default {
@@ -36,11 +37,15 @@ export default {
       echo: async ({ sql }, bytes) => (await sql`SELECT ${bytes}::bytea AS bytes`)[0].bytes,
       async begin({ sql }) {
         await sql`SELECT 1`
-        const ended = sql`SELECT pg_sleep(100)`.execute()
-        ended.catch(() => {})
-        // The server has begun it: what was sent before is answered.
-        await new Promise((resolve) => setTimeout(resolve, 300))
-        return { ended }
+        return beginSleeping(
+          () => sql`SELECT pg_sleep(100)`.execute(),
+          async () => {
+            const other = postgres({ host: '127.0.0.1', port, user: 'test', database: 'postgres', max: 1 })
+            const rows = await other.unsafe(sleepingInPostgres)
+            await other.end()
+            return rows.length
+          },
+        )
       },
       close: ({ sql }) => sql.end(),
       gone: ({ closing }) => closing,

@@ -1,4 +1,15 @@
-/** Waits until a query that sleeps is under way; `count()` says how many are. */
-export async function untilSleeping(count) {
+/** Begins `query`, which sleeps, and waits until it is under way; `count()` says how many are. */
+export async function beginSleeping(query, count) {
+  const ended = query()
+  ended.catch(() => {})
   while ((await count()) === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  return { ended }
 }
+
+/** Finds queries of PostgreSQL that sleep. */
+export const sleepingInPostgres =
+  "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND wait_event = 'PgSleep'"
+
+/** Finds queries of MariaDB that sleep. */
+export const sleepingInMariadb =
+  "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'"
