@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-import { installDrivers } from './test-drivers/install.mjs'
+import { installLocked } from './install-locked.mjs'
 import { killTree } from './test-drivers/services/process.mjs'
 import { programPath } from './test-drivers/services/programs.mjs'
 import { resultsPath, writeTable } from './test-drivers/table.mjs'
@@ -108,7 +108,7 @@ async function compare(driver, security) {
   return { problems }
 }
 
-installDrivers()
+installLocked(folder)
 const only = values.only?.split(',')
 const names = readdirSync(join(folder, 'drivers'))
   .map((file) => file.replace(/\.mjs$/, ''))

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
+import { installLocked } from '../install-locked.mjs'
 import { artifactNames, hostTarget, manifest, root } from '../package/targets.mjs'
 import { executable, executableWithAssets, program, recipeOf } from './guide.mjs'
 
@@ -116,11 +117,15 @@ function failureOf(where) {
 before(() => {
   for (const path of [project, temporary]) mkdirSync(path)
   for (const name of ['package.json', 'package-lock.json']) cpSync(join(tools, name), join(project, name))
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  const { status, stderr } = spawnSync('npm', args, { cwd: project, encoding: 'utf8' })
-  if (status === 0) installPackages()
-  else if (process.env.CI === 'true') throw new Error(`npm cannot install the bundlers:\n${stderr}`)
-  else skipped = 'npm cannot install the bundlers'
+  try {
+    installLocked(project)
+  } catch (cause) {
+    const problem = 'npm cannot install the bundlers'
+    if (process.env.CI === 'true') throw new Error(problem, { cause })
+    skipped = problem
+    return
+  }
+  installPackages()
 })
 
 for (const bundler of ['esbuild', 'webpack', 'ncc', 'rollup']) {

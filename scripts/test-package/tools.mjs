@@ -1,9 +1,11 @@
 // Programs that the tests of the packages need beside those of the project, from tools/package-lock.json.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+import { installLocked } from '../install-locked.mjs'
 
 const folder = fileURLToPath(new URL('tools/', import.meta.url))
 
@@ -11,13 +13,7 @@ const folder = fileURLToPath(new URL('tools/', import.meta.url))
 export const tool = (...parts) => join(folder, 'node_modules', ...parts)
 
 /** Installs them, unless they are there. */
-export function installTools() {
-  const installed = tool('.package-lock.json')
-  const lock = join(folder, 'package-lock.json')
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  execFileSync('npm', args, { cwd: folder, stdio: 'inherit' })
-}
+export const installTools = () => installLocked(folder)
 
 /** The versions of Node.js that there are: this one, and the others that tools/ has for this platform. */
 export function nodeVersions() {
