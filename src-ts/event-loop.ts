@@ -2,13 +2,12 @@ import {
   batchHeader,
   batchWords,
   firstRecord,
-  leftWord,
+  leaveBatch,
   RecordKind,
   recordWords,
   sliceWord,
   underWay,
   unsettledWord,
-  waiting,
 } from './batch'
 import type { Chunk } from './chunk'
 import * as clock from './clock'
@@ -285,16 +284,11 @@ export class EventLoop {
 
   /** Says how much of the batch is left. */
   #leave(): void {
-    const batch = this.#batch
-    const left = (this.#end - this.#next) / recordWords
     // A handler that turns the event loop is in the midst of this slice still: it is over.
     this.#stop = this.#sliceEnd = this.#next
-    batch[leftWord] = left
-    batch[0] = left > 0 ? waiting : 0
     this.#batchUnderWay = 0
-    if (left > 0) return
-    // What is left here would keep its chunk until a later turn has as many.
-    for (let index = 0; index < this.#chunkCount; index += 1) this.#turnChunks[index] = undefined
+    if (leaveBatch(this.#batch, this.#next, this.#end) > 0) return
+    this.memory.forgetChunks(this.#turnChunks, this.#chunkCount)
     this.#chunkCount = 0
   }
 

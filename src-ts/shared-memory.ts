@@ -92,6 +92,14 @@ export class SharedMemory {
     return new Chunk(copy)
   }
 
+  /**
+   * Lets go of the chunks that {@link findChunks} has put into `found`. Kept until a later batch has as many, they would not be
+   * collected.
+   */
+  forgetChunks(found: (Chunk | undefined)[], count: number): void {
+    for (let index = 0; index < count; index += 1) found[index] = undefined
+  }
+
   /** The core calls back from now on, and so keeps this, and every module that it refers to. */
   resume(): void {
     if (this.#isInUse) return

@@ -2,13 +2,12 @@ import {
   batchHeader,
   batchWords,
   firstRecord,
-  leftWord,
+  leaveBatch,
   RecordKind,
   recordWords,
   sliceWord,
   underWay,
   unsettledWord,
-  waiting,
 } from '../batch'
 import { type Chunk, messageAs } from '../chunk'
 import { captureContext } from '../context'
@@ -131,20 +130,15 @@ export class Desk {
     this.#sliceEnd = Math.min(this.#end, this.#next + (batch[sliceWord] as number) * recordWords)
     this.#handleAll()
     this.#dispatches -= 1
-    const left = (this.#end - this.#next) / recordWords
     // A handler that turns the event loop is in the midst of this slice still: it is over.
     this.#sliceEnd = this.#next
-    batch[leftWord] = left
-    batch[0] = left > 0 ? waiting : 0
-    if (left === 0) this.#forgetChunks()
+    const left = leaveBatch(batch, this.#next, this.#end)
+    if (left === 0) {
+      this.#memory.forgetChunks(this.#chunks, this.#chunkCount)
+      this.#chunkCount = 0
+    }
     // Also where there are no replies: then the core knows how long this has taken, with all that it made due.
     this.#flushLater()
-  }
-
-  /** Kept until a later batch has as many, they would not be collected. */
-  #forgetChunks(): void {
-    for (let index = 0; index < this.#chunkCount; index += 1) this.#chunks[index] = undefined
-    this.#chunkCount = 0
   }
 
   #handleAll(): void {
