@@ -1,6 +1,7 @@
 import * as clock from './clock'
 import { NetpollError } from './errors'
 import { EventLoop, type Placement } from './event-loop'
+import { isBun } from './runtime'
 import { sharedMemory } from './shared-memory'
 import { setTimeout } from './timers'
 
@@ -22,8 +23,8 @@ let hasInline: boolean | undefined
 /** The loop for whoever asks for none in particular. */
 export function eventLoop(): EventLoop {
   if (inline !== undefined && !inline.isOver) return inline
-  // Bun aborts the process at the first function of libuv that it lacks: not even asking is safe.
-  hasInline ??= process.versions['bun'] === undefined
+  // Not even asking is safe on Bun.
+  hasInline ??= !isBun
   if (!hasInline) return threadLoop(0)
   try {
     inline = open('inline')

@@ -1,6 +1,8 @@
 import { executionAsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 
+import { isNode } from './runtime'
+
 /**
  * What of Node.js reads handles, and so stands on a stream of JavaScript by an adapter: TLS and HTTP/2. Over a socket of
  * `node:net` it takes the handle, and that socket then says nothing of its own accord. Over us it listens to a stream.
@@ -45,9 +47,6 @@ const noAddress = -1
 /** What the adapter listens to. */
 const adapterEvents = ['error', 'data', 'end', 'close'] as const
 
-/** Other hosts have TLS of their own, and name no resource. */
-const hasAdapters = process.versions['bun'] === undefined && process.versions['deno'] === undefined
-
 /** A layer of Node.js that has taken a stream over. */
 export class HandleReader {
   readonly #stream: SocketStream
@@ -68,7 +67,8 @@ export class HandleReader {
    * then what executes; nothing else tells who it is.
    */
   static asking(stream: SocketStream): HandleReader | undefined {
-    if (!hasAdapters) return undefined
+    // Other hosts have TLS of their own, and name no resource.
+    if (!isNode) return undefined
     const handle = executionAsyncResource() as Readonly<Record<symbol, unknown>>
     if (!('readBuffer' in handle && 'finishWrite' in handle)) return undefined
     for (const key of Object.getOwnPropertySymbols(handle)) {

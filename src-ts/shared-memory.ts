@@ -8,6 +8,7 @@ import { externalMemoryRefused, outOfMemory } from './errors'
 import { minorCollection } from './minor-collection'
 import { type NativeBinding, type NativeMemory, nativeBinding } from './native'
 import { pace } from './pace'
+import { isBun, isNode } from './runtime'
 import { setTimeout } from './timers'
 
 /** Who has left bytes unread. */
@@ -57,14 +58,12 @@ export class SharedMemory {
       collect,
     }
     // Elsewhere nothing is known of what happens when a thread ends.
-    if (process.versions['bun'] === undefined && process.versions['deno'] === undefined) {
+    if (isNode) {
       this.native.watchEnd()
       if (!isMainThread) this.native.lookEachTurn()
     }
     this.arena = new Arena(words, this.native, collect)
-    // Bun aborts the process at the first function of libuv that it lacks.
-    const hasLibuv = process.versions['bun'] === undefined
-    if (hasLibuv && this.native.countTurns()) pace.countedByCore(words, turnsWord)
+    if (!isBun && this.native.countTurns()) pace.countedByCore(words, turnsWord)
   }
 
   /**
