@@ -168,7 +168,7 @@ impl Bridge {
     /// Has the rest of the last batch handled, before the next one takes its words: where it has been left, and where the
     /// event loop turns within a handler, which may wait for it.
     pub fn resume(&self) -> Delivered {
-        if self.words.is_under_way() || self.words.is_waiting() {
+        if self.has_rest() {
             self.go_on()
         } else {
             Delivered::Whole
@@ -227,11 +227,16 @@ impl Bridge {
 
     /// Whether JavaScript, which asks for a batch, has to go on with the last one.
     pub fn show_rest(&self) -> bool {
-        let has_rest = self.words.is_under_way() || self.words.is_waiting();
+        let has_rest = self.has_rest();
         if has_rest {
             self.begin_slice();
         }
         has_rest
+    }
+
+    /// Whether JavaScript has not come to the end of the last batch.
+    fn has_rest(&self) -> bool {
+        self.words.is_under_way() || self.words.is_waiting()
     }
 
     /// Tells JavaScript that nothing more will come.

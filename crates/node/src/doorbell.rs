@@ -5,7 +5,6 @@
 //! [`Doorbell::install`]: hooks run last-in first-out, so it comes before the function's own end.
 
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Weak;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, sys};
 use netpoll_core::Wake;
 
-use crate::driver::{Referenced, panicked};
+use crate::driver::{self, Referenced};
 
 /// Who is told, on the environment's thread.
 pub trait Rung {
@@ -246,8 +245,11 @@ unsafe extern "C" fn call<Owner: Rung>(
     if let Some(owner) = context.owner.upgrade() {
         let _ringing = Ringing::begin(&context.bell, context.index);
         // A panic must not reach N-API, which would abort the process.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| owner.rung())) {
-            owner.failed(&panicked(&*panic));
+        if let Err(failure) = driver::attempt(|| {
+            owner.rung();
+            Ok(())
+        }) {
+            owner.failed(&failure);
         }
     }
 }

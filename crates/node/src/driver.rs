@@ -112,13 +112,13 @@ impl Driver {
 }
 
 /// A panic, as it is reported.
-pub fn panicked(panic: &(dyn Any + Send)) -> String {
+fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("netpoll panicked: {}", text.unwrap_or("no message"))
 }
 
-/// Runs a poller's work; what makes it impossible to go on, panics included, is the error, as it is reported.
+/// Runs a driver's work; what makes it impossible to go on, panics included, is the error, as it is reported.
 ///
 /// # Errors
 /// See above.

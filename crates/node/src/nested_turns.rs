@@ -6,12 +6,11 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
 
-use crate::driver::panicked;
+use crate::driver;
 use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 
 /// A driver, on the environment's thread.
@@ -152,14 +151,10 @@ impl Drop for NestedTurns {
 }
 
 /// A panic must not reach libuv, which would abort the process.
-fn guarded<T>(driver: &dyn Nesting, work: impl FnOnce(&dyn Nesting) -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(|| work(driver))) {
-        Ok(result) => Some(result),
-        Err(panic) => {
-            driver.failed(&panicked(&*panic));
-            None
-        }
-    }
+fn guarded<T>(nesting: &dyn Nesting, work: impl FnOnce(&dyn Nesting) -> T) -> Option<T> {
+    driver::attempt(|| Ok(work(nesting)))
+        .map_err(|failure| nesting.failed(&failure))
+        .ok()
 }
 
 unsafe extern "C" fn on_prepare(handle: *mut Handle) {
