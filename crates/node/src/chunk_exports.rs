@@ -190,10 +190,15 @@ impl ChunkExports {
         self.0.borrow_mut().is_outlived = true;
     }
 
+    /// Whether [`Self::note_outlived`] was called.
+    pub fn is_outlived(&self) -> bool {
+        self.0.borrow().is_outlived
+    }
+
     /// To be called in every turn of the event loop. Once the environment ends, finds what was moved, as long as V8 has not
     /// collected again.
     pub fn look_if_ending(&self) {
-        if self.0.borrow().is_outlived && self.is_ending() {
+        if self.is_outlived() && self.is_ending() {
             look_at_end(&self.0);
         }
     }

@@ -12,7 +12,8 @@ use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 use crate::memory::SharedMemory;
 
 /// A check handle, which libuv calls in every iteration, before Node.js runs its immediates: it was started later. And a
-/// prepare handle, which libuv calls before it waits. Freed when both have been closed.
+/// prepare handle, which libuv calls before it waits, started where the memory looks in each turn. Freed when both have been
+/// closed.
 pub struct LoopTurns {
     libuv: &'static Libuv,
     check: *mut Handle,
@@ -39,6 +40,7 @@ impl LoopTurns {
         let event_loop = libuv::event_loop(env)?;
         let mut handles = [Kind::Check, Kind::Prepare].map(|kind| HandleMemory::of(libuv, kind));
         let [check, prepare] = handles.each_mut().map(HandleMemory::as_mut_ptr);
+        let looks_each_turn = memory.looks_each_turn();
         let turns = Rc::new(Self {
             libuv,
             check,
@@ -58,7 +60,9 @@ impl LoopTurns {
                 (libuv.unref)(handle);
             }
             (libuv.check_start)(check, on_check);
-            (libuv.prepare_start)(prepare, on_prepare);
+            if looks_each_turn {
+                (libuv.prepare_start)(prepare, on_prepare);
+            }
         }
         let clean_up = CleanUp::add(env, &turns);
         if clean_up.is_none() {

@@ -240,6 +240,11 @@ impl SharedMemory {
         self.exports.look_if_ending();
     }
 
+    /// Whether [`Self::about_to_wait`] has anything to do.
+    pub fn looks_each_turn(&self) -> bool {
+        self.exports.is_outlived()
+    }
+
     /// The environment's event loop is about to wait.
     pub fn about_to_wait(&self) {
         self.exports.look_if_ending();
