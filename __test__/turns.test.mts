@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 
 import { createServer, type RequestHandler } from '../dist/index.mjs'
 import { keepBusy } from './support/busy.mjs'
@@ -125,7 +125,17 @@ for (const pollers of [0, 1, 2]) {
   })
 }
 
-test.serial('the event loop of a worker turns while requests never end', async (t) => {
+interface Worked {
+  /** What a worker's module exports; it counts in `handled`, and returns `reply(request)`. */
+  readonly handler: string
+  readonly workers?: { readonly concurrentTasksPerWorker: number }
+  readonly maxInFlight?: number
+  /** How many requests are handled until the count is looked at. */
+  readonly until: number
+}
+
+/** The most requests that a worker has handled between two turns of its event loop. */
+async function mostInTurn(t: ExecutionContext, worked: Worked): Promise<number> {
   const module = join(dirname(socketPath(t)), 'handler.mjs')
   writeFileSync(
     module,
@@ -135,55 +145,43 @@ test.serial('the event loop of a worker turns while requests never end', async (
        before = handled
        setImmediate(turned)
      })
-     export default (request) => {
-       handled += 1
-       ${busy}
-       return request.toString() === 'most' ? \`\${handled} \${most}\` : request
-     }`,
+     const reply = (request) => (request.toString() === 'most' ? \`\${handled} \${most}\` : request)
+     export default ${worked.handler}`,
   )
-  const server = createServer({ framing, workers: { module, threads: 1 } })
+  const { workers, maxInFlight, until } = worked
+  const server = createServer({ framing, workers: { module, threads: 1, ...workers }, maxInFlight })
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   await keepBusy(t, portOf(server))
   const client = await dial(t, { host: '127.0.0.1', port: portOf(server) })
   let [handled, most] = [0, 0]
-  while (handled < 30_000) {
-    const reply = (await client.call('most')).toString()
-    ;[handled = 0, most = 0] = reply.split(' ').map(Number)
+  while (handled < until) {
+    ;[handled = 0, most = 0] = (await client.call('most')).toString().split(' ').map(Number)
   }
+  return most
+}
+
+test.serial('the event loop of a worker turns while requests never end', async (t) => {
+  const handler = `(request) => {
+    handled += 1
+    ${busy}
+    return reply(request)
+  }`
+  const most = await mostInTurn(t, { handler, until: 30_000 })
   t.true(most < 200, `${most} were handled in a turn`)
 })
 
 for (const [when, wait] of Object.entries({ 'at once': '', 'after an await': 'await undefined' })) {
   test.serial(`slow handlers let the event loop of a worker turn: ${when}`, async (t) => {
-    const module = join(dirname(socketPath(t)), 'handler.mjs')
-    writeFileSync(
-      module,
-      `let handled = 0, before = 0, most = 0
-       setImmediate(function turned() {
-         most = Math.max(most, handled - before)
-         before = handled
-         setImmediate(turned)
-       })
-       export default ${wait === '' ? '' : 'async'} (request) => {
-         handled += 1
-         ${wait}
-         const end = performance.now() + 1
-         while (performance.now() < end);
-         return request.toString() === 'most' ? \`\${handled} \${most}\` : request
-       }`,
-    )
-    const workers = { module, threads: 1, concurrentTasksPerWorker: 256 }
-    const server = createServer({ framing, workers, maxInFlight: 1_024 })
-    t.teardown(() => server.close({ timeout: 0 }))
-    await server.listen({ host: '127.0.0.1', port: 0 })
-    await keepBusy(t, portOf(server))
-    const client = await dial(t, { host: '127.0.0.1', port: portOf(server) })
-    let [handled, most] = [0, 0]
-    while (handled < 500) {
-      const reply = (await client.call('most')).toString()
-      ;[handled = 0, most = 0] = reply.split(' ').map(Number)
-    }
+    const handler = `${wait === '' ? '' : 'async'} (request) => {
+      handled += 1
+      ${wait}
+      const end = performance.now() + 1
+      while (performance.now() < end);
+      return reply(request)
+    }`
+    const workers = { concurrentTasksPerWorker: 256 }
+    const most = await mostInTurn(t, { handler, workers, maxInFlight: 1_024, until: 500 })
     t.true(most <= 40, `${most} were handled in a turn`)
   })
 }
