@@ -23,6 +23,7 @@ for (const [kind, pollers, transport, threads] of places) {
     const place = transport === 'tcp' ? transport : socketPath(t)
     const outcome = await runFixture(t, 'postponed', {
       args: [kind, String(pollers), place, String(threads)],
+      flags: ['--expose-gc'],
     })
     t.is(outcome.stdout, 'all as they were sent\n', outcome.stderr)
     t.is(outcome.code, 0)
@@ -43,7 +44,7 @@ for (const [pollers, transport, threads] of [
   testOfMoves(title, async (t) => {
     const place = transport === 'tcp' ? transport : socketPath(t)
     const args = ['refused', String(pollers), place, String(threads)]
-    const outcome = await runFixture(t, 'postponed', { args })
+    const outcome = await runFixture(t, 'postponed', { args, flags: ['--expose-gc'] })
     const problem = 'malloc ENOMEM: a message that has come cannot be handed over'
     t.is(outcome.stdout, `NetpollError: ${problem}\n`, outcome.stderr)
     t.is(outcome.code, 0)
