@@ -56,6 +56,8 @@ interface Part {
 const header = 1
 const words = 6
 const capacity = 4096
+/** What a closed outbox has in the place of its commands. */
+const full = Int32Array.of(capacity)
 
 /** Words that the commands take: `[count, commands…]`. */
 export const commandWords = header + words * capacity
@@ -65,7 +67,7 @@ export const commandWords = header + words * capacity
  * them out after the turn that they were written in, or before the loop waits.
  */
 export class Outbox {
-  readonly #commands: Int32Array
+  #commands: Int32Array
   readonly #native: Carrier
   readonly #shared: SharedMemory
   readonly #begun: (() => void) | undefined
@@ -92,6 +94,8 @@ export class Outbox {
   /** Nobody looks for commands any more, so none is written: the arena would wait for it, or no longer for those of others. */
   close(): void {
     this.#isClosed = true
+    // Full for good: a command looks no further where there is room.
+    this.#commands = full
   }
 
   /** Has what is written carried out, in the middle of a turn. */
@@ -354,14 +358,15 @@ export class Outbox {
   }
 
   #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
-    if (this.#isClosed) {
-      this.#drop(operation, handle)
-      return
-    }
-    const commands = this.#commands
+    let commands = this.#commands
     let count = commands[0] as number
     if (count === capacity) {
+      if (this.#isClosed) {
+        this.#drop(operation, handle)
+        return
+      }
       this.carryOut()
+      commands = this.#commands
       count = 0
     }
     if (count === 0) this.#beginCommands()
