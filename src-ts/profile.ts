@@ -5,11 +5,11 @@ import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
 import type { IsGoAway } from './go-away'
-import { report } from './hooks'
+import { isAsyncFunction, report } from './hooks'
 import type { Ids } from './message-id'
 import type { BytesOption } from './message-types'
 import { type ConnectionSettings, nativeBinding } from './native'
-import type { CheckedOptions, Hooks } from './options'
+import type { CheckedOptions, Hooks, RequestHandler } from './options'
 
 /** What connections have done, all together. */
 export interface Counts {
@@ -46,6 +46,8 @@ export interface Profile {
   /** Whether connections wait with their first message until they are told to begin. */
   readonly startsHeld: boolean
   readonly hooks: Hooks
+  /** `onRequest`, where it is an async function: then nothing of what it returns has to be found out. */
+  readonly asyncHandler: RequestHandler | undefined
   /** Whether a message that answers no call asks not to use its connection any more. */
   readonly isGoAway: IsGoAway | undefined
   /** Something went wrong on a connection, or in the user's code for it. */
@@ -81,6 +83,7 @@ export function createProfiles(
     ...rest,
     ...owner,
     hooks,
+    asyncHandler: isAsyncFunction(hooks.onRequest) ? (hooks.onRequest as RequestHandler) : undefined,
     settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
     counts: { requests: 0, calls: 0, buffered: 0 },

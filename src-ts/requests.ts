@@ -3,7 +3,7 @@ import type { ConnectionCore } from './connection'
 import { channels } from './diagnostics'
 import { type NetpollError, replyError, unexpectedMessage } from './errors'
 import { Hold } from './flow'
-import { isThenable, whenSettled } from './hooks'
+import { isThenable, whenReturned, whenSettled } from './hooks'
 import { MessageQueue } from './message-queue'
 import type { RequestHandler } from './options'
 import { Operation } from './outbox'
@@ -63,7 +63,8 @@ export class Requests {
     let pending: PromiseLike<unknown> | undefined
     try {
       result = this.#connection.context.run(handler, message, this.#connection.facade)
-      if (isThenable(result)) pending = result
+      if (handler === this.#profile.asyncHandler || isThenable(result))
+        pending = result as PromiseLike<unknown>
     } catch (error) {
       this.#running = outer
       this.#threw(error, this.#runningPlaces === undefined ? undefined : this.#placeKept(outer))
@@ -73,7 +74,8 @@ export class Requests {
     const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
     if (pending !== undefined) {
       const place = kept ?? this.#newPlace()
-      whenSettled(pending, place.fulfilled, place.rejected)
+      if (handler === this.#profile.asyncHandler) whenReturned(pending, place.fulfilled, place.rejected)
+      else whenSettled(pending, place.fulfilled, place.rejected)
     } else if (kept !== undefined) {
       kept.fulfilled(result)
     } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
