@@ -588,7 +588,7 @@ export class ConnectionCore {
     const isNews = this.#error === undefined
     this.#error ??= error
     this.#failCalls(error)
-    this.#inputEnded(error, error)
+    this.#inputEnded(() => error, error)
     if (isNews) this.#profile.failed(error, this)
   }
 
@@ -603,7 +603,7 @@ export class ConnectionCore {
     if (this.isHalfOpen || this.#calls?.isAwaited === true) setImmediate(() => this.#unanswered())
     const end = peerEnded()
     this.#ending ??= end
-    this.#inputEnded(failure ?? end, failure)
+    this.#inputEnded(() => failure ?? end, failure)
     // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
     if (this.#leave === Leave.Asked && this.#profile.allowHalfOpen) this.finish()
   }
@@ -680,9 +680,14 @@ export class ConnectionCore {
     const news = this.#error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
     const error = this.#error ?? news
     this.#error = error
-    const gone = error ?? closedHere(this.#ending)
+    // Made for those who wait alone: its stack costs more than the rest of closing, and mostly there are none.
+    let made = error
+    const gone = (): NetpollError => {
+      made ??= closedHere(this.#ending)
+      return made
+    }
     // Whatever one of them throws, the others hear of the end: some of them wait for nothing else.
-    this.#tryLast(() => this.#calls?.failAll(gone, this.#totals?.written))
+    this.#tryLast(() => this.#endCalls(gone))
     this.#tryLast(() => this.#output?.end(gone))
     this.#tryLast(() => this.#inputEnded(gone, error))
     this.#tryLast(() => this.#stream?.consumer?.closed(error))
@@ -693,6 +698,12 @@ export class ConnectionCore {
     })
     for (const resolve of this.#goneWaiters ?? []) resolve()
     this.#goneWaiters = undefined
+  }
+
+  #endCalls(gone: () => NetpollError): void {
+    const calls = this.#calls
+    if (calls?.isAwaited === true) calls.failAll(gone(), this.#totals?.written)
+    else calls?.forgetLost()
   }
 
   #refused(excerpt: Excerpt | undefined): Refused | undefined {
@@ -743,7 +754,7 @@ export class ConnectionCore {
     this.#status = status
     this.#retain()
     this.#calls?.forgetLost()
-    this.#inputEnded(closedHere())
+    this.#inputEnded(closedHere)
   }
 
   /** Sends what was accepted, and nothing else, then closes. */
@@ -760,13 +771,13 @@ export class ConnectionCore {
     this.#retain()
     this.#calls?.forgetLost()
     this.#profile.loop.outbox.command(operation, this)
-    this.#inputEnded(this.#error ?? closedHere())
+    this.#inputEnded(() => this.#error ?? closedHere())
   }
 
   /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
-  #inputEnded(error: NetpollError, failure?: NetpollError): void {
+  #inputEnded(error: () => NetpollError, failure?: NetpollError): void {
     if (this.#stream === undefined) this.#messages().end(failure)
-    else this.#stream.end(error)
+    else if (!this.#stream.hasEnded) this.#stream.end(error())
   }
 
   #flush(written: Written): Promise<void> {

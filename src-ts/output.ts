@@ -117,11 +117,11 @@ export class Output {
   }
 
   /** Nothing more will be sent. */
-  end(error: unknown): void {
+  end(error: () => unknown): void {
     this.#congested = false
     const waiter = this.#waiter
     this.#forget()
-    waiter?.reject(error)
+    waiter?.reject(error())
   }
 
   #sent(bytes: number): void {

@@ -188,11 +188,16 @@ export class StreamInput implements Leftover {
 
   /** Nothing more will come. What is there can still be read. */
   end(error: NetpollError): void {
-    if (this.#ended !== undefined) return
+    if (this.hasEnded) return
     this.#ended = error
     feed.end(this.reader, error)
     if (error.code === 'ERR_EOF') this.#consumer?.ended()
     this.#drain()
+  }
+
+  /** Whether whoever reads knows the end. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined
   }
 
   /** Whether `error` is what whoever reads is told at the end. */
