@@ -88,6 +88,37 @@ for (const [who, caller] of Object.entries(callers)) {
   }
 }
 
+for (const [who, caller] of Object.entries(callers)) {
+  for (const pollers of [0, 1, 2]) {
+    test.serial(
+      `the event loop turns while thousands are given up: calls of ${who}, with ${pollers} pollers`,
+      async (t) => {
+        const call = await caller(t, pollers)
+        let turn = 0
+        let isOver = false
+        const turned = (): void => {
+          turn += 1
+          if (!isOver) setImmediate(turned)
+        }
+        const turns = new Set<number>()
+        const order: number[] = []
+        // All are due when the process goes on.
+        const calls = Array.from({ length: 5_000 }, async (_, index) => {
+          t.is(codeOf(await rejection(call(numbered(index), { timeout: 500 }))), 'ERR_REQUEST_TIMEOUT')
+          turns.add(turn)
+          order.push(index)
+        })
+        setImmediate(turned)
+        stall(700)
+        await Promise.all(calls)
+        isOver = true
+        t.true(turns.size >= 8, `in ${turns.size} turns`)
+        t.is(order.length, 5_000)
+      },
+    )
+  }
+}
+
 for (const pollers of [0, 1]) {
   test.serial(
     `replies that came while the process stalled win, however many, with ${pollers} pollers`,

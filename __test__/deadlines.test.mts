@@ -76,3 +76,28 @@ test('what is settled is let go of before its deadline', (t) => {
   )
   t.true(new Set(looked).size <= 64, `${new Set(looked).size} of 10,000 are held`)
 })
+
+test('of thousands that are due, a part is given out, the earliest first, and the next deadline is due', (t) => {
+  const deadlines = new Deadlines<Item>()
+  const count = 5_000
+  for (let index = 0; index < count; index += 1) {
+    deadlines.add({ deadline: (index * 7_919) % count, isSettled: false })
+  }
+  const given: number[] = []
+  let parts = 0
+  for (let next = 0; next < count; parts += 1) {
+    const before = given.length
+    next = deadlines.expire(count, (item) => {
+      given.push(item.deadline)
+      item.isSettled = true
+      deadlines.settled()
+    })
+    t.true(given.length - before <= 500, `${given.length - before} at once`)
+    t.is(next, given.length < count ? given.length : Number.POSITIVE_INFINITY)
+  }
+  t.true(parts >= 10)
+  t.deepEqual(
+    given,
+    given.map((_, index) => index),
+  )
+})

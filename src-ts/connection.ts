@@ -658,11 +658,14 @@ export class ConnectionCore {
 
   /** The alarm has gone off. */
   alarmed(number: number, late: number): void {
-    const due = this.alarm.fired(number, late)
-    if (due === undefined) return
+    this.alarm.fired(number, late)
+  }
+
+  /** Gives up the calls and reads whose time is over at `due`, as {@link Alarm} asks for. */
+  expire(due: number): number {
     const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY
-    this.alarm.arm(Math.min(calls, reads))
+    return Math.min(calls, reads)
   }
 
   /** How much went through it, told right before its last record. */

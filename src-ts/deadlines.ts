@@ -9,6 +9,9 @@ export interface Timed {
 /** So many that are settled may stay, however few wait. */
 const spare = 32
 
+/** So many are given up before their promises and the event loop have their turn, which is some milliseconds' work. */
+const mostAtOnce = 500
+
 /**
  * Who waits until when: a binary heap, whose top has the earliest deadline. Whoever is settled stays where it is until it
  * comes to the top, or until the settled outnumber those who wait: so being settled costs a count, and adding whoever waits
@@ -37,13 +40,18 @@ export class Deadlines<T extends Timed> {
   }
 
   /**
-   * Takes out everyone who waits and whose deadline is at or before `due`, the earliest first, and passes each to `expire`,
-   * which settles it; returns the next deadline, `Infinity` for none.
+   * Takes out those who wait and whose deadlines are at or before `due`, the earliest first, and passes each to `expire`,
+   * which settles it; returns the next deadline, `Infinity` for none. Of very many it takes out a part, and returns a
+   * deadline that is due: who has waited longest is not to wait for all others.
    */
   expire(due: number, expire: (timed: T) => void): number {
+    let room = mostAtOnce
     for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
       const deadline = this.#times[0] as number
-      if (!first.isSettled && deadline > due) return deadline
+      if (!first.isSettled) {
+        if (deadline > due || room === 0) return deadline
+        room -= 1
+      }
       this.#removeFirst()
       if (!first.isSettled) expire(first)
     }
