@@ -2,6 +2,7 @@ import { processSettings } from './configuration'
 import { NetpollError, withoutStack } from './errors'
 import { pace } from './pace'
 import { whenOver } from './promises'
+import { microtask } from './timers'
 
 /** Taken at load. It puts the frames above a function that is named, and those who await, into the stack of what it is given. */
 const { captureStackTrace } = Error
@@ -14,6 +15,9 @@ const mostInTurn = 100
 
 let turn = 0
 let made = 0
+
+/** Those that the next call to fail rejects together with. */
+let together: Rejections | undefined
 
 /** Errors that have the stack of the code that awaits them, made anew on their way. */
 const followed = new WeakSet<Error>()
@@ -77,10 +81,13 @@ export function rejectCall<Reply>(
       followed.add(error)
     } else if (hasRoom()) {
       whenOver<Reply>(throwAwaited(error), resolve, reject)
+      // Whatever fails after it rejects after it.
+      together = undefined
       return
     }
   }
-  void rejectInTurn(reject, error)
+  together ??= new Rejections()
+  together.add(reject, error)
 }
 
 /** Says of an error of ours who awaits the call that ends with it, by another `entry` that is running. */
@@ -105,12 +112,30 @@ async function throwAwaited(error: NetpollError): Promise<never> {
   throw error
 }
 
-/** As many microtasks later as by {@link throwAwaited}, whose error goes from promise to promise in one more. */
-async function rejectInTurn(reject: (error: unknown) => void, error: unknown): Promise<void> {
-  await undefined
-  await undefined
-  await undefined
-  reject(error)
+/**
+ * Calls that fail one after the other, and reject in one microtask: where thousands run out of time, microtasks of each call's
+ * own cost as much as all else, and their garbage has V8 copy what waits.
+ */
+class Rejections {
+  readonly #rejects: ((error: unknown) => void)[] = []
+  readonly #errors: unknown[] = []
+
+  constructor() {
+    // As many microtasks later as by `throwAwaited`, whose error goes from promise to promise in one more.
+    microtask(() => {
+      if (together === this) together = undefined
+      microtask(() => microtask(() => this.#reject()))
+    })
+  }
+
+  add(reject: (error: unknown) => void, error: unknown): void {
+    this.#rejects.push(reject)
+    this.#errors.push(error)
+  }
+
+  #reject(): void {
+    for (const [index, reject] of this.#rejects.entries()) reject(this.#errors[index])
+  }
 }
 
 function capture(error: Error, entry: Entry): void {
