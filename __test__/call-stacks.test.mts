@@ -232,6 +232,28 @@ test.serial('of thousands that fail at once, a hundred say who awaits them', asy
   t.is(stacks.filter((stack) => stack.includes('/dist/')).length, 0)
 })
 
+test.serial(
+  'of hundreds that fail turn after turn, a hundred in ten milliseconds say who awaits them',
+  async (t) => {
+    const failing = []
+    for (let turn = 0; turn < 30; turn += 1) {
+      const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+      const calls = Array.from({ length: 100 }, () => errorOf(() => connection.call('x')))
+      failing.push({ connection, errors: Promise.all(calls) })
+    }
+    const began = performance.now()
+    const stacks: string[] = []
+    for (const { connection, errors } of failing) {
+      await new Promise(setImmediate)
+      connection.destroy()
+      stacks.push(...(await errors).map((error) => String((error as Error).stack)))
+    }
+    const most = 100 * Math.ceil((performance.now() - began) / 10 + 1)
+    const made = stacks.filter((stack) => stack.includes('theCaller')).length
+    t.true(made <= most, `${made} of at most ${most}`)
+  },
+)
+
 /** What fails many calls of a connection at once. */
 const fails: Readonly<Record<string, (connection: Connection) => unknown>> = {
   'it is destroyed': (connection) => connection.destroy(),

@@ -1,4 +1,5 @@
 import { processSettings } from './configuration'
+import * as clock from './clock'
 import { NetpollError, withoutStack } from './errors'
 import { pace } from './pace'
 import { whenOver } from './promises'
@@ -10,10 +11,16 @@ const { captureStackTrace } = Error
 /** A public function of ours, which its caller's frame stands above. */
 type Entry = (...parameters: never[]) => unknown
 
-/** Errors of calls whose stacks are made in a turn of the event loop: each takes some microseconds, and thousands may fail at once. */
-const mostInTurn = 100
+/**
+ * Errors of calls whose stacks are made in a turn of the event loop, and within {@link interval}: each takes some microseconds and
+ * some hundred bytes, and thousands may fail at once, or turn after turn.
+ */
+const mostAtOnce = 100
+/** Milliseconds. */
+const interval = 10
 
 let turn = 0
+let began = Number.NEGATIVE_INFINITY
 let made = 0
 
 /** Those that the next call to fail rejects together with. */
@@ -150,8 +157,12 @@ function hasRoom(): boolean {
   if (!pace.isNow(turn)) {
     pace.step(0)
     turn = pace.turn
-    made = 0
+    const now = clock.now()
+    if (now - began >= interval) {
+      began = now
+      made = 0
+    }
   }
   made += 1
-  return made <= mostInTurn
+  return made <= mostAtOnce
 }
