@@ -215,8 +215,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     try {
-      const expired = (): void => call.expire(this.#dialError)
-      this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, expired))
+      this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, this.#expired))
     } catch (error) {
       refuseCall(call, error)
     }
@@ -248,6 +247,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (isReplaced && hasSent) void connection.close()
     else connection.destroy()
   }
+
+  readonly #expired = (call: PendingCall): void => call.expire(this.#dialError)
 
   #wait(waiting: Waiting<Line>): void {
     this.#waiting.push(waiting)

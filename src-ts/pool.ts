@@ -77,6 +77,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return Number.POSITIVE_INFINITY
   })
   #isBackingOff = false
+  /** When calls were last given up that had waited for a connection, and why. */
+  #lastWait: { readonly now: number; readonly cause: NetpollError } | undefined
   /** Runs while nothing is dialed, also for those who wait: a peer has asked a connection to leave before it was of use. */
   #dialPause: NodeJS.Timeout | undefined
   /** Whether it was told that connections end unused, since the last that was of use. */
@@ -307,10 +309,15 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
     const deadline = Math.min(call.deadline, endOf(this.#options.waitTimeout))
-    return new WaitingCall(this.#waiting, call, request, deadline, (now) => {
-      if (call.deadline <= now) call.expire(poolTimeout())
-      else call.fail(poolTimeout())
-    })
+    return new WaitingCall(this.#waiting, call, request, deadline, this.#expired)
+  }
+
+  /** Of thousands that are given up at once, each has an error of its own, and all have the same cause. */
+  readonly #expired = (call: PendingCall, now: number): void => {
+    if (now !== this.#lastWait?.now) this.#lastWait = { now, cause: poolTimeout() }
+    const { cause } = this.#lastWait
+    if (call.deadline <= now) call.expire(cause)
+    else call.fail(cause)
   }
 
   /** Whether one more may wait. */

@@ -21,7 +21,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
   readonly #queue: WaitQueue<Waiting<P>>
   readonly #call: PendingCall
   readonly #request: Payload
-  readonly #expired: (now: number) => void
+  readonly #expired: (call: PendingCall, now: number) => void
 
   /**
    * `expired` is told when `deadline` has passed, which is no later than the call's own.
@@ -33,7 +33,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
     call: PendingCall,
     request: Payload,
     deadline: number,
-    expired: (now: number) => void,
+    expired: (call: PendingCall, now: number) => void,
   ) {
     super()
     this.#queue = queue
@@ -53,7 +53,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
   }
 
   expire(now: number): void {
-    this.#expired(now)
+    this.#expired(this.#call, now)
   }
 
   /** Its caller no longer waits. */
