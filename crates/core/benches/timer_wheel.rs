@@ -12,7 +12,7 @@ const WITHIN: u64 = 3_000;
 fn filled(timers: u64, now: Instant) -> Wheel {
     let mut wheel = Wheel::new(now);
     for key in 0..timers {
-        wheel.arm(key, deadline(key, now));
+        wheel.arm(key, deadline(key, now)).expect("there is memory");
     }
     wheel
 }
@@ -28,7 +28,7 @@ fn timer_wheel(criterion: &mut Criterion) {
         let parameter = |name| BenchmarkId::new(name, timers);
         let mut wheel = filled(timers, now);
         criterion.bench_function_over(parameter("arm and disarm beside"), |key| {
-            wheel.arm(key, deadline(key, now));
+            wheel.arm(key, deadline(key, now)).expect("there is memory");
             wheel.disarm(key, deadline(key, now));
         });
         let wheel = filled(timers, now);

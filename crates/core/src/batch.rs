@@ -189,9 +189,12 @@ impl Batch {
         });
     }
 
-    /// These slots are free once whoever gets this batch has seen it.
+    /// These slots are free once whoever gets this batch has seen it. Without memory to note them they stay in `slots`, for
+    /// a later one.
     pub(crate) fn vacate_afterwards(&mut self, slots: &mut Vec<u32>) {
-        self.vacated.append(slots);
+        if self.vacated.try_reserve(slots.len()).is_ok() {
+            self.vacated.append(slots);
+        }
     }
 
     /// Slots that are free, now that the batch has been seen.

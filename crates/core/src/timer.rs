@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::buffer::OutOfMemory;
+
 /// How fine deadlines are told apart. A timer never fires early, and up to this much late.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
 const TICK_MILLIS: u64 = 4;
@@ -41,12 +43,17 @@ impl Wheel {
     }
 
     /// Fires `key` at the first [`Self::expire`] at or after `deadline`.
-    pub fn arm(&mut self, key: u64, deadline: Instant) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: it never fires. Peers decide how many timers there are.
+    pub fn arm(&mut self, key: u64, deadline: Instant) -> Result<(), OutOfMemory> {
         // A tick that has fired already would wait a whole turn of the wheel.
         let tick = self.tick(deadline).max(self.current + 1);
         let slot = tick as usize % SLOTS;
+        self.slots[slot].try_reserve(1)?;
         self.slots[slot].push(Timer { key, tick });
         self.occupied[slot / 64] |= 1 << (slot % 64);
+        Ok(())
     }
 
     /// Takes a timer off that has not fired: whoever armed it goes, and it would be kept, and wake the
@@ -129,6 +136,10 @@ impl Wheel {
 mod tests {
     use super::*;
 
+    fn arm(wheel: &mut Wheel, key: u64, deadline: Instant) {
+        wheel.arm(key, deadline).expect("there is memory");
+    }
+
     fn fired(wheel: &mut Wheel, now: Instant) -> Vec<u64> {
         let mut keys = Vec::new();
         wheel.expire(now, |key| keys.push(key));
@@ -141,8 +152,8 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut wheel = Wheel::new(start);
-        wheel.arm(1, at(10));
-        wheel.arm(2, at(9_000));
+        arm(&mut wheel, 1, at(10));
+        arm(&mut wheel, 2, at(9_000));
         assert!(fired(&mut wheel, at(9)).is_empty());
         assert_eq!(fired(&mut wheel, at(10 + 4)), [1]);
         assert!(fired(&mut wheel, at(8_999)).is_empty());
@@ -157,7 +168,7 @@ mod tests {
         let mut wheel = Wheel::new(start);
         let later = start + Duration::from_secs(60);
         assert!(fired(&mut wheel, later).is_empty());
-        wheel.arm(7, start);
+        arm(&mut wheel, 7, start);
         assert!(wheel.next_wake().is_some_and(|wake| wake <= later + TICK));
         assert_eq!(fired(&mut wheel, later + TICK), [7]);
     }
@@ -167,9 +178,9 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut wheel = Wheel::new(start);
-        wheel.arm(1, at(9));
-        wheel.arm(2, at(9));
-        wheel.arm(1, at(20));
+        arm(&mut wheel, 1, at(9));
+        arm(&mut wheel, 2, at(9));
+        arm(&mut wheel, 1, at(20));
         wheel.disarm(1, at(9));
         wheel.disarm(1, at(8));
         wheel.disarm(3, at(9));
@@ -188,7 +199,7 @@ mod tests {
             .map(|key| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let millis = (seed >> 33) % 20_000;
-                wheel.arm(key, start + Duration::from_millis(millis));
+                arm(&mut wheel, key, start + Duration::from_millis(millis));
                 millis
             })
             .collect();

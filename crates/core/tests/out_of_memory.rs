@@ -8,9 +8,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use netpoll_core::connection::ForeignBytes;
+use netpoll_core::connection::{ForeignBytes, Limit};
 use netpoll_core::frame::{Delimiter, Framing, Varint};
 use netpoll_core::settings::{Handling, ReplyOrder};
 use netpoll_core::work::{Answer, Assignment, Bytes, WorkSettings, Workers};
@@ -374,7 +374,7 @@ fn places_that_cannot_be_made_are_reported_and_made_later() {
     assert!(refused > 0);
     let accepted = h.accepted().len();
     assert!(accepted < 100);
-    h.advance(std::time::Duration::from_millis(200));
+    h.advance(Duration::from_millis(200));
     // One was closed, which its report tells.
     h.until(|h| h.accepted().len() == 99);
     let mut served = 0;
@@ -383,6 +383,58 @@ fn places_that_cannot_be_made_are_reported_and_made_later() {
         served += usize::from(is_served(&mut h, peer, &counted(4)));
     }
     assert_eq!(served, 99);
+}
+
+/// How many of these connections have ended for lack of memory. The others are served.
+fn count_lost(h: &mut Harness, pairs: &mut [(Id, UnixStream)]) -> usize {
+    let mut lost = 0;
+    for (id, peer) in pairs {
+        match h.reason(*id) {
+            Some(reason) => {
+                assert_eq!(reason, OUT_OF_MEMORY);
+                lost += 1;
+            }
+            None => assert!(is_served(h, peer, &counted(4))),
+        }
+    }
+    lost
+}
+
+#[test]
+fn deadlines_that_cannot_be_watched_cost_their_connections() {
+    let settings = settings(|_| {});
+    let mut h = harness(64 * 1024);
+    let mut pairs: Vec<_> = (0..100).map(|_| h.unix(&settings)).collect();
+    let refused = while_scarce(2_000, 0, || {
+        for (id, _) in &pairs {
+            let minute = Some(Duration::from_secs(60));
+            h.poller.set_limit(*id, Limit::Idle, minute);
+        }
+        let now = h.now();
+        h.poller.flush(now);
+    });
+    h.quiesce();
+    assert!(refused > 0);
+    let lost = count_lost(&mut h, &mut pairs);
+    assert!(lost > 0 && lost < 100, "{lost}");
+}
+
+#[test]
+fn commands_that_cannot_be_noted_cost_their_connections() {
+    let settings = settings(|_| {});
+    let mut h = harness(64 * 1024);
+    let mut pairs: Vec<_> = (0..5).map(|_| h.unix(&settings)).collect();
+    let refused = while_scarce(4_000, 0, || {
+        for _ in 0..1_000 {
+            for (id, _) in &pairs[..2] {
+                h.poller.set_alarm(*id, None);
+            }
+        }
+        h.quiesce();
+    });
+    assert!(refused > 0);
+    // The last whose command was noted is not lost.
+    assert_eq!(count_lost(&mut h, &mut pairs), 1);
 }
 
 fn is_failure(what: &What) -> bool {

@@ -458,7 +458,7 @@ fn the_wheel_follows_deadlines_that_are_pushed_back() {
     let start = Instant::now();
     let mut wheel = Wheel::new(start);
     let mut deadline = start + Duration::from_secs(1);
-    wheel.arm(1, deadline);
+    wheel.arm(1, deadline).expect("there is memory");
     let mut fired = 0;
     let mut now = start;
     for _ in 0..1000 {
@@ -469,7 +469,7 @@ fn the_wheel_follows_deadlines_that_are_pushed_back() {
         wheel.expire(now, |_| asked = true);
         if asked {
             fired += 1;
-            wheel.arm(1, deadline);
+            wheel.arm(1, deadline).expect("there is memory");
         }
     }
     assert!((200..=1000).contains(&fired), "{fired}");
@@ -486,7 +486,9 @@ fn the_wheel_turns_for_years() {
     let later = start + Duration::from_secs(3600 * 24 * 365);
     let mut wheel = Wheel::new(start);
     wheel.expire(later, |_| {});
-    wheel.arm(1, later + Duration::from_secs(1));
+    wheel
+        .arm(1, later + Duration::from_secs(1))
+        .expect("there is memory");
     let wake = wheel.next_wake().expect("armed");
     assert!(wake >= later, "{:?} in the past", later - wake);
 }

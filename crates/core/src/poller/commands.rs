@@ -117,8 +117,15 @@ impl Poller {
         };
         command(endpoint);
         // Replies of one connection usually follow each other.
-        if self.unflushed.last() != Some(&id) {
+        if self.unflushed.last() == Some(&id) {
+            return;
+        }
+        // As many as commands alternate between connections.
+        if self.unflushed.try_reserve(1).is_ok() {
             self.unflushed.push(id);
+        } else {
+            endpoint.connection().fail(Reason::OutOfMemory);
+            self.list(id.slot);
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{ChunkPool, Intake, OutOfMemory};
 use crate::listener::{Listen, Listener};
-use crate::reason::errno;
+use crate::reason::{Reason, errno};
 use crate::settings::Settings;
 use crate::socket::Stream;
 use crate::timer::Wheel;
@@ -377,9 +377,12 @@ impl Poller {
     }
 
     fn arm(&mut self, id: Id) {
-        let deadline = self.slots.endpoint(id).and_then(Endpoint::deadline_to_arm);
-        if let Some(deadline) = deadline {
-            self.wheel.arm(id.key(), deadline);
+        let Some(endpoint) = self.slots.endpoint(id) else {
+            return;
+        };
+        if arm_for(endpoint, &mut self.wheel).is_err() {
+            // Its end is still to be told.
+            self.list(id.slot);
         }
     }
 
@@ -395,10 +398,10 @@ impl Poller {
                     let (work, tasks) = (&mut self.work, &mut self.tasks);
                     next = submission::submit(endpoint, work, tasks, &self.remote, next);
                 }
-                if let Some(deadline) = endpoint.deadline_to_arm() {
-                    self.wheel.arm(endpoint.id().key(), deadline);
+                match arm_for(endpoint, &mut self.wheel) {
+                    Err(OutOfMemory) if next != Next::Gone => Next::Again,
+                    _ => next,
                 }
-                next
             }
         };
         match next {
@@ -502,8 +505,10 @@ impl Poller {
         let id = self.slots.id_at(slot);
         if let Occupant::Acceptor(acceptor) = self.slots.at(slot)
             && let Some(retry) = acceptor.retry()
+            && self.wheel.arm(id.key(), retry).is_err()
         {
-            self.wheel.arm(id.key(), retry);
+            // Without memory to be woken it looks in each turn whether it is time.
+            self.list(slot);
         }
     }
 
@@ -512,6 +517,21 @@ impl Poller {
             self.ready.push_back(slot);
         }
     }
+}
+
+/// Arms the wheel for the next deadline of an endpoint, unless it is early enough already.
+///
+/// # Errors
+/// [`OutOfMemory`]: the connection has failed by that, because its deadlines would never come.
+fn arm_for(endpoint: &mut Endpoint, wheel: &mut Wheel) -> Result<(), OutOfMemory> {
+    let Some(deadline) = endpoint.deadline_to_arm() else {
+        return Ok(());
+    };
+    let armed = wheel.arm(endpoint.id().key(), deadline);
+    if armed.is_err() {
+        endpoint.connection().fail(Reason::OutOfMemory);
+    }
+    armed
 }
 
 impl AsRawFd for Poller {
