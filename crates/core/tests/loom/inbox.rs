@@ -20,7 +20,9 @@ fn every_letter_arrives_once_and_in_its_senders_order() {
                 assert!(single.post((0, 0)).is_ok());
                 assert!(single.post((0, 1)).is_ok());
             }),
-            thread::spawn(move || bundle.post_all(&mut vec![(1, 0), (1, 1)])),
+            thread::spawn(move || {
+                bundle.post_all(&mut vec![(1, 0), (1, 1)]);
+            }),
         ];
         let (mut letters, mut arrived) = (Vec::new(), [0, 0]);
         while arrived != [2, 2] {
