@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Rouses the owner of an inbox, or of whatever else is handed over between threads. Behind a trait, so that the models
 /// need no system.
@@ -15,14 +15,27 @@ pub trait Wake {
 /// there are.
 pub struct Inbox<Letter, Bell> {
     state: Mutex<State<Letter>>,
+    /// Wakes an owner that waits for nothing else.
+    rung: Condvar,
+    /// Wakes one that waits for other things as well.
     bell: Bell,
 }
 
 struct State<Letter> {
     letters: Vec<Letter>,
-    /// Whether the owner was woken and has not looked since.
-    rung: bool,
+    owner: Owner,
     closed: bool,
+}
+
+/// What the owner is at, as far as those who post have to know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// Has looked since it was woken, and hears the bell.
+    Hears,
+    /// Waits in [`Inbox::await_ring`].
+    Waits,
+    /// Was woken, and has not looked since.
+    Rung,
 }
 
 impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
@@ -31,9 +44,10 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
         Self {
             state: Mutex::new(State {
                 letters: Vec::new(),
-                rung: false,
+                owner: Owner::Hears,
                 closed: false,
             }),
+            rung: Condvar::new(),
             bell,
         }
     }
@@ -78,6 +92,19 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
         }
     }
 
+    /// Waits until somebody posts or nudges, unless that has happened since the owner has looked. The bell is not rung for it.
+    /// Only for the owner.
+    pub fn await_ring(&self) {
+        let mut state = self.state();
+        while state.owner != Owner::Rung {
+            state.owner = Owner::Waits;
+            state = self
+                .rung
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Puts all letters into `into`, which must be empty: it changes places with the inside, so that neither allocates for
     /// long. Only for the owner.
     pub fn take(&self, into: &mut Vec<Letter>) {
@@ -86,7 +113,7 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
             "letters that were taken before are dealt with"
         );
         let mut state = self.state();
-        state.rung = false;
+        state.owner = Owner::Hears;
         std::mem::swap(&mut state.letters, into);
     }
 
@@ -101,10 +128,12 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
     }
 
     fn ring(&self, mut state: MutexGuard<'_, State<Letter>>) {
-        let sleeps = !std::mem::replace(&mut state.rung, true);
+        let owner = std::mem::replace(&mut state.owner, Owner::Rung);
         drop(state);
-        if sleeps {
-            self.bell.wake();
+        match owner {
+            Owner::Hears => self.bell.wake(),
+            Owner::Waits => self.rung.notify_one(),
+            Owner::Rung => {}
         }
     }
 
@@ -118,8 +147,20 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     use super::*;
+
+    #[derive(Default)]
+    struct Rings(AtomicUsize);
+
+    impl Wake for Arc<Rings> {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Count(Rc<Cell<usize>>);
@@ -145,6 +186,30 @@ mod tests {
         assert!(letters.is_empty());
         assert_eq!(inbox.post_all(&mut vec![3, 4]), 5);
         assert_eq!(bell.0.get(), 2);
+    }
+
+    #[test]
+    fn an_owner_that_waits_for_nothing_else_does_not_need_the_bell() {
+        let bell = Arc::new(Rings::default());
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        // Has happened before.
+        inbox.nudge();
+        inbox.await_ring();
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        let mut letters = Vec::new();
+        inbox.take(&mut letters);
+        let (remote, waiting) = (inbox.clone(), inbox.clone());
+        let sender = thread::spawn(move || {
+            while waiting.state().owner != Owner::Waits {
+                thread::yield_now();
+            }
+            remote.post(7)
+        });
+        inbox.await_ring();
+        inbox.take(&mut letters);
+        assert_eq!(letters, [7]);
+        assert_eq!(sender.join().expect("it does not panic"), Ok(()));
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

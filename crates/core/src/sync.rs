@@ -4,8 +4,8 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
 #[cfg(loom)]
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, atomic::fence};
+pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic::fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::AtomicU64 as AtomicWord;
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic::fence};
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic::fence};

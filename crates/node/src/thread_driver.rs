@@ -419,26 +419,26 @@ impl Common {
                 let takes_more = |batch: &Batch| batch.chunks().is_empty() && batch.room() >= ROOM;
                 self.handoff.take_back(takes_more)
             });
-            let timeout = match &blank {
-                // Until one comes back, of which the poller is told.
-                None => None,
-                Some(_) if poller.has_ready() => Some(Duration::ZERO),
-                Some(_) => poller
+            let Some(mut batch) = blank else {
+                // Until one comes back, of which the poller is told. What sockets have to tell would wake it in vain.
+                poller.await_mail();
+                poller.flush(Instant::now());
+                continue;
+            };
+            let timeout = if poller.has_ready() {
+                Some(Duration::ZERO)
+            } else {
+                poller
                     .next_wake()
-                    .map(|wake| wake.saturating_duration_since(Instant::now())),
+                    .map(|wake| wake.saturating_duration_since(Instant::now()))
             };
             poller.wait(timeout)?;
             let now = Instant::now();
-            match blank {
-                None => poller.read_mail(),
-                Some(mut batch) => {
-                    poller.turn(now, &mut batch);
-                    if batch.is_empty() {
-                        self.handoff.put_back(batch);
-                    } else {
-                        self.handoff.push(batch);
-                    }
-                }
+            poller.turn(now, &mut batch);
+            if batch.is_empty() {
+                self.handoff.put_back(batch);
+            } else {
+                self.handoff.push(batch);
             }
             poller.flush(now);
         }

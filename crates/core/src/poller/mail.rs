@@ -154,6 +154,13 @@ impl Poller {
         self.remote.clone()
     }
 
+    /// Waits for mail alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
+    pub fn await_mail(&mut self) {
+        self.remote.inbox.await_ring();
+        self.has_mail = true;
+        self.read_mail();
+    }
+
     /// Does what was asked from elsewhere. What it queues to be sent leaves with the next [`Self::flush`].
     pub fn read_mail(&mut self) {
         if !std::mem::take(&mut self.has_mail) {

@@ -68,6 +68,34 @@ fn an_owner_that_is_nudged_sees_what_was_set_before() {
     });
 }
 
+/// As a poller that has no batch to fill waits for its mail alone, and then for everything again.
+#[test]
+fn an_owner_that_waits_in_either_way_hears_of_every_letter() {
+    model(3, || {
+        let bell = Bell::default();
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let senders = [0, 1].map(|letter| {
+            let remote = inbox.clone();
+            thread::spawn(move || assert!(remote.post(letter).is_ok()))
+        });
+        let (mut letters, mut arrived, mut rounds) = (Vec::new(), 0, 0);
+        while arrived < 2 {
+            if rounds % 2 == 0 {
+                inbox.await_ring();
+            } else {
+                bell.sleep();
+            }
+            rounds += 1;
+            bell.look();
+            inbox.take(&mut letters);
+            arrived += letters.drain(..).count();
+        }
+        for sender in senders {
+            sender.join().expect("it does not panic");
+        }
+    });
+}
+
 #[test]
 fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
     model(3, || {
