@@ -91,7 +91,10 @@ enum AcceptTrouble {
 /// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Looked {
+    /// At all of them.
     Yes,
+    /// At as many as one call tells of: more may be ready.
+    InPart,
     No,
 }
 
@@ -253,19 +256,52 @@ impl Poller {
     /// # Errors
     /// The system's; an interruption is none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let mut timeout = timeout;
-        loop {
-            match self.poll.poll(&mut self.events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-                other => other?,
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        self.looked = if self.note_events() < EVENTS {
+            Looked::Yes
+        } else {
+            Looked::InPart
+        };
+        Ok(())
+    }
+
+    /// Looks at everybody whom the last look has not told of; whether that was possible. The system begins with them, but need
+    /// not come to an end: of sockets that are watched by level it tells again, in turn.
+    fn look_at_rest(&mut self) -> bool {
+        let mut told = EVENTS;
+        while told <= self.slots.count() {
+            if self
+                .poll
+                .poll(&mut self.events, Some(Duration::ZERO))
+                .is_err()
+            {
+                return false;
             }
-            if self.note_events() < EVENTS {
-                self.looked = Looked::Yes;
-                return Ok(());
+            let count = self.note_events();
+            if count < EVENTS {
+                break;
             }
-            // More may be ready than fit, and after a stall they would be given up without their news.
-            // This ends: a socket is told of again only when more has happened to it.
-            timeout = Some(Duration::ZERO);
+            told += count;
+        }
+        true
+    }
+
+    /// Acts on deadlines that have passed. More may be ready than one look tells of, and after a stall they would be given up
+    /// without their news.
+    fn meet_deadlines(&mut self, now: Instant) {
+        let is_due = self.next_wake().is_some_and(|wake| wake <= now);
+        let knows = match std::mem::replace(&mut self.looked, Looked::No) {
+            Looked::Yes => true,
+            Looked::InPart => is_due && self.look_at_rest(),
+            Looked::No => false,
+        };
+        // What the look has told of mail is not told again.
+        self.read_mail();
+        if knows {
+            self.expire(now);
         }
     }
 
@@ -319,9 +355,7 @@ impl Poller {
         }
         // Last, so that after a long pause of the process the progress that a peer has made meanwhile
         // counts before the deadline does.
-        if std::mem::replace(&mut self.looked, Looked::No) == Looked::Yes {
-            self.expire(now);
-        }
+        self.meet_deadlines(now);
         batch.vacate_afterwards(&mut self.resting);
     }
 
