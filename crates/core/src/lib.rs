@@ -17,9 +17,9 @@
 //! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/mail.rs`); connections are dealt to
 //! pollers by `poller/deal.rs`; batches for another thread go through a [`handoff`].
 //!
-//! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`,
+//! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`, [`watch`],
 //! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
-//! arguments. `unsafe` lives in [`buffer`], and where [`socket`] and [`unix_path`] call the system directly.
+//! arguments. `unsafe` lives in [`buffer`], and where [`socket`], [`watch`] and [`unix_path`] call the system directly.
 
 pub mod address;
 pub mod batch;
@@ -37,6 +37,7 @@ mod sync;
 pub mod timer;
 pub mod turn_budget;
 pub mod unix_path;
+pub mod watch;
 pub mod work;
 
 pub use address::Address;

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::address::Address;
-use crate::socket::{Stream, either, source, unix_address};
+use crate::socket::{Stream, either, unix_address};
 use crate::unix_path;
 
 /// Where and how to listen.
@@ -163,7 +163,23 @@ impl Listener {
     }
 }
 
-source!(Listener);
+impl Source for Listener {
+    fn register(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
+        either!(self, Self, socket => socket.register(r, t, i))
+    }
+    fn reregister(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
+        either!(self, Self, socket => socket.reregister(r, t, i))
+    }
+    fn deregister(&mut self, r: &Registry) -> io::Result<()> {
+        either!(self, Self, socket => socket.deregister(r))
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        either!(self, Self, socket => socket.as_raw_fd())
+    }
+}
 
 fn bind_port(
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Connected sockets, TCP and unix behind one type. With [`crate::listener`] and [`crate::unix_path`]
+//! Connected sockets, TCP and unix behind one type. With [`crate::watch`], [`crate::listener`] and [`crate::unix_path`]
 //! the only code of the crate that knows the platform.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -12,9 +12,7 @@ use std::{
     os::{linux::net::SocketAddrExt, unix::ffi::OsStringExt},
 };
 
-use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token};
 #[cfg(target_os = "linux")]
 use socket2::SockAddr;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -22,24 +20,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::address::Address;
 #[cfg(target_os = "linux")]
 use crate::unix_path;
-
-/// What a read brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes; 0 is the peer's end.
-    pub count: usize,
-    /// Whether more may be there, where they did not fill the space.
-    pub rest: Rest,
-}
-
-/// What a read that did not fill its space says of the socket. Urgent bytes, at which reads stop as well, are told by events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// That it is empty.
-    None,
-    /// Nothing: the read has stopped where something was passed along with the bytes, such as a descriptor.
-    Possible,
-}
 
 /// A connected, or connecting, stream socket in non-blocking mode.
 pub enum Stream {
@@ -124,19 +104,17 @@ impl Stream {
         Ok(make(own))
     }
 
-    /// Reads into `pieces` in order. Descriptors that are passed along are closed.
+    /// Reads into `pieces` in order; 0 is the peer's end. What was passed along with the bytes has no room, so that the system
+    /// drops it, and closes descriptors.
     ///
     /// # Errors
     /// `WouldBlock` when nothing is there, or the socket's own.
-    pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         // The plain call costs the kernel less than the vectored one.
-        let count = match (self, pieces) {
-            (Self::Unix(socket), pieces) => return receive(socket, pieces),
-            (Self::Tcp(socket), [piece]) => socket.read(piece)?,
-            (Self::Tcp(socket), pieces) => socket.read_vectored(pieces)?,
-        };
-        let rest = Rest::None;
-        Ok(Received { count, rest })
+        either!(self, Self, socket => match pieces {
+            [piece] => socket.read(piece),
+            pieces => socket.read_vectored(pieces),
+        })
     }
 
     /// How many received bytes the system may hold at most.
@@ -334,27 +312,6 @@ fn probes_after(idle: Duration) -> TcpKeepalive {
         .with_retries(PROBES)
 }
 
-/// Reads from a unix socket. What else may be passed there has no room, so that the kernel drops it, closes descriptors, and
-/// says so: it ends a read behind them, although bytes may follow that an event has announced already.
-fn receive(socket: &UnixStream, pieces: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-    // SAFETY: all of it may be zero: numbers, and pointers to nothing.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-    header.msg_iov = pieces.as_mut_ptr().cast();
-    header.msg_iovlen = pieces.len() as _;
-    // SAFETY: the descriptor is open. An `IoSliceMut` is laid out as an `iovec`; `pieces` is as many of them, each memory
-    // that is borrowed to be written to until the call returns. There is no name and no control buffer.
-    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0) };
-    let rest = if header.msg_flags & libc::MSG_CTRUNC == 0 {
-        Rest::None
-    } else {
-        Rest::Possible
-    };
-    match usize::try_from(count) {
-        Ok(count) => Ok(Received { count, rest }),
-        Err(_) => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Nagle's algorithm, off or on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoDelay {
@@ -392,31 +349,13 @@ fn connect_abstract(path: &Path) -> io::Result<UnixStream> {
     Ok(UnixStream::from_std(descriptor))
 }
 
-macro_rules! source {
-    ($type:ident) => {
-        impl Source for $type {
-            fn register(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
-                either!(self, Self, socket => socket.register(r, t, i))
-            }
-            fn reregister(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
-                either!(self, Self, socket => socket.reregister(r, t, i))
-            }
-            fn deregister(&mut self, r: &Registry) -> io::Result<()> {
-                either!(self, Self, socket => socket.deregister(r))
-            }
-        }
+pub(crate) use either;
 
-        impl AsRawFd for $type {
-            fn as_raw_fd(&self) -> RawFd {
-                either!(self, Self, socket => socket.as_raw_fd())
-            }
-        }
-    };
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        either!(self, Self, socket => socket.as_raw_fd())
+    }
 }
-
-pub(crate) use {either, source};
-
-source!(Stream);
 
 impl From<Stream> for OwnedFd {
     fn from(stream: Stream) -> Self {

@@ -17,7 +17,8 @@ use crate::buffer::{Intake, OutOfMemory};
 use crate::connection::{Connection, Detached, Due, Input, State, Unfilled};
 use crate::reason::{Call, Reason};
 use crate::settings::Settings;
-use crate::socket::{Connected, Rest, Stream};
+use crate::socket::{Connected, Stream};
+use crate::watch::{Trigger, Watch};
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
@@ -35,16 +36,19 @@ const LEAST_DISCARDED: usize = 4 * 1024;
 const INPUT: Interest = Interest::READABLE.add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const INPUT: Interest = Interest::READABLE;
-/// What is awaited of a socket that connects.
-const DIALING: Interest = INPUT.add(Interest::WRITABLE);
+/// How a socket is watched that connects. By level, one that is connected would be told until we have come round to it.
+const DIALING: Watch = Watch {
+    interest: INPUT.add(Interest::WRITABLE),
+    trigger: Trigger::Edge,
+};
 
 /// How far a socket is read that an event has announced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ReadUntil {
-    /// A read that does not fill its space: it has emptied the socket, and an event announces what comes next.
+    /// A read that does not fill its space: it has emptied the socket, and an event announces what comes next. Where it has not,
+    /// because something was passed along with the bytes, the next look tells of the rest: see [`crate::watch`].
     Short,
-    /// A read that finds nothing: a short one may have stopped at an urgent byte or a passed descriptor, behind which more has
-    /// been announced already.
+    /// A read that finds nothing: a short one may have stopped at an urgent byte, behind which more has been announced already.
     Empty,
     /// The peer's end: no further event will come.
     End,
@@ -59,7 +63,7 @@ impl ReadUntil {
     };
 }
 
-/// What edge-triggered events have announced and no call has used up yet.
+/// What events have announced and no call has used up yet.
 struct Readiness {
     readable: bool,
     writable: bool,
@@ -81,10 +85,7 @@ impl Default for Readiness {
 
 impl Readiness {
     /// A read has brought something, which has filled its space or not. A message costs two comparisons here, and no call.
-    fn received(&mut self, is_full: bool, rest: Rest) {
-        if rest == Rest::Possible {
-            self.read_until(ReadUntil::Empty);
-        }
+    fn received(&mut self, is_full: bool) {
         self.readable = is_full || self.until != ReadUntil::Short;
     }
 
@@ -128,7 +129,7 @@ pub(super) struct Endpoint {
     id: Id,
     connection: Connection,
     readiness: Readiness,
-    interest: Interest,
+    watch: Watch,
     peer: Option<Address>,
     /// Where it is dialed to, until it is established.
     dialing: Option<Box<Dialing>>,
@@ -151,10 +152,14 @@ impl Endpoint {
         registry: &Registry,
     ) -> io::Result<Self> {
         set_options(&stream, &settings);
-        registry.register(&mut stream, id.token(), INPUT)?;
+        let watch = Watch {
+            interest: INPUT,
+            trigger: stream.trigger_while_read(),
+        };
+        stream.watch(registry, id.token(), watch)?;
         let state = State::Open(crate::connection::Peer::Sending);
         let connection = Connection::new(settings, state);
-        let mut endpoint = Self::over(stream, id, connection, INPUT);
+        let mut endpoint = Self::over(stream, id, connection, watch);
         endpoint.peer = Some(peer);
         endpoint.readiness.readable = true;
         Ok(endpoint)
@@ -170,7 +175,7 @@ impl Endpoint {
     ) -> io::Result<Self> {
         let mut stream = dialing.connect()?;
         set_options(&stream, &settings);
-        registry.register(&mut stream, id.token(), DIALING)?;
+        stream.watch(registry, id.token(), DIALING)?;
         let mut connection = Connection::new(settings, State::Connecting);
         if let Some(deadline) = deadline {
             connection.connect_before(deadline);
@@ -180,13 +185,13 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    fn over(stream: Stream, id: Id, connection: Connection, interest: Interest) -> Self {
+    fn over(stream: Stream, id: Id, connection: Connection, watch: Watch) -> Self {
         Self {
             stream,
             id,
             connection,
             readiness: Readiness::default(),
-            interest,
+            watch,
             peer: None,
             dialing: None,
             armed: Armed::default(),
@@ -231,7 +236,16 @@ impl Endpoint {
         if self.connection.holds_bytes() {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
-        registry.deregister(&mut self.stream)
+        self.stream.unwatch(registry)
+    }
+
+    /// The last that is done before the socket is closed, which ends the watch where nobody shares the socket.
+    pub(super) fn unwatch(&mut self, registry: &Registry) {
+        // Of one that is watched by level the system would tell in each look. Of another an edge finds nobody.
+        if self.watch.trigger == Trigger::Level {
+            // It fails only where it is watched no longer.
+            let _ = self.stream.unwatch(registry);
+        }
     }
 
     pub(super) fn into_descriptor(self) -> OwnedFd {
@@ -322,7 +336,7 @@ impl Endpoint {
     /// Sends what is queued, as far as the socket takes it.
     pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
         // While write readiness is awaited, trying would only cost a system call.
-        if self.connection.outbound().has_remaining() && !self.interest.is_writable() {
+        if self.connection.outbound().has_remaining() && !self.watch.interest.is_writable() {
             self.write(now);
         }
         self.settle(now, registry);
@@ -447,8 +461,8 @@ impl Endpoint {
         let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
         let mut stream = self.dialing.as_mut().ok_or_else(refused)?.connect()?;
         set_options(&stream, self.connection.settings());
-        registry.register(&mut stream, self.id.token(), DIALING)?;
-        self.interest = DIALING;
+        stream.watch(registry, self.id.token(), DIALING)?;
+        self.watch = DIALING;
         self.readiness = Readiness::default();
         // Closes the other one.
         self.stream = stream;
@@ -512,21 +526,15 @@ impl Endpoint {
         if limit == 0 || !reads || self.connection.is_held_back() {
             return;
         }
-        let (stream, mut rest) = (&mut self.stream, Rest::None);
-        let read = |pieces: &mut [io::IoSliceMut<'_>]| {
-            let received = stream.read(pieces)?;
-            rest = received.rest;
-            Ok(received.count)
-        };
-        match self.connection.fill(intake, read) {
+        let stream = &mut self.stream;
+        match self.connection.fill(intake, |pieces| stream.read(pieces)) {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
             Ok(filled) => {
                 batch.read(filled.count);
-                self.readiness
-                    .received(filled.count == filled.offered, rest);
+                self.readiness.received(filled.count == filled.offered);
                 self.connection
                     .take_filled(&filled, intake, batch, self.id.slot, limit);
             }
@@ -564,11 +572,11 @@ impl Endpoint {
             }
         };
         match self.stream.read(&mut [io::IoSliceMut::new(memory)]) {
-            Ok(received) if received.count == 0 => {
+            Ok(0) => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
-            Ok(received) => self.connection.discarded(received.count),
+            Ok(count) => self.connection.discarded(count),
             Err(error) => self.read_failed(&error),
         }
     }
@@ -594,22 +602,48 @@ impl Endpoint {
         self.ask_for_events(registry);
     }
 
+    /// A message asks for nothing anew: it costs a few comparisons here.
+    fn ask_for_events(&mut self, registry: &Registry) {
+        let wanted = Watch {
+            interest: self.interest(),
+            trigger: self.trigger(),
+        };
+        if wanted == self.watch || self.connection.state() == State::Closed {
+            return;
+        }
+        self.watch = wanted;
+        if let Err(error) = self.stream.watch_anew(registry, self.id.token(), wanted) {
+            self.connection.fail(Reason::system(Call::Watch, &error));
+        }
+    }
+
     /// Write readiness is asked for only while the socket is full: a unix socket otherwise
     /// reports it whenever its peer reads.
-    fn ask_for_events(&mut self, registry: &Registry) {
+    fn interest(&self) -> Interest {
         let connecting = self.connection.state() == State::Connecting;
         let full = self.connection.outbound().has_remaining() && !self.readiness.writable;
-        let wanted = if connecting || full {
+        if connecting || full {
             INPUT | Interest::WRITABLE
         } else {
             INPUT
-        };
-        if wanted == self.interest || self.connection.state() == State::Closed {
-            return;
         }
-        self.interest = wanted;
-        if let Err(error) = registry.reregister(&mut self.stream, self.id.token(), wanted) {
-            self.connection.fail(Reason::system(Call::Watch, &error));
+    }
+
+    /// What is told in each look must go away by being served. Bytes that stay in the socket do not, nor does an end that was
+    /// read, or that nobody reads.
+    fn trigger(&self) -> Trigger {
+        let Trigger::Level = self.stream.trigger_while_read() else {
+            return Trigger::Edge;
+        };
+        if self.wants_service() {
+            // Whether something stays is known when that is done. A large transfer is watched as it was.
+            return self.watch.trigger;
+        }
+        let reads = self.connection.reads() || self.connection.state().discards();
+        if reads && !self.readiness.readable {
+            Trigger::Level
+        } else {
+            Trigger::Edge
         }
     }
 }

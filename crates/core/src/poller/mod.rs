@@ -360,7 +360,7 @@ impl Poller {
     }
 
     /// Whether another turn has something to do, without any event. The poller's descriptor does
-    /// not tell: the sockets are edge-triggered.
+    /// not tell: sockets are watched by edges, except for some.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty() || !self.troubles.is_empty()
@@ -522,7 +522,8 @@ impl Poller {
 
     /// Empties the slot of a connection, and keeps where its peer was for those who are told of its end.
     fn bury(&mut self, slot: u32) {
-        if let Occupant::Endpoint(endpoint) = self.rest(slot) {
+        if let Occupant::Endpoint(mut endpoint) = self.rest(slot) {
+            endpoint.unwatch(self.poll.registry());
             *self.slots.at(slot) = Occupant::Gone(endpoint.into_peer());
         }
     }
