@@ -4,17 +4,21 @@
 
 mod support;
 
-use std::io::{ErrorKind, Write};
-use std::net::Shutdown;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use netpoll_core::settings::{HalfOpen, Handling, Settings, Start, WhenCongested};
 use netpoll_core::work::{Answer, Assignment, Bytes, WorkSettings, Workers};
 use netpoll_core::{Id, Reason, Wake};
-use support::{Harness, SocketFile, frame, is_readable, read_available, settings, whole_frames};
+use socket2::{Domain, Socket};
+use support::{
+    Harness, SocketFile, frame, is_readable, read_available, settings, unread_by_other_end,
+    whole_frames,
+};
 
 /// Turns that any news may take: of those who are told, those who act, and those who look whether that was all.
 const FEW: usize = 6;
@@ -371,6 +375,65 @@ fn ordinary_traffic_and_large_transfers_ask_for_nothing_anew() {
             turns += 1;
         }
         assert!(turns > 1, "one read has taken it all");
+    }
+}
+
+fn unix_pair() -> (Socket, Socket) {
+    let (one, other) = UnixStream::pair().expect("a pair");
+    (OwnedFd::from(one).into(), OwnedFd::from(other).into())
+}
+
+fn tcp_pair() -> (Socket, Socket) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("listening");
+    let address = listener.local_addr().expect("bound");
+    let one = TcpStream::connect(address).expect("connecting");
+    let (other, _) = listener.accept().expect("waiting");
+    (OwnedFd::from(one).into(), OwnedFd::from(other).into())
+}
+
+/// Then closing our descriptor does not end the watch: the socket stays open, and readable.
+#[test]
+fn a_socket_that_others_share_is_not_watched_once_its_connection_is_over() {
+    const BYTES: &[u8] = b"for others";
+    let destroy: fn(&mut Harness, Id) = |h, id| h.poller.destroy(id);
+    let detach: fn(&mut Harness, Id) = |h, id| drop(h.detach(id));
+    for (flow, end) in [
+        (Start::Reading, destroy),
+        (Start::Paused, destroy),
+        (Start::Paused, detach),
+    ] {
+        for pair in [unix_pair, tcp_pair] {
+            let mut h = Harness::new();
+            let (shared, peer) = pair();
+            let write = || {
+                (&peer).write_all(BYTES).expect("room");
+                while peer.domain().expect("a domain") != Domain::UNIX
+                    && unread_by_other_end(&peer) > 0
+                {
+                    std::thread::yield_now();
+                }
+            };
+            for _ in 0..3 {
+                // Each time under the number that the last descriptor had.
+                let id = h.adopt_stream(shared.as_fd(), &settings(|_| {}));
+                assert_settles(&mut h);
+                h.poller.set_flow(id, flow);
+                assert_settles(&mut h);
+                if flow == Start::Paused {
+                    write();
+                    assert_settles(&mut h);
+                }
+                end(&mut h, id);
+                assert_settles(&mut h);
+                assert_eq!(watched_for(&h, id), None);
+                if flow == Start::Reading {
+                    write();
+                    assert_settles(&mut h);
+                }
+                let mut got = [0; BYTES.len()];
+                (&shared).read_exact(&mut got).expect("left alone");
+            }
+        }
     }
 }
 

@@ -102,6 +102,15 @@ impl Readiness {
     }
 }
 
+/// Who else may have an endpoint's socket open: then closing does not end its watch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// Nobody, but for a moment in which the process makes another.
+    Nobody,
+    /// Whoever the socket was adopted from.
+    Others,
+}
+
 /// Whether an endpoint is on the ready list when its deadline passes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
@@ -130,6 +139,7 @@ pub(super) struct Endpoint {
     connection: Connection,
     readiness: Readiness,
     watch: Watch,
+    sharing: Sharing,
     peer: Option<Address>,
     /// Where it is dialed to, until it is established.
     dialing: Option<Box<Dialing>>,
@@ -165,6 +175,19 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// As [`Self::established`], for a socket that others have open as well.
+    pub(super) fn adopted(
+        stream: Stream,
+        peer: Address,
+        id: Id,
+        settings: Arc<Settings>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let mut endpoint = Self::established(stream, peer, id, settings, registry)?;
+        endpoint.sharing = Sharing::Others;
+        Ok(endpoint)
+    }
+
     /// A socket that begins to connect, which must succeed before `deadline`.
     pub(super) fn dialed(
         mut dialing: Dialing,
@@ -192,6 +215,7 @@ impl Endpoint {
             connection,
             readiness: Readiness::default(),
             watch,
+            sharing: Sharing::Nobody,
             peer: None,
             dialing: None,
             armed: Armed::default(),
@@ -241,8 +265,9 @@ impl Endpoint {
 
     /// The last that is done before the socket is closed, which ends the watch where nobody shares the socket.
     pub(super) fn unwatch(&mut self, registry: &Registry) {
-        // Of one that is watched by level the system would tell in each look. Of another an edge finds nobody.
-        if self.watch.trigger == Trigger::Level {
+        // Of one that is watched by level the system would tell in each look. Of another an edge finds nobody, but the same
+        // socket could not be watched again under the same number.
+        if self.watch.trigger == Trigger::Level || self.sharing == Sharing::Others {
             // It fails only where it is watched no longer.
             let _ = self.stream.unwatch(registry);
         }

@@ -24,7 +24,7 @@ impl Poller {
         let stream = Stream::adopt(descriptor)?;
         let peer = stream.peer_address()?;
         let id = self.next_id()?;
-        let endpoint = Endpoint::established(stream, peer, id, settings, self.poll.registry())?;
+        let endpoint = Endpoint::adopted(stream, peer, id, settings, self.poll.registry())?;
         self.slots
             .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
         self.arm(id);
