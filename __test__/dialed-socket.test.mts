@@ -1,28 +1,29 @@
-// The stream of `examples/dialed-socket.mjs`, for libraries that call `connect` and for agents that count.
+// A socket that is there before its connection, for libraries that call `connect` and for agents that count.
 
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import * as http from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import { type AddressInfo, Socket as Net, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { DialedSocket, Dialer, varint } from '../dist/index.mjs'
 import { startExample } from './support/examples.mjs'
 import { netServerAt } from './support/listeners.mjs'
 import { codeOf } from './support/netpoll.mjs'
 
-const { DialedSocket, DialedAgent } = (await import(
-  new URL('../examples/dialed-socket.mjs', import.meta.url).href
-)) as {
-  readonly DialedSocket: new () => Socket
+const { DialedAgent } = (await import(new URL('../examples/dialed-socket.mjs', import.meta.url).href)) as {
   readonly DialedAgent: new (options: http.AgentOptions) => http.Agent
 }
+
+/** Called as a socket of `node:net`. */
+const newSocket = (): Socket => new DialedSocket() as unknown as Socket
 
 test('it connects, and connects again once it is closed', async (t) => {
   const { target, sockets } = await netServerAt(t, 'tcp', {}, (socket) => socket.pipe(socket))
   const { host, port } = target as { readonly host: string; readonly port: number }
-  const socket = new DialedSocket()
+  const socket = newSocket()
   for (const word of ['first', 'second', 'third']) {
     let connected = 0
     t.is(
@@ -44,7 +45,7 @@ test('it connects, and connects again once it is closed', async (t) => {
 })
 
 test('a dial that fails is an error, and the callbacks of writes get it', async (t) => {
-  const socket = new DialedSocket().connect(1, '127.0.0.1')
+  const socket = newSocket().connect(1, '127.0.0.1')
   const written = new Promise((resolve) => socket.write('lost', resolve))
   const [error] = (await once(socket, 'error')) as [Error]
   t.is(codeOf(error), 'ECONNREFUSED')
@@ -54,7 +55,7 @@ test('a dial that fails is an error, and the callbacks of writes get it', async 
 
 test('destroyed while it dials, it is closed', async (t) => {
   const { target } = await netServerAt(t, 'tcp')
-  const socket = new DialedSocket().connect(target as never)
+  const socket = newSocket().connect(target as never)
   socket.destroy()
   t.deepEqual(await once(socket, 'close'), [false])
 })
@@ -137,7 +138,7 @@ test('the connection of the Thrift library reconnects by it', async (t) => {
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
-  const stream = new DialedSocket()
+  const stream = newSocket()
   const connection = new thrift.Connection(stream, { max_attempts: 10 })
   // As its own `createConnection` has it.
   Object.assign(connection, { host: '127.0.0.1', port })
@@ -153,4 +154,172 @@ test('the connection of the Thrift library reconnects by it', async (t) => {
   await once(stream, 'connect')
   t.is(sockets.length, 4)
   connection.end()
+})
+
+/** What says where a socket is in its life. */
+function state(socket: Socket): unknown {
+  const { connecting, pending, readyState, destroyed, writableLength, bufferSize, timeout } = socket
+  return { connecting, pending, readyState, destroyed, writableLength, bufferSize, timeout }
+}
+
+type Target = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** What a socket goes through that is used before it is connected, or is never. */
+const lives: Readonly<Record<string, (socket: Socket, target: Target) => unknown>> = {
+  'written to': (socket, target) => socket.connect(target).write('a word'),
+  'written to and ended': (socket, target) => socket.connect(target).end('a word'),
+  'written to in pieces': (socket, target) => {
+    socket.connect(target)
+    for (const piece of ['a', 'few', 'words']) socket.write(piece)
+    socket.end()
+  },
+  corked: (socket, target) => {
+    socket.connect(target).cork()
+    socket.write('a')
+    socket.write('word')
+    socket.uncork()
+    socket.end()
+  },
+  ended: (socket, target) => socket.connect(target).end(),
+  destroyed: (socket, target) => socket.connect(target).destroy(),
+  'destroyed with an error': (socket, target) => socket.connect(target).destroy(new Error('enough')),
+  'destroyed soon': (socket, target) => {
+    const connecting = socket.connect(target)
+    socket.write('a word')
+    return connecting.destroySoon()
+  },
+  'destroyed in its turn': (socket, target) =>
+    socket.connect(target, () => {
+      socket.destroy()
+    }),
+  'destroyed before it is asked to connect': (socket) => socket.destroy(),
+  'told to be silent no longer': (socket, target) =>
+    socket
+      .connect(target)
+      .setTimeout(1)
+      .once('timeout', () => socket.destroy()),
+  'given options': (socket, target) =>
+    socket
+      .connect(target)
+      .setNoDelay()
+      .setKeepAlive(true, 1_000)
+      .setTimeout(60_000)
+      .unref()
+      .ref()
+      .end('a word'),
+  'given options before it is asked to connect': (socket, target) =>
+    socket
+      .setNoDelay()
+      .setKeepAlive(true, 1_000)
+      .setTimeout(60_000)
+      .unref()
+      .ref()
+      .connect(target)
+      .end('a word'),
+}
+
+for (const transport of ['tcp', 'unix'] as const) {
+  for (const [name, live] of Object.entries(lives)) {
+    test(`${name}, over ${transport}, as a socket of node:net`, async (t) => {
+      const seenOf = async (make: () => Socket): Promise<unknown> => {
+        const { target } = await netServerAt(t, transport, {}, (peer) => {
+          peer.on('error', () => {})
+          peer.pipe(peer)
+        })
+        const socket = make()
+        const seen: unknown[] = []
+        for (const event of ['connect', 'ready', 'end', 'finish', 'close'] as const) {
+          socket.on(event, () => seen.push(event))
+        }
+        socket.on('error', (error: NodeJS.ErrnoException) => seen.push(['error', error.message, error.code]))
+        let words = ''
+        socket.on('data', (bytes: Buffer) => {
+          words += String(bytes)
+          if (words.length >= 6 && !socket.writableEnded) socket.end()
+        })
+        seen.push(state(socket))
+        const closed = new Promise((resolve) => socket.once('close', resolve))
+        live(socket, target as Target)
+        seen.push(state(socket))
+        await closed
+        return [...seen, words, state(socket)]
+      }
+      t.deepEqual(await seenOf(newSocket), await seenOf(() => new Net()))
+    })
+  }
+}
+
+test('connected again before it is closed, it is told nothing of the connection before', async (t) => {
+  const { target, sockets } = await netServerAt(t, 'tcp')
+  const socket = newSocket().connect(target as never)
+  await once(socket, 'connect')
+  const first = await sockets.take()
+  first.write('of the first')
+  socket.write('lost', () => {})
+  socket.destroy()
+  socket.connect(target as never)
+  const second = await sockets.take()
+  second.write('of the second')
+  t.is(String((await once(socket, 'data'))[0]), 'of the second')
+  socket.write('back')
+  t.is(String((await once(second, 'data'))[0]), 'back')
+  socket.destroy()
+  await once(socket, 'close')
+})
+
+test('asked to connect twice, it fails as the system does', async (t) => {
+  const { target } = await netServerAt(t, 'tcp')
+  const dials = newSocket().connect(target as never)
+  dials.connect(target as never)
+  t.is(codeOf((await once(dials, 'error'))[0] as Error), 'EALREADY')
+  const connected = newSocket().connect(target as never)
+  await once(connected, 'connect')
+  connected.connect(target as never)
+  t.is(codeOf((await once(connected, 'error'))[0] as Error), 'EISCONN')
+  await once(connected, 'close')
+})
+
+test('a dialer with a framing, or whose hook takes the stream, is an error of the socket', async (t) => {
+  const { target, sockets } = await netServerAt(t, 'tcp')
+  const dialers = [
+    new Dialer({ framing: varint() }),
+    new Dialer({ onConnect: (connection) => void connection.toDuplex() }),
+  ]
+  const codes = await Promise.all(
+    dialers.map(async (dialer) => {
+      const socket = new DialedSocket(dialer).connect(target as never)
+      const [error] = (await once(socket, 'error')) as [Error]
+      await once(socket, 'close')
+      return codeOf(error)
+    }),
+  )
+  t.deepEqual(codes, ['ERR_UNSUPPORTED', 'ERR_CONCURRENT_ACCESS'])
+  for (const peer of [await sockets.take(), await sockets.take()]) await once(peer.resume(), 'close')
+})
+
+test('a signal gives up the dial, and is forgotten once it is connected', async (t) => {
+  const { target } = await netServerAt(t, 'tcp')
+  const reason = new Error('enough')
+  const aborted = newSocket().connect({ ...target, signal: AbortSignal.abort(reason) } as never)
+  t.is((await once(aborted, 'error'))[0], reason)
+  const controller = new AbortController()
+  const socket = newSocket().connect({ ...target, signal: controller.signal } as never)
+  await once(socket, 'connect')
+  t.is(getEventListeners(controller.signal, 'abort').length, 0)
+  controller.abort()
+  t.false(socket.destroyed)
+  socket.destroy()
+  await once(socket, 'close')
+})
+
+for (const odd of [undefined, null, true, () => 1, Symbol('port')]) {
+  test(`it is not told to connect to ${String(odd)}`, (t) => {
+    t.throws(() => newSocket().connect(odd as never), { code: 'ERR_INVALID_ARG_TYPE' })
+  })
+}
+
+test('no dialer is refused', (t) => {
+  for (const odd of [null, {}, 1, 'dialer', Dialer.prototype]) {
+    t.throws(() => new DialedSocket(odd as never), { code: 'ERR_INVALID_ARG_TYPE' })
+  }
 })

@@ -12,7 +12,7 @@ import test, { type ExecutionContext } from 'ava'
 import { Inbox } from './support/deferred.mjs'
 import { pattern } from './support/frames.mjs'
 import { type Place, places, words } from './support/places.mjs'
-import { socketAt } from './support/socket-kinds.mjs'
+import { type Kind, kindsAt, kindWords, socketAt } from './support/socket-kinds.mjs'
 import { secure } from './support/tls.mjs'
 
 interface Pair {
@@ -36,7 +36,7 @@ function record(socket: Duplex): Inbox<string> {
 
 async function securePair(
   t: ExecutionContext,
-  kind: 'net' | 'netpoll',
+  kind: Kind,
   place: Place,
   options: { readonly allowHalfOpen?: boolean },
 ): Promise<Pair> {
@@ -54,15 +54,18 @@ async function securePair(
   return { tls, socket, peer, peerSocket }
 }
 
-/** Runs `program` over both kinds, half-open and not, at every place. */
+/** Runs `program` over all kinds, half-open and not, at every place. */
 function asOverNet(title: string, program: (pair: Pair, t: ExecutionContext) => Promise<unknown>): void {
   for (const place of places) {
     for (const allowHalfOpen of [false, true]) {
-      test(`${title}: ${words(place)}${allowHalfOpen ? ', half-open' : ''}`, async (t) => {
-        const expected = await program(await securePair(t, 'net', place, {}), t)
-        const seen = await program(await securePair(t, 'netpoll', place, { allowHalfOpen }), t)
-        t.deepEqual(seen, expected)
-      })
+      for (const kind of kindsAt(place)) {
+        const halfOpen = allowHalfOpen ? ', half-open' : ''
+        test(`${title}: ${words(place)}${halfOpen}${kindWords(kind)}`, async (t) => {
+          const expected = await program(await securePair(t, 'net', place, {}), t)
+          const seen = await program(await securePair(t, kind, place, { allowHalfOpen }), t)
+          t.deepEqual(seen, expected)
+        })
+      }
     }
   }
 }

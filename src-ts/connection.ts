@@ -7,7 +7,7 @@ import { CallTable } from './call-table'
 import { type Chunk, messageAs } from './chunk'
 import { Connection } from './connection-facade'
 import type { Context } from './context'
-import { ConnectionDuplex, consumerOf } from './duplex'
+import { ConnectionDuplex, consumerOf, type Line } from './duplex'
 import {
   invalidType,
   isOwnReason,
@@ -255,15 +255,17 @@ export class ConnectionCore {
     return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
   }
 
-  toDuplex(): ConnectionDuplex {
+  /** `make` has the stream, where it was there before. */
+  toDuplex(make: (line: Line) => ConnectionDuplex = newDuplex): ConnectionDuplex {
     if (this.#duplex !== undefined) return this.#duplex
     const stream = this.#stream
     if (stream === undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.#status === 'leaving' || this.#status === 'closing') throw this.#closedError()
-    const duplex = new ConnectionDuplex(this, this.#out(), this.#profile)
-    const consumer = consumerOf(duplex)
+    const line = { core: this, output: this.#out(), profile: this.#profile }
+    const duplex = make(line)
+    const consumer = consumerOf(duplex, line)
     stream.takeOver(consumer)
     if (this.#status === 'closed') consumer.closed(stream.failure)
     this.#duplex = duplex
@@ -878,6 +880,8 @@ export class ConnectionCore {
   }
 }
 const resolved = Promise.resolve()
+
+const newDuplex = (line: Line): ConnectionDuplex => new ConnectionDuplex(line, line.profile.allowHalfOpen)
 
 /** Where users call. */
 const entry = Connection.prototype.call

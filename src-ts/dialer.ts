@@ -64,6 +64,9 @@ export interface DialerStats {
 /** @internal The options of a dialer. */
 export let checkedOf: (dialer: Dialer) => CheckedOptions
 
+/** @internal Whether it is one, of this copy of the package. */
+export let isDialer: (value: unknown) => value is Dialer
+
 /**
  * Makes connections to servers.
  *
@@ -83,6 +86,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   static {
     checkedOf = (dialer) => dialer.#checked
+    isDialer = (value): value is Dialer => typeof value === 'object' && value !== null && #checked in value
   }
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */

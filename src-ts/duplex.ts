@@ -39,8 +39,28 @@ interface WithStates {
 
 type Callback = (error?: Error | null) => void
 
+/** The connection of a duplex, and what it sends by. */
+export interface Line {
+  readonly core: ConnectionCore
+  readonly output: Output
+  readonly profile: Profile
+}
+
 /** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
-export let consumerOf: (duplex: ConnectionDuplex) => Consumer
+export let consumerOf: (duplex: ConnectionDuplex, line: Line) => Consumer
+
+/** For a duplex that is there before its connection. */
+export interface LateLine {
+  /** Gives it its connection. What that tells waits until it is announced. */
+  readonly join: (duplex: ConnectionDuplex, line: Line) => void
+  /** Says that it is connected, by `tell`, before all else that it is told. */
+  readonly announce: (duplex: ConnectionDuplex, tell: () => void) => void
+  /** Makes it as new, without a connection. */
+  readonly restart: (duplex: ConnectionDuplex) => void
+}
+
+/** @internal */
+export let lateLine: LateLine
 
 /**
  * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
@@ -56,13 +76,11 @@ export let consumerOf: (duplex: ConnectionDuplex) => Consumer
  * streams of Node.js.
  */
 export class ConnectionDuplex extends Duplex {
-  /** The connection that this is the stream of, for its `data` and limits. Do not send or close by it. */
-  readonly connection: Connection
   /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
   timeout: number | undefined
-  readonly #core: ConnectionCore
-  readonly #output: Output
-  readonly #profile: Profile
+  /** Of one that dials, there is none until it is connected. */
+  #line: Line | undefined
+  readonly #isHalfOpen: boolean
   #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
@@ -99,19 +117,32 @@ export class ConnectionDuplex extends Duplex {
   #reader: HandleReader | undefined
 
   static {
-    consumerOf = (duplex) => duplex.#consumer()
+    consumerOf = (duplex, line) => duplex.#consumer(line)
+    lateLine = {
+      join: (duplex, line) => duplex.#join(line),
+      announce: (duplex, tell) => duplex.#announce(tell),
+      restart: (duplex) => duplex.#restart(),
+    }
   }
 
   /** @internal */
-  constructor(core: ConnectionCore, output: Output, profile: Profile) {
-    super({ allowHalfOpen: profile.allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
-    this.connection = core.facade
-    this.#core = core
-    this.#output = output
-    this.#profile = profile
+  constructor(line: Line | undefined, allowHalfOpen: boolean) {
+    super({ allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
+    this.#line = line
+    this.#isHalfOpen = allowHalfOpen
     this.on('end', this.#endTold)
     // What the same call does with the stream, such as to pause it, comes before.
-    microtask(this.#begin)
+    if (line !== undefined) microtask(this.#begin)
+  }
+
+  /**
+   * The connection that this is the stream of, for its `data` and limits. Do not send or close by it.
+   *
+   * @throws NetpollError `ERR_CONN_CLOSED` of a {@link DialedSocket} that is not connected yet
+   */
+  get connection(): Connection {
+    if (this.#line === undefined) throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
+    return this.#line.core.facade
   }
 
   /** Always false: a connection is established before the user has it. */
@@ -137,7 +168,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** Bytes received so far. */
   get bytesRead(): number {
-    return this.#core.bytesRead
+    return this.#line?.core.bytesRead ?? 0
   }
 
   /** Bytes written so far, those included that wait to be sent. */
@@ -148,17 +179,17 @@ export class ConnectionDuplex extends Duplex {
 
   /** The peer's IP address; `undefined` on a unix socket. */
   get remoteAddress(): string | undefined {
-    return host(this.#core.remoteAddress)?.address
+    return host(this.#line?.core.remoteAddress)?.address
   }
 
   /** The peer's port; `undefined` on a unix socket. */
   get remotePort(): number | undefined {
-    return host(this.#core.remoteAddress)?.port
+    return host(this.#line?.core.remoteAddress)?.port
   }
 
   /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.#core.remoteAddress)?.family
+    return host(this.#line?.core.remoteAddress)?.family
   }
 
   /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
@@ -182,7 +213,7 @@ export class ConnectionDuplex extends Duplex {
   }
 
   get #localHost(): TcpAddress | undefined {
-    return this.destroyed ? undefined : host(this.#core.localAddress)
+    return this.destroyed ? undefined : host(this.#line?.core.localAddress)
   }
 
   /**
@@ -203,7 +234,7 @@ export class ConnectionDuplex extends Duplex {
     }
     this.timeout = milliseconds
     this.#silentAt = -1
-    this.#core.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
+    this.#line?.core.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
@@ -213,7 +244,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
   setNoDelay(on: unknown = true): this {
-    return this.#setOption(() => this.#core.setNoDelay(Boolean(on)))
+    return this.#setOption((core) => core.setNoDelay(Boolean(on)))
   }
 
   /**
@@ -225,14 +256,12 @@ export class ConnectionDuplex extends Duplex {
   setKeepAlive(enable: unknown = false, initialDelay = 0): this {
     // As Node.js reads it: whatever is no number is 0.
     const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
-    return this.#setOption(() =>
-      this.#core.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0),
-    )
+    return this.#setOption((core) => core.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0))
   }
 
-  #setOption(set: () => void): this {
+  #setOption(set: (core: ConnectionCore) => void): this {
     try {
-      set()
+      if (this.#line !== undefined) set(this.#line.core)
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
     }
@@ -241,13 +270,13 @@ export class ConnectionDuplex extends Duplex {
 
   /** See {@link Connection.ref}. */
   ref(): this {
-    this.#core.ref()
+    this.#line?.core.ref()
     return this
   }
 
   /** See {@link Connection.unref}. */
   unref(): this {
-    this.#core.unref()
+    this.#line?.core.unref()
     return this
   }
 
@@ -268,17 +297,19 @@ export class ConnectionDuplex extends Duplex {
       return false
     }
     if (callback === undefined) return super.write(chunk, encoding as BufferEncoding)
-    this.#callbacks ??= new WriteCallbacks(this.#core, this.#output, this.#profile)
-    const confirmed = this.#confirmed(this.#callbacks, callback)
+    if (this.#callbacks === undefined && this.#line !== undefined) {
+      this.#callbacks = new WriteCallbacks(this.#line)
+    }
+    const confirmed = this.#confirmed(callback)
     if (typeof encoding === 'function') return super.write(chunk, confirmed)
     return super.write(chunk, encoding as BufferEncoding, confirmed)
   }
 
   /** What the stream calls back, which knows no more than that the core has the bytes. */
-  #confirmed(callbacks: WriteCallbacks, callback: Callback): Callback {
+  #confirmed(callback: Callback): Callback {
     return (error) => {
       const failure = error ?? this.errored
-      if (failure === null) callbacks.taken(callback)
+      if (failure === null && this.#callbacks !== undefined) this.#callbacks.taken(callback)
       else callback(failure)
     }
   }
@@ -299,7 +330,7 @@ export class ConnectionDuplex extends Duplex {
 
   /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): this {
-    if (!this.destroyed) this.#core.resetAndDestroy()
+    if (!this.destroyed) this.#line?.core.resetAndDestroy()
     return this.destroy()
   }
 
@@ -309,19 +340,19 @@ export class ConnectionDuplex extends Duplex {
    */
   readonly #begin = (): void => {
     if (this.#hasAsked) return
-    if (this.#profile.role === 'client' && this.isPaused()) this.#stopReading()
+    if (this.#line?.profile.role === 'client' && this.isPaused()) this.#stopReading()
     else this.read(0)
   }
 
   #stopReading(): void {
     this.#reads = false
-    this.#core.flow.hold(Hold.Full)
+    this.#line?.core.flow.hold(Hold.Full)
     this.#lookLater()
   }
 
   /** Something is to be read, sent or closed. */
-  #expect(): void {
-    this.#core.isExpectant = true
+  #expect(core: ConnectionCore): void {
+    core.isExpectant = true
     if (!this.#reads) this.#lookLater()
   }
 
@@ -339,13 +370,13 @@ export class ConnectionDuplex extends Duplex {
     this.#isLookDue = false
     if (this.#isExpecting) return
     this.#question = (this.#question + 1) & largestQuestion
-    this.#core.tellFlushed(this.#question)
+    this.#line?.core.tellFlushed(this.#question)
   }
 
   /** What was written after the question has made another look due, or another question. */
-  #flushed(question: number): void {
+  #flushed(core: ConnectionCore, question: number): void {
     if (question !== this.#question || this.#isLookDue || this.#isExpecting) return
-    this.#core.isExpectant = false
+    core.isExpectant = false
   }
 
   get #isExpecting(): boolean {
@@ -372,35 +403,36 @@ export class ConnectionDuplex extends Duplex {
   /** @internal */
   override _read(): void {
     this.#hasAsked = true
-    this.#core.flow.release(Hold.Full)
+    const line = this.#line
+    if (line === undefined) return
+    line.core.flow.release(Hold.Full)
     if (this.#peerEnded) return
     this.#reads = true
-    this.#core.isExpectant = true
+    line.core.isExpectant = true
   }
 
   /** @internal */
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
-    if (this.#gone) callback(brokenPipe())
-    else {
-      this.#pass(callback, (arena) => sendChunk(this.#output, arena, { chunk, encoding }))
-    }
+    const line = this.#line
+    if (this.#gone || line === undefined) callback(brokenPipe())
+    else this.#pass(line, callback, (arena) => sendChunk(line.output, arena, { chunk, encoding }))
   }
 
   /** @internal */
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
-    if (this.#gone) callback(brokenPipe())
-    else {
-      this.#pass(callback, (arena) => sendChunks(this.#output, arena, chunks))
-    }
+    const line = this.#line
+    if (this.#gone || line === undefined) callback(brokenPipe())
+    else this.#pass(line, callback, (arena) => sendChunks(line.output, arena, chunks))
   }
 
   /** @internal */
   override _final(callback: Callback): void {
-    if (this.#gone) callback()
+    const core = this.#line?.core
+    if (this.#gone || core === undefined) callback()
     else {
       this.#final = callback
-      this.#core.end()
-      this.#expect()
+      core.end()
+      this.#expect(core)
     }
   }
 
@@ -412,17 +444,23 @@ export class ConnectionDuplex extends Duplex {
     callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
-    if (written !== undefined) setImmediate(() => this.#run(written, end))
-    if (this.#gone) {
+    const line = this.#line
+    if (written !== undefined) {
+      setImmediate(() => {
+        if (this.#line === line) this.#run(written, end)
+      })
+    }
+    if (this.#gone || line === undefined) {
       this.#closeLater()
     } else {
-      this.#leave(error)
-      this.#expect()
+      this.#leave(line, error)
+      this.#expect(line.core)
     }
     this.#callbacks?.over(end)
   }
 
-  #consumer(): Consumer {
+  /** A duplex that has begun anew hears nothing more of the connection before. */
+  #consumer(line: Line): Consumer {
     const push = (view: Buffer): void => this.#push(view)
     const end = (): void => this.#end()
     const endSent = (): void => this.#endSent()
@@ -430,16 +468,26 @@ export class ConnectionDuplex extends Duplex {
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
       received: (chunk, start, length) => {
+        if (this.#line !== line) return
         const view = bufferView(chunk, start, length)
         // A stream that does not flow calls no listener, so that nothing has to lie between its pieces.
         if (this.readableFlowing !== true && this.#untold.length === 0) this.#run(push, view)
         else this.#tell(push, view)
       },
-      ended: () => this.#tell(end, undefined),
-      endSent: () => this.#tell(endSent, undefined),
-      flushed: (question) => this.#flushed(question),
-      idle: () => this.#tell(idle, undefined),
+      ended: () => {
+        if (this.#line === line) this.#tell(end, undefined)
+      },
+      endSent: () => {
+        if (this.#line === line) this.#tell(endSent, undefined)
+      },
+      flushed: (question) => {
+        if (this.#line === line) this.#flushed(line.core, question)
+      },
+      idle: () => {
+        if (this.#line === line) this.#tell(idle, undefined)
+      },
       closed: (error) => {
+        if (this.#line !== line) return
         this.#gone = true
         this.#tell(closed, error && NetpollError.ofStream(error))
       },
@@ -451,7 +499,7 @@ export class ConnectionDuplex extends Duplex {
    * each, so that promises run in between, and code that has awaited one event may then listen to the next.
    */
   #tell<News>(work: (news: News) => void, news: News): void {
-    const { batch } = this.#profile.loop
+    const batch = this.#line?.profile.loop.batch ?? 0
     if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
       this.#toldBatch = batch
       this.#run(work, news)
@@ -466,8 +514,10 @@ export class ConnectionDuplex extends Duplex {
 
   /** The other connections of the same batch must not suffer from a listener that throws. */
   #run<News>(work: (news: News) => void, news: News): void {
+    const line = this.#line
     try {
-      this.#core.context.run(work, news, undefined)
+      if (line === undefined) work(news)
+      else line.core.context.run(work, news, undefined)
     } catch (error) {
       nextTick(rethrow, error)
     }
@@ -490,24 +540,24 @@ export class ConnectionDuplex extends Duplex {
   }
 
   /** What cannot be sent destroys it: behind a gap nothing may follow. */
-  #pass(callback: Callback, send: (arena: Arena) => number): void {
+  #pass(line: Line, callback: Callback, send: (arena: Arena) => number): void {
     try {
-      this.#dispatched += send(this.#profile.loop.memory.arena)
+      this.#dispatched += send(line.profile.loop.memory.arena)
     } catch (error) {
       callback(error as Error)
       return
     }
-    this.#passedOn(callback)
+    this.#passedOn(line, callback)
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
-  #passedOn(callback: Callback): void {
-    if (!this.#reads) this.#expect()
-    if (this.#output.isReady) {
+  #passedOn({ core, output }: Line, callback: Callback): void {
+    if (!this.#reads) this.#expect(core)
+    if (output.isReady) {
       callback()
     } else {
       this.#written = callback
-      this.#output.whenReady(this.#ready)
+      output.whenReady(this.#ready)
     }
   }
 
@@ -520,7 +570,9 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #idle(): void {
-    const moved = this.#core.bytesRead + this.#core.bytesWritten
+    const core = this.#line?.core
+    if (core === undefined) return
+    const moved = core.bytesRead + core.bytesWritten
     if (moved === this.#silentAt) return
     this.#silentAt = moved
     this.emit('timeout')
@@ -545,8 +597,12 @@ export class ConnectionDuplex extends Duplex {
       written?.(brokenPipe())
       // What has arrived can still be read. Its end destroys the stream: by our own end, unless that need not come.
       if (this.readableEnded) this.destroy()
-      else if (this.allowHalfOpen) this.once('end', () => this.destroy())
+      else if (this.allowHalfOpen) this.once('end', this.#destroyAtEnd)
     }
+  }
+
+  readonly #destroyAtEnd = (): void => {
+    this.destroy()
   }
 
   /** A turn of the loop after what led to it, such as `'error'`, and behind all else that is told. */
@@ -593,17 +649,58 @@ export class ConnectionDuplex extends Duplex {
     return this.#callbacks?.over(late) === true ? late : undefined
   }
 
-  #leave(error: Error | null): void {
+  #leave({ core, profile }: Line, error: Error | null): void {
     if (this.writableFinished) {
       // The peer has to receive all of it: closing while it still sends would reset it.
-      void this.#core.close()
+      void core.close()
     } else {
       // What was written goes to the system as far as that takes it, as it would from a socket of Node.js.
-      this.#profile.loop.native.sendNow()
-      this.#core.destroy(error ?? undefined)
+      profile.loop.native.sendNow()
+      core.destroy(error ?? undefined)
     }
   }
+
+  #join(line: Line): void {
+    this.#line = line
+    if (this.writableLength > 0) this.#callbacks = new WriteCallbacks(line)
+    this.#untold.push(nothing)
+  }
+
+  #announce(tell: () => void): void {
+    this.#untold[0] = () => this.#run(tell, undefined)
+    this.#tellNext()
+    microtask(this.#begin)
+  }
+
+  /** What the connection before has left is forgotten; its `'close'` is still told. */
+  #restart(): void {
+    const hadError = this.errored !== null
+    if (this.destroyed && this.#line !== undefined && !this.#isCloseDue) {
+      setImmediate(() => this.emit('close', hadError))
+    }
+    Reflect.deleteProperty(this, 'write')
+    this.removeListener('end', this.#destroyAtEnd)
+    this.allowHalfOpen = this.#isHalfOpen
+    const { _readableState: readable } = this as unknown as WithStates
+    readable.autoDestroy = true
+    this.#line = undefined
+    this.#callbacks = undefined
+    this.#dispatched = 0
+    this.#written = undefined
+    this.#final = undefined
+    this.#peerEnded = false
+    this.#gone = false
+    this.#untold.length = 0
+    this.#isCloseDue = false
+    this.#reads = true
+    this.#hasAsked = false
+    this.#silentAt = -1
+    this.#reader = undefined
+  }
 }
+
+/** Keeps the place before all that is told. */
+function nothing(): void {}
 
 /** The callback of a write, which may take the place of its encoding. */
 function callbackOf(encoding: unknown, told: unknown): Callback | undefined {

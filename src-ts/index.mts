@@ -6,6 +6,7 @@ export {
   ConnectionDuplex,
   createServer,
   createWriter,
+  DialedSocket,
   Dialer,
   delimiter,
   Framing,

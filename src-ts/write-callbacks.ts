@@ -1,4 +1,5 @@
 import type { ConnectionCore } from './connection'
+import type { Line } from './duplex'
 import type { Output } from './output'
 import type { Profile } from './profile'
 import { nextTick } from './timers'
@@ -27,7 +28,7 @@ export class WriteCallbacks {
   /** How the connection has ended, and how many bytes had left by then. */
   #end: { readonly error: Error; readonly left: number } | undefined
 
-  constructor(core: ConnectionCore, output: Output, profile: Profile) {
+  constructor({ core, output, profile }: Line) {
     this.#core = core
     this.#output = output
     this.#profile = profile

@@ -2,7 +2,13 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
-import { type Connection, type ConnectionDuplex, createServer, Dialer } from '../../dist/index.mjs'
+import {
+  type Connection,
+  type ConnectionDuplex,
+  createServer,
+  DialedSocket,
+  Dialer,
+} from '../../dist/index.mjs'
 import { Inbox } from './deferred.mjs'
 import { netServerAt, placeOf } from './listeners.mjs'
 import { gone, targetOf } from './netpoll.mjs'
@@ -25,7 +31,15 @@ export interface PairOptions {
   readonly allowHalfOpen?: boolean
 }
 
-type Kind = 'net' | 'netpoll'
+/** A socket of `node:net`, a stream of an established connection, or one that was there before its connection. */
+export type Kind = 'net' | 'netpoll' | 'late'
+
+/** What is compared with `node:net` at `place`. */
+export const kindsAt = ({ side }: Place): readonly Kind[] =>
+  side === 'dialed' ? ['netpoll', 'late'] : ['netpoll']
+
+/** As tests name it. */
+export const kindWords = (kind: Kind): string => (kind === 'late' ? ', there before' : '')
 
 /** A socket at `place`, and its peer; gone with the test. */
 export function socketAt(
@@ -47,6 +61,11 @@ async function dialed(
   let socket: AnySocket
   if (kind === 'net') {
     socket = await connected(t, target, options)
+  } else if (kind === 'late') {
+    const late = new DialedSocket(new Dialer({ pollers, ...options })).connect(target)
+    t.teardown(() => gone(late.connection))
+    await once(late, 'connect')
+    socket = late
   } else {
     const connection = await new Dialer({ pollers, ...options }).dial(target)
     t.teardown(() => gone(connection))
@@ -91,12 +110,14 @@ export function alike(
   program: (pair: SocketPair, t: ExecutionContext, place: Place) => Promise<unknown>,
   { at = places, ...options }: PairOptions & { readonly at?: readonly Place[] } = {},
 ): readonly [string, (t: ExecutionContext) => Promise<void>][] {
-  return at.map((place) => [
-    `${title}: ${words(place)}`,
-    async (t) => {
-      const expected = await program(await socketAt(t, 'net', place, options), t, place)
-      const seen = await program(await socketAt(t, 'netpoll', place, options), t, place)
-      t.deepEqual(seen, expected)
-    },
-  ])
+  return at.flatMap((place) =>
+    kindsAt(place).map((kind) => [
+      `${title}: ${words(place)}${kindWords(kind)}`,
+      async (t) => {
+        const expected = await program(await socketAt(t, 'net', place, options), t, place)
+        const seen = await program(await socketAt(t, kind, place, options), t, place)
+        t.deepEqual(seen, expected)
+      },
+    ]),
+  )
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect as connectNet } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
-import { createServer, Dialer } from '../../dist/index.mjs'
+import { createServer, DialedSocket, Dialer } from '../../dist/index.mjs'
 import { certificate } from './certificate.mjs'
 
 /** Answers of `dial` are connected sockets. `serve` has a server of Node.js, which does not listen, take connections. */
@@ -37,6 +37,12 @@ const netpoll = {
   async dial({ host = '127.0.0.1', port }) {
     streams += 1
     return (await dialer.dial({ host, port })).toDuplex()
+  },
+
+  /** For drivers that make their socket first, and have it connect. */
+  socket() {
+    streams += 1
+    return new DialedSocket()
   },
 
   async serve(server) {

@@ -3,7 +3,6 @@ import pg from 'pg'
 import { certificate } from '../certificate.mjs'
 import { startPostgres } from '../services/databases.mjs'
 import { beginSleeping, sleepingInPostgres } from '../support/sql.mjs'
-import { opened } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
@@ -16,14 +15,14 @@ export default {
     const { port } = server
     return {
       async open() {
-        const stream = transport.name === 'netpoll' ? opened(await transport.dial({ port })) : undefined
         const client = new pg.Client({
           host: 'localhost',
           port,
           user: 'test',
           database: 'postgres',
           ssl: transport.isSecure && { ca: certificate, servername: 'localhost' },
-          ...(stream && { stream: () => stream }),
+          // It makes its socket first, and has it connect.
+          ...(transport.name === 'netpoll' && { stream: transport.socket }),
         })
         client.on('error', (error) => {
           client.failed = error.code ?? error.message
