@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
 import { loadedAddon } from './support/addon.mjs'
+import { buildNestedLoop } from './support/nested-loop.mjs'
 import { runFixture, socketPath } from './support/system.mjs'
 
 const source = fileURLToPath(new URL('../__test__/fixtures/native/refuse-external-memory.c', import.meta.url))
@@ -52,4 +53,23 @@ for (const pollers of ['0', '1', '2']) {
       t.deepEqual([code, signal], [0, null])
     },
   )
+}
+
+for (const pollers of ['0', '1', '2']) {
+  onLinux(`a refusal in the midst is told while nothing is half done, pollers: ${pollers}`, async (t) => {
+    const { env } = refusing(t)
+    const loop = buildNestedLoop()
+    t.teardown(loop.remove)
+    const { code, signal, stdout, stderr } = await runFixture(t, 'refused-later', {
+      args: [loop.path, pollers],
+      env: { ...env, ALLOW_EXTERNAL_MEMORY: 'yes' },
+    })
+    t.is(stderr, '')
+    t.deepEqual(stdout.trimEnd().split('\n'), [
+      'told: cannot share memory with this JavaScript engine',
+      'meanwhile: meanwhile',
+      'connections that failed: 1',
+    ])
+    t.deepEqual([code, signal], [0, null])
+  })
 }

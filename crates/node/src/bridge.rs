@@ -147,9 +147,18 @@ impl Bridge {
     /// Hands a batch to JavaScript, and empties it: in one call, unless that may take long. What was handed over before must
     /// be handled by now: see [`Self::resume`].
     pub fn deliver(&self, batch: &RefCell<Batch>) -> Delivered {
+        let _delivery = Delivery::begin(&self.deliveries);
         self.javascript
             .scoped(|| self.publish(&mut batch.borrow_mut()));
-        self.go_on()
+        let delivered = self.go_on();
+        if !self.memory.tell_troubles() {
+            return delivered;
+        }
+        // A loop that was turned meanwhile has had the rest handled.
+        match self.has_rest() {
+            true => Delivered::InPart,
+            false => Delivered::Whole,
+        }
     }
 
     /// Whether JavaScript is handling a batch, or may be doing what that has made due at once: then a loop that turns may turn
@@ -219,10 +228,16 @@ impl Bridge {
         self.published.get().wrapping_sub(self.words.left())
     }
 
-    /// Puts a batch where JavaScript, which asks for it, finds it, and empties it.
+    /// Puts a batch where JavaScript, which asks for it, finds it, and empties it. What goes wrong is told by
+    /// [`Self::tell_troubles`], when JavaScript has come to its end.
     pub fn show(&self, batch: &RefCell<Batch>) {
         self.publish(&mut batch.borrow_mut());
         self.begin_slice();
+    }
+
+    /// Tells what has gone wrong with chunks. User code runs, so nothing may be borrowed.
+    pub fn tell_troubles(&self) {
+        self.memory.tell_troubles();
     }
 
     /// Whether JavaScript, which asks for a batch, has to go on with the last one.
@@ -326,7 +341,8 @@ impl Bridge {
         sink.order(id, order);
     }
 
-    /// Puts the batch where JavaScript reads it, and makes its chunks known.
+    /// Puts the batch where JavaScript reads it, and makes its chunks known. No code of the user's runs, so that what is
+    /// borrowed here, and the batch by the caller, is not asked for meanwhile.
     fn publish(&self, batch: &mut Batch) {
         debug_assert!(
             !self.words.is_waiting(),

@@ -141,6 +141,13 @@ impl JavaScript {
         }
     }
 
+    /// Makes a value that was thrown an uncaught exception, as [`Self::fatal`] does with a message. Must be called within
+    /// [`Self::scoped`].
+    pub fn throw_uncaught(&self, thrown: &Procedure) {
+        // SAFETY: a live handle of this environment, on its thread.
+        unsafe { sys::napi_fatal_exception(self.env.raw(), self.value(thrown)) };
+    }
+
     fn value(&self, procedure: &Procedure) -> sys::napi_value {
         let mut value = ptr::null_mut();
         // SAFETY: a strong reference of this environment.
@@ -174,6 +181,20 @@ impl JavaScript {
     /// Calls a function that starts no asynchronous work, so that no microtask waits for it. Must be called within
     /// [`Self::scoped`].
     pub fn call(&self, function: &Procedure, arguments: &[sys::napi_value]) {
+        if let Err(Some(thrown)) = self.attempt(function, arguments) {
+            self.throw_uncaught(&thrown);
+        }
+    }
+
+    /// As [`Self::call`], and runs no code of the user's.
+    ///
+    /// # Errors
+    /// What it throws; nothing in an environment that is being terminated, where there is nobody left to tell.
+    pub fn attempt(
+        &self,
+        function: &Procedure,
+        arguments: &[sys::napi_value],
+    ) -> Result<(), Option<Procedure>> {
         let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();
         // SAFETY: live handles of this environment, on its thread.
@@ -187,7 +208,12 @@ impl JavaScript {
                 &mut result,
             )
         };
-        self.report(status);
+        if status == sys::Status::napi_ok {
+            return Ok(());
+        }
+        Err(self
+            .take_exception()
+            .and_then(|error| Procedure::hold(self.env, error).ok()))
     }
 
     /// An exception that is left pending would vanish, or fail the next call.
@@ -195,19 +221,25 @@ impl JavaScript {
         if status == sys::Status::napi_ok {
             return;
         }
+        if let Some(error) = self.take_exception() {
+            // SAFETY: a live handle of this environment, on its thread.
+            unsafe { sys::napi_fatal_exception(self.env.raw(), error) };
+        }
+    }
+
+    /// The exception that is pending, which it is no longer.
+    fn take_exception(&self) -> Option<sys::napi_value> {
         let mut pending = false;
         let mut error = ptr::null_mut();
         // SAFETY: plain queries. In an environment that is being terminated they fail, and there is
         // nobody left to tell.
-        unsafe {
-            if sys::napi_is_exception_pending(self.env.raw(), &mut pending) == sys::Status::napi_ok
+        let is_taken = unsafe {
+            sys::napi_is_exception_pending(self.env.raw(), &mut pending) == sys::Status::napi_ok
                 && pending
                 && sys::napi_get_and_clear_last_exception(self.env.raw(), &mut error)
                     == sys::Status::napi_ok
-            {
-                sys::napi_fatal_exception(self.env.raw(), error);
-            }
-        }
+        };
+        is_taken.then_some(error)
     }
 }
 

@@ -95,6 +95,15 @@ struct Callbacks {
     collect: Procedure,
 }
 
+/// What has gone wrong while chunks were made known: users hear of it, who may turn the event loop then. So it is told when
+/// nothing is half done.
+enum Trouble {
+    /// What the engine has refused.
+    Refused(String),
+    /// What JavaScript's part has thrown.
+    Thrown(Procedure),
+}
+
 /// Chunks and buffers that JavaScript and Rust both know, of one environment.
 pub struct SharedMemory {
     /// While it is in use. They hold JavaScript's part of this, and with it all of its modules.
@@ -105,6 +114,8 @@ pub struct SharedMemory {
     foreign: ForeignArrays,
     arena: Rc<ArenaWords>,
     pacer: RefCell<ReclaimPacer>,
+    /// Not told yet; at most one for each chunk of a batch.
+    troubles: RefCell<Vec<Trouble>>,
     /// Whether the arena's words say how often the event loop has turned.
     counts_turns: Cell<bool>,
     /// Who hands messages to this environment.
@@ -113,7 +124,7 @@ pub struct SharedMemory {
 
 impl SharedMemory {
     /// Appends the handles of `chunks` to `handles`, making known those that are new. They stay what they are until
-    /// [`Self::batch_handled`]. Must be called within a scope.
+    /// [`Self::batch_handled`]. Runs no code of the user's: [`Self::tell_troubles`] does. Must be called within a scope.
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
         let callbacks = self.callbacks.borrow().clone();
         let Some(callbacks) = callbacks else {
@@ -144,21 +155,23 @@ impl SharedMemory {
                         exported
                     }
                     Err(error) => {
-                        javascript.fatal(&error.reason);
+                        self.note(Trouble::Refused(error.reason.clone()));
                         handles.push(u32::MAX);
                         continue;
                     }
                 },
             };
             let number = javascript.number(handle);
-            javascript.call(adopt, &[number, buffer]);
+            if let Err(Some(thrown)) = javascript.attempt(adopt, &[number, buffer]) {
+                self.note(Trouble::Thrown(thrown));
+            }
             handles.push(handle);
         }
         if grown {
             // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
             // chunks, so that none of them is retired before JavaScript has seen it.
             if let Err(error) = self.exports.exported() {
-                javascript.fatal(&error.reason);
+                self.note(Trouble::Refused(error.reason));
             }
             let retired = self.exports.take_retired();
             for &handle in &retired {
@@ -181,8 +194,33 @@ impl SharedMemory {
         };
         for handle in handles {
             let number = javascript.number(handle);
-            javascript.call(retire, &[number]);
+            if let Err(Some(thrown)) = javascript.attempt(retire, &[number]) {
+                self.note(Trouble::Thrown(thrown));
+            }
         }
+    }
+
+    fn note(&self, trouble: Trouble) {
+        self.troubles.borrow_mut().push(trouble);
+    }
+
+    /// Makes uncaught exceptions of what has gone wrong. Returns whether anything has: then code of the user's has run, which
+    /// may have turned the event loop. Nothing may be borrowed meanwhile.
+    pub fn tell_troubles(&self) -> bool {
+        if self.troubles.borrow().is_empty() {
+            return false;
+        }
+        let troubles = self.troubles.take();
+        let callbacks = self.callbacks.borrow().clone();
+        if let Some(Callbacks { javascript, .. }) = callbacks.as_deref() {
+            for trouble in &troubles {
+                javascript.scoped(|| match trouble {
+                    Trouble::Refused(reason) => javascript.fatal(reason),
+                    Trouble::Thrown(thrown) => javascript.throw_uncaught(thrown),
+                });
+            }
+        }
+        true
     }
 
     /// Has JavaScript collect garbage, if enough of it keeps chunks.
@@ -319,6 +357,7 @@ impl Memory {
                 CACHED_BYTES / chunk_pool().chunk_size(),
                 reclaim_rounds().clone(),
             )),
+            troubles: RefCell::default(),
             counts_turns: Cell::new(false),
             bridges: Cell::new(0),
         });
@@ -393,7 +432,9 @@ impl Memory {
     #[napi]
     pub fn sweep(&self) -> bool {
         self.0.let_go(self.0.exports.sweep());
-        self.0.exports.has_held()
+        let is_held = self.0.exports.has_held();
+        self.0.tell_troubles();
+        is_held
     }
 
     /// A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it.
@@ -473,6 +514,7 @@ impl EndsWithEnvironment for SharedMemory {
     /// Hooks run last-in first-out: those of the drivers, which come later, have run before.
     fn environment_ends(&self) {
         self.clean_up.set(None);
+        drop(self.troubles.take());
         drop(self.callbacks.take());
         self.foreign.clear();
         self.exports.close();

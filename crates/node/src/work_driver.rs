@@ -259,7 +259,9 @@ impl WorkDesk {
     #[napi]
     pub fn flush(&self) -> bool {
         self.0.bridge.end_slice();
-        self.0.flush()
+        let is_there = self.0.flush();
+        self.0.bridge.tell_troubles();
+        is_there
     }
 
     /// Sends replies in the middle of a task, because the words are full.
