@@ -3,6 +3,9 @@ import { runInNewContext } from 'node:vm'
 
 type Collect = (options: { readonly type: 'minor' }) => void
 
+/** How often a host is asked for the function until it is taken to have none. */
+const mostAttempts = 16
+
 /**
  * A function that collects short-lived garbage, which takes about 0.1 ms where little of it lives.
  *
@@ -12,11 +15,22 @@ type Collect = (options: { readonly type: 'minor' }) => void
  * core asks for the small collection in time (`buffer/reclaim.rs` says when).
  *
  * V8 gives the function to contexts that are made while the flag is set. It is set for a moment, for the
- * whole process: only a context that another thread makes in that moment sees it, too.
+ * whole process: a context that another thread makes in that moment sees it, too. And where another thread takes the flag
+ * back before the context is made, there is none: then the next collection asks again.
  */
 export function minorCollection(): () => void {
-  const collect = (globalThis as { gc?: Collect }).gc ?? contextCollect()
-  return () => collect?.({ type: 'minor' })
+  let collect = (globalThis as { gc?: Collect }).gc
+  let attempts = 0
+  const find = (): Collect | undefined => {
+    if (attempts === mostAttempts) return undefined
+    attempts += 1
+    return contextCollect()
+  }
+  collect ??= find()
+  return () => {
+    collect ??= find()
+    collect?.({ type: 'minor' })
+  }
 }
 
 function contextCollect(): Collect | undefined {
