@@ -24,7 +24,9 @@ function refusing(t: ExecutionContext): { readonly folder: string; readonly env:
   addon.write(refused, at, 'latin1')
   const path = join(folder, 'refused.node')
   writeFileSync(path, addon)
-  return { folder, env: { LD_PRELOAD: library, NAPI_RS_NATIVE_LIBRARY_PATH: path } }
+  // Behind a sanitizer's library, which comes first.
+  const preloaded = [process.env['LD_PRELOAD'], library].filter(Boolean).join(':')
+  return { folder, env: { LD_PRELOAD: preloaded, NAPI_RS_NATIVE_LIBRARY_PATH: path } }
 }
 
 // The linkers of other systems name functions together with the program that has them.
