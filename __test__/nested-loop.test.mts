@@ -57,3 +57,15 @@ for (const pollers of [0, 1, 2]) {
     })
   }
 }
+
+for (const pollers of [0, 1, 2]) {
+  test.serial(
+    `what throws after a turn of the loop costs no later connection: ${pollers} pollers`,
+    async (t) => {
+      const outcome = await runFixture(t, 'thrown-late', { args: [addon.path, String(pollers)] })
+      t.is(outcome.stdout, '["answered",[]]\n', outcome.stderr)
+      t.regex(outcome.stderr, /^netpoll: Error: outside every guard$/m)
+      t.is(outcome.code, 0)
+    },
+  )
+}
