@@ -16,7 +16,7 @@ import type { Consumer } from './stream-input'
 import { byteLength, type StreamChunk, sendChunk, sendChunks } from './stream-output'
 import { largestTimeout, outOfRange } from './time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from './timers'
-import { rethrow, WriteCallbacks } from './write-callbacks'
+import { throwLater, WriteCallbacks } from './write-callbacks'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
@@ -519,7 +519,7 @@ export class ConnectionDuplex extends Duplex {
       if (line === undefined) work(news)
       else line.core.context.run(work, news, undefined)
     } catch (error) {
-      nextTick(rethrow, error)
+      throwLater(error)
     }
   }
 

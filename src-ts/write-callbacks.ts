@@ -84,11 +84,15 @@ function tell(callback: WriteCallback, error: Error | null): void {
   try {
     callback(error)
   } catch (thrown) {
-    nextTick(rethrow, thrown)
+    throwLater(thrown)
   }
 }
 
 /** Throws it where no code catches it. */
-export function rethrow(error: unknown): void {
+export function throwLater(error: unknown): void {
+  nextTick(rethrow, error)
+}
+
+function rethrow(error: unknown): void {
   throw error
 }
