@@ -75,6 +75,32 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#core.isActive
   }
 
+  /**
+   * Aborted once the peer has gone or the connection closes: when {@link isActive} turns false, but not while a server
+   * that closes, or a peer that wants no new calls, still waits for replies. Asked for later, it is aborted already. A
+   * connection has no signal until it is asked for one.
+   *
+   * The reason is the error that `onDisconnect` gets, as far as it is known then; after an end in order, {@link detach}
+   * included, the `AbortError` of `AbortController`. Listeners run in the context of `listen` or `dial`. A listener that
+   * throws is an uncaught exception, as with every signal of Node.js, and costs no connection.
+   *
+   * A handler may reject with the reason, or with an error whose `cause` it is: `onError` is not told of that.
+   *
+   * @example
+   * ```ts
+   * import { setTimeout } from 'node:timers/promises'
+   * import { createServer, lengthField } from 'netpoll'
+   *
+   * const server = createServer({ framing: lengthField({ size: 4 }) }, async (_request, { signal }) => {
+   *   await setTimeout(60_000, undefined, { signal }) // ends when the caller goes
+   *   return 'done'
+   * })
+   * ```
+   */
+  get signal(): AbortSignal {
+    return this.#core.signal
+  }
+
   /** The other end; `undefined` once the callbacks of its end have run, unless it was asked for before. */
   get remoteAddress(): Address | undefined {
     return this.#core.remoteAddress

@@ -8,6 +8,7 @@ import { type Chunk, messageAs } from './chunk'
 import { Connection } from './connection-facade'
 import type { Context } from './context'
 import { ConnectionDuplex, consumerOf, type Line } from './duplex'
+import { EndSignal } from './end-signal'
 import {
   invalidType,
   isOwnReason,
@@ -51,6 +52,8 @@ type Status =
   | 'ending'
   /** The server closes: what was read is answered, and nothing more is read than replies. */
   | 'finishing'
+  /** As `finishing`, where one direction has ended, and the peer's end alone does not mean that it has gone. */
+  | 'answering'
   /** The peer has ended its direction; what was asked before may still be answered. */
   | 'inactive'
   /** The peer has sent what is refused, so that nothing of it is taken any more; otherwise as `inactive`. */
@@ -91,6 +94,7 @@ export class ConnectionCore {
   #onData: DataHandler | undefined
   #writer: Writer | undefined
   #duplex: ConnectionDuplex | undefined
+  #signal: EndSignal | undefined
   #status: Status
   #leave: Leave = Leave.None
   #referenced = true
@@ -144,6 +148,26 @@ export class ConnectionCore {
 
   get isActive(): boolean {
     return this.#exchanges && this.#leave !== Leave.Leaving
+  }
+
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      this.#signal = new EndSignal()
+      if (this.isGone) this.#abortSignal()
+    }
+    return this.#signal.signal
+  }
+
+  /** Whether the peer has gone or was refused, or the connection closes. A server that closes may still answer. */
+  get isGone(): boolean {
+    return this.#status === 'inactive' || this.#status === 'refused' || this.#isClosing
+  }
+
+  /** Runs code of users, so it comes last. A listener that throws is an uncaught exception, which Node.js tells later. */
+  #abortSignal(): void {
+    const signal = this.#signal
+    if (signal === undefined) return
+    this.#tryLast(() => this.context.run(abortSignal, signal, this.#error))
   }
 
   /** Whether messages can go at least one way, also where the peer has asked for no new calls. */
@@ -276,7 +300,7 @@ export class ConnectionCore {
     if (this.#status === 'open' || this.#status === 'halfOpen') {
       this.#status = 'ending'
       this.owner?.finishing()
-    } else if (this.#status !== 'inactive' && this.#status !== 'finishing') return
+    } else if (!this.#answers) return
     afterReplies(() => {
       if (this.isOpen) this.#profile.loop.outbox.command(Operation.End, this)
     })
@@ -518,7 +542,8 @@ export class ConnectionCore {
     if (this.#isClosing || this.#status === 'refused') return
     // Whoever uses the stream ends it.
     if (this.#duplex !== undefined) return
-    if (this.#status !== 'finishing') this.#status = this.#status === 'open' ? 'finishing' : 'inactive'
+    if (this.#status === 'open') this.#status = 'finishing'
+    else if (this.#exchanges) this.#status = 'answering'
     this.#profile.loop.outbox.command(Operation.Finish, this)
     this.#stream?.finish()
   }
@@ -581,17 +606,24 @@ export class ConnectionCore {
 
   /** The peer has gone, or was refused: `code` says why, and `call` by which system call it was found. */
   inactive(code: number, call: number, excerpt: Excerpt | undefined): void {
-    if (this.#exchanges || this.#status === 'finishing') this.#status = 'inactive'
+    if (this.#exchanges) this.#status = 'inactive'
+    // With `allowHalfOpen` the peer may have ended its direction, and wait for the answers.
+    else if (this.#status === 'finishing')
+      this.#status = this.#profile.allowHalfOpen ? 'answering' : 'inactive'
     this.owner?.inactive()
     // What the system says is told with the end, which follows at once.
     const error = isOwnReason(code) ? reasonError(code, call, this.#refused(excerpt)) : undefined
-    if (error === undefined) return
-    if (this.#status === 'inactive') this.#status = 'refused'
+    if (error === undefined) {
+      if (this.#signal !== undefined && this.isGone) setImmediate(() => this.#abortSignal())
+      return
+    }
+    if (this.#answers) this.#status = 'refused'
     const isNews = this.#error === undefined
     this.#error ??= error
     this.#failCalls(error)
     this.#inputEnded(() => error, error)
     if (isNews) this.#profile.failed(error, this)
+    this.#abortSignal()
   }
 
   /** Everything that the peer sent was handed over. */
@@ -698,6 +730,7 @@ export class ConnectionCore {
     this.#tryLast(() => this.#stream?.consumer?.closed(error))
     this.#tryLast(() => this.#stream?.gone())
     this.#tryLast(() => this.owner?.closed())
+    this.#abortSignal()
     this.#tryLast(() => {
       if (this.#profile.closed(this, error)) this.#lifecycle.closed({ error, news })
     })
@@ -734,7 +767,8 @@ export class ConnectionCore {
   /** Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
     // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
-    if (this.#stream?.hasEndedBy(error) !== true) this.#profile.failed(error, this)
+    const isTold = this.#stream?.hasEndedBy(error) === true || this.#signal?.isToldBy(error) === true
+    if (!isTold) this.#profile.failed(error, this)
     this.#ending ??= error
     this.#closeNow()
     this.#failCalls(new NetpollError('ERR_CONN_CLOSED', 'The connection was closed', { cause: error }))
@@ -760,6 +794,7 @@ export class ConnectionCore {
     this.#retain()
     this.#calls?.forgetLost()
     this.#inputEnded(closedHere)
+    this.#abortSignal()
   }
 
   /** Sends what was accepted, and nothing else, then closes. */
@@ -777,6 +812,7 @@ export class ConnectionCore {
     this.#calls?.forgetLost()
     this.#profile.loop.outbox.command(operation, this)
     this.#inputEnded(() => this.#error ?? closedHere())
+    this.#abortSignal()
   }
 
   /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
@@ -837,9 +873,14 @@ export class ConnectionCore {
 
   #checkOutput(): void {
     if (this.#status === 'open' || this.#status === 'halfOpen') return
-    const answers = this.#status === 'finishing' || this.#status === 'inactive' || this.#status === 'refused'
+    const answers = this.#answers || this.#status === 'refused'
     const accepts = answers && this.#profile.loop.native.acceptsOutput(this.#id())
     if (!accepts) throw this.#closedError()
+  }
+
+  /** Whether what was read is still answered, and nothing else is exchanged. */
+  get #answers(): boolean {
+    return this.#status === 'finishing' || this.#status === 'answering' || this.#status === 'inactive'
   }
 
   #checkRequests(): void {
@@ -893,6 +934,8 @@ const noBound = 2 ** 32 - 1
 export function leaving(): NetpollError {
   return wornOut(new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more'))
 }
+
+const abortSignal = (signal: EndSignal, error: NetpollError | undefined): void => signal.abort(error)
 
 /** Does `work` behind the replies of handlers that return in this turn: once its promises have called back. */
 const afterReplies = afterMicrotasks

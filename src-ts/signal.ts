@@ -7,6 +7,9 @@ import { isAbortSignal } from './kinds'
 /** Of the realm that Node.js makes its listeners in: others may have no such symbol. */
 const dispose: typeof Symbol.dispose = hostRealm.Symbol.dispose
 
+/** Users pass signals of ours on to what is of their realm, if that has any. */
+export const OwnController = globalThis.AbortController ?? hostRealm.AbortController
+
 /** As Node.js names what its own functions reject with where a signal gives no reason. */
 class AbortError extends Error {
   override readonly name = 'AbortError'

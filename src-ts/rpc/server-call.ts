@@ -2,14 +2,11 @@ import * as clock from '../clock'
 import type { ConnectionCore } from '../connection'
 import { type Connection, coreOf } from '../connection-facade'
 import { NetpollError } from '../errors'
-import { hostRealm } from '../host-realm'
 import type { ConnectionOwner } from '../owner'
+import { OwnController } from '../signal'
 import { largestTimeout, systemTimeOf } from '../time-limits'
 import { clearTimeout, setTimeout } from '../timers'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
-
-/** Users pass its signals on to what is of their realm, if that has any. */
-const OwnController = globalThis.AbortController ?? hostRealm.AbortController
 
 /** @internal The handler of a call is done, whatever it has made of the call. */
 export let finishCall: <Body>(call: ServerCall<Body>) => void
