@@ -220,6 +220,22 @@ test('rpc: the signal of a call aborts when its caller has gone, and not once th
   release.resolve()
 })
 
+test('rpc: a signal that is asked for while the server shuts down is aborted only once the caller has gone', async (t) => {
+  const began = deferred()
+  const gate = deferred()
+  const { server, port } = await serveCalls(t, async (call) => {
+    began.resolve()
+    await gate.promise
+    return call.signal.aborted
+  })
+  const call = clientOf(t, port).call('x', null)
+  await began.promise
+  const down = server.shutdown()
+  gate.resolve()
+  t.false(await call)
+  await down
+})
+
 test('rpc: a signal that is asked for after the caller has gone is aborted already', async (t) => {
   const arrived = new Inbox<JsonCall>()
   const gone = deferred()

@@ -91,7 +91,7 @@ export class ServerCall<Body = unknown> {
   #watch(): AbortController {
     const controller = new OwnController()
     this.#controller = controller
-    if (this.#core?.isActive !== true) {
+    if (this.#core === undefined || this.#core.isGone) {
       this.#abandon()
       return controller
     }
