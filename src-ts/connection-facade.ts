@@ -249,6 +249,34 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
+   * Takes the connection out of use without losing anything: no call of ours begins on it any more, and it closes once
+   * those that wait have their replies, and what the peer has asked is answered. Later calls reject with `ERR_CONN_CLOSED`
+   * and `sent: false`; a pool or mux takes another connection for them. {@link onClose} tells of the end.
+   *
+   * A server with `goAway` asks the peer to leave, and serves it until it has, for at most `maxCloseTime`. Any other side
+   * reads no new requests: it ends as `server.close` ends a connection. A stream that {@link toDuplex} has taken over stays
+   * with its user.
+   *
+   * @example
+   * ```ts
+   * import { createServer, lengthField } from 'netpoll'
+   *
+   * // Clients dial anew after ten minutes, so that they spread over servers that were added.
+   * const server = createServer({
+   *   framing: lengthField({ size: 4 }),
+   *   onConnect: (connection) => {
+   *     const age = setTimeout(() => connection.retire(), 600_000)
+   *     connection.onClose(() => clearTimeout(age))
+   *   },
+   *   onRequest: (request) => request,
+   * })
+   * ```
+   */
+  retire(): void {
+    this.#core.retire()
+  }
+
+  /**
    * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
    * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
    *

@@ -22,7 +22,7 @@ import {
 import type { Excerpt } from './excerpt'
 import { Flow, Hold } from './flow'
 import { checkInteger } from './framing'
-import { type GoAway, type IsGoAway, Leave } from './go-away'
+import { beginsCalls, type GoAway, type IsGoAway, Leave } from './go-away'
 import { guarded, refusePromise } from './hooks'
 import { Lifecycle } from './lifecycle'
 import type { Written } from './link-buffer/pieces'
@@ -39,7 +39,7 @@ import type { Profile } from './profile'
 import { Requests } from './requests'
 import { StreamInput } from './stream-input'
 import { requiredLimit } from './time-limits'
-import { afterMicrotasks, setImmediate } from './timers'
+import { afterMicrotasks, clearTimeout, setImmediate, setTimeout } from './timers'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =
@@ -341,6 +341,24 @@ export class ConnectionCore {
     this.#abandon(Operation.Reset)
   }
 
+  retire(): void {
+    if (!this.isOpen || this.#leave !== Leave.None || this.#duplex !== undefined) return
+    const { goAway, maxCloseTime } = this.#profile
+    if (goAway === undefined) {
+      this.#beginNoMoreCalls()
+      return
+    }
+    this.#leave = Leave.Retired
+    if (!this.#asksToLeave(goAway)) {
+      this.finish()
+      return
+    }
+    // A peer that does not leave keeps the connection no longer than one that a server closes.
+    const grace = setTimeout(() => this.finish(), maxCloseTime)
+    grace.unref()
+    this.#lifecycle.onClose(() => clearTimeout(grace))
+  }
+
   detach(): number {
     if (!this.isOpen || this.#status === 'refused') throw this.#closedError()
     // The next owner would take the reply of such a call for that of its own first one.
@@ -502,29 +520,34 @@ export class ConnectionCore {
     if (this.#profile.startsHeld) this.flow.release(Hold.Hook)
   }
 
-  /** Whether the peer has asked not to use it any more. It closes by itself, once the last call has ended. */
+  /** Whether the peer or the user wants no new calls. It closes by itself, once the last call has ended. */
   get isLeaving(): boolean {
     return this.#leave === Leave.Leaving
   }
 
   /** Asks the peer to leave, which is served until it has. One that cannot be asked is answered what was read. */
   askToLeave(goAway: GoAway): void {
-    try {
-      const message = this.#status === 'open' ? goAway(this) : undefined
-      // The user's function may have closed it.
-      if (message !== undefined && this.#status === 'open') {
-        this.#out().send(message)
-        this.#leave = Leave.Asked
-        return
-      }
-    } catch (error) {
-      this.#profile.failed(error, this)
-    }
-    this.finish()
+    // One that was retired has been asked.
+    if (this.#leave !== Leave.None) return
+    this.#leave = Leave.Asked
+    if (!this.#asksToLeave(goAway)) this.finish()
   }
 
-  /** The peer has asked not to use it any more. */
-  #askedToLeave(): void {
+  /** Whether the peer was asked to leave. The user's function may close the connection, throw, or ask nobody. */
+  #asksToLeave(goAway: GoAway): boolean {
+    try {
+      const message = this.#status === 'open' ? goAway(this) : undefined
+      if (message === undefined || this.#status !== 'open') return false
+      this.#out().send(message)
+      return true
+    } catch (error) {
+      this.#profile.failed(error, this)
+      return false
+    }
+  }
+
+  /** From now on calls of ours go elsewhere, and the end of the last one closes it. */
+  #beginNoMoreCalls(): void {
     if (this.#leave === Leave.Leaving) return
     this.#leave = Leave.Leaving
     this.owner?.leaving()
@@ -533,7 +556,7 @@ export class ConnectionCore {
 
   /** Nobody waits for anything here any more, but perhaps the peer, for answers of ours. */
   #depart(): void {
-    if (this.#profile.countsMessages) this.finish()
+    if (this.#profile.countsMessages || this.#stream !== undefined) this.finish()
     else void this.close()
   }
 
@@ -575,7 +598,7 @@ export class ConnectionCore {
       return
     }
     if (countsMessages) loop.outbox.command(Operation.Acknowledge, this)
-    this.#askedToLeave()
+    this.#beginNoMoreCalls()
   }
 
   #saysGoAway(isGoAway: IsGoAway, message: Buffer): boolean {
@@ -639,7 +662,8 @@ export class ConnectionCore {
     this.#ending ??= end
     this.#inputEnded(() => failure ?? end, failure)
     // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
-    if (this.#leave === Leave.Asked && this.#profile.allowHalfOpen) this.finish()
+    const isAsked = this.#leave === Leave.Asked || this.#leave === Leave.Retired
+    if (isAsked && this.#profile.allowHalfOpen) this.finish()
   }
 
   congested(): void {
@@ -886,7 +910,7 @@ export class ConnectionCore {
   #checkRequests(): void {
     // A peer that has ended its direction, or was refused, replies to nothing that it had not been asked before.
     if (this.#status !== 'open' && this.#status !== 'finishing') throw this.#closedError()
-    if (this.#leave === Leave.Leaving) throw leaving()
+    if (!beginsCalls(this.#leave)) throw leaving()
     this.#checkOutput()
   }
 
@@ -932,7 +956,7 @@ const noBound = 2 ** 32 - 1
 
 /** Why a call does not begin, or a dial has been in vain. */
 export function leaving(): NetpollError {
-  return wornOut(new NetpollError('ERR_CONN_CLOSED', 'The peer has asked not to use the connection any more'))
+  return wornOut(new NetpollError('ERR_CONN_CLOSED', 'The connection is to be used for no new calls'))
 }
 
 const abortSignal = (signal: EndSignal, error: NetpollError | undefined): void => signal.abort(error)

@@ -299,6 +299,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #makeProfiles(): readonly Profile[] {
     return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
       role: 'client',
+      goAway: undefined,
       opened: (connection) => {
         const outcome = this.#dialing.get(connection)
         this.#dialing.delete(connection)

@@ -12,14 +12,21 @@ export const Leave = {
   None: 0,
   /** We have asked the peer to leave, and serve it until it has. */
   Asked: 1,
-  /** The peer has asked us to leave: no call begins, and the last one's end closes the connection. */
+  /** The peer or the user wants no call of ours to begin any more: the last one's end closes the connection. */
   Leaving: 2,
+  /** As `Asked`, and the user wants no call of ours to begin any more. */
+  Retired: 3,
 } as const
 
 export type Leave = (typeof Leave)[keyof typeof Leave]
 
 /** What tells the client of one connection to leave; `undefined` where nothing can. */
 export type GoAway = (connection: ConnectionCore) => Payload | undefined
+
+/** Whether calls may begin on a connection that stands there. */
+export function beginsCalls(leave: Leave): boolean {
+  return leave === Leave.None || leave === Leave.Asked
+}
 
 /** Tells whether a message says that its connection is to be used no more. */
 export type IsGoAway = (message: MessageTypes['buffer']) => boolean

@@ -2,7 +2,7 @@
 export interface ConnectionOwner {
   /** The peer has ended or refused: what it still sends are the last replies. */
   inactive(): void
-  /** The peer has asked not to use it any more; it still answers. The last call's end closes the connection. */
+  /** The peer or the user wants no new calls on it; the peer still answers. The last call's end closes the connection. */
   leaving(): void
   /** The user has ended our direction: nothing can be asked any more, and the replies to earlier calls still come. */
   finishing(): void

@@ -4,7 +4,7 @@ import type { Context } from './context'
 import { channels, publish } from './diagnostics'
 import type { EventLoop } from './event-loop'
 import type { Framing } from './framing'
-import type { IsGoAway } from './go-away'
+import type { GoAway, IsGoAway } from './go-away'
 import { isAsyncFunction, report } from './hooks'
 import type { Ids } from './message-id'
 import type { BytesOption } from './message-types'
@@ -38,11 +38,15 @@ export interface Profile {
   readonly highWaterMark: number
   readonly maxInFlight: number
   readonly maxBufferedBytes: number
+  /** Milliseconds that a peer has which was asked to leave. */
+  readonly maxCloseTime: number
   /** Milliseconds; 0 for ever. */
   readonly readTimeout: number
   /** Milliseconds; 0 for ever. */
   readonly requestTimeout: number
   readonly role: 'server' | 'client'
+  /** What asks a client to leave, where a server knows how. */
+  readonly goAway: GoAway | undefined
   /** Whether connections wait with their first message until they are told to begin. */
   readonly startsHeld: boolean
   readonly hooks: Hooks
@@ -64,7 +68,7 @@ export interface Profile {
 export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 
 /** Who is told first of the connections of a profile. */
-export type Owner = Pick<Profile, 'role' | 'opened' | 'closed'>
+export type Owner = Pick<Profile, 'role' | 'goAway' | 'opened' | 'closed'>
 
 /** Joins checked options and their owner, for each of the loops: what is bounded or counted is so for all together. */
 export function createProfiles(
@@ -86,6 +90,7 @@ export function createProfiles(
     asyncHandler: isAsyncFunction(hooks.onRequest) ? (hooks.onRequest as RequestHandler) : undefined,
     settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
+    maxCloseTime: settings.maxCloseTime,
     counts: { requests: 0, calls: 0, buffered: 0 },
     failed: (error: unknown, connection: ConnectionCore) =>
       failed(error, connection.facade, connection.context),

@@ -388,6 +388,7 @@ export class Server<Data = unknown> {
     const loops = eventLoops(this.#checked.pollers)
     const owner: Owner = {
       role: 'server',
+      goAway: this.#goAway,
       opened: () => {},
       closed: (connection) => {
         this.#connections.delete(connection)
