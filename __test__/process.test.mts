@@ -16,6 +16,12 @@ for (const scenario of [
   'pool-unref',
   'pool-closed',
   'mux-idle',
+  'mux-unref',
+  'mux-unref-first',
+  'mux-unref-pollers',
+  'mux-unref-waiting',
+  'mux-unref-full',
+  'mux-unref-closing',
   'mux-closed',
 ]) {
   test(`a process ends by itself: ${scenario}`, async (t) => {
@@ -24,6 +30,13 @@ for (const scenario of [
     t.is(stdout, 'done\n')
     t.is(signal, null)
     t.is(code, 0)
+  })
+}
+
+for (const scenario of ['mux-ref', 'mux-ref-late']) {
+  test(`a process stays until what waits is answered: ${scenario}`, async (t) => {
+    const outcome = await runFixture(t, 'exit', { args: [scenario] })
+    t.deepEqual(outcome, { code: 0, signal: null, stdout: 'done\nanswered\n', stderr: '' })
   })
 }
 

@@ -11,6 +11,8 @@ const longestSilence = 1_000
 
 /** A mux, as its connections see it. */
 export interface LineKeeper {
+  /** Whether connections with calls keep the process alive. */
+  readonly isReferenced: boolean
   /** A call has been sent. */
   began(): void
   /** A call is over; there is room for another. */
@@ -69,7 +71,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     call.owner = this
     this.#calls += 1
     this.#keeper.began()
-    if (this.#calls === 1) this.connection.ref()
+    if (this.#calls === 1 && this.#keeper.isReferenced) this.connection.ref()
     try {
       this.connection.submit(call, request)
     } catch (error) {

@@ -66,6 +66,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #waiting = new WaitQueue<Waiting<Line>>(() => this.#followEmpty())
   readonly #keeper: LineKeeper
   #running = 0
+  #referenced = true
   #state: State = 'open'
   /** Why there is no connection. */
   #dialError: unknown
@@ -83,7 +84,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialer = new AddressDialer(address, ofDialer as typeof ofDialer & DialerOptions)
     this.#dialer.checkCalls()
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
+    const isReferenced = (): boolean => this.#referenced
     this.#keeper = {
+      get isReferenced() {
+        return isReferenced()
+      },
       began: () => {
         this.#running += 1
       },
@@ -166,6 +171,36 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#state = 'closed'
     this.#waiting.stop()
     await pace.pass()
+  }
+
+  /**
+   * Calls and sends that wait keep the process alive, and so does a {@link close} that is not over. The default; idle
+   * connections never do.
+   *
+   * @example
+   * ```ts
+   * import { lengthField, Mux } from 'netpoll'
+   *
+   * const metrics = new Mux({ host: '127.0.0.1', port: 8000 }, { framing: lengthField({ size: 4 }) })
+   * metrics.unref() // what waits for the collector of metrics does not delay the end of the process
+   * metrics.ref()
+   * ```
+   */
+  ref(): this {
+    this.#referenced = true
+    for (const { connection, calls } of this.#all) {
+      if (calls > 0 || this.#state !== 'open') connection.ref()
+    }
+    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.ref()
+    return this
+  }
+
+  /** Lets the process end whatever waits. A dial that is under way keeps it until that is over. */
+  unref(): this {
+    this.#referenced = false
+    for (const { connection } of this.#all) connection.unref()
+    for (const redialer of this.#redialers) redialer.unref()
+    return this
   }
 
   /** @internal As of {@link Dialer}. */
@@ -252,7 +287,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #wait(waiting: Waiting<Line>): void {
     this.#waiting.push(waiting)
-    if (this.#waiting.length === 1) for (const redialer of this.#redialers) redialer.ref()
+    if (this.#waiting.length === 1 && this.#referenced) for (const redialer of this.#redialers) redialer.ref()
   }
 
   #serve(): void {
@@ -349,7 +384,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       for (const redialer of this.#redialers) redialer.stop()
       for (const { connection, calls } of this.#all) {
         if (calls > 0 || !(connection.isActive || connection.isLeaving)) continue
-        connection.ref()
+        if (this.#referenced) connection.ref()
         if (!connection.isLeaving) void connection.close()
       }
     }
