@@ -14,6 +14,7 @@ for (const scenario of [
   'early-dial-abort',
   'pool-free',
   'pool-unref',
+  'pool-unref-first',
   'pool-closed',
   'mux-idle',
   'mux-unref',

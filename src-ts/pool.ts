@@ -356,6 +356,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialing -= 1
     const lease = new Lease(this.#keeper, connection, clock.now())
     this.#leases.add(lease)
+    if (!this.#referenced) connection.unref()
     // Whatever the peer has said already is for whoever gets it first.
     this.#handOver(lease)
   }
