@@ -1,8 +1,9 @@
+import { addressText } from './address'
 import type { ConnectionCore } from './connection'
 import { coreOf } from './connection-facade'
 import { captureContext } from './context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, checkedOf, Dialer, targetNames } from './dialer'
+import { checkDestination, checkedOf, type Destination, Dialer, targetNames } from './dialer'
 import { NetpollError, streamCall } from './errors'
 import { reportDial } from './hooks'
 import { hostRealm } from './host-realm'
@@ -12,7 +13,7 @@ import { allowListeners } from './signal'
 
 /** Makes connections to one address, for a pool or mux, in the context in which that was made. */
 export class AddressDialer {
-  readonly #target: DialTarget
+  readonly #target: Destination
   readonly #dialer: Dialer
   readonly #context = captureContext()
   readonly #abandonment = new hostRealm.AbortController()
@@ -23,6 +24,12 @@ export class AddressDialer {
     this.#dialer = new Dialer(options)
     // As many dials as there are under way.
     allowListeners(this.#abandonment.signal)
+  }
+
+  /** Whom it dials, for people. */
+  get text(): string | undefined {
+    const target = this.#target
+    return addressText('path' in target ? target.path : target)
   }
 
   /** Milliseconds that a call waits which says nothing else. */

@@ -21,3 +21,13 @@ export function toAddress(address: SocketAddress | null): Address | undefined {
   const family = address.address.includes(':') ? 'IPv6' : 'IPv4'
   return { address: address.address, family, port: address.port ?? 0 }
 }
+
+/** An address, or whom to dial, in one text; `undefined` where there is none. */
+export function addressText(
+  place: Address | { readonly host: string; readonly port: number } | null | undefined,
+): string | undefined {
+  if (place === undefined || place === null) return undefined
+  if (typeof place === 'string') return place === '' ? 'an unnamed unix socket' : place
+  const host = 'host' in place ? place.host : place.address
+  return host.includes(':') ? `[${host}]:${place.port}` : `${host}:${place.port}`
+}

@@ -39,6 +39,10 @@ export class CallTable implements Calls {
     return this.#calls.size > 0
   }
 
+  get waiting(): number {
+    return this.#calls.size
+  }
+
   get isClean(): boolean {
     return this.#calls.size === 0
   }

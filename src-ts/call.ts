@@ -201,6 +201,8 @@ export interface CallsListener {
 export interface Calls {
   /** Whether any caller waits. */
   readonly isAwaited: boolean
+  /** How many callers wait. They may have to be counted. */
+  readonly waiting: number
   /** Whether the next call's reply finds it, whatever was called before. */
   readonly isClean: boolean
   /** Calls that were given up, and whose late replies can still come. */
@@ -267,6 +269,12 @@ export class CallQueue implements Calls {
 
   get isAwaited(): boolean {
     return this.#head !== undefined
+  }
+
+  get waiting(): number {
+    let count = 0
+    for (let call = this.#head; call !== undefined; call = call.next) count += 1
+    return count
   }
 
   get isClean(): boolean {

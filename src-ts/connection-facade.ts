@@ -1,7 +1,8 @@
-import type { Address } from './address'
+import { type Address, addressText } from './address'
 import type { CallOptions } from './call'
 import type { ConnectionCore } from './connection'
 import type { ConnectionDuplex } from './duplex'
+import { type Inspection, inspectCustom, known, show } from './inspection'
 import type { Reader } from './link-buffer/reader'
 import type { Writer } from './link-buffer/writer'
 import type { BytesOption, MessageTypes } from './message-types'
@@ -368,6 +369,24 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   unref(): this {
     this.#core.unref()
     return this
+  }
+
+  /** @internal For `util.inspect`. What users have made of the connection is not asked, and what they keep by it is shown. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    // Users may show the prototype, a proxy, or an object made from the connection.
+    if (!(#core in this)) return this
+    const core = this.#core
+    const { state, calls, error } = core.overview
+    const members = {
+      state,
+      peer: known(() => addressText(core.remoteAddress)),
+      bytesRead: known(() => core.bytesRead),
+      bytesWritten: known(() => core.bytesWritten),
+      calls,
+      error,
+      data: Object.getOwnPropertyDescriptor(this, 'data')?.value as unknown,
+    }
+    return show(this, 'Connection', members, depth, options)
   }
 
   /** As {@link destroy}. */

@@ -150,6 +150,29 @@ export class ConnectionCore {
     return this.#exchanges && this.#leave !== Leave.Leaving
   }
 
+  /** What a person wants to know of it, beside its public members. */
+  get overview(): { readonly state: string; readonly calls: number; readonly error: string | undefined } {
+    return { state: this.#readyState, calls: this.#calls?.waiting ?? 0, error: this.#error?.code }
+  }
+
+  /** In the words of `net.Socket`, as far as that has any. */
+  get #readyState(): string {
+    switch (this.#status) {
+      case 'connecting':
+        return 'opening'
+      case 'open':
+        return this.#leave === Leave.None ? 'open' : 'retiring'
+      case 'halfOpen':
+        return 'writeOnly'
+      case 'ending':
+        return 'readOnly'
+      case 'closed':
+        return 'closed'
+      default:
+        return 'closing'
+    }
+  }
+
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
       this.#signal = new EndSignal()

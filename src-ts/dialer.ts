@@ -18,6 +18,7 @@ import { eventLoops } from './event-loops'
 import { checkInteger } from './framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from './hooks'
+import { type Inspection, inspectCustom, show } from './inspection'
 import { optionNames, takeOptions } from './known-options'
 import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from './message-types'
@@ -177,6 +178,12 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
   replaceClaim(before: number, now: number): boolean {
     return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#checked in this)) return this
+    return show(this, 'Dialer', { ...Dialer.prototype.stats.call(this) }, depth, options)
   }
 
   async #counted(dial: () => Promise<ConnectionCore>, site: CallSite): Promise<Connection<Data, Bytes>> {

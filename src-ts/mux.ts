@@ -6,6 +6,7 @@ import type { ConnectionCore } from './connection'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from './errors'
 import { checkInteger } from './framing'
+import { type Inspection, inspectCustom, show } from './inspection'
 import type { BytesOption, MessageTypes } from './message-types'
 import { Line, type LineKeeper } from './mux-line'
 import { closeOptionNames, optionNames, refuseUnknown, takeOptions } from './known-options'
@@ -206,6 +207,19 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal As of {@link Dialer}. */
   replaceClaim(before: number, now: number): boolean {
     return this.#dialer.replaceClaim(before, now)
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#state in this)) return this
+    const state = this.#state
+    return show(
+      this,
+      'Mux',
+      { state, address: this.#dialer.text, ...Mux.prototype.stats.call(this) },
+      depth,
+      options,
+    )
   }
 
   /** As {@link close}. */

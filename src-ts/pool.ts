@@ -7,6 +7,7 @@ import type { ConnectionCore } from './connection'
 import { type Connection, coreOf } from './connection-facade'
 import type { DialTarget } from './dial-options'
 import { isOurs, NetpollError, withoutStack } from './errors'
+import { type Inspection, inspectCustom, show } from './inspection'
 import { closeOptionNames, optionNames, refuseUnknown } from './known-options'
 import { LazyTimer } from './lazy-timer'
 import { Holder, Lease, type LeaseKeeper } from './lease'
@@ -236,6 +237,19 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal As of {@link Dialer}. */
   replaceClaim(before: number, now: number): boolean {
     return this.#dialer.replaceClaim(before, now)
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#state in this)) return this
+    const state = this.#state === 'destroyed' ? 'closed' : this.#state
+    return show(
+      this,
+      'Pool',
+      { state, address: this.#dialer.text, ...Pool.prototype.stats.call(this) },
+      depth,
+      options,
+    )
   }
 
   /** As {@link close}. */

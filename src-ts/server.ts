@@ -1,4 +1,4 @@
-import type { Address } from './address'
+import { type Address, addressText } from './address'
 import { Admission } from './admission'
 import { ConnectionCore } from './connection'
 import { type Context, captureContext } from './context'
@@ -7,6 +7,7 @@ import { NetpollError, pollerFailed, serverClosed, systemError } from './errors'
 import { type Acceptor, type EventLoop, nextTag } from './event-loop'
 import { eventLoops } from './event-loops'
 import { checkGoAway, type GoAway } from './go-away'
+import { type Inspection, inspectCustom, known, show } from './inspection'
 import {
   checkListenOptions,
   Listening,
@@ -223,6 +224,22 @@ export class Server<Data = unknown> {
   /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
   replaceClaim(before: number, now: number): boolean {
     return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#state in this)) return this
+    const workers = known(() => this.#pool?.stats())
+    const members = {
+      state: this.#state,
+      address: addressText(this.#listening?.address),
+      connections: this.#connections.size,
+      accepted: this.#accepted,
+      dropped: this.#admission.dropped,
+      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      workers: workers?.threads,
+    }
+    return show(this, 'Server', members, depth, options)
   }
 
   /** As {@link close}. */
