@@ -27,7 +27,8 @@ export function addressText(
   place: Address | { readonly host: string; readonly port: number } | null | undefined,
 ): string | undefined {
   if (place === undefined || place === null) return undefined
-  if (typeof place === 'string') return place === '' ? 'an unnamed unix socket' : place
+  // As tools of Linux write names of its abstract namespace.
+  if (typeof place === 'string') return place.replace('\0', '@') || 'an unnamed unix socket'
   const host = 'host' in place ? place.host : place.address
   return host.includes(':') ? `[${host}]:${place.port}` : `${host}:${place.port}`
 }

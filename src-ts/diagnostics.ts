@@ -1,5 +1,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 
+import { printWhenDebugging } from './debug-log'
+
 /**
  * What `node:diagnostics_channel` tells to whoever subscribes. Without subscribers an event costs one look at
  * `hasSubscribers`. Subscribers run in the context of the `listen` or `dial` that the message is about.
@@ -11,6 +13,8 @@ import { type Channel, channel } from 'node:diagnostics_channel'
  * | `netpoll.request` | `{ connection, request }`, before its handler runs, which has what a subscriber enters |
  * | `netpoll.error` | `{ error, connection }`; without `connection` where it concerns a listener |
  * | `netpoll.close` | `{ connection, error }` |
+ *
+ * `NODE_DEBUG=netpoll` prints all of it.
  */
 export const channels = {
   listen: channel('netpoll.listen'),
@@ -19,6 +23,8 @@ export const channels = {
   error: channel('netpoll.error'),
   close: channel('netpoll.close'),
 } as const
+
+printWhenDebugging(channels)
 
 /** For a context to run. */
 export function publish(to: Channel, message: object): void {
