@@ -11,11 +11,11 @@ use netpoll_core::settings::Start;
 use netpoll_core::turn_budget::Content;
 use netpoll_core::{Batch, Id, Order, Reason, TurnBudget};
 
+use crate::api::options::millis;
 use crate::clock;
-use crate::foreign_bytes::QueuedArray;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::SharedMemory;
-use crate::options::millis;
+use crate::memory::foreign_bytes::QueuedArray;
 use crate::shared_words::{Command, Operation, SharedWords};
 
 /// Who carries out what JavaScript asks for.

@@ -100,7 +100,7 @@ fn batches_arrive_in_order_and_nobody_sleeps_for_ever_with_two_batches() {
     model(4, || hand_over(2, 3));
 }
 
-/// As `crates/node/src/thread_driver.rs` has it.
+/// As `crates/node/src/drivers/thread.rs` has it.
 struct Nudge(Arc<Inbox<usize, Bell>>);
 
 impl Wake for Nudge {

@@ -43,7 +43,7 @@ fn every_letter_arrives_once_and_in_its_senders_order() {
     });
 }
 
-/// How `crates/node/src/thread_driver.rs` ends: the flag is looked at after the mail was taken, and not between waking up
+/// How `crates/node/src/drivers/thread.rs` ends: the flag is looked at after the mail was taken, and not between waking up
 /// and that, where a nudge wakes nobody.
 #[test]
 fn an_owner_that_is_nudged_sees_what_was_set_before() {

@@ -136,7 +136,7 @@ impl Poller {
     }
 }
 
-/// A desk and whoever sits there: `crates/node/src/work_driver.rs`.
+/// A desk and whoever sits there: `crates/node/src/drivers/worker.rs`.
 struct Worker {
     desk: Desk<Job, Remote>,
     bell: Bell,

@@ -17,8 +17,8 @@ use netpoll_core::settings::{
 use netpoll_core::socket::{NoDelay, interface_name};
 use netpoll_core::{Address, ChunkPool, Settings};
 
-use crate::framing::{FramingOptions, IdFieldOptions};
-use crate::work_pool::WorkPool;
+use crate::api::framing::{FramingOptions, IdFieldOptions};
+use crate::api::work_pool::WorkPool;
 
 /// What a server or dialer fixes for its connections.
 #[napi(object)]

@@ -12,7 +12,7 @@ use napi_derive::napi;
 use netpoll_core::work::{Assignment, WorkSettings, Workers};
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::doorbell::{Doorbell, Rung};
+use crate::drivers::doorbell::{Doorbell, Rung};
 use crate::javascript::{JavaScript, Procedure};
 
 static POOLS: LazyLock<Mutex<HashMap<u32, Workers>>> = LazyLock::new(Mutex::default);

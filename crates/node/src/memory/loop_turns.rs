@@ -8,7 +8,7 @@ use std::rc::Rc;
 use napi::Env;
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
+use crate::drivers::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 use crate::memory::SharedMemory;
 
 /// A check handle, which libuv calls in every iteration, before Node.js runs its immediates: it was started later. And a

@@ -11,16 +11,16 @@ use netpoll_core::listener::Listener;
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id, Poller};
 
+use crate::api::dealer::ConnectionDealer;
+use crate::api::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::bridge::{Bridge, Settled};
 use crate::clock;
-use crate::dealer::ConnectionDealer;
-use crate::driver::{Driver, Referenced};
-use crate::inline_driver::InlineDriver;
+use crate::drivers::inline::InlineDriver;
+use crate::drivers::thread::ThreadDriver;
+use crate::drivers::{Driver, Referenced};
 use crate::javascript::Procedure;
 use crate::memory::Memory;
-use crate::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::shared_words::SharedWords;
-use crate::thread_driver::ThreadDriver;
 
 /// A listener or connection, and how often its slot was given away before.
 #[napi(object)]

@@ -21,9 +21,9 @@ use netpoll_core::buffer::Sharing;
 use netpoll_core::{Chunk, ExportedChunk, Slice};
 use slab::Slab;
 
-use crate::end_watch::{EndWatch, Ending};
+use crate::memory::end_watch::{EndWatch, Ending};
+use crate::memory::sweep_watch::{self, Sweeping};
 use crate::shared_words::ArenaWords;
-use crate::sweep_watch::{self, Sweeping};
 
 /// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
 const OWN_REFERENCES: u32 = 2;
@@ -152,7 +152,7 @@ impl ChunkExports {
     }
 
     /// From now on memory that user code has moved to another environment outlives this one. Only for Node.js, where
-    /// `ArrayBuffer`s end as [`crate::end_watch`] says. Must be called within a scope.
+    /// `ArrayBuffer`s end as [`crate::memory::end_watch`] says. Must be called within a scope.
     ///
     /// # Errors
     /// When the environment refuses.

@@ -7,11 +7,11 @@
 //!
 //! 1. finalizers of objects, which is where [`Sweeping::collected`] and [`Sweeping::turned`] are told;
 //! 2. finalizers of memory that was freed, also of what was freed during the first;
-//! 3. what [`crate::end_watch`] has, and what V8 has not freed by then.
+//! 3. what [`crate::memory::end_watch`] has, and what V8 has not freed by then.
 //!
 //! So a caller that makes V8 finish its sweep in the first step finds in the third that only moved memory is left. V8 may collect
-//! once more between the second and the third, where it marks incrementally. By then `crate::loop_turns` has called
-//! [`crate::chunk_exports::ChunkExports::look_if_ending`]: once JavaScript has stopped, what is attached is never moved.
+//! once more between the second and the third, where it marks incrementally. By then `crate::memory::loop_turns` has called
+//! [`crate::memory::chunk_exports::ChunkExports::look_if_ending`]: once JavaScript has stopped, what is attached is never moved.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 use napi::sys;
 
-use crate::libuv::symbol;
+use crate::drivers::libuv::symbol;
 
 /// Who is told. Both are called on the environment's thread, where JavaScript may be entered unless the environment ends.
 pub trait Sweeping: Sized {

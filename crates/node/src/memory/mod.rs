@@ -1,6 +1,13 @@
 //! The memory that one environment shares with Rust. There is one for all of its pollers, so that bytes which came over one
 //! connection are sent from where they lie over any other.
 
+mod chunk_exports;
+mod end_watch;
+mod external_memory;
+pub mod foreign_bytes;
+mod loop_turns;
+mod sweep_watch;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -11,12 +18,12 @@ use napi_derive::napi;
 use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
 use netpoll_core::{Chunk, ChunkPool, Slice};
 
-use crate::chunk_exports::{ChunkExports, Holder, Known};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::external_memory::{self, Refusal};
-use crate::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::javascript::{JavaScript, Procedure};
-use crate::loop_turns::LoopTurns;
+use crate::memory::chunk_exports::{ChunkExports, Holder, Known};
+use crate::memory::external_memory::Refusal;
+use crate::memory::foreign_bytes::{ForeignArrays, QueuedArray};
+use crate::memory::loop_turns::LoopTurns;
 use crate::shared_words::ArenaWords;
 
 /// Size of an ordinary chunk in bytes, unless the process is configured otherwise.

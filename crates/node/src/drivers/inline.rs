@@ -19,12 +19,12 @@ use netpoll_core::{Batch, Id, Order, Poller};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::driver::{self, Referenced};
-use crate::foreign_bytes::QueuedArray;
+use crate::drivers::libuv::{self, Handle, HandleMemory, Kind, Libuv, Loop};
+use crate::drivers::nested_turns::{NestedTurns, Nesting};
+use crate::drivers::{Referenced, attempt};
 use crate::javascript::Procedure;
-use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv, Loop};
 use crate::memory::chunk_pool;
-use crate::nested_turns::{NestedTurns, Nesting};
+use crate::memory::foreign_bytes::QueuedArray;
 
 /// Rounds between two looks at the sockets.
 const ROUNDS: usize = 16;
@@ -267,7 +267,7 @@ impl InlineDriver {
     /// Does something that JavaScript waits for. A failure is told in a turn of its own.
     fn attempt<R>(&self, work: impl FnOnce(&Turns) -> io::Result<R>) -> Option<R> {
         let turns = self.turns.borrow().clone()?;
-        match driver::attempt(|| work(&turns)) {
+        match attempt(|| work(&turns)) {
             Ok(result) => Some(result),
             Err(failure) => {
                 self.failure.replace(Some(failure));
@@ -360,7 +360,7 @@ impl InlineDriver {
             return;
         };
         let known = self.failure.take();
-        match known.map_or_else(|| driver::attempt(|| work(&turns)), Err) {
+        match known.map_or_else(|| attempt(|| work(&turns)), Err) {
             Ok(agenda) => self.follow(&agenda),
             Err(failure) => self.fail(turns, &failure),
         }

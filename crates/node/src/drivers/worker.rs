@@ -13,15 +13,15 @@ use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
 use netpoll_core::{Batch, Id, Order, Slice, Wake};
 use slab::Slab;
 
+use crate::api::event_loop::Callbacks;
+use crate::api::work_pool;
 use crate::bridge::{Bridge, Delivered, Settled, Sink};
-use crate::doorbell::{Doorbell, Rung};
-use crate::driver::Referenced;
-use crate::event_loop::Callbacks;
-use crate::foreign_bytes::QueuedArray;
+use crate::drivers::Referenced;
+use crate::drivers::doorbell::{Doorbell, Rung};
+use crate::drivers::nested_turns::{NestedTurns, Nesting};
 use crate::memory::Memory;
-use crate::nested_turns::{NestedTurns, Nesting};
+use crate::memory::foreign_bytes::QueuedArray;
 use crate::shared_words::SharedWords;
-use crate::work_pool;
 
 /// A task in JavaScript's hands. The slot of its records is its key.
 struct Running {

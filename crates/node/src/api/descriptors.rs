@@ -8,9 +8,9 @@ use napi_derive::napi;
 use netpoll_core::Id;
 use netpoll_core::listener::Listener;
 
-use crate::dealer::ConnectionDealer;
-use crate::event_loop::{EventLoop, NativeId, Outcome, errno};
-use crate::options::ConnectionSettings;
+use crate::api::dealer::ConnectionDealer;
+use crate::api::event_loop::{EventLoop, NativeId, Outcome, errno};
+use crate::api::options::ConnectionSettings;
 
 /// Either a descriptor, or the system's error number.
 #[napi(object)]

@@ -1,5 +1,12 @@
 //! What runs a poller for an environment: its own event loop, or a thread.
 
+pub mod doorbell;
+pub mod inline;
+pub mod libuv;
+pub mod nested_turns;
+pub mod thread;
+mod worker;
+
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,8 +15,8 @@ use std::time::Duration;
 
 use netpoll_core::{Poller, Remote};
 
-use crate::inline_driver::InlineDriver;
-use crate::thread_driver::ThreadDriver;
+use crate::drivers::inline::InlineDriver;
+use crate::drivers::thread::ThreadDriver;
 
 /// One of them. Nothing above asks which.
 pub enum Driver {

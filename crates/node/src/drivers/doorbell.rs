@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::{Env, sys};
 use netpoll_core::Wake;
 
-use crate::driver::{self, Referenced};
+use crate::drivers::{Referenced, attempt};
 
 /// Who is told, on the environment's thread.
 pub trait Rung {
@@ -245,7 +245,7 @@ unsafe extern "C" fn call<Owner: Rung>(
     if let Some(owner) = context.owner.upgrade() {
         let _ringing = Ringing::begin(&context.bell, context.index);
         // A panic must not reach N-API, which would abort the process.
-        if let Err(failure) = driver::attempt(|| {
+        if let Err(failure) = attempt(|| {
             owner.rung();
             Ok(())
         }) {

@@ -135,7 +135,7 @@ impl ForeignBytes for QueuedArray {
         let mut scope = ptr::null_mut();
         let mut array = ptr::null_mut();
         // SAFETY: on the environment's thread, which exists as long as the table has entries: a queue of a poller on another
-        // thread never gets such an array (`thread_driver.rs` copies it). The scope is closed once. The memory is that of an
+        // thread never gets such an array (`drivers/thread.rs` copies it). The scope is closed once. The memory is that of an
         // `ArrayBuffer` (`attach` refuses others), which only JavaScript of this thread can write, move or free, and which
         // `self` keeps alive. JavaScript does not run before the write is over: the poller is borrowed for that long.
         unsafe {

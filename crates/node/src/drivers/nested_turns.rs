@@ -10,8 +10,8 @@ use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
 
-use crate::driver;
-use crate::libuv::{self, Handle, HandleMemory, Kind, Libuv};
+use crate::drivers::attempt;
+use crate::drivers::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 
 /// A driver, on the environment's thread.
 pub trait Nesting {
@@ -152,7 +152,7 @@ impl Drop for NestedTurns {
 
 /// A panic must not reach libuv, which would abort the process.
 fn guarded<T>(nesting: &dyn Nesting, work: impl FnOnce(&dyn Nesting) -> T) -> Option<T> {
-    driver::attempt(|| Ok(work(nesting)))
+    attempt(|| Ok(work(nesting)))
         .map_err(|failure| nesting.failed(&failure))
         .ok()
 }

@@ -18,12 +18,12 @@ use napi_derive::napi;
 use netpoll_core::listener::Listener;
 use netpoll_core::{Address, Batch, Dealer, Id, Letter, Poller, Remote};
 
+use crate::api::dealer::parse_balance;
+use crate::api::event_loop::{EventLoop, errno};
+use crate::api::options::{ConnectionSettings, ListenPlace, SocketAddress};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::dealer::parse_balance;
-use crate::driver;
-use crate::event_loop::{EventLoop, errno};
+use crate::drivers::attempt;
 use crate::memory::chunk_pool;
-use crate::options::{ConnectionSettings, ListenPlace, SocketAddress};
 
 /// A socket that several listen on.
 struct Shared {
@@ -110,13 +110,13 @@ impl Porter {
 
 /// Accepts until it is stopped or cannot go on, which is told to all servers that it accepts for.
 fn run(mut poller: Poller, is_stopped: &AtomicBool, failure: &OnceLock<String>) {
-    let Err(reason) = driver::attempt(|| accept(&mut poller, is_stopped)) else {
+    let Err(reason) = attempt(|| accept(&mut poller, is_stopped)) else {
         return;
     };
     // Nobody else sets it, and it is there before anybody is told.
     let _ = failure.set(reason);
     // Whatever comes of it, the poller is dropped, its sockets close, and questions to it are given up.
-    let _ = driver::attempt(|| {
+    let _ = attempt(|| {
         poller.tell_failed();
         Ok(())
     });

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use napi_derive::napi;
 use netpoll_core::{Dealer, LoadBalance};
 
-use crate::event_loop::EventLoop;
-use crate::options::ConnectionSettings;
+use crate::api::event_loop::EventLoop;
+use crate::api::options::ConnectionSettings;
 
 /// As JavaScript names it.
 pub fn parse_balance(name: &str) -> napi::Result<LoadBalance> {

@@ -22,12 +22,12 @@ use netpoll_core::{Batch, Handoff, Id, Letter, Order, Poller, Remote, Wake};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::doorbell::{Doorbell, Rung};
-use crate::driver::{self, Referenced};
-use crate::foreign_bytes::QueuedArray;
+use crate::drivers::doorbell::{Doorbell, Rung};
+use crate::drivers::nested_turns::{NestedTurns, Nesting};
+use crate::drivers::{Referenced, attempt};
 use crate::javascript::Procedure;
 use crate::memory::chunk_pool;
-use crate::nested_turns::{NestedTurns, Nesting};
+use crate::memory::foreign_bytes::QueuedArray;
 
 /// Batches of one poller. With one in JavaScript's hands and one that waits, the poller fills a third; more would only let
 /// messages grow old.
@@ -404,7 +404,7 @@ impl Nesting for ThreadDriver {
 
 impl Common {
     fn run(&self, poller: Poller) {
-        let Err(failure) = driver::attempt(|| self.turns(poller)) else {
+        let Err(failure) = attempt(|| self.turns(poller)) else {
             return;
         };
         *self.failure() = Some(failure);
