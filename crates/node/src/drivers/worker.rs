@@ -3,11 +3,10 @@
 //! connection.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::Unknown;
-use napi::{Env, JsValue, sys};
+use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
 use netpoll_core::{Batch, Id, Order, Slice, Wake};
@@ -16,6 +15,7 @@ use slab::Slab;
 use crate::api::event_loop::Callbacks;
 use crate::api::work_pool;
 use crate::bridge::{Bridge, Delivered, Settled, Sink};
+use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::drivers::Referenced;
 use crate::drivers::doorbell::{Doorbell, Rung};
 use crate::drivers::nested_turns::{NestedTurns, Nesting};
@@ -43,6 +43,7 @@ pub struct WorkDriver {
     /// Whether the desk may have tasks of which nothing else will tell.
     has_more: Cell<bool>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
+    clean_up: Cell<Option<CleanUp<Self>>>,
 }
 
 /// Turns commands into answers.
@@ -143,6 +144,13 @@ impl WorkDriver {
     }
 }
 
+impl EndsWithEnvironment for WorkDriver {
+    fn environment_ends(&self) {
+        self.clean_up.set(None);
+        self.stop();
+    }
+}
+
 impl Rung for WorkDriver {
     fn rung(&self) {
         self.has_more.set(true);
@@ -236,20 +244,18 @@ impl WorkDesk {
                 running: RefCell::default(),
                 has_more: Cell::new(false),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
+                clean_up: Cell::default(),
             }
         });
         if let Some(error) = refusal {
             return Err(error);
         }
-        // SAFETY: the hook runs once, on this thread, and gives the reference back.
-        let status = unsafe {
-            let data = Rc::into_raw(driver.clone()).cast_mut().cast();
-            sys::napi_add_env_cleanup_hook(env.raw(), Some(clean_up), data)
-        };
-        if status != sys::Status::napi_ok {
+        let clean_up = CleanUp::add(env, &driver);
+        if clean_up.is_none() {
             driver.stop();
             return Err(napi::Error::from_reason("the environment is ending"));
         }
+        driver.clean_up.set(clean_up);
         driver.doorbell.set_referenced(env, Referenced::Yes);
         Ok(Self(driver))
     }
@@ -306,10 +312,4 @@ impl WorkDesk {
         }
         retired
     }
-}
-
-unsafe extern "C" fn clean_up(data: *mut c_void) {
-    // SAFETY: the reference that `new` gave to the hook, which runs once.
-    let driver = unsafe { Rc::from_raw(data.cast_const().cast::<WorkDriver>()) };
-    driver.stop();
 }
