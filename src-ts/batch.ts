@@ -1,28 +1,3 @@
-/** What a record tells. The numbers are those of `batch.rs`. */
-export const RecordKind = {
-  Message: 0,
-  Accepted: 1,
-  Connected: 2,
-  Inactive: 3,
-  Ended: 4,
-  Congested: 5,
-  Drained: 6,
-  Closed: 7,
-  AcceptPaused: 8,
-  Idle: 9,
-  Alarm: 10,
-  BytesRead: 11,
-  BytesWritten: 12,
-  EndSent: 13,
-  Correlation: 14,
-  Source: 15,
-  AcceptFailed: 16,
-  AcceptEnded: 17,
-  RefusedLength: 18,
-  RefusedBytes: 19,
-  Flushed: 20,
-} as const
-
 const batchCapacity = 2048
 
 /** In place of the number of records, while they are being handled; 0 once all are. */

@@ -3,7 +3,6 @@ import {
   batchWords,
   firstRecord,
   leaveBatch,
-  RecordKind,
   recordWords,
   sliceWord,
   underWay,
@@ -17,7 +16,8 @@ import { sendAtExit, sendNothingAtExit } from './exit'
 import { Excerpt } from './excerpt'
 import { guarded, logFailure } from './hooks'
 import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from './native'
-import { commandWords, Operation, Outbox } from './outbox'
+import { Operation, RecordKind } from './native/protocol-numbers'
+import { commandWords, Outbox } from './outbox'
 import type { SharedMemory } from './shared-memory'
 import { microtask, nextTick, setImmediate } from './timers'
 

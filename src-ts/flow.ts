@@ -1,4 +1,5 @@
-import { Operation, type Outbox, type Target } from './outbox'
+import { Operation } from './native/protocol-numbers'
+import type { Outbox, Target } from './outbox'
 
 /** Why nothing is read from a connection. */
 export const Hold = {

@@ -3,32 +3,9 @@ import { isUint8Array, lengthOf, offsetOf } from './bytes'
 import { chunkHandle } from './chunk'
 import type { Framing } from './framing'
 import { copyLimit, foreign, type Written } from './link-buffer/pieces'
+import { Operation } from './native/protocol-numbers'
 import { notPayload, type Payload } from './payload'
 import type { SharedMemory } from './shared-memory'
-
-/** What a command asks of the core. The numbers are those of `shared_words.rs`. */
-export const Operation = {
-  Send: 0,
-  Reply: 1,
-  Acknowledge: 2,
-  Close: 3,
-  Finish: 4,
-  Destroy: 5,
-  Reset: 6,
-  Pause: 7,
-  Resume: 8,
-  End: 9,
-  Alarm: 10,
-  ReadTimeout: 11,
-  WriteTimeout: 12,
-  IdleTimeout: 13,
-  SendForeign: 14,
-  TakeOver: 15,
-  AllowBeyond: 16,
-  TellFlushed: 17,
-} as const
-
-export type Operation = (typeof Operation)[keyof typeof Operation]
 
 /** Who has commands carried out. */
 export interface Carrier {

@@ -3,7 +3,6 @@ import {
   batchWords,
   firstRecord,
   leaveBatch,
-  RecordKind,
   recordWords,
   sliceWord,
   underWay,
@@ -16,7 +15,8 @@ import type { Framing } from '../framing'
 import { isThenable, logFailure, whenSettled } from '../hooks'
 import type { BytesOption } from '../message-types'
 import { type NativeWorkDesk, nativeBinding } from '../native'
-import { commandWords, Operation, Outbox, type Target } from '../outbox'
+import { Operation, RecordKind } from '../native/protocol-numbers'
+import { commandWords, Outbox, type Target } from '../outbox'
 import type { Payload } from '../payload'
 import { sharedMemory } from '../shared-memory'
 import { microtask, nextTick } from '../timers'

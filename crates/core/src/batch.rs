@@ -5,65 +5,8 @@ use std::time::Duration;
 
 use crate::buffer::{Chunk, Slice};
 use crate::poller::Id;
+pub use crate::protocol::RecordKind;
 use crate::reason::Reason;
-
-/// What a [`Record`] tells. The numbers are the ones that JavaScript reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RecordKind {
-    /// Bytes: a whole message, or whatever arrived where there is no framing.
-    Message = 0,
-    /// A connection was accepted; `start` is the tag that its listener was given, `length` the
-    /// connection's generation.
-    Accepted = 1,
-    /// A dialed connection is established.
-    Connected = 2,
-    /// The peer will send nothing more, is gone, or was refused; what had arrived may still follow.
-    /// `start` and `length` are as of [`Self::Closed`], as far as there is a reason already. Told again where a refusal
-    /// follows the peer's end.
-    Inactive = 3,
-    /// Everything that the peer sent has been handed over.
-    Ended = 4,
-    /// More than the high-water mark waits to be sent.
-    Congested = 5,
-    /// No longer so.
-    Drained = 6,
-    /// The slot's last record; `start` is the [`Reason`]'s code, `length` its call.
-    Closed = 7,
-    /// A listener lacks descriptors or memory and pauses; `slot` is its tag, `start` the system's error number.
-    AcceptPaused = 8,
-    /// Nothing was read or written for the idle timeout, and nothing is in handling.
-    Idle = 9,
-    /// The alarm that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
-    /// looked at last: every reply that had come by then stands before this record.
-    Alarm = 10,
-    /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
-    /// `length`.
-    BytesRead = 11,
-    /// Bytes written in all, as [`Self::BytesRead`].
-    BytesWritten = 12,
-    /// Our direction has ended with everything sent; told of connections that were taken over.
-    EndSent = 13,
-    /// The id of the message that follows at once: its low 32 bits are `start`, the high ones `length`. Only where
-    /// the settings have an id field, and not of a message that is too short to have one.
-    Correlation = 14,
-    /// Where the message that follows at once comes from, in batches for workers: `slot` is the number of the poller, `start`
-    /// and `length` are slot and generation of the connection.
-    Source = 15,
-    /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
-    /// number.
-    AcceptFailed = 16,
-    /// How long a message would be that is refused, as [`Self::BytesRead`], right before the record that tells of the refusal.
-    /// Not where nothing announces a length.
-    RefusedLength = 18,
-    /// Up to eight of the first bytes of what is refused, after [`Self::RefusedLength`]; their number takes the place of a
-    /// chunk. They are `start` and `length`, least significant byte first.
-    RefusedBytes = 19,
-    /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
-    AcceptEnded = 17,
-    /// Nothing waits to be sent any more, as was asked; `start` is the question's number.
-    Flushed = 20,
-}
 
 /// One entry of a batch, as it lies in memory shared with JavaScript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -30,6 +30,7 @@ pub mod handoff;
 pub mod inbox;
 pub mod listener;
 pub mod poller;
+pub mod protocol;
 pub mod reason;
 pub mod settings;
 pub mod socket;
@@ -45,7 +46,9 @@ pub use batch::{Batch, Record, RecordKind};
 pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
-pub use poller::{Dealer, Id, Letter, LoadBalance, Order, Poller, Remote};
+pub use poller::{
+    Asked, CommandSource, CommandWords, Dealer, Id, Letter, LoadBalance, Order, Poller, Remote,
+};
 pub use reason::{Call, Reason};
 pub use settings::Settings;
 pub use turn_budget::TurnBudget;

@@ -2,19 +2,8 @@
 
 use std::io;
 
-/// What the system was asked for when it failed. The numbers are the ones that JavaScript reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Call {
-    /// To connect.
-    Connect = 1,
-    /// To read.
-    Read = 2,
-    /// To write.
-    Write = 3,
-    /// To watch the socket.
-    Watch = 4,
-}
+pub use crate::protocol::Call;
+use crate::protocol::ReasonCode;
 
 /// Why a connection ended, as the last record of its slot tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +46,16 @@ impl Reason {
         match self {
             Self::Normal => 0,
             Self::System(errno, _) => errno.unsigned_abs(),
-            Self::FrameTooLarge => 10_000,
-            Self::FrameInvalid => 10_001,
-            Self::UnexpectedEnd => 10_002,
-            Self::ConnectTimeout => 10_003,
-            Self::CloseTimeout => 10_004,
-            Self::BufferLimit => 10_005,
-            Self::ReadTimeout => 10_006,
-            Self::WriteTimeout => 10_007,
-            Self::ForeignDetached => 10_008,
-            Self::OutOfMemory => 10_009,
+            Self::FrameTooLarge => ReasonCode::FrameTooLarge as u32,
+            Self::FrameInvalid => ReasonCode::FrameInvalid as u32,
+            Self::UnexpectedEnd => ReasonCode::UnexpectedEnd as u32,
+            Self::ConnectTimeout => ReasonCode::ConnectTimeout as u32,
+            Self::CloseTimeout => ReasonCode::CloseTimeout as u32,
+            Self::BufferLimit => ReasonCode::BufferLimit as u32,
+            Self::ReadTimeout => ReasonCode::ReadTimeout as u32,
+            Self::WriteTimeout => ReasonCode::WriteTimeout as u32,
+            Self::ForeignDetached => ReasonCode::ForeignDetached as u32,
+            Self::OutOfMemory => ReasonCode::OutOfMemory as u32,
         }
     }
 

@@ -6,17 +6,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use napi::{Env, sys};
-use netpoll_core::connection::{Alarm, Limit};
-use netpoll_core::settings::Start;
 use netpoll_core::turn_budget::Content;
-use netpoll_core::{Batch, Id, Order, Reason, TurnBudget};
+use netpoll_core::{Asked, Batch, Id, Order, TurnBudget};
 
-use crate::api::options::millis;
-use crate::clock;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::SharedMemory;
 use crate::memory::foreign_bytes::QueuedArray;
-use crate::shared_words::{Command, Operation, SharedWords};
+use crate::shared_words::SharedWords;
 
 /// Who carries out what JavaScript asks for.
 pub trait Sink {
@@ -269,8 +265,19 @@ impl Bridge {
     /// its arena stays as it is.
     pub fn take_commands(&self, sink: &mut impl Sink) {
         let count = self.words.command_count();
-        for command in (0..count).filter_map(|index| self.words.command(index)) {
-            self.command(&command, sink);
+        for (id, words) in (0..count).filter_map(|index| self.words.command(index)) {
+            match words.decode(&*self.memory) {
+                Asked::Order(order) => sink.order(id, order),
+                Asked::SendForeign {
+                    handle,
+                    start,
+                    length,
+                } => {
+                    if let Some(array) = self.memory.take_foreign(handle) {
+                        sink.foreign(id, array, start, length);
+                    }
+                }
+            }
         }
         if count > 0 {
             self.words.clear_commands();
@@ -292,53 +299,6 @@ impl Bridge {
     /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
     pub fn reset_arena_if_idle(&self) {
         self.memory.reset_arena_if_idle();
-    }
-
-    fn command(&self, command: &Command, sink: &mut impl Sink) {
-        let Command {
-            id,
-            handle,
-            start,
-            length,
-            ..
-        } = *command;
-        let time = || millis(length as u32);
-        let order = match command.operation {
-            // Bytes that no message has, such as all of `message.buffer`. Leaving them out would tear what is sent.
-            Operation::Send => match self.memory.slice(handle, start, length) {
-                Some(slice) => Order::Send(slice),
-                None => Order::Fail(Reason::ForeignDetached),
-            },
-            Operation::Reply => match self.memory.slice(handle, start, length) {
-                Some(slice) => Order::Reply(slice),
-                None => Order::Fail(Reason::ForeignDetached),
-            },
-            Operation::SendForeign => {
-                if let Some(array) = self.memory.take_foreign(handle) {
-                    sink.foreign(id, array, start, length);
-                }
-                return;
-            }
-            Operation::Acknowledge => Order::Acknowledge(length.max(1) as u32),
-            Operation::AllowBeyond => Order::AllowBeyond(length as u32),
-            Operation::Close => Order::Close,
-            Operation::Finish => Order::Finish,
-            Operation::Destroy => Order::Fail(Reason::Normal),
-            Operation::Reset => Order::Reset,
-            Operation::Pause => Order::Flow(Start::Paused),
-            Operation::Resume => Order::Flow(Start::Reading),
-            Operation::End => Order::End,
-            Operation::TakeOver => Order::TakeOver,
-            Operation::TellFlushed => Order::TellFlushed(length as u32),
-            Operation::Alarm => Order::Alarm(Some(Alarm {
-                time: clock::at(start, length),
-                number: handle,
-            })),
-            Operation::ReadTimeout => Order::Limit(Limit::Read, time()),
-            Operation::WriteTimeout => Order::Limit(Limit::Write, time()),
-            Operation::IdleTimeout => Order::Limit(Limit::Idle, time()),
-        };
-        sink.order(id, order);
     }
 
     /// Puts the batch where JavaScript reads it, and makes its chunks known. No code of the user's runs, so that what is

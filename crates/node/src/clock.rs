@@ -13,9 +13,8 @@ pub fn now() -> f64 {
     ORIGIN.elapsed().as_secs_f64() * 1e3
 }
 
-/// A time in whole milliseconds, of two words.
-pub fn at(high: usize, low: usize) -> Instant {
-    let millis = (high as u64) << 32 | low as u64;
+/// A time in whole milliseconds.
+pub fn at(millis: u64) -> Instant {
     let time = ORIGIN.checked_add(Duration::from_millis(millis));
     // No process gets there: as good as the end of time.
     time.unwrap_or_else(|| *ORIGIN + Duration::from_secs(u64::from(u32::MAX)))

@@ -12,7 +12,8 @@
 
 use napi::bindgen_prelude::{FromNapiValue, Int32Array};
 use napi::{Env, sys};
-use netpoll_core::{Id, Record};
+use netpoll_core::protocol::Operation;
+use netpoll_core::{CommandWords, Id, Record};
 
 const BATCH_HEADER: usize = 5;
 /// In place of the number of records, while JavaScript is handling them.
@@ -72,84 +73,6 @@ impl Drop for Words {
         // reads them any more.
         unsafe { sys::napi_delete_reference(self.env.raw(), self.reference) };
     }
-}
-
-/// What a command asks for. The numbers are the ones that JavaScript writes.
-pub enum Operation {
-    /// Send bytes.
-    Send,
-    /// Send bytes, which end the handling of a message.
-    Reply,
-    /// As many messages as `length` says are done with, one where it is 0; nothing is sent for them.
-    Acknowledge,
-    /// Send what is queued, then close.
-    Close,
-    /// Answer what was taken, then close.
-    Finish,
-    /// Close at once.
-    Destroy,
-    /// Close at once and reset the peer.
-    Reset,
-    /// Hand over no further message.
-    Pause,
-    /// Go on handing over messages.
-    Resume,
-    /// Send what is queued, then end our direction.
-    End,
-    /// Tell at the time of the poller's clock whose higher word is in `start` and whose lower in `length`; the handle is its
-    /// number.
-    Alarm,
-    /// Replace a time limit by `length` milliseconds; 0: none.
-    ReadTimeout,
-    /// As above.
-    WriteTimeout,
-    /// As above.
-    IdleTimeout,
-    /// Send bytes of a buffer of the user's, whose handle is used up by it.
-    SendForeign,
-    /// Leave it to JavaScript when the connection ends.
-    TakeOver,
-    /// Hand over `length` messages more than may be in flight.
-    AllowBeyond,
-    /// Tell once when nothing waits to be sent; `length` is the question's number.
-    TellFlushed,
-}
-
-impl Operation {
-    fn from_word(word: i32) -> Option<Self> {
-        Some(match word {
-            0 => Self::Send,
-            1 => Self::Reply,
-            2 => Self::Acknowledge,
-            3 => Self::Close,
-            4 => Self::Finish,
-            5 => Self::Destroy,
-            6 => Self::Reset,
-            7 => Self::Pause,
-            8 => Self::Resume,
-            9 => Self::End,
-            10 => Self::Alarm,
-            11 => Self::ReadTimeout,
-            12 => Self::WriteTimeout,
-            13 => Self::IdleTimeout,
-            14 => Self::SendForeign,
-            15 => Self::TakeOver,
-            16 => Self::AllowBeyond,
-            17 => Self::TellFlushed,
-            _ => return None,
-        })
-    }
-}
-
-/// One command of JavaScript's.
-pub struct Command {
-    pub operation: Operation,
-    pub id: Id,
-    /// Handle of the chunk, or of the user's buffer, that the bytes lie in.
-    pub handle: u32,
-    pub start: usize,
-    /// How many bytes, or what the operation says.
-    pub length: usize,
 }
 
 /// The arrays of one loop.
@@ -237,20 +160,21 @@ impl SharedWords {
         usize::try_from(self.commands.read(0)).map_or(0, |count| count.min(room))
     }
 
-    /// The command at `index`; `None` where it makes no sense.
-    pub fn command(&self, index: usize) -> Option<Command> {
+    /// The command at `index`, and the connection that it is for; `None` where it makes no sense.
+    pub fn command(&self, index: usize) -> Option<(Id, CommandWords)> {
         let at = COMMAND_HEADER + index * COMMAND_WORDS;
-        let word = |offset| self.commands.read(at + offset);
-        Some(Command {
-            operation: Operation::from_word(word(0))?,
-            id: Id {
-                slot: word(1) as u32,
-                generation: word(2) as u32,
-            },
-            handle: word(3) as u32,
-            start: word(4) as u32 as usize,
-            length: word(5) as u32 as usize,
-        })
+        let word = |offset| self.commands.read(at + offset) as u32;
+        let words = CommandWords {
+            operation: Operation::from_number(word(0))?,
+            handle: word(3),
+            start: word(4),
+            length: word(5),
+        };
+        let id = Id {
+            slot: word(1),
+            generation: word(2),
+        };
+        Some((id, words))
     }
 
     /// All commands have been carried out.

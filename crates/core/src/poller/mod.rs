@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod armed;
+mod command;
 mod commands;
 mod deal;
 mod dialing;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
+pub use command::{Asked, CommandSource, CommandWords};
 pub use deal::{Dealer, Dealt, Load, LoadBalance};
 pub use mail::{Bell, Letter, Order, Remote, Visit};
 pub use slots::Id;

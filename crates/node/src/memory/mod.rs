@@ -11,14 +11,16 @@ mod sweep_watch;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use napi::bindgen_prelude::{Function, Object, Uint8Array, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
-use netpoll_core::{Chunk, ChunkPool, Slice};
+use netpoll_core::{Chunk, ChunkPool, CommandSource, Slice};
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
+use crate::clock;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::chunk_exports::{ChunkExports, Holder, Known};
 use crate::memory::external_memory::Refusal;
@@ -262,11 +264,6 @@ impl SharedMemory {
         }
     }
 
-    /// Bytes of a chunk; `None` where handle or bounds make no sense.
-    pub fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
-        self.exports.slice(handle, start, length)
-    }
-
     /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
     pub fn reset_arena_if_idle(&self) {
         if !self.arena.is_held() && self.exports.is_idle(self.arena.handle()) {
@@ -330,6 +327,16 @@ impl SharedMemory {
         if !self.arena.has_commands() {
             self.exports.forget_collected();
         }
+    }
+}
+
+impl CommandSource for SharedMemory {
+    fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
+        self.exports.slice(handle, start, length)
+    }
+
+    fn time(&self, milliseconds: u64) -> Instant {
+        clock::at(milliseconds)
     }
 }
 

@@ -1,0 +1,198 @@
+//! Commands as JavaScript writes them, in words.
+
+use std::time::{Duration, Instant};
+
+use super::mail::Order;
+use crate::buffer::Slice;
+use crate::connection::{Alarm, Limit};
+use crate::protocol::Operation;
+use crate::reason::Reason;
+use crate::settings::Start;
+
+/// What a command says beside the connection that it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandWords {
+    /// What is asked for.
+    pub operation: Operation,
+    /// The chunk, or the user's buffer, that the bytes lie in; or what the operation says.
+    pub handle: u32,
+    /// Where the bytes begin, or what the operation says.
+    pub start: u32,
+    /// How many bytes, or what the operation says.
+    pub length: u32,
+}
+
+/// What the words of a command mean to the side that they come from.
+pub trait CommandSource {
+    /// Bytes of a chunk; `None` where handle or bounds make no sense.
+    fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice>;
+
+    /// The time so many milliseconds after the beginning of its clock.
+    fn time(&self, milliseconds: u64) -> Instant;
+}
+
+/// What a command asks for.
+pub enum Asked {
+    /// Something of the connection.
+    Order(Order),
+    /// Bytes `start..start + length` of a buffer of the user's are to be sent. The handle is used up by it.
+    SendForeign {
+        /// The buffer.
+        handle: u32,
+        /// Where they begin.
+        start: usize,
+        /// How many there are.
+        length: usize,
+    },
+}
+
+impl CommandWords {
+    /// What they ask for.
+    pub fn decode(self, source: &impl CommandSource) -> Asked {
+        let Self {
+            operation,
+            handle,
+            start,
+            length,
+        } = self;
+        // Bytes that no message has, such as all of `message.buffer`. Leaving them out would tear what is sent.
+        let bytes = |order: fn(Slice) -> Order| {
+            let slice = source.slice(handle, start as usize, length as usize);
+            slice.map_or(Order::Fail(Reason::ForeignDetached), order)
+        };
+        let limit = |limit| {
+            let time = Duration::from_millis(u64::from(length));
+            Order::Limit(limit, (length > 0).then_some(time))
+        };
+        Asked::Order(match operation {
+            Operation::Send => bytes(Order::Send),
+            Operation::Reply => bytes(Order::Reply),
+            Operation::SendForeign => {
+                return Asked::SendForeign {
+                    handle,
+                    start: start as usize,
+                    length: length as usize,
+                };
+            }
+            Operation::Acknowledge => Order::Acknowledge(length.max(1)),
+            Operation::AllowBeyond => Order::AllowBeyond(length),
+            Operation::Close => Order::Close,
+            Operation::Finish => Order::Finish,
+            Operation::Destroy => Order::Fail(Reason::Normal),
+            Operation::Reset => Order::Reset,
+            Operation::Pause => Order::Flow(Start::Paused),
+            Operation::Resume => Order::Flow(Start::Reading),
+            Operation::End => Order::End,
+            Operation::TakeOver => Order::TakeOver,
+            Operation::TellFlushed => Order::TellFlushed(length),
+            Operation::Alarm => Order::Alarm(Some(Alarm {
+                time: source.time(u64::from(start) << 32 | u64::from(length)),
+                number: handle,
+            })),
+            Operation::ReadTimeout => limit(Limit::Read),
+            Operation::WriteTimeout => limit(Limit::Write),
+            Operation::IdleTimeout => limit(Limit::Idle),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{ChunkPool, Region};
+    use crate::protocol::GROUPS;
+
+    /// Has one chunk, of handle 7, in which four bytes were written.
+    struct OneChunk {
+        slice: Slice,
+        origin: Instant,
+    }
+
+    impl OneChunk {
+        fn new() -> Self {
+            let mut region = Region::over(ChunkPool::new(64, 0).take());
+            Self {
+                slice: region.append(b"four"),
+                origin: Instant::now(),
+            }
+        }
+    }
+
+    impl CommandSource for OneChunk {
+        fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
+            (handle == 7).then(|| Slice::checked(self.slice.chunk().clone(), start, length))?
+        }
+
+        fn time(&self, milliseconds: u64) -> Instant {
+            self.origin + Duration::from_millis(milliseconds)
+        }
+    }
+
+    fn decode(operation: Operation, [handle, start, length]: [u32; 3]) -> Asked {
+        let words = CommandWords {
+            operation,
+            handle,
+            start,
+            length,
+        };
+        words.decode(&OneChunk::new())
+    }
+
+    #[test]
+    fn bytes_that_no_message_has_fail_their_connection() {
+        for operation in [Operation::Send, Operation::Reply] {
+            for words in [[8, 0, 4], [7, 1, 4], [7, 0, u32::MAX], [7, u32::MAX, 2]] {
+                let asked = decode(operation, words);
+                let failed = matches!(asked, Asked::Order(Order::Fail(Reason::ForeignDetached)));
+                assert!(failed, "{operation:?} {words:?}");
+            }
+        }
+        let asked = decode(Operation::Reply, [7, 1, 3]);
+        assert!(matches!(asked, Asked::Order(Order::Reply(slice)) if slice.as_ref() == b"our"));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_none() {
+        for (length, expected) in [(0, None), (1, Some(Duration::from_millis(1)))] {
+            let asked = decode(Operation::ReadTimeout, [0, 0, length]);
+            assert!(
+                matches!(asked, Asked::Order(Order::Limit(Limit::Read, time)) if time == expected)
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_has_both_of_its_words() {
+        let source = OneChunk::new();
+        let words = CommandWords {
+            operation: Operation::Alarm,
+            handle: 3,
+            start: 1,
+            length: 2,
+        };
+        let expected = source.origin + Duration::from_millis((1 << 32) + 2);
+        let asked = words.decode(&source);
+        let Asked::Order(Order::Alarm(Some(alarm))) = asked else {
+            panic!("an alarm was asked for");
+        };
+        assert_eq!((alarm.number, alarm.time), (3, expected));
+    }
+
+    #[test]
+    fn one_message_at_least_is_done_with() {
+        for (length, expected) in [(0, 1), (1, 1), (5, 5)] {
+            let asked = decode(Operation::Acknowledge, [0, 0, length]);
+            assert!(matches!(asked, Asked::Order(Order::Acknowledge(count)) if count == expected));
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_table_is_a_command() {
+        let operations = GROUPS.iter().find(|group| group.name == "Operation");
+        for entry in operations.expect("there are some").entries {
+            let operation = Operation::from_number(entry.number).expect("it is in the table");
+            assert_eq!(format!("{operation:?}"), entry.name);
+            decode(operation, [0; 3]);
+        }
+    }
+}

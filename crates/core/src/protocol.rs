@@ -1,0 +1,201 @@
+//! What Rust and JavaScript say to each other by numbers: the one table of it. `src-ts/native/protocol-numbers.ts` is made
+//! from it: `UPDATE_PROTOCOL=1 cargo test -p netpoll-core --test protocol`. Without that variable the test fails where the
+//! two differ.
+
+/// One number of the table, as TypeScript is to name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number.
+    pub number: u32,
+}
+
+/// A group of numbers, as TypeScript is to name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its numbers.
+    pub entries: &'static [Entry],
+}
+
+macro_rules! numbers {
+    (
+        $(#[doc = $about:literal])*
+        $name:ident: $word:ty;
+        $($(#[doc = $text:literal])* $member:ident = $number:literal,)*
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr($word)]
+        pub enum $name {
+            $($(#[doc = $text])* $member = $number,)*
+        }
+
+        impl $name {
+            /// As TypeScript is to name it.
+            pub const GROUP: Group = Group {
+                name: stringify!($name),
+                about: concat!($($about, "\n"),*),
+                entries: &[$(Entry { name: stringify!($member), number: $number },)*],
+            };
+
+            /// What has that number.
+            #[must_use]
+            pub const fn from_number(number: u32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$member),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+numbers! {
+    /// What a record tells.
+    RecordKind: u8;
+    /// Bytes: a whole message, or whatever arrived where there is no framing.
+    Message = 0,
+    /// A connection was accepted; `start` is the tag that its listener was given, `length` the
+    /// connection's generation.
+    Accepted = 1,
+    /// A dialed connection is established.
+    Connected = 2,
+    /// The peer will send nothing more, is gone, or was refused; what had arrived may still follow.
+    /// `start` and `length` are as of [`Self::Closed`], as far as there is a reason already. Told again where a refusal
+    /// follows the peer's end.
+    Inactive = 3,
+    /// Everything that the peer sent has been handed over.
+    Ended = 4,
+    /// More than the high-water mark waits to be sent.
+    Congested = 5,
+    /// No longer so.
+    Drained = 6,
+    /// The slot's last record; `start` is the [`crate::Reason`]'s code, `length` its call.
+    Closed = 7,
+    /// A listener lacks descriptors or memory and pauses; `slot` is its tag, `start` the system's error number.
+    AcceptPaused = 8,
+    /// Nothing was read or written for the idle timeout, and nothing is in handling.
+    Idle = 9,
+    /// The alarm that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
+    /// looked at last: every reply that had come by then stands before this record.
+    Alarm = 10,
+    /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
+    /// `length`.
+    BytesRead = 11,
+    /// Bytes written in all, as [`Self::BytesRead`].
+    BytesWritten = 12,
+    /// Our direction has ended with everything sent; told of connections that were taken over.
+    EndSent = 13,
+    /// The id of the message that follows at once: its low 32 bits are `start`, the high ones `length`. Only where
+    /// the settings have an id field, and not of a message that is too short to have one.
+    Correlation = 14,
+    /// Where the message that follows at once comes from, in batches for workers: `slot` is the number of the poller, `start`
+    /// and `length` are slot and generation of the connection.
+    Source = 15,
+    /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
+    /// number.
+    AcceptFailed = 16,
+    /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
+    AcceptEnded = 17,
+    /// How long a message would be that is refused, as [`Self::BytesRead`], right before the record that tells of the refusal.
+    /// Not where nothing announces a length.
+    RefusedLength = 18,
+    /// Up to eight of the first bytes of what is refused, after [`Self::RefusedLength`]; their number takes the place of a
+    /// chunk. They are `start` and `length`, least significant byte first.
+    RefusedBytes = 19,
+    /// Nothing waits to be sent any more, as was asked; `start` is the question's number.
+    Flushed = 20,
+}
+
+numbers! {
+    /// What a command asks for.
+    Operation: u32;
+    /// Send bytes.
+    Send = 0,
+    /// Send bytes, which end the handling of a message.
+    Reply = 1,
+    /// As many messages as `length` says are done with, one where it is 0; nothing is sent for them.
+    Acknowledge = 2,
+    /// Send what is queued, then close.
+    Close = 3,
+    /// Answer what was taken, then close.
+    Finish = 4,
+    /// Close at once.
+    Destroy = 5,
+    /// Close at once and reset the peer.
+    Reset = 6,
+    /// Hand over no further message.
+    Pause = 7,
+    /// Go on handing over messages.
+    Resume = 8,
+    /// Send what is queued, then end our direction.
+    End = 9,
+    /// Tell at the time of the poller's clock whose higher word is in `start` and whose lower in `length`; the handle is its
+    /// number.
+    Alarm = 10,
+    /// Replace a time limit by `length` milliseconds; 0: none.
+    ReadTimeout = 11,
+    /// As above.
+    WriteTimeout = 12,
+    /// As above.
+    IdleTimeout = 13,
+    /// Send bytes of a buffer of the user's, whose handle is used up by it.
+    SendForeign = 14,
+    /// Leave it to JavaScript when the connection ends.
+    TakeOver = 15,
+    /// Hand over `length` messages more than may be in flight.
+    AllowBeyond = 16,
+    /// Tell once when nothing waits to be sent; `length` is the question's number.
+    TellFlushed = 17,
+}
+
+numbers! {
+    /// What the system was asked for when it failed.
+    Call: u32;
+    /// To connect.
+    Connect = 1,
+    /// To read.
+    Read = 2,
+    /// To write.
+    Write = 3,
+    /// To watch the socket.
+    Watch = 4,
+}
+
+numbers! {
+    /// Why a connection ended, where it was not the system: its error numbers are smaller.
+    ReasonCode: u32;
+    /// A message was longer than its framing allows.
+    FrameTooLarge = 10_000,
+    /// A header said something impossible.
+    FrameInvalid = 10_001,
+    /// The peer ended within a message.
+    UnexpectedEnd = 10_002,
+    /// Dialing took longer than allowed.
+    ConnectTimeout = 10_003,
+    /// The peer did not take, within the time allowed, what was to be sent before closing.
+    CloseTimeout = 10_004,
+    /// Unfinished messages filled the space that their server allows.
+    BufferLimit = 10_005,
+    /// The peer did not finish a message within the time allowed.
+    ReadTimeout = 10_006,
+    /// The peer took nothing of what was queued within the time allowed.
+    WriteTimeout = 10_007,
+    /// Someone else's memory was taken away or shrunk before it was sent.
+    ForeignDetached = 10_008,
+    /// The system had no memory for what arrived, or for what was to be sent.
+    OutOfMemory = 10_009,
+}
+
+/// All groups.
+pub const GROUPS: [Group; 4] = [
+    RecordKind::GROUP,
+    Operation::GROUP,
+    Call::GROUP,
+    ReasonCode::GROUP,
+];
