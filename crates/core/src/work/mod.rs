@@ -7,10 +7,12 @@
 
 mod desk;
 mod pool;
+mod registry;
 mod task;
 
 pub use desk::Desk;
 pub use pool::{Assignable, Assignment, WorkPool, WorkSettings, WorkStats};
+pub use registry::WorkerPools;
 pub use task::{Answer, Bytes, Origin, Task};
 
 use crate::inbox::Wake;

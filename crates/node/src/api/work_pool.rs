@@ -1,31 +1,23 @@
 //! Pools of workers, which threads find by number.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use napi::bindgen_prelude::{Function, Object};
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::work::{Assignment, WorkSettings, Workers};
+use netpoll_core::work::{Assignment, WorkSettings, WorkerPools, Workers};
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::drivers::doorbell::{Doorbell, Rung};
 use crate::javascript::{JavaScript, Procedure};
 
-static POOLS: LazyLock<Mutex<HashMap<u32, Workers>>> = LazyLock::new(Mutex::default);
-static NEXT: AtomicU32 = AtomicU32::new(1);
-
-/// Nothing is left half-done by a panic.
-fn pools() -> MutexGuard<'static, HashMap<u32, Workers>> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static POOLS: LazyLock<WorkerPools> = LazyLock::new(WorkerPools::default);
 
 /// The pool of that number, until it is closed.
 pub fn find(number: u32) -> Option<Workers> {
-    pools().get(&number).cloned()
+    POOLS.find(number)
 }
 
 /// What a pool is made with.
@@ -100,9 +92,7 @@ impl EndsWithEnvironment for Ending {
         self.clean_up.set(None);
         self.doorbell.close();
         drop(self.growth.take());
-        if let Some(workers) = pools().remove(&self.number) {
-            workers.close();
-        }
+        POOLS.close(self.number);
     }
 }
 
@@ -134,7 +124,8 @@ impl WorkPool {
             grow: Procedure::hold(env, callbacks.grow.raw())?,
         });
         let doorbell = Doorbell::install(env, receiver, Rc::downgrade(&growth))?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let workers = Workers::new(settings, Box::new(doorbell.clone()));
+        let number = POOLS.add(workers.clone());
         let ending = Rc::new(Ending {
             doorbell: doorbell.clone(),
             number,
@@ -144,11 +135,10 @@ impl WorkPool {
         let clean_up = CleanUp::add(env, &ending);
         if clean_up.is_none() {
             doorbell.close();
+            POOLS.close(number);
             return Err(napi::Error::from_reason("the environment is ending"));
         }
         ending.clean_up.set(clean_up);
-        let workers = Workers::new(settings, Box::new(doorbell));
-        pools().insert(number, workers.clone());
         Ok(Self { workers, ending })
     }
 
@@ -161,8 +151,7 @@ impl WorkPool {
     /// Takes no further request, and gives up those that no worker has.
     #[napi]
     pub fn close(&self) {
-        pools().remove(&self.ending.number);
-        self.workers.close();
+        POOLS.close(self.ending.number);
         // No thread rings any more, and nothing of JavaScript's is kept.
         self.ending.doorbell.dismiss();
         drop(self.ending.growth.take());
