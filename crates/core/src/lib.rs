@@ -15,7 +15,8 @@
 //! pieces.
 //!
 //! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/mail.rs`); connections are dealt to
-//! pollers by `poller/deal.rs`; batches for another thread go through a [`handoff`].
+//! pollers by `poller/deal.rs`. A [`poller_thread`] drives one and hands its batches over by a [`handoff`]; another accepts
+//! for [`shared_listeners`].
 //!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`, [`watch`],
 //! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
@@ -26,13 +27,16 @@ pub mod batch;
 pub mod buffer;
 pub mod connection;
 pub mod frame;
+pub mod guard;
 pub mod handoff;
 pub mod inbox;
 pub mod listener;
 pub mod poller;
+pub mod poller_thread;
 pub mod protocol;
 pub mod reason;
 pub mod settings;
+pub mod shared_listeners;
 pub mod socket;
 mod sync;
 pub mod timer;
@@ -49,6 +53,8 @@ pub use inbox::{Inbox, Wake};
 pub use poller::{
     Asked, CommandSource, CommandWords, Dealer, Id, Letter, LoadBalance, Order, Poller, Remote,
 };
+pub use poller_thread::PollerThread;
 pub use reason::{Call, Reason};
 pub use settings::Settings;
+pub use shared_listeners::SharedListeners;
 pub use turn_budget::TurnBudget;

@@ -25,7 +25,7 @@ pub struct Listen {
 }
 
 /// A port or a path, each with what only it can be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// A TCP port.
     Port {
@@ -45,8 +45,20 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// The same place, with the port of `address`, to which a socket was bound that asked for it: the system chooses one
+    /// where port 0 is asked for.
+    #[must_use]
+    pub fn bound_to(mut self, address: &Address) -> Self {
+        if let (Self::Port { address: asked, .. }, Address::Ip(bound)) = (&mut self, address) {
+            asked.set_port(bound.port());
+        }
+        self
+    }
+}
+
 /// Whether several sockets may listen on one port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PortSharing {
     /// This one alone.
     Exclusive,
@@ -56,7 +68,7 @@ pub enum PortSharing {
 }
 
 /// What listening on `::` means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unspecified {
     /// All addresses, IPv6 and IPv4.
     Both,
@@ -65,7 +77,7 @@ pub enum Unspecified {
 }
 
 /// The permissions of a unix socket's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// What the process's umask leaves.
     Umask,

@@ -1,5 +1,6 @@
 //! Connections accepted by one poller and owned by another.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,6 +88,12 @@ pub struct Dealt {
     settings: Arc<Settings>,
     tag: u32,
     share: LoadShare,
+}
+
+impl fmt::Debug for Dealer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Dealer").finish_non_exhaustive()
+    }
 }
 
 impl Dealer {

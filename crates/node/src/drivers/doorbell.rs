@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::{Env, sys};
 use netpoll_core::Wake;
+use netpoll_core::guard::attempt;
 
-use crate::drivers::{Referenced, attempt};
+use crate::drivers::Referenced;
 
 /// Who is told, on the environment's thread.
 pub trait Rung {

@@ -15,13 +15,14 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use napi::Env;
+use netpoll_core::guard::attempt;
 use netpoll_core::{Batch, Id, Order, Poller};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
+use crate::drivers::Referenced;
 use crate::drivers::libuv::{self, Handle, HandleMemory, Kind, Libuv, Loop};
 use crate::drivers::nested_turns::{NestedTurns, Nesting};
-use crate::drivers::{Referenced, attempt};
 use crate::javascript::Procedure;
 use crate::memory::chunk_pool;
 use crate::memory::foreign_bytes::QueuedArray;

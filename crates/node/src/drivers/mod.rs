@@ -7,9 +7,6 @@ pub mod nested_turns;
 pub mod thread;
 mod worker;
 
-use std::any::Any;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -46,7 +43,7 @@ impl Driver {
     ) -> Option<R> {
         match self {
             Self::Inline(driver) => driver.ask(question),
-            Self::Thread(driver) => driver.ask(question),
+            Self::Thread(driver) => driver.remote().ask(question),
             Self::Ended => None,
         }
     }
@@ -57,7 +54,7 @@ impl Driver {
             Self::Inline(driver) => {
                 driver.ask(question);
             }
-            Self::Thread(driver) => driver.ask_within(limit, question),
+            Self::Thread(driver) => driver.remote().ask_within(limit, question),
             Self::Ended => {}
         }
     }
@@ -103,7 +100,7 @@ impl Driver {
     pub fn remote(&self) -> Option<Remote> {
         match self {
             Self::Inline(driver) => driver.ask(|poller| poller.remote()),
-            Self::Thread(driver) => Some(driver.remote()),
+            Self::Thread(driver) => Some(driver.remote().clone()),
             Self::Ended => None,
         }
     }
@@ -115,23 +112,5 @@ impl Driver {
             Self::Thread(driver) => driver.set_referenced(referenced),
             Self::Ended => {}
         }
-    }
-}
-
-/// A panic, as it is reported.
-fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("netpoll panicked: {}", text.unwrap_or("no message"))
-}
-
-/// Runs a driver's work; what makes it impossible to go on, panics included, is the error, as it is reported.
-///
-/// # Errors
-/// See above.
-pub fn attempt<T>(work: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| format!("netpoll cannot poll: {error}")),
-        Err(panic) => Err(panicked(&*panic)),
     }
 }

@@ -9,8 +9,8 @@ use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
+use netpoll_core::guard::attempt;
 
-use crate::drivers::attempt;
 use crate::drivers::libuv::{self, Handle, HandleMemory, Kind, Libuv};
 
 /// A driver, on the environment's thread.
