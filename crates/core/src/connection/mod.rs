@@ -24,6 +24,7 @@ use crate::buffer::{Intake, OutOfMemory, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
 use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenCongested};
+use crate::trace::{IS_ON, Subject, trace};
 use crate::work::{Answer, Workers};
 use answers::Answers;
 use clocks::{Clocks, Closing};
@@ -75,6 +76,7 @@ pub struct Connection {
     /// Of the frame that was refused, until that is told.
     excerpt: Option<Box<Excerpt>>,
     clocks: Option<Box<Clocks>>,
+    subject: Subject,
 }
 
 impl Connection {
@@ -107,6 +109,22 @@ impl Connection {
             news: News::default(),
             bytes_read: 0,
             bytes_written: 0,
+            subject: Subject::default(),
+        }
+    }
+
+    /// The trace calls it by this id.
+    pub(crate) fn trace_as(&mut self, id: crate::poller::Id) {
+        self.subject = Subject::named(id);
+    }
+
+    /// Every transition of its state.
+    #[inline]
+    fn apply(&mut self, event: Event) {
+        let before = self.state;
+        self.state = before.after(event);
+        if IS_ON && before != self.state {
+            trace!(self.subject, "{event:?}: {before:?} -> {:?}", self.state);
         }
     }
 
@@ -147,7 +165,7 @@ impl Connection {
 
     /// The dial succeeded.
     pub fn connected(&mut self, batch: &mut Batch, slot: u32) {
-        self.state = self.state.after(Event::Connected);
+        self.apply(Event::Connected);
         self.stage = None;
         batch.lifecycle(slot, RecordKind::Connected);
     }
@@ -328,7 +346,7 @@ impl Connection {
     fn refuse(&mut self, reason: Reason) {
         self.reason = reason;
         self.inbound.clear();
-        self.state = self.state.after(Event::Refused);
+        self.apply(Event::Refused);
     }
 
     /// The peer's end is seen, though not yet read.
@@ -351,11 +369,11 @@ impl Connection {
                 self.reason = Reason::UnexpectedEnd;
             }
         }
-        self.state = self.state.after(Event::PeerEnded);
+        self.apply(Event::PeerEnded);
         // Where our direction has ended by itself, only what is held back still has to be handed over.
         let closes = matches!(self.state, State::Open(_)) && self.control == Control::Settings;
         if closes && (self.settings.half_open == HalfOpen::Close || self.reason != Reason::Normal) {
-            self.state = self.state.after(Event::FinishAsked);
+            self.apply(Event::FinishAsked);
         }
     }
 
@@ -422,22 +440,22 @@ impl Connection {
         self.control = Control::Owner;
         self.in_flight = 0;
         self.closing = None;
-        self.state = self.state.after(Event::TakenOver);
+        self.apply(Event::TakenOver);
     }
 
     /// Sends what is queued, then ends our direction. The peer's is still read.
     pub fn end(&mut self) {
-        self.state = self.state.after(Event::EndAsked);
+        self.apply(Event::EndAsked);
     }
 
     /// Answers what was taken, then closes.
     pub fn finish(&mut self) {
-        self.state = self.state.after(Event::FinishAsked);
+        self.apply(Event::FinishAsked);
     }
 
     /// Sends what is queued, then closes.
     pub fn close(&mut self) {
-        self.state = self.state.after(Event::CloseAsked);
+        self.apply(Event::CloseAsked);
     }
 
     /// Ends at once; the first reason counts.
@@ -445,7 +463,7 @@ impl Connection {
         if self.reason == Reason::Normal {
             self.reason = reason;
         }
-        self.state = self.state.after(Event::Failed);
+        self.apply(Event::Failed);
         self.outbound.clear();
         self.inbound.clear();
     }
@@ -482,7 +500,7 @@ impl Connection {
         let before = self.state;
         self.follow_answered();
         if !self.outbound.has_remaining() {
-            self.state = self.state.after(Event::Flushed);
+            self.apply(Event::Flushed);
             self.end_sent |= matches!(self.state, State::ReadOnly(_));
             self.follow_answered();
         }
@@ -512,7 +530,7 @@ impl Connection {
 
     fn follow_answered(&mut self) {
         if self.in_flight == 0 && !self.inbound.is_held_back() {
-            self.state = self.state.after(Event::Answered);
+            self.apply(Event::Answered);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{Connection, Control, State};
 use crate::batch::{Batch, RecordKind};
 use crate::reason::Reason;
 use crate::settings::HalfOpen;
+use crate::trace::trace;
 
 /// What has been reported so far.
 #[derive(Default)]
@@ -68,6 +69,13 @@ impl Connection {
             batch.count(slot, RecordKind::BytesRead, self.bytes_read);
             batch.count(slot, RecordKind::BytesWritten, self.bytes_written);
             batch.closed(slot, self.reason);
+            trace!(
+                self.subject,
+                "closed: {:?}, {} bytes read, {} written",
+                self.reason,
+                self.bytes_read,
+                self.bytes_written
+            );
             return;
         }
         // Not told of a failed connection: what it had queued is lost, and nobody may take that for sent.

@@ -10,6 +10,7 @@ use crate::listener::Listener;
 use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
+use crate::trace::{IS_ON, Subject, trace};
 
 /// How long accepting pauses when the process or the system has no descriptor or memory left.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -114,6 +115,13 @@ impl Acceptor {
             return Accepted::ShortageGoesOn;
         }
         let outcome = self.listener.accept();
+        if IS_ON && !matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            let from = outcome.as_ref().map(|(_, peer)| peer);
+            trace!(
+                Subject::default(),
+                "listener {} accepts: {from:?}", self.tag
+            );
+        }
         self.lost_in_a_row = match &outcome {
             Err(error) if concerns_one_peer(error) => self.lost_in_a_row + 1,
             _ => 0,

@@ -208,7 +208,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    fn over(stream: Stream, id: Id, connection: Connection, watch: Watch) -> Self {
+    fn over(stream: Stream, id: Id, mut connection: Connection, watch: Watch) -> Self {
+        connection.trace_as(id);
         Self {
             stream,
             id,
