@@ -9,6 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// # Errors
 /// See above.
+///
+/// ```
+/// use netpoll_core::guard::attempt;
+///
+/// assert_eq!(attempt(|| Ok(7)), Ok(7));
+/// let panicked = attempt::<()>(|| panic!("on purpose"));
+/// assert_eq!(panicked, Err("netpoll panicked: on purpose".to_owned()));
+/// ```
 pub fn attempt<T>(work: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| format!("netpoll cannot poll: {error}")),

@@ -8,6 +8,23 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// A queue that is bounded by how many batches there are: a producer that finds no empty one reads nothing, so that the
 /// kernel's buffers fill and the peers wait.
+///
+/// ```
+/// use netpoll_core::{Handoff, Wake};
+///
+/// struct Silent;
+/// impl Wake for Silent {
+///     fn wake(&self) {}
+/// }
+///
+/// let handoff = Handoff::new([Vec::new()], Silent, Silent);
+/// let mut batch = handoff.blank().expect("one is empty");
+/// batch.push("a record");
+/// handoff.push(batch);
+/// assert!(handoff.blank().is_none(), "the producer waits for the consumer");
+/// let (batch, _) = handoff.take().expect("one is full");
+/// assert_eq!(batch, ["a record"]);
+/// ```
 pub struct Handoff<Batch, Consumer, Producer> {
     state: Mutex<State<Batch>>,
     /// Told that there is something to take.

@@ -21,6 +21,63 @@
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`, [`watch`],
 //! [`listener`], [`unix_path`] and `poller` touch the system; everything else takes bytes and time as
 //! arguments. `unsafe` lives in [`buffer`], and where [`socket`], [`watch`] and [`unix_path`] call the system directly.
+//!
+//! # A poller in a loop
+//!
+//! Its driver has it wait, takes turns, and answers the records; what is to be sent leaves with [`Poller::flush`].
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::TcpStream;
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//!
+//! use netpoll_core::frame::{Delimiter, Framing};
+//! use netpoll_core::listener::{Listen, Place, PortSharing, Unspecified};
+//! use netpoll_core::{Address, Batch, ChunkPool, Poller, RecordKind, Settings, Slice};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let lines = Framing::Delimiter(Delimiter::new(b"\n", 1024).expect("a delimiter"));
+//! let mut poller = Poller::new(ChunkPool::new(256 * 1024, 16), Instant::now())?;
+//! let place = Place::Port {
+//!     address: ([127, 0, 0, 1], 0).into(),
+//!     sharing: PortSharing::Exclusive,
+//!     unspecified: Unspecified::Both,
+//! };
+//! let listen = Listen { place, backlog: 16 };
+//! let listener = poller.listen(&listen, Arc::new(Settings::new(lines)), 0)?;
+//! let Address::Ip(address) = poller.listener_address(listener)? else {
+//!     panic!("it listens on a port");
+//! };
+//!
+//! let mut peer = TcpStream::connect(address)?;
+//! peer.write_all(b"hello\n")?;
+//! let mut batch = Batch::with_capacity(64);
+//! let mut connection = None;
+//! 'served: loop {
+//!     let timeout = poller.has_ready().then_some(std::time::Duration::ZERO);
+//!     poller.wait(timeout)?;
+//!     poller.turn(Instant::now(), &mut batch);
+//!     for record in batch.records() {
+//!         if record.kind() == RecordKind::Accepted as u8 {
+//!             let (slot, generation) = (record.slot, record.length);
+//!             connection = Some(netpoll_core::Id { slot, generation });
+//!         } else if let (0, Some(id)) = (record.kind(), connection) {
+//!             // The message, which is sent from where it lies, with its delimiter behind it.
+//!             let chunk = batch.chunks()[record.chunk()].clone();
+//!             poller.send(id, Slice::new(chunk, record.start as usize, record.length as usize + 1));
+//!             poller.flush(Instant::now());
+//!             break 'served;
+//!         }
+//!     }
+//!     batch.clear();
+//! }
+//! let mut reply = [0; 6];
+//! peer.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"hello\n");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod address;
 pub mod batch;
@@ -40,6 +97,7 @@ pub mod shared_listeners;
 pub mod socket;
 mod sync;
 pub mod timer;
+mod trace;
 pub mod turn_budget;
 pub mod unix_path;
 pub mod watch;

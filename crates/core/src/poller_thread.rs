@@ -68,6 +68,26 @@ struct Running {
 }
 
 /// A thread and its poller. Dropped, it stops.
+///
+/// ```
+/// use netpoll_core::{Batch, ChunkPool, PollerThread, Wake};
+///
+/// #[derive(Clone)]
+/// struct Silent;
+/// impl Wake for Silent {
+///     fn wake(&self) {}
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut thread = PollerThread::start("poller", ChunkPool::new(4096, 1))?;
+/// let batches = thread.serve(Silent, || Batch::with_capacity(64));
+/// let has_ready = thread.remote().ask(|poller| poller.has_ready());
+/// assert_eq!(has_ready, Some(false));
+/// assert!(batches.take().is_none(), "nothing has happened");
+/// thread.stop();
+/// # Ok(())
+/// # }
+/// ```
 pub struct PollerThread {
     remote: Remote,
     running: Running,

@@ -113,6 +113,31 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Of connections whose input `framing` cuts, and nothing else: no bound on messages in flight, no time limits but five
+    /// seconds for closing, 64 KiB of output until a connection is congested, 64 MiB for unfinished messages.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            id_field: None,
+            max_in_flight: None,
+            handling: Handling::Owner,
+            reply_order: ReplyOrder::Requests,
+            high_water_mark: 64 * 1024,
+            when_congested: WhenCongested::KeepReading,
+            no_delay: NoDelay::On,
+            half_open: HalfOpen::Close,
+            start: Start::Reading,
+            close_timeout: Duration::from_secs(5),
+            max_close_time: Duration::from_secs(5),
+            read_timeout: None,
+            write_timeout: None,
+            idle_timeout: None,
+            keep_alive: None,
+            unfinished: Arc::new(UnfinishedBound::new(64 * 1024 * 1024)),
+        }
+    }
+
     /// How input becomes messages.
     #[must_use]
     pub fn cutter(&self) -> Cutter<'_> {
@@ -131,6 +156,16 @@ impl Settings {
 
 /// How many bytes may be held of what has arrived and could not be handed over, and of what was inflated, all connections
 /// together.
+///
+/// ```
+/// use netpoll_core::settings::UnfinishedBound;
+///
+/// let bound = UnfinishedBound::new(100);
+/// assert!(bound.replace(0, 80));
+/// assert!(!bound.replace(0, 30), "beyond the bound, and counted all the same");
+/// bound.replace(30, 0);
+/// assert_eq!(bound.used(), 80);
+/// ```
 #[derive(Debug)]
 pub struct UnfinishedBound {
     used: AtomicUsize,

@@ -198,8 +198,6 @@ mod tests {
     use crate::frame::Framing;
     use crate::listener::{PortSharing, Unspecified};
     use crate::poller::Poller;
-    use crate::settings::{HalfOpen, Handling, ReplyOrder, Start, UnfinishedBound, WhenCongested};
-    use crate::socket::NoDelay;
 
     fn port(port: u16) -> Listen {
         Listen {
@@ -213,26 +211,7 @@ mod tests {
     }
 
     fn settings() -> Arc<Settings> {
-        let time = std::time::Duration::from_secs(1);
-        Arc::new(Settings {
-            framing: Framing::Stream,
-            id_field: None,
-            max_in_flight: None,
-            handling: Handling::Owner,
-            reply_order: ReplyOrder::Requests,
-            high_water_mark: 1,
-            when_congested: WhenCongested::KeepReading,
-            no_delay: NoDelay::On,
-            half_open: HalfOpen::Close,
-            start: Start::Reading,
-            close_timeout: time,
-            max_close_time: time,
-            read_timeout: None,
-            write_timeout: None,
-            idle_timeout: None,
-            keep_alive: None,
-            unfinished: Arc::new(UnfinishedBound::new(1)),
-        })
+        Arc::new(Settings::new(Framing::Stream))
     }
 
     #[test]

@@ -61,6 +61,20 @@ impl Pace {
 }
 
 /// What one driver has used.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use netpoll_core::TurnBudget;
+/// use netpoll_core::turn_budget::Content;
+///
+/// let budget = TurnBudget::new();
+/// budget.begin(Some(1));
+/// budget.handled(Content::Messages, 8, Duration::from_millis(10));
+/// assert!(budget.is_spent(1), "until the event loop has turned");
+/// budget.begin(Some(2));
+/// assert_eq!(budget.slice(Content::Messages, 1), 8);
+/// ```
 pub struct TurnBudget {
     /// How often the event loop had turned when this was last looked at; `None` where the host does not say.
     turn: Cell<Option<i32>>,

@@ -67,6 +67,16 @@ impl Shared {
 }
 
 /// A thread-safe source of chunks. Clones share one pool; it lives as long as any chunk of it.
+///
+/// ```
+/// use netpoll_core::ChunkPool;
+///
+/// let pool = ChunkPool::new(4096, 1);
+/// drop(pool.take());
+/// let again = pool.take();
+/// assert_eq!(again.capacity(), 4096);
+/// assert_eq!((pool.stats().hits, pool.stats().misses), (1, 1));
+/// ```
 #[derive(Clone)]
 pub struct ChunkPool(Arc<Shared>);
 

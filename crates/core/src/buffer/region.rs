@@ -6,6 +6,19 @@ use super::{Chunk, Slice};
 ///
 /// Regions of one chunk never overlap: the first is made over the whole chunk, and every further
 /// one is split off from another.
+///
+/// ```
+/// use netpoll_core::ChunkPool;
+/// use netpoll_core::buffer::Region;
+///
+/// let mut region = Region::over(ChunkPool::new(64, 1).take());
+/// region.spare()[..5].copy_from_slice(b"hello");
+/// let hello = region.share(5);
+/// let world = region.append(b", world");
+/// assert_eq!(hello.as_ref(), b"hello");
+/// assert_eq!((world.start(), world.as_ref()), (5, &b", world"[..]));
+/// assert_eq!(region.remaining(), 64 - 12);
+/// ```
 pub struct Region {
     chunk: Chunk,
     /// Where the bytes begin that this region alone has filled: what is before may belong to others.

@@ -5,6 +5,18 @@ use bytes::Bytes;
 use super::Chunk;
 
 /// `length` committed bytes of a chunk. Keeps the chunk alive; cloning copies no bytes.
+///
+/// ```
+/// use netpoll_core::buffer::Region;
+/// use netpoll_core::{ChunkPool, Slice};
+///
+/// let mut region = Region::over(ChunkPool::new(64, 1).take());
+/// let mut all = region.append(b"head:body");
+/// let head = all.split_to(5);
+/// assert_eq!((head.as_ref(), all.as_ref()), (&b"head:"[..], &b"body"[..]));
+/// // Bytes that no region has committed cannot be read.
+/// assert!(Slice::checked(all.chunk().clone(), 0, 10).is_none());
+/// ```
 #[derive(Clone)]
 pub struct Slice {
     chunk: Chunk,

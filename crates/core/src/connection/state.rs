@@ -28,6 +28,16 @@ pub enum Peer {
 }
 
 /// Where a connection is in its life.
+///
+/// ```
+/// use netpoll_core::connection::{Event, Peer, State};
+///
+/// let open = State::Connecting.after(Event::Connected);
+/// assert_eq!(open, State::Open(Peer::Sending));
+/// let closing = open.after(Event::CloseAsked);
+/// assert_eq!(closing.after(Event::Flushed), State::Lingering);
+/// assert_eq!(closing.after(Event::Failed), State::Closed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Dialed, not yet established.

@@ -5,6 +5,15 @@ use memchr::memmem;
 use super::{Cut, FrameError};
 
 /// Messages that end with `delimiter`, which is not part of them.
+///
+/// ```
+/// use netpoll_core::frame::{Cut, Delimiter, Framing};
+///
+/// let lines = Framing::Delimiter(Delimiter::new(b"\r\n", 80).expect("not empty"));
+/// assert_eq!(lines.cut(b"one\r", 0), Ok(Cut::Unknown { scanned: 3 }));
+/// // The three bytes that were looked at are not looked at again.
+/// assert_eq!(lines.cut(b"one\r\ntwo", 3), Ok(Cut::Frame { total: 5, start: 0, end: 3 }));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Delimiter {
     finder: Box<memmem::Finder<'static>>,

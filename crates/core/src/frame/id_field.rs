@@ -3,6 +3,14 @@
 use super::Endian;
 
 /// Where a message carries its id.
+///
+/// ```
+/// use netpoll_core::frame::{Endian, IdField};
+///
+/// let field = IdField::new(1, 2, Endian::Big).expect("two bytes are a number");
+/// assert_eq!(field.read(&[9, 1, 0, 7]), Some(256));
+/// assert_eq!(field.read(&[9, 1]), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct IdField {
     offset: usize,

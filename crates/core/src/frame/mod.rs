@@ -16,6 +16,17 @@ pub use varint::Varint;
 pub const DEFAULT_MAX_LENGTH: usize = 16 * 1024 * 1024;
 
 /// How a byte stream is cut into messages.
+///
+/// ```
+/// use netpoll_core::frame::{Cut, Endian, Framing, LengthField};
+///
+/// let field = LengthField::new(0, 4, 0, 4, Endian::Big, 1024).expect("it makes sense");
+/// let framing = Framing::LengthField(field);
+/// let whole = Cut::Frame { total: 6, start: 4, end: 6 };
+/// assert_eq!(framing.cut(b"\0\0\0\x02hi\0", 0), Ok(whole));
+/// assert_eq!(framing.cut(b"\0\0\0\x02h", 0), Ok(Cut::Short { total: 6 }));
+/// assert!(framing.cut(b"\0\x01\0\0", 0).is_err(), "refused when the header is read");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Framing {
     /// Not at all: bytes are handed over as they arrive.

@@ -7,6 +7,14 @@ use super::{Cut, FrameError, whole_or_short};
 const LONGEST: usize = 10;
 
 /// Messages of at most `max_length` bytes behind a varint length.
+///
+/// ```
+/// use netpoll_core::frame::{Cut, Framing, Varint};
+///
+/// let framing = Framing::Varint(Varint::new(1024));
+/// assert_eq!(framing.cut(b"\x02hi", 0), Ok(Cut::Frame { total: 3, start: 1, end: 3 }));
+/// assert_eq!(framing.announced(&[0xac, 0x02]), Some(300));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Varint {
     max_length: usize,

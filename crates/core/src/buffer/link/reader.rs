@@ -11,6 +11,23 @@ use crate::frame::Endian;
 /// Bytes that are asked for as one piece, and lie in one, are shared. Where they lie in several they
 /// are copied into a chunk, and that copy takes their place in the reader: they are not copied again
 /// when they are read or looked at once more.
+///
+/// ```
+/// use netpoll_core::ChunkPool;
+/// use netpoll_core::buffer::{LinkReader, LinkWriter};
+///
+/// # fn main() -> Result<(), netpoll_core::buffer::NotEnoughData> {
+/// let pool = ChunkPool::new(4096, 1);
+/// let mut writer = LinkWriter::new(pool.clone());
+/// writer.write_string("GET /");
+/// let mut reader = LinkReader::new(pool);
+/// writer.flush().for_each(|piece| reader.push(piece));
+/// assert_eq!(reader.peek(3)?.as_ref(), b"GET");
+/// assert_eq!(reader.next(5)?.as_ref(), b"GET /");
+/// assert!(reader.next(1).is_err(), "which consumes nothing");
+/// # Ok(())
+/// # }
+/// ```
 pub struct LinkReader {
     /// None of them is empty.
     pub(super) pieces: VecDeque<Piece>,

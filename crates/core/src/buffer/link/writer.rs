@@ -10,6 +10,19 @@ use crate::frame::Endian;
 ///
 /// What is copied in lies in chunks of a pool; what is inserted by [`Self::write_direct`] stays where
 /// it is. The pieces are linked, so that joining two writers costs the same for any number of them.
+///
+/// ```
+/// use netpoll_core::ChunkPool;
+/// use netpoll_core::buffer::LinkWriter;
+/// use netpoll_core::frame::Endian;
+///
+/// let mut writer = LinkWriter::new(ChunkPool::new(4096, 1));
+/// writer.write_uint(2, 4, Endian::Big);
+/// writer.malloc(2).copy_from_slice(b"hi");
+/// assert_eq!(writer.malloc_length(), 6);
+/// let sent: Vec<u8> = writer.flush().flat_map(|piece| piece.as_ref().to_vec()).collect();
+/// assert_eq!(sent, b"\0\0\0\x02hi");
+/// ```
 pub struct LinkWriter {
     pieces: LinkedList<Piece>,
     /// Where bytes are written. The first `open` of its bytes are written and come after `pieces`.
