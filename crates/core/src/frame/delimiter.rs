@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::{Cut, FrameError};
+use super::cut::{Cut, FrameError};
 
 /// Messages that end with `delimiter`, which is not part of them.
 ///

@@ -1,6 +1,7 @@
 //! A length in a fixed-size header, in the vocabulary of Netty's `LengthFieldBasedFrameDecoder`.
 
-use super::{Cut, Endian, FrameError, whole_or_short};
+use super::cut::{Cut, FrameError, whole_or_short};
+use super::uint::Endian;
 
 /// A frame whose header carries its length:
 /// `total = offset + size + value of the field + adjustment`.

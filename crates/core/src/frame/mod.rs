@@ -1,11 +1,13 @@
 //! Where one message ends and the next begins, and what it is called. Pure: bytes in, boundaries out.
 
+mod cut;
 mod delimiter;
 mod id_field;
 mod length_field;
 mod uint;
 mod varint;
 
+pub use cut::{Cut, FrameError};
 pub use delimiter::Delimiter;
 pub use id_field::IdField;
 pub use length_field::{LengthField, LengthFieldError};
@@ -48,40 +50,6 @@ pub struct Cutter<'a> {
     pub id_field: Option<IdField>,
 }
 
-/// The outcome of looking for the next message. Too few bytes are an expected outcome, no error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// A whole frame of `total` bytes stands at the front; the message is `start..end` of it.
-    Frame {
-        /// Bytes of the frame, header and delimiter included.
-        total: usize,
-        /// First byte of the message.
-        start: usize,
-        /// Byte after the message.
-        end: usize,
-    },
-    /// The frame's length is known and not all of it is there.
-    Short {
-        /// Bytes of the whole frame.
-        total: usize,
-    },
-    /// Not even the length is known yet.
-    Unknown {
-        /// Bytes from the front that need not be looked at again.
-        scanned: usize,
-    },
-}
-
-/// Why a stream cannot be cut any further. The connection has to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameError {
-    /// The message is longer than allowed.
-    TooLarge,
-    /// The header says something impossible: a length before the frame's own header, or a varint
-    /// that never ends.
-    Invalid,
-}
-
 impl Framing {
     /// Looks for one frame at the front of `bytes`, whose first `scanned` bytes an earlier call has
     /// looked at in vain.
@@ -114,19 +82,6 @@ impl Framing {
             Self::LengthField(framing) => framing.announced(bytes),
             Self::Varint(_) => Varint::announced(bytes),
         }
-    }
-}
-
-/// The frame of `total` bytes where `bytes` hold all of it, whose message starts at `start`.
-fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Cut {
-    if bytes.len() >= total {
-        Cut::Frame {
-            total,
-            start,
-            end: total,
-        }
-    } else {
-        Cut::Short { total }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A protobuf base-128 varint before each message.
 //! Format: <https://protobuf.dev/programming-guides/encoding/#varints>.
 
-use super::{Cut, FrameError, whole_or_short};
+use super::cut::{Cut, FrameError, whole_or_short};
 
 /// A varint of 64 bits takes ten bytes at the most.
 const LONGEST: usize = 10;

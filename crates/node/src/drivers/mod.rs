@@ -4,6 +4,7 @@ pub mod doorbell;
 pub mod inline;
 pub mod libuv;
 pub mod nested_turns;
+mod referenced;
 pub mod thread;
 mod worker;
 
@@ -11,6 +12,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use netpoll_core::{Poller, Remote};
+
+pub use self::referenced::Referenced;
 
 use crate::drivers::inline::InlineDriver;
 use crate::drivers::thread::ThreadDriver;
@@ -23,15 +26,6 @@ pub enum Driver {
     Thread(Rc<ThreadDriver>),
     /// None any more.
     Ended,
-}
-
-/// Whether the event loop stays alive for our sake.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Referenced {
-    /// It does.
-    Yes,
-    /// It may end.
-    No,
 }
 
 impl Driver {
