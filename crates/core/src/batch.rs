@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::buffer::{Chunk, Slice};
-use crate::poller::Id;
+use crate::id::Id;
 pub use crate::protocol::RecordKind;
 use crate::reason::Reason;
 

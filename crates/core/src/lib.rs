@@ -4,7 +4,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | a socket becomes ready, the poller takes a turn | [`socket`], `poller/mod.rs`, `poller/endpoint.rs` |
+//! | a socket becomes ready, the poller takes a turn | [`socket`], `poller/turn.rs`, `poller/endpoint.rs` |
 //! | it is read into pooled memory | `buffer/intake.rs`, `buffer/region.rs`, `buffer/chunk.rs` |
 //! | the bytes are cut into messages where they lie | [`frame`], `connection/inbound.rs` |
 //! | records of the messages are handed over | [`batch`] |
@@ -86,6 +86,7 @@ pub mod connection;
 pub mod frame;
 pub mod guard;
 pub mod handoff;
+pub mod id;
 pub mod inbox;
 pub mod listener;
 pub mod poller;

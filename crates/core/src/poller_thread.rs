@@ -238,10 +238,10 @@ impl Remote {
         question: impl FnOnce(&mut Poller) -> R + Send + 'static,
     ) -> mpsc::Receiver<R> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.post(Letter::Visit(Box::new(move |poller| {
+        self.post(Letter::visit(move |poller| {
             // The asker may not wait any more.
             let _ = sender.send(question(poller));
-        })));
+        }));
         receiver
     }
 }
@@ -397,9 +397,9 @@ mod tests {
         let done = Arc::new(AtomicBool::new(false));
         let last = done.clone();
         let mut letters: Vec<Letter> = (0..=MAX_WAITING).map(|_| Letter::Room).collect();
-        letters.push(Letter::Visit(Box::new(move |_| {
+        letters.push(Letter::visit(move |_| {
             last.store(true, Ordering::Release);
-        })));
+        }));
         let sender = thread::spawn(move || {
             remote.post_paced(&mut letters);
             done.load(Ordering::Acquire)

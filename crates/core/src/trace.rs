@@ -1,7 +1,7 @@
 //! What the core does, a line each on stderr, where it is built with the feature `trace`: transitions of connections, accepts,
 //! and closes with their reason. Without the feature nothing of it is left in the program.
 
-use crate::poller::Id;
+use crate::id::Id;
 
 /// Whether it is built in.
 pub(crate) const IS_ON: bool = cfg!(feature = "trace");

@@ -342,7 +342,7 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     table.dealer.join(remote, settings(|_| {}), 0);
     table.seats.push(second);
     let peer = table.connect();
-    let visit = Letter::Visit(Box::new(|_| panic!("on purpose")));
+    let visit = Letter::visit(|_| panic!("on purpose"));
     table.door.poller.remote().post(visit);
     let panicked = catch_unwind(AssertUnwindSafe(|| table.door.quiesce()));
     assert!(panicked.is_err());

@@ -12,14 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use netpoll_core::connection::{Alarm, Limit};
-use netpoll_core::poller::Visit;
 use netpoll_core::settings::{HalfOpen, Start};
-use netpoll_core::{Batch, Id, Letter, Order, Poller, Reason, Remote, Slice};
+use netpoll_core::{Batch, Id, Letter, Order, Reason, Remote, Slice};
 use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
-
-fn visit(visit: impl FnOnce(&mut Poller) + Send + 'static) -> Letter {
-    Letter::Visit(Box::new(visit) as Visit)
-}
 
 /// Posts an order, and lets the poller do what there is to do.
 fn post(h: &mut Harness, id: Id, order: Order) {
@@ -237,7 +232,7 @@ fn letters_are_read_in_the_order_in_which_they_were_posted() {
         .map(|number| Letter::Order(id, Order::Send(h.slice(&[number]))))
         .collect();
     let slice = h.slice(&[5]);
-    letters.push(visit(move |poller| poller.send(id, slice)));
+    letters.push(Letter::visit(move |poller| poller.send(id, slice)));
     remote.post_all(&mut letters);
     assert!(letters.is_empty());
     let slice = h.slice(&[6]);
@@ -256,7 +251,7 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
         Remote::nudge,
         |remote| remote.post(Letter::Room),
         |remote| {
-            remote.post_all(&mut vec![visit(|_| {})]);
+            remote.post_all(&mut vec![Letter::visit(|_| {})]);
         },
         |remote| assert!(remote.try_post(Letter::Room).is_ok()),
     ];
@@ -295,7 +290,7 @@ fn a_visitor_may_post_letters_of_its_own() {
     let remote = h.poller.remote();
     let slice = h.slice(b"later");
     let again = remote.clone();
-    remote.post(visit(move |_| {
+    remote.post(Letter::visit(move |_| {
         again.post(Letter::Order(id, Order::Send(slice)));
     }));
     h.quiesce();
@@ -312,7 +307,7 @@ fn a_poller_that_waits_is_woken_from_another_thread() {
         let counted = reached.clone();
         let remote = remote.clone();
         let sender = thread::spawn(move || {
-            remote.post(visit(move |_| {
+            remote.post(Letter::visit(move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
             }));
         });
@@ -374,7 +369,7 @@ fn letters_for_a_poller_that_is_gone_are_dropped() {
     let kept = Arc::new(());
     let with = |kept: &Arc<()>| {
         let kept = kept.clone();
-        visit(move |_| drop(kept))
+        Letter::visit(move |_| drop(kept))
     };
     remote.post(with(&kept));
     assert_eq!(Arc::strong_count(&kept), 2);
@@ -399,10 +394,10 @@ fn letters_that_post_when_they_are_dropped_hold_up_nobody() {
     let h = Harness::new();
     let remote = h.poller.remote();
     let last = Last(remote.clone());
-    remote.post(visit(move |_| drop(last)));
+    remote.post(Letter::visit(move |_| drop(last)));
     let last = Last(remote.clone());
     drop(h);
-    remote.post(visit(move |_| drop(last)));
+    remote.post(Letter::visit(move |_| drop(last)));
 }
 
 #[test]
@@ -473,7 +468,7 @@ fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
     let _first = UnixStream::connect(file.path()).expect("connecting");
     let old = h.until_accepted(1);
     let remote = h.poller.remote();
-    remote.post(visit(move |poller| {
+    remote.post(Letter::visit(move |poller| {
         drop(poller.detach(old).expect("nothing is unread"));
     }));
     let mut batch = Batch::with_capacity(64);

@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// The trace calls it by this id.
-    pub(crate) fn trace_as(&mut self, id: crate::poller::Id) {
+    pub(crate) fn trace_as(&mut self, id: crate::id::Id) {
         self.subject = Subject::named(id);
     }
 

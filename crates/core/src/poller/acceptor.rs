@@ -55,6 +55,16 @@ pub(super) enum Trouble {
     Known,
 }
 
+/// What has happened to accepting, for the listener that records call `tag`; `errno` is the system's.
+pub(super) enum AcceptTrouble {
+    /// It pauses, for lack of descriptors or memory as a rule.
+    Paused { tag: u32, errno: i32 },
+    /// A connection could not be watched and was closed.
+    Failed { tag: u32, errno: i32 },
+    /// Nobody accepts for it any more.
+    Ended { tag: u32 },
+}
+
 /// What one attempt to accept came to.
 pub(super) enum Accepted {
     Connection(Stream, Address),

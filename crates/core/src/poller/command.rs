@@ -1,13 +1,44 @@
-//! Commands as JavaScript writes them, in words.
+//! What is asked of one connection, and how JavaScript writes it, in words.
 
 use std::time::{Duration, Instant};
 
-use super::mail::Order;
 use crate::buffer::Slice;
 use crate::connection::{Alarm, Limit};
 use crate::protocol::Operation;
 use crate::reason::Reason;
 use crate::settings::Start;
+
+/// What is asked of one connection. Carried out by the poller that owns it; for a connection that is gone it does nothing.
+pub enum Order {
+    /// Send bytes.
+    Send(Slice),
+    /// Send bytes, which end the handling of a message.
+    Reply(Slice),
+    /// So many messages are done with.
+    Acknowledge(u32),
+    /// So many messages may be in handling beyond the bound.
+    AllowBeyond(u32),
+    /// Send what is queued, then close.
+    Close,
+    /// Answer what was taken, then close.
+    Finish,
+    /// Close at once, for this reason.
+    Fail(Reason),
+    /// Close at once and reset the peer.
+    Reset,
+    /// Stop or resume handing over messages.
+    Flow(Start),
+    /// Send what is queued, then end our direction.
+    End,
+    /// Leave it to whoever asks when the connection ends.
+    TakeOver,
+    /// Tell once when nothing waits to be sent, with this number.
+    TellFlushed(u32),
+    /// Tell when this time has come; `None`: not any more.
+    Alarm(Option<Alarm>),
+    /// Replace a time limit.
+    Limit(Limit, Option<Duration>),
+}
 
 /// What a command says beside the connection that it is for.
 #[derive(Clone, Copy, Debug)]

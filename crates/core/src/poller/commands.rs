@@ -3,12 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Poller;
+use super::command::Order;
 use super::endpoint::Endpoint;
-use super::slots::{Id, Occupant};
+use super::slots::Occupant;
+use super::turn::Poller;
 use crate::address::Address;
 use crate::buffer::Slice;
 use crate::connection::{Alarm, ForeignBytes, Limit};
+use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
@@ -16,6 +18,29 @@ use crate::work::Answer;
 
 /// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
 impl Poller {
+    /// Does what is asked of one connection. It takes effect with the next [`Self::flush`].
+    pub fn carry_out(&mut self, id: Id, order: Order) {
+        match order {
+            Order::Send(slice) => self.send(id, slice),
+            Order::Reply(slice) => {
+                self.send(id, slice);
+                self.acknowledge(id, 1);
+            }
+            Order::Acknowledge(count) => self.acknowledge(id, count),
+            Order::AllowBeyond(count) => self.allow_beyond(id, count),
+            Order::Close => self.close(id),
+            Order::Finish => self.finish(id),
+            Order::Fail(reason) => self.fail(id, reason),
+            Order::Reset => self.reset(id),
+            Order::Flow(flow) => self.set_flow(id, flow),
+            Order::End => self.end(id),
+            Order::TakeOver => self.take_over(id),
+            Order::TellFlushed(number) => self.tell_flushed(id, number),
+            Order::Alarm(alarm) => self.set_alarm(id, alarm),
+            Order::Limit(limit, time) => self.set_limit(id, limit, time),
+        }
+    }
+
     /// Queues `slice` to be sent by the next [`Self::flush`].
     pub fn send(&mut self, id: Id, slice: Slice) {
         self.command(id, |endpoint| endpoint.connection().send(slice));

@@ -1,24 +1,15 @@
 //! Connections accepted by one poller and owned by another.
 
 use std::fmt;
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Instant;
 
-use super::acceptor::{Accepted, Destination};
-use super::endpoint::Endpoint;
-use super::mail::{Letter, Remote};
-use super::slots::Occupant;
-use super::{AcceptTrouble, Id, Poller};
+use super::dealt::{Dealt, Load, LoadShare};
+use super::handle::Remote;
+use super::message::Letter;
 use crate::address::Address;
-use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
-
-/// Connections that are accepted before a listener closes, at most: who comes without end must not keep it.
-const MOST_WAITING: usize = 65_536;
 
 /// Who gets the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,32 +20,6 @@ pub enum LoadBalance {
     Random,
     /// Whoever has the fewest.
     LeastConnections,
-}
-
-/// How many connections a seat has, and its claim to one of them: dropped when the connection goes.
-#[derive(Clone, Default)]
-pub struct Load(Arc<AtomicUsize>);
-
-impl Load {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One connection's part of a [`Load`].
-pub(super) struct LoadShare(Load);
-
-impl LoadShare {
-    fn of(load: &Load) -> Self {
-        load.0.fetch_add(1, Ordering::Relaxed);
-        Self(load.clone())
-    }
-}
-
-impl Drop for LoadShare {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A poller that takes connections, and what they are there.
@@ -79,15 +44,6 @@ struct Table {
     next_key: u64,
     /// State of a xorshift generator (Marsaglia, 2003): who gets a connection need not be unpredictable.
     random: u64,
-}
-
-/// An accepted connection on its way to its poller.
-pub struct Dealt {
-    stream: Stream,
-    peer: Address,
-    settings: Arc<Settings>,
-    tag: u32,
-    share: LoadShare,
 }
 
 impl fmt::Debug for Dealer {
@@ -145,7 +101,7 @@ impl Dealer {
     }
 
     /// Nobody accepts any more: tells every server that has seats, once.
-    fn tell_failed(&self) {
+    pub(super) fn tell_failed(&self) {
         let table = self.table();
         let mut told: Vec<(ThreadId, u32)> = Vec::new();
         for seat in &table.seats {
@@ -216,86 +172,5 @@ impl Table {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random
-    }
-}
-
-impl Poller {
-    /// Whoever drives this poller has found that it cannot go on, and drops it: the servers that get connections of its
-    /// listeners are told that nobody accepts any more. What comes of its own connections its driver says.
-    pub fn tell_failed(&self) {
-        for occupant in self.slots.occupants() {
-            if let Occupant::Acceptor(acceptor) = occupant
-                && let Destination::Dealt(dealer) = acceptor.destination()
-            {
-                dealer.tell_failed();
-            }
-        }
-    }
-
-    /// As [`Self::unlisten`], but who waits to be accepted is taken on before. Returns how many connections the listener has
-    /// accepted in all: of each a record tells, sooner or later, that it was accepted or that this has failed.
-    pub fn accept_and_unlisten(&mut self, id: Id, now: Instant) -> u64 {
-        let mut accepted = 0;
-        for _ in 0..MOST_WAITING {
-            let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) else {
-                break;
-            };
-            let outcome = acceptor.accept(now);
-            accepted = acceptor.accepted();
-            match outcome {
-                Accepted::Connection(stream, peer) => match acceptor.destination() {
-                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
-                    Destination::Here(settings) => {
-                        let dealt = Dealt {
-                            settings: settings.clone(),
-                            tag: acceptor.tag(),
-                            stream,
-                            peer,
-                            share: LoadShare::of(&Load::default()),
-                        };
-                        self.admit_dealt(dealt);
-                    }
-                },
-                Accepted::Lost => {}
-                Accepted::Drained | Accepted::ShortageBegan(_) | Accepted::ShortageGoesOn => break,
-            }
-        }
-        self.unlisten(id);
-        accepted
-    }
-
-    /// Takes on a connection that was dealt to this poller. The next turn tells of it.
-    pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
-        let Dealt {
-            stream,
-            peer,
-            settings,
-            tag,
-            share,
-        } = dealt;
-        match self.establish(stream, peer, settings) {
-            Ok((id, mut endpoint)) => {
-                endpoint.introduce(tag, share);
-                self.slots
-                    .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
-                self.list(id.slot);
-            }
-            Err(error) => {
-                let errno = errno(&error);
-                self.troubles.push(AcceptTrouble::Failed { tag, errno });
-            }
-        }
-    }
-
-    pub(super) fn establish(
-        &mut self,
-        stream: Stream,
-        peer: Address,
-        settings: Arc<Settings>,
-    ) -> io::Result<(Id, Endpoint)> {
-        let id = self.next_id()?;
-        let registry = self.poll.registry();
-        let endpoint = Endpoint::established(stream, peer, id, settings, registry)?;
-        Ok((id, endpoint))
     }
 }

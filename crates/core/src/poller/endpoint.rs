@@ -8,13 +8,13 @@ use std::time::Instant;
 use mio::{Interest, Registry};
 
 use super::armed::Armed;
-use super::deal::LoadShare;
+use super::dealt::LoadShare;
 use super::dialing::Dialing;
-use super::slots::Id;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{Intake, OutOfMemory};
 use crate::connection::{Connection, Detached, Due, Input, State, Unfilled};
+use crate::id::Id;
 use crate::reason::{Call, Reason};
 use crate::settings::Settings;
 use crate::socket::{Connected, Stream};

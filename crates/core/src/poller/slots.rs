@@ -1,38 +1,11 @@
 //! Places for listeners and connections. A place is used again, an id never is: it carries a
 //! generation, so that whoever holds an old one reaches nobody.
 
-use mio::Token;
-
 use super::acceptor::Acceptor;
 use super::endpoint::Endpoint;
 use crate::address::Address;
 use crate::buffer::OutOfMemory;
-
-/// A listener or connection of one poller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Id {
-    /// Index of the place.
-    pub slot: u32,
-    /// How often the place was given away before.
-    pub generation: u32,
-}
-
-impl Id {
-    pub(crate) fn key(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.slot)
-    }
-
-    pub(super) fn from_key(key: u64) -> Self {
-        Self {
-            slot: key as u32,
-            generation: (key >> 32) as u32,
-        }
-    }
-
-    pub(super) fn token(self) -> Token {
-        Token(self.key() as usize)
-    }
-}
+use crate::id::Id;
 
 /// Who sits in a place.
 pub(super) enum Occupant {

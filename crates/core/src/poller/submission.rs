@@ -1,13 +1,13 @@
 //! Messages on their way from a connection to its workers.
 
-use super::Poller;
 use super::endpoint::{Endpoint, Next};
-use super::mail::Remote;
-use super::slots::Id;
+use super::handle::Remote;
+use super::turn::Poller;
 use crate::batch::{Batch, RecordKind};
 use crate::buffer::{OutOfMemory, Slice};
+use crate::id::Id;
 use crate::reason::Reason;
-use crate::work::{Origin, Task};
+use crate::work::{Origin, RoomWaiter, Task};
 
 /// Records of one connection in a round, of which `ROUND_MESSAGES` are messages.
 pub(super) const CAPACITY: usize = 128;
@@ -33,7 +33,7 @@ pub(super) fn submit(
         let chunk = work.chunks()[record.chunk()].clone();
         let (start, length) = (record.start as usize, record.length as usize);
         tasks.push(Task {
-            origin: Origin::new(remote.clone(), id, sequence),
+            origin: Origin::new(remote.task_owner(), id, sequence),
             message: Slice::new(chunk, start, length),
         });
         sequence = sequence.wrapping_add(1);
@@ -63,7 +63,7 @@ impl Poller {
         };
         // Without memory to note it down it asks again in the next turn.
         let is_notable = self.stalled.try_reserve(1).is_ok();
-        if pool.await_room(self.remote.clone()) || !is_notable {
+        if pool.await_room(RoomWaiter(self.remote.task_owner())) || !is_notable {
             self.list(id.slot);
         } else {
             self.stalled.insert(id);

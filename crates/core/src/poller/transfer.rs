@@ -4,9 +4,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use super::Poller;
 use super::endpoint::Endpoint;
-use super::slots::{Id, Occupant};
+use super::slots::Occupant;
+use super::turn::Poller;
+use crate::id::Id;
 use crate::settings::Settings;
 use crate::socket::Stream;
 

@@ -13,25 +13,10 @@ mod task;
 pub use desk::Desk;
 pub use pool::{Assignable, Assignment, WorkPool, WorkSettings, WorkStats};
 pub use registry::WorkerPools;
-pub use task::{Answer, Bytes, Origin, Task};
-
-use crate::inbox::Wake;
-use crate::poller::{Letter, Remote};
+pub use task::{Answer, Bytes, Origin, RoomWaiter, Task, TaskOwner};
 
 /// The pool that pollers and workers share.
-pub type Workers = WorkPool<Task, Remote>;
+pub type Workers = WorkPool<Task, RoomWaiter>;
 
 /// A worker's desk.
-pub type WorkerDesk = Desk<Task, Remote>;
-
-impl Assignable for Task {
-    fn key(&self) -> u64 {
-        self.origin.key()
-    }
-}
-
-impl Wake for Remote {
-    fn wake(&self) {
-        self.post(Letter::Room);
-    }
-}
+pub type WorkerDesk = Desk<Task, RoomWaiter>;

@@ -1,7 +1,11 @@
 //! One message on its way to a worker, and its answer's way back.
 
+use std::sync::Arc;
+
+use super::pool::Assignable;
 use crate::buffer::{OutOfMemory, Slice};
-use crate::poller::{Id, Letter, Remote};
+use crate::id::Id;
+use crate::inbox::Wake;
 
 /// The bytes of a reply. Nearly all are one piece, which takes no allocation.
 #[derive(Default)]
@@ -53,18 +57,45 @@ pub enum Answer {
     Lost,
 }
 
+/// Who submits messages and gets their answers: a poller, as it is reached from other threads.
+pub trait TaskOwner: Send + Sync {
+    /// Its number in this process.
+    fn serial(&self) -> u32;
+
+    /// Message `sequence` of a connection is answered.
+    fn answer(&self, connection: Id, sequence: u32, answer: Answer);
+
+    /// There is room for messages again.
+    fn has_room(&self);
+}
+
+/// An owner that waits for room.
+pub struct RoomWaiter(pub(crate) Arc<dyn TaskOwner>);
+
+impl PartialEq for RoomWaiter {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.serial() == other.0.serial()
+    }
+}
+
+impl Wake for RoomWaiter {
+    fn wake(&self) {
+        self.0.has_room();
+    }
+}
+
 /// Where a message came from, and its answer goes. Dropped without an answer, it answers [`Answer::Lost`].
 pub struct Origin {
-    remote: Remote,
+    owner: Arc<dyn TaskOwner>,
     id: Id,
     sequence: u32,
     is_answered: bool,
 }
 
 impl Origin {
-    pub(crate) fn new(remote: Remote, id: Id, sequence: u32) -> Self {
+    pub(crate) fn new(owner: Arc<dyn TaskOwner>, id: Id, sequence: u32) -> Self {
         Self {
-            remote,
+            owner,
             id,
             sequence,
             is_answered: false,
@@ -78,13 +109,13 @@ impl Origin {
     }
 
     pub(super) fn key(&self) -> u64 {
-        self.id.key() ^ u64::from(self.remote.serial()) << 48
+        self.id.key() ^ u64::from(self.owner.serial()) << 48
     }
 
     /// The number of the connection's poller.
     #[must_use]
     pub fn poller(&self) -> u32 {
-        self.remote.serial()
+        self.owner.serial()
     }
 
     /// Tells the connection.
@@ -94,11 +125,7 @@ impl Origin {
 
     fn post(&mut self, answer: Answer) {
         self.is_answered = true;
-        self.remote.post(Letter::Answer {
-            id: self.id,
-            sequence: self.sequence,
-            answer,
-        });
+        self.owner.answer(self.id, self.sequence, answer);
     }
 }
 
@@ -116,4 +143,10 @@ pub struct Task {
     pub origin: Origin,
     /// Its bytes.
     pub message: Slice,
+}
+
+impl Assignable for Task {
+    fn key(&self) -> u64 {
+        self.origin.key()
+    }
 }

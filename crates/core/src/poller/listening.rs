@@ -1,0 +1,257 @@
+//! A poller's listeners: it accepts for itself, or for whom a dealer chooses, or is given what others have accepted.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::Interest;
+
+use super::acceptor::{ACCEPT_BUDGET, AcceptTrouble, Accepted, Acceptor, Destination};
+use super::deal::Dealer;
+use super::dealt::{Dealt, Load, LoadShare};
+use super::endpoint::Endpoint;
+use super::slots::Occupant;
+use super::turn::Poller;
+use crate::address::Address;
+use crate::batch::Batch;
+use crate::id::Id;
+use crate::listener::{Listen, Listener};
+use crate::reason::errno;
+use crate::settings::Settings;
+use crate::socket::Stream;
+
+/// Connections that are accepted before a listener closes, at most: who comes without end must not keep it.
+const MOST_WAITING: usize = 65_536;
+
+impl Poller {
+    /// Binds and listens. Records of the listener say `tag`.
+    ///
+    /// # Errors
+    /// The system's, such as an address in use.
+    pub fn listen(&mut self, listen: &Listen, settings: Arc<Settings>, tag: u32) -> io::Result<Id> {
+        self.attend(Listener::bind(listen)?, Destination::Here(settings), tag)
+    }
+
+    /// Listens on a duplicate of `descriptor`: see [`Listener::adopt`]. Otherwise as [`Self::listen`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn adopt(
+        &mut self,
+        descriptor: BorrowedFd<'_>,
+        settings: Arc<Settings>,
+        tag: u32,
+    ) -> io::Result<Id> {
+        let listener = Listener::adopt(descriptor)?;
+        self.attend(listener, Destination::Here(settings), tag)
+    }
+
+    /// Deals the connections of a listener out; to this poller, too, if it sits at the dealer's table. Whoever sits there is
+    /// told when accepting pauses.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn attend_for(&mut self, listener: Listener, dealer: Dealer) -> io::Result<Id> {
+        // Nobody is given the listener's own records but whoever drives this poller, who knows the slot.
+        let tag = self.next_id()?.slot;
+        self.attend(listener, Destination::Dealt(dealer), tag)
+    }
+
+    fn attend(
+        &mut self,
+        mut listener: Listener,
+        destination: Destination,
+        tag: u32,
+    ) -> io::Result<Id> {
+        let id = self.next_id()?;
+        self.poll
+            .registry()
+            .register(&mut listener, id.token(), Interest::READABLE)?;
+        let acceptor = Acceptor::new(listener, destination, tag);
+        self.slots.occupy(id, Occupant::Acceptor(acceptor));
+        Ok(id)
+    }
+
+    /// Stops listening. Connections that wait to be accepted are reset by the system, unless someone else
+    /// listens on the same socket.
+    pub fn unlisten(&mut self, id: Id) {
+        if let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) {
+            // Closing ends the watch only where nobody shares the socket. Should this fail, an event of it
+            // finds nobody.
+            let _ = self.poll.registry().deregister(acceptor.listener_mut());
+            self.rest(id.slot);
+        }
+    }
+
+    /// Where a listener listens.
+    ///
+    /// # Errors
+    /// The system's; `NotFound` where `id` is no listener any more.
+    pub fn listener_address(&mut self, id: Id) -> io::Result<Address> {
+        match self.slots.find(id) {
+            Some(Occupant::Acceptor(acceptor)) => acceptor.listener().local_address(),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Whoever drives this poller has found that it cannot go on, and drops it: the servers that get connections of its
+    /// listeners are told that nobody accepts any more. What comes of its own connections its driver says.
+    pub fn tell_failed(&self) {
+        for occupant in self.slots.occupants() {
+            if let Occupant::Acceptor(acceptor) = occupant
+                && let Destination::Dealt(dealer) = acceptor.destination()
+            {
+                dealer.tell_failed();
+            }
+        }
+    }
+
+    /// As [`Self::unlisten`], but who waits to be accepted is taken on before. Returns how many connections the listener has
+    /// accepted in all: of each a record tells, sooner or later, that it was accepted or that this has failed.
+    pub fn accept_and_unlisten(&mut self, id: Id, now: Instant) -> u64 {
+        let mut accepted = 0;
+        for _ in 0..MOST_WAITING {
+            let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) else {
+                break;
+            };
+            let outcome = acceptor.accept(now);
+            accepted = acceptor.accepted();
+            match outcome {
+                Accepted::Connection(stream, peer) => match acceptor.destination() {
+                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Here(settings) => {
+                        let dealt = Dealt {
+                            settings: settings.clone(),
+                            tag: acceptor.tag(),
+                            stream,
+                            peer,
+                            share: LoadShare::of(&Load::default()),
+                        };
+                        self.admit_dealt(dealt);
+                    }
+                },
+                Accepted::Lost => {}
+                Accepted::Drained | Accepted::ShortageBegan(_) | Accepted::ShortageGoesOn => break,
+            }
+        }
+        self.unlisten(id);
+        accepted
+    }
+
+    pub(super) fn accept(&mut self, slot: u32, now: Instant, batch: &mut Batch) {
+        for _ in 0..ACCEPT_BUDGET {
+            if batch.room() == 0 {
+                break;
+            }
+            let Occupant::Acceptor(acceptor) = self.slots.at(slot) else {
+                return;
+            };
+            match acceptor.accept(now) {
+                Accepted::Connection(stream, peer) => match acceptor.destination() {
+                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Here(settings) => {
+                        let (settings, tag) = (settings.clone(), acceptor.tag());
+                        if let Err(error) = self.admit(stream, peer, settings, tag, batch) {
+                            batch.accept_failed(tag, errno(&error));
+                            return self.pause_accepting(slot, now);
+                        }
+                    }
+                },
+                Accepted::Drained => return,
+                Accepted::Lost => {}
+                Accepted::ShortageBegan(errno) => {
+                    match acceptor.destination() {
+                        Destination::Here(_) => batch.accept_paused(acceptor.tag(), errno),
+                        Destination::Dealt(dealer) => dealer.tell_paused(errno),
+                    }
+                    return self.retry_accepting(slot);
+                }
+                Accepted::ShortageGoesOn => return self.retry_accepting(slot),
+            }
+        }
+        self.list(slot);
+    }
+
+    fn admit(
+        &mut self,
+        stream: Stream,
+        peer: Address,
+        settings: Arc<Settings>,
+        tag: u32,
+        batch: &mut Batch,
+    ) -> io::Result<()> {
+        let (id, endpoint) = self.establish(stream, peer, settings)?;
+        self.slots
+            .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
+        batch.accepted(id.slot, id.generation, tag);
+        self.list(id.slot);
+        Ok(())
+    }
+
+    /// Tells what has happened to accepting elsewhere, as far as there is room.
+    pub(super) fn tell_troubles(&mut self, batch: &mut Batch) {
+        let count = self.troubles.len().min(batch.room());
+        for trouble in self.troubles.drain(..count) {
+            match trouble {
+                AcceptTrouble::Paused { tag, errno } => batch.accept_paused(tag, errno),
+                AcceptTrouble::Failed { tag, errno } => batch.accept_failed(tag, errno),
+                AcceptTrouble::Ended { tag } => batch.accept_ended(tag),
+            }
+        }
+    }
+
+    fn pause_accepting(&mut self, slot: u32, now: Instant) {
+        if let Occupant::Acceptor(acceptor) = self.slots.at(slot) {
+            // It is told of already.
+            let _ = acceptor.pause(now);
+            self.retry_accepting(slot);
+        }
+    }
+
+    pub(super) fn retry_accepting(&mut self, slot: u32) {
+        let id = self.slots.id_at(slot);
+        if let Occupant::Acceptor(acceptor) = self.slots.at(slot)
+            && let Some(retry) = acceptor.retry()
+            && self.wheel.arm(id.key(), retry).is_err()
+        {
+            // Without memory to be woken it looks in each turn whether it is time.
+            self.list(slot);
+        }
+    }
+
+    /// Takes on a connection that was dealt to this poller. The next turn tells of it.
+    pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
+        let Dealt {
+            stream,
+            peer,
+            settings,
+            tag,
+            share,
+        } = dealt;
+        match self.establish(stream, peer, settings) {
+            Ok((id, mut endpoint)) => {
+                endpoint.introduce(tag, share);
+                self.slots
+                    .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
+                self.list(id.slot);
+            }
+            Err(error) => {
+                let errno = errno(&error);
+                self.troubles.push(AcceptTrouble::Failed { tag, errno });
+            }
+        }
+    }
+
+    pub(super) fn establish(
+        &mut self,
+        stream: Stream,
+        peer: Address,
+        settings: Arc<Settings>,
+    ) -> io::Result<(Id, Endpoint)> {
+        let id = self.next_id()?;
+        let registry = self.poll.registry();
+        let endpoint = Endpoint::established(stream, peer, id, settings, registry)?;
+        Ok((id, endpoint))
+    }
+}

@@ -1,0 +1,402 @@
+//! The turns of a poller: it waits, serves those that are ready, and sends.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::acceptor::AcceptTrouble;
+use super::dialing::Dialing;
+use super::endpoint::{Endpoint, Next, Work};
+use super::handle::{Bell, Remote};
+use super::message::Letter;
+use super::slots::{Occupant, Slots};
+use super::submission;
+use crate::address::Address;
+use crate::batch::Batch;
+use crate::buffer::{ChunkPool, Intake, OutOfMemory};
+use crate::id::Id;
+use crate::reason::Reason;
+use crate::settings::Settings;
+use crate::timer::Wheel;
+use crate::work::Task;
+
+const EVENTS: usize = 1024;
+/// What the system says of letters in the inbox. No id has it: slots are far fewer.
+const MAIL: Token = Token(usize::MAX);
+/// Records after which a turn takes nobody else on. A few busy peers and their server work at the same
+/// time only if the first of them gets its replies while the others are still being read.
+const TURN_RECORDS: usize = 64;
+/// Bytes read after which a turn takes nobody else on: what is still in the processor's cache when
+/// the replies leave is sent for much less.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// Sockets, what is known about them, and the list of those that have something to do.
+pub struct Poller {
+    pub(super) poll: Poll,
+    events: Events,
+    pub(super) slots: Slots,
+    ready: VecDeque<u32>,
+    pub(super) unflushed: Vec<Id>,
+    /// Slots whose listener or connection has gone. Records about it may not have been looked at yet,
+    /// so nobody else gets such a slot before the next turn.
+    resting: Vec<u32>,
+    pub(super) wheel: Wheel,
+    /// Whether anyone has looked what is ready since deadlines were last acted on.
+    looked: Looked,
+    intake: Intake,
+    pub(super) remote: Remote,
+    /// Whether letters may be in the inbox.
+    pub(super) has_mail: bool,
+    /// Where letters are taken to, kept for its memory.
+    pub(super) letters: Vec<Letter>,
+    /// Messages for workers, of the connection that is served.
+    work: Batch,
+    /// The same as tasks, kept for its memory.
+    tasks: Vec<Task>,
+    /// What has happened to accepting since the last turn, for listeners that are elsewhere.
+    pub(super) troubles: Vec<AcceptTrouble>,
+    /// Connections whose workers had no room.
+    pub(super) stalled: HashSet<Id>,
+}
+
+/// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// At all of them.
+    Yes,
+    /// At as many as one call tells of: more may be ready.
+    InPart,
+    No,
+}
+
+impl Poller {
+    /// An empty poller that reads into chunks of `pool`.
+    ///
+    /// # Errors
+    /// The system's, such as no descriptor left.
+    pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let bell = Bell(Waker::new(poll.registry(), MAIL)?);
+        let intake = Intake::new(pool)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            slots: Slots::default(),
+            ready: VecDeque::new(),
+            unflushed: Vec::new(),
+            resting: Vec::new(),
+            wheel: Wheel::new(now),
+            looked: Looked::No,
+            intake,
+            remote: Remote::new(bell),
+            has_mail: false,
+            letters: Vec::new(),
+            work: Batch::with_capacity(submission::CAPACITY),
+            tasks: Vec::new(),
+            troubles: Vec::new(),
+            stalled: HashSet::new(),
+        })
+    }
+
+    /// The place for the next occupant, and in the lists that have one entry for each place.
+    pub(super) fn next_id(&mut self) -> Result<Id, OutOfMemory> {
+        let id = self.slots.next_id()?;
+        let count = self.slots.count();
+        let (ready, resting) = (self.ready.len(), self.resting.len());
+        self.ready.try_reserve(count.saturating_sub(ready))?;
+        self.resting.try_reserve(count.saturating_sub(resting))?;
+        Ok(id)
+    }
+
+    /// Begins to connect to `address`. The outcome is a record: connected, or closed.
+    ///
+    /// # Errors
+    /// Whatever the system says at once.
+    pub fn dial(
+        &mut self,
+        address: &Address,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        self.follow_dial(Dialing::new(address.clone(), None), settings, deadline)
+    }
+
+    /// As [`dial`](Self::dial), by TCP, from an address and port of this host. Port 0 lets the system
+    /// choose; an unspecified address leaves that choice to it.
+    ///
+    /// # Errors
+    /// Whatever the system says at once.
+    pub fn dial_from(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        let dialing = Dialing::new(Address::Ip(remote), Some(local));
+        self.follow_dial(dialing, settings, deadline)
+    }
+
+    fn follow_dial(
+        &mut self,
+        dialing: Dialing,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        let id = self.next_id()?;
+        let registry = self.poll.registry();
+        let endpoint = Endpoint::dialed(dialing, id, settings, deadline, registry)?;
+        self.slots
+            .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
+        self.arm(id);
+        Ok(id)
+    }
+
+    /// Waits until a socket is ready or `timeout` has passed, and notes what is ready.
+    ///
+    /// # Errors
+    /// The system's; an interruption is none.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        self.looked = if self.note_events() < EVENTS {
+            Looked::Yes
+        } else {
+            Looked::InPart
+        };
+        Ok(())
+    }
+
+    /// Looks at everybody whom the last look has not told of; whether that was possible. The system begins with them, but need
+    /// not come to an end: of sockets that are watched by level it tells again, in turn.
+    fn look_at_rest(&mut self) -> bool {
+        let mut told = EVENTS;
+        while told <= self.slots.count() {
+            if self
+                .poll
+                .poll(&mut self.events, Some(Duration::ZERO))
+                .is_err()
+            {
+                return false;
+            }
+            let count = self.note_events();
+            if count < EVENTS {
+                break;
+            }
+            told += count;
+        }
+        true
+    }
+
+    /// Acts on deadlines that have passed. More may be ready than one look tells of, and after a stall they would be given up
+    /// without their news.
+    fn meet_deadlines(&mut self, now: Instant) {
+        let is_due = self.next_wake().is_some_and(|wake| wake <= now);
+        let knows = match std::mem::replace(&mut self.looked, Looked::No) {
+            Looked::Yes => true,
+            Looked::InPart => is_due && self.look_at_rest(),
+            Looked::No => false,
+        };
+        // What the look has told of mail is not told again.
+        self.read_mail();
+        if knows {
+            self.expire(now);
+        }
+    }
+
+    /// Notes what the last look has told; how many events those were.
+    fn note_events(&mut self) -> usize {
+        let mut count = 0;
+        for event in &self.events {
+            count += 1;
+            if event.token() == MAIL {
+                self.has_mail = true;
+                continue;
+            }
+            let id = Id::from_key(event.token().0 as u64);
+            match self.slots.find(id) {
+                Some(Occupant::Endpoint(endpoint)) => endpoint.observe(event),
+                Some(Occupant::Acceptor(_)) => {}
+                Some(Occupant::Nobody | Occupant::Gone(_)) | None => continue,
+            }
+            if self.slots.list(id.slot) {
+                self.ready.push_back(id.slot);
+            }
+        }
+        count
+    }
+
+    /// Reads the mail, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
+    /// for the next turn: see [`Self::has_ready`].
+    ///
+    /// `batch` must either have been seen by whoever gets the records, and cleared: then slots whose end it told of are free
+    /// again. Or nobody has seen it, and it is added to.
+    pub fn turn(&mut self, now: Instant, batch: &mut Batch) {
+        if batch.is_empty() {
+            for slot in batch.take_vacated() {
+                self.slots.vacate(slot);
+            }
+        }
+        self.read_mail();
+        self.tell_troubles(batch);
+        let (records_before, bytes_before) = (batch.len(), batch.bytes());
+        for _ in 0..self.ready.len() {
+            let records = batch.len() - records_before;
+            let bytes = batch.bytes() - bytes_before;
+            if batch.room() == 0 || records >= TURN_RECORDS || bytes >= TURN_BYTES {
+                break;
+            }
+            let Some(slot) = self.ready.pop_front() else {
+                break;
+            };
+            self.slots.unlist(slot);
+            self.serve(slot, now, batch);
+        }
+        // Last, so that after a long pause of the process the progress that a peer has made meanwhile
+        // counts before the deadline does.
+        self.meet_deadlines(now);
+        batch.vacate_afterwards(&mut self.resting);
+    }
+
+    /// Whether another turn has something to do, without any event. The poller's descriptor does
+    /// not tell: sockets are watched by edges, except for some.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.troubles.is_empty()
+    }
+
+    /// When a timer is due next.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.wheel.next_wake()
+    }
+
+    /// Sends what the commands since the last flush have queued: one system call per connection.
+    pub fn flush(&mut self, now: Instant) {
+        let mut unflushed = std::mem::take(&mut self.unflushed);
+        for id in unflushed.drain(..) {
+            let Some(endpoint) = self.slots.endpoint(id) else {
+                continue;
+            };
+            let next = endpoint.flush(now, self.poll.registry());
+            self.arm(id);
+            match next {
+                Next::Wait => {}
+                Next::Stalled => self.stall(id),
+                Next::Again | Next::Gone => self.list(id.slot),
+            }
+        }
+        // Keeps its memory for the next turn.
+        self.unflushed = unflushed;
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let (slots, ready) = (&mut self.slots, &mut self.ready);
+        self.wheel.expire(now, |key| {
+            let id = Id::from_key(key);
+            if slots.find(id).is_none() {
+                return;
+            }
+            let work = if slots.list(id.slot) {
+                ready.push_back(id.slot);
+                Work::None
+            } else {
+                Work::Waiting
+            };
+            if let Some(endpoint) = slots.endpoint(id) {
+                endpoint.wheel_fired(now, work);
+            }
+        });
+    }
+
+    pub(super) fn arm(&mut self, id: Id) {
+        let Some(endpoint) = self.slots.endpoint(id) else {
+            return;
+        };
+        if arm_for(endpoint, &mut self.wheel).is_err() {
+            // Its end is still to be told.
+            self.list(id.slot);
+        }
+    }
+
+    fn serve(&mut self, slot: u32, now: Instant, batch: &mut Batch) {
+        let next = match self.slots.at(slot) {
+            Occupant::Nobody | Occupant::Gone(_) => return,
+            Occupant::Acceptor(_) => return self.accept(slot, now, batch),
+            Occupant::Endpoint(endpoint) => {
+                let registry = self.poll.registry();
+                let mut next =
+                    endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
+                if !self.work.is_empty() {
+                    let (work, tasks) = (&mut self.work, &mut self.tasks);
+                    next = submission::submit(endpoint, work, tasks, &self.remote, next);
+                }
+                match arm_for(endpoint, &mut self.wheel) {
+                    Err(OutOfMemory) if next != Next::Gone => Next::Again,
+                    _ => next,
+                }
+            }
+        };
+        match next {
+            Next::Again => self.list(slot),
+            Next::Wait => {}
+            Next::Stalled => self.stall(self.slots.id_at(slot)),
+            Next::Gone => self.bury(slot),
+        }
+    }
+
+    /// Empties a slot, and gives back who had it.
+    pub(super) fn rest(&mut self, slot: u32) -> Occupant {
+        let occupant = std::mem::replace(self.slots.at(slot), Occupant::Nobody);
+        self.resting.push(slot);
+        if let Occupant::Endpoint(endpoint) = &occupant {
+            for deadline in endpoint.armed_deadlines() {
+                self.wheel.disarm(endpoint.id().key(), *deadline);
+            }
+        }
+        occupant
+    }
+
+    /// Empties the slot of a connection, and keeps where its peer was for those who are told of its end.
+    fn bury(&mut self, slot: u32) {
+        if let Occupant::Endpoint(mut endpoint) = self.rest(slot) {
+            endpoint.unwatch(self.poll.registry());
+            *self.slots.at(slot) = Occupant::Gone(endpoint.into_peer());
+        }
+    }
+
+    pub(super) fn list(&mut self, slot: u32) {
+        if self.slots.list(slot) {
+            self.ready.push_back(slot);
+        }
+    }
+}
+
+/// Arms the wheel for the next deadline of an endpoint, unless it is early enough already.
+///
+/// # Errors
+/// [`OutOfMemory`]: the connection has failed by that, because its deadlines would never come.
+fn arm_for(endpoint: &mut Endpoint, wheel: &mut Wheel) -> Result<(), OutOfMemory> {
+    let Some(deadline) = endpoint.deadline_to_arm() else {
+        return Ok(());
+    };
+    let armed = wheel.arm(endpoint.id().key(), deadline);
+    if armed.is_err() {
+        endpoint.connection().fail(Reason::OutOfMemory);
+    }
+    armed
+}
+
+impl AsRawFd for Poller {
+    /// Readable whenever a socket of this poller has become ready.
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}
