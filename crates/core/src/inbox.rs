@@ -1,4 +1,4 @@
-//! The one way to somebody who owns something alone: whoever wants anything of it leaves a letter.
+//! The one way to somebody who owns something alone: whoever wants anything of it leaves a message.
 
 use std::sync::PoisonError;
 
@@ -11,18 +11,18 @@ pub trait Wake {
     fn wake(&self);
 }
 
-/// Letters in the order in which they were posted. Posting wakes the owner once until it has looked, however many letters
+/// Messages in the order in which they were posted. Posting wakes the owner once until it has looked, however many messages
 /// there are.
-pub struct Inbox<Letter, Bell> {
-    state: Mutex<State<Letter>>,
+pub struct Inbox<Message, Bell> {
+    state: Mutex<State<Message>>,
     /// Wakes an owner that waits for nothing else.
     rung: Condvar,
     /// Wakes one that waits for other things as well.
     bell: Bell,
 }
 
-struct State<Letter> {
-    letters: Vec<Letter>,
+struct State<Message> {
+    messages: Vec<Message>,
     owner: Owner,
     closed: bool,
 }
@@ -38,12 +38,12 @@ enum Owner {
     Rung,
 }
 
-impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
+impl<Message, Bell: Wake> Inbox<Message, Bell> {
     /// An empty one, whose owner `bell` wakes.
     pub fn new(bell: Bell) -> Self {
         Self {
             state: Mutex::new(State {
-                letters: Vec::new(),
+                messages: Vec::new(),
                 owner: Owner::Hears,
                 closed: false,
             }),
@@ -52,39 +52,39 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
         }
     }
 
-    /// Leaves a letter.
+    /// Leaves a message.
     ///
     /// # Errors
-    /// The letter itself, when the owner is gone.
-    pub fn post(&self, letter: Letter) -> Result<(), Letter> {
+    /// The message itself, when the owner is gone.
+    pub fn post(&self, message: Message) -> Result<(), Message> {
         let mut state = self.state();
         if state.closed {
-            return Err(letter);
+            return Err(message);
         }
-        state.letters.push(letter);
+        state.messages.push(message);
         self.ring(state);
         Ok(())
     }
 
-    /// Leaves letters, which `letters` is drained of, under one lock. Those for an owner that is gone are dropped. Returns
+    /// Leaves messages, which `messages` is drained of, under one lock. Those for an owner that is gone are dropped. Returns
     /// how many wait now.
-    pub fn post_all(&self, letters: &mut Vec<Letter>) -> usize {
-        if letters.is_empty() {
+    pub fn post_all(&self, messages: &mut Vec<Message>) -> usize {
+        if messages.is_empty() {
             return 0;
         }
         let mut state = self.state();
         if state.closed {
             drop(state);
-            letters.clear();
+            messages.clear();
             return 0;
         }
-        state.letters.append(letters);
-        let waiting = state.letters.len();
+        state.messages.append(messages);
+        let waiting = state.messages.len();
         self.ring(state);
         waiting
     }
 
-    /// Wakes the owner, without a letter.
+    /// Wakes the owner, without a message.
     pub fn nudge(&self) {
         let state = self.state();
         if !state.closed {
@@ -105,29 +105,29 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
         }
     }
 
-    /// Puts all letters into `into`, which must be empty: it changes places with the inside, so that neither allocates for
+    /// Puts all messages into `into`, which must be empty: it changes places with the inside, so that neither allocates for
     /// long. Only for the owner.
-    pub fn take(&self, into: &mut Vec<Letter>) {
+    pub fn take(&self, into: &mut Vec<Message>) {
         debug_assert!(
             into.is_empty(),
-            "letters that were taken before are dealt with"
+            "messages that were taken before are dealt with"
         );
         let mut state = self.state();
         state.owner = Owner::Hears;
-        std::mem::swap(&mut state.letters, into);
+        std::mem::swap(&mut state.messages, into);
     }
 
-    /// Takes no further letter; what is there is dropped. Only for the owner.
+    /// Takes no further message; what is there is dropped. Only for the owner.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let letters = std::mem::take(&mut state.letters);
-        // What a letter holds may post letters when it is dropped.
+        let messages = std::mem::take(&mut state.messages);
+        // What a message holds may post messages when it is dropped.
         drop(state);
-        drop(letters);
+        drop(messages);
     }
 
-    fn ring(&self, mut state: MutexGuard<'_, State<Letter>>) {
+    fn ring(&self, mut state: MutexGuard<'_, State<Message>>) {
         let owner = std::mem::replace(&mut state.owner, Owner::Rung);
         drop(state);
         match owner {
@@ -138,7 +138,7 @@ impl<Letter, Bell: Wake> Inbox<Letter, Bell> {
     }
 
     /// A panic while the lock was held cannot have left it half-changed: each step is whole.
-    fn state(&self) -> MutexGuard<'_, State<Letter>> {
+    fn state(&self) -> MutexGuard<'_, State<Message>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,15 +175,15 @@ mod tests {
     fn the_owner_is_woken_once_until_it_has_looked() {
         let bell = Count::default();
         let inbox = Inbox::new(bell.clone());
-        for letter in 0..3 {
-            assert_eq!(inbox.post(letter), Ok(()));
+        for message in 0..3 {
+            assert_eq!(inbox.post(message), Ok(()));
         }
         assert_eq!(bell.0.get(), 1);
-        let mut letters = Vec::new();
-        inbox.take(&mut letters);
-        assert_eq!(letters, [0, 1, 2]);
-        assert_eq!(inbox.post_all(&mut letters), 3);
-        assert!(letters.is_empty());
+        let mut messages = Vec::new();
+        inbox.take(&mut messages);
+        assert_eq!(messages, [0, 1, 2]);
+        assert_eq!(inbox.post_all(&mut messages), 3);
+        assert!(messages.is_empty());
         assert_eq!(inbox.post_all(&mut vec![3, 4]), 5);
         assert_eq!(bell.0.get(), 2);
     }
@@ -196,8 +196,8 @@ mod tests {
         inbox.nudge();
         inbox.await_ring();
         assert_eq!(bell.0.load(Ordering::Relaxed), 1);
-        let mut letters = Vec::new();
-        inbox.take(&mut letters);
+        let mut messages = Vec::new();
+        inbox.take(&mut messages);
         let (remote, waiting) = (inbox.clone(), inbox.clone());
         let sender = thread::spawn(move || {
             while waiting.state().owner != Owner::Waits {
@@ -206,8 +206,8 @@ mod tests {
             remote.post(7)
         });
         inbox.await_ring();
-        inbox.take(&mut letters);
-        assert_eq!(letters, [7]);
+        inbox.take(&mut messages);
+        assert_eq!(messages, [7]);
         assert_eq!(sender.join().expect("it does not panic"), Ok(()));
         assert_eq!(bell.0.load(Ordering::Relaxed), 1);
     }

@@ -14,7 +14,7 @@
 //! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
 //! pieces.
 //!
-//! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/mail.rs`); connections are dealt to
+//! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/inbox.rs`); connections are dealt to
 //! pollers by `poller/deal.rs`. A [`poller_thread`] drives one and hands its batches over by a [`handoff`]; another accepts
 //! for [`shared_listeners`].
 //!
@@ -110,7 +110,8 @@ pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{
-    Asked, CommandSource, CommandWords, Dealer, Id, Letter, LoadBalance, Order, Poller, Remote,
+    Asked, CommandSource, CommandWords, Dealer, Id, LoadBalance, Order, Poller, PollerMessage,
+    Remote,
 };
 pub use poller_thread::PollerThread;
 pub use reason::{Call, Reason};

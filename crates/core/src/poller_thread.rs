@@ -12,7 +12,7 @@ use crate::buffer::ChunkPool;
 use crate::guard::attempt;
 use crate::handoff::Handoff;
 use crate::inbox::Wake;
-use crate::poller::{Letter, Poller, Remote};
+use crate::poller::{Poller, PollerMessage, Remote};
 
 /// Batches of one poller. With one in the consumer's hands and one that waits, the poller fills a third; more would only let
 /// messages grow old.
@@ -25,7 +25,7 @@ const ROOM: usize = 128;
 /// Records of a batch that only connections for others fill.
 const ACCEPT_RECORDS: usize = 256;
 
-/// Letters that may wait for the poller, until their sender waits for it to catch up: what it sends, its peers may take.
+/// Messages that may wait for the poller, until their sender waits for it to catch up: what it sends, its peers may take.
 const MAX_WAITING: usize = 16 * 1024;
 
 /// Wakes a poller that has no batch to fill.
@@ -214,7 +214,7 @@ impl Remote {
         &self,
         question: impl FnOnce(&mut Poller) -> R + Send + 'static,
     ) -> Option<R> {
-        // Fails when the letter was dropped, because the poller is gone.
+        // Fails when the message was dropped, because the poller is gone.
         self.visit(question).recv().ok()
     }
 
@@ -224,11 +224,11 @@ impl Remote {
         let _ = self.visit(question).recv_timeout(limit);
     }
 
-    /// Posts letters, and waits for the poller to catch up where too many wait for it: nothing else tells their sender that it
+    /// Posts messages, and waits for the poller to catch up where too many wait for it: nothing else tells their sender that it
     /// does not keep up.
-    pub fn post_paced(&self, letters: &mut Vec<Letter>) {
-        if self.post_all(letters) > MAX_WAITING {
-            // It comes to this letter last.
+    pub fn post_paced(&self, messages: &mut Vec<PollerMessage>) {
+        if self.post_all(messages) > MAX_WAITING {
+            // It comes to this message last.
             self.ask(|_| ());
         }
     }
@@ -238,7 +238,7 @@ impl Remote {
         question: impl FnOnce(&mut Poller) -> R + Send + 'static,
     ) -> mpsc::Receiver<R> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.post(Letter::visit(move |poller| {
+        self.post(PollerMessage::visit(move |poller| {
             // The asker may not wait any more.
             let _ = sender.send(question(poller));
         }));
@@ -251,7 +251,7 @@ fn serve<Consumer: Wake>(
     handoff: &Batches<Consumer>,
     is_stopped: &AtomicBool,
 ) -> io::Result<()> {
-    // Looked at after the mail was taken: before that, a nudge wakes nobody who is awake already.
+    // Looked at after the inbox was taken: before that, a nudge wakes nobody who is awake already.
     while !is_stopped.load(Ordering::Acquire) {
         // News of connections are few, and must not keep others waiting whose messages go to workers.
         let blank = handoff.blank().or_else(|| {
@@ -259,7 +259,7 @@ fn serve<Consumer: Wake>(
         });
         let Some(mut batch) = blank else {
             // Until one comes back, of which the poller is told. What sockets have to tell would wake it in vain.
-            poller.await_mail();
+            poller.await_inbox();
             poller.flush(Instant::now());
             continue;
         };
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poller_without_an_empty_batch_still_reads_its_mail() {
+    fn a_poller_without_an_empty_batch_still_reads_its_inbox() {
         let mut thread = thread();
         let (consumer, _told) = told();
         let handoff = thread.serve(consumer, new_batch);
@@ -396,12 +396,13 @@ mod tests {
         let remote = thread.remote().clone();
         let done = Arc::new(AtomicBool::new(false));
         let last = done.clone();
-        let mut letters: Vec<Letter> = (0..=MAX_WAITING).map(|_| Letter::Room).collect();
-        letters.push(Letter::visit(move |_| {
+        let mut messages: Vec<PollerMessage> =
+            (0..=MAX_WAITING).map(|_| PollerMessage::Room).collect();
+        messages.push(PollerMessage::visit(move |_| {
             last.store(true, Ordering::Release);
         }));
         let sender = thread::spawn(move || {
-            remote.post_paced(&mut letters);
+            remote.post_paced(&mut messages);
             done.load(Ordering::Acquire)
         });
         thread.accept();

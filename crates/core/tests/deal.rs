@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use netpoll_core::listener::Listener;
 use netpoll_core::settings::Settings;
-use netpoll_core::{Dealer, Id, Letter, LoadBalance};
+use netpoll_core::{Dealer, Id, LoadBalance, PollerMessage};
 use support::{Harness, SocketFile, What, echo, frame, listen_at, settings};
 
 /// A listener whose connections are dealt, and pollers that sit at the table, which say their number as the tag.
@@ -342,7 +342,7 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     table.dealer.join(remote, settings(|_| {}), 0);
     table.seats.push(second);
     let peer = table.connect();
-    let visit = Letter::visit(|_| panic!("on purpose"));
+    let visit = PollerMessage::visit(|_| panic!("on purpose"));
     table.door.poller.remote().post(visit);
     let panicked = catch_unwind(AssertUnwindSafe(|| table.door.quiesce()));
     assert!(panicked.is_err());
@@ -369,7 +369,7 @@ fn more_news_of_listeners_than_a_batch_has_room_for_come_in_the_next() {
     let mut seat = Harness::with(64 * 1024, 24);
     let remote = seat.poller.remote();
     for tag in 0..100 {
-        remote.post(Letter::AcceptPaused { tag, errno: 24 });
+        remote.post(PollerMessage::AcceptPaused { tag, errno: 24 });
     }
     seat.quiesce();
     let told: Vec<u32> = seat.log.iter().map(|entry| entry.slot).collect();

@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 
 use super::dealt::{Dealt, Load, LoadShare};
 use super::handle::Remote;
-use super::message::Letter;
+use super::message::PollerMessage;
 use crate::address::Address;
 use crate::settings::Settings;
 use crate::socket::Stream;
@@ -93,8 +93,8 @@ impl Dealer {
     pub(super) fn tell_paused(&self, errno: i32) {
         let table = self.table();
         for Seat { remote, tag, .. } in &table.seats {
-            let letter = Letter::AcceptPaused { tag: *tag, errno };
-            if remote.try_post(letter).is_ok() {
+            let message = PollerMessage::AcceptPaused { tag: *tag, errno };
+            if remote.try_post(message).is_ok() {
                 return;
             }
         }
@@ -106,8 +106,8 @@ impl Dealer {
         let mut told: Vec<(ThreadId, u32)> = Vec::new();
         for seat in &table.seats {
             let server = (seat.thread, seat.tag);
-            let letter = Letter::AcceptEnded { tag: seat.tag };
-            if !told.contains(&server) && seat.remote.try_post(letter).is_ok() {
+            let message = PollerMessage::AcceptEnded { tag: seat.tag };
+            if !told.contains(&server) && seat.remote.try_post(message).is_ok() {
                 told.push(server);
             }
         }
@@ -132,9 +132,9 @@ impl Dealer {
                 tag: seat.tag,
                 share: LoadShare::of(&seat.load),
             };
-            match seat.remote.try_post(Letter::Dealt(Box::new(dealt))) {
+            match seat.remote.try_post(PollerMessage::Dealt(Box::new(dealt))) {
                 // That poller has gone without leaving.
-                Err(Letter::Dealt(back)) => {
+                Err(PollerMessage::Dealt(back)) => {
                     cards = (back.stream, back.peer);
                     table.seats.remove(index);
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::message::Letter;
+use super::message::PollerMessage;
 use crate::id::Id;
 use crate::inbox::{Inbox, Wake};
 use crate::work::{Answer, TaskOwner};
@@ -27,7 +27,7 @@ pub struct Remote(Arc<Reached>);
 
 /// The poller's side that others reach.
 struct Reached {
-    inbox: Inbox<Letter, Bell>,
+    inbox: Inbox<PollerMessage, Bell>,
     serial: u32,
 }
 
@@ -37,7 +37,7 @@ impl TaskOwner for Reached {
     }
 
     fn answer(&self, id: Id, sequence: u32, answer: Answer) {
-        drop(self.inbox.post(Letter::Answer {
+        drop(self.inbox.post(PollerMessage::Answer {
             id,
             sequence,
             answer,
@@ -45,7 +45,7 @@ impl TaskOwner for Reached {
     }
 
     fn has_room(&self) {
-        drop(self.inbox.post(Letter::Room));
+        drop(self.inbox.post(PollerMessage::Room));
     }
 }
 
@@ -57,17 +57,17 @@ impl PartialEq for Remote {
 }
 
 impl Remote {
-    /// Leaves a letter. One for a poller that is gone is dropped.
-    pub fn post(&self, letter: Letter) {
-        drop(self.0.inbox.post(letter));
+    /// Leaves a message. One for a poller that is gone is dropped.
+    pub fn post(&self, message: PollerMessage) {
+        drop(self.0.inbox.post(message));
     }
 
-    /// Leaves letters, which `letters` is drained of; the poller is woken once. Returns how many wait for it now.
-    pub fn post_all(&self, letters: &mut Vec<Letter>) -> usize {
-        self.0.inbox.post_all(letters)
+    /// Leaves messages, which `messages` is drained of; the poller is woken once. Returns how many wait for it now.
+    pub fn post_all(&self, messages: &mut Vec<PollerMessage>) -> usize {
+        self.0.inbox.post_all(messages)
     }
 
-    /// Makes the poller look around, without a letter.
+    /// Makes the poller look around, without a message.
     pub fn nudge(&self) {
         self.0.inbox.nudge();
     }
@@ -75,9 +75,9 @@ impl Remote {
     /// As [`Self::post`], for what must not get lost.
     ///
     /// # Errors
-    /// The letter itself, when the poller is gone.
-    pub fn try_post(&self, letter: Letter) -> Result<(), Letter> {
-        self.0.inbox.post(letter)
+    /// The message itself, when the poller is gone.
+    pub fn try_post(&self, message: PollerMessage) -> Result<(), PollerMessage> {
+        self.0.inbox.post(message)
     }
 
     pub(super) fn new(bell: Bell) -> Self {
@@ -88,7 +88,7 @@ impl Remote {
     }
 
     /// The inbox, for the poller.
-    pub(super) fn inbox(&self) -> &Inbox<Letter, Bell> {
+    pub(super) fn inbox(&self) -> &Inbox<PollerMessage, Bell> {
         &self.0.inbox
     }
 

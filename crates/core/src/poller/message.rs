@@ -7,11 +7,11 @@ use super::dealt::Dealt;
 use crate::id::Id;
 use crate::work::Answer;
 
-/// Something to be done by a poller's own thread, which is given the poller: see [`Letter::visit`].
+/// Something to be done by a poller's own thread, which is given the poller: see [`PollerMessage::visit`].
 pub type Visit = Box<dyn FnOnce(&mut dyn Any) + Send>;
 
 /// What may be left in a poller's inbox.
-pub enum Letter {
+pub enum PollerMessage {
     /// Something is asked of a connection.
     Order(Id, Order),
     /// A connection that another poller has accepted.

@@ -10,8 +10,8 @@ mod dealt;
 mod dialing;
 mod endpoint;
 mod handle;
+mod inbox;
 mod listening;
-mod mail;
 mod message;
 mod slots;
 mod submission;
@@ -22,7 +22,7 @@ pub use command::{Asked, CommandSource, CommandWords, Order};
 pub use deal::{Dealer, LoadBalance};
 pub use dealt::{Dealt, Load};
 pub use handle::{Bell, Remote};
-pub use message::{Letter, Visit};
+pub use message::{PollerMessage, Visit};
 pub use turn::Poller;
 
 pub use crate::id::Id;

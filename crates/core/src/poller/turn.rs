@@ -13,7 +13,7 @@ use super::acceptor::AcceptTrouble;
 use super::dialing::Dialing;
 use super::endpoint::{Endpoint, Next, Work};
 use super::handle::{Bell, Remote};
-use super::message::Letter;
+use super::message::PollerMessage;
 use super::slots::{Occupant, Slots};
 use super::submission;
 use crate::address::Address;
@@ -26,8 +26,8 @@ use crate::timer::Wheel;
 use crate::work::Task;
 
 const EVENTS: usize = 1024;
-/// What the system says of letters in the inbox. No id has it: slots are far fewer.
-const MAIL: Token = Token(usize::MAX);
+/// What the system says of messages in the inbox. No id has it: slots are far fewer.
+const INBOX: Token = Token(usize::MAX);
 /// Records after which a turn takes nobody else on. A few busy peers and their server work at the same
 /// time only if the first of them gets its replies while the others are still being read.
 const TURN_RECORDS: usize = 64;
@@ -50,10 +50,10 @@ pub struct Poller {
     looked: Looked,
     intake: Intake,
     pub(super) remote: Remote,
-    /// Whether letters may be in the inbox.
-    pub(super) has_mail: bool,
-    /// Where letters are taken to, kept for its memory.
-    pub(super) letters: Vec<Letter>,
+    /// Whether messages may be in the inbox.
+    pub(super) has_messages: bool,
+    /// Where messages are taken to, kept for its memory.
+    pub(super) messages: Vec<PollerMessage>,
     /// Messages for workers, of the connection that is served.
     work: Batch,
     /// The same as tasks, kept for its memory.
@@ -81,7 +81,7 @@ impl Poller {
     /// The system's, such as no descriptor left.
     pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let bell = Bell(Waker::new(poll.registry(), MAIL)?);
+        let bell = Bell(Waker::new(poll.registry(), INBOX)?);
         let intake = Intake::new(pool)?;
         Ok(Self {
             poll,
@@ -94,8 +94,8 @@ impl Poller {
             looked: Looked::No,
             intake,
             remote: Remote::new(bell),
-            has_mail: false,
-            letters: Vec::new(),
+            has_messages: false,
+            messages: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),
             tasks: Vec::new(),
             troubles: Vec::new(),
@@ -204,8 +204,8 @@ impl Poller {
             Looked::InPart => is_due && self.look_at_rest(),
             Looked::No => false,
         };
-        // What the look has told of mail is not told again.
-        self.read_mail();
+        // What the look has told of messages is not told again.
+        self.read_inbox();
         if knows {
             self.expire(now);
         }
@@ -216,8 +216,8 @@ impl Poller {
         let mut count = 0;
         for event in &self.events {
             count += 1;
-            if event.token() == MAIL {
-                self.has_mail = true;
+            if event.token() == INBOX {
+                self.has_messages = true;
                 continue;
             }
             let id = Id::from_key(event.token().0 as u64);
@@ -233,7 +233,7 @@ impl Poller {
         count
     }
 
-    /// Reads the mail, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
+    /// Reads the inbox, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
     /// for the next turn: see [`Self::has_ready`].
     ///
     /// `batch` must either have been seen by whoever gets the records, and cleared: then slots whose end it told of are free
@@ -244,7 +244,7 @@ impl Poller {
                 self.slots.vacate(slot);
             }
         }
-        self.read_mail();
+        self.read_inbox();
         self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());
         for _ in 0..self.ready.len() {

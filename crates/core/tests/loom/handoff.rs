@@ -109,26 +109,26 @@ impl Wake for Nudge {
     }
 }
 
-/// The thread driver: who makes batches sleeps at its inbox, for letters, for a batch, and for its end.
+/// The thread driver: who makes batches sleeps at its inbox, for messages, for a batch, and for its end.
 #[test]
-fn a_poller_is_woken_by_letters_by_batches_that_come_back_and_by_its_end() {
+fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
     model(3, || {
         let (bell, doorbell) = (Bell::default(), Bell::default());
         let inbox = Arc::new(Inbox::new(bell.clone()));
         let handoff = Handoff::new(batches(1), doorbell.clone(), Nudge(inbox.clone()));
         let handoff = Arc::new(handoff);
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let (mail, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
+        let (inbox, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
         let poller = thread::spawn(move || {
-            let (mut letters, mut waiting) = (Vec::new(), Vec::new());
+            let (mut messages, mut waiting) = (Vec::new(), Vec::new());
             while !flag.load(Ordering::Acquire) {
                 let blank = target.blank();
                 // What is ready is served without sleeping, if there is somewhere to put it.
                 if blank.is_none() || waiting.is_empty() {
                     bell.sleep();
                     bell.look();
-                    mail.take(&mut letters);
-                    waiting.append(&mut letters);
+                    inbox.take(&mut messages);
+                    waiting.append(&mut messages);
                 }
                 let Some(mut batch) = blank else { continue };
                 if waiting.is_empty() {

@@ -9,7 +9,7 @@ use netpoll_core::Inbox;
 use crate::support::{Bell, Drops, model};
 
 #[test]
-fn every_letter_arrives_once_and_in_its_senders_order() {
+fn every_message_arrives_once_and_in_its_senders_order() {
     model(3, || {
         let bell = Bell::default();
         let inbox = Arc::new(Inbox::new(bell.clone()));
@@ -24,12 +24,12 @@ fn every_letter_arrives_once_and_in_its_senders_order() {
                 bundle.post_all(&mut vec![(1, 0), (1, 1)]);
             }),
         ];
-        let (mut letters, mut arrived) = (Vec::new(), [0, 0]);
+        let (mut messages, mut arrived) = (Vec::new(), [0, 0]);
         while arrived != [2, 2] {
             bell.sleep();
             bell.look();
-            inbox.take(&mut letters);
-            for (sender, number) in letters.drain(..) {
+            inbox.take(&mut messages);
+            for (sender, number) in messages.drain(..) {
                 let expected: &mut usize = &mut arrived[sender];
                 assert_eq!(number, *expected);
                 *expected += 1;
@@ -38,12 +38,12 @@ fn every_letter_arrives_once_and_in_its_senders_order() {
         for sender in senders {
             sender.join().expect("it does not panic");
         }
-        inbox.take(&mut letters);
-        assert!(letters.is_empty());
+        inbox.take(&mut messages);
+        assert!(messages.is_empty());
     });
 }
 
-/// How `crates/node/src/drivers/thread.rs` ends: the flag is looked at after the mail was taken, and not between waking up
+/// How `crates/node/src/drivers/thread.rs` ends: the flag is looked at after the inbox was taken, and not between waking up
 /// and that, where a nudge wakes nobody.
 #[test]
 fn an_owner_that_is_nudged_sees_what_was_set_before() {
@@ -57,28 +57,28 @@ fn an_owner_that_is_nudged_sees_what_was_set_before() {
             flag.store(true, Ordering::Release);
             remote.nudge();
         });
-        let mut letters = Vec::new();
+        let mut messages = Vec::new();
         while !is_stopped.load(Ordering::Acquire) {
             bell.sleep();
             bell.look();
-            inbox.take(&mut letters);
-            letters.clear();
+            inbox.take(&mut messages);
+            messages.clear();
         }
         stopping.join().expect("it does not panic");
     });
 }
 
-/// As a poller that has no batch to fill waits for its mail alone, and then for everything again.
+/// As a poller that has no batch to fill waits for its inbox alone, and then for everything again.
 #[test]
-fn an_owner_that_waits_in_either_way_hears_of_every_letter() {
+fn an_owner_that_waits_in_either_way_hears_of_every_message() {
     model(3, || {
         let bell = Bell::default();
         let inbox = Arc::new(Inbox::new(bell.clone()));
-        let senders = [0, 1].map(|letter| {
+        let senders = [0, 1].map(|message| {
             let remote = inbox.clone();
-            thread::spawn(move || assert!(remote.post(letter).is_ok()))
+            thread::spawn(move || assert!(remote.post(message).is_ok()))
         });
-        let (mut letters, mut arrived, mut rounds) = (Vec::new(), 0, 0);
+        let (mut messages, mut arrived, mut rounds) = (Vec::new(), 0, 0);
         while arrived < 2 {
             if rounds % 2 == 0 {
                 inbox.await_ring();
@@ -87,8 +87,8 @@ fn an_owner_that_waits_in_either_way_hears_of_every_letter() {
             }
             rounds += 1;
             bell.look();
-            inbox.take(&mut letters);
-            arrived += letters.drain(..).count();
+            inbox.take(&mut messages);
+            arrived += messages.drain(..).count();
         }
         for sender in senders {
             sender.join().expect("it does not panic");
@@ -130,25 +130,25 @@ fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
 }
 
 /// As a task does whose worker is gone: it answers its poller.
-struct Origin(Arc<Inbox<Letter, Bell>>);
+struct Origin(Arc<Inbox<PollerMessage, Bell>>);
 
-enum Letter {
+enum PollerMessage {
     Task { _origin: Origin },
     Answer,
 }
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        drop(self.0.post(Letter::Answer));
+        drop(self.0.post(PollerMessage::Answer));
     }
 }
 
 #[test]
-fn letters_that_post_when_they_are_dropped_block_nobody() {
+fn messages_that_post_when_they_are_dropped_block_nobody() {
     model(3, || {
         let inbox = Arc::new(Inbox::new(Bell::default()));
         let remote = inbox.clone();
-        let task = |inbox: &Arc<Inbox<Letter, Bell>>| Letter::Task {
+        let task = |inbox: &Arc<Inbox<PollerMessage, Bell>>| PollerMessage::Task {
             _origin: Origin(inbox.clone()),
         };
         let sender = thread::spawn(move || {
@@ -157,8 +157,8 @@ fn letters_that_post_when_they_are_dropped_block_nobody() {
         });
         inbox.close();
         sender.join().expect("it does not panic");
-        let mut letters = Vec::new();
-        inbox.take(&mut letters);
-        assert!(letters.is_empty());
+        let mut messages = Vec::new();
+        inbox.take(&mut messages);
+        assert!(messages.is_empty());
     });
 }

@@ -11,7 +11,7 @@ use crate::support::{Bell, model};
 
 type Pool = WorkPool<Job, Remote>;
 
-enum Letter {
+enum PollerMessage {
     Answer(usize, Answer),
     Room,
 }
@@ -37,8 +37,8 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let letter = Letter::Answer(self.number, self.answer);
-        assert!(self.remote.0.post(letter).is_ok());
+        let message = PollerMessage::Answer(self.number, self.answer);
+        assert!(self.remote.0.post(message).is_ok());
     }
 }
 
@@ -50,7 +50,7 @@ impl Assignable for Job {
 
 /// Stands in for `netpoll_core::Remote`.
 #[derive(Clone)]
-struct Remote(Arc<Inbox<Letter, Bell>>);
+struct Remote(Arc<Inbox<PollerMessage, Bell>>);
 
 impl PartialEq for Remote {
     fn eq(&self, other: &Self) -> bool {
@@ -60,7 +60,7 @@ impl PartialEq for Remote {
 
 impl Wake for Remote {
     fn wake(&self) {
-        assert!(self.0.post(Letter::Room).is_ok());
+        assert!(self.0.post(PollerMessage::Room).is_ok());
     }
 }
 
@@ -105,24 +105,24 @@ impl Poller {
             while self.pool.room() == 0 {
                 self.is_stalled = !self.pool.await_room(self.remote.clone());
                 while self.is_stalled {
-                    self.read_mail();
+                    self.read_inbox();
                 }
             }
             self.submit(1);
         }
     }
 
-    fn read_mail(&mut self) {
+    fn read_inbox(&mut self) {
         self.bell.sleep();
         self.bell.look();
-        let mut letters = Vec::new();
-        self.remote.0.take(&mut letters);
-        for letter in letters {
-            match letter {
-                Letter::Answer(number, answer) => {
+        let mut messages = Vec::new();
+        self.remote.0.take(&mut messages);
+        for message in messages {
+            match message {
+                PollerMessage::Answer(number, answer) => {
                     assert_eq!(self.answers[number].replace(answer), None);
                 }
-                Letter::Room => self.is_stalled = false,
+                PollerMessage::Room => self.is_stalled = false,
             }
         }
     }
@@ -130,7 +130,7 @@ impl Poller {
     /// All answers. A job without one would be waited for in vain.
     fn collect(&mut self) -> Vec<Answer> {
         while self.answers.contains(&None) {
-            self.read_mail();
+            self.read_inbox();
         }
         self.answers.drain(..).flatten().collect()
     }

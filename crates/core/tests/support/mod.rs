@@ -358,7 +358,7 @@ impl Harness {
         let mut rounds = 0;
         loop {
             self.flush();
-            // Of mail, only the descriptor tells.
+            // Of inbox, only the descriptor tells.
             let is_called = is_readable(self.poller.as_raw_fd());
             self.look();
             if !is_called && !self.poller.has_ready() {

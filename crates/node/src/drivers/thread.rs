@@ -2,10 +2,10 @@
 //!
 //! | on the poller's thread | on the environment's |
 //! |---|---|
-//! | waits, reads its mail, serves who is ready | |
+//! | waits, reads its inbox, serves who is ready | |
 //! | hands the batch over (`netpoll_core::handoff`), rings once until the other side has looked | |
 //! | | gives one batch after the other to JavaScript, each in a turn of its own |
-//! | | turns JavaScript's commands into letters, and posts all of a turn at once |
+//! | | turns JavaScript's commands into messages, and posts all of a turn at once |
 //! | carries them out, writes | |
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use napi::{Env, sys};
 use netpoll_core::handoff::More;
 use netpoll_core::poller_thread::Batches;
-use netpoll_core::{Batch, Id, Letter, Order, PollerThread, Remote, Wake};
+use netpoll_core::{Batch, Id, Order, PollerMessage, PollerThread, Remote, Wake};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
@@ -54,13 +54,13 @@ pub struct ThreadDriver {
     clean_up: Cell<Option<CleanUp<Self>>>,
 }
 
-/// Letters that JavaScript's commands become.
+/// Messages that JavaScript's commands become.
 #[derive(Default)]
-struct Outgoing(Vec<Letter>);
+struct Outgoing(Vec<PollerMessage>);
 
 impl Sink for Outgoing {
     fn order(&mut self, id: Id, order: Order) {
-        self.0.push(Letter::Order(id, order));
+        self.0.push(PollerMessage::Order(id, order));
     }
 
     /// Another thread never gets the user's pointer: the bytes are copied now.

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::settings::{HalfOpen, Start};
-use netpoll_core::{Batch, Id, Letter, Order, Reason, Remote, Slice};
+use netpoll_core::{Batch, Id, Order, PollerMessage, Reason, Remote, Slice};
 use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
 
 /// Posts an order, and lets the poller do what there is to do.
 fn post(h: &mut Harness, id: Id, order: Order) {
     let remote = h.poller.remote();
-    remote.post(Letter::Order(id, order));
+    remote.post(PollerMessage::Order(id, order));
     h.quiesce();
 }
 
@@ -37,9 +37,9 @@ fn read_some(peer: &mut UnixStream) -> Option<Vec<u8>> {
 fn bytes_that_are_posted_leave() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
-    let slice = h.slice(b"by letter");
+    let slice = h.slice(b"by message");
     post(&mut h, id, Order::Send(slice));
-    assert_eq!(read_some(&mut peer), Some(b"by letter".to_vec()));
+    assert_eq!(read_some(&mut peer), Some(b"by message".to_vec()));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_posted_reply_ends_the_handling_of_a_message() {
 }
 
 #[test]
-fn what_is_acknowledged_or_allowed_by_letter_is_handed_over() {
+fn what_is_acknowledged_or_allowed_by_message_is_handed_over() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|s| s.max_in_flight = 1.try_into().ok()));
     for _ in 0..7 {
@@ -75,7 +75,7 @@ fn what_is_acknowledged_or_allowed_by_letter_is_handed_over() {
 }
 
 #[test]
-fn a_connection_is_closed_finished_failed_and_reset_by_letter() {
+fn a_connection_is_closed_finished_failed_and_reset_by_message() {
     type Check = fn(&mut Harness, Id, &mut UnixStream);
     let closes: Check = |h, id, peer| {
         assert_eq!(read_some(peer), Some(b"last".to_vec()));
@@ -97,7 +97,7 @@ fn a_connection_is_closed_finished_failed_and_reset_by_letter() {
         let (id, mut peer) = h.unix(&settings(|_| {}));
         let remote = h.poller.remote();
         let slice = h.slice(b"last");
-        remote.post(Letter::Order(id, Order::Send(slice.clone())));
+        remote.post(PollerMessage::Order(id, Order::Send(slice.clone())));
         post(&mut h, id, order());
         check(&mut h, id, &mut peer);
         post(&mut h, id, Order::Send(slice));
@@ -107,7 +107,7 @@ fn a_connection_is_closed_finished_failed_and_reset_by_letter() {
 }
 
 #[test]
-fn a_failure_by_letter_is_the_reason_of_the_last_record() {
+fn a_failure_by_message_is_the_reason_of_the_last_record() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|_| {}));
     post(&mut h, id, Order::Fail(Reason::ForeignDetached));
@@ -115,7 +115,7 @@ fn a_failure_by_letter_is_the_reason_of_the_last_record() {
 }
 
 #[test]
-fn flow_is_stopped_and_resumed_by_letter() {
+fn flow_is_stopped_and_resumed_by_message() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
     post(&mut h, id, Order::Flow(Start::Paused));
@@ -127,13 +127,13 @@ fn flow_is_stopped_and_resumed_by_letter() {
 }
 
 #[test]
-fn our_direction_is_ended_by_letter_and_the_peers_goes_on() {
+fn our_direction_is_ended_by_message_and_the_peers_goes_on() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|s| s.half_open = HalfOpen::Keep));
     let remote = h.poller.remote();
-    remote.post(Letter::Order(id, Order::TakeOver));
+    remote.post(PollerMessage::Order(id, Order::TakeOver));
     let slice = h.slice(b"last");
-    remote.post(Letter::Order(id, Order::Send(slice)));
+    remote.post(PollerMessage::Order(id, Order::Send(slice)));
     post(&mut h, id, Order::End);
     assert_eq!(read_some(&mut peer), Some(b"last".to_vec()));
     assert_eq!(read_some(&mut peer), Some(vec![]));
@@ -144,7 +144,7 @@ fn our_direction_is_ended_by_letter_and_the_peers_goes_on() {
 }
 
 #[test]
-fn alarms_and_limits_are_set_by_letter() {
+fn alarms_and_limits_are_set_by_message() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|_| {}));
     let (soon, late) = (Duration::from_secs(10), Duration::from_secs(20));
@@ -177,7 +177,7 @@ fn alarms_and_limits_are_set_by_letter() {
 }
 
 #[test]
-fn letters_for_a_connection_that_is_gone_do_not_reach_its_successor() {
+fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
     let mut h = Harness::new();
     let (_, file) = h.listen_unix(&settings(|s| s.high_water_mark = 10));
     let first = UnixStream::connect(file.path()).expect("connecting");
@@ -224,17 +224,17 @@ fn letters_for_a_connection_that_is_gone_do_not_reach_its_successor() {
 }
 
 #[test]
-fn letters_are_read_in_the_order_in_which_they_were_posted() {
+fn messages_are_read_in_the_order_in_which_they_were_posted() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let remote = h.poller.remote();
-    let mut letters: Vec<Letter> = (0..5_u8)
-        .map(|number| Letter::Order(id, Order::Send(h.slice(&[number]))))
+    let mut messages: Vec<PollerMessage> = (0..5_u8)
+        .map(|number| PollerMessage::Order(id, Order::Send(h.slice(&[number]))))
         .collect();
     let slice = h.slice(&[5]);
-    letters.push(Letter::visit(move |poller| poller.send(id, slice)));
-    remote.post_all(&mut letters);
-    assert!(letters.is_empty());
+    messages.push(PollerMessage::visit(move |poller| poller.send(id, slice)));
+    remote.post_all(&mut messages);
+    assert!(messages.is_empty());
     let slice = h.slice(&[6]);
     post(&mut h, id, Order::Send(slice));
     assert_eq!(read_some(&mut peer), Some(vec![0, 1, 2, 3, 4, 5, 6]));
@@ -249,11 +249,11 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
     assert!(!is_readable(fd));
     let posts: [fn(&Remote); 4] = [
         Remote::nudge,
-        |remote| remote.post(Letter::Room),
+        |remote| remote.post(PollerMessage::Room),
         |remote| {
-            remote.post_all(&mut vec![Letter::visit(|_| {})]);
+            remote.post_all(&mut vec![PollerMessage::visit(|_| {})]);
         },
-        |remote| assert!(remote.try_post(Letter::Room).is_ok()),
+        |remote| assert!(remote.try_post(PollerMessage::Room).is_ok()),
     ];
     for post in posts {
         for _ in 0..3 {
@@ -271,27 +271,27 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
 }
 
 #[test]
-fn mail_is_read_without_a_batch() {
+fn inbox_is_read_without_a_batch() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let remote = h.poller.remote();
     let slice = h.slice(b"no batch is free");
-    remote.post(Letter::Order(id, Order::Send(slice)));
+    remote.post(PollerMessage::Order(id, Order::Send(slice)));
     h.look();
-    h.poller.read_mail();
+    h.poller.read_inbox();
     h.flush();
     assert_eq!(read_some(&mut peer), Some(b"no batch is free".to_vec()));
 }
 
 #[test]
-fn a_visitor_may_post_letters_of_its_own() {
+fn a_visitor_may_post_messages_of_its_own() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let remote = h.poller.remote();
     let slice = h.slice(b"later");
     let again = remote.clone();
-    remote.post(Letter::visit(move |_| {
-        again.post(Letter::Order(id, Order::Send(slice)));
+    remote.post(PollerMessage::visit(move |_| {
+        again.post(PollerMessage::Order(id, Order::Send(slice)));
     }));
     h.quiesce();
     assert_eq!(read_some(&mut peer), Some(b"later".to_vec()));
@@ -307,7 +307,7 @@ fn a_poller_that_waits_is_woken_from_another_thread() {
         let counted = reached.clone();
         let remote = remote.clone();
         let sender = thread::spawn(move || {
-            remote.post(Letter::visit(move |_| {
+            remote.post(PollerMessage::visit(move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
             }));
         });
@@ -340,7 +340,7 @@ fn what_many_threads_post_is_all_carried_out_each_in_order() {
             let remote = h.poller.remote();
             thread::spawn(move || {
                 for slice in slices {
-                    remote.post(Letter::Order(id, Order::Send(slice)));
+                    remote.post(PollerMessage::Order(id, Order::Send(slice)));
                 }
             })
         })
@@ -363,13 +363,13 @@ fn what_many_threads_post_is_all_carried_out_each_in_order() {
 }
 
 #[test]
-fn letters_for_a_poller_that_is_gone_are_dropped() {
+fn messages_for_a_poller_that_is_gone_are_dropped() {
     let h = Harness::new();
     let remote = h.poller.remote();
     let kept = Arc::new(());
     let with = |kept: &Arc<()>| {
         let kept = kept.clone();
-        Letter::visit(move |_| drop(kept))
+        PollerMessage::visit(move |_| drop(kept))
     };
     remote.post(with(&kept));
     assert_eq!(Arc::strong_count(&kept), 2);
@@ -384,20 +384,20 @@ fn letters_for_a_poller_that_is_gone_are_dropped() {
 }
 
 #[test]
-fn letters_that_post_when_they_are_dropped_hold_up_nobody() {
+fn messages_that_post_when_they_are_dropped_hold_up_nobody() {
     struct Last(Remote);
     impl Drop for Last {
         fn drop(&mut self) {
-            self.0.post(Letter::Room);
+            self.0.post(PollerMessage::Room);
         }
     }
     let h = Harness::new();
     let remote = h.poller.remote();
     let last = Last(remote.clone());
-    remote.post(Letter::visit(move |_| drop(last)));
+    remote.post(PollerMessage::visit(move |_| drop(last)));
     let last = Last(remote.clone());
     drop(h);
-    remote.post(Letter::visit(move |_| drop(last)));
+    remote.post(PollerMessage::visit(move |_| drop(last)));
 }
 
 #[test]
@@ -468,7 +468,7 @@ fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
     let _first = UnixStream::connect(file.path()).expect("connecting");
     let old = h.until_accepted(1);
     let remote = h.poller.remote();
-    remote.post(Letter::visit(move |poller| {
+    remote.post(PollerMessage::visit(move |poller| {
         drop(poller.detach(old).expect("nothing is unread"));
     }));
     let mut batch = Batch::with_capacity(64);

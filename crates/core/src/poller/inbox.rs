@@ -4,14 +4,14 @@ use std::any::Any;
 
 use super::acceptor::AcceptTrouble;
 use super::handle::Remote;
-use super::message::Letter;
+use super::message::PollerMessage;
 use super::turn::Poller;
 
-impl Letter {
+impl PollerMessage {
     /// Something to be done by the poller's own thread.
     pub fn visit(visit: impl FnOnce(&mut Poller) + Send + 'static) -> Self {
         Self::Visit(Box::new(|owner: &mut dyn Any| {
-            // Pollers alone own inboxes of letters.
+            // Pollers alone own inboxes of messages.
             if let Some(poller) = owner.downcast_mut() {
                 visit(poller);
             }
@@ -26,40 +26,40 @@ impl Poller {
         self.remote.clone()
     }
 
-    /// Waits for mail alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
-    pub fn await_mail(&mut self) {
+    /// Waits at the inbox alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
+    pub fn await_inbox(&mut self) {
         self.remote.inbox().await_ring();
-        self.has_mail = true;
-        self.read_mail();
+        self.has_messages = true;
+        self.read_inbox();
     }
 
     /// Does what was asked from elsewhere. What it queues to be sent leaves with the next [`Self::flush`].
-    pub fn read_mail(&mut self) {
-        if !std::mem::take(&mut self.has_mail) {
+    pub fn read_inbox(&mut self) {
+        if !std::mem::take(&mut self.has_messages) {
             return;
         }
-        let mut letters = std::mem::take(&mut self.letters);
-        self.remote.inbox().take(&mut letters);
-        for letter in letters.drain(..) {
-            match letter {
-                Letter::Order(id, order) => self.carry_out(id, order),
-                Letter::Dealt(dealt) => self.admit_dealt(*dealt),
-                Letter::AcceptPaused { tag, errno } => {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.remote.inbox().take(&mut messages);
+        for message in messages.drain(..) {
+            match message {
+                PollerMessage::Order(id, order) => self.carry_out(id, order),
+                PollerMessage::Dealt(dealt) => self.admit_dealt(*dealt),
+                PollerMessage::AcceptPaused { tag, errno } => {
                     self.troubles.push(AcceptTrouble::Paused { tag, errno });
                 }
-                Letter::AcceptEnded { tag } => {
+                PollerMessage::AcceptEnded { tag } => {
                     self.troubles.push(AcceptTrouble::Ended { tag });
                 }
-                Letter::Answer {
+                PollerMessage::Answer {
                     id,
                     sequence,
                     answer,
                 } => self.answer(id, sequence, answer),
-                Letter::Room => self.resume_stalled(),
-                Letter::Visit(visit) => visit(self),
+                PollerMessage::Room => self.resume_stalled(),
+                PollerMessage::Visit(visit) => visit(self),
             }
         }
-        self.letters = letters;
+        self.messages = messages;
     }
 }
 
