@@ -16,7 +16,7 @@ use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::listener::{Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{HalfOpen, Settings, Start, WhenCongested};
 use netpoll_core::{
-    Address, Batch, ChunkPool, Id, Order, Poller, Reason, Record, RecordKind, Slice,
+    Address, Batch, ChunkPool, Command, Id, Poller, Reason, Record, RecordKind, Slice,
 };
 use socket2::SockRef;
 
@@ -340,13 +340,13 @@ impl Drive {
         let count = choices.of(&[0, 1, u32::MAX]);
         let order = match choices.below(14) {
             0..5 => return self.send(index, choices),
-            5 => Order::Flow(Start::Paused),
-            6 => Order::Flow(Start::Reading),
-            7 => Order::AllowBeyond(count),
+            5 => Command::Flow(Start::Paused),
+            6 => Command::Flow(Start::Reading),
+            7 => Command::AllowBeyond(count),
             8 => {
                 let now = self.now();
                 let number = 5;
-                Order::Alarm(time.map(|time| Alarm {
+                Command::Alarm(time.map(|time| Alarm {
                     time: now + time,
                     number,
                 }))
@@ -354,10 +354,10 @@ impl Drive {
             other => {
                 self.lines[index].is_let_be = false;
                 match other {
-                    9 => Order::Limit(limit, time),
-                    10 => Order::Finish,
-                    11 => Order::End,
-                    12 => Order::TakeOver,
+                    9 => Command::Limit(limit, time),
+                    10 => Command::Finish,
+                    11 => Command::End,
+                    12 => Command::TakeOver,
                     _ => ending(choices),
                 }
             }
@@ -377,9 +377,9 @@ impl Drive {
         let slice = Region::over(self.pool.take_at_least(bytes.len())).append(&bytes);
         if line.in_flight > 0 {
             line.in_flight -= 1;
-            self.poller.carry_out(line.id, Order::Reply(slice));
+            self.poller.carry_out(line.id, Command::Reply(slice));
         } else {
-            self.poller.carry_out(line.id, Order::Send(slice));
+            self.poller.carry_out(line.id, Command::Send(slice));
         }
     }
 
@@ -511,10 +511,10 @@ fn is_readable(descriptor: RawFd) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
 }
 
-fn ending(choices: &mut Choices<'_>) -> Order {
+fn ending(choices: &mut Choices<'_>) -> Command {
     match choices.below(3) {
-        0 => Order::Close,
-        1 => Order::Reset,
-        _ => Order::Fail(Reason::Normal),
+        0 => Command::Close,
+        1 => Command::Reset,
+        _ => Command::Fail(Reason::Normal),
     }
 }

@@ -110,7 +110,7 @@ pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{
-    Asked, CommandSource, CommandWords, Dealer, Id, LoadBalance, Order, Poller, PollerMessage,
+    Asked, Command, CommandSource, CommandWords, Dealer, Id, LoadBalance, Poller, PollerMessage,
     Remote,
 };
 pub use poller_thread::PollerThread;

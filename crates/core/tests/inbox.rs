@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::settings::{HalfOpen, Start};
-use netpoll_core::{Batch, Id, Order, PollerMessage, Reason, Remote, Slice};
+use netpoll_core::{Batch, Command, Id, PollerMessage, Reason, Remote, Slice};
 use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
 
-/// Posts an order, and lets the poller do what there is to do.
-fn post(h: &mut Harness, id: Id, order: Order) {
+/// Posts a command, and lets the poller do what there is to do.
+fn post(h: &mut Harness, id: Id, command: Command) {
     let remote = h.poller.remote();
-    remote.post(PollerMessage::Order(id, order));
+    remote.post(PollerMessage::Command(id, command));
     h.quiesce();
 }
 
@@ -38,7 +38,7 @@ fn bytes_that_are_posted_leave() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let slice = h.slice(b"by message");
-    post(&mut h, id, Order::Send(slice));
+    post(&mut h, id, Command::Send(slice));
     assert_eq!(read_some(&mut peer), Some(b"by message".to_vec()));
 }
 
@@ -51,9 +51,9 @@ fn a_posted_reply_ends_the_handling_of_a_message() {
     h.quiesce();
     assert_eq!(h.message_count(id), 1);
     let slice = h.slice(b"reply");
-    post(&mut h, id, Order::Send(slice.clone()));
+    post(&mut h, id, Command::Send(slice.clone()));
     assert_eq!(h.message_count(id), 1, "that was no reply");
-    post(&mut h, id, Order::Reply(slice));
+    post(&mut h, id, Command::Reply(slice));
     assert_eq!(read_some(&mut peer), Some(b"replyreply".to_vec()));
     assert_eq!(h.messages(id), [frame(b"one"), frame(b"two")]);
 }
@@ -66,11 +66,11 @@ fn what_is_acknowledged_or_allowed_by_message_is_handed_over() {
         peer.write_all(&frame(b"more")).expect("room");
     }
     h.quiesce();
-    post(&mut h, id, Order::Acknowledge(1));
+    post(&mut h, id, Command::Acknowledge(1));
     assert_eq!(h.message_count(id), 2);
-    post(&mut h, id, Order::AllowBeyond(2));
+    post(&mut h, id, Command::AllowBeyond(2));
     assert_eq!(h.message_count(id), 4);
-    post(&mut h, id, Order::Acknowledge(3));
+    post(&mut h, id, Command::Acknowledge(3));
     assert_eq!(h.message_count(id), 7);
 }
 
@@ -86,21 +86,21 @@ fn a_connection_is_closed_finished_failed_and_reset_by_message() {
         assert_eq!(read_some(peer), Some(vec![]));
         assert!(h.reason(id).is_some());
     };
-    let cases: [(fn() -> Order, Check); 4] = [
-        (|| Order::Close, closes),
-        (|| Order::Finish, closes),
-        (|| Order::Fail(Reason::BufferLimit), lost),
-        (|| Order::Reset, lost),
+    let cases: [(fn() -> Command, Check); 4] = [
+        (|| Command::Close, closes),
+        (|| Command::Finish, closes),
+        (|| Command::Fail(Reason::BufferLimit), lost),
+        (|| Command::Reset, lost),
     ];
-    for (order, check) in cases {
+    for (command, check) in cases {
         let mut h = Harness::new();
         let (id, mut peer) = h.unix(&settings(|_| {}));
         let remote = h.poller.remote();
         let slice = h.slice(b"last");
-        remote.post(PollerMessage::Order(id, Order::Send(slice.clone())));
-        post(&mut h, id, order());
+        remote.post(PollerMessage::Command(id, Command::Send(slice.clone())));
+        post(&mut h, id, command());
         check(&mut h, id, &mut peer);
-        post(&mut h, id, Order::Send(slice));
+        post(&mut h, id, Command::Send(slice));
         drop(peer);
         h.until_closed(id);
     }
@@ -110,7 +110,7 @@ fn a_connection_is_closed_finished_failed_and_reset_by_message() {
 fn a_failure_by_message_is_the_reason_of_the_last_record() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|_| {}));
-    post(&mut h, id, Order::Fail(Reason::ForeignDetached));
+    post(&mut h, id, Command::Fail(Reason::ForeignDetached));
     assert_eq!(h.reason(id), Some(Reason::ForeignDetached.code()));
 }
 
@@ -118,11 +118,11 @@ fn a_failure_by_message_is_the_reason_of_the_last_record() {
 fn flow_is_stopped_and_resumed_by_message() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
-    post(&mut h, id, Order::Flow(Start::Paused));
+    post(&mut h, id, Command::Flow(Start::Paused));
     peer.write_all(&frame(b"wait")).expect("room");
     h.quiesce();
     assert_eq!(h.message_count(id), 0);
-    post(&mut h, id, Order::Flow(Start::Reading));
+    post(&mut h, id, Command::Flow(Start::Reading));
     assert_eq!(h.message_count(id), 1);
 }
 
@@ -131,10 +131,10 @@ fn our_direction_is_ended_by_message_and_the_peers_goes_on() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|s| s.half_open = HalfOpen::Keep));
     let remote = h.poller.remote();
-    remote.post(PollerMessage::Order(id, Order::TakeOver));
+    remote.post(PollerMessage::Command(id, Command::TakeOver));
     let slice = h.slice(b"last");
-    remote.post(PollerMessage::Order(id, Order::Send(slice)));
-    post(&mut h, id, Order::End);
+    remote.post(PollerMessage::Command(id, Command::Send(slice)));
+    post(&mut h, id, Command::End);
     assert_eq!(read_some(&mut peer), Some(b"last".to_vec()));
     assert_eq!(read_some(&mut peer), Some(vec![]));
     assert!(h.reason(id).is_none());
@@ -152,12 +152,12 @@ fn alarms_and_limits_are_set_by_message() {
     post(
         &mut h,
         id,
-        Order::Alarm(Some(Alarm {
+        Command::Alarm(Some(Alarm {
             time: alarm,
             number: 1,
         })),
     );
-    post(&mut h, id, Order::Limit(Limit::Idle, Some(late)));
+    post(&mut h, id, Command::Limit(Limit::Idle, Some(late)));
     h.pass(soon + Duration::from_secs(1));
     assert_eq!(h.life(id), ["accepted", "alarm"]);
     h.pass(late);
@@ -165,13 +165,13 @@ fn alarms_and_limits_are_set_by_message() {
     post(
         &mut h,
         id,
-        Order::Alarm(Some(Alarm {
+        Command::Alarm(Some(Alarm {
             time: alarm + late * 3,
             number: 2,
         })),
     );
-    post(&mut h, id, Order::Alarm(None));
-    post(&mut h, id, Order::Limit(Limit::Idle, None));
+    post(&mut h, id, Command::Alarm(None));
+    post(&mut h, id, Command::Limit(Limit::Idle, None));
     h.pass(late * 10);
     assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
 }
@@ -190,26 +190,26 @@ fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
     assert_eq!(old.slot, new.slot);
     assert_ne!(old, new);
     let slice = h.slice(b"for somebody else");
-    let orders: Vec<Order> = vec![
-        Order::Send(slice.clone()),
-        Order::Reply(slice),
-        Order::Acknowledge(1),
-        Order::AllowBeyond(5),
-        Order::Close,
-        Order::Finish,
-        Order::Fail(Reason::Normal),
-        Order::Reset,
-        Order::Flow(Start::Paused),
-        Order::End,
-        Order::TakeOver,
-        Order::Alarm(Some(Alarm {
+    let orders: Vec<Command> = vec![
+        Command::Send(slice.clone()),
+        Command::Reply(slice),
+        Command::Acknowledge(1),
+        Command::AllowBeyond(5),
+        Command::Close,
+        Command::Finish,
+        Command::Fail(Reason::Normal),
+        Command::Reset,
+        Command::Flow(Start::Paused),
+        Command::End,
+        Command::TakeOver,
+        Command::Alarm(Some(Alarm {
             time: h.now(),
             number: 3,
         })),
-        Order::Limit(Limit::Idle, Some(Duration::from_millis(1))),
+        Command::Limit(Limit::Idle, Some(Duration::from_millis(1))),
     ];
-    for order in orders {
-        post(&mut h, old, order);
+    for command in orders {
+        post(&mut h, old, command);
         h.pass(Duration::from_secs(5));
         assert_eq!(read_some(&mut peer), None);
         assert_eq!(h.life(new), ["accepted"]);
@@ -220,7 +220,7 @@ fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
         slot: u32::MAX,
         generation: 0,
     };
-    post(&mut h, never, Order::Close);
+    post(&mut h, never, Command::Close);
 }
 
 #[test]
@@ -229,14 +229,14 @@ fn messages_are_read_in_the_order_in_which_they_were_posted() {
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let remote = h.poller.remote();
     let mut messages: Vec<PollerMessage> = (0..5_u8)
-        .map(|number| PollerMessage::Order(id, Order::Send(h.slice(&[number]))))
+        .map(|number| PollerMessage::Command(id, Command::Send(h.slice(&[number]))))
         .collect();
     let slice = h.slice(&[5]);
     messages.push(PollerMessage::visit(move |poller| poller.send(id, slice)));
     remote.post_all(&mut messages);
     assert!(messages.is_empty());
     let slice = h.slice(&[6]);
-    post(&mut h, id, Order::Send(slice));
+    post(&mut h, id, Command::Send(slice));
     assert_eq!(read_some(&mut peer), Some(vec![0, 1, 2, 3, 4, 5, 6]));
 }
 
@@ -276,7 +276,7 @@ fn inbox_is_read_without_a_batch() {
     let (id, mut peer) = h.unix(&settings(|_| {}));
     let remote = h.poller.remote();
     let slice = h.slice(b"no batch is free");
-    remote.post(PollerMessage::Order(id, Order::Send(slice)));
+    remote.post(PollerMessage::Command(id, Command::Send(slice)));
     h.look();
     h.poller.read_inbox();
     h.flush();
@@ -291,7 +291,7 @@ fn a_visitor_may_post_messages_of_its_own() {
     let slice = h.slice(b"later");
     let again = remote.clone();
     remote.post(PollerMessage::visit(move |_| {
-        again.post(PollerMessage::Order(id, Order::Send(slice)));
+        again.post(PollerMessage::Command(id, Command::Send(slice)));
     }));
     h.quiesce();
     assert_eq!(read_some(&mut peer), Some(b"later".to_vec()));
@@ -340,7 +340,7 @@ fn what_many_threads_post_is_all_carried_out_each_in_order() {
             let remote = h.poller.remote();
             thread::spawn(move || {
                 for slice in slices {
-                    remote.post(PollerMessage::Order(id, Order::Send(slice)));
+                    remote.post(PollerMessage::Command(id, Command::Send(slice)));
                 }
             })
         })

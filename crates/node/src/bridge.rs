@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use napi::{Env, sys};
 use netpoll_core::turn_budget::Content;
-use netpoll_core::{Asked, Batch, Id, Order, TurnBudget};
+use netpoll_core::{Asked, Batch, Command, Id, TurnBudget};
 
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::SharedMemory;
@@ -17,7 +17,7 @@ use crate::shared_words::SharedWords;
 /// Who carries out what JavaScript asks for.
 pub trait Sink {
     /// Something is asked of a connection.
-    fn order(&mut self, id: Id, order: Order);
+    fn command(&mut self, id: Id, command: Command);
 
     /// Bytes `start..start + length` of a buffer of the user's are to be sent.
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize);
@@ -27,7 +27,7 @@ pub trait Sink {
 pub struct Nowhere;
 
 impl Sink for Nowhere {
-    fn order(&mut self, _id: Id, _order: Order) {}
+    fn command(&mut self, _id: Id, _order: Command) {}
 
     fn foreign(&mut self, _id: Id, _array: QueuedArray, _start: usize, _length: usize) {}
 }
@@ -267,7 +267,7 @@ impl Bridge {
         let count = self.words.command_count();
         for (id, words) in (0..count).filter_map(|index| self.words.command(index)) {
             match words.decode(&*self.memory) {
-                Asked::Order(order) => sink.order(id, order),
+                Asked::Command(command) => sink.command(id, command),
                 Asked::SendForeign {
                     handle,
                     start,

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::settings::Start;
 
 /// What is asked of one connection. Carried out by the poller that owns it; for a connection that is gone it does nothing.
-pub enum Order {
+pub enum Command {
     /// Send bytes.
     Send(Slice),
     /// Send bytes, which end the handling of a message.
@@ -65,7 +65,7 @@ pub trait CommandSource {
 /// What a command asks for.
 pub enum Asked {
     /// Something of the connection.
-    Order(Order),
+    Command(Command),
     /// Bytes `start..start + length` of a buffer of the user's are to be sent. The handle is used up by it.
     SendForeign {
         /// The buffer.
@@ -87,17 +87,17 @@ impl CommandWords {
             length,
         } = self;
         // Bytes that no message has, such as all of `message.buffer`. Leaving them out would tear what is sent.
-        let bytes = |order: fn(Slice) -> Order| {
+        let bytes = |command: fn(Slice) -> Command| {
             let slice = source.slice(handle, start as usize, length as usize);
-            slice.map_or(Order::Fail(Reason::ForeignDetached), order)
+            slice.map_or(Command::Fail(Reason::ForeignDetached), command)
         };
         let limit = |limit| {
             let time = Duration::from_millis(u64::from(length));
-            Order::Limit(limit, (length > 0).then_some(time))
+            Command::Limit(limit, (length > 0).then_some(time))
         };
-        Asked::Order(match operation {
-            Operation::Send => bytes(Order::Send),
-            Operation::Reply => bytes(Order::Reply),
+        Asked::Command(match operation {
+            Operation::Send => bytes(Command::Send),
+            Operation::Reply => bytes(Command::Reply),
             Operation::SendForeign => {
                 return Asked::SendForeign {
                     handle,
@@ -105,18 +105,18 @@ impl CommandWords {
                     length: length as usize,
                 };
             }
-            Operation::Acknowledge => Order::Acknowledge(length.max(1)),
-            Operation::AllowBeyond => Order::AllowBeyond(length),
-            Operation::Close => Order::Close,
-            Operation::Finish => Order::Finish,
-            Operation::Destroy => Order::Fail(Reason::Normal),
-            Operation::Reset => Order::Reset,
-            Operation::Pause => Order::Flow(Start::Paused),
-            Operation::Resume => Order::Flow(Start::Reading),
-            Operation::End => Order::End,
-            Operation::TakeOver => Order::TakeOver,
-            Operation::TellFlushed => Order::TellFlushed(length),
-            Operation::Alarm => Order::Alarm(Some(Alarm {
+            Operation::Acknowledge => Command::Acknowledge(length.max(1)),
+            Operation::AllowBeyond => Command::AllowBeyond(length),
+            Operation::Close => Command::Close,
+            Operation::Finish => Command::Finish,
+            Operation::Destroy => Command::Fail(Reason::Normal),
+            Operation::Reset => Command::Reset,
+            Operation::Pause => Command::Flow(Start::Paused),
+            Operation::Resume => Command::Flow(Start::Reading),
+            Operation::End => Command::End,
+            Operation::TakeOver => Command::TakeOver,
+            Operation::TellFlushed => Command::TellFlushed(length),
+            Operation::Alarm => Command::Alarm(Some(Alarm {
                 time: source.time(u64::from(start) << 32 | u64::from(length)),
                 number: handle,
             })),
@@ -174,12 +174,15 @@ mod tests {
         for operation in [Operation::Send, Operation::Reply] {
             for words in [[8, 0, 4], [7, 1, 4], [7, 0, u32::MAX], [7, u32::MAX, 2]] {
                 let asked = decode(operation, words);
-                let failed = matches!(asked, Asked::Order(Order::Fail(Reason::ForeignDetached)));
+                let failed = matches!(
+                    asked,
+                    Asked::Command(Command::Fail(Reason::ForeignDetached))
+                );
                 assert!(failed, "{operation:?} {words:?}");
             }
         }
         let asked = decode(Operation::Reply, [7, 1, 3]);
-        assert!(matches!(asked, Asked::Order(Order::Reply(slice)) if slice.as_ref() == b"our"));
+        assert!(matches!(asked, Asked::Command(Command::Reply(slice)) if slice.as_ref() == b"our"));
     }
 
     #[test]
@@ -187,7 +190,7 @@ mod tests {
         for (length, expected) in [(0, None), (1, Some(Duration::from_millis(1)))] {
             let asked = decode(Operation::ReadTimeout, [0, 0, length]);
             assert!(
-                matches!(asked, Asked::Order(Order::Limit(Limit::Read, time)) if time == expected)
+                matches!(asked, Asked::Command(Command::Limit(Limit::Read, time)) if time == expected)
             );
         }
     }
@@ -203,7 +206,7 @@ mod tests {
         };
         let expected = source.origin + Duration::from_millis((1 << 32) + 2);
         let asked = words.decode(&source);
-        let Asked::Order(Order::Alarm(Some(alarm))) = asked else {
+        let Asked::Command(Command::Alarm(Some(alarm))) = asked else {
             panic!("an alarm was asked for");
         };
         assert_eq!((alarm.number, alarm.time), (3, expected));
@@ -213,7 +216,9 @@ mod tests {
     fn one_message_at_least_is_done_with() {
         for (length, expected) in [(0, 1), (1, 1), (5, 5)] {
             let asked = decode(Operation::Acknowledge, [0, 0, length]);
-            assert!(matches!(asked, Asked::Order(Order::Acknowledge(count)) if count == expected));
+            assert!(
+                matches!(asked, Asked::Command(Command::Acknowledge(count)) if count == expected)
+            );
         }
     }
 

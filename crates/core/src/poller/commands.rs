@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::command::Order;
+use super::command::Command;
 use super::endpoint::Endpoint;
 use super::slots::Occupant;
 use super::turn::Poller;
@@ -19,25 +19,25 @@ use crate::work::Answer;
 /// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
 impl Poller {
     /// Does what is asked of one connection. It takes effect with the next [`Self::flush`].
-    pub fn carry_out(&mut self, id: Id, order: Order) {
-        match order {
-            Order::Send(slice) => self.send(id, slice),
-            Order::Reply(slice) => {
+    pub fn carry_out(&mut self, id: Id, command: Command) {
+        match command {
+            Command::Send(slice) => self.send(id, slice),
+            Command::Reply(slice) => {
                 self.send(id, slice);
                 self.acknowledge(id, 1);
             }
-            Order::Acknowledge(count) => self.acknowledge(id, count),
-            Order::AllowBeyond(count) => self.allow_beyond(id, count),
-            Order::Close => self.close(id),
-            Order::Finish => self.finish(id),
-            Order::Fail(reason) => self.fail(id, reason),
-            Order::Reset => self.reset(id),
-            Order::Flow(flow) => self.set_flow(id, flow),
-            Order::End => self.end(id),
-            Order::TakeOver => self.take_over(id),
-            Order::TellFlushed(number) => self.tell_flushed(id, number),
-            Order::Alarm(alarm) => self.set_alarm(id, alarm),
-            Order::Limit(limit, time) => self.set_limit(id, limit, time),
+            Command::Acknowledge(count) => self.acknowledge(id, count),
+            Command::AllowBeyond(count) => self.allow_beyond(id, count),
+            Command::Close => self.close(id),
+            Command::Finish => self.finish(id),
+            Command::Fail(reason) => self.fail(id, reason),
+            Command::Reset => self.reset(id),
+            Command::Flow(flow) => self.set_flow(id, flow),
+            Command::End => self.end(id),
+            Command::TakeOver => self.take_over(id),
+            Command::TellFlushed(number) => self.tell_flushed(id, number),
+            Command::Alarm(alarm) => self.set_alarm(id, alarm),
+            Command::Limit(limit, time) => self.set_limit(id, limit, time),
         }
     }
 

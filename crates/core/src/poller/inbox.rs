@@ -42,7 +42,7 @@ impl Poller {
         self.remote.inbox().take(&mut messages);
         for message in messages.drain(..) {
             match message {
-                PollerMessage::Order(id, order) => self.carry_out(id, order),
+                PollerMessage::Command(id, command) => self.carry_out(id, command),
                 PollerMessage::Dealt(dealt) => self.admit_dealt(*dealt),
                 PollerMessage::AcceptPaused { tag, errno } => {
                     self.troubles.push(AcceptTrouble::Paused { tag, errno });

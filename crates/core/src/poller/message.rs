@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::command::Order;
+use super::command::Command;
 use super::dealt::Dealt;
 use crate::id::Id;
 use crate::work::Answer;
@@ -13,7 +13,7 @@ pub type Visit = Box<dyn FnOnce(&mut dyn Any) + Send>;
 /// What may be left in a poller's inbox.
 pub enum PollerMessage {
     /// Something is asked of a connection.
-    Order(Id, Order),
+    Command(Id, Command),
     /// A connection that another poller has accepted.
     Dealt(Box<Dealt>),
     /// A listener elsewhere, whose records say `tag`, lacks descriptors or memory and pauses.

@@ -18,7 +18,7 @@ mod submission;
 mod transfer;
 mod turn;
 
-pub use command::{Asked, CommandSource, CommandWords, Order};
+pub use command::{Asked, Command, CommandSource, CommandWords};
 pub use deal::{Dealer, LoadBalance};
 pub use dealt::{Dealt, Load};
 pub use handle::{Bell, Remote};

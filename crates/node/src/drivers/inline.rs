@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use napi::Env;
 use netpoll_core::guard::attempt;
-use netpoll_core::{Batch, Id, Order, Poller};
+use netpoll_core::{Batch, Command, Id, Poller};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
@@ -48,8 +48,8 @@ struct Turns {
 }
 
 impl Sink for Poller {
-    fn order(&mut self, id: Id, order: Order) {
-        self.carry_out(id, order);
+    fn command(&mut self, id: Id, command: Command) {
+        self.carry_out(id, command);
     }
 
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use napi::{Env, sys};
 use netpoll_core::handoff::More;
 use netpoll_core::poller_thread::Batches;
-use netpoll_core::{Batch, Id, Order, PollerMessage, PollerThread, Remote, Wake};
+use netpoll_core::{Batch, Command, Id, PollerMessage, PollerThread, Remote, Wake};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
@@ -59,17 +59,17 @@ pub struct ThreadDriver {
 struct Outgoing(Vec<PollerMessage>);
 
 impl Sink for Outgoing {
-    fn order(&mut self, id: Id, order: Order) {
-        self.0.push(PollerMessage::Order(id, order));
+    fn command(&mut self, id: Id, command: Command) {
+        self.0.push(PollerMessage::Command(id, command));
     }
 
     /// Another thread never gets the user's pointer: the bytes are copied now.
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize) {
-        let order = match array.copy(start, length) {
-            Ok(copy) => Order::Send(copy),
-            Err(reason) => Order::Fail(reason),
+        let command = match array.copy(start, length) {
+            Ok(copy) => Command::Send(copy),
+            Err(reason) => Command::Fail(reason),
         };
-        self.order(id, order);
+        self.command(id, command);
     }
 }
 

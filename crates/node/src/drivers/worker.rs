@@ -9,7 +9,7 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
-use netpoll_core::{Batch, Id, Order, Slice, Wake};
+use netpoll_core::{Batch, Command, Id, Slice, Wake};
 use slab::Slab;
 
 use crate::api::event_loop::Callbacks;
@@ -71,15 +71,15 @@ impl Answers<'_> {
 }
 
 impl Sink for Answers<'_> {
-    fn order(&mut self, id: Id, order: Order) {
-        match order {
-            Order::Send(slice) => self.add(id, slice),
-            Order::Reply(slice) => {
+    fn command(&mut self, id: Id, command: Command) {
+        match command {
+            Command::Send(slice) => self.add(id, slice),
+            Command::Reply(slice) => {
                 self.add(id, slice);
                 self.finish(id, None);
             }
-            Order::Acknowledge(_) => self.finish(id, None),
-            Order::Fail(_) => self.finish(id, Some(Answer::Failed)),
+            Command::Acknowledge(_) => self.finish(id, None),
+            Command::Fail(_) => self.finish(id, Some(Answer::Failed)),
             // There is nothing else to ask of a task.
             _ => {}
         }
