@@ -110,8 +110,8 @@ pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{
-    Asked, Command, CommandSource, CommandWords, Dealer, Id, LoadBalance, Poller, PollerMessage,
-    Remote,
+    Asked, Command, CommandSource, CommandWords, Dealer, Id, LoadBalance, Poller, PollerHandle,
+    PollerMessage,
 };
 pub use poller_thread::PollerThread;
 pub use reason::{Call, Reason};

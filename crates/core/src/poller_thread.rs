@@ -12,7 +12,7 @@ use crate::buffer::ChunkPool;
 use crate::guard::attempt;
 use crate::handoff::Handoff;
 use crate::inbox::Wake;
-use crate::poller::{Poller, PollerMessage, Remote};
+use crate::poller::{Poller, PollerHandle, PollerMessage};
 
 /// Batches of one poller. With one in the consumer's hands and one that waits, the poller fills a third; more would only let
 /// messages grow old.
@@ -29,7 +29,7 @@ const ACCEPT_RECORDS: usize = 256;
 const MAX_WAITING: usize = 16 * 1024;
 
 /// Wakes a poller that has no batch to fill.
-pub struct BlankBatchBell(Remote);
+pub struct BlankBatchBell(PollerHandle);
 
 impl Wake for BlankBatchBell {
     fn wake(&self) {
@@ -81,7 +81,7 @@ struct Running {
 /// # fn main() -> std::io::Result<()> {
 /// let mut thread = PollerThread::start("poller", ChunkPool::new(4096, 1))?;
 /// let batches = thread.serve(Silent, || Batch::with_capacity(64));
-/// let has_ready = thread.remote().ask(|poller| poller.has_ready());
+/// let has_ready = thread.handle().ask(|poller| poller.has_ready());
 /// assert_eq!(has_ready, Some(false));
 /// assert!(batches.take().is_none(), "nothing has happened");
 /// thread.stop();
@@ -89,7 +89,7 @@ struct Running {
 /// # }
 /// ```
 pub struct PollerThread {
-    remote: Remote,
+    handle: PollerHandle,
     running: Running,
     /// Gone once the thread knows what to do.
     work: Option<mpsc::SyncSender<Work>>,
@@ -102,14 +102,14 @@ impl PollerThread {
     /// # Errors
     /// The system's.
     pub fn start(name: &str, pool: ChunkPool) -> io::Result<Self> {
-        let (made, remote) = mpsc::sync_channel(1);
+        let (made, handle) = mpsc::sync_channel(1);
         let (work, given) = mpsc::sync_channel::<Work>(1);
         let running = Running::default();
         let known = running.clone();
         let body = move || match Poller::new(pool, Instant::now()) {
             Ok(poller) => {
                 // The starter waits for the one, and sends the other, unless it gives up.
-                let _ = made.send(Ok(poller.remote()));
+                let _ = made.send(Ok(poller.handle()));
                 if let Ok(work) = given.recv() {
                     work(poller, &known);
                 }
@@ -120,9 +120,9 @@ impl PollerThread {
         };
         let thread = thread::Builder::new().name(name.into()).spawn(body)?;
         let gone = |_| Err(io::ErrorKind::Other.into());
-        let remote = remote.recv().unwrap_or_else(gone)?;
+        let handle = handle.recv().unwrap_or_else(gone)?;
         Ok(Self {
-            remote,
+            handle,
             running,
             work: Some(work),
             thread: Some(thread),
@@ -131,8 +131,8 @@ impl PollerThread {
 
     /// How other threads reach the poller.
     #[must_use]
-    pub fn remote(&self) -> &Remote {
-        &self.remote
+    pub fn handle(&self) -> &PollerHandle {
+        &self.handle
     }
 
     /// Why the thread has ended before it was stopped.
@@ -152,7 +152,7 @@ impl PollerThread {
         Consumer: Wake + Clone + Send + Sync + 'static,
     {
         let batches = (0..BATCHES).map(|_| new_batch());
-        let bell = BlankBatchBell(self.remote.clone());
+        let bell = BlankBatchBell(self.handle.clone());
         let handoff = Arc::new(Handoff::new(batches, consumer.clone(), bell));
         let batches = handoff.clone();
         self.begin(Box::new(move |poller, running| {
@@ -186,7 +186,7 @@ impl PollerThread {
         // One that waits for work gets none.
         drop(self.work.take());
         self.running.is_stopped.store(true, Ordering::Release);
-        self.remote.nudge();
+        self.handle.nudge();
         if let Some(thread) = self.thread.take() {
             // It waits for nothing but the system, and its panics are caught.
             let _ = thread.join();
@@ -207,7 +207,7 @@ impl Drop for PollerThread {
     }
 }
 
-impl Remote {
+impl PollerHandle {
     /// Asks the poller something, after what was asked of it before, and waits for the answer; `None` when it is gone. Never
     /// from the poller's own thread.
     pub fn ask<R: Send + 'static>(
@@ -331,21 +331,21 @@ mod tests {
     #[test]
     fn a_question_is_answered_until_the_thread_is_stopped() {
         let mut thread = thread();
-        let remote = thread.remote().clone();
+        let handle = thread.handle().clone();
         let (consumer, _told) = told();
         thread.serve(consumer, new_batch);
-        assert_eq!(remote.ask(|poller| poller.has_ready()), Some(false));
+        assert_eq!(handle.ask(|poller| poller.has_ready()), Some(false));
         thread.stop();
-        assert_eq!(remote.ask(|poller| poller.has_ready()), None);
+        assert_eq!(handle.ask(|poller| poller.has_ready()), None);
         assert_eq!(thread.failure().get(), None);
     }
 
     #[test]
     fn one_that_never_got_work_is_stopped_as_well() {
         let thread = thread();
-        let remote = thread.remote().clone();
+        let handle = thread.handle().clone();
         drop(thread);
-        assert_eq!(remote.ask(|_| ()), None);
+        assert_eq!(handle.ask(|_| ()), None);
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
         let (consumer, told) = told();
         thread.serve(consumer, new_batch);
         assert_eq!(
-            thread.remote().ask(|_| -> () { panic!("on purpose") }),
+            thread.handle().ask(|_| -> () { panic!("on purpose") }),
             None
         );
         told.recv_timeout(PATIENCE).expect("the consumer is woken");
@@ -367,7 +367,7 @@ mod tests {
         thread.accept();
         let failure = thread.failure().clone();
         assert_eq!(
-            thread.remote().ask(|_| -> () { panic!("on purpose") }),
+            thread.handle().ask(|_| -> () { panic!("on purpose") }),
             None
         );
         thread.stop();
@@ -383,17 +383,17 @@ mod tests {
         // It may have one in its hands, which it gives back.
         while taken.len() < BATCHES {
             taken.extend(handoff.blank());
-            thread.remote().nudge();
+            thread.handle().nudge();
         }
-        assert_eq!(thread.remote().ask(|_| 7), Some(7));
+        assert_eq!(thread.handle().ask(|_| 7), Some(7));
         handoff.recycle(taken.remove(0));
-        assert_eq!(thread.remote().ask(|_| 8), Some(8));
+        assert_eq!(thread.handle().ask(|_| 8), Some(8));
     }
 
     #[test]
     fn a_sender_waits_for_a_poller_that_does_not_keep_up() {
         let mut thread = thread();
-        let remote = thread.remote().clone();
+        let handle = thread.handle().clone();
         let done = Arc::new(AtomicBool::new(false));
         let last = done.clone();
         let mut messages: Vec<PollerMessage> =
@@ -402,7 +402,7 @@ mod tests {
             last.store(true, Ordering::Release);
         }));
         let sender = thread::spawn(move || {
-            remote.post_paced(&mut messages);
+            handle.post_paced(&mut messages);
             done.load(Ordering::Acquire)
         });
         thread.accept();

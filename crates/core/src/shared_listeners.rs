@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::address::Address;
 use crate::buffer::ChunkPool;
 use crate::listener::{Listen, Listener, Place};
-use crate::poller::{Dealer, Id, LoadBalance, Remote};
+use crate::poller::{Dealer, Id, LoadBalance, PollerHandle};
 use crate::poller_thread::{Failure, PollerThread};
 use crate::settings::Settings;
 
@@ -62,7 +62,7 @@ impl SharedListeners {
         }
     }
 
-    /// From now on `remote` gets its part of the connections at a place, whose socket is opened if no server shares it yet:
+    /// From now on `handle` gets its part of the connections at a place, whose socket is opened if no server shares it yet:
     /// then `balance` says who gets a connection. Records of them say `tag`.
     ///
     /// # Errors
@@ -71,14 +71,14 @@ impl SharedListeners {
         &self,
         listen: Listen,
         balance: LoadBalance,
-        remote: Remote,
+        handle: PollerHandle,
         settings: Arc<Settings>,
         tag: u32,
     ) -> io::Result<Membership> {
         let mut sockets = self.sockets();
         let opened = sockets.find_or_open(listen, Dealer::new(balance), &self.pool);
         let (place, dealer, failure) = opened.inspect_err(|_| sockets.close_if_empty())?;
-        let key = dealer.join(remote, settings, tag);
+        let key = dealer.join(handle, settings, tag);
         // It may have failed just now, and told all others.
         if failure.get().is_some() {
             dealer.leave(key);
@@ -118,7 +118,7 @@ impl SharedListeners {
         let id = shared.id;
         sockets.open.remove(&place);
         if let Some(thread) = &sockets.accepting {
-            thread.remote().ask(move |poller| poller.unlisten(id));
+            thread.handle().ask(move |poller| poller.unlisten(id));
         }
         sockets.close_if_empty();
         true
@@ -152,7 +152,7 @@ impl Sockets {
             return Ok((asked, shared.dealer.clone(), failure));
         }
         let given = dealer.clone();
-        let opened = thread.remote().ask(move |poller| {
+        let opened = thread.handle().ask(move |poller| {
             let listener = Listener::bind(&listen)?;
             let address = listener.local_address()?;
             poller.attend_for(listener, given).map(|id| (id, address))
@@ -218,18 +218,18 @@ mod tests {
     fn after_a_failure_members_are_told_and_the_next_starts_anew() {
         let listeners = SharedListeners::new(ChunkPool::new(4096, 0));
         let mut server = Poller::new(ChunkPool::new(4096, 0), Instant::now()).expect("a poller");
-        let join = |remote, number| {
-            let joined = listeners.join(port(number), LoadBalance::Random, remote, settings(), 5);
+        let join = |handle, number| {
+            let joined = listeners.join(port(number), LoadBalance::Random, handle, settings(), 5);
             joined.expect("the port is free")
         };
-        let failed = join(server.remote(), 0);
+        let failed = join(server.handle(), 0);
         let Some(Address::Ip(address)) = listeners.address(&failed) else {
             panic!("it is bound to a port");
         };
         let accepting = listeners.sockets();
         let thread = accepting.accepting.as_ref().expect("there is a thread");
         assert_eq!(
-            thread.remote().ask(|_| -> () { panic!("on purpose") }),
+            thread.handle().ask(|_| -> () { panic!("on purpose") }),
             None
         );
         drop(accepting);
@@ -242,7 +242,7 @@ mod tests {
         let told = batch.records()[0];
         assert_eq!((told.slot, told.kind()), (5, RecordKind::AcceptEnded as u8));
         assert_eq!(failed.failure(), Some("netpoll panicked: on purpose"));
-        let again = join(server.remote(), address.port());
+        let again = join(server.handle(), address.port());
         assert_eq!(again.failure(), None);
         assert!(!listeners.leave(failed), "the socket is another's");
         assert!(listeners.address(&again).is_some());

@@ -51,7 +51,7 @@ impl Table {
         let tag = self.seats.len() as u32;
         let key = self
             .dealer
-            .join(seat.poller.remote(), settings.clone(), tag);
+            .join(seat.poller.handle(), settings.clone(), tag);
         self.seats.push(seat);
         self.keys.push(key);
     }
@@ -189,8 +189,8 @@ fn what_was_sent_before_the_connection_was_dealt_comes_after_the_news_of_it() {
 #[test]
 fn the_poller_that_listens_may_sit_at_the_table() {
     let mut table = Table::new(LoadBalance::RoundRobin, 1);
-    let remote = table.door.poller.remote();
-    table.dealer.join(remote, settings(|_| {}), 5);
+    let handle = table.door.poller.handle();
+    table.dealer.join(handle, settings(|_| {}), 5);
     let _peers = table.connect_many(4);
     table.settle();
     assert_eq!(table.shares(), [2]);
@@ -338,12 +338,12 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     let mut table = Table::new(LoadBalance::RoundRobin, 3);
     // A second seat of the first server.
     let second = Harness::new();
-    let remote = second.poller.remote();
-    table.dealer.join(remote, settings(|_| {}), 0);
+    let handle = second.poller.handle();
+    table.dealer.join(handle, settings(|_| {}), 0);
     table.seats.push(second);
     let peer = table.connect();
     let visit = PollerMessage::visit(|_| panic!("on purpose"));
-    table.door.poller.remote().post(visit);
+    table.door.poller.handle().post(visit);
     let panicked = catch_unwind(AssertUnwindSafe(|| table.door.quiesce()));
     assert!(panicked.is_err());
     table.door.poller.tell_failed();
@@ -367,9 +367,9 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
 #[test]
 fn more_news_of_listeners_than_a_batch_has_room_for_come_in_the_next() {
     let mut seat = Harness::with(64 * 1024, 24);
-    let remote = seat.poller.remote();
+    let handle = seat.poller.handle();
     for tag in 0..100 {
-        remote.post(PollerMessage::AcceptPaused { tag, errno: 24 });
+        handle.post(PollerMessage::AcceptPaused { tag, errno: 24 });
     }
     seat.quiesce();
     let told: Vec<u32> = seat.log.iter().map(|entry| entry.slot).collect();

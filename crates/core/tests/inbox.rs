@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use netpoll_core::connection::{Alarm, Limit};
 use netpoll_core::settings::{HalfOpen, Start};
-use netpoll_core::{Batch, Command, Id, PollerMessage, Reason, Remote, Slice};
+use netpoll_core::{Batch, Command, Id, PollerHandle, PollerMessage, Reason, Slice};
 use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
 
 /// Posts a command, and lets the poller do what there is to do.
 fn post(h: &mut Harness, id: Id, command: Command) {
-    let remote = h.poller.remote();
-    remote.post(PollerMessage::Command(id, command));
+    let handle = h.poller.handle();
+    handle.post(PollerMessage::Command(id, command));
     h.quiesce();
 }
 
@@ -95,9 +95,9 @@ fn a_connection_is_closed_finished_failed_and_reset_by_message() {
     for (command, check) in cases {
         let mut h = Harness::new();
         let (id, mut peer) = h.unix(&settings(|_| {}));
-        let remote = h.poller.remote();
+        let handle = h.poller.handle();
         let slice = h.slice(b"last");
-        remote.post(PollerMessage::Command(id, Command::Send(slice.clone())));
+        handle.post(PollerMessage::Command(id, Command::Send(slice.clone())));
         post(&mut h, id, command());
         check(&mut h, id, &mut peer);
         post(&mut h, id, Command::Send(slice));
@@ -130,10 +130,10 @@ fn flow_is_stopped_and_resumed_by_message() {
 fn our_direction_is_ended_by_message_and_the_peers_goes_on() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|s| s.half_open = HalfOpen::Keep));
-    let remote = h.poller.remote();
-    remote.post(PollerMessage::Command(id, Command::TakeOver));
+    let handle = h.poller.handle();
+    handle.post(PollerMessage::Command(id, Command::TakeOver));
     let slice = h.slice(b"last");
-    remote.post(PollerMessage::Command(id, Command::Send(slice)));
+    handle.post(PollerMessage::Command(id, Command::Send(slice)));
     post(&mut h, id, Command::End);
     assert_eq!(read_some(&mut peer), Some(b"last".to_vec()));
     assert_eq!(read_some(&mut peer), Some(vec![]));
@@ -227,13 +227,13 @@ fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
 fn messages_are_read_in_the_order_in_which_they_were_posted() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     let mut messages: Vec<PollerMessage> = (0..5_u8)
         .map(|number| PollerMessage::Command(id, Command::Send(h.slice(&[number]))))
         .collect();
     let slice = h.slice(&[5]);
     messages.push(PollerMessage::visit(move |poller| poller.send(id, slice)));
-    remote.post_all(&mut messages);
+    handle.post_all(&mut messages);
     assert!(messages.is_empty());
     let slice = h.slice(&[6]);
     post(&mut h, id, Command::Send(slice));
@@ -244,20 +244,20 @@ fn messages_are_read_in_the_order_in_which_they_were_posted() {
 fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
     let mut h = Harness::new();
     h.quiesce();
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     let fd = h.poller.as_raw_fd();
     assert!(!is_readable(fd));
-    let posts: [fn(&Remote); 4] = [
-        Remote::nudge,
-        |remote| remote.post(PollerMessage::Room),
-        |remote| {
-            remote.post_all(&mut vec![PollerMessage::visit(|_| {})]);
+    let posts: [fn(&PollerHandle); 4] = [
+        PollerHandle::nudge,
+        |handle| handle.post(PollerMessage::Room),
+        |handle| {
+            handle.post_all(&mut vec![PollerMessage::visit(|_| {})]);
         },
-        |remote| assert!(remote.try_post(PollerMessage::Room).is_ok()),
+        |handle| assert!(handle.try_post(PollerMessage::Room).is_ok()),
     ];
     for post in posts {
         for _ in 0..3 {
-            post(&remote);
+            post(&handle);
         }
         assert!(is_readable(fd));
         h.look();
@@ -266,7 +266,7 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
         h.look();
         assert!(!is_readable(fd));
     }
-    remote.post_all(&mut Vec::new());
+    handle.post_all(&mut Vec::new());
     assert!(!is_readable(fd));
 }
 
@@ -274,9 +274,9 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
 fn inbox_is_read_without_a_batch() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     let slice = h.slice(b"no batch is free");
-    remote.post(PollerMessage::Command(id, Command::Send(slice)));
+    handle.post(PollerMessage::Command(id, Command::Send(slice)));
     h.look();
     h.poller.read_inbox();
     h.flush();
@@ -287,10 +287,10 @@ fn inbox_is_read_without_a_batch() {
 fn a_visitor_may_post_messages_of_its_own() {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|_| {}));
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     let slice = h.slice(b"later");
-    let again = remote.clone();
-    remote.post(PollerMessage::visit(move |_| {
+    let again = handle.clone();
+    handle.post(PollerMessage::visit(move |_| {
         again.post(PollerMessage::Command(id, Command::Send(slice)));
     }));
     h.quiesce();
@@ -300,14 +300,14 @@ fn a_visitor_may_post_messages_of_its_own() {
 #[test]
 fn a_poller_that_waits_is_woken_from_another_thread() {
     let mut h = Harness::new();
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     h.quiesce();
     let reached = Arc::new(AtomicUsize::new(0));
     for round in 0..200 {
         let counted = reached.clone();
-        let remote = remote.clone();
+        let handle = handle.clone();
         let sender = thread::spawn(move || {
-            remote.post(PollerMessage::visit(move |_| {
+            handle.post(PollerMessage::visit(move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
             }));
         });
@@ -337,10 +337,10 @@ fn what_many_threads_post_is_all_carried_out_each_in_order() {
     let senders: Vec<_> = slices
         .into_iter()
         .map(|slices| {
-            let remote = h.poller.remote();
+            let handle = h.poller.handle();
             thread::spawn(move || {
                 for slice in slices {
-                    remote.post(PollerMessage::Command(id, Command::Send(slice)));
+                    handle.post(PollerMessage::Command(id, Command::Send(slice)));
                 }
             })
         })
@@ -365,49 +365,49 @@ fn what_many_threads_post_is_all_carried_out_each_in_order() {
 #[test]
 fn messages_for_a_poller_that_is_gone_are_dropped() {
     let h = Harness::new();
-    let remote = h.poller.remote();
+    let handle = h.poller.handle();
     let kept = Arc::new(());
     let with = |kept: &Arc<()>| {
         let kept = kept.clone();
         PollerMessage::visit(move |_| drop(kept))
     };
-    remote.post(with(&kept));
+    handle.post(with(&kept));
     assert_eq!(Arc::strong_count(&kept), 2);
     drop(h);
     assert_eq!(Arc::strong_count(&kept), 1, "never read");
-    remote.post(with(&kept));
-    remote.post_all(&mut vec![with(&kept), with(&kept)]);
+    handle.post(with(&kept));
+    handle.post_all(&mut vec![with(&kept), with(&kept)]);
     assert_eq!(Arc::strong_count(&kept), 1);
-    assert!(remote.try_post(with(&kept)).is_err());
+    assert!(handle.try_post(with(&kept)).is_err());
     assert_eq!(Arc::strong_count(&kept), 1);
-    remote.nudge();
+    handle.nudge();
 }
 
 #[test]
 fn messages_that_post_when_they_are_dropped_hold_up_nobody() {
-    struct Last(Remote);
+    struct Last(PollerHandle);
     impl Drop for Last {
         fn drop(&mut self) {
             self.0.post(PollerMessage::Room);
         }
     }
     let h = Harness::new();
-    let remote = h.poller.remote();
-    let last = Last(remote.clone());
-    remote.post(PollerMessage::visit(move |_| drop(last)));
-    let last = Last(remote.clone());
+    let handle = h.poller.handle();
+    let last = Last(handle.clone());
+    handle.post(PollerMessage::visit(move |_| drop(last)));
+    let last = Last(handle.clone());
     drop(h);
-    remote.post(PollerMessage::visit(move |_| drop(last)));
+    handle.post(PollerMessage::visit(move |_| drop(last)));
 }
 
 #[test]
 fn remotes_of_one_poller_are_equal_and_of_others_are_not() {
     let (one, other) = (Harness::new(), Harness::new());
-    let remote = one.poller.remote();
-    assert!(remote == one.poller.remote());
-    assert!(remote == remote.clone());
-    assert!(remote != other.poller.remote());
-    assert_ne!(remote.serial(), other.poller.remote().serial());
+    let handle = one.poller.handle();
+    assert!(handle == one.poller.handle());
+    assert!(handle == handle.clone());
+    assert!(handle != other.poller.handle());
+    assert_ne!(handle.serial(), other.poller.handle().serial());
 }
 
 /// Two batches take turns, as with a driver that hands one over while the other is filled.
@@ -467,8 +467,8 @@ fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
     let (_, file) = h.listen_unix(&settings(|_| {}));
     let _first = UnixStream::connect(file.path()).expect("connecting");
     let old = h.until_accepted(1);
-    let remote = h.poller.remote();
-    remote.post(PollerMessage::visit(move |poller| {
+    let handle = h.poller.handle();
+    handle.post(PollerMessage::visit(move |poller| {
         drop(poller.detach(old).expect("nothing is unread"));
     }));
     let mut batch = Batch::with_capacity(64);

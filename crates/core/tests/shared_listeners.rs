@@ -21,8 +21,8 @@ fn port(port: u16) -> Listen {
 }
 
 fn join(listeners: &SharedListeners, listen: Listen, server: &Harness) -> Membership {
-    let remote = server.poller.remote();
-    let joined = listeners.join(listen, LoadBalance::RoundRobin, remote, settings(|_| {}), 5);
+    let handle = server.poller.handle();
+    let joined = listeners.join(listen, LoadBalance::RoundRobin, handle, settings(|_| {}), 5);
     joined.expect("the place is free, or shared")
 }
 
@@ -123,11 +123,11 @@ fn a_refused_place_leaves_nothing_behind() {
     let server = Harness::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let number = taken.local_addr().expect("it is bound").port();
-    let remote = server.poller.remote();
+    let handle = server.poller.handle();
     let refused = listeners.join(
         port(number),
         LoadBalance::RoundRobin,
-        remote,
+        handle,
         settings(|_| {}),
         5,
     );

@@ -126,7 +126,7 @@ fn messages_come_to_a_desk_and_no_record_tells_of_them() {
     let messages: Vec<&[u8]> = tasks.iter().map(|task| task.message.as_ref()).collect();
     assert_eq!(messages, [frame(b"one"), frame(b"two")]);
     assert!(tasks.iter().all(|task| task.origin.connection() == id));
-    assert_eq!(tasks[0].origin.poller(), shop.h.poller.remote().serial());
+    assert_eq!(tasks[0].origin.poller(), shop.h.poller.handle().serial());
     assert_eq!(shop.h.story(id), ["accepted"]);
 }
 

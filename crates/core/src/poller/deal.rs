@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use super::dealt::{Dealt, Load, LoadShare};
-use super::handle::Remote;
+use super::handle::PollerHandle;
 use super::message::PollerMessage;
 use crate::address::Address;
 use crate::settings::Settings;
@@ -25,7 +25,7 @@ pub enum LoadBalance {
 /// A poller that takes connections, and what they are there.
 struct Seat {
     key: u64,
-    remote: Remote,
+    handle: PollerHandle,
     settings: Arc<Settings>,
     tag: u32,
     load: Load,
@@ -65,15 +65,15 @@ impl Dealer {
         })))
     }
 
-    /// From now on `remote` gets its part of the connections, with these settings; its records of them say `tag`. Returns
+    /// From now on `handle` gets its part of the connections, with these settings; its records of them say `tag`. Returns
     /// what [`Self::leave`] takes.
-    pub fn join(&self, remote: Remote, settings: Arc<Settings>, tag: u32) -> u64 {
+    pub fn join(&self, handle: PollerHandle, settings: Arc<Settings>, tag: u32) -> u64 {
         let table = &mut *self.table();
         let key = table.next_key;
         table.next_key += 1;
         table.seats.push(Seat {
             key,
-            remote,
+            handle,
             settings,
             tag,
             load: Load::default(),
@@ -92,9 +92,9 @@ impl Dealer {
     /// Nobody can be accepted for lack of descriptors or memory: tells one of the seats.
     pub(super) fn tell_paused(&self, errno: i32) {
         let table = self.table();
-        for Seat { remote, tag, .. } in &table.seats {
+        for Seat { handle, tag, .. } in &table.seats {
             let message = PollerMessage::AcceptPaused { tag: *tag, errno };
-            if remote.try_post(message).is_ok() {
+            if handle.try_post(message).is_ok() {
                 return;
             }
         }
@@ -107,7 +107,7 @@ impl Dealer {
         for seat in &table.seats {
             let server = (seat.thread, seat.tag);
             let message = PollerMessage::AcceptEnded { tag: seat.tag };
-            if !told.contains(&server) && seat.remote.try_post(message).is_ok() {
+            if !told.contains(&server) && seat.handle.try_post(message).is_ok() {
                 told.push(server);
             }
         }
@@ -132,7 +132,7 @@ impl Dealer {
                 tag: seat.tag,
                 share: LoadShare::of(&seat.load),
             };
-            match seat.remote.try_post(PollerMessage::Dealt(Box::new(dealt))) {
+            match seat.handle.try_post(PollerMessage::Dealt(Box::new(dealt))) {
                 // That poller has gone without leaving.
                 Err(PollerMessage::Dealt(back)) => {
                     cards = (back.stream, back.peer);

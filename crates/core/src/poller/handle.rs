@@ -23,7 +23,7 @@ static NEXT_SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// How other threads reach a poller.
 #[derive(Clone)]
-pub struct Remote(Arc<Reached>);
+pub struct PollerHandle(Arc<Reached>);
 
 /// The poller's side that others reach.
 struct Reached {
@@ -49,14 +49,14 @@ impl TaskOwner for Reached {
     }
 }
 
-impl PartialEq for Remote {
+impl PartialEq for PollerHandle {
     /// Whether both reach the same poller.
     fn eq(&self, other: &Self) -> bool {
         self.0.serial == other.0.serial
     }
 }
 
-impl Remote {
+impl PollerHandle {
     /// Leaves a message. One for a poller that is gone is dropped.
     pub fn post(&self, message: PollerMessage) {
         drop(self.0.inbox.post(message));

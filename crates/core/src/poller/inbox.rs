@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::acceptor::AcceptTrouble;
-use super::handle::Remote;
+use super::handle::PollerHandle;
 use super::message::PollerMessage;
 use super::turn::Poller;
 
@@ -22,13 +22,13 @@ impl PollerMessage {
 impl Poller {
     /// How other threads reach this poller.
     #[must_use]
-    pub fn remote(&self) -> Remote {
-        self.remote.clone()
+    pub fn handle(&self) -> PollerHandle {
+        self.handle.clone()
     }
 
     /// Waits at the inbox alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
     pub fn await_inbox(&mut self) {
-        self.remote.inbox().await_ring();
+        self.handle.inbox().await_ring();
         self.has_messages = true;
         self.read_inbox();
     }
@@ -39,7 +39,7 @@ impl Poller {
             return;
         }
         let mut messages = std::mem::take(&mut self.messages);
-        self.remote.inbox().take(&mut messages);
+        self.handle.inbox().take(&mut messages);
         for message in messages.drain(..) {
             match message {
                 PollerMessage::Command(id, command) => self.carry_out(id, command),
@@ -65,6 +65,6 @@ impl Poller {
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        self.remote.inbox().close();
+        self.handle.inbox().close();
     }
 }

@@ -1,7 +1,7 @@
 //! Messages on their way from a connection to its workers.
 
 use super::endpoint::{Endpoint, Next};
-use super::handle::Remote;
+use super::handle::PollerHandle;
 use super::turn::Poller;
 use crate::batch::{Batch, RecordKind};
 use crate::buffer::{OutOfMemory, Slice};
@@ -18,7 +18,7 @@ pub(super) fn submit(
     endpoint: &mut Endpoint,
     work: &mut Batch,
     tasks: &mut Vec<Task>,
-    remote: &Remote,
+    handle: &PollerHandle,
     next: Next,
 ) -> Next {
     let id = endpoint.id();
@@ -33,7 +33,7 @@ pub(super) fn submit(
         let chunk = work.chunks()[record.chunk()].clone();
         let (start, length) = (record.start as usize, record.length as usize);
         tasks.push(Task {
-            origin: Origin::new(remote.task_owner(), id, sequence),
+            origin: Origin::new(handle.task_owner(), id, sequence),
             message: Slice::new(chunk, start, length),
         });
         sequence = sequence.wrapping_add(1);
@@ -63,7 +63,7 @@ impl Poller {
         };
         // Without memory to note it down it asks again in the next turn.
         let is_notable = self.stalled.try_reserve(1).is_ok();
-        if pool.await_room(RoomWaiter(self.remote.task_owner())) || !is_notable {
+        if pool.await_room(RoomWaiter(self.handle.task_owner())) || !is_notable {
             self.list(id.slot);
         } else {
             self.stalled.insert(id);

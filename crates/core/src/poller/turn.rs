@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::acceptor::AcceptTrouble;
 use super::dialing::Dialing;
 use super::endpoint::{Endpoint, Next, Work};
-use super::handle::{Bell, Remote};
+use super::handle::{Bell, PollerHandle};
 use super::message::PollerMessage;
 use super::slots::{Occupant, Slots};
 use super::submission;
@@ -49,7 +49,7 @@ pub struct Poller {
     /// Whether anyone has looked what is ready since deadlines were last acted on.
     looked: Looked,
     intake: Intake,
-    pub(super) remote: Remote,
+    pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
     pub(super) has_messages: bool,
     /// Where messages are taken to, kept for its memory.
@@ -93,7 +93,7 @@ impl Poller {
             wheel: Wheel::new(now),
             looked: Looked::No,
             intake,
-            remote: Remote::new(bell),
+            handle: PollerHandle::new(bell),
             has_messages: false,
             messages: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),
@@ -336,7 +336,7 @@ impl Poller {
                     endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
                 if !self.work.is_empty() {
                     let (work, tasks) = (&mut self.work, &mut self.tasks);
-                    next = submission::submit(endpoint, work, tasks, &self.remote, next);
+                    next = submission::submit(endpoint, work, tasks, &self.handle, next);
                 }
                 match arm_for(endpoint, &mut self.wheel) {
                     Err(OutOfMemory) if next != Next::Gone => Next::Again,

@@ -51,11 +51,11 @@ fn an_owner_that_is_nudged_sees_what_was_set_before() {
         let bell = Bell::default();
         let inbox = Arc::new(Inbox::new(bell.clone()));
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let (remote, flag) = (inbox.clone(), is_stopped.clone());
+        let (handle, flag) = (inbox.clone(), is_stopped.clone());
         let stopping = thread::spawn(move || {
-            assert!(remote.post(()).is_ok());
+            assert!(handle.post(()).is_ok());
             flag.store(true, Ordering::Release);
-            remote.nudge();
+            handle.nudge();
         });
         let mut messages = Vec::new();
         while !is_stopped.load(Ordering::Acquire) {
@@ -75,8 +75,8 @@ fn an_owner_that_waits_in_either_way_hears_of_every_message() {
         let bell = Bell::default();
         let inbox = Arc::new(Inbox::new(bell.clone()));
         let senders = [0, 1].map(|message| {
-            let remote = inbox.clone();
-            thread::spawn(move || assert!(remote.post(message).is_ok()))
+            let handle = inbox.clone();
+            thread::spawn(move || assert!(handle.post(message).is_ok()))
         });
         let (mut messages, mut arrived, mut rounds) = (Vec::new(), 0, 0);
         while arrived < 2 {
@@ -147,13 +147,13 @@ impl Drop for Origin {
 fn messages_that_post_when_they_are_dropped_block_nobody() {
     model(3, || {
         let inbox = Arc::new(Inbox::new(Bell::default()));
-        let remote = inbox.clone();
+        let handle = inbox.clone();
         let task = |inbox: &Arc<Inbox<PollerMessage, Bell>>| PollerMessage::Task {
             _origin: Origin(inbox.clone()),
         };
         let sender = thread::spawn(move || {
-            drop(remote.post(task(&remote)));
-            remote.post_all(&mut vec![task(&remote), task(&remote)]);
+            drop(handle.post(task(&handle)));
+            handle.post_all(&mut vec![task(&handle), task(&handle)]);
         });
         inbox.close();
         sender.join().expect("it does not panic");

@@ -9,7 +9,7 @@ use netpoll_core::{Inbox, Wake};
 
 use crate::support::{Bell, model};
 
-type Pool = WorkPool<Job, Remote>;
+type Pool = WorkPool<Job, PollerHandle>;
 
 enum PollerMessage {
     Answer(usize, Answer),
@@ -24,7 +24,7 @@ enum Answer {
 
 /// Stands in for `netpoll_core::work::Origin`, which needs a poller with sockets.
 struct Job {
-    remote: Remote,
+    handle: PollerHandle,
     number: usize,
     answer: Answer,
 }
@@ -38,7 +38,7 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         let message = PollerMessage::Answer(self.number, self.answer);
-        assert!(self.remote.0.post(message).is_ok());
+        assert!(self.handle.0.post(message).is_ok());
     }
 }
 
@@ -48,17 +48,17 @@ impl Assignable for Job {
     }
 }
 
-/// Stands in for `netpoll_core::Remote`.
+/// Stands in for `netpoll_core::PollerHandle`.
 #[derive(Clone)]
-struct Remote(Arc<Inbox<PollerMessage, Bell>>);
+struct PollerHandle(Arc<Inbox<PollerMessage, Bell>>);
 
-impl PartialEq for Remote {
+impl PartialEq for PollerHandle {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Wake for Remote {
+impl Wake for PollerHandle {
     fn wake(&self) {
         assert!(self.0.post(PollerMessage::Room).is_ok());
     }
@@ -68,7 +68,7 @@ impl Wake for Remote {
 struct Poller {
     pool: Pool,
     bell: Bell,
-    remote: Remote,
+    handle: PollerHandle,
     answers: Vec<Option<Answer>>,
     is_stalled: bool,
 }
@@ -78,7 +78,7 @@ impl Poller {
         let bell = Bell::default();
         Self {
             pool: pool.clone(),
-            remote: Remote(Arc::new(Inbox::new(bell.clone()))),
+            handle: PollerHandle(Arc::new(Inbox::new(bell.clone()))),
             bell,
             answers: Vec::new(),
             is_stalled: false,
@@ -87,7 +87,7 @@ impl Poller {
 
     fn submit(&mut self, count: usize) {
         let job = |number| Job {
-            remote: self.remote.clone(),
+            handle: self.handle.clone(),
             number,
             answer: Answer::Lost,
         };
@@ -103,7 +103,7 @@ impl Poller {
     fn submit_when_there_is_room(&mut self, count: usize) {
         for _ in 0..count {
             while self.pool.room() == 0 {
-                self.is_stalled = !self.pool.await_room(self.remote.clone());
+                self.is_stalled = !self.pool.await_room(self.handle.clone());
                 while self.is_stalled {
                     self.read_inbox();
                 }
@@ -116,7 +116,7 @@ impl Poller {
         self.bell.sleep();
         self.bell.look();
         let mut messages = Vec::new();
-        self.remote.0.take(&mut messages);
+        self.handle.0.take(&mut messages);
         for message in messages {
             match message {
                 PollerMessage::Answer(number, answer) => {
@@ -138,7 +138,7 @@ impl Poller {
 
 /// A desk and whoever sits there: `crates/node/src/drivers/worker.rs`.
 struct Worker {
-    desk: Desk<Job, Remote>,
+    desk: Desk<Job, PollerHandle>,
     bell: Bell,
     is_stopped: Arc<AtomicBool>,
 }

@@ -45,8 +45,8 @@ impl ConnectionDealer {
     /// From now on that poller gets its part. Its records of these connections say `tag`.
     #[napi]
     pub fn join(&self, event_loop: &EventLoop, settings: &ConnectionSettings, tag: u32) {
-        if let (Some(dealer), Some(remote)) = (self.dealer(), event_loop.driver().remote()) {
-            dealer.join(remote, settings.0.clone(), tag);
+        if let (Some(dealer), Some(handle)) = (self.dealer(), event_loop.driver().handle()) {
+            dealer.join(handle, settings.0.clone(), tag);
         }
     }
 

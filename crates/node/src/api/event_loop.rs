@@ -317,8 +317,8 @@ impl EventLoop {
     #[napi(getter)]
     pub fn serial(&self) -> u32 {
         self.driver()
-            .remote()
-            .map_or(u32::MAX, |remote| remote.serial())
+            .handle()
+            .map_or(u32::MAX, |handle| handle.serial())
     }
 
     /// Ends the poller, which has nothing open, and keeps nothing of JavaScript's any more. Returns false where JavaScript has

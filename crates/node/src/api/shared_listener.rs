@@ -77,13 +77,13 @@ impl SharedListener {
         tag: u32,
     ) -> napi::Result<JoinOutcome> {
         let balance = parse_balance(&balance)?;
-        let Some(remote) = event_loop.driver().remote() else {
+        let Some(handle) = event_loop.driver().handle() else {
             return Err(napi::Error::from_reason("the environment is ending"));
         };
         let settings = settings.0.clone();
         let joined = place
             .parse()
-            .and_then(|listen| LISTENERS.join(listen, balance, remote, settings, tag));
+            .and_then(|listen| LISTENERS.join(listen, balance, handle, settings, tag));
         Ok(match joined {
             Ok(member) => {
                 self.0.member.replace(Some(member));

@@ -11,7 +11,7 @@ mod worker;
 use std::rc::Rc;
 use std::time::Duration;
 
-use netpoll_core::{Poller, Remote};
+use netpoll_core::{Poller, PollerHandle};
 
 pub use self::referenced::Referenced;
 
@@ -37,7 +37,7 @@ impl Driver {
     ) -> Option<R> {
         match self {
             Self::Inline(driver) => driver.ask(question),
-            Self::Thread(driver) => driver.remote().ask(question),
+            Self::Thread(driver) => driver.handle().ask(question),
             Self::Ended => None,
         }
     }
@@ -48,7 +48,7 @@ impl Driver {
             Self::Inline(driver) => {
                 driver.ask(question);
             }
-            Self::Thread(driver) => driver.remote().ask_within(limit, question),
+            Self::Thread(driver) => driver.handle().ask_within(limit, question),
             Self::Ended => {}
         }
     }
@@ -91,10 +91,10 @@ impl Driver {
     }
 
     /// How other threads reach the poller; `None` when the environment is ending.
-    pub fn remote(&self) -> Option<Remote> {
+    pub fn handle(&self) -> Option<PollerHandle> {
         match self {
-            Self::Inline(driver) => driver.ask(|poller| poller.remote()),
-            Self::Thread(driver) => Some(driver.remote().clone()),
+            Self::Inline(driver) => driver.ask(|poller| poller.handle()),
+            Self::Thread(driver) => Some(driver.handle().clone()),
             Self::Ended => None,
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use napi::{Env, sys};
 use netpoll_core::handoff::More;
 use netpoll_core::poller_thread::Batches;
-use netpoll_core::{Batch, Command, Id, PollerMessage, PollerThread, Remote, Wake};
+use netpoll_core::{Batch, Command, Id, PollerHandle, PollerMessage, PollerThread, Wake};
 
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
@@ -39,7 +39,7 @@ pub struct ThreadDriver {
     env: Env,
     /// Gone once the driver has ended.
     entrance: RefCell<Option<Rc<Entrance>>>,
-    remote: Remote,
+    handle: PollerHandle,
     doorbell: Doorbell,
     handoff: Arc<Batches<Doorbell>>,
     /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back, and the slots of whose end it
@@ -107,7 +107,7 @@ impl ThreadDriver {
                 batch: RefCell::new(bridge.new_batch()),
                 spare: RefCell::default(),
                 entrance: RefCell::new(Some(Rc::new(Entrance { bridge, failed }))),
-                remote: thread.remote().clone(),
+                handle: thread.handle().clone(),
                 doorbell,
                 handoff,
                 outgoing: RefCell::default(),
@@ -161,7 +161,7 @@ impl ThreadDriver {
         };
         let outgoing = &mut *self.outgoing.borrow_mut();
         entrance.bridge.take_commands(outgoing);
-        self.remote.post_paced(&mut outgoing.0);
+        self.handle.post_paced(&mut outgoing.0);
     }
 
     /// As [`Self::carry_out`], between two of JavaScript's tasks.
@@ -182,8 +182,8 @@ impl ThreadDriver {
     }
 
     /// How other threads reach the poller.
-    pub fn remote(&self) -> &Remote {
-        &self.remote
+    pub fn handle(&self) -> &PollerHandle {
+        &self.handle
     }
 
     /// Keeps the event loop alive, or no longer.
