@@ -96,7 +96,7 @@ export class Desk {
     this.#batch[unsettledWord] = this.#dispatches
     if (!this.#native.flush()) return
     this.#inTurn += 1
-    if (this.#inTurn >= mostInTurn) this.#native.ring()
+    if (this.#inTurn >= mostInTurn) this.#native.wake()
     else if (this.#native.receive()) this.#dispatch()
   }
 

@@ -46,7 +46,7 @@ struct State<Batch> {
     full: VecDeque<Batch>,
     empty: VecDeque<Batch>,
     /// Whether the consumer was told and has not taken everything since.
-    rung: bool,
+    woken: bool,
     /// Whether the producer has found none and waits for one.
     starved: bool,
 }
@@ -62,7 +62,7 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
             state: Mutex::new(State {
                 full: VecDeque::new(),
                 empty: batches.into_iter().collect(),
-                rung: false,
+                woken: false,
                 starved: false,
             }),
             consumer,
@@ -82,7 +82,7 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
     pub fn push(&self, batch: Batch) {
         let mut state = self.state();
         state.full.push_back(batch);
-        let sleeps = !std::mem::replace(&mut state.rung, true);
+        let sleeps = !std::mem::replace(&mut state.woken, true);
         drop(state);
         if sleeps {
             self.consumer.wake();
@@ -108,8 +108,8 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
     pub fn take(&self) -> Option<(Batch, More)> {
         let mut state = self.state();
         let batch = state.full.pop_front();
-        state.rung = !state.full.is_empty();
-        let more = if state.rung { More::Waits } else { More::None };
+        state.woken = !state.full.is_empty();
+        let more = if state.woken { More::Waits } else { More::None };
         batch.map(|batch| (batch, more))
     }
 

@@ -13,12 +13,12 @@ pub trait Wake {
 
 /// Messages in the order in which they were posted. Posting wakes the owner once until it has looked, however many messages
 /// there are.
-pub struct Inbox<Message, Bell> {
+pub struct Inbox<Message, Waker> {
     state: Mutex<State<Message>>,
     /// Wakes an owner that waits for nothing else.
-    rung: Condvar,
+    woken: Condvar,
     /// Wakes one that waits for other things as well.
-    bell: Bell,
+    waker: Waker,
 }
 
 struct State<Message> {
@@ -30,25 +30,25 @@ struct State<Message> {
 /// What the owner is at, as far as those who post have to know.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// Has looked since it was woken, and hears the bell.
-    Hears,
-    /// Waits in [`Inbox::await_ring`].
+    /// Has looked since it was woken, and hears the waker.
+    Listens,
+    /// Waits in [`Inbox::await_wake`].
     Waits,
     /// Was woken, and has not looked since.
-    Rung,
+    Woken,
 }
 
-impl<Message, Bell: Wake> Inbox<Message, Bell> {
-    /// An empty one, whose owner `bell` wakes.
-    pub fn new(bell: Bell) -> Self {
+impl<Message, Waker: Wake> Inbox<Message, Waker> {
+    /// An empty one, whose owner `waker` wakes.
+    pub fn new(waker: Waker) -> Self {
         Self {
             state: Mutex::new(State {
                 messages: Vec::new(),
-                owner: Owner::Hears,
+                owner: Owner::Listens,
                 closed: false,
             }),
-            rung: Condvar::new(),
-            bell,
+            woken: Condvar::new(),
+            waker,
         }
     }
 
@@ -62,7 +62,7 @@ impl<Message, Bell: Wake> Inbox<Message, Bell> {
             return Err(message);
         }
         state.messages.push(message);
-        self.ring(state);
+        self.wake_owner(state);
         Ok(())
     }
 
@@ -80,26 +80,26 @@ impl<Message, Bell: Wake> Inbox<Message, Bell> {
         }
         state.messages.append(messages);
         let waiting = state.messages.len();
-        self.ring(state);
+        self.wake_owner(state);
         waiting
     }
 
     /// Wakes the owner, without a message.
-    pub fn nudge(&self) {
+    pub fn wake(&self) {
         let state = self.state();
         if !state.closed {
-            self.ring(state);
+            self.wake_owner(state);
         }
     }
 
-    /// Waits until somebody posts or nudges, unless that has happened since the owner has looked. The bell is not rung for it.
+    /// Waits until somebody posts or wakes, unless that has happened since the owner has looked. The waker is not woken for it.
     /// Only for the owner.
-    pub fn await_ring(&self) {
+    pub fn await_wake(&self) {
         let mut state = self.state();
-        while state.owner != Owner::Rung {
+        while state.owner != Owner::Woken {
             state.owner = Owner::Waits;
             state = self
-                .rung
+                .woken
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
@@ -113,7 +113,7 @@ impl<Message, Bell: Wake> Inbox<Message, Bell> {
             "messages that were taken before are dealt with"
         );
         let mut state = self.state();
-        state.owner = Owner::Hears;
+        state.owner = Owner::Listens;
         std::mem::swap(&mut state.messages, into);
     }
 
@@ -127,13 +127,13 @@ impl<Message, Bell: Wake> Inbox<Message, Bell> {
         drop(messages);
     }
 
-    fn ring(&self, mut state: MutexGuard<'_, State<Message>>) {
-        let owner = std::mem::replace(&mut state.owner, Owner::Rung);
+    fn wake_owner(&self, mut state: MutexGuard<'_, State<Message>>) {
+        let owner = std::mem::replace(&mut state.owner, Owner::Woken);
         drop(state);
         match owner {
-            Owner::Hears => self.bell.wake(),
-            Owner::Waits => self.rung.notify_one(),
-            Owner::Rung => {}
+            Owner::Listens => self.waker.wake(),
+            Owner::Waits => self.woken.notify_one(),
+            Owner::Woken => {}
         }
     }
 
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Rings(AtomicUsize);
+    struct Wakes(AtomicUsize);
 
-    impl Wake for Arc<Rings> {
+    impl Wake for Arc<Wakes> {
         fn wake(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -173,29 +173,29 @@ mod tests {
 
     #[test]
     fn the_owner_is_woken_once_until_it_has_looked() {
-        let bell = Count::default();
-        let inbox = Inbox::new(bell.clone());
+        let waker = Count::default();
+        let inbox = Inbox::new(waker.clone());
         for message in 0..3 {
             assert_eq!(inbox.post(message), Ok(()));
         }
-        assert_eq!(bell.0.get(), 1);
+        assert_eq!(waker.0.get(), 1);
         let mut messages = Vec::new();
         inbox.take(&mut messages);
         assert_eq!(messages, [0, 1, 2]);
         assert_eq!(inbox.post_all(&mut messages), 3);
         assert!(messages.is_empty());
         assert_eq!(inbox.post_all(&mut vec![3, 4]), 5);
-        assert_eq!(bell.0.get(), 2);
+        assert_eq!(waker.0.get(), 2);
     }
 
     #[test]
-    fn an_owner_that_waits_for_nothing_else_does_not_need_the_bell() {
-        let bell = Arc::new(Rings::default());
-        let inbox = Arc::new(Inbox::new(bell.clone()));
+    fn an_owner_that_waits_for_nothing_else_does_not_need_the_waker() {
+        let waker = Arc::new(Wakes::default());
+        let inbox = Arc::new(Inbox::new(waker.clone()));
         // Has happened before.
-        inbox.nudge();
-        inbox.await_ring();
-        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        inbox.wake();
+        inbox.await_wake();
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
         let mut messages = Vec::new();
         inbox.take(&mut messages);
         let (remote, waiting) = (inbox.clone(), inbox.clone());
@@ -205,24 +205,24 @@ mod tests {
             }
             remote.post(7)
         });
-        inbox.await_ring();
+        inbox.await_wake();
         inbox.take(&mut messages);
         assert_eq!(messages, [7]);
         assert_eq!(sender.join().expect("it does not panic"), Ok(()));
-        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn nothing_wakes_for_nothing() {
-        let bell = Count::default();
-        Inbox::<u32, _>::new(bell.clone()).post_all(&mut Vec::new());
-        assert_eq!(bell.0.get(), 0);
+        let waker = Count::default();
+        Inbox::<u32, _>::new(waker.clone()).post_all(&mut Vec::new());
+        assert_eq!(waker.0.get(), 0);
     }
 
     #[test]
     fn whoever_is_gone_gets_nothing() {
-        let bell = Count::default();
-        let inbox = Inbox::new(bell.clone());
+        let waker = Count::default();
+        let inbox = Inbox::new(waker.clone());
         let kept = Rc::new(());
         assert!(inbox.post(kept.clone()).is_ok());
         inbox.close();
@@ -230,6 +230,6 @@ mod tests {
         assert!(inbox.post(kept.clone()).is_err());
         inbox.post_all(&mut vec![kept.clone()]);
         assert_eq!(Rc::strong_count(&kept), 1);
-        assert_eq!(bell.0.get(), 1);
+        assert_eq!(waker.0.get(), 1);
     }
 }

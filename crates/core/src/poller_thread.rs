@@ -29,16 +29,16 @@ const ACCEPT_RECORDS: usize = 256;
 const MAX_WAITING: usize = 16 * 1024;
 
 /// Wakes a poller that has no batch to fill.
-pub struct BlankBatchBell(PollerHandle);
+pub struct BlankBatchWaker(PollerHandle);
 
-impl Wake for BlankBatchBell {
+impl Wake for BlankBatchWaker {
     fn wake(&self) {
-        self.0.nudge();
+        self.0.wake();
     }
 }
 
 /// Where a poller hands its batches over.
-pub type Batches<Consumer> = Handoff<Batch, Consumer, BlankBatchBell>;
+pub type Batches<Consumer> = Handoff<Batch, Consumer, BlankBatchWaker>;
 
 /// Why a thread has ended before it was stopped. Clones tell of the same thread.
 #[derive(Clone, Debug, Default)]
@@ -152,8 +152,8 @@ impl PollerThread {
         Consumer: Wake + Clone + Send + Sync + 'static,
     {
         let batches = (0..BATCHES).map(|_| new_batch());
-        let bell = BlankBatchBell(self.handle.clone());
-        let handoff = Arc::new(Handoff::new(batches, consumer.clone(), bell));
+        let waker = BlankBatchWaker(self.handle.clone());
+        let handoff = Arc::new(Handoff::new(batches, consumer.clone(), waker));
         let batches = handoff.clone();
         self.begin(Box::new(move |poller, running| {
             let Err(reason) = attempt(|| serve(poller, &batches, &running.is_stopped)) else {
@@ -186,7 +186,7 @@ impl PollerThread {
         // One that waits for work gets none.
         drop(self.work.take());
         self.running.is_stopped.store(true, Ordering::Release);
-        self.handle.nudge();
+        self.handle.wake();
         if let Some(thread) = self.thread.take() {
             // It waits for nothing but the system, and its panics are caught.
             let _ = thread.join();
@@ -251,7 +251,7 @@ fn serve<Consumer: Wake>(
     handoff: &Batches<Consumer>,
     is_stopped: &AtomicBool,
 ) -> io::Result<()> {
-    // Looked at after the inbox was taken: before that, a nudge wakes nobody who is awake already.
+    // Looked at after the inbox was taken: before that, a wake-up wakes nobody who is awake already.
     while !is_stopped.load(Ordering::Acquire) {
         // News of connections are few, and must not keep others waiting whose messages go to workers.
         let blank = handoff.blank().or_else(|| {
@@ -383,7 +383,7 @@ mod tests {
         // It may have one in its hands, which it gives back.
         while taken.len() < BATCHES {
             taken.extend(handoff.blank());
-            thread.handle().nudge();
+            thread.handle().wake();
         }
         assert_eq!(thread.handle().ask(|_| 7), Some(7));
         handoff.recycle(taken.remove(0));

@@ -248,7 +248,7 @@ fn whatever_is_posted_makes_the_pollers_descriptor_readable() {
     let fd = h.poller.as_raw_fd();
     assert!(!is_readable(fd));
     let posts: [fn(&PollerHandle); 4] = [
-        PollerHandle::nudge,
+        PollerHandle::wake,
         |handle| handle.post(PollerMessage::Room),
         |handle| {
             handle.post_all(&mut vec![PollerMessage::visit(|_| {})]);
@@ -380,7 +380,7 @@ fn messages_for_a_poller_that_is_gone_are_dropped() {
     assert_eq!(Arc::strong_count(&kept), 1);
     assert!(handle.try_post(with(&kept)).is_err());
     assert_eq!(Arc::strong_count(&kept), 1);
-    handle.nudge();
+    handle.wake();
 }
 
 #[test]

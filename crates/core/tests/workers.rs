@@ -16,11 +16,11 @@ use netpoll_core::work::{
 };
 use support::{Harness, frame, settings, small_buffers};
 
-/// Counts how often it was rung.
+/// Counts how often it was woken.
 #[derive(Clone, Default)]
-struct Bell(Arc<AtomicUsize>);
+struct Waker(Arc<AtomicUsize>);
 
-impl Wake for Bell {
+impl Wake for Waker {
     fn wake(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -53,9 +53,9 @@ impl Shop {
                 most_queued: terms.most_queued,
                 least_desks: 1,
             },
-            Box::new(Bell::default()),
+            Box::new(Waker::default()),
         );
-        let desk = pool.open_desk(Box::new(Bell::default()));
+        let desk = pool.open_desk(Box::new(Waker::default()));
         Self {
             h: Harness::new(),
             pool,
@@ -277,7 +277,7 @@ fn a_desk_that_closes_leaves_to_others_what_it_has_not_taken() {
         most_queued: 10,
     });
     let (_, mut peer) = shop.h.unix(&shop.settings(|_| {}));
-    let mut other = shop.pool.open_desk(Box::new(Bell::default()));
+    let mut other = shop.pool.open_desk(Box::new(Waker::default()));
     send(&mut peer, &[b"a", b"b", b"c", b"d"]);
     let [a, c] = in_order(shop.take(), [0, 1]);
     let mut taken = Vec::new();

@@ -3,7 +3,7 @@
 //! | step | file |
 //! |---|---|
 //! | libuv says that sockets are ready | `drivers/inline.rs`, `drivers/libuv.rs` |
-//! | or the poller takes its turns on a thread, whose batches come by a doorbell | `drivers/thread.rs`, `drivers/doorbell.rs` |
+//! | or the poller takes its turns on a thread, whose batches come by a waker | `drivers/thread.rs`, `drivers/waker.rs` |
 //! | JavaScript gets the batch, its commands are carried out | `bridge.rs`, `drivers/mod.rs` |
 //! | sockets that servers of several threads share | `api/shared_listener.rs` |
 //! | messages that worker threads handle | `api/work_pool.rs`, `drivers/worker.rs` |

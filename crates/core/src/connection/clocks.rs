@@ -41,7 +41,7 @@ pub struct Alarm {
 
 /// An alarm that has gone off.
 #[derive(Clone, Copy)]
-pub(super) struct Rung {
+pub(super) struct FiredTimer {
     pub(super) number: u32,
     /// How long after its time the socket was looked at last, and found empty.
     pub(super) late: Duration,
@@ -337,7 +337,7 @@ impl Connection {
         }
         clocks.alarm = None;
         clocks.deferred = None;
-        self.news.alarm = Some(Rung {
+        self.news.alarm = Some(FiredTimer {
             number: alarm.number,
             late: looked - alarm.time,
         });

@@ -1,6 +1,6 @@
 //! What a connection tells: the difference between what is the case and what was reported.
 
-use super::clocks::Rung;
+use super::clocks::FiredTimer;
 use super::{Connection, Control, State};
 use crate::batch::{Batch, RecordKind};
 use crate::reason::Reason;
@@ -22,7 +22,7 @@ pub(super) struct Told {
 #[derive(Default)]
 pub(super) struct News {
     pub(super) idle: bool,
-    pub(super) alarm: Option<Rung>,
+    pub(super) alarm: Option<FiredTimer>,
 }
 
 impl Connection {
@@ -96,7 +96,7 @@ impl Connection {
         if std::mem::take(&mut self.news.idle) {
             batch.lifecycle(slot, RecordKind::Idle);
         }
-        if let Some(Rung { number, late }) = self.news.alarm.take() {
+        if let Some(FiredTimer { number, late }) = self.news.alarm.take() {
             batch.alarm(slot, number, late);
         }
     }

@@ -9,9 +9,9 @@ use crate::inbox::{Inbox, Wake};
 use crate::work::{Answer, TaskOwner};
 
 /// Wakes a poller that waits, or the event loop that watches its descriptor.
-pub struct Bell(pub(super) mio::Waker);
+pub struct PollerWaker(pub(super) mio::Waker);
 
-impl Wake for Bell {
+impl Wake for PollerWaker {
     fn wake(&self) {
         // It fails only where the descriptor is none any more, and then nobody is left to be woken.
         let _ = self.0.wake();
@@ -27,7 +27,7 @@ pub struct PollerHandle(Arc<Reached>);
 
 /// The poller's side that others reach.
 struct Reached {
-    inbox: Inbox<PollerMessage, Bell>,
+    inbox: Inbox<PollerMessage, PollerWaker>,
     serial: u32,
 }
 
@@ -68,8 +68,8 @@ impl PollerHandle {
     }
 
     /// Makes the poller look around, without a message.
-    pub fn nudge(&self) {
-        self.0.inbox.nudge();
+    pub fn wake(&self) {
+        self.0.inbox.wake();
     }
 
     /// As [`Self::post`], for what must not get lost.
@@ -80,15 +80,15 @@ impl PollerHandle {
         self.0.inbox.post(message)
     }
 
-    pub(super) fn new(bell: Bell) -> Self {
+    pub(super) fn new(waker: PollerWaker) -> Self {
         Self(Arc::new(Reached {
-            inbox: Inbox::new(bell),
+            inbox: Inbox::new(waker),
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
         }))
     }
 
     /// The inbox, for the poller.
-    pub(super) fn inbox(&self) -> &Inbox<PollerMessage, Bell> {
+    pub(super) fn inbox(&self) -> &Inbox<PollerMessage, PollerWaker> {
         &self.0.inbox
     }
 

@@ -28,7 +28,7 @@ impl Poller {
 
     /// Waits at the inbox alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
     pub fn await_inbox(&mut self) {
-        self.handle.inbox().await_ring();
+        self.handle.inbox().await_wake();
         self.has_messages = true;
         self.read_inbox();
     }

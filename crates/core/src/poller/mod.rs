@@ -21,7 +21,7 @@ mod turn;
 pub use command::{Asked, Command, CommandSource, CommandWords};
 pub use deal::{Dealer, LoadBalance};
 pub use dealt::{Dealt, Load};
-pub use handle::{Bell, PollerHandle};
+pub use handle::{PollerHandle, PollerWaker};
 pub use message::{PollerMessage, Visit};
 pub use turn::Poller;
 

@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::acceptor::AcceptTrouble;
 use super::dialing::Dialing;
 use super::endpoint::{Endpoint, Next, Work};
-use super::handle::{Bell, PollerHandle};
+use super::handle::{PollerHandle, PollerWaker};
 use super::message::PollerMessage;
 use super::slots::{Occupant, Slots};
 use super::submission;
@@ -81,7 +81,7 @@ impl Poller {
     /// The system's, such as no descriptor left.
     pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let bell = Bell(Waker::new(poll.registry(), INBOX)?);
+        let waker = PollerWaker(Waker::new(poll.registry(), INBOX)?);
         let intake = Intake::new(pool)?;
         Ok(Self {
             poll,
@@ -93,7 +93,7 @@ impl Poller {
             wheel: Wheel::new(now),
             looked: Looked::No,
             intake,
-            handle: PollerHandle::new(bell),
+            handle: PollerHandle::new(waker),
             has_messages: false,
             messages: Vec::new(),
             work: Batch::with_capacity(submission::CAPACITY),

@@ -26,7 +26,7 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         let shared = &self.pool.0;
         let mut state = shared.state();
         let seat = &mut state.seats[key];
-        seat.rung = false;
+        seat.woken = false;
         while seat.taken < shared.settings.concurrency
             && let Some(task) = seat.assigned.pop_front()
         {
@@ -35,7 +35,7 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         }
     }
 
-    /// So many tasks that were taken are done with. The desk gets others, of which its bell tells, or at once: returns
+    /// So many tasks that were taken are done with. The desk gets others, of which its waker tells, or at once: returns
     /// whether there are some.
     pub fn finish(&mut self, count: usize) -> bool {
         let Some(key) = self.key else { return false };
@@ -43,13 +43,13 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         let mut state = shared.state();
         let seat = &mut state.seats[key];
         seat.taken = seat.taken.saturating_sub(count);
-        // Whoever reports looks right afterwards, and needs no bell.
-        seat.rung = true;
+        // Whoever reports looks right afterwards, and needs no waker.
+        seat.woken = true;
         state.refill(key, &shared.settings);
         state.wake_waiters(&shared.settings);
         let seat = &mut state.seats[key];
         let has_more = !seat.assigned.is_empty();
-        seat.rung = has_more;
+        seat.woken = has_more;
         has_more
     }
 
@@ -81,11 +81,11 @@ impl<Task: Assignable, Waiter: Wake> Desk<Task, Waiter> {
         state.asked_to_grow = false;
         let lost = state.reassign(seat.assigned, shared);
         state.wake_waiters(&shared.settings);
-        let bell = seat.bell;
+        let waker = seat.waker;
         // A dropped task answers its connection.
         drop(state);
         drop(lost);
-        drop(bell);
+        drop(waker);
     }
 }
 

@@ -81,8 +81,8 @@ pub(super) struct Seat<Task> {
     /// Tasks that were taken and are not done with.
     pub(super) taken: usize,
     /// Whether whoever sits there was told and has not looked since.
-    pub(super) rung: bool,
-    pub(super) bell: Box<dyn Wake + Send + Sync>,
+    pub(super) woken: bool,
+    pub(super) waker: Box<dyn Wake + Send + Sync>,
 }
 
 impl<Task> Seat<Task> {
@@ -90,9 +90,9 @@ impl<Task> Seat<Task> {
         self.assigned.len() + self.taken
     }
 
-    fn ring(&mut self) {
-        if !std::mem::replace(&mut self.rung, true) {
-            self.bell.wake();
+    fn wake(&mut self) {
+        if !std::mem::replace(&mut self.woken, true) {
+            self.waker.wake();
         }
     }
 }
@@ -113,7 +113,7 @@ impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
 }
 
 impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
-    /// A pool without desks. `grow` is rung when tasks, or those who would submit some, wait and every desk is busy, once
+    /// A pool without desks. `grow` is woken when tasks, or those who would submit some, wait and every desk is busy, once
     /// until a desk opens or closes: whoever has as many as it may need not be told for every task.
     pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
@@ -131,15 +131,15 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         }))
     }
 
-    /// A place to take tasks at. `bell` is rung when there are some, once until [`Desk::take`].
+    /// A place to take tasks at. `waker` is woken when there are some, once until [`Desk::take`].
     #[must_use]
-    pub fn open_desk(&self, bell: Box<dyn Wake + Send + Sync>) -> Desk<Task, Waiter> {
+    pub fn open_desk(&self, waker: Box<dyn Wake + Send + Sync>) -> Desk<Task, Waiter> {
         let mut state = self.0.state();
         let key = state.seats.insert(Seat {
             assigned: VecDeque::new(),
             taken: 0,
-            rung: false,
-            bell,
+            woken: false,
+            waker,
         });
         state.asked_to_grow = false;
         state.refill(key, &self.0.settings);
@@ -295,7 +295,7 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
     fn assign(&mut self, key: usize, task: Task) {
         let seat = &mut self.seats[key];
         seat.assigned.push_back(task);
-        seat.ring();
+        seat.wake();
     }
 
     /// Gives a desk that has room what waits.

@@ -8,7 +8,7 @@ use loom::thread;
 use netpoll_core::handoff::More;
 use netpoll_core::{Handoff, Inbox, Wake};
 
-use crate::support::{Bell, Drops, Token, model};
+use crate::support::{Drops, Token, Waker, model};
 
 /// A number, and memory that the producer writes and the consumer reads.
 #[derive(Default)]
@@ -34,16 +34,16 @@ fn batches(count: usize) -> Vec<Batch> {
 }
 
 /// Hands over `count` batches, each put back once before it is used.
-fn produce(handoff: &Handoff<Batch, Bell, Bell>, bell: &Bell, count: usize) {
+fn produce(handoff: &Handoff<Batch, Waker, Waker>, waker: &Waker, count: usize) {
     let mut made = 0;
     let mut unused = 1;
     while made < count {
-        bell.look();
+        waker.look();
         let Some(mut batch) = handoff.blank() else {
-            bell.sleep();
+            waker.sleep();
             continue;
         };
-        bell.look_again();
+        waker.look_again();
         if unused > 0 {
             unused -= 1;
             handoff.put_back(batch);
@@ -56,12 +56,12 @@ fn produce(handoff: &Handoff<Batch, Bell, Bell>, bell: &Bell, count: usize) {
 }
 
 /// Takes batches until `count` have come in order.
-fn consume<Producer: Wake>(handoff: &Handoff<Batch, Bell, Producer>, bell: &Bell, count: usize) {
+fn consume<Producer: Wake>(handoff: &Handoff<Batch, Waker, Producer>, waker: &Waker, count: usize) {
     let mut seen = 0;
     while seen < count {
-        bell.sleep();
+        waker.sleep();
         loop {
-            bell.look();
+            waker.look();
             let Some((batch, more)) = handoff.take() else {
                 break;
             };
@@ -71,14 +71,14 @@ fn consume<Producer: Wake>(handoff: &Handoff<Batch, Bell, Producer>, bell: &Bell
             if more == More::None {
                 break;
             }
-            bell.look_again();
+            waker.look_again();
         }
     }
     assert!(handoff.take().is_none());
 }
 
 fn hand_over(batch_count: usize, messages: usize) {
-    let (consumer, producer) = (Bell::default(), Bell::default());
+    let (consumer, producer) = (Waker::default(), Waker::default());
     let batches = batches(batch_count);
     let handoff = Arc::new(Handoff::new(batches, consumer.clone(), producer.clone()));
     let source = handoff.clone();
@@ -101,11 +101,11 @@ fn batches_arrive_in_order_and_nobody_sleeps_for_ever_with_two_batches() {
 }
 
 /// As `crates/node/src/drivers/thread.rs` has it.
-struct Nudge(Arc<Inbox<usize, Bell>>);
+struct Nudge(Arc<Inbox<usize, Waker>>);
 
 impl Wake for Nudge {
     fn wake(&self) {
-        self.0.nudge();
+        self.0.wake();
     }
 }
 
@@ -113,9 +113,9 @@ impl Wake for Nudge {
 #[test]
 fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
     model(3, || {
-        let (bell, doorbell) = (Bell::default(), Bell::default());
-        let inbox = Arc::new(Inbox::new(bell.clone()));
-        let handoff = Handoff::new(batches(1), doorbell.clone(), Nudge(inbox.clone()));
+        let (waker, waker) = (Waker::default(), Waker::default());
+        let inbox = Arc::new(Inbox::new(waker.clone()));
+        let handoff = Handoff::new(batches(1), waker.clone(), Nudge(inbox.clone()));
         let handoff = Arc::new(handoff);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let (inbox, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
@@ -125,8 +125,8 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
                 let blank = target.blank();
                 // What is ready is served without sleeping, if there is somewhere to put it.
                 if blank.is_none() || waiting.is_empty() {
-                    bell.sleep();
-                    bell.look();
+                    waker.sleep();
+                    waker.look();
                     inbox.take(&mut messages);
                     waiting.append(&mut messages);
                 }
@@ -141,9 +141,9 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
         });
         assert!(inbox.post(0).is_ok());
         assert!(inbox.post(1).is_ok());
-        consume(&handoff, &doorbell, 2);
+        consume(&handoff, &waker, 2);
         is_stopped.store(true, Ordering::Release);
-        inbox.nudge();
+        inbox.wake();
         poller.join().expect("it does not panic");
     });
 }
@@ -153,15 +153,15 @@ fn a_consumer_that_goes_leaves_each_batch_to_be_dropped_once() {
     model(4, || {
         let drops = Drops::default();
         let tokens: Vec<Token> = (0..2).map(|_| drops.token()).collect();
-        let bell = Bell::default();
-        let handoff = Arc::new(Handoff::new(tokens, bell.clone(), Bell::default()));
+        let waker = Waker::default();
+        let handoff = Arc::new(Handoff::new(tokens, waker.clone(), Waker::default()));
         let source = handoff.clone();
         let producing = thread::spawn(move || {
             while let Some(token) = source.blank() {
                 source.push(token);
             }
         });
-        bell.look();
+        waker.look();
         let taken = handoff.take();
         let kept = usize::from(taken.is_some());
         drop(handoff);

@@ -6,13 +6,13 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use netpoll_core::Inbox;
 
-use crate::support::{Bell, Drops, model};
+use crate::support::{Drops, Waker, model};
 
 #[test]
 fn every_message_arrives_once_and_in_its_senders_order() {
     model(3, || {
-        let bell = Bell::default();
-        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let waker = Waker::default();
+        let inbox = Arc::new(Inbox::new(waker.clone()));
         let single = inbox.clone();
         let bundle = inbox.clone();
         let senders = [
@@ -26,8 +26,8 @@ fn every_message_arrives_once_and_in_its_senders_order() {
         ];
         let (mut messages, mut arrived) = (Vec::new(), [0, 0]);
         while arrived != [2, 2] {
-            bell.sleep();
-            bell.look();
+            waker.sleep();
+            waker.look();
             inbox.take(&mut messages);
             for (sender, number) in messages.drain(..) {
                 let expected: &mut usize = &mut arrived[sender];
@@ -44,23 +44,23 @@ fn every_message_arrives_once_and_in_its_senders_order() {
 }
 
 /// How `crates/node/src/drivers/thread.rs` ends: the flag is looked at after the inbox was taken, and not between waking up
-/// and that, where a nudge wakes nobody.
+/// and that, where a wake-up wakes nobody.
 #[test]
-fn an_owner_that_is_nudged_sees_what_was_set_before() {
+fn an_owner_that_is_woken_sees_what_was_set_before() {
     model(3, || {
-        let bell = Bell::default();
-        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let waker = Waker::default();
+        let inbox = Arc::new(Inbox::new(waker.clone()));
         let is_stopped = Arc::new(AtomicBool::new(false));
         let (handle, flag) = (inbox.clone(), is_stopped.clone());
         let stopping = thread::spawn(move || {
             assert!(handle.post(()).is_ok());
             flag.store(true, Ordering::Release);
-            handle.nudge();
+            handle.wake();
         });
         let mut messages = Vec::new();
         while !is_stopped.load(Ordering::Acquire) {
-            bell.sleep();
-            bell.look();
+            waker.sleep();
+            waker.look();
             inbox.take(&mut messages);
             messages.clear();
         }
@@ -72,8 +72,8 @@ fn an_owner_that_is_nudged_sees_what_was_set_before() {
 #[test]
 fn an_owner_that_waits_in_either_way_hears_of_every_message() {
     model(3, || {
-        let bell = Bell::default();
-        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let waker = Waker::default();
+        let inbox = Arc::new(Inbox::new(waker.clone()));
         let senders = [0, 1].map(|message| {
             let handle = inbox.clone();
             thread::spawn(move || assert!(handle.post(message).is_ok()))
@@ -81,12 +81,12 @@ fn an_owner_that_waits_in_either_way_hears_of_every_message() {
         let (mut messages, mut arrived, mut rounds) = (Vec::new(), 0, 0);
         while arrived < 2 {
             if rounds % 2 == 0 {
-                inbox.await_ring();
+                inbox.await_wake();
             } else {
-                bell.sleep();
+                waker.sleep();
             }
             rounds += 1;
-            bell.look();
+            waker.look();
             inbox.take(&mut messages);
             arrived += messages.drain(..).count();
         }
@@ -99,8 +99,8 @@ fn an_owner_that_waits_in_either_way_hears_of_every_message() {
 #[test]
 fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
     model(3, || {
-        let bell = Bell::default();
-        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let waker = Waker::default();
+        let inbox = Arc::new(Inbox::new(waker.clone()));
         let drops = Drops::default();
         let single = (inbox.clone(), drops.token());
         let bundle = (inbox.clone(), vec![drops.token(), drops.token()]);
@@ -108,7 +108,7 @@ fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
             thread::spawn(move || {
                 let (inbox, token) = single;
                 drop(inbox.post(token));
-                inbox.nudge();
+                inbox.wake();
             }),
             thread::spawn(move || {
                 let (inbox, mut tokens) = bundle;
@@ -117,7 +117,7 @@ fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
             }),
         ];
         let mut taken = Vec::new();
-        bell.look();
+        waker.look();
         inbox.take(&mut taken);
         inbox.close();
         assert_eq!(inbox.post(drops.token()).err().map(drop), Some(()));
@@ -130,7 +130,7 @@ fn what_is_posted_to_an_owner_that_goes_is_taken_dropped_or_given_back() {
 }
 
 /// As a task does whose worker is gone: it answers its poller.
-struct Origin(Arc<Inbox<PollerMessage, Bell>>);
+struct Origin(Arc<Inbox<PollerMessage, Waker>>);
 
 enum PollerMessage {
     Task { _origin: Origin },
@@ -146,9 +146,9 @@ impl Drop for Origin {
 #[test]
 fn messages_that_post_when_they_are_dropped_block_nobody() {
     model(3, || {
-        let inbox = Arc::new(Inbox::new(Bell::default()));
+        let inbox = Arc::new(Inbox::new(Waker::default()));
         let handle = inbox.clone();
-        let task = |inbox: &Arc<Inbox<PollerMessage, Bell>>| PollerMessage::Task {
+        let task = |inbox: &Arc<Inbox<PollerMessage, Waker>>| PollerMessage::Task {
             _origin: Origin(inbox.clone()),
         };
         let sender = thread::spawn(move || {

@@ -14,25 +14,25 @@ pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
 /// What somebody sleeps at, and is woken by. As with mio's waker and N-API's threadsafe functions, who is woken before
 /// falling asleep does not. Who waits for a wake-up that was lost is a deadlock, which loom finds.
 #[derive(Clone, Default)]
-pub struct Bell(Arc<State>);
+pub struct Waker(Arc<State>);
 
 // What only tests look at is the standard library's: no thread is preempted there.
 #[derive(Default)]
 struct State {
-    rung: Mutex<bool>,
+    woken: Mutex<bool>,
     changed: Condvar,
     wakes: AtomicUsize,
     looks: AtomicUsize,
 }
 
-impl Bell {
+impl Waker {
     /// Until somebody wakes us.
     pub fn sleep(&self) {
-        let mut rung = self.0.rung.lock().expect("no test panics here");
-        while !*rung {
-            rung = self.0.changed.wait(rung).expect("no test panics here");
+        let mut woken = self.0.woken.lock().expect("no test panics here");
+        while !*woken {
+            woken = self.0.changed.wait(woken).expect("no test panics here");
         }
-        *rung = false;
+        *woken = false;
     }
 
     /// To be called before the owner looks, after which it may be woken once more.
@@ -47,12 +47,12 @@ impl Bell {
 
     /// As [`Wake::wake`], for a reason of the test's own.
     pub fn rouse(&self) {
-        *self.0.rung.lock().expect("no test panics here") = true;
+        *self.0.woken.lock().expect("no test panics here") = true;
         self.0.changed.notify_one();
     }
 }
 
-impl Wake for Bell {
+impl Wake for Waker {
     fn wake(&self) {
         let wakes = self.0.wakes.fetch_add(1, Ordering::Relaxed) + 1;
         let looks = self.0.looks.load(Ordering::Relaxed);

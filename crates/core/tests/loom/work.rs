@@ -7,7 +7,7 @@ use loom::thread::{self, JoinHandle};
 use netpoll_core::work::{Assignable, Assignment, Desk, WorkPool, WorkSettings};
 use netpoll_core::{Inbox, Wake};
 
-use crate::support::{Bell, model};
+use crate::support::{Waker, model};
 
 type Pool = WorkPool<Job, PollerHandle>;
 
@@ -50,7 +50,7 @@ impl Assignable for Job {
 
 /// Stands in for `netpoll_core::PollerHandle`.
 #[derive(Clone)]
-struct PollerHandle(Arc<Inbox<PollerMessage, Bell>>);
+struct PollerHandle(Arc<Inbox<PollerMessage, Waker>>);
 
 impl PartialEq for PollerHandle {
     fn eq(&self, other: &Self) -> bool {
@@ -67,7 +67,7 @@ impl Wake for PollerHandle {
 /// Submits jobs, and gets their answers.
 struct Poller {
     pool: Pool,
-    bell: Bell,
+    waker: Waker,
     handle: PollerHandle,
     answers: Vec<Option<Answer>>,
     is_stalled: bool,
@@ -75,11 +75,11 @@ struct Poller {
 
 impl Poller {
     fn new(pool: &Pool) -> Self {
-        let bell = Bell::default();
+        let waker = Waker::default();
         Self {
             pool: pool.clone(),
-            handle: PollerHandle(Arc::new(Inbox::new(bell.clone()))),
-            bell,
+            handle: PollerHandle(Arc::new(Inbox::new(waker.clone()))),
+            waker,
             answers: Vec::new(),
             is_stalled: false,
         }
@@ -113,8 +113,8 @@ impl Poller {
     }
 
     fn read_inbox(&mut self) {
-        self.bell.sleep();
-        self.bell.look();
+        self.waker.sleep();
+        self.waker.look();
         let mut messages = Vec::new();
         self.handle.0.take(&mut messages);
         for message in messages {
@@ -139,23 +139,23 @@ impl Poller {
 /// A desk and whoever sits there: `crates/node/src/drivers/worker.rs`.
 struct Worker {
     desk: Desk<Job, PollerHandle>,
-    bell: Bell,
+    waker: Waker,
     is_stopped: Arc<AtomicBool>,
 }
 
 /// A worker's thread.
 struct Thread {
     handle: JoinHandle<()>,
-    bell: Bell,
+    waker: Waker,
     is_stopped: Arc<AtomicBool>,
 }
 
 impl Worker {
     fn new(pool: &Pool) -> Self {
-        let bell = Bell::default();
+        let waker = Waker::default();
         Self {
-            desk: pool.open_desk(Box::new(bell.clone())),
-            bell,
+            desk: pool.open_desk(Box::new(waker.clone())),
+            waker,
             is_stopped: Arc::default(),
         }
     }
@@ -163,7 +163,7 @@ impl Worker {
     /// Runs `body`, then jobs until it is stopped.
     fn start(mut self, body: impl FnOnce(&mut Self) + 'static) -> Thread {
         Thread {
-            bell: self.bell.clone(),
+            waker: self.waker.clone(),
             is_stopped: self.is_stopped.clone(),
             handle: thread::spawn(move || {
                 body(&mut self);
@@ -174,7 +174,7 @@ impl Worker {
 
     fn serve(&mut self) {
         loop {
-            self.bell.sleep();
+            self.waker.sleep();
             if self.is_stopped.load(Ordering::Relaxed) {
                 return;
             }
@@ -184,17 +184,17 @@ impl Worker {
 
     fn take(&mut self) -> Vec<Job> {
         let mut jobs = Vec::new();
-        self.bell.look();
+        self.waker.look();
         self.desk.take(&mut jobs);
         jobs
     }
 
-    /// Returns whether there are more, of which the bell does not tell.
+    /// Returns whether there are more, of which the waker does not tell.
     fn run_some(&mut self) -> bool {
         let jobs = self.take();
         let count = jobs.len();
         jobs.into_iter().for_each(Job::run);
-        self.bell.look();
+        self.waker.look();
         count > 0 && self.desk.finish(count)
     }
 }
@@ -202,7 +202,7 @@ impl Worker {
 impl Thread {
     fn stop(self) {
         self.is_stopped.store(true, Ordering::Relaxed);
-        self.bell.rouse();
+        self.waker.rouse();
         self.handle.join().expect("it does not panic");
     }
 }
@@ -282,7 +282,7 @@ fn of_desks_that_retire_one_stays_and_runs_every_task() {
             worker.start(|worker| {
                 if worker.desk.retire() {
                     worker.is_stopped.store(true, Ordering::Relaxed);
-                    worker.bell.rouse();
+                    worker.waker.rouse();
                 }
             })
         });
@@ -319,14 +319,14 @@ fn pollers_that_await_room_of_the_queue_go_on() {
 }
 
 /// Opens desks when it is asked to, in a thread of its own: `src-ts/workers/pool.ts`.
-fn grow(pool: &Pool, bell: &Bell, most: usize, is_stopped: &AtomicBool) {
+fn grow(pool: &Pool, waker: &Waker, most: usize, is_stopped: &AtomicBool) {
     let mut threads = Vec::new();
     loop {
-        bell.sleep();
+        waker.sleep();
         if is_stopped.load(Ordering::Relaxed) {
             break;
         }
-        bell.look();
+        waker.look();
         if threads.len() < most {
             threads.push(Worker::new(pool).start(|_| {}));
         }
@@ -335,17 +335,17 @@ fn grow(pool: &Pool, bell: &Bell, most: usize, is_stopped: &AtomicBool) {
 }
 
 fn desks_open_when_they_are_lacking(concurrency: usize, most_queued: usize, most_desks: usize) {
-    let bell = Bell::default();
+    let waker = Waker::default();
     let settings = settings(Assignment::LeastOutstanding, concurrency, most_queued);
-    let pool = WorkPool::new(settings, Box::new(bell.clone()));
+    let pool = WorkPool::new(settings, Box::new(waker.clone()));
     let is_stopped = Arc::new(AtomicBool::new(false));
-    let (growing, growing_bell, flag) = (pool.clone(), bell.clone(), is_stopped.clone());
-    let growth = thread::spawn(move || grow(&growing, &growing_bell, most_desks, &flag));
+    let (growing, growing_waker, flag) = (pool.clone(), waker.clone(), is_stopped.clone());
+    let growth = thread::spawn(move || grow(&growing, &growing_waker, most_desks, &flag));
     let mut poller = Poller::new(&pool);
     poller.submit_when_there_is_room(2);
     assert_eq!(poller.collect(), [Answer::Reply; 2]);
     is_stopped.store(true, Ordering::Relaxed);
-    bell.rouse();
+    waker.rouse();
     growth.join().expect("it does not panic");
 }
 
@@ -366,14 +366,14 @@ fn further_desks_open_up_to_a_bound() {
 
 /// The first desk never has done: without another the second task would wait for ever.
 fn a_desk_is_asked_for_beside_a_busy_one(most_queued: usize) {
-    let bell = Bell::default();
+    let waker = Waker::default();
     let settings = settings(Assignment::LeastOutstanding, 1, most_queued);
-    let pool = WorkPool::new(settings, Box::new(bell.clone()));
+    let pool = WorkPool::new(settings, Box::new(waker.clone()));
     let mut busy = Worker::new(&pool);
     let growing = pool.clone();
     let growth = thread::spawn(move || {
-        bell.sleep();
-        bell.look();
+        waker.sleep();
+        waker.look();
         Worker::new(&growing).start(|_| {})
     });
     let mut poller = Poller::new(&pool);

@@ -10,7 +10,7 @@ use napi_derive::napi;
 use netpoll_core::work::{Assignment, WorkSettings, WorkerPools, Workers};
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
-use crate::drivers::doorbell::{Doorbell, Rung};
+use crate::drivers::waker::{EventLoopWaker, Woken};
 use crate::javascript::{JavaScript, Procedure};
 
 static POOLS: LazyLock<WorkerPools> = LazyLock::new(WorkerPools::default);
@@ -60,8 +60,8 @@ struct Growth {
     grow: Procedure,
 }
 
-impl Rung for Growth {
-    fn rung(&self) {
+impl Woken for Growth {
+    fn woken(&self) {
         self.javascript
             .scoped(|| self.javascript.enter(&self.grow, &[]));
     }
@@ -80,9 +80,9 @@ pub struct WorkPool {
 
 /// What ends with the pool, or with the environment of its owner.
 struct Ending {
-    doorbell: Doorbell,
+    waker: EventLoopWaker,
     number: u32,
-    /// Lives as long as a thread may ring.
+    /// Lives as long as a thread may wake.
     growth: Cell<Option<Rc<Growth>>>,
     clean_up: Cell<Option<CleanUp<Self>>>,
 }
@@ -90,7 +90,7 @@ struct Ending {
 impl EndsWithEnvironment for Ending {
     fn environment_ends(&self) {
         self.clean_up.set(None);
-        self.doorbell.close();
+        self.waker.close();
         drop(self.growth.take());
         POOLS.close(self.number);
     }
@@ -123,18 +123,18 @@ impl WorkPool {
             javascript: JavaScript::new(env, receiver)?,
             grow: Procedure::hold(env, callbacks.grow.raw())?,
         });
-        let doorbell = Doorbell::install(env, receiver, Rc::downgrade(&growth))?;
-        let workers = Workers::new(settings, Box::new(doorbell.clone()));
+        let waker = EventLoopWaker::install(env, receiver, Rc::downgrade(&growth))?;
+        let workers = Workers::new(settings, Box::new(waker.clone()));
         let number = POOLS.add(workers.clone());
         let ending = Rc::new(Ending {
-            doorbell: doorbell.clone(),
+            waker: waker.clone(),
             number,
             growth: Cell::new(Some(growth)),
             clean_up: Cell::default(),
         });
         let clean_up = CleanUp::add(env, &ending);
         if clean_up.is_none() {
-            doorbell.close();
+            waker.close();
             POOLS.close(number);
             return Err(napi::Error::from_reason("the environment is ending"));
         }
@@ -152,8 +152,8 @@ impl WorkPool {
     #[napi]
     pub fn close(&self) {
         POOLS.close(self.ending.number);
-        // No thread rings any more, and nothing of JavaScript's is kept.
-        self.ending.doorbell.dismiss();
+        // No thread wakes any more, and nothing of JavaScript's is kept.
+        self.ending.waker.dismiss();
         drop(self.ending.growth.take());
         if let Some(clean_up) = self.ending.clean_up.take() {
             clean_up.remove();

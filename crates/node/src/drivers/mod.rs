@@ -1,11 +1,11 @@
 //! What runs a poller for an environment: its own event loop, or a thread.
 
-pub mod doorbell;
 pub mod inline;
 pub mod libuv;
 pub mod nested_turns;
 mod referenced;
 pub mod thread;
+pub mod waker;
 mod worker;
 
 use std::rc::Rc;

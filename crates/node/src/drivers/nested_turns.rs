@@ -1,7 +1,7 @@
 //! Serves the drivers of an environment while its event loop turns within a handler, as `deasync` has it.
 //!
 //! What a loop calls in one phase it takes out of a queue first. So a loop that turns within such a callback does not come to
-//! those behind it, whatever wakes them: neither to the doorbell of another driver nor to its prepare handle. Here one
+//! those behind it, whatever wakes them: neither to the waker of another driver nor to its prepare handle. Here one
 //! handle, which libuv has put back before it calls, serves all drivers.
 
 use std::cell::RefCell;

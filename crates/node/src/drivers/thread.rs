@@ -3,7 +3,7 @@
 //! | on the poller's thread | on the environment's |
 //! |---|---|
 //! | waits, reads its inbox, serves who is ready | |
-//! | hands the batch over (`netpoll_core::handoff`), rings once until the other side has looked | |
+//! | hands the batch over (`netpoll_core::handoff`), wakes once until the other side has looked | |
 //! | | gives one batch after the other to JavaScript, each in a turn of its own |
 //! | | turns JavaScript's commands into messages, and posts all of a turn at once |
 //! | carries them out, writes | |
@@ -21,8 +21,8 @@ use netpoll_core::{Batch, Command, Id, PollerHandle, PollerMessage, PollerThread
 use crate::bridge::{Bridge, Delivered, Nowhere, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::drivers::Referenced;
-use crate::drivers::doorbell::{Doorbell, Rung};
 use crate::drivers::nested_turns::{NestedTurns, Nesting};
+use crate::drivers::waker::{EventLoopWaker, Woken};
 use crate::javascript::Procedure;
 use crate::memory::chunk_pool;
 use crate::memory::foreign_bytes::QueuedArray;
@@ -40,8 +40,8 @@ pub struct ThreadDriver {
     /// Gone once the driver has ended.
     entrance: RefCell<Option<Rc<Entrance>>>,
     handle: PollerHandle,
-    doorbell: Doorbell,
-    handoff: Arc<Batches<Doorbell>>,
+    waker: EventLoopWaker,
+    handoff: Arc<Batches<EventLoopWaker>>,
     /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back, and the slots of whose end it
     /// tells, once JavaScript has come to all of it: before what is new is handled within one of its handlers. So handlers
     /// that wait may be more than there are batches.
@@ -96,19 +96,19 @@ impl ThreadDriver {
         let mut thread = PollerThread::start("netpoll", chunk_pool().clone())?;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself: &Weak<Self>| {
-            let doorbell =
-                Doorbell::install(env, resource, itself.clone()).unwrap_or_else(|error| {
+            let waker =
+                EventLoopWaker::install(env, resource, itself.clone()).unwrap_or_else(|error| {
                     refusal = Some(error);
-                    Doorbell::silent()
+                    EventLoopWaker::silent()
                 });
-            let handoff = thread.serve(doorbell.clone(), || bridge.new_batch());
+            let handoff = thread.serve(waker.clone(), || bridge.new_batch());
             Self {
                 env,
                 batch: RefCell::new(bridge.new_batch()),
                 spare: RefCell::default(),
                 entrance: RefCell::new(Some(Rc::new(Entrance { bridge, failed }))),
                 handle: thread.handle().clone(),
-                doorbell,
+                waker,
                 handoff,
                 outgoing: RefCell::default(),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
@@ -140,7 +140,7 @@ impl ThreadDriver {
         // Commands that no flush looks for any more would keep what they name.
         self.carry_out();
         self.set_referenced(Referenced::No);
-        self.doorbell.dismiss();
+        self.waker.dismiss();
         self.stop();
         drop(self.entrance.take());
         if let Some(clean_up) = self.clean_up.take() {
@@ -188,7 +188,7 @@ impl ThreadDriver {
 
     /// Keeps the event loop alive, or no longer.
     pub fn set_referenced(&self, referenced: Referenced) {
-        self.doorbell.set_referenced(self.env, referenced);
+        self.waker.set_referenced(self.env, referenced);
     }
 
     /// JavaScript has come to all of the batch that it had, if it had one.
@@ -211,22 +211,22 @@ impl ThreadDriver {
 
     fn stop(&self) {
         drop(self.nested_turns.take());
-        self.doorbell.close();
+        self.waker.close();
         self.thread.borrow_mut().stop();
         // Whoever keeps a part of the driver for longer keeps no chunks of messages that nobody gets.
         while self.handoff.take().is_some() {}
     }
 }
 
-impl Rung for ThreadDriver {
+impl Woken for ThreadDriver {
     /// One batch, or what time there is for: what its handlers make due comes before the next.
-    fn rung(&self) {
+    fn woken(&self) {
         let Some(entrance) = self.entrance() else {
             return;
         };
         let bridge = &entrance.bridge;
         if bridge.begin() {
-            self.doorbell.wake();
+            self.waker.wake();
             return;
         }
         let had_rest = bridge.is_waiting();
@@ -236,14 +236,14 @@ impl Rung for ThreadDriver {
         }
         if had_rest || resumed == Delivered::InPart {
             // How long that has taken is known at JavaScript's flush.
-            self.doorbell.wake();
+            self.waker.wake();
             return;
         }
         let Some((batch, more)) = self.handoff.take() else {
             // Last, after what was handed over before.
             let failure = self.thread.borrow().failure().clone();
             if let Some(failure) = failure.get() {
-                Rung::failed(self, failure);
+                Woken::failed(self, failure);
             }
             return;
         };
@@ -255,15 +255,15 @@ impl Rung for ThreadDriver {
         }
         bridge.collect_if_due();
         if delivered == Delivered::InPart || more == More::Waits || self.has_failed() {
-            self.doorbell.wake();
+            self.waker.wake();
         }
     }
 
     fn failed(&self, failure: &str) {
-        // A closed doorbell cannot be told any more that the process may end.
+        // A closed waker cannot be told any more that the process may end.
         self.set_referenced(Referenced::No);
         let entrance = self.entrance.take();
-        self.doorbell.dismiss();
+        self.waker.dismiss();
         self.stop();
         if let Some(clean_up) = self.clean_up.take() {
             clean_up.remove();
@@ -286,11 +286,11 @@ impl Nesting for ThreadDriver {
     }
 
     fn serve(&self) {
-        self.rung();
+        self.woken();
         self.flush();
     }
 
     fn failed(&self, failure: &str) {
-        Rung::failed(self, failure);
+        Woken::failed(self, failure);
     }
 }

@@ -17,8 +17,8 @@ use crate::api::work_pool;
 use crate::bridge::{Bridge, Delivered, Settled, Sink};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::drivers::Referenced;
-use crate::drivers::doorbell::{Doorbell, Rung};
 use crate::drivers::nested_turns::{NestedTurns, Nesting};
+use crate::drivers::waker::{EventLoopWaker, Woken};
 use crate::memory::Memory;
 use crate::memory::foreign_bytes::QueuedArray;
 use crate::shared_words::SharedWords;
@@ -34,7 +34,7 @@ struct Running {
 pub struct WorkDriver {
     env: Env,
     bridge: Bridge,
-    doorbell: Doorbell,
+    waker: EventLoopWaker,
     desk: RefCell<WorkerDesk>,
     batch: RefCell<Batch>,
     /// Tasks on their way into the batch, kept for its memory.
@@ -137,7 +137,7 @@ impl WorkDriver {
 
     fn stop(&self) {
         drop(self.nested_turns.take());
-        self.doorbell.close();
+        self.waker.close();
         self.desk.borrow_mut().close();
         // Dropped without an answer, each tells its connection.
         drop(std::mem::take(&mut *self.running.borrow_mut()));
@@ -151,11 +151,11 @@ impl EndsWithEnvironment for WorkDriver {
     }
 }
 
-impl Rung for WorkDriver {
-    fn rung(&self) {
+impl Woken for WorkDriver {
+    fn woken(&self) {
         self.has_more.set(true);
         if self.bridge.begin() {
-            self.doorbell.wake();
+            self.waker.wake();
             return;
         }
         let had_rest = self.bridge.is_waiting();
@@ -171,7 +171,7 @@ impl Rung for WorkDriver {
 
     /// Whoever waits for a reply is told, and the thread ends as by any exception: its pool starts another.
     fn failed(&self, failure: &str) {
-        self.doorbell.set_referenced(self.env, Referenced::No);
+        self.waker.set_referenced(self.env, Referenced::No);
         self.stop();
         let javascript = self.bridge.javascript();
         javascript.scoped(|| javascript.fatal(failure));
@@ -184,16 +184,16 @@ impl Nesting for WorkDriver {
     }
 
     fn serve(&self) {
-        self.rung();
+        self.woken();
         self.bridge.end_slice();
         // Within a handler JavaScript does not flush, and asks for nothing.
         if self.flush() {
-            self.doorbell.wake();
+            self.waker.wake();
         }
     }
 
     fn failed(&self, failure: &str) {
-        Rung::failed(self, failure);
+        Woken::failed(self, failure);
     }
 }
 
@@ -229,15 +229,15 @@ impl WorkDesk {
         )?;
         let mut refusal = None;
         let driver = Rc::new_cyclic(|itself: &Weak<WorkDriver>| {
-            let doorbell =
-                Doorbell::install(env, receiver, itself.clone()).unwrap_or_else(|error| {
+            let waker =
+                EventLoopWaker::install(env, receiver, itself.clone()).unwrap_or_else(|error| {
                     refusal = Some(error);
-                    Doorbell::silent()
+                    EventLoopWaker::silent()
                 });
             WorkDriver {
                 env,
-                desk: RefCell::new(workers.open_desk(Box::new(doorbell.clone()))),
-                doorbell,
+                desk: RefCell::new(workers.open_desk(Box::new(waker.clone()))),
+                waker,
                 batch: RefCell::new(bridge.new_batch()),
                 bridge,
                 tasks: RefCell::default(),
@@ -256,12 +256,12 @@ impl WorkDesk {
             return Err(napi::Error::from_reason("the environment is ending"));
         }
         driver.clean_up.set(clean_up);
-        driver.doorbell.set_referenced(env, Referenced::Yes);
+        driver.waker.set_referenced(env, Referenced::Yes);
         Ok(Self(driver))
     }
 
     /// Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
-    /// there are requests to `receive`, or to `ring` for.
+    /// there are requests to `receive`, or to `wake` for.
     #[napi]
     pub fn flush(&self) -> bool {
         self.0.bridge.end_slice();
@@ -274,7 +274,7 @@ impl WorkDesk {
     #[napi]
     pub fn carry_out(&self) {
         if self.0.carry_out() {
-            self.ring();
+            self.wake();
         }
     }
 
@@ -284,7 +284,7 @@ impl WorkDesk {
     pub fn receive(&self) -> bool {
         let bridge = &self.0.bridge;
         if bridge.begin() {
-            self.ring();
+            self.wake();
             return false;
         }
         if bridge.show_rest() {
@@ -299,8 +299,8 @@ impl WorkDesk {
 
     /// Has `dispatch` called for requests that are there, after whoever else has work in this thread.
     #[napi]
-    pub fn ring(&self) {
-        self.0.doorbell.wake();
+    pub fn wake(&self) {
+        self.0.waker.wake();
     }
 
     /// Leaves the pool, if there is nothing to do and others are left. Returns whether it has.
@@ -308,7 +308,7 @@ impl WorkDesk {
     pub fn retire(&self) -> bool {
         let retired = self.0.desk.borrow_mut().retire();
         if retired {
-            self.0.doorbell.set_referenced(self.0.env, Referenced::No);
+            self.0.waker.set_referenced(self.0.env, Referenced::No);
         }
         retired
     }

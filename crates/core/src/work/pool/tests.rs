@@ -2,24 +2,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// Counts how often it was rung.
+/// Counts how often it was woken.
 #[derive(Clone, Default)]
-struct Bell(Arc<AtomicUsize>);
+struct Waker(Arc<AtomicUsize>);
 
-impl Bell {
-    /// How often it was rung since the last time.
-    fn rings(&self) -> usize {
+impl Waker {
+    /// How often it was woken since the last time.
+    fn wakes(&self) -> usize {
         self.0.swap(0, Ordering::Relaxed)
     }
 }
 
-impl Wake for Bell {
+impl Wake for Waker {
     fn wake(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl PartialEq for Bell {
+impl PartialEq for Waker {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -38,16 +38,16 @@ impl Assignable for Job {
     }
 }
 
-/// A pool, and the bell that asks for more desks.
+/// A pool, and the waker that asks for more desks.
 struct Office {
-    pool: WorkPool<Job, Bell>,
-    growth: Bell,
+    pool: WorkPool<Job, Waker>,
+    growth: Waker,
 }
 
-/// A desk and its bell.
+/// A desk and its waker.
 struct Clerk {
-    desk: Desk<Job, Bell>,
-    bell: Bell,
+    desk: Desk<Job, Waker>,
+    waker: Waker,
 }
 
 impl Office {
@@ -67,15 +67,15 @@ impl Office {
             most_queued,
             least_desks,
         };
-        let growth = Bell::default();
+        let growth = Waker::default();
         let pool = WorkPool::new(settings, Box::new(growth.clone()));
         Self { pool, growth }
     }
 
     fn hire(&self) -> Clerk {
-        let bell = Bell::default();
-        let desk = self.pool.open_desk(Box::new(bell.clone()));
-        Clerk { desk, bell }
+        let waker = Waker::default();
+        let desk = self.pool.open_desk(Box::new(waker.clone()));
+        Clerk { desk, waker }
     }
 
     fn hire_many<const COUNT: usize>(&self) -> [Clerk; COUNT] {
@@ -192,7 +192,7 @@ fn what_sticks_to_a_busy_desk_waits_there() {
     let mut clerks = office.hire_many::<2>();
     office.submit_of(7, 0..5);
     let [one, two] = &mut clerks;
-    let (busy, idle) = if one.bell.rings() > 0 {
+    let (busy, idle) = if one.waker.wakes() > 0 {
         (one, two)
     } else {
         (two, one)
@@ -208,7 +208,7 @@ fn what_sticks_to_a_busy_desk_waits_there() {
     assert_eq!(busy.take(), [3, 4]);
     assert!(!busy.desk.finish(2));
     // None was for want of desks.
-    assert_eq!(office.growth.rings(), 0);
+    assert_eq!(office.growth.wakes(), 0);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_first_desk_gets_what_waited_for_one() {
         office.submit(0..3);
         assert_eq!(office.pool.stats().queued, 3);
         let mut clerk = office.hire();
-        assert_eq!(clerk.bell.rings(), 1, "{assignment:?}");
+        assert_eq!(clerk.waker.wakes(), 1, "{assignment:?}");
         assert_eq!(clerk.take(), [0, 1]);
         assert!(clerk.desk.finish(2));
         assert_eq!(clerk.take(), [2]);
@@ -249,20 +249,20 @@ fn whoever_waits_for_room_is_woken_once_when_there_is_some() {
     for assignment in EACH {
         let office = Office::new(assignment, 1, 1);
         let mut clerk = office.hire();
-        let poller = Bell::default();
+        let poller = Waker::default();
         assert!(office.pool.await_room(poller.clone()));
         office.submit(0..3);
         assert_eq!(clerk.take(), [0]);
         assert!(!office.pool.await_room(poller.clone()));
         assert!(!office.pool.await_room(poller.clone()));
         assert!(clerk.desk.finish(1));
-        assert_eq!(poller.rings(), 0, "one too many still waits");
+        assert_eq!(poller.wakes(), 0, "one too many still waits");
         assert_eq!(clerk.take(), [1]);
         clerk.desk.finish(1);
-        assert_eq!(poller.rings(), 1, "{assignment:?}");
+        assert_eq!(poller.wakes(), 1, "{assignment:?}");
         assert_eq!(clerk.take(), [2]);
         clerk.desk.finish(1);
-        assert_eq!(poller.rings(), 0, "it does not wait any more");
+        assert_eq!(poller.wakes(), 0, "it does not wait any more");
     }
 }
 
@@ -270,11 +270,11 @@ fn whoever_waits_for_room_is_woken_once_when_there_is_some() {
 fn a_new_desk_is_room() {
     for assignment in EACH {
         let office = Office::new(assignment, 1, 0);
-        let (one, other) = (Bell::default(), Bell::default());
+        let (one, other) = (Waker::default(), Waker::default());
         assert!(!office.pool.await_room(one.clone()));
         assert!(!office.pool.await_room(other.clone()));
         let _clerk = office.hire();
-        assert_eq!((one.rings(), other.rings()), (1, 1), "{assignment:?}");
+        assert_eq!((one.wakes(), other.wakes()), (1, 1), "{assignment:?}");
     }
 }
 
@@ -283,34 +283,34 @@ fn more_desks_are_asked_for_once() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 10);
     office.submit([0]);
     office.submit([1]);
-    assert_eq!(office.growth.rings(), 1);
+    assert_eq!(office.growth.wakes(), 1);
     let mut first = office.hire();
     assert_eq!(first.take(), [0]);
-    assert_eq!(office.growth.rings(), 1, "one is not enough");
+    assert_eq!(office.growth.wakes(), 1, "one is not enough");
     office.submit([2]);
-    assert_eq!(office.growth.rings(), 0);
+    assert_eq!(office.growth.wakes(), 0);
     let _second = office.hire();
-    assert_eq!(office.growth.rings(), 1);
+    assert_eq!(office.growth.wakes(), 1);
     // Whoever has been asked is not asked for every task, but again once a desk has gone.
     office.submit([3, 4]);
-    assert_eq!(office.growth.rings(), 0);
+    assert_eq!(office.growth.wakes(), 0);
     first.desk.finish(1);
     first.desk.close();
-    assert_eq!(office.growth.rings(), 1);
+    assert_eq!(office.growth.wakes(), 1);
 }
 
 #[test]
 fn where_nothing_may_be_queued_who_waits_for_room_has_more_desks_asked_for() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 0);
-    assert!(!office.pool.await_room(Bell::default()));
-    assert!(!office.pool.await_room(Bell::default()));
-    assert_eq!(office.growth.rings(), 1);
+    assert!(!office.pool.await_room(Waker::default()));
+    assert!(!office.pool.await_room(Waker::default()));
+    assert_eq!(office.growth.wakes(), 1);
     let _clerk = office.hire();
-    assert!(office.pool.await_room(Bell::default()));
-    assert_eq!(office.growth.rings(), 0);
+    assert!(office.pool.await_room(Waker::default()));
+    assert_eq!(office.growth.wakes(), 0);
     office.submit([0]);
-    assert!(!office.pool.await_room(Bell::default()));
-    assert_eq!(office.growth.rings(), 1);
+    assert!(!office.pool.await_room(Waker::default()));
+    assert_eq!(office.growth.wakes(), 1);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn nobody_is_asked_to_grow_while_there_is_a_free_desk() {
             clerk.take();
             clerk.desk.finish(1);
         }
-        assert_eq!(office.growth.rings(), 0, "{assignment:?}");
+        assert_eq!(office.growth.wakes(), 0, "{assignment:?}");
     }
 }
 
@@ -354,13 +354,13 @@ fn a_desk_that_gets_the_tasks_of_another_is_told() {
         for connection in 0..8 {
             office.submit_of(connection, [0]);
         }
-        assert_eq!(staying.bell.rings(), 1);
+        assert_eq!(staying.waker.wakes(), 1);
         let mut staying = staying;
         let taken = staying.take().len();
         assert!(taken < 8, "{assignment:?}");
         staying.desk.finish(taken);
         drop(leaving);
-        assert_eq!(staying.bell.rings(), 1, "{assignment:?}");
+        assert_eq!(staying.waker.wakes(), 1, "{assignment:?}");
         assert_eq!(staying.take().len(), (8 - taken).min(5));
     }
 }
@@ -371,9 +371,9 @@ fn the_last_desk_leaves_its_tasks_to_the_next() {
         let office = Office::new(assignment, 5, 10);
         let clerk = office.hire();
         office.submit(0..5);
-        assert_eq!(office.growth.rings(), 0);
+        assert_eq!(office.growth.wakes(), 0);
         drop(clerk);
-        assert_eq!(office.growth.rings(), 1, "{assignment:?}");
+        assert_eq!(office.growth.wakes(), 1, "{assignment:?}");
         assert_eq!(office.hire().take(), [0, 1, 2, 3, 4]);
     }
 }
@@ -406,13 +406,13 @@ fn only_a_desk_without_work_retires_and_only_where_enough_are_left() {
 fn a_closed_pool_drops_what_no_desk_has() {
     let office = Office::new(Assignment::RoundRobin, 2, 10);
     let mut clerk = office.hire();
-    let poller = Bell::default();
+    let poller = Waker::default();
     office.submit([0]);
     assert_eq!(clerk.take(), [0]);
     office.submit(1..20);
     assert!(!office.pool.await_room(poller.clone()));
     office.pool.close();
-    assert_eq!(poller.rings(), 1);
+    assert_eq!(poller.wakes(), 1);
     let stats = office.pool.stats();
     assert_eq!((stats.queued, stats.running), (0, 1));
     assert_eq!(clerk.take(), []);
@@ -430,41 +430,41 @@ fn a_closed_pool_has_room() {
     let office = Office::new(Assignment::RoundRobin, 1, 0);
     assert_eq!(office.pool.room(), 0);
     office.pool.close();
-    assert!(office.pool.await_room(Bell::default()));
+    assert!(office.pool.await_room(Waker::default()));
     assert!(office.pool.room() > 0);
 }
 
 #[test]
-fn the_bell_is_rung_once_until_somebody_looks() {
+fn the_waker_is_woken_once_until_somebody_looks() {
     let office = Office::new(Assignment::LeastOutstanding, 3, 10);
     let mut clerk = office.hire();
-    assert_eq!(clerk.bell.rings(), 0);
+    assert_eq!(clerk.waker.wakes(), 0);
     office.submit([0]);
     office.submit([1]);
-    assert_eq!(clerk.bell.rings(), 1);
+    assert_eq!(clerk.waker.wakes(), 1);
     assert_eq!(clerk.take(), [0, 1]);
     office.submit([2]);
-    assert_eq!(clerk.bell.rings(), 1);
-    // It reports before it looks, and is told that there is something; the bell stays silent.
+    assert_eq!(clerk.waker.wakes(), 1);
+    // It reports before it looks, and is told that there is something; the waker stays silent.
     assert!(clerk.desk.finish(2));
-    assert_eq!(clerk.bell.rings(), 0);
+    assert_eq!(clerk.waker.wakes(), 0);
     assert_eq!(clerk.take(), [2]);
     assert!(!clerk.desk.finish(1));
     office.submit([3]);
-    assert_eq!(clerk.bell.rings(), 1);
+    assert_eq!(clerk.waker.wakes(), 1);
 }
 
 #[test]
-fn whoever_reports_learns_of_what_waited_without_a_bell() {
+fn whoever_reports_learns_of_what_waited_without_a_waker() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 10);
     let mut clerk = office.hire();
     office.submit(0..3);
-    assert_eq!(clerk.bell.rings(), 1);
+    assert_eq!(clerk.waker.wakes(), 1);
     assert_eq!(clerk.take(), [0]);
     assert!(clerk.desk.finish(1));
-    // It was told, and does not look at once: what comes meanwhile needs no bell either.
+    // It was told, and does not look at once: what comes meanwhile needs no waker either.
     office.submit([3]);
-    assert_eq!(clerk.bell.rings(), 0);
+    assert_eq!(clerk.waker.wakes(), 0);
     assert_eq!(clerk.take(), [1]);
 }
 

@@ -1,8 +1,8 @@
 //! Wakes an environment's event loop from any thread, by threadsafe functions of N-API: the one way that every host has.
 //!
 //! A threadsafe function that is called while its environment is torn down aborts the process. So it lies behind a lock,
-//! and whoever owns the doorbell closes it in a clean-up hook of the environment, which must be added after
-//! [`Doorbell::install`]: hooks run last-in first-out, so it comes before the function's own end.
+//! and whoever owns the waker closes it in a clean-up hook of the environment, which must be added after
+//! [`EventLoopWaker::install`]: hooks run last-in first-out, so it comes before the function's own end.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -16,11 +16,11 @@ use netpoll_core::guard::attempt;
 use crate::drivers::Referenced;
 
 /// Who is told, on the environment's thread.
-pub trait Rung {
-    /// The bell was rung. An exception that this leaves pending is an uncaught one.
-    fn rung(&self);
+pub trait Woken {
+    /// The waker was woken. An exception that this leaves pending is an uncaught one.
+    fn woken(&self);
 
-    /// [`Self::rung`] has panicked, and must not be called again: nobody may wait for what it would have done.
+    /// [`Self::woken`] has panicked, and must not be called again: nobody may wait for what it would have done.
     fn failed(&self, failure: &str);
 }
 
@@ -32,14 +32,14 @@ unsafe impl Send for Function {}
 /// What a function knows.
 struct Context<Owner> {
     owner: Weak<Owner>,
-    bell: Doorbell,
+    waker: EventLoopWaker,
     /// Which of the pair it is.
     index: usize,
 }
 
 impl Function {
-    /// One that rings for its owner, and does not keep the event loop alive.
-    fn install<Owner: Rung + 'static>(
+    /// One that wakes for its owner, and does not keep the event loop alive.
+    fn install<Owner: Woken + 'static>(
         env: Env,
         resource: sys::napi_value,
         context: Context<Owner>,
@@ -123,24 +123,32 @@ impl Pair {
     }
 }
 
-/// Clones ring the same bell.
+/// Clones wake the same waker.
 #[derive(Clone)]
-pub struct Doorbell(Arc<Mutex<Option<Pair>>>);
+pub struct EventLoopWaker(Arc<Mutex<Option<Pair>>>);
 
-impl Doorbell {
-    /// One that rings for `owner`, and does not keep the event loop alive. `resource` stands for it in asynchronous hooks.
+impl EventLoopWaker {
+    /// One that wakes for `owner`, and does not keep the event loop alive. `resource` stands for it in asynchronous hooks.
     ///
     /// # Errors
     /// When the environment refuses.
-    pub fn install<Owner: Rung + 'static>(
+    pub fn install<Owner: Woken + 'static>(
         env: Env,
         resource: sys::napi_value,
         owner: Weak<Owner>,
     ) -> napi::Result<Self> {
-        let bell = Self::silent();
+        let waker = Self::silent();
         let function = |index| {
-            let (owner, bell) = (owner.clone(), bell.clone());
-            Function::install(env, resource, Context { owner, bell, index })
+            let (owner, waker) = (owner.clone(), waker.clone());
+            Function::install(
+                env,
+                resource,
+                Context {
+                    owner,
+                    waker,
+                    index,
+                },
+            )
         };
         let pair = Pair {
             functions: [function(0)?, function(1)?],
@@ -148,8 +156,8 @@ impl Doorbell {
             running: None,
             last: 1,
         };
-        bell.pair().replace(pair);
-        Ok(bell)
+        waker.pair().replace(pair);
+        Ok(waker)
     }
 
     /// One that wakes nobody.
@@ -198,7 +206,7 @@ impl Doorbell {
     }
 }
 
-impl Wake for Doorbell {
+impl Wake for EventLoopWaker {
     fn wake(&self) {
         if let Some(pair) = &mut *self.pair() {
             pair.wake();
@@ -207,31 +215,31 @@ impl Wake for Doorbell {
 }
 
 /// One of the functions runs.
-struct Ringing<'bell> {
-    bell: &'bell Doorbell,
+struct Waking<'waker> {
+    waker: &'waker EventLoopWaker,
     outer: Option<usize>,
 }
 
-impl<'bell> Ringing<'bell> {
-    fn begin(bell: &'bell Doorbell, function: usize) -> Self {
-        let outer = bell.pair().as_mut().and_then(|pair| {
+impl<'waker> Waking<'waker> {
+    fn begin(waker: &'waker EventLoopWaker, function: usize) -> Self {
+        let outer = waker.pair().as_mut().and_then(|pair| {
             pair.due[function] = false;
             pair.last = function;
             pair.running.replace(function)
         });
-        Self { bell, outer }
+        Self { waker, outer }
     }
 }
 
-impl Drop for Ringing<'_> {
+impl Drop for Waking<'_> {
     fn drop(&mut self) {
-        if let Some(pair) = &mut *self.bell.pair() {
+        if let Some(pair) = &mut *self.waker.pair() {
             pair.running = self.outer;
         }
     }
 }
 
-unsafe extern "C" fn call<Owner: Rung>(
+unsafe extern "C" fn call<Owner: Woken>(
     env: sys::napi_env,
     _function: sys::napi_value,
     context: *mut c_void,
@@ -244,10 +252,10 @@ unsafe extern "C" fn call<Owner: Rung>(
     // SAFETY: the box of `install`: `finalize` has not run, for it comes last.
     let context = unsafe { &*context.cast_const().cast::<Context<Owner>>() };
     if let Some(owner) = context.owner.upgrade() {
-        let _ringing = Ringing::begin(&context.bell, context.index);
+        let _waking = Waking::begin(&context.waker, context.index);
         // A panic must not reach N-API, which would abort the process.
         if let Err(failure) = attempt(|| {
-            owner.rung();
+            owner.woken();
             Ok(())
         }) {
             owner.failed(&failure);
