@@ -6,7 +6,7 @@ import { invalidType, invalidValue, systemError } from './errors'
 import type { EventLoop } from './event-loop'
 import { checkInteger } from './framing'
 import { optionNames, takeOptions } from './known-options'
-import type { ConnectionDealer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
+import type { ConnectionBalancer, ConnectionSettings, ListenPlace, NativeId, Outcome } from './native'
 import { checkBacklog, checkBoolean, checkPort, checkText } from './options'
 import { takeSignal } from './signal'
 import {
@@ -167,7 +167,7 @@ export interface ListenTarget {
   /** What records of the listener say. */
   readonly tag: number
   /** Gives the connections out, where they are not all for `loop`. */
-  readonly dealer: ConnectionDealer | undefined
+  readonly dealer: ConnectionBalancer | undefined
 }
 
 /** What becomes of connections that wait to be accepted. */

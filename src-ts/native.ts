@@ -7,7 +7,7 @@ import { requireHere } from './own-file'
 
 export type {
   ChunkStats,
-  ConnectionDealer,
+  ConnectionBalancer,
   ConnectionSettings,
   EventLoop as NativeEventLoop,
   FramingOptions as NativeFraming,

@@ -20,7 +20,7 @@ import { closeOptionNames, refuseUnknown, takeOptions } from './known-options'
 import type { BytesOption } from './message-types'
 import {
   type ChunkStats,
-  type ConnectionDealer,
+  type ConnectionBalancer,
   type ConnectionSettings,
   type NativeId,
   nativeBinding,
@@ -393,10 +393,10 @@ export class Server<Data = unknown> {
   }
 
   /** What gives connections to several loops; `undefined` for one, which has them all. */
-  #makeDealer(): ConnectionDealer | undefined {
+  #makeDealer(): ConnectionBalancer | undefined {
     if (this.#profiles.length === 1) return undefined
-    const { ConnectionDealer } = nativeBinding()
-    const dealer = new ConnectionDealer(this.#checked.loadBalance)
+    const { ConnectionBalancer } = nativeBinding()
+    const dealer = new ConnectionBalancer(this.#checked.loadBalance)
     for (const { loop, settings } of this.#profiles) dealer.join(loop.native, settings, this.#tag)
     return dealer
   }

@@ -14,8 +14,8 @@
 //! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
 //! pieces.
 //!
-//! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/inbox.rs`); connections are dealt to
-//! pollers by `poller/deal.rs`. A [`poller_thread`] drives one and hands its batches over by a [`handoff`]; another accepts
+//! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/inbox.rs`); connections are assigned to
+//! pollers by `poller/load_balancer.rs`. A [`poller_thread`] drives one and hands its batches over by a [`handoff`]; another accepts
 //! for [`shared_listeners`].
 //!
 //! What a connection may do when is `connection/state.rs`; deadlines are [`timer`]. Only `socket`, [`watch`],
@@ -110,8 +110,8 @@ pub use buffer::{Chunk, ChunkPool, ExportedChunk, Slice};
 pub use handoff::Handoff;
 pub use inbox::{Inbox, Wake};
 pub use poller::{
-    Asked, Command, CommandSource, CommandWords, Dealer, Id, LoadBalance, Poller, PollerHandle,
-    PollerMessage,
+    Asked, Command, CommandSource, CommandWords, Id, LoadBalance, LoadBalancer, Poller,
+    PollerHandle, PollerMessage,
 };
 pub use poller_thread::PollerThread;
 pub use reason::{Call, Reason};

@@ -165,7 +165,7 @@ impl PollerThread {
         handoff
     }
 
-    /// Has the poller accept from now on, for those that its listeners' dealers know. Should it fail they are told.
+    /// Has the poller accept from now on, for those that its listeners' load balancers know. Should it fail they are told.
     pub fn accept(&mut self) {
         self.begin(Box::new(|mut poller, running| {
             let Err(reason) = attempt(|| accept(&mut poller, &running.is_stopped)) else {
@@ -281,7 +281,7 @@ fn accept(poller: &mut Poller, is_stopped: &AtomicBool) -> io::Result<()> {
     while !is_stopped.load(Ordering::Acquire) {
         poller.wait(timeout(poller))?;
         poller.turn(Instant::now(), &mut batch);
-        // Who shares a socket is told of its troubles by the dealer.
+        // Who shares a socket is told of its troubles by the load balancer.
         batch.clear();
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::address::Address;
 use crate::buffer::ChunkPool;
 use crate::listener::{Listen, Listener, Place};
-use crate::poller::{Dealer, Id, LoadBalance, PollerHandle};
+use crate::poller::{Id, LoadBalance, LoadBalancer, PollerHandle};
 use crate::poller_thread::{Failure, PollerThread};
 use crate::settings::Settings;
 
@@ -19,7 +19,7 @@ use crate::settings::Settings;
 struct SharedSocket {
     id: Id,
     address: Address,
-    dealer: Dealer,
+    balancer: LoadBalancer,
 }
 
 #[derive(Default)]
@@ -40,7 +40,7 @@ pub struct SharedListeners {
 pub struct Membership {
     place: Place,
     key: u64,
-    dealer: Dealer,
+    balancer: LoadBalancer,
     failure: Failure,
 }
 
@@ -76,18 +76,18 @@ impl SharedListeners {
         tag: u32,
     ) -> io::Result<Membership> {
         let mut sockets = self.sockets();
-        let opened = sockets.find_or_open(listen, Dealer::new(balance), &self.pool);
-        let (place, dealer, failure) = opened.inspect_err(|_| sockets.close_if_empty())?;
-        let key = dealer.join(handle, settings, tag);
+        let opened = sockets.find_or_open(listen, LoadBalancer::new(balance), &self.pool);
+        let (place, balancer, failure) = opened.inspect_err(|_| sockets.close_if_empty())?;
+        let key = balancer.join(handle, settings, tag);
         // It may have failed just now, and told all others.
         if failure.get().is_some() {
-            dealer.leave(key);
+            balancer.leave(key);
             return Err(gone());
         }
         Ok(Membership {
             place,
             key,
-            dealer,
+            balancer,
             failure,
         })
     }
@@ -104,15 +104,18 @@ impl SharedListeners {
     #[allow(clippy::needless_pass_by_value, reason = "nothing is left of it")]
     pub fn leave(&self, member: Membership) -> bool {
         let Membership {
-            place, key, dealer, ..
+            place,
+            key,
+            balancer,
+            ..
         } = member;
         let mut sockets = self.sockets();
         // Another server may have opened the place again, after the thread had failed.
         let shared = sockets.open.get(&place);
-        let Some(shared) = shared.filter(|shared| shared.dealer.is_same(&dealer)) else {
+        let Some(shared) = shared.filter(|shared| shared.balancer.is_same(&balancer)) else {
             return false;
         };
-        if dealer.leave(key) > 0 {
+        if balancer.leave(key) > 0 {
             return false;
         }
         let id = shared.id;
@@ -134,9 +137,9 @@ impl Sockets {
     fn find_or_open(
         &mut self,
         listen: Listen,
-        dealer: Dealer,
+        balancer: LoadBalancer,
         pool: &ChunkPool,
-    ) -> io::Result<(Place, Dealer, Failure)> {
+    ) -> io::Result<(Place, LoadBalancer, Failure)> {
         self.forget_failed();
         let thread = match &self.accepting {
             Some(thread) => thread,
@@ -149,9 +152,9 @@ impl Sockets {
         let failure = thread.failure().clone();
         let asked = listen.place.clone();
         if let Some(shared) = self.open.get(&asked) {
-            return Ok((asked, shared.dealer.clone(), failure));
+            return Ok((asked, shared.balancer.clone(), failure));
         }
-        let given = dealer.clone();
+        let given = balancer.clone();
         let opened = thread.handle().ask(move |poller| {
             let listener = Listener::bind(&listen)?;
             let address = listener.local_address()?;
@@ -162,10 +165,10 @@ impl Sockets {
         let shared = SharedSocket {
             id,
             address,
-            dealer: dealer.clone(),
+            balancer: balancer.clone(),
         };
         self.open.insert(place.clone(), shared);
-        Ok((place, dealer, failure))
+        Ok((place, balancer, failure))
     }
 
     /// Its sockets are closed already. Those who had a part are told, or will be.

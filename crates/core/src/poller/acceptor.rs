@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deal::Dealer;
+use super::load_balancer::LoadBalancer;
 use crate::address::Address;
 use crate::listener::Listener;
 use crate::reason::errno;
@@ -32,8 +32,8 @@ enum Supply {
 pub(super) enum Destination {
     /// The listener's own poller.
     Here(Arc<Settings>),
-    /// Whoever a dealer chooses.
-    Dealt(Dealer),
+    /// Whoever a load balancer chooses.
+    Balanced(LoadBalancer),
 }
 
 pub(super) struct Acceptor {

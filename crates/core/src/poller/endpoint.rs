@@ -8,7 +8,7 @@ use std::time::Instant;
 use mio::{Interest, Registry};
 
 use super::armed::Armed;
-use super::dealt::LoadShare;
+use super::assigned::LoadShare;
 use super::dialing::Dialing;
 use crate::address::Address;
 use crate::batch::Batch;
@@ -148,7 +148,7 @@ pub(super) struct Endpoint {
     deferred: Option<Instant>,
     /// That it was accepted, by which listener, as long as nobody was told.
     introduction: Option<u32>,
-    /// Its part of what was dealt to this poller.
+    /// Its part of what was assigned to this poller.
     _share: Option<LoadShare>,
 }
 

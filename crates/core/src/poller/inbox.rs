@@ -43,7 +43,7 @@ impl Poller {
         for message in messages.drain(..) {
             match message {
                 PollerMessage::Command(id, command) => self.carry_out(id, command),
-                PollerMessage::Dealt(dealt) => self.admit_dealt(*dealt),
+                PollerMessage::Assigned(assigned) => self.admit_assigned(*assigned),
                 PollerMessage::AcceptPaused { tag, errno } => {
                     self.troubles.push(AcceptTrouble::Paused { tag, errno });
                 }

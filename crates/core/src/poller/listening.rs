@@ -1,4 +1,4 @@
-//! A poller's listeners: it accepts for itself, or for whom a dealer chooses, or is given what others have accepted.
+//! A poller's listeners: it accepts for itself, or for whom a load balancer chooses, or is given what others have accepted.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,9 +8,9 @@ use std::time::Instant;
 use mio::Interest;
 
 use super::acceptor::{ACCEPT_BUDGET, AcceptTrouble, Accepted, Acceptor, Destination};
-use super::deal::Dealer;
-use super::dealt::{Dealt, Load, LoadShare};
+use super::assigned::{AssignedConnection, Load, LoadShare};
 use super::endpoint::Endpoint;
+use super::load_balancer::LoadBalancer;
 use super::slots::Occupant;
 use super::turn::Poller;
 use crate::address::Address;
@@ -47,15 +47,15 @@ impl Poller {
         self.attend(listener, Destination::Here(settings), tag)
     }
 
-    /// Deals the connections of a listener out; to this poller, too, if it sits at the dealer's table. Whoever sits there is
+    /// Assigns the connections of a listener; to this poller, too, if it is a member. The members are
     /// told when accepting pauses.
     ///
     /// # Errors
     /// The system's.
-    pub fn attend_for(&mut self, listener: Listener, dealer: Dealer) -> io::Result<Id> {
+    pub fn attend_for(&mut self, listener: Listener, balancer: LoadBalancer) -> io::Result<Id> {
         // Nobody is given the listener's own records but whoever drives this poller, who knows the slot.
         let tag = self.next_id()?.slot;
-        self.attend(listener, Destination::Dealt(dealer), tag)
+        self.attend(listener, Destination::Balanced(balancer), tag)
     }
 
     fn attend(
@@ -100,9 +100,9 @@ impl Poller {
     pub fn tell_failed(&self) {
         for occupant in self.slots.occupants() {
             if let Occupant::Acceptor(acceptor) = occupant
-                && let Destination::Dealt(dealer) = acceptor.destination()
+                && let Destination::Balanced(balancer) = acceptor.destination()
             {
-                dealer.tell_failed();
+                balancer.tell_failed();
             }
         }
     }
@@ -119,16 +119,16 @@ impl Poller {
             accepted = acceptor.accepted();
             match outcome {
                 Accepted::Connection(stream, peer) => match acceptor.destination() {
-                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Balanced(balancer) => balancer.assign(stream, peer),
                     Destination::Here(settings) => {
-                        let dealt = Dealt {
+                        let assigned = AssignedConnection {
                             settings: settings.clone(),
                             tag: acceptor.tag(),
                             stream,
                             peer,
                             share: LoadShare::of(&Load::default()),
                         };
-                        self.admit_dealt(dealt);
+                        self.admit_assigned(assigned);
                     }
                 },
                 Accepted::Lost => {}
@@ -149,7 +149,7 @@ impl Poller {
             };
             match acceptor.accept(now) {
                 Accepted::Connection(stream, peer) => match acceptor.destination() {
-                    Destination::Dealt(dealer) => dealer.deal(stream, peer),
+                    Destination::Balanced(balancer) => balancer.assign(stream, peer),
                     Destination::Here(settings) => {
                         let (settings, tag) = (settings.clone(), acceptor.tag());
                         if let Err(error) = self.admit(stream, peer, settings, tag, batch) {
@@ -163,7 +163,7 @@ impl Poller {
                 Accepted::ShortageBegan(errno) => {
                     match acceptor.destination() {
                         Destination::Here(_) => batch.accept_paused(acceptor.tag(), errno),
-                        Destination::Dealt(dealer) => dealer.tell_paused(errno),
+                        Destination::Balanced(balancer) => balancer.tell_paused(errno),
                     }
                     return self.retry_accepting(slot);
                 }
@@ -220,15 +220,15 @@ impl Poller {
         }
     }
 
-    /// Takes on a connection that was dealt to this poller. The next turn tells of it.
-    pub(super) fn admit_dealt(&mut self, dealt: Dealt) {
-        let Dealt {
+    /// Takes on a connection that was assigned to this poller. The next turn tells of it.
+    pub(super) fn admit_assigned(&mut self, assigned: AssignedConnection) {
+        let AssignedConnection {
             stream,
             peer,
             settings,
             tag,
             share,
-        } = dealt;
+        } = assigned;
         match self.establish(stream, peer, settings) {
             Ok((id, mut endpoint)) => {
                 endpoint.introduce(tag, share);

@@ -2,8 +2,8 @@
 
 use std::any::Any;
 
+use super::assigned::AssignedConnection;
 use super::command::Command;
-use super::dealt::Dealt;
 use crate::id::Id;
 use crate::work::Answer;
 
@@ -15,7 +15,7 @@ pub enum PollerMessage {
     /// Something is asked of a connection.
     Command(Id, Command),
     /// A connection that another poller has accepted.
-    Dealt(Box<Dealt>),
+    Assigned(Box<AssignedConnection>),
     /// A listener elsewhere, whose records say `tag`, lacks descriptors or memory and pauses.
     AcceptPaused {
         /// The tag.

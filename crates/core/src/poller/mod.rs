@@ -3,25 +3,25 @@
 
 mod acceptor;
 mod armed;
+mod assigned;
 mod command;
 mod commands;
-mod deal;
-mod dealt;
 mod dialing;
 mod endpoint;
 mod handle;
 mod inbox;
 mod listening;
+mod load_balancer;
 mod message;
 mod slots;
 mod submission;
 mod transfer;
 mod turn;
 
+pub use assigned::{AssignedConnection, Load};
 pub use command::{Asked, Command, CommandSource, CommandWords};
-pub use deal::{Dealer, LoadBalance};
-pub use dealt::{Dealt, Load};
 pub use handle::{PollerHandle, PollerWaker};
+pub use load_balancer::{LoadBalance, LoadBalancer};
 pub use message::{PollerMessage, Visit};
 pub use turn::Poller;
 

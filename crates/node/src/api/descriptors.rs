@@ -8,8 +8,8 @@ use napi_derive::napi;
 use netpoll_core::Id;
 use netpoll_core::listener::Listener;
 
-use crate::api::dealer::ConnectionDealer;
 use crate::api::event_loop::{EventLoop, NativeId, Outcome, errno};
+use crate::api::load_balancer::ConnectionBalancer;
 use crate::api::options::ConnectionSettings;
 
 /// Either a descriptor, or the system's error number.
@@ -30,14 +30,14 @@ impl EventLoop {
         descriptor: i32,
         settings: &ConnectionSettings,
         tag: u32,
-        dealer: Option<&ConnectionDealer>,
+        balancer: Option<&ConnectionBalancer>,
     ) -> Outcome {
         let settings = settings.0.clone();
-        let dealer = dealer.and_then(ConnectionDealer::dealer);
+        let balancer = balancer.and_then(ConnectionBalancer::balancer);
         self.attempt(move |poller| {
-            given(descriptor, |given| match dealer {
+            given(descriptor, |given| match balancer {
                 None => poller.adopt(given, settings, tag),
-                Some(dealer) => poller.attend_for(Listener::adopt(given)?, dealer),
+                Some(balancer) => poller.attend_for(Listener::adopt(given)?, balancer),
             })
         })
     }

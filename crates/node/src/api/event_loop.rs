@@ -11,7 +11,7 @@ use netpoll_core::listener::Listener;
 use netpoll_core::socket::NoDelay;
 use netpoll_core::{Address, Id, Poller};
 
-use crate::api::dealer::ConnectionDealer;
+use crate::api::load_balancer::ConnectionBalancer;
 use crate::api::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
 use crate::bridge::{Bridge, Settled};
 use crate::clock;
@@ -127,7 +127,7 @@ impl EventLoop {
         Ok(Self(RefCell::new(driver)))
     }
 
-    /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
+    /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load balancer it gives its connections
     /// out, and records are for whoever gets them.
     #[napi]
     pub fn listen(
@@ -135,15 +135,15 @@ impl EventLoop {
         place: ListenPlace,
         settings: &ConnectionSettings,
         tag: u32,
-        dealer: Option<&ConnectionDealer>,
+        balancer: Option<&ConnectionBalancer>,
     ) -> Outcome {
         let settings = settings.0.clone();
-        let dealer = dealer.and_then(ConnectionDealer::dealer);
+        let balancer = balancer.and_then(ConnectionBalancer::balancer);
         self.attempt(move |poller| {
             let listen = place.parse()?;
-            match dealer {
+            match balancer {
                 None => poller.listen(&listen, settings, tag),
-                Some(dealer) => poller.attend_for(Listener::bind(&listen)?, dealer),
+                Some(balancer) => poller.attend_for(Listener::bind(&listen)?, balancer),
             }
         })
     }

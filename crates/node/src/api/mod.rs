@@ -1,9 +1,9 @@
 //! What JavaScript calls, and its options, turned into the core's checked forms.
 
-pub mod dealer;
 mod descriptors;
 pub mod event_loop;
 mod framing;
+pub mod load_balancer;
 pub mod options;
 mod shared_listener;
 pub mod work_pool;

@@ -9,8 +9,8 @@ use napi_derive::napi;
 use netpoll_core::SharedListeners;
 use netpoll_core::shared_listeners::Membership;
 
-use crate::api::dealer::parse_balance;
 use crate::api::event_loop::{EventLoop, errno};
+use crate::api::load_balancer::parse_balance;
 use crate::api::options::{ConnectionSettings, ListenPlace, SocketAddress};
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::memory::chunk_pool;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use super::dealt::{Dealt, Load, LoadShare};
+use super::assigned::{AssignedConnection, Load, LoadShare};
 use super::handle::PollerHandle;
 use super::message::PollerMessage;
 use crate::address::Address;
@@ -23,22 +23,22 @@ pub enum LoadBalance {
 }
 
 /// A poller that takes connections, and what they are there.
-struct Seat {
+struct Member {
     key: u64,
     handle: PollerHandle,
     settings: Arc<Settings>,
     tag: u32,
     load: Load,
-    /// Who sat down: seats of one thread that say the same tag belong to one server.
+    /// The thread of the member: members of one thread that say the same tag belong to one server.
     thread: ThreadId,
 }
 
-/// Deals accepted connections out to pollers, which come and go. Clones share the seats.
+/// Assigns accepted connections to pollers, which come and go. Clones share the members.
 #[derive(Clone)]
-pub struct Dealer(Arc<Mutex<Table>>);
+pub struct LoadBalancer(Arc<Mutex<Members>>);
 
-struct Table {
-    seats: Vec<Seat>,
+struct Members {
+    list: Vec<Member>,
     balance: LoadBalance,
     next: usize,
     next_key: u64,
@@ -46,18 +46,20 @@ struct Table {
     random: u64,
 }
 
-impl fmt::Debug for Dealer {
+impl fmt::Debug for LoadBalancer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Dealer").finish_non_exhaustive()
+        formatter
+            .debug_struct("LoadBalancer")
+            .finish_non_exhaustive()
     }
 }
 
-impl Dealer {
-    /// Without seats.
+impl LoadBalancer {
+    /// Without members.
     #[must_use]
     pub fn new(balance: LoadBalance) -> Self {
-        Self(Arc::new(Mutex::new(Table {
-            seats: Vec::new(),
+        Self(Arc::new(Mutex::new(Members {
+            list: Vec::new(),
             balance,
             next: 0,
             next_key: 0,
@@ -68,10 +70,10 @@ impl Dealer {
     /// From now on `handle` gets its part of the connections, with these settings; its records of them say `tag`. Returns
     /// what [`Self::leave`] takes.
     pub fn join(&self, handle: PollerHandle, settings: Arc<Settings>, tag: u32) -> u64 {
-        let table = &mut *self.table();
-        let key = table.next_key;
-        table.next_key += 1;
-        table.seats.push(Seat {
+        let members = &mut *self.members();
+        let key = members.next_key;
+        members.next_key += 1;
+        members.list.push(Member {
             key,
             handle,
             settings,
@@ -82,17 +84,17 @@ impl Dealer {
         key
     }
 
-    /// That seat gets no further connection. Returns how many seats are left.
+    /// That member gets no further connection. Returns how many members are left.
     pub fn leave(&self, key: u64) -> usize {
-        let table = &mut *self.table();
-        table.seats.retain(|seat| seat.key != key);
-        table.seats.len()
+        let members = &mut *self.members();
+        members.list.retain(|member| member.key != key);
+        members.list.len()
     }
 
-    /// Nobody can be accepted for lack of descriptors or memory: tells one of the seats.
+    /// Nobody can be accepted for lack of descriptors or memory: tells one of the members.
     pub(super) fn tell_paused(&self, errno: i32) {
-        let table = self.table();
-        for Seat { handle, tag, .. } in &table.seats {
+        let members = self.members();
+        for Member { handle, tag, .. } in &members.list {
             let message = PollerMessage::AcceptPaused { tag: *tag, errno };
             if handle.try_post(message).is_ok() {
                 return;
@@ -100,57 +102,60 @@ impl Dealer {
         }
     }
 
-    /// Nobody accepts any more: tells every server that has seats, once.
+    /// Nobody accepts any more: tells every server that has members, once.
     pub(super) fn tell_failed(&self) {
-        let table = self.table();
+        let members = self.members();
         let mut told: Vec<(ThreadId, u32)> = Vec::new();
-        for seat in &table.seats {
-            let server = (seat.thread, seat.tag);
-            let message = PollerMessage::AcceptEnded { tag: seat.tag };
-            if !told.contains(&server) && seat.handle.try_post(message).is_ok() {
+        for member in &members.list {
+            let server = (member.thread, member.tag);
+            let message = PollerMessage::AcceptEnded { tag: member.tag };
+            if !told.contains(&server) && member.handle.try_post(message).is_ok() {
                 told.push(server);
             }
         }
     }
 
-    /// Whether both deal to the same seats.
+    /// Whether both assign to the same members.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Deals one connection. Where nobody sits, or all are gone, it is closed.
-    pub(super) fn deal(&self, stream: Stream, peer: Address) {
-        let mut table = self.table();
-        let mut cards = (stream, peer);
-        while let Some(index) = table.pick() {
-            let seat = &table.seats[index];
-            let dealt = Dealt {
-                stream: cards.0,
-                peer: cards.1,
-                settings: seat.settings.clone(),
-                tag: seat.tag,
-                share: LoadShare::of(&seat.load),
+    /// Assigns one connection. Without members, or where all are gone, it is closed.
+    pub(super) fn assign(&self, stream: Stream, peer: Address) {
+        let mut members = self.members();
+        let mut connection = (stream, peer);
+        while let Some(index) = members.pick() {
+            let member = &members.list[index];
+            let assigned = AssignedConnection {
+                stream: connection.0,
+                peer: connection.1,
+                settings: member.settings.clone(),
+                tag: member.tag,
+                share: LoadShare::of(&member.load),
             };
-            match seat.handle.try_post(PollerMessage::Dealt(Box::new(dealt))) {
+            match member
+                .handle
+                .try_post(PollerMessage::Assigned(Box::new(assigned)))
+            {
                 // That poller has gone without leaving.
-                Err(PollerMessage::Dealt(back)) => {
-                    cards = (back.stream, back.peer);
-                    table.seats.remove(index);
+                Err(PollerMessage::Assigned(back)) => {
+                    connection = (back.stream, back.peer);
+                    members.list.remove(index);
                 }
                 _ => return,
             }
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn members(&self) -> MutexGuard<'_, Members> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl Members {
     fn pick(&mut self) -> Option<usize> {
-        let count = self.seats.len();
+        let count = self.list.len();
         if count == 0 {
             return None;
         }
@@ -162,7 +167,7 @@ impl Table {
             // Among equals in turn.
             LoadBalance::LeastConnections => (0..count)
                 .map(|step| (turn + step) % count)
-                .min_by_key(|index| self.seats[*index].load.count())
+                .min_by_key(|index| self.list[*index].load.count())
                 .unwrap_or(turn),
         })
     }

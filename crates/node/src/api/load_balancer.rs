@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use napi_derive::napi;
-use netpoll_core::{Dealer, LoadBalance};
+use netpoll_core::{LoadBalance, LoadBalancer};
 
 use crate::api::event_loop::EventLoop;
 use crate::api::options::ConnectionSettings;
@@ -18,19 +18,19 @@ pub fn parse_balance(name: &str) -> napi::Result<LoadBalance> {
     })
 }
 
-/// Deals connections out to pollers.
+/// Assigns connections to pollers.
 #[napi]
-pub struct ConnectionDealer(RefCell<Option<Dealer>>);
+pub struct ConnectionBalancer(RefCell<Option<LoadBalancer>>);
 
-impl ConnectionDealer {
+impl ConnectionBalancer {
     /// For a listener, which has it from then on; `None` once it was let go of.
-    pub(crate) fn dealer(&self) -> Option<Dealer> {
+    pub(crate) fn balancer(&self) -> Option<LoadBalancer> {
         self.0.borrow().clone()
     }
 }
 
 #[napi]
-impl ConnectionDealer {
+impl ConnectionBalancer {
     /// Without pollers.
     ///
     /// @throws when there is no such balance
@@ -38,15 +38,15 @@ impl ConnectionDealer {
     pub fn new(
         #[napi(ts_arg_type = "'roundRobin' | 'random' | 'leastConnections'")] balance: String,
     ) -> napi::Result<Self> {
-        let dealer = Dealer::new(parse_balance(&balance)?);
-        Ok(Self(RefCell::new(Some(dealer))))
+        let balancer = LoadBalancer::new(parse_balance(&balance)?);
+        Ok(Self(RefCell::new(Some(balancer))))
     }
 
     /// From now on that poller gets its part. Its records of these connections say `tag`.
     #[napi]
     pub fn join(&self, event_loop: &EventLoop, settings: &ConnectionSettings, tag: u32) {
-        if let (Some(dealer), Some(handle)) = (self.dealer(), event_loop.driver().handle()) {
-            dealer.join(handle, settings.0.clone(), tag);
+        if let (Some(balancer), Some(handle)) = (self.balancer(), event_loop.driver().handle()) {
+            balancer.join(handle, settings.0.clone(), tag);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::settings::Settings;
 use crate::socket::Stream;
 
-/// How many connections a seat has, and its claim to one of them: dropped when the connection goes.
+/// How many connections a member has, and its claim to one of them: dropped when the connection goes.
 #[derive(Clone, Default)]
 pub struct Load(Arc<AtomicUsize>);
 
@@ -34,7 +34,7 @@ impl Drop for LoadShare {
 }
 
 /// An accepted connection on its way to its poller.
-pub struct Dealt {
+pub struct AssignedConnection {
     pub(super) stream: Stream,
     pub(super) peer: Address,
     pub(super) settings: Arc<Settings>,

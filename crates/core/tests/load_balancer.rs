@@ -10,49 +10,49 @@ use std::sync::Arc;
 
 use netpoll_core::listener::Listener;
 use netpoll_core::settings::Settings;
-use netpoll_core::{Dealer, Id, LoadBalance, PollerMessage};
+use netpoll_core::{Id, LoadBalance, LoadBalancer, PollerMessage};
 use support::{Harness, SocketFile, What, echo, frame, listen_at, settings};
 
-/// A listener whose connections are dealt, and pollers that sit at the table, which say their number as the tag.
+/// A listener whose connections are assigned, and pollers that are members, which say their number as the tag.
 struct Table {
     door: Harness,
     listener: Id,
     file: SocketFile,
-    dealer: Dealer,
-    seats: Vec<Harness>,
+    balancer: LoadBalancer,
+    members: Vec<Harness>,
     keys: Vec<u64>,
 }
 
 impl Table {
-    fn new(balance: LoadBalance, seats: usize) -> Self {
+    fn new(balance: LoadBalance, members: usize) -> Self {
         let file = SocketFile::new();
         let listener = Listener::bind(&listen_at(&file.address(), 512)).expect("listening");
-        let dealer = Dealer::new(balance);
+        let balancer = LoadBalancer::new(balance);
         let mut door = Harness::new();
         let listener = door
             .poller
-            .attend_for(listener, dealer.clone())
+            .attend_for(listener, balancer.clone())
             .expect("attending");
         let mut table = Self {
             door,
             listener,
             file,
-            dealer,
-            seats: Vec::new(),
+            balancer,
+            members: Vec::new(),
             keys: Vec::new(),
         };
-        for _ in 0..seats {
-            table.seat(Harness::new(), &settings(|_| {}));
+        for _ in 0..members {
+            table.member(Harness::new(), &settings(|_| {}));
         }
         table
     }
 
-    fn seat(&mut self, seat: Harness, settings: &Arc<Settings>) {
-        let tag = self.seats.len() as u32;
+    fn member(&mut self, member: Harness, settings: &Arc<Settings>) {
+        let tag = self.members.len() as u32;
         let key = self
-            .dealer
-            .join(seat.poller.handle(), settings.clone(), tag);
-        self.seats.push(seat);
+            .balancer
+            .join(member.poller.handle(), settings.clone(), tag);
+        self.members.push(member);
         self.keys.push(key);
     }
 
@@ -70,20 +70,20 @@ impl Table {
 
     fn settle(&mut self) {
         self.door.quiesce();
-        for seat in &mut self.seats {
-            seat.quiesce();
+        for member in &mut self.members {
+            member.quiesce();
         }
     }
 
     /// How many connections each has been told of.
     fn shares(&self) -> Vec<usize> {
-        let count = |seat: &Harness| seat.accepted().len();
-        self.seats.iter().map(count).collect()
+        let count = |member: &Harness| member.accepted().len();
+        self.members.iter().map(count).collect()
     }
 }
 
 #[test]
-fn round_robin_deals_to_one_after_the_other() {
+fn round_robin_assigns_to_one_after_the_other() {
     let mut table = Table::new(LoadBalance::RoundRobin, 3);
     let _peers = table.connect_many(7);
     assert_eq!(table.shares(), [3, 2, 2]);
@@ -98,7 +98,7 @@ fn at_random_everybody_gets_a_good_part() {
     assert_eq!(shares.iter().sum::<usize>(), peers.len());
     assert!(shares.iter().all(|share| *share > 60), "{shares:?}");
     let first: Vec<Option<Id>> = table
-        .seats
+        .members
         .iter()
         .map(|s| s.accepted().first().copied())
         .collect();
@@ -111,10 +111,10 @@ fn whoever_has_the_fewest_connections_gets_the_next() {
     let _peers = table.connect_many(6);
     assert_eq!(table.shares(), [2, 2, 2]);
     // Two of the last one's end in different ways: one by its peer, one by us.
-    let ids = table.seats[2].accepted();
-    table.seats[2].poller.destroy(ids[0]);
-    table.seats[2].flush();
-    let last = table.seats[2].detach(ids[1]);
+    let ids = table.members[2].accepted();
+    table.members[2].poller.destroy(ids[0]);
+    table.members[2].flush();
+    let last = table.members[2].detach(ids[1]);
     table.settle();
     let _more = table.connect_many(2);
     assert_eq!(table.shares(), [2, 2, 4]);
@@ -135,21 +135,21 @@ fn connections_that_peers_close_make_room_too() {
 }
 
 #[test]
-fn each_seat_has_settings_and_a_tag_of_its_own() {
+fn each_member_has_settings_and_a_tag_of_its_own() {
     let mut table = Table::new(LoadBalance::RoundRobin, 0);
     for most in [1, 2] {
         let settings = settings(|s| s.max_in_flight = most.try_into().ok());
-        table.seat(Harness::new(), &settings);
+        table.member(Harness::new(), &settings);
     }
     for peer in &mut table.connect_many(2) {
         peer.write_all(&[frame(b"a"), frame(b"b"), frame(b"c")].concat())
             .expect("room");
     }
     table.settle();
-    for (number, seat) in table.seats.iter().enumerate() {
-        let id = seat.accepted()[0];
-        assert_eq!(seat.message_count(id), number + 1);
-        let tag = match seat.log[0].what {
+    for (number, member) in table.members.iter().enumerate() {
+        let id = member.accepted()[0];
+        assert_eq!(member.message_count(id), number + 1);
+        let tag = match member.log[0].what {
             What::Accepted { listener } => listener,
             _ => panic!("it begins with that"),
         };
@@ -158,39 +158,42 @@ fn each_seat_has_settings_and_a_tag_of_its_own() {
 }
 
 #[test]
-fn a_dealt_connection_lives_where_it_was_dealt_to() {
+fn a_assigned_connection_lives_where_it_was_assigned_to() {
     let mut table = Table::new(LoadBalance::RoundRobin, 2);
     let mut peers = table.connect_many(2);
     table.door.poller.unlisten(table.listener);
     drop(table.door);
-    for (seat, peer) in table.seats.iter_mut().zip(&mut peers) {
+    for (member, peer) in table.members.iter_mut().zip(&mut peers) {
         peer.write_all(&frame(b"hello")).expect("room");
-        assert_eq!(seat.peer_reads(peer, 9, echo), frame(b"hello"));
-        let id = seat.accepted()[0];
-        assert!(seat.poller.peer_address(id).is_some());
+        assert_eq!(member.peer_reads(peer, 9, echo), frame(b"hello"));
+        let id = member.accepted()[0];
+        assert!(member.poller.peer_address(id).is_some());
         peer.shutdown(std::net::Shutdown::Both).expect("open");
-        assert_eq!(seat.until_closed(id), 0);
-        assert_eq!(seat.life(id), ["accepted", "inactive", "ended", "closed"]);
+        assert_eq!(member.until_closed(id), 0);
+        assert_eq!(member.life(id), ["accepted", "inactive", "ended", "closed"]);
     }
 }
 
 #[test]
-fn what_was_sent_before_the_connection_was_dealt_comes_after_the_news_of_it() {
+fn what_was_sent_before_the_connection_was_assigned_comes_after_the_news_of_it() {
     let mut table = Table::new(LoadBalance::RoundRobin, 1);
     let mut peer = UnixStream::connect(table.file.path()).expect("connecting");
     peer.write_all(&frame(b"first")).expect("room");
     drop(peer);
     table.settle();
-    let seat = &table.seats[0];
-    let id = seat.accepted()[0];
-    assert_eq!(seat.story(id), ["accepted", "message", "inactive", "ended"]);
+    let member = &table.members[0];
+    let id = member.accepted()[0];
+    assert_eq!(
+        member.story(id),
+        ["accepted", "message", "inactive", "ended"]
+    );
 }
 
 #[test]
 fn the_poller_that_listens_may_sit_at_the_table() {
     let mut table = Table::new(LoadBalance::RoundRobin, 1);
     let handle = table.door.poller.handle();
-    table.dealer.join(handle, settings(|_| {}), 5);
+    table.balancer.join(handle, settings(|_| {}), 5);
     let _peers = table.connect_many(4);
     table.settle();
     assert_eq!(table.shares(), [2]);
@@ -200,7 +203,7 @@ fn the_poller_that_listens_may_sit_at_the_table() {
 #[test]
 fn more_than_a_batch_can_tell_are_told_in_the_next() {
     let mut table = Table::new(LoadBalance::RoundRobin, 0);
-    table.seat(Harness::with(64 * 1024, 24), &settings(|_| {}));
+    table.member(Harness::with(64 * 1024, 24), &settings(|_| {}));
     let peers: Vec<UnixStream> = (0..100)
         .map(|_| UnixStream::connect(table.file.path()).expect("connecting"))
         .collect();
@@ -209,14 +212,14 @@ fn more_than_a_batch_can_tell_are_told_in_the_next() {
 }
 
 #[test]
-fn a_seat_whose_poller_is_gone_gets_nothing_and_nobody_is_lost() {
+fn a_member_whose_poller_is_gone_gets_nothing_and_nobody_is_lost() {
     for balance in [
         LoadBalance::RoundRobin,
         LoadBalance::Random,
         LoadBalance::LeastConnections,
     ] {
         let mut table = Table::new(balance, 3);
-        drop(table.seats.remove(1));
+        drop(table.members.remove(1));
         let mut peers = table.connect_many(12);
         assert_eq!(table.shares().iter().sum::<usize>(), 12, "{balance:?}");
         for peer in &mut peers {
@@ -227,14 +230,14 @@ fn a_seat_whose_poller_is_gone_gets_nothing_and_nobody_is_lost() {
 }
 
 #[test]
-fn without_seats_connections_are_closed() {
+fn without_members_connections_are_closed() {
     let mut table = Table::new(LoadBalance::LeastConnections, 2);
-    table.seats.clear();
+    table.members.clear();
     for mut peer in table.connect_many(3) {
         assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
     }
     // Somebody comes.
-    table.seat(Harness::new(), &settings(|_| {}));
+    table.member(Harness::new(), &settings(|_| {}));
     let _peer = table.connect();
     assert_eq!(table.shares(), [1]);
 }
@@ -243,14 +246,14 @@ fn without_seats_connections_are_closed() {
 fn whoever_has_left_gets_nothing_more_and_keeps_what_it_has() {
     let mut table = Table::new(LoadBalance::RoundRobin, 2);
     let mut peers = table.connect_many(2);
-    assert_eq!(table.dealer.leave(table.keys[0]), 1);
-    assert_eq!(table.dealer.leave(table.keys[0]), 1);
+    assert_eq!(table.balancer.leave(table.keys[0]), 1);
+    assert_eq!(table.balancer.leave(table.keys[0]), 1);
     let _more = table.connect_many(3);
     assert_eq!(table.shares(), [1, 4]);
     peers[0].write_all(&frame(b"x")).expect("room");
-    let seat = &mut table.seats[0];
-    assert_eq!(seat.peer_reads(&mut peers[0], 5, echo), frame(b"x"));
-    assert_eq!(table.dealer.leave(table.keys[1]), 0);
+    let member = &mut table.members[0];
+    assert_eq!(member.peer_reads(&mut peers[0], 5, echo), frame(b"x"));
+    assert_eq!(table.balancer.leave(table.keys[1]), 0);
     assert_eq!(table.connect().read(&mut [0]).expect("the end"), 0);
 }
 
@@ -259,7 +262,7 @@ fn connections_on_their_way_to_a_poller_that_ends_are_closed() {
     let mut table = Table::new(LoadBalance::RoundRobin, 1);
     let mut peer = UnixStream::connect(table.file.path()).expect("connecting");
     table.door.quiesce();
-    table.seats.clear();
+    table.members.clear();
     assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
 }
 
@@ -282,9 +285,9 @@ fn a_connection_that_is_gone_before_it_is_taken_on_does_not_count() {
     for _ in 0..10 {
         drop(UnixStream::connect(table.file.path()).expect("connecting"));
         table.settle();
-        for seat in &mut table.seats {
-            for id in seat.accepted() {
-                seat.poller.destroy(id);
+        for member in &mut table.members {
+            for id in member.accepted() {
+                member.poller.destroy(id);
             }
         }
         table.settle();
@@ -301,22 +304,22 @@ fn a_connection_that_is_gone_before_it_is_taken_on_does_not_count() {
 }
 
 #[test]
-fn slots_of_dealt_connections_are_used_again() {
+fn slots_of_assigned_connections_are_used_again() {
     let mut table = Table::new(LoadBalance::RoundRobin, 2);
     let mut generations: HashMap<(usize, u32), u32> = HashMap::new();
     for _ in 0..50 {
         let peers = table.connect_many(2);
         drop(peers);
         table.settle();
-        for seat in &mut table.seats {
-            let id = *seat.accepted().last().expect("one each");
-            seat.poller.destroy(id);
+        for member in &mut table.members {
+            let id = *member.accepted().last().expect("one each");
+            member.poller.destroy(id);
         }
         table.settle();
         table.settle();
     }
-    for (number, seat) in table.seats.iter().enumerate() {
-        for id in seat.accepted() {
+    for (number, member) in table.members.iter().enumerate() {
+        for id in member.accepted() {
             let newest = generations.entry((number, id.slot)).or_default();
             *newest = id.generation.max(*newest);
         }
@@ -324,9 +327,9 @@ fn slots_of_dealt_connections_are_used_again() {
     assert!(generations.len() <= 6, "{generations:?}");
 }
 
-/// The tags of the listeners of which a seat was told that nobody accepts any more.
-fn failed_listeners(seat: &Harness) -> Vec<u32> {
-    let failed = seat
+/// The tags of the listeners of which a member was told that nobody accepts any more.
+fn failed_listeners(member: &Harness) -> Vec<u32> {
+    let failed = member
         .log
         .iter()
         .filter(|entry| matches!(entry.what, What::AcceptEnded));
@@ -336,11 +339,11 @@ fn failed_listeners(seat: &Harness) -> Vec<u32> {
 #[test]
 fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     let mut table = Table::new(LoadBalance::RoundRobin, 3);
-    // A second seat of the first server.
+    // A second member of the first server.
     let second = Harness::new();
     let handle = second.poller.handle();
-    table.dealer.join(handle, settings(|_| {}), 0);
-    table.seats.push(second);
+    table.balancer.join(handle, settings(|_| {}), 0);
+    table.members.push(second);
     let peer = table.connect();
     let visit = PollerMessage::visit(|_| panic!("on purpose"));
     table.door.poller.handle().post(visit);
@@ -348,15 +351,15 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     assert!(panicked.is_err());
     table.door.poller.tell_failed();
     drop(std::mem::replace(&mut table.door, Harness::new()));
-    for seat in &mut table.seats {
-        seat.quiesce();
+    for member in &mut table.members {
+        member.quiesce();
     }
-    let told: Vec<Vec<u32>> = table.seats.iter().map(failed_listeners).collect();
+    let told: Vec<Vec<u32>> = table.members.iter().map(failed_listeners).collect();
     assert_eq!(told, [vec![0], vec![1], vec![2], vec![]]);
-    // What was dealt before goes on, and nobody connects in vain.
+    // What was assigned before goes on, and nobody connects in vain.
     let mut peer = peer;
     peer.write_all(&frame(b"x")).expect("room");
-    assert_eq!(table.seats[0].peer_reads(&mut peer, 5, echo), frame(b"x"));
+    assert_eq!(table.members[0].peer_reads(&mut peer, 5, echo), frame(b"x"));
     let refused = UnixStream::connect(table.file.path());
     assert_eq!(
         refused.expect_err("nobody listens").kind(),
@@ -366,12 +369,12 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
 
 #[test]
 fn more_news_of_listeners_than_a_batch_has_room_for_come_in_the_next() {
-    let mut seat = Harness::with(64 * 1024, 24);
-    let handle = seat.poller.handle();
+    let mut member = Harness::with(64 * 1024, 24);
+    let handle = member.poller.handle();
     for tag in 0..100 {
         handle.post(PollerMessage::AcceptPaused { tag, errno: 24 });
     }
-    seat.quiesce();
-    let told: Vec<u32> = seat.log.iter().map(|entry| entry.slot).collect();
+    member.quiesce();
+    let told: Vec<u32> = member.log.iter().map(|entry| entry.slot).collect();
     assert_eq!(told, (0..100).collect::<Vec<_>>());
 }
