@@ -19,7 +19,7 @@ export type {
   SettingsOptions as NativeSettings,
   SharedListener,
   SocketAddress,
-  WorkDesk as NativeWorkDesk,
+  WorkerQueue as NativeWorkerQueue,
   WorkPool as NativeWorkPool,
 } from '../binding/index.js'
 export type NativeBinding = typeof Binding

@@ -14,7 +14,7 @@ import { replyError } from '../errors'
 import type { Framing } from '../framing'
 import { isThenable, logFailure, whenSettled } from '../hooks'
 import type { BytesOption } from '../message-types'
-import { type NativeWorkDesk, nativeBinding } from '../native'
+import { type NativeWorkerQueue, nativeBinding } from '../native'
 import { Operation, RecordKind } from '../native/protocol-numbers'
 import { commandWords, Outbox, type Target } from '../outbox'
 import type { Payload } from '../payload'
@@ -42,7 +42,7 @@ export interface DeskOptions {
 export class Desk {
   readonly #batch = new Int32Array(batchWords)
   readonly #memory = sharedMemory()
-  readonly #native: NativeWorkDesk
+  readonly #native: NativeWorkerQueue
   readonly #outbox: Outbox
   readonly #options: DeskOptions
   readonly #context = captureContext()
@@ -71,8 +71,8 @@ export class Desk {
     this.#memory.keep()
     this.#source = new Source({ poller: 0, slot: 0, generation: 0 }, this.#allocate)
     const commands = new Int32Array(commandWords)
-    const { WorkDesk } = nativeBinding()
-    this.#native = new WorkDesk(options.pool, this.#memory.native, this.#batch, commands, {
+    const { WorkerQueue } = nativeBinding()
+    this.#native = new WorkerQueue(options.pool, this.#memory.native, this.#batch, commands, {
       receiver: this,
       dispatch: () => {
         this.#inTurn = 0

@@ -70,8 +70,8 @@ export class WorkerPool {
       {
         assignment: balance,
         concurrency: concurrentTasksPerWorker,
-        mostQueued: maxQueue,
-        leastDesks: minThreads,
+        maxQueued: maxQueue,
+        minWorkers: minThreads,
       },
       { receiver: this, grow: () => this.#grow() },
     )
@@ -93,8 +93,8 @@ export class WorkerPool {
 
   /** What it has done and holds. */
   stats(): WorkerStats {
-    const { desks, queued, running, submitted } = this.#native.stats()
-    return { threads: desks, queued, running, requests: submitted }
+    const { workers, queued, running, submitted } = this.#native.stats()
+    return { threads: workers, queued, running, requests: submitted }
   }
 
   /**

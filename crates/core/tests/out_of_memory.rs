@@ -461,8 +461,8 @@ fn workers() -> Workers {
     let settings = WorkSettings {
         assignment: Assignment::LeastOutstanding,
         concurrency: 10_000,
-        most_queued: 100_000,
-        least_desks: 1,
+        max_queued: 100_000,
+        min_workers: 1,
     };
     Workers::new(settings, Box::new(Silent))
 }
@@ -495,9 +495,9 @@ fn messages_that_workers_have_no_memory_for_cost_their_connection() {
     assert_eq!(h.reason(busy), Some(OUT_OF_MEMORY));
     assert!(is_served(&mut h, &mut bystander, &counted(4)));
     // Those that were queued before are there, and answered in vain.
-    let mut desk = pool.open_desk(Box::new(Silent));
+    let mut queue = pool.open_queue(Box::new(Silent));
     let mut tasks = Vec::new();
-    desk.take(&mut tasks);
+    queue.take(&mut tasks);
     assert!(!tasks.is_empty() && tasks.len() < 10_000);
     drop(tasks);
     h.quiesce();
@@ -514,7 +514,7 @@ fn answers_that_cannot_wait_for_their_turn_cost_their_connection() {
             lost: None,
         };
     });
-    let mut desk = pool.open_desk(Box::new(Silent));
+    let mut queue = pool.open_queue(Box::new(Silent));
     let mut h = harness(256 * 1024);
     let (busy, mut peer) = h.unix(&for_workers);
     let (_, mut bystander) = h.unix(&settings(|_| {}));
@@ -522,7 +522,7 @@ fn answers_that_cannot_wait_for_their_turn_cost_their_connection() {
     h.peer_writes(&mut peer, &sent, |_, _| {});
     let mut tasks = Vec::new();
     h.until(|_| {
-        desk.take(&mut tasks);
+        queue.take(&mut tasks);
         tasks.len() == 1_000
     });
     let slice = h.slice(&frame(b"done"));

@@ -316,12 +316,12 @@ fn what_finds_no_room_at_the_workers_is_not_told_of_again() {
             WorkSettings {
                 assignment: Assignment::LeastOutstanding,
                 concurrency: 1,
-                most_queued: 1,
-                least_desks: 1,
+                max_queued: 1,
+                min_workers: 1,
             },
             Box::new(Silent),
         );
-        let mut desk = pool.open_desk(Box::new(Silent));
+        let mut queue = pool.open_queue(Box::new(Silent));
         let settings = settings(|s| {
             s.handling = Handling::Workers { pool, lost: None };
         });
@@ -333,11 +333,11 @@ fn what_finds_no_room_at_the_workers_is_not_told_of_again() {
         }
         let (mut tasks, mut answered) = (Vec::new(), 0);
         while answered < COUNT {
-            desk.take(&mut tasks);
+            queue.take(&mut tasks);
             for task in tasks.drain(..) {
                 let reply = Bytes::One(task.message.clone());
                 task.origin.answer(Answer::Reply(reply));
-                desk.finish(1);
+                queue.finish(1);
                 answered += 1;
             }
             assert_settles(&mut h);

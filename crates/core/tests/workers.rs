@@ -12,7 +12,7 @@ use std::time::Duration;
 use netpoll_core::Wake;
 use netpoll_core::settings::{HalfOpen, Handling, LostReply, ReplyOrder, Settings, Start};
 use netpoll_core::work::{
-    Answer, Assignment, Bytes, Task, WorkSettings, WorkStats, WorkerDesk, Workers,
+    Answer, Assignment, Bytes, Task, TaskQueue, WorkSettings, WorkStats, Workers,
 };
 use support::{Harness, frame, settings, small_buffers};
 
@@ -26,22 +26,22 @@ impl Wake for Waker {
     }
 }
 
-/// A poller, a pool, and one desk, all in this thread.
+/// A poller, a pool, and one worker, all in this thread.
 struct Shop {
     h: Harness,
     pool: Workers,
-    desk: WorkerDesk,
+    queue: TaskQueue,
 }
 
 /// What may be different about a shop.
 struct Terms {
     concurrency: usize,
-    most_queued: usize,
+    max_queued: usize,
 }
 
 const SPACIOUS: Terms = Terms {
     concurrency: 1_000,
-    most_queued: 1_000,
+    max_queued: 1_000,
 };
 
 impl Shop {
@@ -50,16 +50,16 @@ impl Shop {
             WorkSettings {
                 assignment: Assignment::LeastOutstanding,
                 concurrency: terms.concurrency,
-                most_queued: terms.most_queued,
-                least_desks: 1,
+                max_queued: terms.max_queued,
+                min_workers: 1,
             },
             Box::new(Waker::default()),
         );
-        let desk = pool.open_desk(Box::new(Waker::default()));
+        let queue = pool.open_queue(Box::new(Waker::default()));
         Self {
             h: Harness::new(),
             pool,
-            desk,
+            queue,
         }
     }
 
@@ -73,17 +73,17 @@ impl Shop {
         })
     }
 
-    /// Serves what is ready, and takes what came to the desk.
+    /// Serves what is ready, and takes what came to the worker.
     fn take(&mut self) -> Vec<Task> {
         self.h.quiesce();
         let mut tasks = Vec::new();
-        self.desk.take(&mut tasks);
+        self.queue.take(&mut tasks);
         tasks
     }
 
     fn answer(&mut self, task: Task, answer: Answer) {
         task.origin.answer(answer);
-        self.desk.finish(1);
+        self.queue.finish(1);
         self.h.quiesce();
     }
 
@@ -118,7 +118,7 @@ fn in_order<const COUNT: usize>(tasks: Vec<Task>, order: [usize; COUNT]) -> [Tas
 }
 
 #[test]
-fn messages_come_to_a_desk_and_no_record_tells_of_them() {
+fn messages_come_to_a_worker_and_no_record_tells_of_them() {
     let mut shop = Shop::new(&SPACIOUS);
     let (id, mut peer) = shop.h.unix(&shop.settings(|_| {}));
     send(&mut peer, &[b"one", b"two"]);
@@ -271,13 +271,13 @@ fn what_is_lost_is_answered_in_its_place_where_there_is_a_reply_for_that() {
 }
 
 #[test]
-fn a_desk_that_closes_leaves_to_others_what_it_has_not_taken() {
+fn a_worker_that_closes_leaves_to_others_what_it_has_not_taken() {
     let mut shop = Shop::new(&Terms {
         concurrency: 2,
-        most_queued: 10,
+        max_queued: 10,
     });
     let (_, mut peer) = shop.h.unix(&shop.settings(|_| {}));
-    let mut other = shop.pool.open_desk(Box::new(Waker::default()));
+    let mut other = shop.pool.open_queue(Box::new(Waker::default()));
     send(&mut peer, &[b"a", b"b", b"c", b"d"]);
     let [a, c] = in_order(shop.take(), [0, 1]);
     let mut taken = Vec::new();
@@ -286,7 +286,7 @@ fn a_desk_that_closes_leaves_to_others_what_it_has_not_taken() {
     send(&mut peer, &[b"e", b"f"]);
     shop.h.quiesce();
     other.finish(2);
-    // Assigned to the other desk are the fifth and sixth now, and nobody has looked.
+    // Assigned to the other worker are the fifth and sixth now, and nobody has looked.
     other.close();
     shop.reply(a, b"A");
     shop.reply(c, b"C");
@@ -347,7 +347,7 @@ fn answers_for_a_poller_that_is_gone_are_dropped() {
 fn nothing_is_read_while_workers_have_no_room_and_everything_is_when_they_do() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 2,
+        max_queued: 2,
     });
     let (_, file) = shop.h.listen_unix(&shop.settings(|_| {}));
     let mut peers: Vec<UnixStream> = (0..3)
@@ -387,7 +387,7 @@ fn nothing_is_read_while_workers_have_no_room_and_everything_is_when_they_do() {
 fn a_connection_that_waits_for_room_may_go() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 0,
+        max_queued: 0,
     });
     let (_, file) = shop.h.listen_unix(&shop.settings(|_| {}));
     let mut busy = UnixStream::connect(file.path()).expect("connecting");
@@ -413,7 +413,7 @@ fn a_connection_that_waits_for_room_may_go() {
 fn a_connection_that_waits_for_room_and_for_its_own_bound_goes_on() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 1,
+        max_queued: 1,
     });
     let (_, mut peer) = shop
         .h
@@ -433,7 +433,7 @@ fn a_connection_that_waits_for_room_and_for_its_own_bound_goes_on() {
 fn a_paused_connection_asks_workers_for_nothing() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 0,
+        max_queued: 0,
     });
     let (id, mut peer) = shop.h.unix(&shop.settings(|s| s.start = Start::Paused));
     send(&mut peer, &[b"a", b"b"]);
@@ -501,7 +501,7 @@ fn finishing_waits_for_the_answers_of_workers() {
 fn finishing_waits_for_what_was_read_and_no_worker_has_yet() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 0,
+        max_queued: 0,
     });
     let (id, mut peer) = shop.h.unix(&shop.settings(|_| {}));
     send(&mut peer, &[b"a", b"b", b"c"]);
@@ -538,7 +538,7 @@ fn the_peers_end_waits_for_the_answers_of_workers() {
 fn what_nobody_can_handle_any_more_is_lost_and_nobody_is_busy_with_it() {
     let mut shop = Shop::new(&Terms {
         concurrency: 1,
-        most_queued: 0,
+        max_queued: 0,
     });
     let (_, file) = shop.h.listen_unix(&shop.settings(|_| {}));
     let mut peers: Vec<UnixStream> = (0..3)
@@ -552,7 +552,7 @@ fn what_nobody_can_handle_any_more_is_lost_and_nobody_is_busy_with_it() {
     let tasks = shop.take();
     shop.pool.close();
     drop(tasks);
-    shop.desk.close();
+    shop.queue.close();
     shop.h.quiesce();
     for peer in &mut peers {
         assert_eq!(read_all(peer), (vec![], true));
@@ -598,7 +598,7 @@ fn a_long_message_that_is_not_whole_does_not_end_the_turns_of_others() {
     shop.h.look();
     shop.h.turn();
     let mut tasks = Vec::new();
-    shop.desk.take(&mut tasks);
+    shop.queue.take(&mut tasks);
     assert_eq!(tasks.len(), others.len());
 }
 
@@ -608,13 +608,13 @@ fn workers_in_other_threads_answer_everything_in_order() {
     const MESSAGES: u32 = 2_000;
     let terms = Terms {
         concurrency: 3,
-        most_queued: 16,
+        max_queued: 16,
     };
     let shop = Shop::new(&terms);
     let settings = shop.settings(|_| {});
-    let Shop { mut h, pool, desk } = shop;
-    drop(desk);
-    /// Unparks the thread that works at a desk.
+    let Shop { mut h, pool, queue } = shop;
+    drop(queue);
+    /// Unparks the thread that works at a queue.
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(&self) {
@@ -626,10 +626,10 @@ fn workers_in_other_threads_answer_everything_in_order() {
         .map(|_| {
             let (pool, is_over) = (pool.clone(), is_over.clone());
             thread::spawn(move || {
-                let mut desk = pool.open_desk(Box::new(Unpark(thread::current())));
+                let mut queue = pool.open_queue(Box::new(Unpark(thread::current())));
                 let mut tasks = Vec::new();
                 loop {
-                    desk.take(&mut tasks);
+                    queue.take(&mut tasks);
                     if tasks.is_empty() {
                         if is_over.load(Ordering::Acquire) > 0 {
                             return;
@@ -641,7 +641,7 @@ fn workers_in_other_threads_answer_everything_in_order() {
                     for task in tasks.drain(..).rev() {
                         let message = task.message.clone();
                         task.origin.answer(Answer::Reply(Bytes::One(message)));
-                        desk.finish(1);
+                        queue.finish(1);
                     }
                 }
             })
@@ -672,7 +672,7 @@ fn workers_in_other_threads_answer_everything_in_order() {
     let total = u64::from(MESSAGES) * CONNECTIONS as u64;
     h.until(|_| pool.stats().running == 0);
     let expected = WorkStats {
-        desks: 3,
+        workers: 3,
         submitted: total,
         ..WorkStats::default()
     };
@@ -682,5 +682,5 @@ fn workers_in_other_threads_answer_everything_in_order() {
         worker.thread().unpark();
         worker.join().expect("no panic");
     }
-    assert_eq!(pool.stats().desks, 0);
+    assert_eq!(pool.stats().workers, 0);
 }

@@ -1,22 +1,22 @@
 //! Messages that are handled elsewhere than where their connections are: what Netpoll's goroutine pool is to Go.
 //!
-//! A poller makes a [`Task`] of each message and gives it to the [`WorkPool`], which assigns it to a [`Desk`]. Whoever
+//! A poller makes a [`Task`] of each message and gives it to the [`WorkPool`], which assigns it to a [`WorkerQueue`]. Whoever
 //! sits there, such as a worker thread with a JavaScript environment of its own, takes it, and answers the poller's inbox.
 //! The connection puts the answers in the order of its messages (`connection/answers.rs`). A task that is dropped
-//! without an answer, because its desk is gone, answers so by itself: nobody waits for it in vain.
+//! without an answer, because its queue is gone, answers so by itself: nobody waits for it in vain.
 
-mod desk;
 mod pool;
+mod queue;
 mod registry;
 mod task;
 
-pub use desk::Desk;
 pub use pool::{Assignable, Assignment, WorkPool, WorkSettings, WorkStats};
+pub use queue::WorkerQueue;
 pub use registry::WorkerPools;
 pub use task::{Answer, Bytes, Origin, RoomWaiter, Task, TaskOwner};
 
 /// The pool that pollers and workers share.
 pub type Workers = WorkPool<Task, RoomWaiter>;
 
-/// A worker's desk.
-pub type WorkerDesk = Desk<Task, RoomWaiter>;
+/// The queue of a worker.
+pub type TaskQueue = WorkerQueue<Task, RoomWaiter>;

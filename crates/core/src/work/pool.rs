@@ -1,48 +1,48 @@
-//! The tasks that wait, and the desks that they are assigned to.
+//! The tasks that wait, and the workers that they are assigned to.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
 use slab::Slab;
 
-use super::desk::Desk;
+use super::queue::WorkerQueue;
 use crate::buffer::OutOfMemory;
 use crate::inbox::Wake;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
-/// Which desk gets a task.
+/// Which worker gets a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assignment {
     /// The one that has the fewest.
     LeastOutstanding,
     /// One after the other, as far as they have room.
     RoundRobin,
-    /// Always the same for one connection, as long as the desks are the same.
+    /// Always the same for one connection, as long as the workers are the same.
     Sticky,
 }
 
 /// What a pool is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkSettings {
-    /// Which desk gets a task.
+    /// Which worker gets a task.
     pub assignment: Assignment,
-    /// Tasks that a desk has at once, at least 1.
+    /// Tasks that a worker has at once, at least 1.
     pub concurrency: usize,
-    /// Tasks that may wait for a desk. Pollers look before they read, and several may look at once: each may go beyond by
+    /// Tasks that may wait for a worker. Pollers look before they read, and several may look at once: each may go beyond by
     /// the messages of one round of a connection.
-    pub most_queued: usize,
-    /// Desks that do not close for want of work.
-    pub least_desks: usize,
+    pub max_queued: usize,
+    /// Workers that do not close for want of work.
+    pub min_workers: usize,
 }
 
 /// What a pool has done and holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkStats {
-    /// Desks now.
-    pub desks: usize,
-    /// Tasks that wait for a desk.
+    /// Workers now.
+    pub workers: usize,
+    /// Tasks that wait for a worker.
     pub queued: usize,
-    /// Tasks that desks have.
+    /// Tasks that workers have.
     pub running: usize,
     /// Tasks submitted since the start.
     pub submitted: u64,
@@ -54,38 +54,38 @@ pub trait Assignable {
     fn key(&self) -> u64;
 }
 
-/// Tasks on their way to desks. Clones share them. `Waiter` is woken when there is room again.
-pub struct WorkPool<Task, Waiter>(pub(super) Arc<Shared<Task, Waiter>>);
+/// Tasks on their way to workers. Clones share them. `Waiter` is woken when there is room again.
+pub struct WorkPool<Task, Waiter>(pub(super) Arc<SharedPool<Task, Waiter>>);
 
-pub(super) struct Shared<Task, Waiter> {
+pub(super) struct SharedPool<Task, Waiter> {
     pub(super) settings: WorkSettings,
-    state: Mutex<State<Task, Waiter>>,
-    /// Told that tasks wait and every desk is busy.
+    state: Mutex<PoolState<Task, Waiter>>,
+    /// Told that tasks wait and every worker is busy.
     grow: Box<dyn Wake + Send + Sync>,
 }
 
-pub(super) struct State<Task, Waiter> {
+pub(super) struct PoolState<Task, Waiter> {
     queue: VecDeque<Task>,
-    pub(super) seats: Slab<Seat<Task>>,
+    pub(super) workers: Slab<WorkerState<Task>>,
     turn: usize,
     waiters: Vec<Waiter>,
     submitted: u64,
-    /// Whether it was told that desks are lacking, and none has opened or closed since.
+    /// Whether it was told that workers are lacking, and none has opened or closed since.
     pub(super) asked_to_grow: bool,
     closed: bool,
 }
 
-/// The pool's side of a desk.
-pub(super) struct Seat<Task> {
+/// The pool's side of a worker.
+pub(super) struct WorkerState<Task> {
     pub(super) assigned: VecDeque<Task>,
     /// Tasks that were taken and are not done with.
     pub(super) taken: usize,
-    /// Whether whoever sits there was told and has not looked since.
+    /// Whether the worker was told and has not looked since.
     pub(super) woken: bool,
     pub(super) waker: Box<dyn Wake + Send + Sync>,
 }
 
-impl<Task> Seat<Task> {
+impl<Task> WorkerState<Task> {
     fn outstanding(&self) -> usize {
         self.assigned.len() + self.taken
     }
@@ -113,14 +113,14 @@ impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
 }
 
 impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
-    /// A pool without desks. `grow` is woken when tasks, or those who would submit some, wait and every desk is busy, once
-    /// until a desk opens or closes: whoever has as many as it may need not be told for every task.
+    /// A pool without workers. `grow` is woken when tasks, or those who would submit some, wait and every worker is busy, once
+    /// until a worker opens or closes: whoever has as many as it may need not be told for every task.
     pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedPool {
             settings,
-            state: Mutex::new(State {
+            state: Mutex::new(PoolState {
                 queue: VecDeque::new(),
-                seats: Slab::new(),
+                workers: Slab::new(),
                 turn: 0,
                 waiters: Vec::new(),
                 submitted: 0,
@@ -131,11 +131,11 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         }))
     }
 
-    /// A place to take tasks at. `waker` is woken when there are some, once until [`Desk::take`].
+    /// A place to take tasks at. `waker` is woken when there are some, once until [`WorkerQueue::take`].
     #[must_use]
-    pub fn open_desk(&self, waker: Box<dyn Wake + Send + Sync>) -> Desk<Task, Waiter> {
+    pub fn open_queue(&self, waker: Box<dyn Wake + Send + Sync>) -> WorkerQueue<Task, Waiter> {
         let mut state = self.0.state();
-        let key = state.seats.insert(Seat {
+        let key = state.workers.insert(WorkerState {
             assigned: VecDeque::new(),
             taken: 0,
             woken: false,
@@ -148,7 +148,7 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
             state.ask_to_grow(&self.0);
         }
         drop(state);
-        Desk::new(self.clone(), key)
+        WorkerQueue::new(self.clone(), key)
     }
 
     /// Assigns tasks, which `tasks` is drained of. Of a closed pool they are dropped.
@@ -165,7 +165,7 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         state.reserve(tasks.len())?;
         state.submitted += tasks.len() as u64;
         for task in tasks.drain(..) {
-            match state.seat_for(&task, &self.0.settings) {
+            match state.worker_for(&task, &self.0.settings) {
                 Some(key) => state.assign(key, task),
                 None => state.queue.push_back(task),
             }
@@ -195,18 +195,18 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
         if !state.waiters.contains(&waiter) {
             state.waiters.push(waiter);
         }
-        // Where no task may be queued, nothing else shows that desks are lacking.
+        // Where no task may be queued, nothing else shows that workers are lacking.
         state.ask_to_grow(&self.0);
         false
     }
 
-    /// Takes no further task, and drops those that no desk has. Desks keep what they have taken.
+    /// Takes no further task, and drops those that no worker has. Workers keep what they have taken.
     pub fn close(&self) {
         let mut state = self.0.state();
         state.closed = true;
         let mut dropped = vec![std::mem::take(&mut state.queue)];
-        for (_, seat) in &mut state.seats {
-            dropped.push(std::mem::take(&mut seat.assigned));
+        for (_, worker) in &mut state.workers {
+            dropped.push(std::mem::take(&mut worker.assigned));
         }
         let waiters = std::mem::take(&mut state.waiters);
         // A dropped task answers its connection, and who is woken may look here at once.
@@ -220,69 +220,69 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
     pub fn stats(&self) -> WorkStats {
         let state = self.0.state();
         let assigned: usize = state
-            .seats
+            .workers
             .iter()
-            .map(|(_, seat)| seat.assigned.len())
+            .map(|(_, worker)| worker.assigned.len())
             .sum();
         WorkStats {
-            desks: state.seats.len(),
+            workers: state.workers.len(),
             queued: state.queue.len() + assigned,
-            running: state.seats.iter().map(|(_, seat)| seat.taken).sum(),
+            running: state.workers.iter().map(|(_, worker)| worker.taken).sum(),
             submitted: state.submitted,
         }
     }
 }
 
-impl<Task, Waiter> Shared<Task, Waiter> {
+impl<Task, Waiter> SharedPool<Task, Waiter> {
     /// A panic while the lock was held cannot have left it half-changed: no step calls anything that panics.
-    pub(super) fn state(&self) -> MutexGuard<'_, State<Task, Waiter>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, PoolState<Task, Waiter>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
+impl<Task: Assignable, Waiter: Wake> PoolState<Task, Waiter> {
     fn room(&self, settings: &WorkSettings) -> usize {
         if self.closed {
             return usize::MAX;
         }
         let free: usize = self
-            .seats
+            .workers
             .iter()
-            .map(|(_, seat)| settings.concurrency.saturating_sub(seat.outstanding()))
+            .map(|(_, worker)| settings.concurrency.saturating_sub(worker.outstanding()))
             .sum();
         let beyond: usize = self
-            .seats
+            .workers
             .iter()
-            .map(|(_, seat)| seat.outstanding().saturating_sub(settings.concurrency))
+            .map(|(_, worker)| worker.outstanding().saturating_sub(settings.concurrency))
             .sum();
-        (settings.most_queued + free).saturating_sub(self.queue.len() + beyond)
+        (settings.max_queued + free).saturating_sub(self.queue.len() + beyond)
     }
 
     /// Room for so many more tasks, wherever they wait.
     fn reserve(&mut self, count: usize) -> Result<(), OutOfMemory> {
         self.queue.try_reserve(count)?;
-        for (_, seat) in &mut self.seats {
-            seat.assigned.try_reserve(count)?;
+        for (_, worker) in &mut self.workers {
+            worker.assigned.try_reserve(count)?;
         }
         Ok(())
     }
 
-    fn seat_for(&mut self, task: &Task, settings: &WorkSettings) -> Option<usize> {
-        let count = self.seats.len();
+    fn worker_for(&mut self, task: &Task, settings: &WorkSettings) -> Option<usize> {
+        let count = self.workers.len();
         if count == 0 {
             return None;
         }
         if settings.assignment == Assignment::Sticky {
             let nth = (mix(task.key()) % count as u64) as usize;
-            return self.seats.iter().nth(nth).map(|(key, _)| key);
+            return self.workers.iter().nth(nth).map(|(key, _)| key);
         }
         let free = self
-            .seats
+            .workers
             .iter()
-            .filter(|(_, seat)| seat.outstanding() < settings.concurrency);
+            .filter(|(_, worker)| worker.outstanding() < settings.concurrency);
         if settings.assignment == Assignment::LeastOutstanding {
             return free
-                .min_by_key(|(_, seat)| seat.outstanding())
+                .min_by_key(|(_, worker)| worker.outstanding())
                 .map(|(key, _)| key);
         }
         let turn = self.turn;
@@ -293,21 +293,21 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
     }
 
     fn assign(&mut self, key: usize, task: Task) {
-        let seat = &mut self.seats[key];
-        seat.assigned.push_back(task);
-        seat.wake();
+        let worker = &mut self.workers[key];
+        worker.assigned.push_back(task);
+        worker.wake();
     }
 
-    /// Gives a desk that has room what waits.
+    /// Gives a worker that has room what waits.
     pub(super) fn refill(&mut self, key: usize, settings: &WorkSettings) {
         if settings.assignment == Assignment::Sticky {
-            // Waiting tasks waited for any desk at all, and each has its own now.
+            // Waiting tasks waited for any worker at all, and each has its own now.
             for _ in 0..self.queue.len() {
                 let Some(task) = self.queue.pop_front() else {
                     break;
                 };
-                match self.seat_for(&task, settings) {
-                    Some(key) if self.seats[key].assigned.try_reserve(1).is_ok() => {
+                match self.worker_for(&task, settings) {
+                    Some(key) if self.workers[key].assigned.try_reserve(1).is_ok() => {
                         self.assign(key, task);
                     }
                     // Where it just was, so that it takes no memory.
@@ -316,19 +316,19 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
             }
             return;
         }
-        while self.seats[key].outstanding() < settings.concurrency
+        while self.workers[key].outstanding() < settings.concurrency
             && let Some(task) = self.queue.pop_front()
         {
             self.assign(key, task);
         }
     }
 
-    /// What a desk that closes had not begun goes to the others, before what came later. Without memory for that nobody gets
+    /// What a worker that closes had not begun goes to the others, before what came later. Without memory for that nobody gets
     /// it: it is given back, to be dropped.
     pub(super) fn reassign(
         &mut self,
         tasks: VecDeque<Task>,
-        shared: &Shared<Task, Waiter>,
+        shared: &SharedPool<Task, Waiter>,
     ) -> VecDeque<Task> {
         if self.queue.try_reserve(tasks.len()).is_err() {
             return tasks;
@@ -336,7 +336,7 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
         for task in tasks.into_iter().rev() {
             self.queue.push_front(task);
         }
-        let keys: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
+        let keys: Vec<usize> = self.workers.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.refill(key, &shared.settings);
         }
@@ -354,7 +354,7 @@ impl<Task: Assignable, Waiter: Wake> State<Task, Waiter> {
         }
     }
 
-    fn ask_to_grow(&mut self, shared: &Shared<Task, Waiter>) {
+    fn ask_to_grow(&mut self, shared: &SharedPool<Task, Waiter>) {
         if !std::mem::replace(&mut self.asked_to_grow, true) {
             shared.grow.wake();
         }

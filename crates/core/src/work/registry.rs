@@ -67,8 +67,8 @@ mod tests {
         let settings = WorkSettings {
             assignment: Assignment::RoundRobin,
             concurrency: 1,
-            most_queued: 1,
-            least_desks: 1,
+            max_queued: 1,
+            min_workers: 1,
         };
         Workers::new(settings, Box::new(Nobody))
     }

@@ -1,10 +1,10 @@
-//! `src/work/pool.rs` and `desk.rs`.
+//! `src/work/pool.rs` and `queue.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::thread::{self, JoinHandle};
-use netpoll_core::work::{Assignable, Assignment, Desk, WorkPool, WorkSettings};
+use netpoll_core::work::{Assignable, Assignment, WorkPool, WorkSettings, WorkerQueue};
 use netpoll_core::{Inbox, Wake};
 
 use crate::support::{Waker, model};
@@ -136,9 +136,9 @@ impl Poller {
     }
 }
 
-/// A desk and whoever sits there: `crates/node/src/drivers/worker.rs`.
+/// A worker and the worker: `crates/node/src/drivers/worker.rs`.
 struct Worker {
-    desk: Desk<Job, PollerHandle>,
+    queue: WorkerQueue<Job, PollerHandle>,
     waker: Waker,
     is_stopped: Arc<AtomicBool>,
 }
@@ -154,7 +154,7 @@ impl Worker {
     fn new(pool: &Pool) -> Self {
         let waker = Waker::default();
         Self {
-            desk: pool.open_desk(Box::new(waker.clone())),
+            queue: pool.open_queue(Box::new(waker.clone())),
             waker,
             is_stopped: Arc::default(),
         }
@@ -185,7 +185,7 @@ impl Worker {
     fn take(&mut self) -> Vec<Job> {
         let mut jobs = Vec::new();
         self.waker.look();
-        self.desk.take(&mut jobs);
+        self.queue.take(&mut jobs);
         jobs
     }
 
@@ -195,7 +195,7 @@ impl Worker {
         let count = jobs.len();
         jobs.into_iter().for_each(Job::run);
         self.waker.look();
-        count > 0 && self.desk.finish(count)
+        count > 0 && self.queue.finish(count)
     }
 }
 
@@ -207,28 +207,28 @@ impl Thread {
     }
 }
 
-fn settings(assignment: Assignment, concurrency: usize, most_queued: usize) -> WorkSettings {
+fn settings(assignment: Assignment, concurrency: usize, max_queued: usize) -> WorkSettings {
     WorkSettings {
         assignment,
         concurrency,
-        most_queued,
-        least_desks: 1,
+        max_queued,
+        min_workers: 1,
     }
 }
 
-fn pool(assignment: Assignment, concurrency: usize, most_queued: usize) -> Pool {
-    let settings = settings(assignment, concurrency, most_queued);
+fn pool(assignment: Assignment, concurrency: usize, max_queued: usize) -> Pool {
+    let settings = settings(assignment, concurrency, max_queued);
     WorkPool::new(settings, Box::new(GrowthIsAskedFor))
 }
 
-/// Of models in which nobody opens a desk.
+/// Of models in which nobody opens a worker.
 struct GrowthIsAskedFor;
 
 impl Wake for GrowthIsAskedFor {
     fn wake(&self) {}
 }
 
-fn two_desks_serve(assignment: Assignment) {
+fn two_workers_serve(assignment: Assignment) {
     let pool = pool(assignment, 1, 8);
     let workers = [Worker::new(&pool), Worker::new(&pool)].map(|worker| worker.start(|_| {}));
     let mut poller = Poller::new(&pool);
@@ -240,28 +240,28 @@ fn two_desks_serve(assignment: Assignment) {
 
 #[test]
 fn every_task_is_run_once_by_whoever_has_the_fewest() {
-    model(2, || two_desks_serve(Assignment::LeastOutstanding));
+    model(2, || two_workers_serve(Assignment::LeastOutstanding));
 }
 
 #[test]
 fn every_task_is_run_once_in_turn() {
-    model(2, || two_desks_serve(Assignment::RoundRobin));
+    model(2, || two_workers_serve(Assignment::RoundRobin));
 }
 
 #[test]
-fn every_task_is_run_once_by_its_own_desk() {
-    model(2, || two_desks_serve(Assignment::Sticky));
+fn every_task_is_run_once_by_its_own_worker() {
+    model(2, || two_workers_serve(Assignment::Sticky));
 }
 
 #[test]
-fn what_a_desk_that_closes_has_not_taken_goes_to_another() {
+fn what_a_worker_that_closes_has_not_taken_goes_to_another() {
     model(2, || {
         let pool = pool(Assignment::Sticky, 1, 8);
         let (mut closing, staying) = (Worker::new(&pool), Worker::new(&pool));
         let staying = staying.start(|_| {});
         let closing = thread::spawn(move || {
             let taken = closing.take();
-            closing.desk.close();
+            closing.queue.close();
             taken.len()
         });
         let mut poller = Poller::new(&pool);
@@ -275,12 +275,12 @@ fn what_a_desk_that_closes_has_not_taken_goes_to_another() {
 }
 
 #[test]
-fn of_desks_that_retire_one_stays_and_runs_every_task() {
+fn of_workers_that_retire_one_stays_and_runs_every_task() {
     model(2, || {
         let pool = pool(Assignment::RoundRobin, 1, 8);
         let workers = [Worker::new(&pool), Worker::new(&pool)].map(|worker| {
             worker.start(|worker| {
-                if worker.desk.retire() {
+                if worker.queue.retire() {
                     worker.is_stopped.store(true, Ordering::Relaxed);
                     worker.waker.rouse();
                 }
@@ -294,8 +294,8 @@ fn of_desks_that_retire_one_stays_and_runs_every_task() {
     });
 }
 
-fn two_pollers_share(concurrency: usize, most_queued: usize) {
-    let pool = pool(Assignment::LeastOutstanding, concurrency, most_queued);
+fn two_pollers_share(concurrency: usize, max_queued: usize) {
+    let pool = pool(Assignment::LeastOutstanding, concurrency, max_queued);
     let worker = Worker::new(&pool).start(|_| {});
     let [mut other, mut poller] = [Poller::new(&pool), Poller::new(&pool)];
     let other = thread::spawn(move || {
@@ -309,7 +309,7 @@ fn two_pollers_share(concurrency: usize, most_queued: usize) {
 }
 
 #[test]
-fn pollers_that_await_room_of_a_desk_go_on() {
+fn pollers_that_await_room_of_a_worker_go_on() {
     model(2, || two_pollers_share(1, 0));
 }
 
@@ -318,7 +318,7 @@ fn pollers_that_await_room_of_the_queue_go_on() {
     model(2, || two_pollers_share(1, 1));
 }
 
-/// Opens desks when it is asked to, in a thread of its own: `src-ts/workers/pool.ts`.
+/// Opens workers when it is asked to, in a thread of its own: `src-ts/workers/pool.ts`.
 fn grow(pool: &Pool, waker: &Waker, most: usize, is_stopped: &AtomicBool) {
     let mut threads = Vec::new();
     loop {
@@ -334,13 +334,13 @@ fn grow(pool: &Pool, waker: &Waker, most: usize, is_stopped: &AtomicBool) {
     threads.into_iter().for_each(Thread::stop);
 }
 
-fn desks_open_when_they_are_lacking(concurrency: usize, most_queued: usize, most_desks: usize) {
+fn workers_open_when_they_are_lacking(concurrency: usize, max_queued: usize, max_workers: usize) {
     let waker = Waker::default();
-    let settings = settings(Assignment::LeastOutstanding, concurrency, most_queued);
+    let settings = settings(Assignment::LeastOutstanding, concurrency, max_queued);
     let pool = WorkPool::new(settings, Box::new(waker.clone()));
     let is_stopped = Arc::new(AtomicBool::new(false));
     let (growing, growing_waker, flag) = (pool.clone(), waker.clone(), is_stopped.clone());
-    let growth = thread::spawn(move || grow(&growing, &growing_waker, most_desks, &flag));
+    let growth = thread::spawn(move || grow(&growing, &growing_waker, max_workers, &flag));
     let mut poller = Poller::new(&pool);
     poller.submit_when_there_is_room(2);
     assert_eq!(poller.collect(), [Answer::Reply; 2]);
@@ -350,24 +350,24 @@ fn desks_open_when_they_are_lacking(concurrency: usize, most_queued: usize, most
 }
 
 #[test]
-fn a_desk_opens_when_tasks_wait_and_there_is_none() {
-    model(2, || desks_open_when_they_are_lacking(1, 8, 1));
+fn a_worker_opens_when_tasks_wait_and_there_is_none() {
+    model(2, || workers_open_when_they_are_lacking(1, 8, 1));
 }
 
 #[test]
-fn a_desk_opens_when_a_poller_waits_and_there_is_none() {
-    model(2, || desks_open_when_they_are_lacking(1, 0, 1));
+fn a_worker_opens_when_a_poller_waits_and_there_is_none() {
+    model(2, || workers_open_when_they_are_lacking(1, 0, 1));
 }
 
 #[test]
-fn further_desks_open_up_to_a_bound() {
-    model(2, || desks_open_when_they_are_lacking(1, 1, 2));
+fn further_workers_open_up_to_a_bound() {
+    model(2, || workers_open_when_they_are_lacking(1, 1, 2));
 }
 
-/// The first desk never has done: without another the second task would wait for ever.
-fn a_desk_is_asked_for_beside_a_busy_one(most_queued: usize) {
+/// The first worker never has done: without another the second task would wait for ever.
+fn a_worker_is_asked_for_beside_a_busy_one(max_queued: usize) {
     let waker = Waker::default();
-    let settings = settings(Assignment::LeastOutstanding, 1, most_queued);
+    let settings = settings(Assignment::LeastOutstanding, 1, max_queued);
     let pool = WorkPool::new(settings, Box::new(waker.clone()));
     let mut busy = Worker::new(&pool);
     let growing = pool.clone();
@@ -387,13 +387,13 @@ fn a_desk_is_asked_for_beside_a_busy_one(most_queued: usize) {
 }
 
 #[test]
-fn growth_is_asked_for_when_tasks_wait_and_every_desk_is_busy() {
-    model(2, || a_desk_is_asked_for_beside_a_busy_one(1));
+fn growth_is_asked_for_when_tasks_wait_and_every_worker_is_busy() {
+    model(2, || a_worker_is_asked_for_beside_a_busy_one(1));
 }
 
 #[test]
-fn growth_is_asked_for_when_a_poller_waits_and_every_desk_is_busy() {
-    model(2, || a_desk_is_asked_for_beside_a_busy_one(0));
+fn growth_is_asked_for_when_a_poller_waits_and_every_worker_is_busy() {
+    model(2, || a_worker_is_asked_for_beside_a_busy_one(0));
 }
 
 #[test]

@@ -28,16 +28,16 @@ pub struct WorkPoolOptions {
     /// Requests that a worker has at once.
     pub concurrency: u32,
     /// Requests that may wait for a worker.
-    pub most_queued: u32,
+    pub max_queued: u32,
     /// Workers that do not retire.
-    pub least_desks: u32,
+    pub min_workers: u32,
 }
 
 /// What a pool has done and holds.
 #[napi(object)]
 pub struct WorkPoolStats {
     /// Workers now.
-    pub desks: u32,
+    pub workers: u32,
     /// Requests that wait for a worker.
     pub queued: u32,
     /// Requests that workers have.
@@ -115,8 +115,8 @@ impl WorkPool {
                 _ => return Err(napi::Error::from_reason("not an assignment")),
             },
             concurrency: options.concurrency.max(1) as usize,
-            most_queued: options.most_queued as usize,
-            least_desks: options.least_desks as usize,
+            max_queued: options.max_queued as usize,
+            min_workers: options.min_workers as usize,
         };
         let receiver = callbacks.receiver.raw();
         let growth = Rc::new(Growth {
@@ -165,7 +165,7 @@ impl WorkPool {
     pub fn stats(&self) -> WorkPoolStats {
         let stats = self.workers.stats();
         WorkPoolStats {
-            desks: stats.desks as u32,
+            workers: stats.workers as u32,
             queued: stats.queued as u32,
             running: stats.running as u32,
             submitted: stats.submitted as f64,

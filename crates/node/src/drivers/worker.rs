@@ -1,4 +1,4 @@
-//! Messages that a worker thread's environment handles for connections of other threads: tasks come to its desk natively, and
+//! Messages that a worker thread's environment handles for connections of other threads: tasks come to its queue natively, and
 //! its replies go back natively. The batches and commands are those of an event loop, with a task in the place of a
 //! connection.
 
@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::work::{Answer, Bytes, Origin, Task, WorkerDesk};
+use netpoll_core::work::{Answer, Bytes, Origin, Task, TaskQueue};
 use netpoll_core::{Batch, Command, Id, Slice, Wake};
 use slab::Slab;
 
@@ -35,12 +35,12 @@ pub struct WorkDriver {
     env: Env,
     bridge: Bridge,
     waker: EventLoopWaker,
-    desk: RefCell<WorkerDesk>,
+    queue: RefCell<TaskQueue>,
     batch: RefCell<Batch>,
     /// Tasks on their way into the batch, kept for its memory.
     tasks: RefCell<Vec<Task>>,
     running: RefCell<Slab<Running>>,
-    /// Whether the desk may have tasks of which nothing else will tell.
+    /// Whether the worker may have tasks of which nothing else will tell.
     has_more: Cell<bool>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     clean_up: Cell<Option<CleanUp<Self>>>,
@@ -111,17 +111,17 @@ impl WorkDriver {
         self.bridge.take_commands(&mut answers);
         let count = answers.count;
         drop(running);
-        if count > 0 && self.desk.borrow_mut().finish(count) {
+        if count > 0 && self.queue.borrow_mut().finish(count) {
             self.has_more.set(true);
         }
         self.has_more.get() || self.bridge.is_waiting()
     }
 
-    /// Takes what the desk has into the batch; whether that is anything.
+    /// Takes what the worker has into the batch; whether that is anything.
     fn take(&self) -> bool {
         let mut tasks = self.tasks.take();
         self.has_more.set(false);
-        self.desk.borrow_mut().take(&mut tasks);
+        self.queue.borrow_mut().take(&mut tasks);
         let mut batch = self.batch.borrow_mut();
         let mut running = self.running.borrow_mut();
         for Task { origin, message } in tasks.drain(..) {
@@ -138,7 +138,7 @@ impl WorkDriver {
     fn stop(&self) {
         drop(self.nested_turns.take());
         self.waker.close();
-        self.desk.borrow_mut().close();
+        self.queue.borrow_mut().close();
         // Dropped without an answer, each tells its connection.
         drop(std::mem::take(&mut *self.running.borrow_mut()));
     }
@@ -199,10 +199,10 @@ impl Nesting for WorkDriver {
 
 /// What a worker thread has of its pool.
 #[napi]
-pub struct WorkDesk(Rc<WorkDriver>);
+pub struct WorkerQueue(Rc<WorkDriver>);
 
 #[napi]
-impl WorkDesk {
+impl WorkerQueue {
     /// A place at the pool of that number. `batch` and `commands` are the shared words.
     ///
     /// @throws when the pool is closed
@@ -236,7 +236,7 @@ impl WorkDesk {
                 });
             WorkDriver {
                 env,
-                desk: RefCell::new(workers.open_desk(Box::new(waker.clone()))),
+                queue: RefCell::new(workers.open_queue(Box::new(waker.clone()))),
                 waker,
                 batch: RefCell::new(bridge.new_batch()),
                 bridge,
@@ -306,7 +306,7 @@ impl WorkDesk {
     /// Leaves the pool, if there is nothing to do and others are left. Returns whether it has.
     #[napi]
     pub fn retire(&self) -> bool {
-        let retired = self.0.desk.borrow_mut().retire();
+        let retired = self.0.queue.borrow_mut().retire();
         if retired {
             self.0.waker.set_referenced(self.0.env, Referenced::No);
         }

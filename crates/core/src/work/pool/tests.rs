@@ -38,34 +38,34 @@ impl Assignable for Job {
     }
 }
 
-/// A pool, and the waker that asks for more desks.
+/// A pool, and the waker that asks for more workers.
 struct Office {
     pool: WorkPool<Job, Waker>,
     growth: Waker,
 }
 
-/// A desk and its waker.
+/// A worker and its waker.
 struct Clerk {
-    desk: Desk<Job, Waker>,
+    queue: WorkerQueue<Job, Waker>,
     waker: Waker,
 }
 
 impl Office {
-    fn new(assignment: Assignment, concurrency: usize, most_queued: usize) -> Self {
-        Self::keeping(0, assignment, concurrency, most_queued)
+    fn new(assignment: Assignment, concurrency: usize, max_queued: usize) -> Self {
+        Self::keeping(0, assignment, concurrency, max_queued)
     }
 
     fn keeping(
-        least_desks: usize,
+        min_workers: usize,
         assignment: Assignment,
         concurrency: usize,
-        most_queued: usize,
+        max_queued: usize,
     ) -> Self {
         let settings = WorkSettings {
             assignment,
             concurrency,
-            most_queued,
-            least_desks,
+            max_queued,
+            min_workers,
         };
         let growth = Waker::default();
         let pool = WorkPool::new(settings, Box::new(growth.clone()));
@@ -74,8 +74,8 @@ impl Office {
 
     fn hire(&self) -> Clerk {
         let waker = Waker::default();
-        let desk = self.pool.open_desk(Box::new(waker.clone()));
-        Clerk { desk, waker }
+        let queue = self.pool.open_queue(Box::new(waker.clone()));
+        Clerk { queue, waker }
     }
 
     fn hire_many<const COUNT: usize>(&self) -> [Clerk; COUNT] {
@@ -99,7 +99,7 @@ impl Office {
 impl Clerk {
     fn take(&mut self) -> Vec<u32> {
         let mut jobs = Vec::new();
-        self.desk.take(&mut jobs);
+        self.queue.take(&mut jobs);
         jobs.iter().map(|job| job.number).collect()
     }
 }
@@ -116,8 +116,8 @@ fn whoever_has_the_fewest_gets_the_next() {
     let mut clerks = office.hire_many::<3>();
     office.submit(0..6);
     assert_eq!(clerks.each_mut().map(Clerk::take), [[0, 3], [1, 4], [2, 5]]);
-    clerks[1].desk.finish(2);
-    clerks[2].desk.finish(1);
+    clerks[1].queue.finish(2);
+    clerks[2].queue.finish(1);
     office.submit(6..10);
     // What was taken counts like what is only assigned, and among equals the first is taken.
     let taken = clerks.each_mut().map(Clerk::take);
@@ -125,7 +125,7 @@ fn whoever_has_the_fewest_gets_the_next() {
 }
 
 #[test]
-fn desks_take_turns_as_far_as_they_have_room() {
+fn workers_take_turns_as_far_as_they_have_room() {
     let office = Office::new(Assignment::RoundRobin, 2, 10);
     let mut clerks = office.hire_many::<3>();
     office.submit(0..4);
@@ -134,7 +134,7 @@ fn desks_take_turns_as_far_as_they_have_room() {
         [vec![0, 3], vec![1], vec![2]]
     );
     // The second has finished, and its turn comes all the same when the others have had theirs.
-    clerks[1].desk.finish(1);
+    clerks[1].queue.finish(1);
     office.submit([4]);
     assert_eq!(clerks[1].take(), [4]);
     office.submit([5]);
@@ -149,7 +149,7 @@ fn desks_take_turns_as_far_as_they_have_room() {
 }
 
 #[test]
-fn turns_go_on_when_a_desk_has_closed() {
+fn turns_go_on_when_a_worker_has_closed() {
     let office = Office::new(Assignment::RoundRobin, 10, 10);
     let [mut first, second, mut third] = office.hire_many();
     office.submit([0]);
@@ -160,7 +160,7 @@ fn turns_go_on_when_a_desk_has_closed() {
 }
 
 #[test]
-fn what_sticks_to_a_desk_always_comes_to_it() {
+fn what_sticks_to_a_worker_always_comes_to_it() {
     let office = Office::new(Assignment::Sticky, 1, 1_000);
     let mut clerks = office.hire_many::<4>();
     let mut owners = Vec::new();
@@ -171,7 +171,7 @@ fn what_sticks_to_a_desk_always_comes_to_it() {
                 .iter_mut()
                 .position(|clerk| {
                     let took = clerk.take().len() == 1;
-                    clerk.desk.finish(usize::from(took));
+                    clerk.queue.finish(usize::from(took));
                     took
                 })
                 .expect("somebody has it");
@@ -187,7 +187,7 @@ fn what_sticks_to_a_desk_always_comes_to_it() {
 }
 
 #[test]
-fn what_sticks_to_a_busy_desk_waits_there() {
+fn what_sticks_to_a_busy_worker_waits_there() {
     let office = Office::new(Assignment::Sticky, 2, 3);
     let mut clerks = office.hire_many::<2>();
     office.submit_of(7, 0..5);
@@ -200,19 +200,19 @@ fn what_sticks_to_a_busy_desk_waits_there() {
     assert_eq!(idle.take(), []);
     assert_eq!(busy.take(), [0, 1]);
     assert_eq!(busy.take(), []);
-    // Three wait there, and two more fit into the other desk.
+    // Three wait there, and two more fit into the other worker.
     assert_eq!(office.pool.room(), 2);
-    assert!(busy.desk.finish(1));
+    assert!(busy.queue.finish(1));
     assert_eq!(busy.take(), [2]);
-    assert!(busy.desk.finish(2));
+    assert!(busy.queue.finish(2));
     assert_eq!(busy.take(), [3, 4]);
-    assert!(!busy.desk.finish(2));
-    // None was for want of desks.
+    assert!(!busy.queue.finish(2));
+    // None was for want of workers.
     assert_eq!(office.growth.wakes(), 0);
 }
 
 #[test]
-fn the_first_desk_gets_what_waited_for_one() {
+fn the_first_worker_gets_what_waited_for_one() {
     for assignment in EACH {
         let office = Office::new(assignment, 2, 10);
         office.submit(0..3);
@@ -220,13 +220,13 @@ fn the_first_desk_gets_what_waited_for_one() {
         let mut clerk = office.hire();
         assert_eq!(clerk.waker.wakes(), 1, "{assignment:?}");
         assert_eq!(clerk.take(), [0, 1]);
-        assert!(clerk.desk.finish(2));
+        assert!(clerk.queue.finish(2));
         assert_eq!(clerk.take(), [2]);
     }
 }
 
 #[test]
-fn room_is_what_desks_lack_and_the_queue_takes() {
+fn room_is_what_workers_lack_and_the_queue_takes() {
     let office = Office::new(Assignment::LeastOutstanding, 2, 3);
     assert_eq!(office.pool.room(), 3);
     let mut clerk = office.hire();
@@ -238,9 +238,9 @@ fn room_is_what_desks_lack_and_the_queue_takes() {
     // Two who looked at the same time may both submit.
     office.submit(4..8);
     assert_eq!(office.pool.room(), 0);
-    clerk.desk.finish(1);
+    clerk.queue.finish(1);
     assert_eq!(office.pool.room(), 0);
-    clerk.desk.close();
+    clerk.queue.close();
     assert_eq!(office.pool.room(), 0);
 }
 
@@ -255,19 +255,19 @@ fn whoever_waits_for_room_is_woken_once_when_there_is_some() {
         assert_eq!(clerk.take(), [0]);
         assert!(!office.pool.await_room(poller.clone()));
         assert!(!office.pool.await_room(poller.clone()));
-        assert!(clerk.desk.finish(1));
+        assert!(clerk.queue.finish(1));
         assert_eq!(poller.wakes(), 0, "one too many still waits");
         assert_eq!(clerk.take(), [1]);
-        clerk.desk.finish(1);
+        clerk.queue.finish(1);
         assert_eq!(poller.wakes(), 1, "{assignment:?}");
         assert_eq!(clerk.take(), [2]);
-        clerk.desk.finish(1);
+        clerk.queue.finish(1);
         assert_eq!(poller.wakes(), 0, "it does not wait any more");
     }
 }
 
 #[test]
-fn a_new_desk_is_room() {
+fn a_new_worker_is_room() {
     for assignment in EACH {
         let office = Office::new(assignment, 1, 0);
         let (one, other) = (Waker::default(), Waker::default());
@@ -279,7 +279,7 @@ fn a_new_desk_is_room() {
 }
 
 #[test]
-fn more_desks_are_asked_for_once() {
+fn more_workers_are_asked_for_once() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 10);
     office.submit([0]);
     office.submit([1]);
@@ -291,16 +291,16 @@ fn more_desks_are_asked_for_once() {
     assert_eq!(office.growth.wakes(), 0);
     let _second = office.hire();
     assert_eq!(office.growth.wakes(), 1);
-    // Whoever has been asked is not asked for every task, but again once a desk has gone.
+    // Whoever has been asked is not asked for every task, but again once a worker has gone.
     office.submit([3, 4]);
     assert_eq!(office.growth.wakes(), 0);
-    first.desk.finish(1);
-    first.desk.close();
+    first.queue.finish(1);
+    first.queue.close();
     assert_eq!(office.growth.wakes(), 1);
 }
 
 #[test]
-fn where_nothing_may_be_queued_who_waits_for_room_has_more_desks_asked_for() {
+fn where_nothing_may_be_queued_who_waits_for_room_has_more_workers_asked_for() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 0);
     assert!(!office.pool.await_room(Waker::default()));
     assert!(!office.pool.await_room(Waker::default()));
@@ -314,21 +314,21 @@ fn where_nothing_may_be_queued_who_waits_for_room_has_more_desks_asked_for() {
 }
 
 #[test]
-fn nobody_is_asked_to_grow_while_there_is_a_free_desk() {
+fn nobody_is_asked_to_grow_while_there_is_a_free_worker() {
     for assignment in EACH {
         let office = Office::new(assignment, 2, 10);
         let mut clerk = office.hire();
         for number in 0..5 {
             office.submit([number]);
             clerk.take();
-            clerk.desk.finish(1);
+            clerk.queue.finish(1);
         }
         assert_eq!(office.growth.wakes(), 0, "{assignment:?}");
     }
 }
 
 #[test]
-fn what_a_closed_desk_had_not_taken_goes_to_others_before_what_came_later() {
+fn what_a_closed_worker_had_not_taken_goes_to_others_before_what_came_later() {
     let office = Office::new(Assignment::RoundRobin, 3, 10);
     let [mut leaving, mut staying] = office.hire_many();
     office.submit([0]);
@@ -336,18 +336,18 @@ fn what_a_closed_desk_had_not_taken_goes_to_others_before_what_came_later() {
     office.submit(1..8);
     // Assigned are 1, 3, 5 to the one that stays, and 2, 4 to the other.
     assert_eq!(staying.take(), [1, 3, 5]);
-    leaving.desk.close();
+    leaving.queue.close();
     assert_eq!(office.pool.stats().queued, 4);
-    assert!(staying.desk.finish(3));
+    assert!(staying.queue.finish(3));
     assert_eq!(staying.take(), [2, 4, 6]);
-    assert!(staying.desk.finish(3));
+    assert!(staying.queue.finish(3));
     assert_eq!(staying.take(), [7]);
     // What it had taken is its own.
     assert_eq!(office.pool.stats().running, 1);
 }
 
 #[test]
-fn a_desk_that_gets_the_tasks_of_another_is_told() {
+fn a_worker_that_gets_the_tasks_of_another_is_told() {
     for assignment in EACH {
         let office = Office::new(assignment, 5, 10);
         let [leaving, staying] = office.hire_many();
@@ -358,7 +358,7 @@ fn a_desk_that_gets_the_tasks_of_another_is_told() {
         let mut staying = staying;
         let taken = staying.take().len();
         assert!(taken < 8, "{assignment:?}");
-        staying.desk.finish(taken);
+        staying.queue.finish(taken);
         drop(leaving);
         assert_eq!(staying.waker.wakes(), 1, "{assignment:?}");
         assert_eq!(staying.take().len(), (8 - taken).min(5));
@@ -366,7 +366,7 @@ fn a_desk_that_gets_the_tasks_of_another_is_told() {
 }
 
 #[test]
-fn the_last_desk_leaves_its_tasks_to_the_next() {
+fn the_last_worker_leaves_its_tasks_to_the_next() {
     for assignment in EACH {
         let office = Office::new(assignment, 5, 10);
         let clerk = office.hire();
@@ -379,31 +379,31 @@ fn the_last_desk_leaves_its_tasks_to_the_next() {
 }
 
 #[test]
-fn only_a_desk_without_work_retires_and_only_where_enough_are_left() {
+fn only_a_worker_without_work_retires_and_only_where_enough_are_left() {
     let office = Office::keeping(1, Assignment::RoundRobin, 1, 10);
     let [mut first, mut second] = office.hire_many();
     office.submit([0]);
-    assert!(!first.desk.retire(), "assigned");
+    assert!(!first.queue.retire(), "assigned");
     assert_eq!(first.take(), [0]);
-    assert!(!first.desk.retire(), "taken");
-    first.desk.finish(1);
-    assert!(first.desk.retire());
-    assert!(!second.desk.retire(), "the last");
-    // A retired desk is nobody's, whatever is done with it.
-    assert!(first.desk.retire());
+    assert!(!first.queue.retire(), "taken");
+    first.queue.finish(1);
+    assert!(first.queue.retire());
+    assert!(!second.queue.retire(), "the last");
+    // A retired worker is nobody's, whatever is done with it.
+    assert!(first.queue.retire());
     office.submit([1, 2]);
     assert_eq!(first.take(), []);
-    assert!(!first.desk.finish(1));
-    first.desk.close();
+    assert!(!first.queue.finish(1));
+    first.queue.close();
     drop(first);
     assert_eq!(second.take(), [1]);
-    assert_eq!(office.pool.stats().desks, 1);
-    // A desk that opens is not mistaken for it.
+    assert_eq!(office.pool.stats().workers, 1);
+    // A worker that opens is not mistaken for it.
     assert_eq!(office.hire().take(), [2]);
 }
 
 #[test]
-fn a_closed_pool_drops_what_no_desk_has() {
+fn a_closed_pool_drops_what_no_worker_has() {
     let office = Office::new(Assignment::RoundRobin, 2, 10);
     let mut clerk = office.hire();
     let poller = Waker::default();
@@ -416,10 +416,10 @@ fn a_closed_pool_drops_what_no_desk_has() {
     let stats = office.pool.stats();
     assert_eq!((stats.queued, stats.running), (0, 1));
     assert_eq!(clerk.take(), []);
-    assert!(!clerk.desk.finish(1));
+    assert!(!clerk.queue.finish(1));
     office.submit(20..30);
     assert_eq!(clerk.take(), []);
-    clerk.desk.close();
+    clerk.queue.close();
     assert_eq!(office.pool.stats().queued, 0);
     office.pool.close();
 }
@@ -446,10 +446,10 @@ fn the_waker_is_woken_once_until_somebody_looks() {
     office.submit([2]);
     assert_eq!(clerk.waker.wakes(), 1);
     // It reports before it looks, and is told that there is something; the waker stays silent.
-    assert!(clerk.desk.finish(2));
+    assert!(clerk.queue.finish(2));
     assert_eq!(clerk.waker.wakes(), 0);
     assert_eq!(clerk.take(), [2]);
-    assert!(!clerk.desk.finish(1));
+    assert!(!clerk.queue.finish(1));
     office.submit([3]);
     assert_eq!(clerk.waker.wakes(), 1);
 }
@@ -461,7 +461,7 @@ fn whoever_reports_learns_of_what_waited_without_a_waker() {
     office.submit(0..3);
     assert_eq!(clerk.waker.wakes(), 1);
     assert_eq!(clerk.take(), [0]);
-    assert!(clerk.desk.finish(1));
+    assert!(clerk.queue.finish(1));
     // It was told, and does not look at once: what comes meanwhile needs no waker either.
     office.submit([3]);
     assert_eq!(clerk.waker.wakes(), 0);
@@ -472,7 +472,7 @@ fn whoever_reports_learns_of_what_waited_without_a_waker() {
 fn reporting_more_than_was_taken_makes_no_room_out_of_nothing() {
     let office = Office::new(Assignment::LeastOutstanding, 1, 1);
     let mut clerk = office.hire();
-    assert!(!clerk.desk.finish(5));
+    assert!(!clerk.queue.finish(5));
     assert_eq!(office.pool.room(), 2);
     office.submit(0..2);
     assert_eq!(clerk.take(), [0]);
@@ -488,13 +488,13 @@ fn it_is_counted_what_waits_and_what_runs() {
     office.submit(0..7);
     assert_eq!(one.take().len(), 2);
     let expected = WorkStats {
-        desks: 2,
+        workers: 2,
         queued: 5,
         running: 2,
         submitted: 7,
     };
     assert_eq!(office.pool.stats(), expected);
-    one.desk.finish(2);
+    one.queue.finish(2);
     assert_eq!(office.pool.stats().running, 0);
     assert_eq!(office.pool.stats().submitted, 7);
 }
