@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use netpoll_core::buffer::{Intake, Region};
+use netpoll_core::buffer::{ReadBuffer, Region};
 use netpoll_core::connection::{Connection, Limit, Peer, State};
 use netpoll_core::settings::{
     HalfOpen, Handling, ReplyOrder, Settings, Start, UnfinishedBound, WhenCongested,
@@ -75,7 +75,7 @@ pub fn is_refusal(code: u32) -> bool {
 /// A connection, what it is sent, and what it has told.
 struct Drive {
     connection: Connection,
-    intake: Intake,
+    read_buffer: ReadBuffer,
     batch: Batch,
     pool: ChunkPool,
     now: Instant,
@@ -112,7 +112,7 @@ impl Drive {
             counts: most > 0,
             most_in_flight: if most > 0 { most as usize } else { usize::MAX },
             connection: Connection::new(Arc::new(settings), State::Open(Peer::Sending)),
-            intake: Intake::new(pool.clone()).expect("there is memory"),
+            read_buffer: ReadBuffer::new(pool.clone()).expect("there is memory"),
             batch: Batch::with_capacity(choices.of(&[4096, 24, 40])),
             pool: pool.clone(),
             now: Instant::now(),
@@ -199,7 +199,7 @@ impl Drive {
         let mut limit = self.share();
         if limit > 0 && self.connection.is_held_back() {
             self.connection
-                .take_held_back(&mut self.intake, &mut self.batch, SLOT, limit);
+                .take_held_back(&mut self.read_buffer, &mut self.batch, SLOT, limit);
             limit = self.share();
         }
         if limit == 0 || !self.connection.reads() || self.connection.is_held_back() {
@@ -207,7 +207,7 @@ impl Drive {
         }
         ensure!(self.refused.is_none(), "it reads after a refusal");
         let mut count = 0;
-        let filled = self.connection.fill(&mut self.intake, |pieces| {
+        let filled = self.connection.fill(&mut self.read_buffer, |pieces| {
             for piece in pieces {
                 let part = piece.len().min(offered.len() - count);
                 piece[..part].copy_from_slice(&offered[count..count + part]);
@@ -220,9 +220,9 @@ impl Drive {
         if count == 0 {
             self.connection.peer_ended();
         } else {
-            let (batch, intake) = (&mut self.batch, &mut self.intake);
+            let (batch, read_buffer) = (&mut self.batch, &mut self.read_buffer);
             self.connection
-                .take_filled(&filled, intake, batch, SLOT, limit);
+                .take_filled(&filled, read_buffer, batch, SLOT, limit);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use netpoll_core::frame::{
-    Cut, DEFAULT_MAX_LENGTH, Delimiter, Endian, Framing, LengthField, Varint,
+    DEFAULT_MAX_LENGTH, Decoded, Delimiter, Endian, Framing, LengthField, Varint,
 };
 
 /// As much as one read brings.
@@ -38,7 +38,7 @@ fn forms() -> Vec<Form> {
 
 fn cut_all(framing: &Framing, input: &[u8]) -> usize {
     let (mut at, mut messages) = (0, 0);
-    while let Ok(Cut::Frame { total, .. }) = framing.cut(&input[at..], 0) {
+    while let Ok(Decoded::Frame { total, .. }) = framing.decode(&input[at..], 0) {
         at += total;
         messages += 1;
     }

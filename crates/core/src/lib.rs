@@ -5,7 +5,7 @@
 //! | step | file |
 //! |---|---|
 //! | a socket becomes ready, the poller takes a turn | [`socket`], `poller/turn.rs`, `poller/endpoint.rs` |
-//! | it is read into pooled memory | `buffer/intake.rs`, `buffer/region.rs`, `buffer/chunk.rs` |
+//! | it is read into pooled memory | `buffer/read_buffer.rs`, `buffer/region.rs`, `buffer/chunk.rs` |
 //! | the bytes are cut into messages where they lie | [`frame`], `connection/inbound.rs` |
 //! | records of the messages are handed over | [`batch`] |
 //! | or messages go to workers, and their answers come back in order | [`work`], `connection/answers.rs` |

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::buffer::Slice;
-use crate::frame::{Cutter, Framing, IdField};
+use crate::frame::{Decoder, Framing, IdField};
 use crate::socket::NoDelay;
 use crate::work::Workers;
 
@@ -140,8 +140,8 @@ impl Settings {
 
     /// How input becomes messages.
     #[must_use]
-    pub fn cutter(&self) -> Cutter<'_> {
-        Cutter {
+    pub fn decoder(&self) -> Decoder<'_> {
+        Decoder {
             framing: &self.framing,
             id_field: self.id_field,
         }

@@ -326,11 +326,11 @@ fn an_end_is_told_also_where_nothing_is_in_flight() {
 
 #[test]
 fn an_end_within_a_message_is_unexpected_and_earlier_ones_are_answered() {
-    for cut in [1, 3, 4, 5, 13] {
+    for decode in [1, 3, 4, 5, 13] {
         let mut h = Harness::new();
         let (id, mut peer) = h.unix(&settings(|_| {}));
         let mut wire = frame(b"whole").repeat(3);
-        wire.extend_from_slice(&frame(b"ten bytes.")[..cut]);
+        wire.extend_from_slice(&frame(b"ten bytes.")[..decode]);
         peer.write_all(&wire).expect("room");
         h.quiesce();
         peer.shutdown(Shutdown::Write).expect("shutdown");

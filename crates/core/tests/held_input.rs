@@ -6,7 +6,7 @@ mod support;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use netpoll_core::buffer::Intake;
+use netpoll_core::buffer::ReadBuffer;
 use netpoll_core::connection::{Connection, Peer, State};
 use netpoll_core::frame::{Delimiter, Endian, Framing, LengthField, Varint};
 use netpoll_core::settings::{Start, UnfinishedBound};
@@ -20,7 +20,7 @@ const MIB: usize = 1024 * 1024;
 /// One poller's memory, without the poller.
 struct Memory {
     pool: ChunkPool,
-    intake: Intake,
+    read_buffer: ReadBuffer,
     batch: Batch,
 }
 
@@ -28,7 +28,7 @@ impl Memory {
     fn new() -> Self {
         let pool = ChunkPool::new(CHUNK, 128);
         Self {
-            intake: Intake::new(pool.clone()).expect("there is memory"),
+            read_buffer: ReadBuffer::new(pool.clone()).expect("there is memory"),
             batch: Batch::with_capacity(512),
             pool,
         }
@@ -43,7 +43,7 @@ impl Memory {
                 break;
             }
             if connection.is_held_back() {
-                connection.take_held_back(&mut self.intake, &mut self.batch, 1, limit);
+                connection.take_held_back(&mut self.read_buffer, &mut self.batch, 1, limit);
             } else {
                 taken += self.read(connection, &bytes[taken..], limit);
             }
@@ -57,7 +57,7 @@ impl Memory {
 
     fn read(&mut self, connection: &mut Connection, bytes: &[u8], limit: usize) -> usize {
         let mut at = 0;
-        let filled = connection.fill(&mut self.intake, |pieces| {
+        let filled = connection.fill(&mut self.read_buffer, |pieces| {
             for piece in pieces {
                 let count = piece.len().min(bytes.len() - at);
                 piece[..count].copy_from_slice(&bytes[at..at + count]);
@@ -66,7 +66,7 @@ impl Memory {
             Ok::<_, ()>(at)
         });
         let filled = filled.expect("infallible");
-        connection.take_filled(&filled, &mut self.intake, &mut self.batch, 1, limit);
+        connection.take_filled(&filled, &mut self.read_buffer, &mut self.batch, 1, limit);
         at
     }
 
@@ -189,7 +189,7 @@ fn a_few_messages_that_are_held_back_keep_no_chunk_each() {
         for peer in &mut peers {
             peer.set_flow(Start::Reading);
             peer.acknowledge(1);
-            peer.take_held_back(&mut memory.intake, &mut memory.batch, 1, 1);
+            peer.take_held_back(&mut memory.read_buffer, &mut memory.batch, 1, 1);
             assert_eq!(memory.hand_over(), 1);
         }
         assert_eq!(bound.used(), 0);

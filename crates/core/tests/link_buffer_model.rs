@@ -161,7 +161,7 @@ impl Round {
             }
             4 => return self.write_numbers(),
             5 => return self.insert(bytes),
-            6 => return self.cut(),
+            6 => return self.decode(),
             7 => {
                 let mut other = LinkWriter::new(self.pool.clone());
                 let (first, second) = bytes.split_at(bytes.len() / 2);
@@ -201,10 +201,10 @@ impl Round {
         }
     }
 
-    fn cut(&mut self) {
+    fn decode(&mut self) {
         let count = self.random.below(self.written.len() + 3);
-        let cut = self.writer.malloc_ack(count);
-        assert_eq!(cut.is_ok(), count <= self.written.len());
+        let decode = self.writer.malloc_ack(count);
+        assert_eq!(decode.is_ok(), count <= self.written.len());
         self.written.truncate(count);
     }
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netpoll_core::buffer::{Intake, Region};
+use netpoll_core::buffer::{ReadBuffer, Region};
 use netpoll_core::connection::{Alarm, Connection, Due, Input, Outbound, Peer, State};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::timer::Wheel;
@@ -19,7 +19,7 @@ const OPEN: State = State::Open(Peer::Sending);
 /// A connection, and what it needs to be fed.
 struct Bench {
     connection: Connection,
-    intake: Intake,
+    read_buffer: ReadBuffer,
     batch: Batch,
     pool: ChunkPool,
 }
@@ -29,7 +29,7 @@ impl Bench {
         let pool = ChunkPool::new(64 * 1024, 8);
         Self {
             connection: Connection::new(settings, OPEN),
-            intake: Intake::new(pool.clone()).expect("there is memory"),
+            read_buffer: ReadBuffer::new(pool.clone()).expect("there is memory"),
             batch: Batch::with_capacity(4096),
             pool,
         }
@@ -42,7 +42,7 @@ impl Bench {
         let mut at = 0;
         let filled = self
             .connection
-            .fill(&mut self.intake, |pieces| {
+            .fill(&mut self.read_buffer, |pieces| {
                 for piece in pieces {
                     let count = piece.len().min(bytes.len() - at);
                     piece[..count].copy_from_slice(&bytes[at..at + count]);
@@ -53,14 +53,14 @@ impl Bench {
             .expect("infallible");
         assert_eq!(filled.count, at);
         self.connection
-            .take_filled(&filled, &mut self.intake, &mut self.batch, 7, limit);
+            .take_filled(&filled, &mut self.read_buffer, &mut self.batch, 7, limit);
         at
     }
 
     fn take_held_back(&mut self) {
         let limit = self.connection.budget();
         self.connection
-            .take_held_back(&mut self.intake, &mut self.batch, 7, limit);
+            .take_held_back(&mut self.read_buffer, &mut self.batch, 7, limit);
     }
 
     fn slice(&self, bytes: &[u8]) -> Slice {
@@ -497,6 +497,6 @@ fn the_wheel_turns_for_years() {
 fn lengths_near_the_largest_number_are_refused() {
     use netpoll_core::frame::{Endian, FrameError, Framing, LengthField};
     let field = LengthField::new(0, 8, 0, 8, Endian::Big, usize::MAX).expect("valid");
-    let cut = Framing::LengthField(field).cut(&[0xff; 8], 0);
-    assert_eq!(cut, Err(FrameError::TooLarge));
+    let decode = Framing::LengthField(field).decode(&[0xff; 8], 0);
+    assert_eq!(decode, Err(FrameError::TooLarge));
 }

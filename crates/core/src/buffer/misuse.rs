@@ -151,28 +151,28 @@ fn pools_and_intakes_with_any_numbers() {
             let size = if number > 1_000 { usize::MAX } else { number };
             try_to(|| look(Region::over(pool.take_at_least(size)).spare()));
             try_to(|| look(Region::over(pool.take_exactly(size)).spare()));
-            let mut intake = Intake::new(pool).expect("there is memory");
-            try_to(|| intake.spare(number).map(|spare| look(spare)));
+            let mut read_buffer = ReadBuffer::new(pool).expect("there is memory");
+            try_to(|| read_buffer.spare(number).map(|spare| look(spare)));
             try_to(|| {
-                let spare = intake.spare_behind(&[1; 3], number, number);
+                let spare = read_buffer.spare_behind(&[1; 3], number, number);
                 spare.map(|spare| spare.fill(1))
             });
-            try_to(|| intake.tail().commit(number));
+            try_to(|| read_buffer.tail().commit(number));
             try_to(|| {
-                let region = intake.reserve_around(number, size);
+                let region = read_buffer.reserve_around(number, size);
                 region.map(|mut region| look(region.spare()))
             });
-            try_to(|| intake.make_room(size));
-            if let Some(Ok(mut region)) = try_to(|| intake.reserve(size)) {
+            try_to(|| read_buffer.make_room(size));
+            if let Some(Ok(mut region)) = try_to(|| read_buffer.reserve(size)) {
                 region.spare().fill(1);
-                intake.tail().spare().fill(2);
+                read_buffer.tail().spare().fill(2);
             }
             try_to(|| {
-                let region = intake.reserve_alone(size);
+                let region = read_buffer.reserve_alone(size);
                 region.map(|mut region| look(region.spare()))
             });
-            try_to(|| intake.expect(number, number, number));
-            try_to(|| intake.cost(number));
+            try_to(|| read_buffer.expect(number, number, number));
+            try_to(|| read_buffer.cost(number));
         }
     }
 }

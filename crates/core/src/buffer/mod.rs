@@ -16,20 +16,20 @@
 
 mod chunk;
 mod counted;
-mod intake;
 mod link;
 mod out_of_memory;
+mod read_buffer;
 mod reclaim;
 mod region;
 mod settled;
 mod slice;
 
 pub use chunk::{Chunk, ChunkPool, ExportedChunk, PoolStats};
-pub use intake::Intake;
-pub(crate) use intake::most_copied;
 pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
 pub use out_of_memory::OutOfMemory;
 pub(crate) use out_of_memory::try_copy;
+pub use read_buffer::ReadBuffer;
+pub(crate) use read_buffer::most_copied;
 pub use reclaim::{ReclaimPacer, ReclaimRounds, Sharing};
 pub use region::Region;
 pub use slice::Slice;

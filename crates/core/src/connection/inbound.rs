@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::excerpt::Excerpt;
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Chunk, Intake, OutOfMemory, Region, Slice, most_copied, try_copy};
-use crate::frame::{Cut, Cutter, FrameError};
+use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, Region, Slice, most_copied, try_copy};
+use crate::frame::{Decoded, Decoder, FrameError};
 use crate::settings::{Claim, UnfinishedBound};
 
 /// First size of a region for a message whose length is not known yet.
@@ -151,13 +151,13 @@ impl Inbound {
     }
 
     /// Makes `read` fill the right memory. `read` gets one or two pieces of memory and returns how many bytes it filled, in
-    /// order. What it filled must be cut before anyone else reads: see [`Self::cut_filled`].
+    /// order. What it filled must be cut before anyone else reads: see [`Self::decode_filled`].
     ///
     /// # Errors
     /// Whatever `read` returns, or that there is no memory to read into; then it was not called.
     pub fn fill<E>(
         &mut self,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
         read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<Filled, Unfilled<E>> {
         let read = |pieces: &mut [IoSliceMut<'_>]| read(pieces).map_err(Unfilled::Refused);
@@ -172,7 +172,7 @@ impl Inbound {
                 let own_length = own.len();
                 let (count, offered) = if progress.needed == Some(length) {
                     let most = self.claim.room();
-                    let spare = intake.spare_behind(&[], self.expected, most)?;
+                    let spare = read_buffer.spare_behind(&[], self.expected, most)?;
                     let offered = own_length + spare.len();
                     let mut pieces = [IoSliceMut::new(own), IoSliceMut::new(spare)];
                     (read(&mut pieces)?, offered)
@@ -199,10 +199,10 @@ impl Inbound {
                 };
                 let length = before.len();
                 let expected = self.expected.max(missing);
-                let spare = intake.spare_behind(before, expected, self.claim.room())?;
+                let spare = read_buffer.spare_behind(before, expected, self.claim.room())?;
                 let offered = spare.len();
                 let count = read(&mut [IoSliceMut::new(spare)])?;
-                self.expected = intake.expect(self.expected, count, offered);
+                self.expected = read_buffer.expect(self.expected, count, offered);
                 if count > 0 {
                     self.backlog = None;
                 }
@@ -219,18 +219,18 @@ impl Inbound {
     }
 
     /// Cuts what a [`Self::fill`] brought into `batch`, at most `limit` messages.
-    pub fn cut_filled(
+    pub fn decode_filled(
         &mut self,
         filled: &Filled,
-        intake: &mut Intake,
-        cutter: Cutter<'_>,
+        read_buffer: &mut ReadBuffer,
+        decoder: Decoder<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
     ) -> Taken {
         let taken = match self.backlog {
             None => Taken::default(),
-            Some(_) => self.cut_held_back(intake, cutter, batch, slot, limit),
+            Some(_) => self.decode_held_back(read_buffer, decoder, batch, slot, limit),
         };
         let Fresh {
             length,
@@ -243,24 +243,24 @@ impl Inbound {
             self.backlog.is_none(),
             "only an exact region is followed by fresh bytes"
         );
-        let tail = intake.tail();
+        let tail = read_buffer.tail();
         let input = Input {
             bytes: tail.uncommitted(length),
             chunk: tail.chunk(),
             start: tail.filled(),
         };
         let limit = limit - taken.count;
-        let (consumed, more) = progress.cut(input, cutter, batch, slot, limit);
+        let (consumed, more) = progress.decode(input, decoder, batch, slot, limit);
         tail.commit(consumed);
         let room = if more.error.is_some() || consumed == length {
             self.claim.release();
             Room::Enough
         } else if more.count == limit {
             self.rest = Rest::HeldBack;
-            self.hold_back(length - consumed, progress, intake)
+            self.hold_back(length - consumed, progress, read_buffer)
         } else {
             self.rest = Rest::Unfinished;
-            self.keep(length - consumed, progress, intake)
+            self.keep(length - consumed, progress, read_buffer)
         };
         Taken {
             count: taken.count + more.count,
@@ -271,10 +271,10 @@ impl Inbound {
     }
 
     /// Cuts the backlog into `batch`, at most `limit` messages.
-    pub fn cut_held_back(
+    pub fn decode_held_back(
         &mut self,
-        intake: &mut Intake,
-        cutter: Cutter<'_>,
+        read_buffer: &mut ReadBuffer,
+        decoder: Decoder<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
@@ -290,19 +290,19 @@ impl Inbound {
             Memory::Copied { bytes, start } => {
                 // JavaScript knows chunks only. What is handed over goes into the one that it gets anyway.
                 let bytes = &bytes[*start..];
-                if intake.make_room(bytes.len()).is_err() {
+                if read_buffer.make_room(bytes.len()).is_err() {
                     return Taken {
                         room: self.give_up(Room::OutOfMemory),
                         ..Taken::default()
                     };
                 }
-                let tail = intake.tail();
+                let tail = read_buffer.tail();
                 let input = Input {
                     bytes,
                     chunk: tail.chunk(),
                     start: tail.filled(),
                 };
-                let (consumed, taken) = progress.cut(input, cutter, batch, slot, limit);
+                let (consumed, taken) = progress.decode(input, decoder, batch, slot, limit);
                 tail.copy_in(&bytes[..consumed]);
                 (consumed, taken)
             }
@@ -312,7 +312,7 @@ impl Inbound {
                     chunk: slice.chunk(),
                     start: slice.start(),
                 };
-                progress.cut(input, cutter, batch, slot, limit)
+                progress.decode(input, decoder, batch, slot, limit)
             }
             Memory::Own { region, start } => {
                 let input = Input {
@@ -320,7 +320,7 @@ impl Inbound {
                     chunk: region.chunk(),
                     start: *start,
                 };
-                progress.cut(input, cutter, batch, slot, limit)
+                progress.decode(input, decoder, batch, slot, limit)
             }
         };
         memory.advance(consumed);
@@ -332,7 +332,7 @@ impl Inbound {
             self.backlog = Some(backlog);
         } else {
             self.rest = Rest::Unfinished;
-            taken.room = self.keep_on(backlog, intake);
+            taken.room = self.keep_on(backlog, read_buffer);
         }
         taken
     }
@@ -352,12 +352,17 @@ impl Inbound {
     }
 
     /// Holds the next `length` bytes of the tail back.
-    fn hold_back(&mut self, length: usize, progress: Progress, intake: &mut Intake) -> Room {
+    fn hold_back(
+        &mut self,
+        length: usize,
+        progress: Progress,
+        read_buffer: &mut ReadBuffer,
+    ) -> Room {
         // They are handed over soon, so that they stay where they are while there is plenty of memory.
-        let memory = if self.claim.change_if_plenty(intake.cost(length)) {
-            Ok(Memory::Placed(intake.tail().share(length)))
+        let memory = if self.claim.change_if_plenty(read_buffer.cost(length)) {
+            Ok(Memory::Placed(read_buffer.tail().share(length)))
         } else if self.claim.change(length) {
-            copied(intake.tail().uncommitted(length))
+            copied(read_buffer.tail().uncommitted(length))
         } else {
             return self.give_up(Room::Exhausted);
         };
@@ -365,19 +370,19 @@ impl Inbound {
     }
 
     /// Keeps the next `length` bytes of the tail, which a message begins with.
-    fn keep(&mut self, length: usize, progress: Progress, intake: &mut Intake) -> Room {
+    fn keep(&mut self, length: usize, progress: Progress, read_buffer: &mut ReadBuffer) -> Room {
         let size = progress.growth(length);
-        let memory = if length <= intake.most_copied() {
+        let memory = if length <= read_buffer.most_copied() {
             if !self.claim.change(length) {
                 return self.give_up(Room::Exhausted);
             }
-            copied(intake.tail().uncommitted(length))
-        } else if self.claim.change_if_plenty(intake.cost(size)) {
-            let region = intake.reserve_around(length, size);
+            copied(read_buffer.tail().uncommitted(length))
+        } else if self.claim.change_if_plenty(read_buffer.cost(size)) {
+            let region = read_buffer.reserve_around(length, size);
             region.map(|region| own(region, length))
         } else if self.claim.change(size) {
-            let region = intake.reserve_alone(size);
-            region.map(|region| own_copy(region, intake.tail().uncommitted(length)))
+            let region = read_buffer.reserve_alone(size);
+            region.map(|region| own_copy(region, read_buffer.tail().uncommitted(length)))
         } else {
             return self.give_up(Room::Exhausted);
         };
@@ -385,14 +390,14 @@ impl Inbound {
     }
 
     /// Keeps a backlog that is the beginning of a message, with room for more of it.
-    fn keep_on(&mut self, backlog: Backlog, intake: &mut Intake) -> Room {
+    fn keep_on(&mut self, backlog: Backlog, read_buffer: &mut ReadBuffer) -> Room {
         let Backlog { memory, progress } = backlog;
         let bytes = memory.bytes();
         let length = bytes.len();
         let size = progress.growth(length);
         let memory = match &memory {
-            Memory::Copied { start: 0, .. } if length <= intake.most_copied() => Ok(memory),
-            _ if length <= intake.most_copied() => {
+            Memory::Copied { start: 0, .. } if length <= read_buffer.most_copied() => Ok(memory),
+            _ if length <= read_buffer.most_copied() => {
                 if !self.claim.change(length) {
                     return self.give_up(Room::Exhausted);
                 }
@@ -400,10 +405,10 @@ impl Inbound {
             }
             Memory::Own { region, .. } if region.remaining() > 0 => Ok(memory),
             _ => {
-                let region = if self.claim.change_if_plenty(intake.cost(size)) {
-                    intake.reserve(size)
+                let region = if self.claim.change_if_plenty(read_buffer.cost(size)) {
+                    read_buffer.reserve(size)
                 } else if self.claim.change(size) {
-                    intake.reserve_alone(size)
+                    read_buffer.reserve_alone(size)
                 } else {
                     return self.give_up(Room::Exhausted);
                 };
@@ -514,10 +519,10 @@ struct Input<'a> {
 impl Progress {
     /// The loop that every message passes: no allocation, and no reference count but one per call. How many bytes were
     /// cut, too.
-    fn cut(
+    fn decode(
         &mut self,
         input: Input<'_>,
-        cutter: Cutter<'_>,
+        decoder: Decoder<'_>,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
@@ -527,15 +532,15 @@ impl Progress {
         let mut taken = Taken::default();
         let mut chunk_index = None;
         while taken.count < limit && !bytes.is_empty() {
-            match cutter.framing.cut(bytes, self.scanned) {
+            match decoder.framing.decode(bytes, self.scanned) {
                 Err(error) => {
                     taken.error = Some(error);
-                    taken.excerpt = Some(Excerpt::new(cutter.framing, bytes));
+                    taken.excerpt = Some(Excerpt::new(decoder.framing, bytes));
                     break;
                 }
-                Ok(Cut::Frame { total, start, end }) => {
+                Ok(Decoded::Frame { total, start, end }) => {
                     let chunk = *chunk_index.get_or_insert_with(|| batch.chunk_index(input.chunk));
-                    let id_field = cutter.id_field.as_ref();
+                    let id_field = decoder.id_field.as_ref();
                     if let Some(id) = id_field.and_then(|field| field.read(&bytes[start..end])) {
                         batch.count(slot, RecordKind::Correlation, id);
                     }
@@ -546,11 +551,11 @@ impl Progress {
                     bytes = &bytes[total..];
                     taken.count += 1;
                 }
-                Ok(Cut::Short { total }) => {
+                Ok(Decoded::Short { total }) => {
                     self.needed = Some(total);
                     break;
                 }
-                Ok(Cut::Unknown { scanned }) => {
+                Ok(Decoded::Unknown { scanned }) => {
                     self.scanned = scanned;
                     break;
                 }

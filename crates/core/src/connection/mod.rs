@@ -20,7 +20,7 @@ pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};
 
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Intake, OutOfMemory, Slice};
+use crate::buffer::{OutOfMemory, ReadBuffer, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;
 use crate::settings::{HalfOpen, Handling, ReplyOrder, Settings, Start, WhenCongested};
@@ -263,10 +263,10 @@ impl Connection {
     /// As there.
     pub fn fill<E>(
         &mut self,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
         read: impl FnOnce(&mut [std::io::IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<Filled, Unfilled<E>> {
-        let filled = self.inbound.fill(intake, read)?;
+        let filled = self.inbound.fill(read_buffer, read)?;
         self.bytes_read += filled.count as u64;
         Ok(filled)
     }
@@ -280,30 +280,30 @@ impl Connection {
     pub fn take_filled(
         &mut self,
         filled: &Filled,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
     ) {
-        let cutter = self.settings.cutter();
+        let decoder = self.settings.decoder();
         let taken = self
             .inbound
-            .cut_filled(filled, intake, cutter, batch, slot, limit);
+            .decode_filled(filled, read_buffer, decoder, batch, slot, limit);
         self.account(taken);
     }
 
     /// Hands over messages that were held back, at most `limit`.
     pub fn take_held_back(
         &mut self,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
         batch: &mut Batch,
         slot: u32,
         limit: usize,
     ) {
-        let cutter = self.settings.cutter();
+        let decoder = self.settings.decoder();
         let taken = self
             .inbound
-            .cut_held_back(intake, cutter, batch, slot, limit);
+            .decode_held_back(read_buffer, decoder, batch, slot, limit);
         self.account(taken);
     }
 

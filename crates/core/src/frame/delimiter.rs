@@ -2,17 +2,17 @@
 
 use memchr::memmem;
 
-use super::cut::{Cut, FrameError};
+use super::decoded::{Decoded, FrameError};
 
 /// Messages that end with `delimiter`, which is not part of them.
 ///
 /// ```
-/// use netpoll_core::frame::{Cut, Delimiter, Framing};
+/// use netpoll_core::frame::{Decoded, Delimiter, Framing};
 ///
 /// let lines = Framing::Delimiter(Delimiter::new(b"\r\n", 80).expect("not empty"));
-/// assert_eq!(lines.cut(b"one\r", 0), Ok(Cut::Unknown { scanned: 3 }));
+/// assert_eq!(lines.decode(b"one\r", 0), Ok(Decoded::Unknown { scanned: 3 }));
 /// // The three bytes that were looked at are not looked at again.
-/// assert_eq!(lines.cut(b"one\r\ntwo", 3), Ok(Cut::Frame { total: 5, start: 0, end: 3 }));
+/// assert_eq!(lines.decode(b"one\r\ntwo", 3), Ok(Decoded::Frame { total: 5, start: 0, end: 3 }));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Delimiter {
@@ -34,14 +34,14 @@ impl Delimiter {
         })
     }
 
-    pub(super) fn cut(&self, bytes: &[u8], scanned: usize) -> Result<Cut, FrameError> {
+    pub(super) fn decode(&self, bytes: &[u8], scanned: usize) -> Result<Decoded, FrameError> {
         let width = self.finder.needle().len();
         let from = scanned.min(bytes.len());
         match self.finder.find(&bytes[from..]) {
             Some(found) if from + found > self.max_length => Err(FrameError::TooLarge),
             Some(found) => {
                 let end = from + found;
-                Ok(Cut::Frame {
+                Ok(Decoded::Frame {
                     total: end + width,
                     start: 0,
                     end,
@@ -54,7 +54,7 @@ impl Delimiter {
                 if scanned > self.max_length {
                     return Err(FrameError::TooLarge);
                 }
-                Ok(Cut::Unknown { scanned })
+                Ok(Decoded::Unknown { scanned })
             }
         }
     }
@@ -70,22 +70,22 @@ mod tests {
         let bytes = b"PING\r\nrest";
         let mut scanned = 0;
         for end in 0..6 {
-            match framing.cut(&bytes[..end], scanned) {
-                Ok(Cut::Unknown { scanned: next }) => scanned = next,
+            match framing.decode(&bytes[..end], scanned) {
+                Ok(Decoded::Unknown { scanned: next }) => scanned = next,
                 other => panic!("{end}: {other:?}"),
             }
         }
         assert_eq!(
-            framing.cut(&bytes[..6], scanned),
-            Ok(Cut::Frame {
+            framing.decode(&bytes[..6], scanned),
+            Ok(Decoded::Frame {
                 total: 6,
                 start: 0,
                 end: 4
             })
         );
         assert_eq!(
-            framing.cut(bytes, 0),
-            Ok(Cut::Frame {
+            framing.decode(bytes, 0),
+            Ok(Decoded::Frame {
                 total: 6,
                 start: 0,
                 end: 4
@@ -96,17 +96,20 @@ mod tests {
     #[test]
     fn one_that_never_comes_is_refused() {
         let framing = Delimiter::new(b"\r\n", 4).expect("not empty");
-        assert_eq!(framing.cut(b"abcd\r", 0), Ok(Cut::Unknown { scanned: 4 }));
         assert_eq!(
-            framing.cut(b"abcd\r\n", 4),
-            Ok(Cut::Frame {
+            framing.decode(b"abcd\r", 0),
+            Ok(Decoded::Unknown { scanned: 4 })
+        );
+        assert_eq!(
+            framing.decode(b"abcd\r\n", 4),
+            Ok(Decoded::Frame {
                 total: 6,
                 start: 0,
                 end: 4
             })
         );
-        assert_eq!(framing.cut(b"abcdef", 0), Err(FrameError::TooLarge));
-        assert_eq!(framing.cut(b"abcde\r\n", 0), Err(FrameError::TooLarge));
+        assert_eq!(framing.decode(b"abcdef", 0), Err(FrameError::TooLarge));
+        assert_eq!(framing.decode(b"abcde\r\n", 0), Err(FrameError::TooLarge));
         assert!(Delimiter::new(b"", 4).is_none());
     }
 
@@ -114,8 +117,8 @@ mod tests {
     fn an_empty_message_is_a_message() {
         let framing = Delimiter::new(b"\n", 4).expect("not empty");
         assert_eq!(
-            framing.cut(b"\n\n", 0),
-            Ok(Cut::Frame {
+            framing.decode(b"\n\n", 0),
+            Ok(Decoded::Frame {
                 total: 1,
                 start: 0,
                 end: 0

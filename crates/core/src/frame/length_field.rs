@@ -1,6 +1,6 @@
 //! A length in a fixed-size header, in the vocabulary of Netty's `LengthFieldBasedFrameDecoder`.
 
-use super::cut::{Cut, FrameError, whole_or_short};
+use super::decoded::{Decoded, FrameError, whole_or_short};
 use super::uint::Endian;
 
 /// A frame whose header carries its length:
@@ -61,10 +61,10 @@ impl LengthField {
         (body >= 0).then(|| u64::try_from(body).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn cut(&self, bytes: &[u8]) -> Result<Cut, FrameError> {
+    pub(super) fn decode(&self, bytes: &[u8]) -> Result<Decoded, FrameError> {
         let header = self.offset + self.size;
         let Some(field) = bytes.get(self.offset..header) else {
-            return Ok(Cut::Unknown { scanned: 0 });
+            return Ok(Decoded::Unknown { scanned: 0 });
         };
         let value = self.endian.read(field);
         let body = i128::from(value) + i128::from(self.adjustment);
@@ -104,22 +104,22 @@ mod tests {
             let framing = field(size, endian);
             for end in 0..bytes.len() {
                 let expected = if end < size {
-                    Cut::Unknown { scanned: 0 }
+                    Decoded::Unknown { scanned: 0 }
                 } else {
-                    Cut::Short { total: size + 2 }
+                    Decoded::Short { total: size + 2 }
                 };
                 assert_eq!(
-                    framing.cut(&bytes[..end]),
+                    framing.decode(&bytes[..end]),
                     Ok(expected),
                     "{size} {endian:?} {end}"
                 );
             }
-            let whole = Cut::Frame {
+            let whole = Decoded::Frame {
                 total: size + 2,
                 start: size,
                 end: size + 2,
             };
-            assert_eq!(framing.cut(bytes), Ok(whole), "{size} {endian:?}");
+            assert_eq!(framing.decode(bytes), Ok(whole), "{size} {endian:?}");
         }
     }
 
@@ -129,8 +129,8 @@ mod tests {
         let framing = LengthField::new(2, 2, -4, 2, Endian::Big, 100).expect("valid");
         let bytes = [0xca, 0xfe, 0, 7, 1, 2, 3, 9];
         assert_eq!(
-            framing.cut(&bytes),
-            Ok(Cut::Frame {
+            framing.decode(&bytes),
+            Ok(Decoded::Frame {
                 total: 7,
                 start: 2,
                 end: 7
@@ -139,8 +139,8 @@ mod tests {
         // A length that does not count the byte after it.
         let framing = LengthField::new(0, 1, 1, 0, Endian::Big, 100).expect("valid");
         assert_eq!(
-            framing.cut(&[2, 0, 1, 2]),
-            Ok(Cut::Frame {
+            framing.decode(&[2, 0, 1, 2]),
+            Ok(Decoded::Frame {
                 total: 4,
                 start: 0,
                 end: 4
@@ -151,14 +151,20 @@ mod tests {
     #[test]
     fn refused_from_the_header_alone() {
         let framing = LengthField::new(0, 4, 0, 4, Endian::Big, 16).expect("valid");
-        assert_eq!(framing.cut(&[0, 0, 0, 16]), Ok(Cut::Short { total: 20 }));
-        assert_eq!(framing.cut(&[0, 0, 0, 17]), Err(FrameError::TooLarge));
+        assert_eq!(
+            framing.decode(&[0, 0, 0, 16]),
+            Ok(Decoded::Short { total: 20 })
+        );
+        assert_eq!(framing.decode(&[0, 0, 0, 17]), Err(FrameError::TooLarge));
         let framing = LengthField::new(0, 8, 0, 8, Endian::Big, usize::MAX).expect("valid");
-        assert_eq!(framing.cut(&[0xff; 7]), Ok(Cut::Unknown { scanned: 0 }));
+        assert_eq!(
+            framing.decode(&[0xff; 7]),
+            Ok(Decoded::Unknown { scanned: 0 })
+        );
         let framing = LengthField::new(0, 8, 1, 8, Endian::Big, 100).expect("valid");
-        assert_eq!(framing.cut(&[0xff; 8]), Err(FrameError::TooLarge));
+        assert_eq!(framing.decode(&[0xff; 8]), Err(FrameError::TooLarge));
         let framing = LengthField::new(0, 1, -2, 1, Endian::Big, 100).expect("valid");
-        assert_eq!(framing.cut(&[1]), Err(FrameError::Invalid));
+        assert_eq!(framing.decode(&[1]), Err(FrameError::Invalid));
     }
 
     #[test]

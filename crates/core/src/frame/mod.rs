@@ -1,13 +1,13 @@
 //! Where one message ends and the next begins, and what it is called. Pure: bytes in, boundaries out.
 
-mod cut;
+mod decoded;
 mod delimiter;
 mod id_field;
 mod length_field;
 mod uint;
 mod varint;
 
-pub use cut::{Cut, FrameError};
+pub use decoded::{Decoded, FrameError};
 pub use delimiter::Delimiter;
 pub use id_field::IdField;
 pub use length_field::{LengthField, LengthFieldError};
@@ -20,14 +20,14 @@ pub const DEFAULT_MAX_LENGTH: usize = 16 * 1024 * 1024;
 /// How a byte stream is cut into messages.
 ///
 /// ```
-/// use netpoll_core::frame::{Cut, Endian, Framing, LengthField};
+/// use netpoll_core::frame::{Decoded, Endian, Framing, LengthField};
 ///
 /// let field = LengthField::new(0, 4, 0, 4, Endian::Big, 1024).expect("it makes sense");
 /// let framing = Framing::LengthField(field);
-/// let whole = Cut::Frame { total: 6, start: 4, end: 6 };
-/// assert_eq!(framing.cut(b"\0\0\0\x02hi\0", 0), Ok(whole));
-/// assert_eq!(framing.cut(b"\0\0\0\x02h", 0), Ok(Cut::Short { total: 6 }));
-/// assert!(framing.cut(b"\0\x01\0\0", 0).is_err(), "refused when the header is read");
+/// let whole = Decoded::Frame { total: 6, start: 4, end: 6 };
+/// assert_eq!(framing.decode(b"\0\0\0\x02hi\0", 0), Ok(whole));
+/// assert_eq!(framing.decode(b"\0\0\0\x02h", 0), Ok(Decoded::Short { total: 6 }));
+/// assert!(framing.decode(b"\0\x01\0\0", 0).is_err(), "refused when the header is read");
 /// ```
 #[derive(Clone, Debug)]
 pub enum Framing {
@@ -43,7 +43,7 @@ pub enum Framing {
 
 /// How the input of a connection becomes messages.
 #[derive(Clone, Copy)]
-pub struct Cutter<'a> {
+pub struct Decoder<'a> {
     /// Where they end.
     pub framing: &'a Framing,
     /// Where each carries its id, if that is to be handed over with it.
@@ -58,17 +58,17 @@ impl Framing {
     /// [`FrameError`] as soon as the bytes show it, which is before a refused message is buffered.
     ///
     /// [`Framing::Stream`] hands over whatever is there as one message.
-    pub fn cut(&self, bytes: &[u8], scanned: usize) -> Result<Cut, FrameError> {
+    pub fn decode(&self, bytes: &[u8], scanned: usize) -> Result<Decoded, FrameError> {
         match self {
-            Self::Stream if bytes.is_empty() => Ok(Cut::Unknown { scanned: 0 }),
-            Self::Stream => Ok(Cut::Frame {
+            Self::Stream if bytes.is_empty() => Ok(Decoded::Unknown { scanned: 0 }),
+            Self::Stream => Ok(Decoded::Frame {
                 total: bytes.len(),
                 start: 0,
                 end: bytes.len(),
             }),
-            Self::LengthField(framing) => framing.cut(bytes),
-            Self::Delimiter(framing) => framing.cut(bytes, scanned),
-            Self::Varint(framing) => framing.cut(bytes),
+            Self::LengthField(framing) => framing.decode(bytes),
+            Self::Delimiter(framing) => framing.decode(bytes, scanned),
+            Self::Varint(framing) => framing.decode(bytes),
         }
     }
 }
@@ -111,10 +111,13 @@ mod tests {
 
     #[test]
     fn a_stream_hands_over_what_is_there() {
-        assert_eq!(Framing::Stream.cut(b"", 0), Ok(Cut::Unknown { scanned: 0 }));
         assert_eq!(
-            Framing::Stream.cut(b"abc", 0),
-            Ok(Cut::Frame {
+            Framing::Stream.decode(b"", 0),
+            Ok(Decoded::Unknown { scanned: 0 })
+        );
+        assert_eq!(
+            Framing::Stream.decode(b"abc", 0),
+            Ok(Decoded::Frame {
                 total: 3,
                 start: 0,
                 end: 3

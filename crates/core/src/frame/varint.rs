@@ -1,7 +1,7 @@
 //! A protobuf base-128 varint before each message.
 //! Format: <https://protobuf.dev/programming-guides/encoding/#varints>.
 
-use super::cut::{Cut, FrameError, whole_or_short};
+use super::decoded::{Decoded, FrameError, whole_or_short};
 
 /// A varint of 64 bits takes ten bytes at the most.
 const LONGEST: usize = 10;
@@ -9,10 +9,10 @@ const LONGEST: usize = 10;
 /// Messages of at most `max_length` bytes behind a varint length.
 ///
 /// ```
-/// use netpoll_core::frame::{Cut, Framing, Varint};
+/// use netpoll_core::frame::{Decoded, Framing, Varint};
 ///
 /// let framing = Framing::Varint(Varint::new(1024));
-/// assert_eq!(framing.cut(b"\x02hi", 0), Ok(Cut::Frame { total: 3, start: 1, end: 3 }));
+/// assert_eq!(framing.decode(b"\x02hi", 0), Ok(Decoded::Frame { total: 3, start: 1, end: 3 }));
 /// assert_eq!(framing.announced(&[0xac, 0x02]), Some(300));
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Varint {
         None
     }
 
-    pub(super) fn cut(&self, bytes: &[u8]) -> Result<Cut, FrameError> {
+    pub(super) fn decode(&self, bytes: &[u8]) -> Result<Decoded, FrameError> {
         let mut length: u128 = 0;
         for (index, byte) in bytes.iter().take(LONGEST).enumerate() {
             length |= u128::from(byte & 0x7f) << (7 * index);
@@ -58,7 +58,7 @@ impl Varint {
         if bytes.len() >= LONGEST {
             Err(FrameError::Invalid)
         } else {
-            Ok(Cut::Unknown { scanned: 0 })
+            Ok(Decoded::Unknown { scanned: 0 })
         }
     }
 }
@@ -70,10 +70,10 @@ mod tests {
     #[test]
     fn one_and_two_byte_lengths_at_every_split() {
         let framing = Varint::new(1000);
-        assert_eq!(framing.cut(&[]), Ok(Cut::Unknown { scanned: 0 }));
+        assert_eq!(framing.decode(&[]), Ok(Decoded::Unknown { scanned: 0 }));
         assert_eq!(
-            framing.cut(&[0]),
-            Ok(Cut::Frame {
+            framing.decode(&[0]),
+            Ok(Decoded::Frame {
                 total: 1,
                 start: 1,
                 end: 1
@@ -81,13 +81,19 @@ mod tests {
         );
         let mut bytes = vec![0xac, 0x02];
         bytes.resize(302, 7);
-        assert_eq!(framing.cut(&bytes[..1]), Ok(Cut::Unknown { scanned: 0 }));
+        assert_eq!(
+            framing.decode(&bytes[..1]),
+            Ok(Decoded::Unknown { scanned: 0 })
+        );
         for end in 2..302 {
-            assert_eq!(framing.cut(&bytes[..end]), Ok(Cut::Short { total: 302 }));
+            assert_eq!(
+                framing.decode(&bytes[..end]),
+                Ok(Decoded::Short { total: 302 })
+            );
         }
         assert_eq!(
-            framing.cut(&bytes),
-            Ok(Cut::Frame {
+            framing.decode(&bytes),
+            Ok(Decoded::Frame {
                 total: 302,
                 start: 2,
                 end: 302
@@ -98,9 +104,12 @@ mod tests {
     #[test]
     fn one_that_never_ends_is_refused() {
         let framing = Varint::new(1000);
-        assert_eq!(framing.cut(&[0x80; 9]), Ok(Cut::Unknown { scanned: 0 }));
-        assert_eq!(framing.cut(&[0x80; 10]), Err(FrameError::Invalid));
-        assert_eq!(framing.cut(&[0xff; 2]), Err(FrameError::TooLarge));
-        assert_eq!(framing.cut(&[0xe9, 0x07]), Err(FrameError::TooLarge));
+        assert_eq!(
+            framing.decode(&[0x80; 9]),
+            Ok(Decoded::Unknown { scanned: 0 })
+        );
+        assert_eq!(framing.decode(&[0x80; 10]), Err(FrameError::Invalid));
+        assert_eq!(framing.decode(&[0xff; 2]), Err(FrameError::TooLarge));
+        assert_eq!(framing.decode(&[0xe9, 0x07]), Err(FrameError::TooLarge));
     }
 }

@@ -12,7 +12,7 @@ use super::assigned::LoadShare;
 use super::dialing::Dialing;
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{Intake, OutOfMemory};
+use crate::buffer::{OutOfMemory, ReadBuffer};
 use crate::connection::{Connection, Detached, Due, Input, State, Unfilled};
 use crate::id::Id;
 use crate::reason::{Call, Reason};
@@ -305,7 +305,7 @@ impl Endpoint {
     pub(super) fn serve(
         &mut self,
         now: Instant,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
         registry: &Registry,
         batch: &mut Batch,
         work: &mut Batch,
@@ -322,10 +322,10 @@ impl Endpoint {
         // What the peer sends once it has read our end comes behind that end.
         self.connection.report_sent(batch, self.id.slot);
         if self.connection.workers().is_some() {
-            self.read(intake, work);
+            self.read(read_buffer, work);
             batch.read(work.take_bytes());
         } else {
-            self.read(intake, batch);
+            self.read(read_buffer, batch);
         }
         self.fail_unread();
         self.settle(now, registry);
@@ -538,14 +538,14 @@ impl Endpoint {
         self.connection.budget().min(room).min(ROUND_MESSAGES)
     }
 
-    fn read(&mut self, intake: &mut Intake, batch: &mut Batch) {
+    fn read(&mut self, read_buffer: &mut ReadBuffer, batch: &mut Batch) {
         if self.connection.state().discards() {
-            return self.discard(intake);
+            return self.discard(read_buffer);
         }
         let mut limit = self.share(batch);
         if limit > 0 && self.connection.is_held_back() {
             self.connection
-                .take_held_back(intake, batch, self.id.slot, limit);
+                .take_held_back(read_buffer, batch, self.id.slot, limit);
             limit = self.share(batch);
         }
         let reads = self.readiness.readable && self.connection.reads();
@@ -553,7 +553,10 @@ impl Endpoint {
             return;
         }
         let stream = &mut self.stream;
-        match self.connection.fill(intake, |pieces| stream.read(pieces)) {
+        match self
+            .connection
+            .fill(read_buffer, |pieces| stream.read(pieces))
+        {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
@@ -562,7 +565,7 @@ impl Endpoint {
                 batch.read(filled.count);
                 self.readiness.received(filled.count == filled.offered);
                 self.connection
-                    .take_filled(&filled, intake, batch, self.id.slot, limit);
+                    .take_filled(&filled, read_buffer, batch, self.id.slot, limit);
             }
             Err(Unfilled::OutOfMemory) => self.connection.refuse_for_memory(),
             Err(Unfilled::Refused(error)) => self.read_failed(&error),
@@ -585,12 +588,12 @@ impl Endpoint {
 
     /// Apart from reading, for the sake of its stack.
     #[cold]
-    fn discard(&mut self, intake: &mut Intake) {
+    fn discard(&mut self, read_buffer: &mut ReadBuffer) {
         if !self.readiness.readable {
             return;
         }
         let mut few;
-        let memory = match intake.spare(0) {
+        let memory = match read_buffer.spare(0) {
             Ok(memory) => memory,
             Err(OutOfMemory) => {
                 few = [0; LEAST_DISCARDED];

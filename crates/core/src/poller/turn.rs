@@ -18,7 +18,7 @@ use super::slots::{Occupant, Slots};
 use super::submission;
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{ChunkPool, Intake, OutOfMemory};
+use crate::buffer::{ChunkPool, OutOfMemory, ReadBuffer};
 use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -48,7 +48,7 @@ pub struct Poller {
     pub(super) wheel: Wheel,
     /// Whether anyone has looked what is ready since deadlines were last acted on.
     looked: Looked,
-    intake: Intake,
+    read_buffer: ReadBuffer,
     pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
     pub(super) has_messages: bool,
@@ -82,7 +82,7 @@ impl Poller {
     pub fn new(pool: ChunkPool, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = PollerWaker(Waker::new(poll.registry(), INBOX)?);
-        let intake = Intake::new(pool)?;
+        let read_buffer = ReadBuffer::new(pool)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -92,7 +92,7 @@ impl Poller {
             resting: Vec::new(),
             wheel: Wheel::new(now),
             looked: Looked::No,
-            intake,
+            read_buffer,
             handle: PollerHandle::new(waker),
             has_messages: false,
             messages: Vec::new(),
@@ -333,7 +333,7 @@ impl Poller {
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
                 let mut next =
-                    endpoint.serve(now, &mut self.intake, registry, batch, &mut self.work);
+                    endpoint.serve(now, &mut self.read_buffer, registry, batch, &mut self.work);
                 if !self.work.is_empty() {
                     let (work, tasks) = (&mut self.work, &mut self.tasks);
                     next = submission::submit(endpoint, work, tasks, &self.handle, next);

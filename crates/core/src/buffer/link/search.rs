@@ -36,8 +36,9 @@ impl LinkReader {
                 return Some(passed + first + index);
             }
             // What begins here, but ends in a later piece.
-            let cut = (bytes.len() + 1).saturating_sub(delimiter.len()).max(first);
-            let across = (cut..bytes.len()).find(|&start| self.begins_at(place, start, delimiter));
+            let decode = (bytes.len() + 1).saturating_sub(delimiter.len()).max(first);
+            let across =
+                (decode..bytes.len()).find(|&start| self.begins_at(place, start, delimiter));
             if let Some(start) = across {
                 return Some(passed + start);
             }

@@ -6,8 +6,8 @@ use crate::frame::{Delimiter, Endian, Framing, LengthField, Varint};
 
 /// Feeds `wire` in pieces that end at `splits` and returns the messages, `limit` at a time.
 fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> Vec<Vec<u8>> {
-    let cutter = without_ids(framing);
-    let mut intake = Intake::new(ChunkPool::new(64 * 1024, 4)).expect("there is memory");
+    let decoder = without_ids(framing);
+    let mut read_buffer = ReadBuffer::new(ChunkPool::new(64 * 1024, 4)).expect("there is memory");
     let mut inbound = inbound();
     let mut out = Vec::new();
     let mut batch = Batch::with_capacity(4096);
@@ -24,12 +24,13 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
     for &split in splits.iter().chain([&wire.len()]) {
         while at < split {
             while inbound.is_held_back() {
-                let taken = inbound.cut_held_back(&mut intake, cutter, &mut batch, 0, limit);
+                let taken =
+                    inbound.decode_held_back(&mut read_buffer, decoder, &mut batch, 0, limit);
                 assert_eq!(taken.error, None);
                 drain(&mut batch);
             }
             let filled = inbound
-                .fill(&mut intake, |pieces| {
+                .fill(&mut read_buffer, |pieces| {
                     let before = at;
                     for piece in pieces {
                         let count = piece.len().min(split - at);
@@ -39,13 +40,14 @@ fn messages(framing: &Framing, wire: &[u8], splits: &[usize], limit: usize) -> V
                     Ok::<_, ()>(at - before)
                 })
                 .expect("infallible");
-            let taken = inbound.cut_filled(&filled, &mut intake, cutter, &mut batch, 0, limit);
+            let taken =
+                inbound.decode_filled(&filled, &mut read_buffer, decoder, &mut batch, 0, limit);
             assert_eq!(taken.error, None);
             drain(&mut batch);
         }
     }
     while inbound.is_held_back() {
-        let taken = inbound.cut_held_back(&mut intake, cutter, &mut batch, 0, limit);
+        let taken = inbound.decode_held_back(&mut read_buffer, decoder, &mut batch, 0, limit);
         assert_eq!(taken.error, None);
         drain(&mut batch);
     }
@@ -57,8 +59,8 @@ fn inbound() -> Inbound {
     Inbound::new(Arc::new(UnfinishedBound::new(1 << 30)))
 }
 
-fn without_ids(framing: &Framing) -> Cutter<'_> {
-    Cutter {
+fn without_ids(framing: &Framing) -> Decoder<'_> {
+    Decoder {
         framing,
         id_field: None,
     }
@@ -130,21 +132,21 @@ fn large_messages_arrive_whole_whatever_the_reads_bring() {
 
 #[test]
 fn a_header_alone_reserves_little() {
-    let mut intake = Intake::new(ChunkPool::new(256 * 1024, 4)).expect("there is memory");
+    let mut read_buffer = ReadBuffer::new(ChunkPool::new(256 * 1024, 4)).expect("there is memory");
     let mut inbound = inbound();
     let room = inbound.claim.room();
     let mut batch = Batch::with_capacity(64);
     for bytes in [&[0, 0xff][..], &[0, 0], &[1]] {
         let filled = inbound
-            .fill(&mut intake, |pieces| {
+            .fill(&mut read_buffer, |pieces| {
                 pieces[0][..bytes.len()].copy_from_slice(bytes);
                 Ok::<_, ()>(bytes.len())
             })
             .expect("infallible");
         let framing = four_bytes();
-        let taken = inbound.cut_filled(
+        let taken = inbound.decode_filled(
             &filled,
-            &mut intake,
+            &mut read_buffer,
             without_ids(&framing),
             &mut batch,
             0,

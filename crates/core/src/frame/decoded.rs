@@ -2,7 +2,7 @@
 
 /// The outcome of looking for the next message. Too few bytes are an expected outcome, no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Decoded {
     /// A whole frame of `total` bytes stands at the front; the message is `start..end` of it.
     Frame {
         /// Bytes of the frame, header and delimiter included.
@@ -35,14 +35,14 @@ pub enum FrameError {
 }
 
 /// The frame of `total` bytes where `bytes` hold all of it, whose message starts at `start`.
-pub(super) fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Cut {
+pub(super) fn whole_or_short(bytes: &[u8], total: usize, start: usize) -> Decoded {
     if bytes.len() >= total {
-        Cut::Frame {
+        Decoded::Frame {
             total,
             start,
             end: total,
         }
     } else {
-        Cut::Short { total }
+        Decoded::Short { total }
     }
 }

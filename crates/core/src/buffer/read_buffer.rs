@@ -16,13 +16,13 @@ pub(crate) fn most_copied(chunk_size: usize) -> usize {
 }
 
 /// Hands out fresh memory, packed into as few chunks as possible.
-pub struct Intake {
+pub struct ReadBuffer {
     pool: ChunkPool,
     tail: Region,
     most_read: usize,
 }
 
-impl Intake {
+impl ReadBuffer {
     /// Takes its chunks from `pool`.
     ///
     /// # Errors
@@ -168,18 +168,18 @@ mod tests {
 
     #[test]
     fn a_read_is_always_offered_enough() {
-        let mut intake = Intake::new(ChunkPool::new(1024, 4)).expect("there is memory");
+        let mut read_buffer = ReadBuffer::new(ChunkPool::new(1024, 4)).expect("there is memory");
         for _ in 0..10 {
-            assert!(intake.spare(512).expect("there is memory").len() >= 512);
-            intake.tail().commit(300);
+            assert!(read_buffer.spare(512).expect("there is memory").len() >= 512);
+            read_buffer.tail().commit(300);
         }
     }
 
     #[test]
     fn reserved_regions_have_their_exact_size() {
-        let mut intake = Intake::new(ChunkPool::new(1024, 4)).expect("there is memory");
+        let mut read_buffer = ReadBuffer::new(ChunkPool::new(1024, 4)).expect("there is memory");
         for size in [1, 100, 512, 513, 1024, 5000] {
-            let region = intake.reserve(size).expect("there is memory");
+            let region = read_buffer.reserve(size).expect("there is memory");
             assert_eq!(region.remaining(), size);
         }
     }
