@@ -24,7 +24,7 @@ const FIRST_REACH: u64 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Connections and listeners alone.
-    News,
+    Lifecycle,
     /// Messages as well.
     Messages,
 }
@@ -80,7 +80,7 @@ pub struct TurnBudget {
     turn: Cell<Option<i32>>,
     /// Time spent in JavaScript since then.
     used: Cell<Duration>,
-    news: Pace,
+    lifecycle: Pace,
     messages: Pace,
 }
 
@@ -97,7 +97,7 @@ impl TurnBudget {
         Self {
             turn: Cell::new(None),
             used: Cell::new(Duration::ZERO),
-            news: Pace::new(),
+            lifecycle: Pace::new(),
             messages: Pace::new(),
         }
     }
@@ -139,7 +139,7 @@ impl TurnBudget {
 
     fn pace(&self, content: Content) -> &Pace {
         match content {
-            Content::News => &self.news,
+            Content::Lifecycle => &self.lifecycle,
             Content::Messages => &self.messages,
         }
     }
@@ -262,8 +262,8 @@ mod tests {
     fn connections_that_come_say_nothing_of_messages() {
         let budget = TurnBudget::new();
         budget.begin(Some(0));
-        budget.handled(Content::News, 64, micros(64));
-        assert_eq!(budget.slice(Content::News, 1), 128);
+        budget.handled(Content::Lifecycle, 64, micros(64));
+        assert_eq!(budget.slice(Content::Lifecycle, 1), 128);
         assert_eq!(budget.slice(Content::Messages, 1), FIRST_REACH as usize);
     }
 }

@@ -431,10 +431,10 @@ fn activity_takes_idleness_back() {
     bench
         .connection
         .expire_idle(now + Duration::from_secs(1), Input::None);
-    assert!(bench.connection.has_news());
+    assert!(bench.connection.has_pending());
     bench.feed(&frame(b"abcd")[..5]);
     bench.connection.settle(now + Duration::from_secs(1));
-    assert!(!bench.connection.has_news());
+    assert!(!bench.connection.has_pending());
 }
 
 #[test]

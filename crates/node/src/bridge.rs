@@ -113,7 +113,7 @@ impl Bridge {
             deliveries: Cell::new(0),
             settled,
             budget: TurnBudget::new(),
-            content: Cell::new(Content::News),
+            content: Cell::new(Content::Lifecycle),
             published: Cell::new(0),
             slice: Cell::new(None),
         })
@@ -316,7 +316,7 @@ impl Bridge {
         self.published.set(published);
         // Who has no chunks has no bytes.
         self.content.set(if batch.chunks().is_empty() {
-            Content::News
+            Content::Lifecycle
         } else {
             Content::Messages
         });

@@ -140,7 +140,7 @@ impl Connection {
         let clocks = self.clocks.get_or_insert_default();
         clocks.alarm = alarm;
         clocks.deferred = None;
-        self.news.alarm = None;
+        self.pending.alarm = None;
     }
 
     /// Starts and stops what depends on the connection's condition.
@@ -179,7 +179,7 @@ impl Connection {
         if moved != clocks.moved || !quiet {
             clocks.moved = moved;
             clocks.idle.stop();
-            self.news.idle = false;
+            self.pending.idle = false;
         }
         if quiet {
             clocks.idle.start(now);
@@ -309,7 +309,7 @@ impl Connection {
             && clocks.idle.is_over(now)
         {
             clocks.idle.restart(now);
-            self.news.idle = input == Input::None || self.control == Control::Owner;
+            self.pending.idle = input == Input::None || self.control == Control::Owner;
         }
     }
 
@@ -337,7 +337,7 @@ impl Connection {
         }
         clocks.alarm = None;
         clocks.deferred = None;
-        self.news.alarm = Some(FiredTimer {
+        self.pending.alarm = Some(FiredTimer {
             number: alarm.number,
             late: looked - alarm.time,
         });

@@ -29,7 +29,7 @@ use crate::work::{Answer, Workers};
 use answers::Answers;
 use clocks::{Clocks, Closing};
 use excerpt::Excerpt;
-use report::{News, Told};
+use report::{Pending, Reported};
 
 /// Who decides how long a connection lasts and when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +65,8 @@ pub struct Connection {
     /// The number of the question when nothing waits to be sent.
     flush_asked: Option<u32>,
     control: Control,
-    told: Told,
-    news: News,
+    reported: Reported,
+    pending: Pending,
     bytes_read: u64,
     bytes_written: u64,
     /// Until when dialing, and later closing, must be done.
@@ -105,8 +105,8 @@ impl Connection {
             end_sent: false,
             flush_asked: None,
             control: Control::Settings,
-            told: Told::default(),
-            news: News::default(),
+            reported: Reported::default(),
+            pending: Pending::default(),
             bytes_read: 0,
             bytes_written: 0,
             subject: Subject::default(),

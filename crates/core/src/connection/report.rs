@@ -9,7 +9,7 @@ use crate::trace::trace;
 
 /// What has been reported so far.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Reported {
     pub(super) inactive: bool,
     /// Whether the reason was told, too.
     pub(super) refusal: bool,
@@ -20,7 +20,7 @@ pub(super) struct Told {
 
 /// What happened and has not been reported yet.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct Pending {
     pub(super) idle: bool,
     pub(super) alarm: Option<FiredTimer>,
 }
@@ -30,20 +30,20 @@ impl Connection {
     /// longer does.
     pub fn ask_congested(&mut self) -> bool {
         self.congested |= self.outbound.remaining() >= self.settings.high_water_mark;
-        self.told.congested |= self.congested;
+        self.reported.congested |= self.congested;
         self.congested
     }
 
     /// Whether [`Self::report`] has something to say.
     #[must_use]
-    pub fn has_news(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
         self.state == State::Closed
-            || self.news.idle
-            || self.news.alarm.is_some()
+            || self.pending.idle
+            || self.pending.alarm.is_some()
             || self.tells_inactive()
-            || self.end_read != self.told.ended
+            || self.end_read != self.reported.ended
             || self.tells_sent()
-            || self.congested != self.told.congested
+            || self.congested != self.reported.congested
             || self.flush_asked.is_some() && !self.outbound.has_remaining()
     }
 
@@ -56,12 +56,12 @@ impl Connection {
             excerpt.report(batch, slot);
         }
         if tells_inactive {
-            self.told.inactive = true;
-            self.told.refusal |= self.is_refused();
+            self.reported.inactive = true;
+            self.reported.refusal |= self.is_refused();
             batch.inactive(slot, self.reason);
         }
-        if self.end_read && !self.told.ended {
-            self.told.ended = true;
+        if self.end_read && !self.reported.ended {
+            self.reported.ended = true;
             batch.lifecycle(slot, RecordKind::Ended);
         }
         self.report_sent(batch, slot);
@@ -79,8 +79,8 @@ impl Connection {
             return;
         }
         // Not told of a failed connection: what it had queued is lost, and nobody may take that for sent.
-        if self.congested != self.told.congested {
-            self.told.congested = self.congested;
+        if self.congested != self.reported.congested {
+            self.reported.congested = self.congested;
             let kind = if self.congested {
                 RecordKind::Congested
             } else {
@@ -93,10 +93,10 @@ impl Connection {
         {
             batch.flushed(slot, number);
         }
-        if std::mem::take(&mut self.news.idle) {
+        if std::mem::take(&mut self.pending.idle) {
             batch.lifecycle(slot, RecordKind::Idle);
         }
-        if let Some(FiredTimer { number, late }) = self.news.alarm.take() {
+        if let Some(FiredTimer { number, late }) = self.pending.alarm.take() {
             batch.alarm(slot, number, late);
         }
     }
@@ -104,19 +104,19 @@ impl Connection {
     /// Adds a record for our end, if it has left since the last report.
     pub fn report_sent(&mut self, batch: &mut Batch, slot: u32) {
         if self.tells_sent() {
-            self.told.sent = true;
+            self.reported.sent = true;
             batch.lifecycle(slot, RecordKind::EndSent);
         }
     }
 
     fn tells_sent(&self) -> bool {
-        self.control == Control::Owner && self.end_sent && !self.told.sent
+        self.control == Control::Owner && self.end_sent && !self.reported.sent
     }
 
     /// The refusal is told although the peer's end was told before: calls that wait fail by it.
     fn tells_inactive(&self) -> bool {
         let refused = self.is_refused();
-        refused && !self.told.refusal || !self.told.inactive && (refused || self.is_gone())
+        refused && !self.reported.refusal || !self.reported.inactive && (refused || self.is_gone())
     }
 
     fn is_refused(&self) -> bool {

@@ -162,7 +162,7 @@ impl Poller {
         match self.slots.find(id)? {
             Occupant::Endpoint(endpoint) => endpoint.peer().cloned(),
             Occupant::Gone(peer) => peer.clone(),
-            Occupant::Nobody | Occupant::Acceptor(_) => None,
+            Occupant::Vacant | Occupant::Acceptor(_) => None,
         }
     }
 

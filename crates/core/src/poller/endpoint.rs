@@ -366,7 +366,7 @@ impl Endpoint {
             self.write(now);
         }
         self.settle(now, registry);
-        if self.wants_service() || self.connection.has_news() {
+        if self.wants_service() || self.connection.has_pending() {
             Next::Again
         } else {
             self.wait()

@@ -9,7 +9,7 @@ use crate::id::Id;
 
 /// Who sits in a place.
 pub(super) enum Occupant {
-    Nobody,
+    Vacant,
     /// A connection was here, and where its peer was, until whoever gets the batch has seen its end.
     Gone(Option<Address>),
     Acceptor(Acceptor),
@@ -50,7 +50,7 @@ impl Slots {
         self.slots.push(Slot {
             generation: 0,
             listed: false,
-            occupant: Occupant::Nobody,
+            occupant: Occupant::Vacant,
         });
         Ok(())
     }
@@ -69,7 +69,7 @@ impl Slots {
 
     pub(super) fn vacate(&mut self, slot: u32) {
         let place = &mut self.slots[slot as usize];
-        place.occupant = Occupant::Nobody;
+        place.occupant = Occupant::Vacant;
         place.generation = place.generation.wrapping_add(1);
         self.vacant.push(slot);
     }
@@ -118,7 +118,7 @@ mod tests {
 
     fn occupied(slots: &mut Slots) -> Id {
         let id = slots.next_id().expect("there is memory");
-        slots.occupy(id, Occupant::Nobody);
+        slots.occupy(id, Occupant::Vacant);
         id
     }
 

@@ -47,7 +47,7 @@ pub struct Poller {
     resting: Vec<u32>,
     pub(super) wheel: Wheel,
     /// Whether anyone has looked what is ready since deadlines were last acted on.
-    looked: Looked,
+    polled: Polled,
     read_buffer: ReadBuffer,
     pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
@@ -66,7 +66,7 @@ pub struct Poller {
 
 /// A deadline counts only after a look at the sockets: the process may have stalled, and not the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Looked {
+enum Polled {
     /// At all of them.
     Yes,
     /// At as many as one call tells of: more may be ready.
@@ -91,7 +91,7 @@ impl Poller {
             unflushed: Vec::new(),
             resting: Vec::new(),
             wheel: Wheel::new(now),
-            looked: Looked::No,
+            polled: Polled::No,
             read_buffer,
             handle: PollerHandle::new(waker),
             has_messages: false,
@@ -166,10 +166,10 @@ impl Poller {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        self.looked = if self.note_events() < EVENTS {
-            Looked::Yes
+        self.polled = if self.note_events() < EVENTS {
+            Polled::Yes
         } else {
-            Looked::InPart
+            Polled::InPart
         };
         Ok(())
     }
@@ -199,10 +199,10 @@ impl Poller {
     /// without their news.
     fn meet_deadlines(&mut self, now: Instant) {
         let is_due = self.next_wake().is_some_and(|wake| wake <= now);
-        let knows = match std::mem::replace(&mut self.looked, Looked::No) {
-            Looked::Yes => true,
-            Looked::InPart => is_due && self.look_at_rest(),
-            Looked::No => false,
+        let knows = match std::mem::replace(&mut self.polled, Polled::No) {
+            Polled::Yes => true,
+            Polled::InPart => is_due && self.look_at_rest(),
+            Polled::No => false,
         };
         // What the look has told of messages is not told again.
         self.read_inbox();
@@ -224,7 +224,7 @@ impl Poller {
             match self.slots.find(id) {
                 Some(Occupant::Endpoint(endpoint)) => endpoint.observe(event),
                 Some(Occupant::Acceptor(_)) => {}
-                Some(Occupant::Nobody | Occupant::Gone(_)) | None => continue,
+                Some(Occupant::Vacant | Occupant::Gone(_)) | None => continue,
             }
             if self.slots.list(id.slot) {
                 self.ready.push_back(id.slot);
@@ -328,7 +328,7 @@ impl Poller {
 
     fn serve(&mut self, slot: u32, now: Instant, batch: &mut Batch) {
         let next = match self.slots.at(slot) {
-            Occupant::Nobody | Occupant::Gone(_) => return,
+            Occupant::Vacant | Occupant::Gone(_) => return,
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
@@ -354,7 +354,7 @@ impl Poller {
 
     /// Empties a slot, and gives back who had it.
     pub(super) fn rest(&mut self, slot: u32) -> Occupant {
-        let occupant = std::mem::replace(self.slots.at(slot), Occupant::Nobody);
+        let occupant = std::mem::replace(self.slots.at(slot), Occupant::Vacant);
         self.resting.push(slot);
         if let Occupant::Endpoint(endpoint) = &occupant {
             for deadline in endpoint.armed_deadlines() {

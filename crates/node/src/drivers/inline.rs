@@ -31,7 +31,7 @@ use crate::memory::foreign_bytes::QueuedArray;
 const ROUNDS: usize = 16;
 
 /// What the handles have to arrange for, after something was done.
-struct Agenda {
+struct NextTurn {
     /// Another turn is due without any event.
     again: bool,
     /// A turn is due at this time.
@@ -62,7 +62,7 @@ impl Turns {
     /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded, and their time
     /// is, because everyone else in this loop waits meanwhile. Nothing new is taken before the rest of the last batch is
     /// handled: its words are needed, and slots of which it tells.
-    fn turn(&self) -> io::Result<Agenda> {
+    fn turn(&self) -> io::Result<NextTurn> {
         if self.bridge.begin() || self.bridge.resume() == Delivered::InPart {
             return Ok(self.flush());
         }
@@ -72,17 +72,17 @@ impl Turns {
             self.bridge.take_commands(poller);
             poller.wait(Some(Duration::ZERO))?;
         }
-        let mut agenda = self.round();
+        let mut next_turn = self.round();
         for _ in 1..ROUNDS {
-            if !agenda.again || self.bridge.is_waiting() || self.bridge.is_spent() {
+            if !next_turn.again || self.bridge.is_waiting() || self.bridge.is_spent() {
                 break;
             }
-            agenda = self.round();
+            next_turn = self.round();
         }
-        Ok(agenda)
+        Ok(next_turn)
     }
 
-    fn round(&self) -> Agenda {
+    fn round(&self) -> NextTurn {
         self.poller
             .borrow_mut()
             .turn(Instant::now(), &mut self.batch.borrow_mut());
@@ -90,25 +90,25 @@ impl Turns {
             return self.flush();
         }
         self.bridge.deliver(&self.batch);
-        let agenda = self.flush();
+        let next_turn = self.flush();
         self.bridge.collect_if_due();
-        agenda
+        next_turn
     }
 
     /// Carries out what JavaScript has asked for, between two of its tasks.
-    fn flush(&self) -> Agenda {
-        let agenda = self.carry_out();
+    fn flush(&self) -> NextTurn {
+        let next_turn = self.carry_out();
         self.bridge.reset_arena_if_idle();
-        agenda
+        next_turn
     }
 
     /// Carries out what JavaScript has asked for since the last time, in the middle of a task of its.
-    fn carry_out(&self) -> Agenda {
+    fn carry_out(&self) -> NextTurn {
         let poller = &mut *self.poller.borrow_mut();
         let now = Instant::now();
         self.bridge.take_commands(poller);
         poller.flush(now);
-        Agenda {
+        NextTurn {
             again: poller.has_ready() || self.bridge.is_waiting(),
             wake: poller.next_wake(),
         }
@@ -260,8 +260,8 @@ impl InlineDriver {
 
     /// Carries out what JavaScript has asked for since the last time.
     pub fn carry_out(&self) {
-        if let Some(agenda) = self.attempt(|turns| Ok(turns.carry_out())) {
-            self.follow(&agenda);
+        if let Some(next_turn) = self.attempt(|turns| Ok(turns.carry_out())) {
+            self.follow(&next_turn);
         }
     }
 
@@ -272,7 +272,7 @@ impl InlineDriver {
             Ok(result) => Some(result),
             Err(failure) => {
                 self.failure.replace(Some(failure));
-                self.follow(&Agenda {
+                self.follow(&NextTurn {
                     again: true,
                     wake: None,
                 });
@@ -281,25 +281,25 @@ impl InlineDriver {
         }
     }
 
-    fn follow(&self, agenda: &Agenda) {
+    fn follow(&self, next_turn: &NextTurn) {
         if self.phase.get() != Phase::Running {
             return;
         }
-        if agenda.again != self.idling.replace(agenda.again) {
+        if next_turn.again != self.idling.replace(next_turn.again) {
             // SAFETY: the handle is open, and this is its loop's thread.
             unsafe {
-                if agenda.again {
+                if next_turn.again {
                     (self.libuv.idle_start)(self.idle, on_idle);
                 } else {
                     (self.libuv.idle_stop)(self.idle);
                 }
             }
         }
-        if agenda.wake == self.wake.replace(agenda.wake) {
+        if next_turn.wake == self.wake.replace(next_turn.wake) {
             return;
         }
         // A timer whose deadline is gone fires once, finds nothing due, and is not started again.
-        if let Some(wake) = agenda.wake {
+        if let Some(wake) = next_turn.wake {
             let wait = wake.saturating_duration_since(Instant::now());
             // Rounded up, so that the deadline has passed when it fires.
             let millis = wait.as_millis() as u64 + 1;
@@ -356,13 +356,13 @@ impl InlineDriver {
         drop(self.turns.borrow_mut().take());
     }
 
-    fn guarded(&self, work: impl FnOnce(&Turns) -> io::Result<Agenda>) {
+    fn guarded(&self, work: impl FnOnce(&Turns) -> io::Result<NextTurn>) {
         let Some(turns) = self.turns.borrow().clone() else {
             return;
         };
         let known = self.failure.take();
         match known.map_or_else(|| attempt(|| work(&turns)), Err) {
-            Ok(agenda) => self.follow(&agenda),
+            Ok(next_turn) => self.follow(&next_turn),
             Err(failure) => self.fail(turns, &failure),
         }
     }
