@@ -460,7 +460,7 @@ export class EventLoop {
       case RecordKind.Idle:
         connection.idle()
         break
-      case RecordKind.Alarm:
+      case RecordKind.DeadlineTimer:
         connection.alarmed(start, length)
         break
       case RecordKind.BytesRead:

@@ -88,7 +88,7 @@ export class Outbox {
 
   /** Has a time told, in milliseconds on the poller's clock; `number` comes back with the record. */
   alarm(target: Target, number: number, time: number): void {
-    this.#push(Operation.Alarm, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
+    this.#push(Operation.DeadlineTimer, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
   }
 
   /**

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use netpoll_core::buffer::Region;
-use netpoll_core::connection::{Alarm, Limit};
+use netpoll_core::connection::{DeadlineTimer, Limit};
 use netpoll_core::listener::{Listen, Place, PortSharing, Unspecified};
 use netpoll_core::settings::{HalfOpen, Settings, Start, WhenCongested};
 use netpoll_core::{
@@ -346,7 +346,7 @@ impl Drive {
             8 => {
                 let now = self.now();
                 let number = 5;
-                Command::Alarm(time.map(|time| Alarm {
+                Command::DeadlineTimer(time.map(|time| DeadlineTimer {
                     time: now + time,
                     number,
                 }))

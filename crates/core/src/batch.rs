@@ -204,10 +204,10 @@ impl Batch {
         });
     }
 
-    pub(crate) fn alarm(&mut self, slot: u32, number: u32, late: Duration) {
+    pub(crate) fn deadline_timer(&mut self, slot: u32, number: u32, late: Duration) {
         self.push(Record {
             slot,
-            kind_and_chunk: RecordKind::Alarm as u32,
+            kind_and_chunk: RecordKind::DeadlineTimer as u32,
             start: number,
             length: u32::try_from(late.as_micros()).unwrap_or(u32::MAX),
         });

@@ -81,9 +81,9 @@ numbers! {
     AcceptPaused = 8,
     /// Nothing was read or written for the idle timeout, and nothing is in handling.
     Idle = 9,
-    /// The alarm that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
+    /// The deadline timer that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
     /// looked at last: every reply that had come by then stands before this record.
-    Alarm = 10,
+    DeadlineTimer = 10,
     /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
     /// `length`.
     BytesRead = 11,
@@ -137,7 +137,7 @@ numbers! {
     End = 9,
     /// Tell at the time of the poller's clock whose higher word is in `start` and whose lower in `length`; the handle is its
     /// number.
-    Alarm = 10,
+    DeadlineTimer = 10,
     /// Replace a time limit by `length` milliseconds; 0: none.
     ReadTimeout = 11,
     /// As above.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use netpoll_core::connection::{Alarm, Limit};
+use netpoll_core::connection::{DeadlineTimer, Limit};
 use netpoll_core::settings::{HalfOpen, Start};
 use netpoll_core::{Batch, Command, Id, PollerHandle, PollerMessage, Reason, Slice};
 use support::{Harness, PATIENCE, echo, frame, is_readable, settings};
@@ -144,36 +144,36 @@ fn our_direction_is_ended_by_message_and_the_peers_goes_on() {
 }
 
 #[test]
-fn alarms_and_limits_are_set_by_message() {
+fn deadline_timers_and_limits_are_set_by_message() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|_| {}));
     let (soon, late) = (Duration::from_secs(10), Duration::from_secs(20));
-    let alarm = h.now() + soon;
+    let deadline_timer = h.now() + soon;
     post(
         &mut h,
         id,
-        Command::Alarm(Some(Alarm {
-            time: alarm,
+        Command::DeadlineTimer(Some(DeadlineTimer {
+            time: deadline_timer,
             number: 1,
         })),
     );
     post(&mut h, id, Command::Limit(Limit::Idle, Some(late)));
     h.pass(soon + Duration::from_secs(1));
-    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer"]);
     h.pass(late);
-    assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer", "idle"]);
     post(
         &mut h,
         id,
-        Command::Alarm(Some(Alarm {
-            time: alarm + late * 3,
+        Command::DeadlineTimer(Some(DeadlineTimer {
+            time: deadline_timer + late * 3,
             number: 2,
         })),
     );
-    post(&mut h, id, Command::Alarm(None));
+    post(&mut h, id, Command::DeadlineTimer(None));
     post(&mut h, id, Command::Limit(Limit::Idle, None));
     h.pass(late * 10);
-    assert_eq!(h.life(id), ["accepted", "alarm", "idle"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer", "idle"]);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
         Command::Flow(Start::Paused),
         Command::End,
         Command::TakeOver,
-        Command::Alarm(Some(Alarm {
+        Command::DeadlineTimer(Some(DeadlineTimer {
             time: h.now(),
             number: 3,
         })),

@@ -427,7 +427,7 @@ fn commands_that_cannot_be_noted_cost_their_connections() {
     let refused = while_scarce(4_000, 0, || {
         for _ in 0..1_000 {
             for (id, _) in &pairs[..2] {
-                h.poller.set_alarm(*id, None);
+                h.poller.set_deadline_timer(*id, None);
             }
         }
         h.quiesce();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netpoll_core::buffer::{ReadBuffer, Region};
-use netpoll_core::connection::{Alarm, Connection, Due, Input, Outbound, Peer, State};
+use netpoll_core::connection::{Connection, DeadlineTimer, Due, Input, Outbound, Peer, State};
 use netpoll_core::settings::{HalfOpen, Start, UnfinishedBound};
 use netpoll_core::timer::Wheel;
 use netpoll_core::{Batch, Call, ChunkPool, Reason, RecordKind, Settings, Slice};
@@ -328,11 +328,11 @@ fn taken_over_it_ends_only_when_told_and_tells_when_everything_is_sent() {
 }
 
 #[test]
-fn an_alarm_waits_for_what_was_there_when_it_was_due_and_for_no_more() {
+fn an_deadline_timer_waits_for_what_was_there_when_it_was_due_and_for_no_more() {
     let seconds = Duration::from_secs;
     let now = Instant::now();
     let mut bench = Bench::new(settings(|_| {}));
-    let alarm = |number| Alarm {
+    let deadline_timer = |number| DeadlineTimer {
         time: now + seconds(2),
         number,
     };
@@ -346,36 +346,56 @@ fn an_alarm_waits_for_what_was_there_when_it_was_due_and_for_no_more() {
     };
     let nothing: Vec<(u32, u32)> = vec![];
 
-    bench.connection.set_alarm(Some(alarm(7)));
+    bench.connection.set_deadline_timer(Some(deadline_timer(7)));
     bench
         .connection
-        .expire_alarm(now + seconds(1), || unreachable!("it is not due"));
+        .expire_deadline_timer(now + seconds(1), || unreachable!("it is not due"));
     assert_eq!(told(&mut bench), nothing);
-    bench.connection.expire_alarm(now + seconds(3), || 20);
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(3), || 20);
     assert_eq!(told(&mut bench), nothing, "the socket is not empty");
     // It is at last: whatever had come by then is handed over.
-    bench.connection.expire_alarm(now + seconds(4), || 0);
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(4), || 0);
     assert_eq!(told(&mut bench), [(7, 2_000_000)]);
 
-    bench.connection.set_alarm(Some(alarm(8)));
-    bench.connection.expire_alarm(now + seconds(3), || 20);
+    bench.connection.set_deadline_timer(Some(deadline_timer(8)));
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(3), || 20);
     bench.feed(&[0; 12]);
     bench.batch.clear();
-    bench.connection.expire_alarm(now + seconds(4), || 20);
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(4), || 20);
     assert_eq!(told(&mut bench), nothing, "some of it was read");
     bench.feed(&[0; 8]);
     bench.batch.clear();
     // The peer goes on. What came until it was first looked for counts, and what came later does not.
-    bench.connection.expire_alarm(now + seconds(5), || 20);
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(5), || 20);
     assert_eq!(told(&mut bench), [(8, 1_000_000)]);
 
-    bench.connection.set_alarm(Some(alarm(9)));
-    bench.connection.expire_alarm(now + seconds(3), || 20);
-    bench.connection.set_alarm(Some(alarm(10)));
+    bench.connection.set_deadline_timer(Some(deadline_timer(9)));
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(3), || 20);
+    bench
+        .connection
+        .set_deadline_timer(Some(deadline_timer(10)));
     bench.feed(&[0; 20]);
     bench.batch.clear();
-    bench.connection.expire_alarm(now + seconds(4), || 20);
-    assert_eq!(told(&mut bench), nothing, "another alarm begins anew");
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(4), || 20);
+    assert_eq!(
+        told(&mut bench),
+        nothing,
+        "another deadline_timer begins anew"
+    );
 }
 
 #[test]
@@ -396,13 +416,15 @@ fn the_deadline_is_the_first_of_those_that_apply() {
     bench.feed(&frame(b"abcd")[..5]);
     bench.connection.settle(now + seconds(1));
     assert_eq!(bench.connection.deadline(), Some(now + seconds(4)));
-    bench.connection.set_alarm(Some(Alarm {
+    bench.connection.set_deadline_timer(Some(DeadlineTimer {
         time: now + seconds(2),
         number: 7,
     }));
     assert_eq!(bench.connection.deadline(), Some(now + seconds(2)));
-    bench.connection.expire_alarm(now + seconds(2), || 0);
-    assert_eq!(bench.kinds(), [RecordKind::Alarm as u8]);
+    bench
+        .connection
+        .expire_deadline_timer(now + seconds(2), || 0);
+    assert_eq!(bench.kinds(), [RecordKind::DeadlineTimer as u8]);
     bench.connection.sent(100, now + seconds(2));
     bench.connection.settle(now + seconds(2));
     bench.connection.expire_write(now + seconds(9), None);

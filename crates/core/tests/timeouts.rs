@@ -1,4 +1,4 @@
-//! Read, write and idle timeouts, alarms, and the counters of bytes, with a clock that is put forward.
+//! Read, write and idle timeouts, deadline timers, and the counters of bytes, with a clock that is put forward.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use netpoll_core::connection::{Alarm, Limit};
+use netpoll_core::connection::{DeadlineTimer, Limit};
 use netpoll_core::frame::Framing;
 use netpoll_core::settings::{HalfOpen, Start};
 use netpoll_core::{Id, Reason};
@@ -354,33 +354,33 @@ fn limits_can_be_replaced_and_their_time_begins_anew() {
 }
 
 #[test]
-fn an_alarm_comes_once_and_a_new_one_replaces_it() {
+fn an_deadline_timer_comes_once_and_a_new_one_replaces_it() {
     let mut h = Harness::new();
     let (id, _peer) = h.unix(&settings(|s| s.start = Start::Paused));
     let set = |h: &mut Harness, after: Option<Duration>| {
-        let alarm = after.map(|after| Alarm {
+        let deadline_timer = after.map(|after| DeadlineTimer {
             time: h.now() + after,
             number: 0,
         });
-        h.poller.set_alarm(id, alarm);
+        h.poller.set_deadline_timer(id, deadline_timer);
         h.quiesce();
     };
     set(&mut h, Some(LIMIT));
     h.pass(LIMIT - MORE);
-    assert!(!h.has(id, "alarm"));
+    assert!(!h.has(id, "deadline_timer"));
     h.pass(2 * MORE);
     h.pass(LIMIT * 9);
-    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer"]);
     set(&mut h, Some(LIMIT));
     set(&mut h, Some(LIMIT * 3));
     h.pass(LIMIT * 2);
-    assert_eq!(h.life(id), ["accepted", "alarm"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer"]);
     h.pass(LIMIT + MORE);
-    assert_eq!(h.life(id), ["accepted", "alarm", "alarm"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer", "deadline_timer"]);
     set(&mut h, Some(LIMIT));
     set(&mut h, None);
     h.pass(LIMIT * 9);
-    assert_eq!(h.life(id), ["accepted", "alarm", "alarm"]);
+    assert_eq!(h.life(id), ["accepted", "deadline_timer", "deadline_timer"]);
     assert_eq!(h.poller.next_wake(), None);
 }
 

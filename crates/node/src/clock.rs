@@ -1,7 +1,7 @@
 //! The clock of pollers, as JavaScript reads it: milliseconds since this process first asked.
 //!
 //! JavaScript has a monotonic clock of its own, which need not go on while the machine sleeps, or stop. So it says when an
-//! alarm is due on this one, and asks for the time each time that it sets one: rarely.
+//! deadline timer is due on this one, and asks for the time each time that it sets one: rarely.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

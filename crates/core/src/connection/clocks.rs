@@ -32,14 +32,14 @@ pub enum Input {
 
 /// A time that is to be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alarm {
+pub struct DeadlineTimer {
     /// From when on.
     pub time: Instant,
     /// Comes back with the record, so that one which was replaced meanwhile is not taken for this one.
     pub number: u32,
 }
 
-/// An alarm that has gone off.
+/// A deadline timer that has gone off.
 #[derive(Clone, Copy)]
 pub(super) struct FiredTimer {
     pub(super) number: u32,
@@ -47,7 +47,7 @@ pub(super) struct FiredTimer {
     pub(super) late: Duration,
 }
 
-/// What stands before an alarm that is due.
+/// What stands before a deadline timer that is due.
 #[derive(Clone, Copy)]
 struct Deferred {
     since: Instant,
@@ -66,8 +66,8 @@ pub(super) struct Clocks {
     write_progress: Progress,
     /// Runs while nothing goes on.
     idle: Stopwatch,
-    alarm: Option<Alarm>,
-    /// The alarm was due while input waited, which is handed over first.
+    deadline_timer: Option<DeadlineTimer>,
+    /// The deadline timer was due while input waited, which is handed over first.
     deferred: Option<Deferred>,
     /// Bytes in both directions when last looked at.
     moved: u64,
@@ -113,7 +113,9 @@ impl Connection {
             clocks.read.deadline(),
             clocks.write.deadline(),
             clocks.idle.deadline(),
-            clocks.alarm.map(|alarm| alarm.time),
+            clocks
+                .deadline_timer
+                .map(|deadline_timer| deadline_timer.time),
         ];
         all.into_iter().flatten().min()
     }
@@ -135,12 +137,12 @@ impl Connection {
         watch.set_limit(time);
     }
 
-    /// Has an alarm told, instead of the one before.
-    pub fn set_alarm(&mut self, alarm: Option<Alarm>) {
+    /// Has a deadline timer told, instead of the one before.
+    pub fn set_deadline_timer(&mut self, deadline_timer: Option<DeadlineTimer>) {
         let clocks = self.clocks.get_or_insert_default();
-        clocks.alarm = alarm;
+        clocks.deadline_timer = deadline_timer;
         clocks.deferred = None;
-        self.pending.alarm = None;
+        self.pending.deadline_timer = None;
     }
 
     /// Starts and stops what depends on the connection's condition.
@@ -313,14 +315,17 @@ impl Connection {
         }
     }
 
-    /// Has the alarm told if it is due by `now`. `unread` says how many bytes may wait in the socket, and is asked only
-    /// where the alarm is due: what had come by then is handed over first. More than that is not waited for, so that a
-    /// peer which never stops sending does not put the alarm off for good.
-    pub fn expire_alarm(&mut self, now: Instant, unread: impl FnOnce() -> usize) {
+    /// Has the deadline timer told if it is due by `now`. `unread` says how many bytes may wait in the socket, and is asked only
+    /// where the deadline timer is due: what had come by then is handed over first. More than that is not waited for, so that a
+    /// peer which never stops sending does not put the deadline timer off for good.
+    pub fn expire_deadline_timer(&mut self, now: Instant, unread: impl FnOnce() -> usize) {
         let Some(clocks) = self.clocks.as_deref_mut() else {
             return;
         };
-        let Some(alarm) = clocks.alarm.filter(|alarm| alarm.time <= now) else {
+        let Some(deadline_timer) = clocks
+            .deadline_timer
+            .filter(|deadline_timer| deadline_timer.time <= now)
+        else {
             return;
         };
         let waiting = unread();
@@ -335,11 +340,11 @@ impl Connection {
             }
             looked = deferred.since;
         }
-        clocks.alarm = None;
+        clocks.deadline_timer = None;
         clocks.deferred = None;
-        self.pending.alarm = Some(FiredTimer {
-            number: alarm.number,
-            late: looked - alarm.time,
+        self.pending.deadline_timer = Some(FiredTimer {
+            number: deadline_timer.number,
+            late: looked - deadline_timer.time,
         });
     }
 }

@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use clocks::{Alarm, Input, Limit};
+pub use clocks::{DeadlineTimer, Input, Limit};
 pub use inbound::{Filled, Inbound, Room, Taken, Unfilled};
 pub use outbound::{Detached, ForeignBytes, Outbound};
 pub use state::{Event, Peer, State};

@@ -22,7 +22,7 @@ pub(super) struct Reported {
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) idle: bool,
-    pub(super) alarm: Option<FiredTimer>,
+    pub(super) deadline_timer: Option<FiredTimer>,
 }
 
 impl Connection {
@@ -39,7 +39,7 @@ impl Connection {
     pub fn has_pending(&self) -> bool {
         self.state == State::Closed
             || self.pending.idle
-            || self.pending.alarm.is_some()
+            || self.pending.deadline_timer.is_some()
             || self.tells_inactive()
             || self.end_read != self.reported.ended
             || self.tells_sent()
@@ -96,8 +96,8 @@ impl Connection {
         if std::mem::take(&mut self.pending.idle) {
             batch.lifecycle(slot, RecordKind::Idle);
         }
-        if let Some(FiredTimer { number, late }) = self.pending.alarm.take() {
-            batch.alarm(slot, number, late);
+        if let Some(FiredTimer { number, late }) = self.pending.deadline_timer.take() {
+            batch.deadline_timer(slot, number, late);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::buffer::Slice;
-use crate::connection::{Alarm, Limit};
+use crate::connection::{DeadlineTimer, Limit};
 use crate::protocol::Operation;
 use crate::reason::Reason;
 use crate::settings::Start;
@@ -35,7 +35,7 @@ pub enum Command {
     /// Tell once when nothing waits to be sent, with this number.
     TellFlushed(u32),
     /// Tell when this time has come; `None`: not any more.
-    Alarm(Option<Alarm>),
+    DeadlineTimer(Option<DeadlineTimer>),
     /// Replace a time limit.
     Limit(Limit, Option<Duration>),
 }
@@ -116,7 +116,7 @@ impl CommandWords {
             Operation::End => Command::End,
             Operation::TakeOver => Command::TakeOver,
             Operation::TellFlushed => Command::TellFlushed(length),
-            Operation::Alarm => Command::Alarm(Some(Alarm {
+            Operation::DeadlineTimer => Command::DeadlineTimer(Some(DeadlineTimer {
                 time: source.time(u64::from(start) << 32 | u64::from(length)),
                 number: handle,
             })),
@@ -199,17 +199,17 @@ mod tests {
     fn a_time_has_both_of_its_words() {
         let source = OneChunk::new();
         let words = CommandWords {
-            operation: Operation::Alarm,
+            operation: Operation::DeadlineTimer,
             handle: 3,
             start: 1,
             length: 2,
         };
         let expected = source.origin + Duration::from_millis((1 << 32) + 2);
         let asked = words.decode(&source);
-        let Asked::Command(Command::Alarm(Some(alarm))) = asked else {
-            panic!("an alarm was asked for");
+        let Asked::Command(Command::DeadlineTimer(Some(deadline_timer))) = asked else {
+            panic!("an deadline_timer was asked for");
         };
-        assert_eq!((alarm.number, alarm.time), (3, expected));
+        assert_eq!((deadline_timer.number, deadline_timer.time), (3, expected));
     }
 
     #[test]

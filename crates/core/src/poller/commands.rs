@@ -9,7 +9,7 @@ use super::slots::Occupant;
 use super::turn::Poller;
 use crate::address::Address;
 use crate::buffer::Slice;
-use crate::connection::{Alarm, ForeignBytes, Limit};
+use crate::connection::{DeadlineTimer, ForeignBytes, Limit};
 use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Start;
@@ -36,7 +36,7 @@ impl Poller {
             Command::End => self.end(id),
             Command::TakeOver => self.take_over(id),
             Command::TellFlushed(number) => self.tell_flushed(id, number),
-            Command::Alarm(alarm) => self.set_alarm(id, alarm),
+            Command::DeadlineTimer(deadline_timer) => self.set_deadline_timer(id, deadline_timer),
             Command::Limit(limit, time) => self.set_limit(id, limit, time),
         }
     }
@@ -131,9 +131,11 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().set_limit(limit, time));
     }
 
-    /// See [`crate::connection::Connection::set_alarm`].
-    pub fn set_alarm(&mut self, id: Id, alarm: Option<Alarm>) {
-        self.command(id, |endpoint| endpoint.connection().set_alarm(alarm));
+    /// See [`crate::connection::Connection::set_deadline_timer`].
+    pub fn set_deadline_timer(&mut self, id: Id, deadline_timer: Option<DeadlineTimer>) {
+        self.command(id, |endpoint| {
+            endpoint.connection().set_deadline_timer(deadline_timer);
+        });
     }
 
     fn command(&mut self, id: Id, command: impl FnOnce(&mut Endpoint)) {

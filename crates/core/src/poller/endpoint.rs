@@ -406,7 +406,7 @@ impl Endpoint {
             self.connection.expire_idle(now, input);
         }
         let stream = &self.stream;
-        self.connection.expire_alarm(now, || match unread {
+        self.connection.expire_deadline_timer(now, || match unread {
             true => stream.receive_capacity(),
             false => 0,
         });

@@ -63,7 +63,7 @@ pub enum What {
     AcceptFailed(u32),
     AcceptEnded,
     Idle,
-    Alarm,
+    DeadlineTimer,
     EndSent,
     Flushed(u32),
 }
@@ -84,7 +84,7 @@ impl What {
             Self::AcceptFailed(_) => "accept failed",
             Self::AcceptEnded => "accept ended",
             Self::Idle => "idle",
-            Self::Alarm => "alarm",
+            Self::DeadlineTimer => "deadline_timer",
             Self::EndSent => "end sent",
             Self::Flushed(_) => "flushed",
         }
@@ -250,7 +250,7 @@ impl Harness {
                 kind if kind == RecordKind::AcceptEnded as u8 => What::AcceptEnded,
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
-                kind if kind == RecordKind::Alarm as u8 => What::Alarm,
+                kind if kind == RecordKind::DeadlineTimer as u8 => What::DeadlineTimer,
                 kind if kind == RecordKind::EndSent as u8 => What::EndSent,
                 kind if kind == RecordKind::Flushed as u8 => What::Flushed(record.start),
                 kind if kind == RecordKind::BytesRead as u8 => {

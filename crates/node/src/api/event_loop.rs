@@ -203,7 +203,7 @@ impl EventLoop {
         outcome
     }
 
-    /// The time on the clock that alarms are set by, in milliseconds.
+    /// The time on the clock that deadline timers are set by, in milliseconds.
     #[napi]
     pub fn now(&self) -> f64 {
         clock::now()
