@@ -169,16 +169,16 @@ impl Settings {
 #[derive(Debug)]
 pub struct UnfinishedBound {
     used: AtomicUsize,
-    most: usize,
+    max: usize,
 }
 
 impl UnfinishedBound {
-    /// At most `most` bytes.
+    /// At most `max` bytes.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self {
             used: AtomicUsize::new(0),
-            most,
+            max,
         }
     }
 
@@ -190,7 +190,7 @@ impl UnfinishedBound {
         } else {
             self.used.fetch_sub(before - now, Ordering::Relaxed) - (before - now)
         };
-        now <= before || used <= self.most
+        now <= before || used <= self.max
     }
 
     /// Bytes that are held now, as far as chunks are shared with others those of the whole chunk.
@@ -215,28 +215,28 @@ impl Claim {
 
     /// How many bytes the bound has left.
     pub(crate) fn room(&self) -> usize {
-        self.bound.most.saturating_sub(self.bound.used())
+        self.bound.max.saturating_sub(self.bound.used())
     }
 
     /// Makes it one for `bytes`, unless the bound has too little left for that: then nothing changes.
     #[must_use]
     pub(crate) fn change(&mut self, bytes: usize) -> bool {
-        self.change_below(bytes, self.bound.most)
+        self.change_below(bytes, self.bound.max)
     }
 
     /// As [`Self::change`], while no more than half of the bound is in use: for memory that is claimed to save a copy.
     #[must_use]
     pub(crate) fn change_if_plenty(&mut self, bytes: usize) -> bool {
-        self.change_below(bytes, self.bound.most / 2)
+        self.change_below(bytes, self.bound.max / 2)
     }
 
-    fn change_below(&mut self, bytes: usize, most: usize) -> bool {
+    fn change_below(&mut self, bytes: usize, max: usize) -> bool {
         let used = &self.bound.used;
         let before = self.bytes;
         if bytes > before {
             let more = bytes - before;
             let claimed = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(more).filter(|used| *used <= most)
+                used.checked_add(more).filter(|used| *used <= max)
             });
             if claimed.is_err() {
                 return false;

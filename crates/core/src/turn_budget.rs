@@ -190,9 +190,9 @@ mod tests {
             for round in 0..100 {
                 budget.begin(Some(round));
                 let (time, slices, _) = turn(&budget, 1_361, cost);
-                let most = BUDGET + FIRST_REACH as u32 * cost;
-                let most = if round == 0 { most } else { BUDGET + 2 * cost };
-                assert!(time >= BUDGET && time < most, "{time:?} of {cost:?}");
+                let max = BUDGET + FIRST_REACH as u32 * cost;
+                let max = if round == 0 { max } else { BUDGET + 2 * cost };
+                assert!(time >= BUDGET && time < max, "{time:?} of {cost:?}");
                 assert!(round == 0 || slices <= 2, "{slices} slices of {cost:?}");
             }
         }
@@ -255,7 +255,7 @@ mod tests {
         budget.handled(Content::Messages, 1, BUDGET / 2);
         assert!(!budget.is_spent(1));
         assert!(budget.is_spent(2));
-        assert_eq!(budget.slice(Content::Messages, 2), 1, "one at least");
+        assert_eq!(budget.slice(Content::Messages, 2), 1, "one at min");
     }
 
     #[test]

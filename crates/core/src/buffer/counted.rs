@@ -18,7 +18,7 @@ const INNER: u64 = 1;
 const OUTER: u64 = 1 << 32;
 /// Inner references beyond this end the process, as with the standard library's `Arc`. So the lower half never
 /// overflows: the other half of its range is more than there are threads to pass the bound at the same time.
-const MOST_INNER: u32 = 1 << 31;
+const MAX_INNER: u32 = 1 << 31;
 
 struct Node<T> {
     counts: AtomicWord,
@@ -108,7 +108,7 @@ impl<T> Node<T> {
 
     fn add_inner(&self) {
         // Who makes a reference has one: nothing needs to be ordered.
-        if self.counts.fetch_add(INNER, Ordering::Relaxed) as u32 > MOST_INNER {
+        if self.counts.fetch_add(INNER, Ordering::Relaxed) as u32 > MAX_INNER {
             abort();
         }
     }

@@ -29,7 +29,7 @@ pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
 pub use out_of_memory::OutOfMemory;
 pub(crate) use out_of_memory::try_copy;
 pub use read_buffer::ReadBuffer;
-pub(crate) use read_buffer::most_copied;
+pub(crate) use read_buffer::max_copied;
 pub use reclaim::{ReclaimPacer, ReclaimRounds, Sharing};
 pub use region::Region;
 pub use slice::Slice;

@@ -3,23 +3,23 @@
 use super::{ChunkPool, OutOfMemory, Region};
 
 /// The least that one read is offered. With less left, a chunk is done.
-const LEAST_READ: usize = 16 * 1024;
+const MIN_READ: usize = 16 * 1024;
 /// The most that one read takes: what one busy peer gets of a turn.
-const MOST_READ: usize = 128 * 1024;
+const MAX_READ: usize = 128 * 1024;
 /// The most that is copied out of the tail, so that it does not keep a chunk.
-const MOST_COPIED: usize = 16 * 1024;
+const MAX_COPIED: usize = 16 * 1024;
 
 /// The most that is copied out of a chunk of `chunk_size` bytes, so as not to keep it. A quarter at most, so that what is
 /// read next fits in behind it.
-pub(crate) fn most_copied(chunk_size: usize) -> usize {
-    MOST_COPIED.min(chunk_size / 4)
+pub(crate) fn max_copied(chunk_size: usize) -> usize {
+    MAX_COPIED.min(chunk_size / 4)
 }
 
 /// Hands out fresh memory, packed into as few chunks as possible.
 pub struct ReadBuffer {
     pool: ChunkPool,
     tail: Region,
-    most_read: usize,
+    max_read: usize,
 }
 
 impl ReadBuffer {
@@ -29,11 +29,11 @@ impl ReadBuffer {
     /// [`OutOfMemory`].
     pub fn new(pool: ChunkPool) -> Result<Self, OutOfMemory> {
         let tail = Region::over(pool.try_take()?);
-        let most_read = MOST_READ.min(pool.chunk_size() / 2).max(1);
+        let max_read = MAX_READ.min(pool.chunk_size() / 2).max(1);
         Ok(Self {
             pool,
             tail,
-            most_read,
+            max_read,
         })
     }
 
@@ -44,8 +44,8 @@ impl ReadBuffer {
 
     /// Up to here, what remains of a read is copied out of the tail.
     #[must_use]
-    pub fn most_copied(&self) -> usize {
-        most_copied(self.pool.chunk_size())
+    pub fn max_copied(&self) -> usize {
+        max_copied(self.pool.chunk_size())
     }
 
     /// The shared tail's next bytes, for one read that will probably bring `expected`: cutting it short
@@ -57,7 +57,7 @@ impl ReadBuffer {
         self.spare_behind(&[], expected, usize::MAX)
     }
 
-    /// As [`Self::spare`], behind a copy of `before`, and for a read of at most `most`, but never of less than is always
+    /// As [`Self::spare`], behind a copy of `before`, and for a read of at most `max`, but never of less than is always
     /// offered.
     ///
     /// # Errors
@@ -66,14 +66,14 @@ impl ReadBuffer {
         &mut self,
         before: &[u8],
         expected: usize,
-        most: usize,
+        max: usize,
     ) -> Result<&mut [u8], OutOfMemory> {
-        let least = expected.clamp(LEAST_READ.min(self.most_read), self.most_read);
+        let min = expected.clamp(MIN_READ.min(self.max_read), self.max_read);
         let start = before.len();
-        self.make_room(start + least)?;
+        self.make_room(start + min)?;
         let length = (self.tail.remaining() - start)
-            .min(self.most_read)
-            .min(most.max(LEAST_READ));
+            .min(self.max_read)
+            .min(max.max(MIN_READ));
         let spare = self.tail.spare();
         // Nothing is before, as a rule.
         if start > 0 {
@@ -107,7 +107,7 @@ impl ReadBuffer {
     pub fn expect(&self, before: usize, count: usize, offered: usize) -> usize {
         let seen = if count == offered { 2 * count } else { count };
         // Large reads are remembered for a while.
-        seen.max(before - before / 8).min(self.most_read)
+        seen.max(before - before / 8).min(self.max_read)
     }
 
     /// What a region of [`Self::reserve`] keeps from others: a whole chunk, because its bytes may be a part of one.

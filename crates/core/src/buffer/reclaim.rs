@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The longest interval, as a multiple of the least.
-const MOST: usize = 8;
+const MAX: usize = 8;
 
 /// How many times a chunk counts that other holders have as well. It comes back only when the last of them lets go, and
 /// they collect at different times: together they would keep many times what one does.
@@ -42,7 +42,7 @@ impl ReclaimRounds {
 /// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
 /// in use, doubles the interval.
 pub struct ReclaimPacer {
-    least: usize,
+    min: usize,
     rounds: Arc<ReclaimRounds>,
     /// The last one in which the holder was asked, or could have been.
     round: usize,
@@ -54,17 +54,17 @@ pub struct ReclaimPacer {
 }
 
 impl ReclaimPacer {
-    /// `least` chunks are handed out before the holder is first asked. Asking costs V8 one to two milliseconds where its
+    /// `min` chunks are handed out before the holder is first asked. Asking costs V8 one to two milliseconds where its
     /// helper threads share one core with it: every 8 MiB, it took a third of a fast upload's time, every 32 MiB little.
-    pub fn new(least: usize, rounds: Arc<ReclaimRounds>) -> Self {
-        let least = least.max(1);
+    pub fn new(min: usize, rounds: Arc<ReclaimRounds>) -> Self {
+        let min = min.max(1);
         Self {
-            least,
+            min,
             round: rounds.current(),
             rounds,
             since: 0,
             weight: 0,
-            interval: least,
+            interval: min,
             held_when_asked: 0,
         }
     }
@@ -89,17 +89,17 @@ impl ReclaimPacer {
             return false;
         }
         // As if those that are held were shared as those that were handed out.
-        if held * self.weight * times / self.since < self.least {
+        if held * self.weight * times / self.since < self.min {
             // The holder lets go by itself.
-            *self = Self::new(self.least, self.rounds.clone());
+            *self = Self::new(self.min, self.rounds.clone());
             return false;
         }
         let grew = held.saturating_sub(self.held_when_asked);
         let in_vain = self.held_when_asked > 0 && grew * 2 > self.since;
         self.interval = if in_vain {
-            (self.interval * 2).min(MOST * self.least)
+            (self.interval * 2).min(MAX * self.min)
         } else {
-            self.least
+            self.min
         };
         self.round = match self.weight > self.since && times == 1 {
             true => self.rounds.begin(),
@@ -168,7 +168,7 @@ mod tests {
         }
         assert!(asked < 120, "{asked}");
         // From here on the holder keeps no more than before; the time until the first asking still counts.
-        hand_out(&mut pacer, 2 * MOST * LEAST, held);
+        hand_out(&mut pacer, 2 * MAX * LEAST, held);
         assert_eq!(hand_out(&mut pacer, 10 * LEAST, held), 10);
     }
 

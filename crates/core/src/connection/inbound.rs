@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::excerpt::Excerpt;
 use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, Region, Slice, most_copied, try_copy};
+use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, Region, Slice, max_copied, try_copy};
 use crate::frame::{Decoded, Decoder, FrameError};
 use crate::settings::{Claim, UnfinishedBound};
 
@@ -171,8 +171,8 @@ impl Inbound {
                 let own = region.spare();
                 let own_length = own.len();
                 let (count, offered) = if progress.needed == Some(length) {
-                    let most = self.claim.room();
-                    let spare = read_buffer.spare_behind(&[], self.expected, most)?;
+                    let max = self.claim.room();
+                    let spare = read_buffer.spare_behind(&[], self.expected, max)?;
                     let offered = own_length + spare.len();
                     let mut pieces = [IoSliceMut::new(own), IoSliceMut::new(spare)];
                     (read(&mut pieces)?, offered)
@@ -343,7 +343,7 @@ impl Inbound {
         if let Some(Backlog { memory, .. }) = &mut self.backlog
             && self.rest == Rest::HeldBack
             && let Some(chunk) = memory.chunk()
-            && memory.bytes().len() <= most_copied(chunk.capacity())
+            && memory.bytes().len() <= max_copied(chunk.capacity())
             && let Ok(copy) = copied(memory.bytes())
             && self.claim.change(copy.bytes().len())
         {
@@ -372,7 +372,7 @@ impl Inbound {
     /// Keeps the next `length` bytes of the tail, which a message begins with.
     fn keep(&mut self, length: usize, progress: Progress, read_buffer: &mut ReadBuffer) -> Room {
         let size = progress.growth(length);
-        let memory = if length <= read_buffer.most_copied() {
+        let memory = if length <= read_buffer.max_copied() {
             if !self.claim.change(length) {
                 return self.give_up(Room::Exhausted);
             }
@@ -396,8 +396,8 @@ impl Inbound {
         let length = bytes.len();
         let size = progress.growth(length);
         let memory = match &memory {
-            Memory::Copied { start: 0, .. } if length <= read_buffer.most_copied() => Ok(memory),
-            _ if length <= read_buffer.most_copied() => {
+            Memory::Copied { start: 0, .. } if length <= read_buffer.max_copied() => Ok(memory),
+            _ if length <= read_buffer.max_copied() => {
                 if !self.claim.change(length) {
                     return self.give_up(Room::Exhausted);
                 }

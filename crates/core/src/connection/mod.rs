@@ -197,11 +197,11 @@ impl Connection {
         if !flowing || stops && self.outbound.remaining() >= self.settings.high_water_mark {
             return 0;
         }
-        let most = self
+        let max = self
             .settings
             .max_in_flight
             .map_or(u32::MAX, NonZeroU32::get);
-        most.saturating_add(self.beyond)
+        max.saturating_add(self.beyond)
             .saturating_sub(self.in_flight) as usize
     }
 

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use crate::buffer::{OutOfMemory, Slice};
 
 /// The most bytes of one system call: macOS refuses calls with 2 GiB or more.
-const MOST: usize = 1 << 30;
+const MAX: usize = 1 << 30;
 
 /// Memory that is not ours, and may be taken away or shrink before it is sent.
 pub trait ForeignBytes {
@@ -154,16 +154,16 @@ impl Outbound {
     /// # Errors
     /// [`Detached`] when the very first bytes are not there any more.
     pub fn gather<'a>(&'a self, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
-        self.gather_at_most(MOST, target)
+        self.gather_at_most(MAX, target)
     }
 
     fn gather_at_most<'a>(
         &'a self,
-        most: usize,
+        max: usize,
         target: &mut [IoSlice<'a>],
     ) -> Result<usize, Detached> {
         let mut count = 0;
-        let mut room = most;
+        let mut room = max;
         for (place, piece) in target.iter_mut().zip(&self.pieces) {
             match piece.bytes() {
                 Ok(bytes) if bytes.len() < room => {
@@ -256,14 +256,14 @@ mod tests {
                 .push_foreign(lent(memory).0, 0, memory.len())
                 .expect("there is memory");
         }
-        for (most, expected) in [
+        for (max, expected) in [
             (3, "abc"),
             (4, "abcd"),
             (6, "abcdef"),
             (99, "abcdefghijklmnop"),
         ] {
             let mut vectors = [IoSlice::new(&[]); 4];
-            let count = outbound.gather_at_most(most, &mut vectors);
+            let count = outbound.gather_at_most(max, &mut vectors);
             let count = count.expect("all is there");
             let bytes: Vec<u8> = vectors[..count].iter().flat_map(|v| v.to_vec()).collect();
             assert_eq!(bytes, expected.as_bytes());

@@ -29,7 +29,7 @@ const ROUND_MESSAGES: usize = 64;
 const WRITE_BUDGET: usize = 1024 * 1024;
 
 /// Bytes of what is thrown away that are read at once where there is no memory for more.
-const LEAST_DISCARDED: usize = 4 * 1024;
+const MIN_DISCARDED: usize = 4 * 1024;
 
 /// What is asked for of every socket: bytes, and urgent ones, at which reads stop.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -525,9 +525,9 @@ impl Endpoint {
         }
     }
 
-    /// Sends the first pieces of what is queued, at most `MOST`, by one system call.
-    fn write_pieces<const MOST: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
-        let mut pieces = [IoSlice::new(&[]); MOST];
+    /// Sends the first pieces of what is queued, at most `MAX`, by one system call.
+    fn write_pieces<const MAX: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
+        let mut pieces = [IoSlice::new(&[]); MAX];
         let count = self.connection.outbound().gather(&mut pieces)?;
         Ok(self.stream.write(&pieces[..count]))
     }
@@ -596,7 +596,7 @@ impl Endpoint {
         let memory = match read_buffer.spare(0) {
             Ok(memory) => memory,
             Err(OutOfMemory) => {
-                few = [0; LEAST_DISCARDED];
+                few = [0; MIN_DISCARDED];
                 &mut few
             }
         };

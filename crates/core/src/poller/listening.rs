@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::socket::Stream;
 
 /// Connections that are accepted before a listener closes, at most: who comes without end must not keep it.
-const MOST_WAITING: usize = 65_536;
+const MAX_WAITING: usize = 65_536;
 
 impl Poller {
     /// Binds and listens. Records of the listener say `tag`.
@@ -111,7 +111,7 @@ impl Poller {
     /// accepted in all: of each a record tells, sooner or later, that it was accepted or that this has failed.
     pub fn accept_and_unlisten(&mut self, id: Id, now: Instant) -> u64 {
         let mut accepted = 0;
-        for _ in 0..MOST_WAITING {
+        for _ in 0..MAX_WAITING {
             let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) else {
                 break;
             };

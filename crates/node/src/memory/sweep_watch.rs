@@ -42,7 +42,7 @@ type PostFinalizer = unsafe extern "C" fn(
 static FILLER: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Pieces that a young generation has room for, at most: 256 MiB.
-const MOST_PIECES: usize = 4_096;
+const MAX_PIECES: usize = 4_096;
 
 /// Tells of the next collection, once.
 pub fn next_collection<Owner: Sweeping + 'static>(env: sys::napi_env, owner: &Rc<Owner>) {
@@ -129,7 +129,7 @@ pub fn collect_young(env: sys::napi_env) {
         return;
     }
     let mut pieces = 0;
-    while pieces < MOST_PIECES && is_alive(env, witness) && fill(env) {
+    while pieces < MAX_PIECES && is_alive(env, witness) && fill(env) {
         pieces += 1;
     }
     // SAFETY: made above, deleted once.

@@ -49,7 +49,7 @@ impl NotEnoughData {
 
 impl fmt::Display for NotEnoughData {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "at least {} bytes are missing", self.missing)
+        write!(formatter, "at min {} bytes are missing", self.missing)
     }
 }
 

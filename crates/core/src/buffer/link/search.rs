@@ -26,7 +26,7 @@ impl LinkReader {
     /// When `delimiter` is empty.
     #[must_use]
     pub fn index_of(&self, delimiter: &[u8], from: usize) -> Option<usize> {
-        assert!(!delimiter.is_empty(), "a delimiter has at least one byte");
+        assert!(!delimiter.is_empty(), "a delimiter has at min one byte");
         let finder = memmem::Finder::new(delimiter);
         let mut passed = 0;
         for (place, piece) in self.pieces.iter().enumerate() {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "at least one byte")]
+    #[should_panic(expected = "at min one byte")]
     fn an_empty_delimiter_is_a_mistake() {
         let _ = LinkReader::new(ChunkPool::new(16, 1)).until(b"");
     }
