@@ -26,7 +26,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// assert_eq!(batch, ["a record"]);
 /// ```
 pub struct Handoff<Batch, Consumer, Producer> {
-    state: Mutex<State<Batch>>,
+    state: Mutex<HandoffState<Batch>>,
     /// Told that there is something to take.
     consumer: Consumer,
     /// Told that there is an empty one again, after there was none.
@@ -42,7 +42,7 @@ pub enum More {
     None,
 }
 
-struct State<Batch> {
+struct HandoffState<Batch> {
     full: VecDeque<Batch>,
     empty: VecDeque<Batch>,
     /// Whether the consumer was told and has not taken everything since.
@@ -59,7 +59,7 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
         producer: Producer,
     ) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(HandoffState {
                 full: VecDeque::new(),
                 empty: batches.into_iter().collect(),
                 woken: false,
@@ -130,7 +130,7 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
     }
 
     /// A panic while the lock was held cannot have left it half-changed: each step is whole.
-    fn state(&self) -> MutexGuard<'_, State<Batch>> {
+    fn state(&self) -> MutexGuard<'_, HandoffState<Batch>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,14 +14,14 @@ pub trait Wake {
 /// Messages in the order in which they were posted. Posting wakes the owner once until it has looked, however many messages
 /// there are.
 pub struct Inbox<Message, Waker> {
-    state: Mutex<State<Message>>,
+    state: Mutex<InboxState<Message>>,
     /// Wakes an owner that waits for nothing else.
     woken: Condvar,
     /// Wakes one that waits for other things as well.
     waker: Waker,
 }
 
-struct State<Message> {
+struct InboxState<Message> {
     messages: Vec<Message>,
     owner: Owner,
     closed: bool,
@@ -42,7 +42,7 @@ impl<Message, Waker: Wake> Inbox<Message, Waker> {
     /// An empty one, whose owner `waker` wakes.
     pub fn new(waker: Waker) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(InboxState {
                 messages: Vec::new(),
                 owner: Owner::Listens,
                 closed: false,
@@ -127,7 +127,7 @@ impl<Message, Waker: Wake> Inbox<Message, Waker> {
         drop(messages);
     }
 
-    fn wake_owner(&self, mut state: MutexGuard<'_, State<Message>>) {
+    fn wake_owner(&self, mut state: MutexGuard<'_, InboxState<Message>>) {
         let owner = std::mem::replace(&mut state.owner, Owner::Woken);
         drop(state);
         match owner {
@@ -138,7 +138,7 @@ impl<Message, Waker: Wake> Inbox<Message, Waker> {
     }
 
     /// A panic while the lock was held cannot have left it half-changed: each step is whole.
-    fn state(&self) -> MutexGuard<'_, State<Message>> {
+    fn state(&self) -> MutexGuard<'_, InboxState<Message>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

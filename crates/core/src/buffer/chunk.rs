@@ -48,7 +48,7 @@ impl Drop for Memory {
     }
 }
 
-struct Shared {
+struct ChunkPoolState {
     chunk_size: usize,
     cached_limit: usize,
     free: Mutex<Vec<Memory>>,
@@ -59,7 +59,7 @@ struct Shared {
     misses: AtomicU64,
 }
 
-impl Shared {
+impl ChunkPoolState {
     /// A panic while the list was held cannot have left it half-changed: `push` and `pop` are whole.
     fn free(&self) -> MutexGuard<'_, Vec<Memory>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
@@ -78,7 +78,7 @@ impl Shared {
 /// assert_eq!((pool.stats().hits, pool.stats().misses), (1, 1));
 /// ```
 #[derive(Clone)]
-pub struct ChunkPool(Arc<Shared>);
+pub struct ChunkPool(Arc<ChunkPoolState>);
 
 /// What a pool holds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl ChunkPool {
     /// Chunks of `chunk_size` bytes, of which at most `cached_limit` free ones are kept.
     #[must_use]
     pub fn new(chunk_size: usize, cached_limit: usize) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ChunkPoolState {
             chunk_size,
             cached_limit,
             free: Mutex::new(Vec::new()),

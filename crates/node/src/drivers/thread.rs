@@ -48,7 +48,7 @@ pub struct ThreadDriver {
     batch: RefCell<Batch>,
     /// What it has taken the place of.
     spare: RefCell<Option<Batch>>,
-    outgoing: RefCell<Outgoing>,
+    posted: RefCell<PostedCommands>,
     nested_turns: RefCell<Option<Rc<NestedTurns>>>,
     thread: RefCell<PollerThread>,
     clean_up: Cell<Option<CleanUp<Self>>>,
@@ -56,9 +56,9 @@ pub struct ThreadDriver {
 
 /// Messages that JavaScript's commands become.
 #[derive(Default)]
-struct Outgoing(Vec<PollerMessage>);
+struct PostedCommands(Vec<PollerMessage>);
 
-impl Sink for Outgoing {
+impl Sink for PostedCommands {
     fn command(&mut self, id: Id, command: Command) {
         self.0.push(PollerMessage::Command(id, command));
     }
@@ -110,7 +110,7 @@ impl ThreadDriver {
                 handle: thread.handle().clone(),
                 waker,
                 handoff,
-                outgoing: RefCell::default(),
+                posted: RefCell::default(),
                 nested_turns: RefCell::new(NestedTurns::join(env, itself.clone())),
                 thread: RefCell::new(thread),
                 clean_up: Cell::default(),
@@ -159,9 +159,9 @@ impl ThreadDriver {
         let Some(entrance) = self.entrance() else {
             return;
         };
-        let outgoing = &mut *self.outgoing.borrow_mut();
-        entrance.bridge.take_commands(outgoing);
-        self.handle.post_paced(&mut outgoing.0);
+        let posted = &mut *self.posted.borrow_mut();
+        entrance.bridge.take_commands(posted);
+        self.handle.post_paced(&mut posted.0);
     }
 
     /// As [`Self::carry_out`], between two of JavaScript's tasks.

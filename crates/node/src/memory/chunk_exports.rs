@@ -44,7 +44,7 @@ pub enum Holder {
 
 /// As [`Holder`], of a chunk that is exported.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ExportState {
     /// In JavaScript's table, and bytes have come since the last sweep.
     Busy,
     /// In JavaScript's table.
@@ -72,7 +72,7 @@ enum Sweep {
 
 struct Export {
     chunk: ExportedChunk,
-    state: State,
+    state: ExportState,
     sweep: Sweep,
     /// Batches in JavaScript's hands that name it: one at most for each of those who hand them over.
     batches: u32,
@@ -80,7 +80,7 @@ struct Export {
     buffer: sys::napi_ref,
 }
 
-struct Table {
+struct ExportTable {
     env: Env,
     /// Says whether commands wait, which may name a handle.
     arena: Rc<ArenaWords>,
@@ -114,7 +114,7 @@ struct Sweeps {
 }
 
 /// The chunks that one environment knows.
-pub struct ChunkExports(Rc<RefCell<Table>>);
+pub struct ChunkExports(Rc<RefCell<ExportTable>>);
 
 /// What an environment knows of a chunk.
 pub enum Known {
@@ -128,7 +128,7 @@ pub enum Known {
 
 /// What the finalizer of an `ArrayBuffer` needs.
 struct Hint {
-    table: Weak<RefCell<Table>>,
+    table: Weak<RefCell<ExportTable>>,
     handle: u32,
     /// Keeps the memory even where the environment, and with it the table, has gone.
     _chunk: ExportedChunk,
@@ -137,7 +137,7 @@ struct Hint {
 impl ChunkExports {
     /// None yet. `arena` tells whether commands wait.
     pub fn new(env: Env, arena: Rc<ArenaWords>) -> Self {
-        Self(Rc::new(RefCell::new(Table {
+        Self(Rc::new(RefCell::new(ExportTable {
             env,
             arena,
             exports: Slab::new(),
@@ -214,17 +214,17 @@ impl ChunkExports {
         let Some(export) = table.exports.get_mut(handle as usize) else {
             return Known::No;
         };
-        if export.state != State::Dormant {
-            export.state = State::Busy;
+        if export.state != ExportState::Dormant {
+            export.state = ExportState::Busy;
             export.batches += 1;
             return Known::Held(handle);
         }
         let Some(buffer) = attached_buffer(table.env, export.buffer) else {
-            export.state = State::Retired;
+            export.state = ExportState::Retired;
             table.handles.remove(&address);
             return Known::No;
         };
-        export.state = State::Busy;
+        export.state = ExportState::Busy;
         export.batches += 1;
         table.held.push(handle);
         Known::Dormant(handle, buffer)
@@ -304,9 +304,9 @@ impl ChunkExports {
     /// chunk of a connection that has closed, or that goes on elsewhere, would stay.
     pub fn sweep(&self) -> Vec<u32> {
         self.0.borrow_mut().take_from_held(|export| {
-            let was_busy = export.state == State::Busy;
-            export.state = State::Quiet;
-            (!was_busy).then_some(State::Dormant)
+            let was_busy = export.state == ExportState::Busy;
+            export.state = ExportState::Quiet;
+            (!was_busy).then_some(ExportState::Dormant)
         })
     }
 
@@ -378,20 +378,20 @@ impl ChunkExports {
 impl Export {
     fn is_held_by_views(&self) -> bool {
         match self.state {
-            State::Busy | State::Quiet | State::Finalized => false,
-            State::Dormant => self.chunk.is_all_outside(),
-            State::Retired => true,
+            ExportState::Busy | ExportState::Quiet | ExportState::Finalized => false,
+            ExportState::Dormant => self.chunk.is_all_outside(),
+            ExportState::Retired => true,
         }
     }
 }
 
-impl Table {
+impl ExportTable {
     fn insert(&mut self, chunk: &Chunk, holder: Holder) -> u32 {
         let handle = self.exports.insert(Export {
             chunk: chunk.export(),
             state: match holder {
-                Holder::Table => State::Busy,
-                Holder::Views => State::Retired,
+                Holder::Table => ExportState::Busy,
+                Holder::Views => ExportState::Retired,
             },
             sweep: Sweep::None,
             batches: match holder {
@@ -410,7 +410,7 @@ impl Table {
     /// Takes those out of `held` that only exports refer to, and others for which `otherwise` has a state.
     fn take_from_held(
         &mut self,
-        mut otherwise: impl FnMut(&mut Export) -> Option<State>,
+        mut otherwise: impl FnMut(&mut Export) -> Option<ExportState>,
     ) -> Vec<u32> {
         let (exports, handles) = (&mut self.exports, &mut self.handles);
         let mut taken = Vec::new();
@@ -420,7 +420,7 @@ impl Table {
             };
             let state = if export.chunk.is_all_outside() {
                 handles.remove(&(export.chunk.as_ptr() as usize));
-                Some(State::Retired)
+                Some(ExportState::Retired)
             } else {
                 otherwise(export)
             };
@@ -443,7 +443,7 @@ impl Table {
         if std::mem::replace(&mut export.sweep, Sweep::Done) == Sweep::Awaited {
             self.sweeps.awaited -= 1;
         }
-        if std::mem::replace(&mut export.state, State::Finalized) != State::Retired {
+        if std::mem::replace(&mut export.state, ExportState::Finalized) != ExportState::Retired {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
@@ -475,7 +475,7 @@ impl Table {
         self.sweeps.turns = SWEEP_TURNS;
         for (_, export) in &mut self.exports {
             let is_looked_at = export.sweep == Sweep::None
-                && export.state != State::Finalized
+                && export.state != ExportState::Finalized
                 && !export.buffer.is_null();
             if is_looked_at && !sweep_watch::is_alive(self.env.raw(), export.buffer) {
                 export.sweep = Sweep::Awaited;
@@ -508,7 +508,10 @@ impl Table {
         let Some(export) = self.exports.try_remove(handle as usize) else {
             return;
         };
-        if matches!(export.state, State::Busy | State::Quiet | State::Dormant) {
+        if matches!(
+            export.state,
+            ExportState::Busy | ExportState::Quiet | ExportState::Dormant
+        ) {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }
@@ -520,7 +523,7 @@ impl Table {
     }
 }
 
-impl Ending for RefCell<Table> {
+impl Ending for RefCell<ExportTable> {
     /// Memory that user code has moved may be read for as long as the process lives. Whose `ArrayBuffer` was collected, but
     /// whose memory was not freed, counts as moved as well: [`Sweeping`] has seen to it that V8 has freed the rest.
     fn ends(&self) {
@@ -528,7 +531,7 @@ impl Ending for RefCell<Table> {
         table.sweeps.has_ended = true;
         table.sweeps.awaited = 0;
         for (_, export) in &table.exports {
-            let is_known = export.state == State::Finalized || export.sweep == Sweep::Unmoved;
+            let is_known = export.state == ExportState::Finalized || export.sweep == Sweep::Unmoved;
             if !is_known && !is_attached(table.env, export.buffer) {
                 export.chunk.keep();
             }
@@ -536,7 +539,7 @@ impl Ending for RefCell<Table> {
     }
 }
 
-impl Sweeping for RefCell<Table> {
+impl Sweeping for RefCell<ExportTable> {
     fn collected(self: &Rc<Self>) {
         let env = self.borrow().env.raw();
         if sweep_watch::is_ending(env) {
@@ -560,7 +563,7 @@ impl Sweeping for RefCell<Table> {
 
 /// Waits in turns of the event loop, which does not block meanwhile, until V8 has freed what it collected. Nothing is
 /// borrowed while a turn is posted: the engine may run finalizers.
-fn wait_for_sweep(table: &Rc<RefCell<Table>>) {
+fn wait_for_sweep(table: &Rc<RefCell<ExportTable>>) {
     let (env, turns) = {
         let table = table.borrow();
         let Sweeps {
@@ -583,7 +586,7 @@ fn wait_for_sweep(table: &Rc<RefCell<Table>>) {
 
 /// JavaScript has stopped. Notes what was not moved, and has V8 free the rest of what it has collected, whose finalizers run
 /// before `ends` is told. Nothing is borrowed while the engine collects: it may run finalizers.
-fn look_at_end(table: &Rc<RefCell<Table>>) {
+fn look_at_end(table: &Rc<RefCell<ExportTable>>) {
     let env = {
         let mut table = table.borrow_mut();
         if table.sweeps.has_ended {
@@ -603,7 +606,7 @@ fn look_at_end(table: &Rc<RefCell<Table>>) {
 }
 
 /// Nothing is borrowed meanwhile: who is told lets go of the table.
-fn tell_emptied(table: &Rc<RefCell<Table>>) {
+fn tell_emptied(table: &Rc<RefCell<ExportTable>>) {
     let emptied = {
         let mut table = table.borrow_mut();
         table.exports.is_empty().then(|| table.emptied.take())

@@ -16,36 +16,36 @@ use crate::memory::chunk_pool;
 
 /// Who has a typed array now.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Holder {
+enum ArrayHolder {
     /// JavaScript, which has its handle.
     JavaScript,
     /// The queue of a connection. The handle means nothing any more.
     Queue,
 }
 
-struct Entry {
+struct HeldArray {
     reference: sys::napi_ref,
-    holder: Holder,
+    holder: ArrayHolder,
 }
 
-struct Table {
+struct ArrayTable {
     env: Env,
-    entries: RefCell<Slab<Entry>>,
+    entries: RefCell<Slab<HeldArray>>,
 }
 
 /// The typed arrays of one environment.
-pub struct ForeignArrays(Rc<Table>);
+pub struct ForeignArrays(Rc<ArrayTable>);
 
 /// A typed array that waits to be sent. Let go of when dropped.
 pub struct QueuedArray {
-    table: Rc<Table>,
+    table: Rc<ArrayTable>,
     key: usize,
 }
 
 impl ForeignArrays {
     /// None yet.
     pub fn new(env: Env) -> Self {
-        Self(Rc::new(Table {
+        Self(Rc::new(ArrayTable {
             env,
             entries: RefCell::default(),
         }))
@@ -69,9 +69,9 @@ impl ForeignArrays {
         if status != sys::Status::napi_ok {
             return Err(napi::Error::from_reason("cannot hold the array"));
         }
-        let key = self.0.entries.borrow_mut().insert(Entry {
+        let key = self.0.entries.borrow_mut().insert(HeldArray {
             reference,
-            holder: Holder::JavaScript,
+            holder: ArrayHolder::JavaScript,
         });
         Ok(key as u32)
     }
@@ -81,12 +81,12 @@ impl ForeignArrays {
         let key = handle as usize;
         let entries = &mut *self.0.entries.borrow_mut();
         let entry = entries.get_mut(key)?;
-        (std::mem::replace(&mut entry.holder, Holder::Queue) == Holder::JavaScript).then(|| {
-            QueuedArray {
+        (std::mem::replace(&mut entry.holder, ArrayHolder::Queue) == ArrayHolder::JavaScript).then(
+            || QueuedArray {
                 table: self.0.clone(),
                 key,
-            }
-        })
+            },
+        )
     }
 
     /// Lets go of what was attached and not sent.
@@ -103,7 +103,7 @@ impl ForeignArrays {
     }
 }
 
-impl Table {
+impl ArrayTable {
     fn delete(&self, reference: sys::napi_ref) {
         // SAFETY: made by `attach`, and deleted once, before the environment has gone: `clear` has emptied
         // the table by then.

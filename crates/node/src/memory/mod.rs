@@ -97,7 +97,7 @@ pub struct MemoryCallbacks<'env> {
 }
 
 /// What is called of JavaScript's.
-struct Callbacks {
+struct HeldCallbacks {
     javascript: JavaScript,
     adopt: Procedure,
     retire: Procedure,
@@ -106,7 +106,7 @@ struct Callbacks {
 
 /// What has gone wrong while chunks were made known: users hear of it, who may turn the event loop then. So it is told when
 /// nothing is half done.
-enum Trouble {
+enum ExportTrouble {
     /// What the engine has refused.
     Refused(String),
     /// What JavaScript's part has thrown.
@@ -116,7 +116,7 @@ enum Trouble {
 /// Chunks and buffers that JavaScript and Rust both know, of one environment.
 pub struct SharedMemory {
     /// While it is in use. They hold JavaScript's part of this, and with it all of its modules.
-    callbacks: RefCell<Option<Rc<Callbacks>>>,
+    callbacks: RefCell<Option<Rc<HeldCallbacks>>>,
     turns: RefCell<Option<Rc<LoopTurns>>>,
     clean_up: Cell<Option<CleanUp<Self>>>,
     exports: ChunkExports,
@@ -124,7 +124,7 @@ pub struct SharedMemory {
     arena: Rc<ArenaWords>,
     pacer: RefCell<ReclaimPacer>,
     /// Not told yet; at most one for each chunk of a batch.
-    troubles: RefCell<Vec<Trouble>>,
+    troubles: RefCell<Vec<ExportTrouble>>,
     /// Whether the arena's words say how often the event loop has turned.
     counts_turns: Cell<bool>,
     /// Who hands messages to this environment.
@@ -141,7 +141,7 @@ impl SharedMemory {
             handles.extend(chunks.iter().map(|_| u32::MAX));
             return;
         };
-        let Callbacks {
+        let HeldCallbacks {
             javascript, adopt, ..
         } = &*callbacks;
         let mut grown = false;
@@ -164,7 +164,7 @@ impl SharedMemory {
                         exported
                     }
                     Err(error) => {
-                        self.note(Trouble::Refused(error.reason.clone()));
+                        self.note(ExportTrouble::Refused(error.reason.clone()));
                         handles.push(u32::MAX);
                         continue;
                     }
@@ -172,7 +172,7 @@ impl SharedMemory {
             };
             let number = javascript.number(handle);
             if let Err(Some(thrown)) = javascript.attempt(adopt, &[number, buffer]) {
-                self.note(Trouble::Thrown(thrown));
+                self.note(ExportTrouble::Thrown(thrown));
             }
             handles.push(handle);
         }
@@ -180,7 +180,7 @@ impl SharedMemory {
             // Once per new chunk and not per message, so its cost vanishes. The batch still refers to its
             // chunks, so that none of them is retired before JavaScript has seen it.
             if let Err(error) = self.exports.exported() {
-                self.note(Trouble::Refused(error.reason));
+                self.note(ExportTrouble::Refused(error.reason));
             }
             let retired = self.exports.take_retired();
             for &handle in &retired {
@@ -195,7 +195,7 @@ impl SharedMemory {
     /// JavaScript's table holds these no longer. Must be called within a scope.
     fn let_go(&self, handles: Vec<u32>) {
         let callbacks = self.callbacks.borrow().clone();
-        let Some(Callbacks {
+        let Some(HeldCallbacks {
             javascript, retire, ..
         }) = callbacks.as_deref()
         else {
@@ -204,12 +204,12 @@ impl SharedMemory {
         for handle in handles {
             let number = javascript.number(handle);
             if let Err(Some(thrown)) = javascript.attempt(retire, &[number]) {
-                self.note(Trouble::Thrown(thrown));
+                self.note(ExportTrouble::Thrown(thrown));
             }
         }
     }
 
-    fn note(&self, trouble: Trouble) {
+    fn note(&self, trouble: ExportTrouble) {
         self.troubles.borrow_mut().push(trouble);
     }
 
@@ -221,11 +221,11 @@ impl SharedMemory {
         }
         let troubles = self.troubles.take();
         let callbacks = self.callbacks.borrow().clone();
-        if let Some(Callbacks { javascript, .. }) = callbacks.as_deref() {
+        if let Some(HeldCallbacks { javascript, .. }) = callbacks.as_deref() {
             for trouble in &troubles {
                 javascript.scoped(|| match trouble {
-                    Trouble::Refused(reason) => javascript.fatal(reason),
-                    Trouble::Thrown(thrown) => javascript.throw_uncaught(thrown),
+                    ExportTrouble::Refused(reason) => javascript.fatal(reason),
+                    ExportTrouble::Thrown(thrown) => javascript.throw_uncaught(thrown),
                 });
             }
         }
@@ -236,7 +236,7 @@ impl SharedMemory {
     pub fn collect_if_due(&self) {
         if self.pacer.borrow_mut().is_due(self.exports.count()) {
             let callbacks = self.callbacks.borrow().clone();
-            if let Some(Callbacks {
+            if let Some(HeldCallbacks {
                 javascript,
                 collect,
                 ..
@@ -390,7 +390,7 @@ impl Memory {
             retire,
             collect,
         } = callbacks;
-        *self.0.callbacks.borrow_mut() = Some(Rc::new(Callbacks {
+        *self.0.callbacks.borrow_mut() = Some(Rc::new(HeldCallbacks {
             javascript: JavaScript::new(env, receiver.raw())?,
             adopt: Procedure::hold(env, adopt.raw())?,
             retire: Procedure::hold(env, retire.raw())?,
