@@ -9,8 +9,8 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** Deals connections out to pollers. */
-export declare class ConnectionDealer {
+/** Assigns connections to pollers. */
+export declare class ConnectionBalancer {
   /**
    * Without pollers.
    *
@@ -40,7 +40,7 @@ export declare class ConnectionSettings {
 /** A poller, as the environment that it serves sees it. */
 export declare class EventLoop {
   /** Takes over a descriptor that listens already. Refused, it is left to the caller. Otherwise as `listen`. */
-  adopt(descriptor: number, settings: ConnectionSettings, tag: number, dealer?: ConnectionDealer | undefined | null): Outcome
+  adopt(descriptor: number, settings: ConnectionSettings, tag: number, balancer?: ConnectionBalancer | undefined | null): Outcome
   /**
    * Takes over the descriptor of a connected stream socket, as an open connection. Refused, it is left to
    * the caller: `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket.
@@ -61,10 +61,10 @@ export declare class EventLoop {
    */
   constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks, failed: (reason: string) => void)
   /**
-   * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a dealer it gives its connections
+   * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load balancer it gives its connections
    * out, and records are for whoever gets them.
    */
-  listen(place: ListenPlace, settings: ConnectionSettings, tag: number, dealer?: ConnectionDealer | undefined | null): Outcome
+  listen(place: ListenPlace, settings: ConnectionSettings, tag: number, balancer?: ConnectionBalancer | undefined | null): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /**
@@ -79,7 +79,7 @@ export declare class EventLoop {
    * milliseconds, 0 for none.
    */
   dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
-  /** The time on the clock that alarms are set by, in milliseconds. */
+  /** The time on the clock that deadline timers are set by, in milliseconds. */
   now(): number
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
@@ -198,7 +198,7 @@ export declare class SharedListener {
 }
 
 /** What a worker thread has of its pool. */
-export declare class WorkDesk {
+export declare class WorkerQueue {
   /**
    * A place at the pool of that number. `batch` and `commands` are the shared words.
    *
@@ -207,7 +207,7 @@ export declare class WorkDesk {
   constructor(pool: number, memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
   /**
    * Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
-   * there are requests to `receive`, or to `ring` for.
+   * there are requests to `receive`, or to `wake` for.
    */
   flush(): boolean
   /** Sends replies in the middle of a task, because the words are full. */
@@ -218,7 +218,7 @@ export declare class WorkDesk {
    */
   receive(): boolean
   /** Has `dispatch` called for requests that are there, after whoever else has work in this thread. */
-  ring(): void
+  wake(): void
   /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
   retire(): boolean
 }
@@ -431,15 +431,15 @@ export interface WorkPoolOptions {
   /** Requests that a worker has at once. */
   concurrency: number
   /** Requests that may wait for a worker. */
-  mostQueued: number
+  maxQueued: number
   /** Workers that do not retire. */
-  leastDesks: number
+  minWorkers: number
 }
 
 /** What a pool has done and holds. */
 export interface WorkPoolStats {
   /** Workers now. */
-  desks: number
+  workers: number
   /** Requests that wait for a worker. */
   queued: number
   /** Requests that workers have. */

@@ -835,10 +835,10 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
-module.exports.ConnectionDealer = nativeBinding.ConnectionDealer
+module.exports.ConnectionBalancer = nativeBinding.ConnectionBalancer
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
 module.exports.Memory = nativeBinding.Memory
 module.exports.SharedListener = nativeBinding.SharedListener
-module.exports.WorkDesk = nativeBinding.WorkDesk
+module.exports.WorkerQueue = nativeBinding.WorkerQueue
 module.exports.WorkPool = nativeBinding.WorkPool
