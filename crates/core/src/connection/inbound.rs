@@ -1,86 +1,16 @@
 //! What has arrived on one connection and is not handed over yet.
 
+mod backlog;
+
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
+use self::backlog::{Backlog, Memory, Progress, copied, own, own_copy};
 use super::excerpt::Excerpt;
-use crate::batch::{Batch, RecordKind};
-use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, Region, Slice, max_copied, try_copy};
-use crate::frame::{Decoded, Decoder, FrameError};
+use crate::batch::Batch;
+use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, max_copied};
+use crate::frame::{Decoder, FrameError};
 use crate::settings::{Claim, UnfinishedBound};
-
-/// First size of a region for a message whose length is not known yet.
-const SMALLEST_REGION: usize = 4 * 1024;
-/// The least that a region for a message of known length has, unless the message is shorter. From there on it doubles, so
-/// that a header alone makes nobody reserve 16 MiB.
-const TRUSTED_REGION: usize = 16 * 1024;
-
-/// Where bytes are that could not be handed over yet. What keeps a chunk that others use, too, counts as all of it.
-enum Memory {
-    /// In memory that is no part of a chunk, from `start` on: what remains of a read, if it is small.
-    Copied { bytes: Box<[u8]>, start: usize },
-    /// Where they were read to: whole messages, for which there is no room at the moment.
-    Placed(Slice),
-    /// In a region for a large message, from `start` (an offset in the chunk) on.
-    Own { region: Region, start: usize },
-}
-
-impl Memory {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Copied { bytes, start } => &bytes[*start..],
-            Self::Placed(slice) => slice.as_ref(),
-            Self::Own { region, start } => region.committed_from(*start),
-        }
-    }
-
-    /// The chunk that it keeps.
-    fn chunk(&self) -> Option<&Chunk> {
-        match self {
-            Self::Copied { .. } => None,
-            Self::Placed(slice) => Some(slice.chunk()),
-            Self::Own { region, .. } => Some(region.chunk()),
-        }
-    }
-
-    /// The first `count` bytes are handed over.
-    fn advance(&mut self, count: usize) {
-        match self {
-            Self::Copied { start, .. } | Self::Own { start, .. } => *start += count,
-            Self::Placed(slice) => slice.advance(count),
-        }
-    }
-}
-
-/// What is known of the message that bytes begin with.
-#[derive(Clone, Copy, Default)]
-struct Progress {
-    /// Bytes that need not be searched for a delimiter again.
-    scanned: usize,
-    /// Bytes of the frame, where its header has told.
-    needed: Option<usize>,
-}
-
-impl Progress {
-    /// How many bytes the frame lacks, of which `length` are there, as far as is known.
-    fn missing(&self, length: usize) -> usize {
-        self.needed.map_or(0, |total| total.saturating_sub(length))
-    }
-
-    /// How much space a region takes for a message of which `length` bytes are there: enough for it, or twice that.
-    fn growth(&self, length: usize) -> usize {
-        let doubled = 2 * length;
-        match self.needed {
-            Some(total) => total.min(doubled.max(TRUSTED_REGION)),
-            None => doubled.max(SMALLEST_REGION),
-        }
-    }
-}
-
-struct Backlog {
-    memory: Memory,
-    progress: Progress,
-}
 
 /// Whether a backlog may be more than an unfinished message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -436,23 +366,6 @@ impl Inbound {
     }
 }
 
-fn copied(bytes: &[u8]) -> Result<Memory, OutOfMemory> {
-    let bytes = try_copy(bytes)?;
-    Ok(Memory::Copied { bytes, start: 0 })
-}
-
-/// A region of which `length` bytes are filled.
-fn own(region: Region, length: usize) -> Memory {
-    let start = region.filled() - length;
-    Memory::Own { region, start }
-}
-
-/// A region that begins with a copy of `bytes`.
-fn own_copy(mut region: Region, bytes: &[u8]) -> Memory {
-    region.copy_in(bytes);
-    own(region, bytes.len())
-}
-
 /// Why nothing was read.
 #[derive(Debug)]
 pub enum Unfilled<E> {
@@ -514,55 +427,6 @@ struct Input<'a> {
     bytes: &'a [u8],
     chunk: &'a Chunk,
     start: usize,
-}
-
-impl Progress {
-    /// The loop that every message passes: no allocation, and no reference count but one per call. How many bytes were
-    /// cut, too.
-    fn decode(
-        &mut self,
-        input: Input<'_>,
-        decoder: Decoder<'_>,
-        batch: &mut Batch,
-        slot: u32,
-        limit: usize,
-    ) -> (usize, Taken) {
-        let mut bytes = input.bytes;
-        let mut consumed = 0;
-        let mut taken = Taken::default();
-        let mut chunk_index = None;
-        while taken.count < limit && !bytes.is_empty() {
-            match decoder.framing.decode(bytes, self.scanned) {
-                Err(error) => {
-                    taken.error = Some(error);
-                    taken.excerpt = Some(Excerpt::new(decoder.framing, bytes));
-                    break;
-                }
-                Ok(Decoded::Frame { total, start, end }) => {
-                    let chunk = *chunk_index.get_or_insert_with(|| batch.chunk_index(input.chunk));
-                    let id_field = decoder.id_field.as_ref();
-                    if let Some(id) = id_field.and_then(|field| field.read(&bytes[start..end])) {
-                        batch.count(slot, RecordKind::Correlation, id);
-                    }
-                    let at = input.start + consumed + start;
-                    batch.message(slot, chunk, at, end - start);
-                    *self = Self::default();
-                    consumed += total;
-                    bytes = &bytes[total..];
-                    taken.count += 1;
-                }
-                Ok(Decoded::Short { total }) => {
-                    self.needed = Some(total);
-                    break;
-                }
-                Ok(Decoded::Unknown { scanned }) => {
-                    self.scanned = scanned;
-                    break;
-                }
-            }
-        }
-        (consumed, taken)
-    }
 }
 
 #[cfg(test)]

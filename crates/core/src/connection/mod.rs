@@ -2,6 +2,7 @@
 
 mod answers;
 mod clocks;
+mod ending;
 mod excerpt;
 mod inbound;
 mod outbound;
@@ -475,62 +476,6 @@ impl Connection {
         self.waits_anew(now);
         if self.closes_when_peer_takes() {
             self.stage = Some(self.close_deadline(now));
-        }
-    }
-
-    /// Follows what has become due by itself, and says what the socket has to do for it.
-    pub fn settle(&mut self, now: Instant) -> Due {
-        let queued = self.outbound.remaining();
-        if queued >= self.settings.high_water_mark {
-            self.congested = true;
-        } else if queued <= self.settings.high_water_mark / 2 {
-            self.congested = false;
-        }
-        // Nothing ends by itself while both directions are open, as nearly always. A test of `State` says so.
-        let due = match self.state {
-            State::Open(_) => Due::Nothing,
-            _ => self.follow_end(now),
-        };
-        self.follow_clocks(now);
-        due
-    }
-
-    /// What [`Self::settle`] does once a direction has ended, or is about to.
-    fn follow_end(&mut self, now: Instant) -> Due {
-        let before = self.state;
-        self.follow_answered();
-        if !self.outbound.has_remaining() {
-            self.apply(Event::Flushed);
-            self.end_sent |= matches!(self.state, State::ReadOnly(_));
-            self.follow_answered();
-        }
-        let waits = self.state == State::Lingering || self.closes_when_peer_takes();
-        if waits && (self.stage.is_none() || before != self.state) {
-            self.stage = Some(self.close_deadline(now));
-        } else if !waits && matches!(self.state, State::Finishing(_) | State::Refused(_)) {
-            self.stage = None;
-            self.closing = None;
-        }
-        if self.state.is_shut_down() && !before.is_shut_down() {
-            Due::ShutdownWrite
-        } else {
-            Due::Nothing
-        }
-    }
-
-    /// Whether closing waits for nothing but that the peer takes what is queued.
-    fn closes_when_peer_takes(&self) -> bool {
-        match self.state {
-            State::Flushing(_) => true,
-            // What was read is handed over once it has taken some.
-            State::Finishing(_) => self.in_flight == 0 && self.outbound.has_remaining(),
-            _ => false,
-        }
-    }
-
-    fn follow_answered(&mut self) {
-        if self.in_flight == 0 && !self.inbound.is_held_back() {
-            self.apply(Event::Answered);
         }
     }
 }

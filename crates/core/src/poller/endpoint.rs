@@ -1,6 +1,10 @@
 //! A connection with its socket: the only place that reads and writes.
 
-use std::io::{self, IoSlice};
+mod reading;
+mod watching;
+mod writing;
+
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,26 +14,16 @@ use mio::{Interest, Registry};
 use super::armed::Armed;
 use super::assigned::LoadShare;
 use super::dialing::Dialing;
+use super::readiness::{ReadUntil, Readiness};
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{OutOfMemory, ReadBuffer};
-use crate::connection::{Connection, Detached, Due, Input, State, Unfilled};
+use crate::buffer::ReadBuffer;
+use crate::connection::{Connection, Due, Input, State};
 use crate::id::Id;
 use crate::reason::{Call, Reason};
 use crate::settings::Settings;
 use crate::socket::{Connected, Stream};
 use crate::watch::{Trigger, Watch};
-
-/// Pieces that leave in one system call.
-const PIECES: usize = 64;
-/// The most messages of one connection in a round. Between rounds its replies leave, and show whether the
-/// peer reads them: who sends many requests at once and reads nothing gets no more than so many answered.
-const ROUND_MESSAGES: usize = 64;
-/// The most that one flush writes before others have their turn.
-const WRITE_BUDGET: usize = 1024 * 1024;
-
-/// Bytes of what is thrown away that are read at once where there is no memory for more.
-const MIN_DISCARDED: usize = 4 * 1024;
 
 /// What is asked for of every socket: bytes, and urgent ones, at which reads stop.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -41,66 +35,6 @@ const DIALING: Watch = Watch {
     interest: INPUT.add(Interest::WRITABLE),
     trigger: Trigger::Edge,
 };
-
-/// How far a socket is read that an event has announced.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum ReadUntil {
-    /// A read that does not fill its space: it has emptied the socket, and an event announces what comes next. Where it has not,
-    /// because something was passed along with the bytes, the next look tells of the rest: see [`crate::watch`].
-    Short,
-    /// A read that finds nothing: a short one may have stopped at an urgent byte, behind which more has been announced already.
-    Empty,
-    /// The peer's end: no further event will come.
-    End,
-}
-
-impl ReadUntil {
-    /// Where no event tells of urgent bytes, each short read may have stopped at one.
-    const USUAL: Self = if cfg!(any(target_os = "linux", target_os = "android")) {
-        Self::Short
-    } else {
-        Self::Empty
-    };
-}
-
-/// What events have announced and no call has used up yet.
-struct Readiness {
-    readable: bool,
-    writable: bool,
-    until: ReadUntil,
-    /// The socket has an error to tell.
-    failed: bool,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self {
-            readable: false,
-            writable: false,
-            until: ReadUntil::USUAL,
-            failed: false,
-        }
-    }
-}
-
-impl Readiness {
-    /// A read has brought something, which has filled its space or not. A message costs two comparisons here, and no call.
-    fn received(&mut self, is_full: bool) {
-        self.readable = is_full || self.until != ReadUntil::Short;
-    }
-
-    /// A read has found nothing.
-    fn emptied(&mut self) {
-        self.readable = false;
-        if self.until == ReadUntil::Empty {
-            self.until = ReadUntil::USUAL;
-        }
-    }
-
-    fn read_until(&mut self, until: ReadUntil) {
-        self.until = self.until.max(until);
-    }
-}
 
 /// Who else may have an endpoint's socket open: then closing does not end its watch.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -495,129 +429,6 @@ impl Endpoint {
         Ok(())
     }
 
-    fn write(&mut self, now: Instant) {
-        self.readiness.writable = true;
-        let mut budget = WRITE_BUDGET;
-        while self.connection.outbound().has_remaining() && budget > 0 {
-            // Replies to one read lie in one piece as a rule: room for more would only have to be initialised.
-            let written = if self.connection.outbound().is_one_piece() {
-                self.write_pieces::<1>()
-            } else {
-                self.write_pieces::<PIECES>()
-            };
-            let Ok(written) = written else {
-                return self.connection.fail(Reason::ForeignDetached);
-            };
-            match written {
-                Ok(written) => {
-                    budget = budget.saturating_sub(written);
-                    self.connection.sent(written, now);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.writable = false;
-                    return;
-                }
-                Err(error) => {
-                    return self.connection.fail(Reason::system(Call::Write, &error));
-                }
-            }
-        }
-    }
-
-    /// Sends the first pieces of what is queued, at most `MAX`, by one system call.
-    fn write_pieces<const MAX: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
-        let mut pieces = [IoSlice::new(&[]); MAX];
-        let count = self.connection.outbound().gather(&mut pieces)?;
-        Ok(self.stream.write(&pieces[..count]))
-    }
-
-    /// How many messages may be handed over in one go.
-    fn share(&self, batch: &Batch) -> usize {
-        let room = batch.room() / self.connection.settings().records_per_message();
-        self.connection.budget().min(room).min(ROUND_MESSAGES)
-    }
-
-    fn read(&mut self, read_buffer: &mut ReadBuffer, batch: &mut Batch) {
-        if self.connection.state().discards() {
-            return self.discard(read_buffer);
-        }
-        let mut limit = self.share(batch);
-        if limit > 0 && self.connection.is_held_back() {
-            self.connection
-                .take_held_back(read_buffer, batch, self.id.slot, limit);
-            limit = self.share(batch);
-        }
-        let reads = self.readiness.readable && self.connection.reads();
-        if limit == 0 || !reads || self.connection.is_held_back() {
-            return;
-        }
-        let stream = &mut self.stream;
-        match self
-            .connection
-            .fill(read_buffer, |pieces| stream.read(pieces))
-        {
-            Ok(filled) if filled.count == 0 => {
-                self.readiness.readable = false;
-                self.connection.peer_ended();
-            }
-            Ok(filled) => {
-                batch.read(filled.count);
-                self.readiness.received(filled.count == filled.offered);
-                self.connection
-                    .take_filled(&filled, read_buffer, batch, self.id.slot, limit);
-            }
-            Err(Unfilled::OutOfMemory) => self.connection.refuse_for_memory(),
-            Err(Unfilled::Refused(error)) => self.read_failed(&error),
-        }
-    }
-
-    /// A connection that is not read from any more learns of a reset only from here.
-    fn fail_unread(&mut self) {
-        let state = self.connection.state();
-        if !std::mem::take(&mut self.readiness.failed) || state == State::Connecting {
-            return;
-        }
-        if self.connection.reads() {
-            // Reading tells, after what had arrived before.
-            self.readiness.failed = true;
-        } else if let Ok(Some(error)) = self.stream.take_error() {
-            self.connection.fail(Reason::system(Call::Read, &error));
-        }
-    }
-
-    /// Apart from reading, for the sake of its stack.
-    #[cold]
-    fn discard(&mut self, read_buffer: &mut ReadBuffer) {
-        if !self.readiness.readable {
-            return;
-        }
-        let mut few;
-        let memory = match read_buffer.spare(0) {
-            Ok(memory) => memory,
-            Err(OutOfMemory) => {
-                few = [0; MIN_DISCARDED];
-                &mut few
-            }
-        };
-        match self.stream.read(&mut [io::IoSliceMut::new(memory)]) {
-            Ok(0) => {
-                self.readiness.readable = false;
-                self.connection.peer_ended();
-            }
-            Ok(count) => self.connection.discarded(count),
-            Err(error) => self.read_failed(&error),
-        }
-    }
-
-    fn read_failed(&mut self, error: &io::Error) {
-        match error.kind() {
-            io::ErrorKind::Interrupted => {}
-            io::ErrorKind::WouldBlock => self.readiness.emptied(),
-            _ => self.connection.fail(Reason::system(Call::Read, error)),
-        }
-    }
-
     fn settle(&mut self, now: Instant, registry: &Registry) {
         if self.connection.settle(now) == Due::ShutdownWrite {
             // Fails only where the peer is gone already, which the next read will tell.
@@ -629,51 +440,6 @@ impl Endpoint {
                 .note_unacknowledged(self.stream.unacknowledged());
         }
         self.ask_for_events(registry);
-    }
-
-    /// A message asks for nothing anew: it costs a few comparisons here.
-    fn ask_for_events(&mut self, registry: &Registry) {
-        let wanted = Watch {
-            interest: self.interest(),
-            trigger: self.trigger(),
-        };
-        if wanted == self.watch || self.connection.state() == State::Closed {
-            return;
-        }
-        self.watch = wanted;
-        if let Err(error) = self.stream.watch_anew(registry, self.id.token(), wanted) {
-            self.connection.fail(Reason::system(Call::Watch, &error));
-        }
-    }
-
-    /// Write readiness is asked for only while the socket is full: a unix socket otherwise
-    /// reports it whenever its peer reads.
-    fn interest(&self) -> Interest {
-        let connecting = self.connection.state() == State::Connecting;
-        let full = self.connection.outbound().has_remaining() && !self.readiness.writable;
-        if connecting || full {
-            INPUT | Interest::WRITABLE
-        } else {
-            INPUT
-        }
-    }
-
-    /// What is told in each look must go away by being served. Bytes that stay in the socket do not, nor does an end that was
-    /// read, or that nobody reads.
-    fn trigger(&self) -> Trigger {
-        let Trigger::Level = self.stream.trigger_while_read() else {
-            return Trigger::Edge;
-        };
-        if self.wants_service() {
-            // Whether something stays is known when that is done. A large transfer is watched as it was.
-            return self.watch.trigger;
-        }
-        let reads = self.connection.reads() || self.connection.state().discards();
-        if reads && !self.readiness.readable {
-            Trigger::Level
-        } else {
-            Trigger::Edge
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod inbox;
 mod listening;
 mod load_balancer;
 mod message;
+mod readiness;
 mod slots;
 mod submission;
 mod transfer;

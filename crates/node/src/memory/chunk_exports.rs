@@ -10,6 +10,8 @@
 //! counts messages. An environment has two references to each chunk that it knows, the table's and the finalizer's, and
 //! others may have theirs: none of it shows in the count of those who fill or send the chunk.
 
+mod moved;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -21,8 +23,9 @@ use netpoll_core::buffer::Sharing;
 use netpoll_core::{Chunk, ExportedChunk, Slice};
 use slab::Slab;
 
-use crate::memory::end_watch::{EndWatch, Ending};
-use crate::memory::sweep_watch::{self, Sweeping};
+use self::moved::look_at_end;
+use crate::memory::end_watch::EndWatch;
+use crate::memory::sweep_watch;
 use crate::shared_words::ArenaWords;
 
 /// References to a chunk of one environment that has exported it once: the table's and the finalizer's.
@@ -470,40 +473,6 @@ impl ExportTable {
         index < before
     }
 
-    /// Finds those whose `ArrayBuffer` was collected since the last time. Costs a look at each, once a collection.
-    fn await_sweep(&mut self) {
-        self.sweeps.turns = SWEEP_TURNS;
-        for (_, export) in &mut self.exports {
-            let is_looked_at = export.sweep == Sweep::None
-                && export.state != ExportState::Finalized
-                && !export.buffer.is_null();
-            if is_looked_at && !sweep_watch::is_alive(self.env.raw(), export.buffer) {
-                export.sweep = Sweep::Awaited;
-                self.sweeps.awaited += 1;
-            }
-        }
-    }
-
-    /// JavaScript has stopped.
-    fn mark_unmoved(&mut self) {
-        let env = self.env;
-        for (_, export) in &mut self.exports {
-            if export.sweep == Sweep::None && is_attached(env, export.buffer) {
-                export.sweep = Sweep::Unmoved;
-            }
-        }
-    }
-
-    /// V8 has freed all that it had collected. Finalizers of that follow in this turn.
-    fn swept(&mut self) {
-        for (_, export) in &mut self.exports {
-            if export.sweep == Sweep::Awaited {
-                export.sweep = Sweep::Done;
-            }
-        }
-        self.sweeps.awaited = 0;
-    }
-
     fn forget(&mut self, handle: u32) {
         let Some(export) = self.exports.try_remove(handle as usize) else {
             return;
@@ -521,88 +490,6 @@ impl ExportTable {
             unsafe { sys::napi_delete_reference(self.env.raw(), export.buffer) };
         }
     }
-}
-
-impl Ending for RefCell<ExportTable> {
-    /// Memory that user code has moved may be read for as long as the process lives. Whose `ArrayBuffer` was collected, but
-    /// whose memory was not freed, counts as moved as well: [`Sweeping`] has seen to it that V8 has freed the rest.
-    fn ends(&self) {
-        let table = &mut *self.borrow_mut();
-        table.sweeps.has_ended = true;
-        table.sweeps.awaited = 0;
-        for (_, export) in &table.exports {
-            let is_known = export.state == ExportState::Finalized || export.sweep == Sweep::Unmoved;
-            if !is_known && !is_attached(table.env, export.buffer) {
-                export.chunk.keep();
-            }
-        }
-    }
-}
-
-impl Sweeping for RefCell<ExportTable> {
-    fn collected(self: &Rc<Self>) {
-        let env = self.borrow().env.raw();
-        if sweep_watch::is_ending(env) {
-            return look_at_end(self);
-        }
-        sweep_watch::next_collection(env, self);
-        // V8 frees what one collection has found before it begins the next.
-        self.borrow_mut().swept();
-        self.borrow_mut().await_sweep();
-        wait_for_sweep(self);
-    }
-
-    fn turned(self: &Rc<Self>) {
-        self.borrow_mut().sweeps.is_posted = false;
-        if sweep_watch::is_ending(self.borrow().env.raw()) {
-            return look_at_end(self);
-        }
-        wait_for_sweep(self);
-    }
-}
-
-/// Waits in turns of the event loop, which does not block meanwhile, until V8 has freed what it collected. Nothing is
-/// borrowed while a turn is posted: the engine may run finalizers.
-fn wait_for_sweep(table: &Rc<RefCell<ExportTable>>) {
-    let (env, turns) = {
-        let table = table.borrow();
-        let Sweeps {
-            awaited,
-            turns,
-            is_posted,
-            ..
-        } = table.sweeps;
-        if awaited == 0 || turns == 0 || is_posted {
-            return;
-        }
-        (table.env.raw(), turns)
-    };
-    if sweep_watch::next_turn(env, table) {
-        let sweeps = &mut table.borrow_mut().sweeps;
-        sweeps.is_posted = true;
-        sweeps.turns = turns - 1;
-    }
-}
-
-/// JavaScript has stopped. Notes what was not moved, and has V8 free the rest of what it has collected, whose finalizers run
-/// before `ends` is told. Nothing is borrowed while the engine collects: it may run finalizers.
-fn look_at_end(table: &Rc<RefCell<ExportTable>>) {
-    let env = {
-        let mut table = table.borrow_mut();
-        if table.sweeps.has_ended {
-            return;
-        }
-        table.mark_unmoved();
-        table.await_sweep();
-        if table.sweeps.awaited == 0 {
-            return;
-        }
-        table.env.raw()
-    };
-    // The second one finishes the sweep of the first.
-    sweep_watch::collect_young(env);
-    sweep_watch::collect_young(env);
-    table.borrow_mut().swept();
 }
 
 /// Nothing is borrowed meanwhile: who is told lets go of the table.

@@ -1,5 +1,6 @@
 //! Splits, limits and growth.
 
+use super::backlog::TRUSTED_REGION;
 use super::*;
 use crate::buffer::ChunkPool;
 use crate::frame::{Delimiter, Endian, Framing, LengthField, Varint};

@@ -1,0 +1,103 @@
+//! An endpoint reads its socket, and has what came decoded.
+
+use std::io;
+
+use super::Endpoint;
+use crate::batch::Batch;
+use crate::buffer::{OutOfMemory, ReadBuffer};
+use crate::connection::{State, Unfilled};
+use crate::reason::{Call, Reason};
+
+/// The most messages of one connection in a round. Between rounds its replies leave, and show whether the
+/// peer reads them: who sends many requests at once and reads nothing gets no more than so many answered.
+const ROUND_MESSAGES: usize = 64;
+/// Bytes of what is thrown away that are read at once where there is no memory for more.
+const MIN_DISCARDED: usize = 4 * 1024;
+
+impl Endpoint {
+    /// How many messages may be handed over in one go.
+    fn share(&self, batch: &Batch) -> usize {
+        let room = batch.room() / self.connection.settings().records_per_message();
+        self.connection.budget().min(room).min(ROUND_MESSAGES)
+    }
+
+    pub(super) fn read(&mut self, read_buffer: &mut ReadBuffer, batch: &mut Batch) {
+        if self.connection.state().discards() {
+            return self.discard(read_buffer);
+        }
+        let mut limit = self.share(batch);
+        if limit > 0 && self.connection.is_held_back() {
+            self.connection
+                .take_held_back(read_buffer, batch, self.id.slot, limit);
+            limit = self.share(batch);
+        }
+        let reads = self.readiness.readable && self.connection.reads();
+        if limit == 0 || !reads || self.connection.is_held_back() {
+            return;
+        }
+        let stream = &mut self.stream;
+        match self
+            .connection
+            .fill(read_buffer, |pieces| stream.read(pieces))
+        {
+            Ok(filled) if filled.count == 0 => {
+                self.readiness.readable = false;
+                self.connection.peer_ended();
+            }
+            Ok(filled) => {
+                batch.read(filled.count);
+                self.readiness.received(filled.count == filled.offered);
+                self.connection
+                    .take_filled(&filled, read_buffer, batch, self.id.slot, limit);
+            }
+            Err(Unfilled::OutOfMemory) => self.connection.refuse_for_memory(),
+            Err(Unfilled::Refused(error)) => self.read_failed(&error),
+        }
+    }
+
+    /// A connection that is not read from any more learns of a reset only from here.
+    pub(super) fn fail_unread(&mut self) {
+        let state = self.connection.state();
+        if !std::mem::take(&mut self.readiness.failed) || state == State::Connecting {
+            return;
+        }
+        if self.connection.reads() {
+            // Reading tells, after what had arrived before.
+            self.readiness.failed = true;
+        } else if let Ok(Some(error)) = self.stream.take_error() {
+            self.connection.fail(Reason::system(Call::Read, &error));
+        }
+    }
+
+    /// Apart from reading, for the sake of its stack.
+    #[cold]
+    fn discard(&mut self, read_buffer: &mut ReadBuffer) {
+        if !self.readiness.readable {
+            return;
+        }
+        let mut few;
+        let memory = match read_buffer.spare(0) {
+            Ok(memory) => memory,
+            Err(OutOfMemory) => {
+                few = [0; MIN_DISCARDED];
+                &mut few
+            }
+        };
+        match self.stream.read(&mut [io::IoSliceMut::new(memory)]) {
+            Ok(0) => {
+                self.readiness.readable = false;
+                self.connection.peer_ended();
+            }
+            Ok(count) => self.connection.discarded(count),
+            Err(error) => self.read_failed(&error),
+        }
+    }
+
+    fn read_failed(&mut self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.readiness.emptied(),
+            _ => self.connection.fail(Reason::system(Call::Read, error)),
+        }
+    }
+}
