@@ -1,7 +1,7 @@
 // The whole suite, and worker threads that are terminated under load, on an add-on that is built with AddressSanitizer:
 // memory that is used after it was freed, or beyond its end, is an error there and not a matter of luck.
 //
-//   npm run test:asan [-- --versions own,22,24,26] [--terminations 150] [--files '.test/memory.test.mjs,…']
+//   npm run test:asan [-- --versions own,22,24,26] [--terminations 150] [--files '.test/memory/memory.test.mjs,…']
 //
 // Needs the nightly toolchain (rustup toolchain install nightly) and the sanitizer's library of gcc or clang. Without them it
 // says so, and nothing has failed.
@@ -117,7 +117,11 @@ function attempt(title, binary, args, { countsTests = false } = {}) {
     process.stdout.write(`FAILED: ${title} (${signal ?? status})\n${lines}\n${stderr}\n`)
   }
   for (const report of found) process.stdout.write(`${report}\n`)
-  return { failedFiles: bad > 0 ? [...new Set(stdout.match(/^not ok \d+ - [\w-]+/gm) ?? [])] : [], bad }
+  return {
+    failedFiles:
+      bad > 0 ? [...new Set(stdout.match(/^not ok \d+ - [\w-]+(?: › [\w-]+(?= › ))*/gm) ?? [])] : [],
+    bad,
+  }
 }
 
 /** Of the output of ava, what says which tests have failed, and why. */
@@ -134,7 +138,9 @@ function suite(title, binary) {
   const { failedFiles, bad } = attempt(`suite, ${title}`, binary, [ava, '--tap', '--timeout=10m', ...files], {
     countsTests: true,
   })
-  const names = failedFiles.map((line) => join('.test', `${line.replace(/^not ok \d+ - /, '')}.test.mjs`))
+  const names = failedFiles.map((line) =>
+    join('.test', `${line.replace(/^not ok \d+ - /, '').replaceAll(' › ', '/')}.test.mjs`),
+  )
   const again = [...new Set(names)].filter((path) => existsSync(path))
   if (again.length === 0 || table.at(-1).reports > 0 || failed - before.failed !== bad) return
   failed = before.failed

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { getSystemErrorName, types } from 'node:util'
 
-import type { Excerpt } from './excerpt'
+import type { Excerpt } from './native/excerpt'
 import { ReasonCode } from './native/protocol-numbers'
 
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
@@ -101,7 +101,7 @@ export class NetpollError extends Error {
   /** @internal The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
   static forCall(error: unknown, sent: boolean): unknown {
     if (!NetpollError.isOne(error)) return error
-    // Where it was found says nothing of the call: `call-site.ts` sees to that.
+    // Where it was found says nothing of the call: `process/call-site.ts` sees to that.
     return copied(error, sent)
   }
 

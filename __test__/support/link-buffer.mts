@@ -1,4 +1,4 @@
-import { sharedMemory } from '../../dist/shared-memory.js'
+import { sharedMemory } from '../../dist/memory/thread-memory.js'
 import { Reader, Writer } from '../../dist/index.mjs'
 import * as internals from '../../dist/link-buffer/reader.js'
 

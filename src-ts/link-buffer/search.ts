@@ -1,6 +1,6 @@
-import { isUint8Array } from '../bytes'
+import { isUint8Array } from '../checks/bytes'
 import { invalidType } from '../errors'
-import { checkInteger } from '../framing'
+import { checkInteger } from '../framing/framing'
 import { checkAttached, type Segment } from './segments'
 
 /** What users may give as a delimiter, as bytes. */

@@ -1,11 +1,11 @@
 import { types } from 'node:util'
 
-import { copyBytes } from '../allocation'
-import { isUint8Array, lengthOf, offsetOf } from '../bytes'
-import { bufferView, chunkHandle } from '../chunk'
+import { copyBytes } from '../memory/allocation'
+import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
+import { bufferView, chunkHandle } from '../memory/chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger } from '../framing'
-import { pace } from '../pace'
+import { checkInteger } from '../framing/framing'
+import { pace } from '../time/pace'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 

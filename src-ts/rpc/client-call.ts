@@ -1,6 +1,6 @@
-import { optionNames } from '../known-options'
-import { takeSignal } from '../signal'
-import { systemTimeOf } from '../time-limits'
+import { optionNames } from '../checks/known-options'
+import { takeSignal } from '../abort'
+import { systemTimeOf } from '../time/time-limits'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
 

@@ -1,9 +1,9 @@
 import { invalidType } from '../errors'
-import type { Framing } from '../framing'
-import { refusePromise } from '../hooks'
+import type { Framing } from '../framing/framing'
+import { refusePromise } from '../process/report'
 import type { Writer } from '../link-buffer/writer'
-import type { IdField, IdFunction } from '../message-id'
-import { checkFraming, checkObject } from '../options'
+import type { IdField, IdFunction } from '../framing/message-id'
+import { checkFraming, checkObject } from '../connection/options'
 import type { CompressedMessage, Message } from './message'
 import type { Method } from './method'
 

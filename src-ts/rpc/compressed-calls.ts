@@ -1,4 +1,4 @@
-import { type Connection, coreOf } from '../connection-facade'
+import { type Connection, coreOf } from '../connection/connection'
 import { copyOf } from './inflation-queue'
 import { type BufferBound, type Claim, Inflater, type InflationStats } from './inflater'
 import type { CompressedMessage, Message } from './message'

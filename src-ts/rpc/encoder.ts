@@ -1,9 +1,9 @@
-import { allocate } from '../allocation'
-import { bufferView } from '../chunk'
-import { isThenable, refusePromise } from '../hooks'
+import { allocate } from '../memory/allocation'
+import { bufferView } from '../memory/chunk'
+import { isThenable, refusePromise } from '../process/report'
 import { foreign, type Piece, type Written } from '../link-buffer/pieces'
 import { Writer, type WriterMemory } from '../link-buffer/writer'
-import type { Payload } from '../payload'
+import type { Payload } from '../memory/payload'
 import type { Codec } from './codec'
 import type { Message } from './message'
 

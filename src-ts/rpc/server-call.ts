@@ -1,11 +1,11 @@
-import * as clock from '../clock'
-import type { ConnectionCore } from '../connection'
-import { type Connection, coreOf } from '../connection-facade'
+import * as clock from '../time/clock'
+import type { ConnectionCore } from '../connection/core'
+import { type Connection, coreOf } from '../connection/connection'
 import { NetpollError } from '../errors'
-import type { ConnectionOwner } from '../owner'
-import { OwnController } from '../signal'
-import { largestTimeout, systemTimeOf } from '../time-limits'
-import { clearTimeout, setTimeout } from '../timers'
+import type { ConnectionOwner } from '../connection/owner'
+import { OwnController } from '../abort'
+import { largestTimeout, systemTimeOf } from '../time/time-limits'
+import { clearTimeout, setTimeout } from '../time/timers'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
 
 /** @internal The handler of a call is done, whatever it has made of the call. */

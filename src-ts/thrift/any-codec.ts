@@ -1,4 +1,4 @@
-import { type Framing, lengthField } from '../framing'
+import { type Framing, lengthField } from '../framing/framing'
 import type { Writer } from '../link-buffer/writer'
 import type { Codec } from '../rpc/codec'
 import type { CompressedMessage, Message } from '../rpc/message'

@@ -1,10 +1,10 @@
-import { follow, siteOf } from '../call-site'
-import { captureContext } from '../context'
-import type { DialTarget } from '../dial-options'
+import { follow, siteOf } from '../process/call-site'
+import { captureContext } from '../process/async-context'
+import type { DialTarget } from '../client/dial-options'
 import { invalidValue } from '../errors'
-import { report } from '../hooks'
-import { type OptionNames, takeOptions } from '../known-options'
-import { whenOver, whenRejected } from '../promises'
+import { report } from '../process/report'
+import { type OptionNames, takeOptions } from '../checks/known-options'
+import { whenOver, whenRejected } from '../checks/promises'
 import {
   clientNames,
   TransportClient,

@@ -1,6 +1,6 @@
-import { type Framing, lengthField } from '../framing'
+import { type Framing, lengthField } from '../framing/framing'
 import type { Writer } from '../link-buffer/writer'
-import type { IdField, IdFunction } from '../message-id'
+import type { IdField, IdFunction } from '../framing/message-id'
 import type { Codec } from '../rpc/codec'
 import type { CompressedMessage, Message, Metadata } from '../rpc/message'
 import { exceptionBytes, readException, toApplicationException } from './exceptions'

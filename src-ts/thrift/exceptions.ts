@@ -1,4 +1,4 @@
-import { isError } from '../kinds'
+import { isError } from '../checks/kinds'
 import { RpcError } from '../rpc/errors'
 import type { ThriftInput } from './input'
 import { TApplicationException, TProtocolException } from './library'

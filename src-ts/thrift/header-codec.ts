@@ -1,5 +1,5 @@
 import type { Writer } from '../link-buffer/writer'
-import type { IdField } from '../message-id'
+import type { IdField } from '../framing/message-id'
 import type { CompressedMessage, Message, Metadata } from '../rpc/message'
 import { binary } from './binary'
 import { ThriftCodec, toMessage, writeMessage } from './codec'

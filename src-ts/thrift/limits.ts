@@ -1,6 +1,6 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger, largestMaxLength } from '../framing'
-import type { OptionNames } from '../known-options'
+import { checkInteger, largestMaxLength } from '../framing/framing'
+import type { OptionNames } from '../checks/known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
 

@@ -1,5 +1,5 @@
-import { optionNames, takeOptions } from '../known-options'
-import { checkObject } from '../options'
+import { optionNames, takeOptions } from '../checks/known-options'
+import { checkObject } from '../connection/options'
 import {
   type TransportHandler,
   TransportServer,

@@ -7,19 +7,19 @@ import {
   sliceWord,
   underWay,
   unsettledWord,
-} from '../batch'
-import { type Chunk, messageAs } from '../chunk'
-import { captureContext } from '../context'
+} from '../native/protocol'
+import { type Chunk, messageAs } from '../memory/chunk'
+import { captureContext } from '../process/async-context'
 import { replyError } from '../errors'
-import type { Framing } from '../framing'
-import { isThenable, logFailure, whenSettled } from '../hooks'
-import type { BytesOption } from '../message-types'
-import { type NativeWorkerQueue, nativeBinding } from '../native'
+import type { Framing } from '../framing/framing'
+import { isThenable, logFailure, whenSettled } from '../process/report'
+import type { BytesOption } from '../memory/message-types'
+import { type NativeWorkerQueue, nativeBinding } from '../native/binding'
 import { Operation, RecordKind } from '../native/protocol-numbers'
-import { commandWords, Outbox, type Target } from '../outbox'
-import type { Payload } from '../payload'
-import { sharedMemory } from '../shared-memory'
-import { microtask, nextTick } from '../timers'
+import { commandWords, Outbox, type Target } from '../poller/command-queue'
+import type { Payload } from '../memory/payload'
+import { sharedMemory } from '../memory/thread-memory'
+import { microtask, nextTick } from '../time/timers'
 import { type Origin, originOf, Source, type WorkerHandler } from './handler'
 
 /** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */

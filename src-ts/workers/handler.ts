@@ -1,5 +1,5 @@
-import type { BytesOption, MessageTypes } from '../message-types'
-import type { Reply } from '../reply'
+import type { BytesOption, MessageTypes } from '../memory/message-types'
+import type { Reply } from '../connection/messages/reply-queue'
 
 /** Where a request came from. */
 export interface WorkerRequest {

@@ -1,5 +1,5 @@
-import type { BytesOption } from '../message-types'
-import type { NativeFraming } from '../native'
+import type { BytesOption } from '../memory/message-types'
+import type { NativeFraming } from '../native/binding'
 import type { Origin } from './handler'
 import type { PostedError } from './posted-error'
 

@@ -4,9 +4,9 @@
  */
 import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
-import { framingFrom } from '../framing'
-import { useAddon } from '../native'
-import { clearInterval, setImmediate, setInterval } from '../timers'
+import { framingFrom } from '../framing/framing'
+import { useAddon } from '../native/binding'
+import { clearInterval, setImmediate, setInterval } from '../time/timers'
 import { Desk } from './desk'
 import type { Origin, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'

@@ -1,8 +1,8 @@
 import { types } from 'node:util'
 
 import { isOurs, NetpollError } from '../errors'
-import { classOf, describe } from '../describe'
-import { isError } from '../kinds'
+import { classOf, describe } from '../process/describe'
+import { isError } from '../checks/kinds'
 
 /** An error on its way between threads. A clone of one has neither its class nor its code. */
 export interface PostedError {

@@ -1,10 +1,10 @@
 import { NetpollError } from '../errors'
-import { ownFile, requireHere } from '../own-file'
-import { version } from '../version'
+import { ownFile, requireHere } from '../native/own-file'
+import { version } from '../native/version'
 
 /** Where the file may lie that worker threads run: in this package, or beside a bundle. */
 const places = [
-  './workers/netpoll-worker.js',
+  '../workers/netpoll-worker.js',
   './netpoll-worker.js',
   './netpoll-worker.cjs',
   './netpoll-worker.mjs',

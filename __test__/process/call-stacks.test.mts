@@ -1,0 +1,373 @@
+import { types } from 'node:util'
+import test, { type ExecutionContext } from 'ava'
+
+import {
+  type Connection,
+  configure,
+  type DialTarget,
+  Dialer,
+  Mux,
+  NetpollError,
+  Pool,
+} from '../../dist/index.mjs'
+import { RpcError } from '../../dist/rpc/index.mjs'
+import { freePort, fullListener } from '../support/listeners.mjs'
+import { framing, gone, rejection } from '../support/netpoll.mjs'
+import { connectionAt, rawServer } from '../support/placed.mjs'
+import { places, words } from '../support/places.mjs'
+import { clientOf, serveCalls } from '../support/rpc.mjs'
+import { runFixture } from '../support/system.mjs'
+import { serveThrift, thriftClient } from '../support/thrift.mjs'
+
+/** Has a call made by a function of this name, which awaits it. */
+async function theCaller(call: () => Promise<unknown>): Promise<unknown> {
+  return await call()
+}
+
+/** What a call rejects with that is made and awaited by {@link theCaller}. */
+const errorOf = (call: () => Promise<unknown>): Promise<unknown> => rejection(theCaller(call))
+
+/** What a call rejects with that nobody awaits. */
+function errorUnawaited(call: () => Promise<unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    function theCaller(): void {
+      call().then(() => reject(new Error('the call has a reply')), resolve)
+    }
+    theCaller()
+  })
+}
+
+/** Its first frame that is no `new Promise` is the caller's, and none is of this package. */
+function saysWhoCalls(t: ExecutionContext, error: unknown): void {
+  t.true(error instanceof NetpollError || error instanceof RpcError, String(error))
+  const { stack, name, message } = error as Error
+  const [head = '', ...frames] = String(stack).split(/\n {4}at /)
+  t.is(head, `${name}: ${message}`)
+  t.true(
+    frames.slice(0, 2).some((frame) => /theCaller|call-stacks\.test/.test(frame)),
+    stack,
+  )
+  t.true(
+    frames.some((frame) => frame.includes('theCaller')),
+    stack,
+  )
+  t.deepEqual(
+    frames.filter((frame) => /\/dist\//.test(frame)),
+    [],
+    stack,
+  )
+}
+
+interface Failing {
+  readonly call: () => Promise<unknown>
+  /** Has the call fail, where it does not by itself. */
+  readonly fail?: () => unknown
+}
+
+const nowhere = async (): Promise<DialTarget> => ({ host: '127.0.0.1', port: await freePort() })
+
+/** Every way in, and what can go wrong there. */
+const ways: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> = {
+  'a dial that is refused': async () => {
+    const target = await nowhere()
+    return { call: () => new Dialer({ framing }).dial(target) }
+  },
+  'a dial of a name': async () => {
+    const { port } = (await nowhere()) as { readonly port: number }
+    return { call: () => new Dialer({ framing }).dial({ host: 'localhost', port }) }
+  },
+  'a dial that takes too long': async (t) => {
+    const { port } = await fullListener(t)
+    return { call: () => new Dialer({ framing }).dial({ host: '127.0.0.1', port, connectTimeout: 20 }) }
+  },
+  'a dial whose deadline has passed': async () => {
+    const target = await nowhere()
+    return { call: () => new Dialer({ framing }).dial({ ...target, deadline: 1 }) }
+  },
+  'fromFd of what is no socket': async () => ({ call: () => new Dialer({ framing }).fromFd(0x7fff_fff0) }),
+  'a call of a pool that gets no reply': async (t) => {
+    const pool = new Pool((await rawServer(t, 'tcp')).target, { framing, requestTimeout: 20 })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.call('x') }
+  },
+  'a call of a pool that connects to nobody': async (t) => {
+    const pool = new Pool(await nowhere(), { framing })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.call('x') }
+  },
+  'a call of a pool that is closed': async () => {
+    const pool = new Pool(await nowhere(), { framing })
+    await pool.close()
+    return { call: () => pool.call('x') }
+  },
+  'get of a pool that has none free': async (t) => {
+    const { target } = await rawServer(t, 'tcp')
+    const pool = new Pool(target, { framing, connections: 1 })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    await pool.get()
+    return { call: () => pool.get({ timeout: 20 }) }
+  },
+  'get of a pool that connects to nobody': async (t) => {
+    const pool = new Pool(await nowhere(), { framing })
+    t.teardown(() => pool.close({ timeout: 0 }))
+    return { call: () => pool.get() }
+  },
+  'get of a pool that is closed': async () => {
+    const pool = new Pool(await nowhere(), { framing })
+    await pool.close()
+    return { call: () => pool.get() }
+  },
+  'a call of a mux that gets no reply': async (t) => {
+    const mux = new Mux((await rawServer(t, 'tcp')).target, { framing, requestTimeout: 20 })
+    t.teardown(() => mux.close({ timeout: 0 }))
+    return { call: () => mux.call('x') }
+  },
+  'a call of a mux that connects to nobody': async (t) => {
+    const mux = new Mux(await nowhere(), { framing })
+    t.teardown(() => mux.close({ timeout: 0 }))
+    return { call: () => mux.call('x') }
+  },
+  'a call of a mux that is closed': async () => {
+    const mux = new Mux(await nowhere(), { framing })
+    await mux.close()
+    return { call: () => mux.call('x') }
+  },
+  'a call of netpoll/rpc that gets no reply': async (t) => {
+    const { port } = await serveCalls(t, () => new Promise(() => {}))
+    const client = clientOf(t, port, { requestTimeout: 20 })
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc by a pool, within middleware': async (t) => {
+    const { port } = await serveCalls(t, () => new Promise(() => {}))
+    const client = clientOf(t, port, {
+      kind: 'pool',
+      requestTimeout: 20,
+      middleware: [(next) => async (call) => await next(call)],
+    })
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc that is answered by an error': async (t) => {
+    const { port } = await serveCalls(t, () => {
+      throw new RpcError('ERR_OF_THE_TEST', 'sent')
+    })
+    const client = clientOf(t, port)
+    return { call: () => client.call('x', null) }
+  },
+  'a call of netpoll/rpc that is closed': async (t) => {
+    const { port } = await serveCalls(t, () => null)
+    const client = clientOf(t, port)
+    await client.close()
+    return { call: () => client.call('x', null) }
+  },
+}
+
+for (const place of places) {
+  const options = place.side === 'server' ? { id: { offset: 0, size: 4 } as const } : {}
+  const kinds: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> = {
+    'that gets no reply': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      return { call: () => connection.call('abcd', { timeout: 20 }) }
+    },
+    'whose peer has gone': async (t) => {
+      const { connection, peer } = await connectionAt(t, place, options)
+      const fail = async (): Promise<void> => {
+        await peer.read(8)
+        if (place.transport === 'tcp') peer.reset()
+        else peer.destroy()
+      }
+      return { call: () => connection.call('abcd'), fail }
+    },
+    'that is destroyed': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      return { call: () => connection.call('abcd'), fail: () => connection.destroy(new Error('of the test')) }
+    },
+    'that is gone': async (t) => {
+      const { connection } = await connectionAt(t, place, options)
+      await gone(connection)
+      return { call: () => connection.call('abcd') }
+    },
+  }
+  for (const [kind, begin] of Object.entries(kinds)) {
+    test.serial(`a call on a connection ${kind} says who makes it: ${words(place)}`, async (t) => {
+      const { call, fail } = await begin(t)
+      const error = errorOf(call)
+      await fail?.()
+      saysWhoCalls(t, await error)
+    })
+  }
+}
+
+for (const [way, begin] of Object.entries(ways)) {
+  test.serial(`${way} says who has made it`, async (t) => {
+    saysWhoCalls(t, await errorOf((await begin(t)).call))
+  })
+
+  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, async (t) => {
+    const { call } = await begin(t)
+    configure({ callStacks: true })
+    t.teardown(() => configure({ callStacks: false }))
+    saysWhoCalls(t, await errorUnawaited(call))
+  })
+}
+
+test.serial('a call of netpoll/thrift says who has made it with callStacks', async (t) => {
+  const { port } = await serveThrift(t)
+  const { service } = thriftClient(t, port, { requestTimeout: 20 })
+  const withoutFrames = (await errorOf(() => service.wait(60_000))) as Error
+  t.regex(String(withoutFrames.stack), /^NetpollError: No reply within \d+ ms$/)
+  configure({ callStacks: true })
+  t.teardown(() => configure({ callStacks: false }))
+  const { stack } = (await errorUnawaited(() => service.wait(60_000))) as Error
+  t.regex(String(stack), /\n {4}at theCaller /)
+  t.notRegex(String(stack), /\/dist\//)
+})
+
+test.serial('of thousands that fail at once, a hundred say who awaits them', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const errors = Promise.all(Array.from({ length: 5_000 }, () => errorOf(() => connection.call('x'))))
+  connection.destroy()
+  const stacks = (await errors).map((error) => String((error as Error).stack))
+  t.is(new Set(await errors).size, 5_000)
+  t.is(stacks.filter((stack) => stack.includes('theCaller')).length, 100)
+  t.is(stacks.filter((stack) => stack.includes('/dist/')).length, 0)
+})
+
+test.serial(
+  'of hundreds that fail turn after turn, a hundred in ten milliseconds say who awaits them',
+  async (t) => {
+    const failing = []
+    for (let turn = 0; turn < 30; turn += 1) {
+      const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+      const calls = Array.from({ length: 100 }, () => errorOf(() => connection.call('x')))
+      failing.push({ connection, errors: Promise.all(calls) })
+    }
+    const began = performance.now()
+    const stacks: string[] = []
+    for (const { connection, errors } of failing) {
+      await new Promise(setImmediate)
+      connection.destroy()
+      stacks.push(...(await errors).map((error) => String((error as Error).stack)))
+    }
+    const most = 100 * Math.ceil((performance.now() - began) / 10 + 1)
+    const made = stacks.filter((stack) => stack.includes('theCaller')).length
+    t.true(made <= most, `${made} of at most ${most}`)
+  },
+)
+
+/** What fails many calls of a connection at once. */
+const fails: Readonly<Record<string, (connection: Connection) => unknown>> = {
+  'it is destroyed': (connection) => connection.destroy(),
+  'it is destroyed by an error of its user': (connection) => connection.destroy(new Error('of the test')),
+  'time is over': () => {},
+}
+
+for (const place of places) {
+  for (const [how, fail] of Object.entries(fails)) {
+    test.serial(`calls that fail together reject in order when ${how}: ${words(place)}`, async (t) => {
+      const options = place.side === 'server' ? { id: { offset: 0, size: 4 } as const } : {}
+      const { connection } = await connectionAt(t, place, options)
+      t.teardown(() => configure({ callStacks: false }))
+      const order: number[] = []
+      const calls = Array.from({ length: 250 }, async (_, index) => {
+        // Some note where they were made.
+        configure({ callStacks: index % 3 === 0 })
+        const call = connection.call(String(1_000 + index), { timeout: 50 })
+        await t.throwsAsync(call)
+        order.push(index)
+      })
+      fail(connection)
+      await Promise.all(calls)
+      t.deepEqual(
+        order,
+        calls.map((_, index) => index),
+      )
+    })
+  }
+}
+
+for (const pollers of [0, 1, 2]) {
+  test.serial(`a then of the user's that throws costs no call: ${pollers} pollers`, async (t) => {
+    const { code, stdout, stderr } = await runFixture(t, 'patched-then', { args: [String(pollers)] })
+    t.is(stderr, '')
+    t.deepEqual(stdout.trimEnd().split('\n'), [
+      'call: ERR_REQUEST_TIMEOUT',
+      'dial: ECONNREFUSED',
+      'send: ERR_CONN_CLOSED',
+      'pool.get: ECONNREFUSED',
+      'pool.call: ECONNREFUSED',
+      'mux.call: hello',
+      'unhandled: 0',
+    ])
+    t.is(code, 0)
+  })
+}
+
+test.serial('a prepareStackTrace is given errors, and its text is kept', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const target = await nowhere()
+  const { prepareStackTrace } = Error
+  t.teardown(() => {
+    Error.prepareStackTrace = prepareStackTrace
+    configure({ callStacks: false })
+  })
+  const given: unknown[] = []
+  Error.prepareStackTrace = (error, frames) => {
+    given.push(error)
+    return `<${error.message}> ${frames.map((frame) => frame.getFunctionName()).join(' < ')}`
+  }
+  const dialed = String(((await errorOf(() => new Dialer({ framing }).dial(target))) as Error).stack)
+  configure({ callStacks: true })
+  const called = String(((await errorOf(() => connection.call('x', { timeout: 10 }))) as Error).stack)
+  Error.prepareStackTrace = prepareStackTrace
+  t.regex(dialed, /^<connect ECONNREFUSED .*> .*theCaller/)
+  t.regex(called, /^<No reply within 10 ms> .*theCaller/)
+  t.true(given.length > 0)
+  for (const error of given) t.true(types.isNativeError(error))
+})
+
+test.serial('a prepareStackTrace that makes no text leaves an error what it had', async (t) => {
+  const target = await nowhere()
+  const { prepareStackTrace } = Error
+  t.teardown(() => {
+    Error.prepareStackTrace = prepareStackTrace
+  })
+  Error.prepareStackTrace = (_error, frames) => frames
+  const error = (await errorOf(() => new Dialer({ framing }).dial(target))) as Error
+  const { stack } = error
+  Error.prepareStackTrace = prepareStackTrace
+  t.true(Array.isArray(stack), String(stack))
+})
+
+for (const [kind, prepare] of Object.entries({
+  throws: () => {
+    throw new Error('of prepareStackTrace')
+  },
+  'makes no text': () => ({}),
+})) {
+  test.serial(`a prepareStackTrace that ${kind} costs no call`, async (t) => {
+    const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+    const { prepareStackTrace } = Error
+    t.teardown(() => {
+      Error.prepareStackTrace = prepareStackTrace
+      configure({ callStacks: false })
+    })
+    Error.prepareStackTrace = prepare
+    const awaited = (await errorOf(() => connection.call('x', { timeout: 10 }))) as NetpollError
+    configure({ callStacks: true })
+    const noted = (await errorOf(() => connection.call('x', { timeout: 10 }))) as NetpollError
+    Error.prepareStackTrace = prepareStackTrace
+    t.is(awaited.code, 'ERR_REQUEST_TIMEOUT')
+    t.is(noted.code, 'ERR_REQUEST_TIMEOUT')
+  })
+}
+
+test.serial('what a call is aborted by stays as it is', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const controller = new AbortController()
+  const reason = new NetpollError('ERR_OF_THE_TEST', 'of the user')
+  const { stack } = reason
+  const error = errorOf(() => connection.call('x', { signal: controller.signal }))
+  controller.abort(reason)
+  t.is(await error, reason)
+  t.is(reason.stack, stack)
+})

@@ -1,0 +1,102 @@
+import { invalidType, invalidValue } from '../errors'
+
+/** Every name of options, whichever of several kinds they may be of. */
+type NameOf<Options> = Options extends unknown ? keyof Options & string : never
+
+/** The names of options: all of them, and no other. */
+export type OptionNames<Options> = { readonly [Name in NameOf<Options>]: true }
+
+const { hasOwn } = Object
+const objectPrototype = Object.prototype
+
+/** The names of `Options`, so that no other text is taken for one, such as `constructor`. */
+export function optionNames<Options extends object>(all: OptionNames<Options>): OptionNames<Options> {
+  return Object.freeze(Object.assign(Object.create(null), all)) as OptionNames<Options>
+}
+
+/** Of whatever closes in order. */
+export const closeOptionNames = optionNames<{ readonly timeout?: number }>({ timeout: true })
+
+/**
+ * Takes each option once: a getter that says something else later, or an object that is changed, changes nothing any more.
+ * Inherited ones count, so that defaults may be a prototype; `undefined` is as absent.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` where it is no object, `ERR_INVALID_ARG_VALUE` for an option that there is not;
+ * what a member throws
+ */
+export function takeOptions<Options extends object>(
+  argument: string,
+  options: Options,
+  names: Partial<OptionNames<Options>>,
+): Options {
+  refuseUnknown(argument, options, names)
+  const taken = Object.create(null) as Record<string, unknown>
+  for (const name of Object.keys(names)) {
+    const value = (options as Readonly<Record<string, unknown>>)[name]
+    if (value !== undefined) taken[name] = value
+  }
+  return taken as Options
+}
+
+/** Refuses what is no object, or has an enumerable member that is no option, with what {@link takeOptions} throws. */
+export function refuseUnknown<Options extends object>(
+  argument: string,
+  options: Options,
+  names: Partial<OptionNames<Options>>,
+): void {
+  if (typeof options !== 'object' || options === null) throw invalidType(argument, 'of type object', options)
+  const known = names as Readonly<Record<string, unknown>>
+  for (const name in options) {
+    if (known[name] !== true) refuseName(argument, options, name, known)
+  }
+}
+
+function refuseName(
+  argument: string,
+  options: object,
+  name: string,
+  known: Readonly<Record<string, unknown>>,
+): void {
+  // What a library has added to all objects is not meant as an option.
+  if (name in objectPrototype && !hasOwn(options, name)) return
+  const value = (options as Readonly<Record<string, unknown>>)[name]
+  if (value === undefined) return
+  const nearest = nearestName(name, Object.keys(known))
+  const hint = nearest === undefined ? '' : `. Did you mean "${argument}.${nearest}"?`
+  throw invalidValue(`${argument}.${name.slice(0, longestName)}`, `is not an option${hint}`, value)
+}
+
+/** Longer than any option, and short enough to be compared with all of them. */
+const longestName = 64
+
+/** What was probably meant: at least half of the letters are right, whatever their case. */
+function nearestName(name: string, known: readonly string[]): string | undefined {
+  if (name.length > longestName) return undefined
+  let nearest: string | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const candidate of known) {
+    const steps = distance(name.toLowerCase(), candidate.toLowerCase())
+    if (steps >= least || steps > Math.max(name.length, candidate.length) / 2) continue
+    nearest = candidate
+    least = steps
+  }
+  return nearest
+}
+
+/** Letters to add, leave out, replace or exchange with the next until one is the other (Damerau and Levenshtein). */
+function distance(from: string, to: string): number {
+  let before: readonly number[] = []
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (let line = 1; line <= from.length; line += 1) {
+    const next = [line]
+    for (let column = 1; column <= to.length; column += 1) {
+      const replaced = (row[column - 1] ?? 0) + (from[line - 1] === to[column - 1] ? 0 : 1)
+      const isExchanged = column > 1 && from[line - 1] === to[column - 2] && from[line - 2] === to[column - 1]
+      const exchanged = isExchanged ? (before[column - 2] ?? 0) + 1 : replaced
+      next.push(Math.min(replaced, exchanged, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1))
+    }
+    before = row
+    row = next
+  }
+  return row[to.length] ?? 0
+}

@@ -1,0 +1,465 @@
+import { constants } from 'node:os'
+
+import { CallSite } from '../process/call-site'
+import { ConnectionCore, leaving } from '../connection/core'
+import type { Connection } from '../connection/connection'
+import { type Context, captureContext } from '../process/async-context'
+import { Deadline } from './dial-deadline'
+import {
+  type CheckedDialSettings,
+  checkDialSettings,
+  checkFamily,
+  type DialOptions,
+  type DialTarget,
+  defaultDialSettings,
+} from './dial-options'
+import { isOurs, NetpollError, systemError, withoutStack } from '../errors'
+import { eventLoops } from '../poller/pollers'
+import { checkInteger } from '../framing/framing'
+import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
+import { errnoOf } from '../process/report'
+import { type Inspection, inspectCustom, show } from '../process/inspection'
+import { optionNames, takeOptions } from '../checks/known-options'
+import { LaterAttempt } from './later-attempt'
+import type { BytesOption } from '../memory/message-types'
+import type { SocketAddress } from '../native/binding'
+import {
+  type CheckedOptions,
+  checkConnectionOptions,
+  checkObject,
+  checkPort,
+  checkText,
+  type DialerOptions,
+  dialerOptionNames,
+} from '../connection/options'
+import { pace } from '../time/pace'
+import { createProfiles, moveProfiles, type Profile } from '../connection/group'
+import { whenOver } from '../checks/promises'
+import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
+import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from '../abort'
+import { deadlineOf, endOf } from '../time/time-limits'
+import { clearTimeout, setTimeout } from '../time/timers'
+import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
+
+/** Whom to dial, checked. */
+export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
+
+/** Where one attempt goes, and from where, if the user cares. */
+interface Route {
+  readonly remote: SocketAddress
+  readonly local: SocketAddress | undefined
+}
+
+/** What a dialer has done and holds. */
+export interface DialerStats {
+  /** Connections now: established, and not gone. */
+  readonly connections: number
+  /** Dials that have resolved since the start, `fromFd` included. */
+  readonly dialed: number
+  /** Dials that have failed or were aborted since the start, `fromFd` included. Wrong arguments are no dials. */
+  readonly failed: number
+  /** Calls that were sent since the start, answered or not. */
+  readonly calls: number
+}
+
+/** @internal The options of a dialer. */
+export let checkedOf: (dialer: Dialer) => CheckedOptions
+
+/** @internal Whether it is one, of this copy of the package. */
+export let isDialer: (value: unknown) => value is Dialer
+
+/**
+ * Makes connections to servers.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ */
+export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
+  readonly #checked: CheckedOptions
+  readonly #settings: CheckedDialSettings
+  readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
+  readonly #established = new Set<ConnectionCore>()
+  /** One for each event loop. */
+  #profiles: readonly Profile[] = []
+  #turn = 0
+  #dialed = 0
+  #failed = 0
+
+  static {
+    checkedOf = (dialer) => dialer.#checked
+    isDialer = (value): value is Dialer => typeof value === 'object' && value !== null && #checked in value
+  }
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+  constructor(options: DialerOptions<Data, Bytes> = {}) {
+    const taken = takeOptions<DialerOptions<Data, Bytes>>('options', options, dialerOptionNames)
+    this.#checked = checkConnectionOptions(taken, 'client')
+    this.#settings = checkDialSettings(taken, defaultDialSettings)
+  }
+
+  /**
+   * Connects. Of a name's addresses the first that answers is taken: they are tried one after the other,
+   * families in turns, the next as soon as the last one failed or has not answered for
+   * `connectionAttemptDelay` (Happy Eyeballs, RFC 8305). When this resolves or rejects, nothing is left of
+   * the other attempts, or they are being closed.
+   *
+   * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`: for several addresses
+   * that of the first, with those of all in `errors`, and as the `cause` in an `AggregateError`; `ERR_DIAL_TIMEOUT`; `EAFNOSUPPORT` when
+   * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
+   * aborted; the lookup's own error for an unknown name
+   */
+  dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
+    const site = new CallSite(entries.dial)
+    return pace.attempt(() => this.#dial(options, site))
+  }
+
+  async #dial(options: DialOptions, site: CallSite): Promise<Connection<Data, Bytes>> {
+    checkObject('options', options)
+    const signal = takeSignal(options.signal)
+    const family = checkFamily(options.family)
+    const settings = checkDialSettings(options, this.#settings)
+    const latest = deadlineOf('options.deadline', options.deadline)
+    throwIfAborted(signal)
+    const deadline = new Deadline(Math.min(endOf(settings.connectTimeout), latest))
+    const dial = { deadline, context: captureContext() }
+    const destination = checkDestination(options)
+    return await this.#counted(async () => {
+      if (deadline.isOver) {
+        throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
+      }
+      const limits = { signal, timeout: deadline.remaining(), family }
+      const routes = await findRoutes(destination, settings, limits)
+      throwIfAborted(signal)
+      return await this.#race(routes, settings, dial, signal)
+    }, site)
+  }
+
+  /**
+   * Makes a connection of a connected TCP or unix stream socket that somebody else has opened, such as
+   * {@link Connection.detach}. From then on it must not be used or closed by anyone else; refused, it is left alone.
+   *
+   * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
+   * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
+   */
+  fromFd(fd: number): Promise<Connection<Data, Bytes>> {
+    const site = new CallSite(entries.fromFd)
+    return pace.attempt(async () => {
+      const connection = await this.#adopt(fd, site)
+      // Who detaches it again at once waits for nothing else.
+      await pace.pass()
+      return connection
+    })
+  }
+
+  async #adopt(fd: number, site: CallSite): Promise<Connection<Data, Bytes>> {
+    checkInteger('fd', fd, 0, 2 ** 31 - 1)
+    const context = captureContext()
+    return await this.#counted(async () => {
+      const profile = this.#chooseProfile()
+      const { loop, settings } = profile
+      const { id, errno } = loop.native.adoptStream(fd, settings)
+      if (id === undefined) throw systemError(errno ?? 0, 'adopt')
+      const connection = new ConnectionCore(id, profile, 'open', context)
+      loop.attach(connection)
+      return this.#opened(connection)
+    }, site)
+  }
+
+  /** What the dialer has done and holds. */
+  stats(): DialerStats {
+    return {
+      connections: this.#established.size,
+      dialed: this.#dialed,
+      failed: this.#failed,
+      calls: this.#profiles[0]?.counts.calls ?? 0,
+    }
+  }
+
+  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#checked in this)) return this
+    return show(this, 'Dialer', { ...Dialer.prototype.stats.call(this) }, depth, options)
+  }
+
+  async #counted(dial: () => Promise<ConnectionCore>, site: CallSite): Promise<Connection<Data, Bytes>> {
+    try {
+      const connection = await dial()
+      this.#dialed += 1
+      return connection.facade as Connection & Connection<Data, Bytes>
+    } catch (error) {
+      this.#failed += 1
+      if (NetpollError.isOne(error)) site.giveTo(error)
+      throw error
+    }
+  }
+
+  /** Runs the hooks of a connection that won its race. */
+  async #opened(connection: ConnectionCore, signal?: AbortSignal): Promise<ConnectionCore> {
+    this.#established.add(connection)
+    const abandon = (): void => connection.destroy(reasonOf(signal))
+    await unlessAborted(() => connection.open(), signal, abandon)
+    // Others may have called the dial off since, before its promise could tell anybody.
+    if (isAborted(signal)) {
+      abandon()
+      throw reasonOf(signal)
+    }
+    if (!connection.isOpen) throw connection.isLeaving ? leaving() : refused()
+    return connection
+  }
+
+  #race(
+    routes: readonly Route[],
+    settings: CheckedDialSettings,
+    dial: Dial,
+    signal: AbortSignal | undefined,
+  ): Promise<ConnectionCore> {
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => race.abandon(reasonOf(signal))
+      const race = new Race<Route, ConnectionCore>({
+        addresses: routes,
+        attemptDelay: settings.connectionAttemptDelay,
+        startTimer,
+        begin: (route, { connected, failed }) =>
+          this.#connect(route, dial, {
+            connected,
+            failed: (error) => {
+              // The attempts have one deadline: when the first notices, it has passed for all.
+              if (isDialTimeout(error)) race.abandon(error)
+              failed(error)
+            },
+          }),
+        won: (connection) => {
+          forgetSignal(signal, abandon)
+          whenOver(this.#opened(connection, signal), resolve, reject)
+        },
+        lost: (loss) => {
+          forgetSignal(signal, abandon)
+          reject(lossError(loss))
+        },
+      })
+      signal?.addEventListener('abort', abandon, { once: true })
+      race.start()
+    })
+  }
+
+  #connect(route: Route, dial: Dial, outcome: AttemptOutcome<ConnectionCore>): Attempt {
+    const begin = (): Attempt | undefined => this.#begin(route, dial, outcome)
+    return begin() ?? new LaterAttempt({ begin, failed: outcome.failed, deadline: dial.deadline, startTimer })
+  }
+
+  /** Begins to connect; `undefined` where the backlog of a unix socket is full. */
+  #begin(
+    route: Route,
+    { deadline, context }: Dial,
+    outcome: AttemptOutcome<ConnectionCore>,
+  ): Attempt | undefined {
+    const profile = this.#chooseProfile()
+    const { remote, local } = route
+    const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
+    if (begun.id === undefined) {
+      if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
+      throw connectError(begun.errno ?? 0, route)
+    }
+    const connection = new ConnectionCore(begun.id, profile, 'connecting', context)
+    profile.loop.attach(connection)
+    this.#dialing.set(connection, {
+      connected: outcome.connected,
+      failed: (error) => {
+        const errno = errnoOf(error)
+        outcome.failed(errno === undefined ? error : connectError(-errno, route))
+      },
+    })
+    return { abandon: () => connection.destroy() }
+  }
+
+  /** Whose event loop gets the next connection. */
+  #chooseProfile(): Profile {
+    const profiles = this.#currentProfiles()
+    const [first] = profiles as readonly [Profile]
+    this.#turn = (this.#turn + 1) % profiles.length
+    switch (this.#checked.loadBalance) {
+      case 'roundRobin':
+        return profiles[this.#turn] ?? first
+      case 'random':
+        return profiles[Math.floor(Math.random() * profiles.length)] ?? first
+      case 'leastConnections':
+        return profiles.reduce((least, profile) =>
+          profile.loop.connections < least.loop.connections ? profile : least,
+        )
+    }
+  }
+
+  /** Those of before, as long as their loops are there: those end while nothing is open. */
+  #currentProfiles(): readonly Profile[] {
+    const known = this.#profiles
+    if (known.length === 0) this.#profiles = this.#makeProfiles()
+    else if (known.some(({ loop }) => loop.isOver))
+      this.#profiles = moveProfiles(known, eventLoops(this.#checked.pollers))
+    return this.#profiles
+  }
+
+  #makeProfiles(): readonly Profile[] {
+    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
+      role: 'client',
+      goAway: undefined,
+      opened: (connection) => {
+        const outcome = this.#dialing.get(connection)
+        this.#dialing.delete(connection)
+        outcome?.connected(connection)
+      },
+      closed: (connection, error) => {
+        this.#established.delete(connection)
+        const outcome = this.#dialing.get(connection)
+        this.#dialing.delete(connection)
+        outcome?.failed(error ?? refused())
+        return outcome === undefined
+      },
+    })
+  }
+}
+
+/** Begins work, and waits for it; once the signal is aborted, from the beginning on, calls `abandon` and rejects with the reason. */
+function unlessAborted(
+  begin: () => void | Promise<void>,
+  signal: AbortSignal | undefined,
+  abandon: () => void,
+): void | Promise<void> {
+  if (signal === undefined) return begin()
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      abandon()
+      reject(reasonOf(signal))
+    }
+    try {
+      signal.addEventListener('abort', aborted, { once: true })
+    } catch (error) {
+      abandon()
+      throw error
+    }
+    const done = (): void => {
+      forgetSignal(signal, aborted)
+      resolve()
+    }
+    const work = begin()
+    if (work === undefined) done()
+    else whenOver(work, done, reject)
+  })
+}
+
+/** Where users call. */
+const entries = { dial: Dialer.prototype.dial, fromFd: Dialer.prototype.fromFd }
+
+function refused(): NetpollError {
+  return new NetpollError('ERR_CONN_CLOSED', 'The dial was given up')
+}
+
+/** What the attempts of one dial have in common. */
+interface Dial {
+  readonly deadline: Deadline
+  readonly context: Context
+}
+
+/** Whom to dial, for all dials of a pool or mux: how is what their options say. */
+export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
+
+/**
+ * Checks whom to dial, in the forms that `net.connect` takes: agents pass on what they have, so `null` and an empty
+ * text are as absent, a port may be text, and a path goes before host and port.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function checkDestination(options: DialTarget): Destination {
+  const given: { readonly path?: unknown; readonly port?: unknown; readonly host?: unknown } = options
+  const path = given.path ?? ''
+  if (path !== '') {
+    checkText('options.path', path)
+    checkSocketPath('connect', path)
+    return { path }
+  }
+  const port = numberIn(given.port)
+  const host = given.host === '' ? 'localhost' : (given.host ?? 'localhost')
+  checkPort(port, 1, given.port)
+  checkText('options.host', host)
+  return { port, host }
+}
+
+/** The number that a text says, as `net.connect` reads it: NaN for one that says none. Anything else is what it is. */
+function numberIn(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  return value.trim() === '' ? Number.NaN : Number(value)
+}
+
+async function findRoutes(
+  destination: Destination,
+  settings: CheckedDialSettings,
+  limits: LookupLimits,
+): Promise<readonly Route[]> {
+  if ('path' in destination) return [{ remote: { path: systemPath(destination.path) }, local: undefined }]
+  const { host, port } = destination
+  const found = await resolveHost(host, settings.lookup, limits)
+  return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
+    remote: { address, port },
+    local: localEnd(family, settings),
+  }))
+}
+
+/** Those of the family of the local address, if one was asked for. */
+function reachable(
+  addresses: readonly ResolvedAddress[],
+  { localAddress }: CheckedDialSettings,
+): readonly ResolvedAddress[] {
+  if (localAddress === undefined) return addresses
+  const usable = addresses.filter(({ family }) => family === localAddress.family)
+  if (usable.length > 0) return usable
+  throw systemError(constants.errno.EAFNOSUPPORT, 'bind', { address: localAddress.address })
+}
+
+function localEnd(
+  family: 4 | 6,
+  { localAddress, localPort }: CheckedDialSettings,
+): SocketAddress | undefined {
+  if (localAddress !== undefined) return { address: localAddress.address, port: localPort }
+  if (localPort === 0) return undefined
+  return { address: family === 4 ? '0.0.0.0' : '::', port: localPort }
+}
+
+function startTimer(milliseconds: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, milliseconds)
+  return () => clearTimeout(timer)
+}
+
+function isDialTimeout(error: unknown): boolean {
+  return isOurs(error) && error.code === 'ERR_DIAL_TIMEOUT'
+}
+
+/** What a dial rejects with. */
+function lossError(loss: Loss): unknown {
+  if (loss.kind === 'abandoned') return loss.reason
+  const { errors } = loss
+  const first = errors[0]
+  if (errors.length === 1 || !isOurs(first)) return first
+  const { code, errno, syscall, address, port } = first
+  const message = `${first.message}; no other of ${errors.length} addresses could be connected to either`
+  const cause = new AggregateError(errors, 'Each address failed')
+  return new NetpollError(code, message, { errno, syscall, address, port, errors, cause })
+}
+
+function connectError(errno: number, { remote, local }: Route): NetpollError {
+  // Of the dial it is the caller's frame that counts.
+  return withoutStack(() => attemptError(errno, remote, local))
+}
+
+function attemptError(errno: number, remote: SocketAddress, local: SocketAddress | undefined): NetpollError {
+  if (remote.port === undefined) {
+    return systemError(errno, 'connect', { address: shownPath(remote.path ?? '') })
+  }
+  const { address = '', port } = remote
+  // What the system says may be about either end.
+  const from = local && `${local.address}:${local.port}`
+  return systemError(errno, 'connect', { address, port, from })
+}

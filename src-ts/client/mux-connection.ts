@@ -1,0 +1,155 @@
+import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
+import * as clock from '../time/clock'
+import type { ConnectionCore } from '../connection/core'
+import type { ConnectionOwner } from '../connection/owner'
+import type { Payload } from '../memory/payload'
+import type { Redialer } from './reconnector'
+import type { Place } from './waiting-call'
+
+/** Milliseconds in which calls run out of time and nothing comes, until a connection is taken for dead. */
+const longestSilence = 1_000
+
+/** A mux, as its connections see it. */
+export interface LineKeeper {
+  /** Whether connections with calls keep the process alive. */
+  readonly isReferenced: boolean
+  /** A call has been sent. */
+  began(): void
+  /** A call is over; there is room for another. */
+  ended(line: Line): void
+  /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
+  refused(line: Line, call: PendingCall, request: Payload): void
+  /** So many calls were lost on the connection that it takes no more. */
+  wornOut(line: Line): void
+  /** The connection takes no more requests, or nobody should give it any. */
+  ending(line: Line): void
+  /** The peer or the user wants no more calls on the connection, which closes once its calls have ended. */
+  leaving(line: Line): void
+  /** The connection closes, and so many calls on it have failed. */
+  failed(line: Line, calls: number): void
+  /** The connection is gone, and so many calls with it. */
+  gone(line: Line, calls: number): void
+}
+
+/** One connection of a mux, and the calls on it. */
+export class Line implements Place, CallOwner, ConnectionOwner {
+  readonly connection: ConnectionCore
+  readonly redialer: Redialer
+  /** Whether another one was dialed in its place, because of the calls that were lost on it. */
+  isReplaced = false
+  /** Whether messages were sent on it, which nobody can tell for lost. */
+  hasSent = false
+  readonly #keeper: LineKeeper
+  #calls = 0
+  #hasAnswered = false
+  /** When a call ran out of time, if nothing has come since. */
+  #silentSince = Number.POSITIVE_INFINITY
+
+  constructor(keeper: LineKeeper, connection: ConnectionCore, redialer: Redialer) {
+    this.#keeper = keeper
+    this.connection = connection
+    this.redialer = redialer
+    connection.owner = this
+  }
+
+  /** Calls that wait for their reply. */
+  get calls(): number {
+    return this.#calls
+  }
+
+  /** Whether anything was answered on it. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
+  }
+
+  /** The less, the sooner a reply may be expected. */
+  get load(): number {
+    return this.#silentSince === Number.POSITIVE_INFINITY ? this.#calls : Number.MAX_SAFE_INTEGER
+  }
+
+  start(call: PendingCall, request: Payload): void {
+    call.owner = this
+    this.#calls += 1
+    this.#keeper.began()
+    if (this.#calls === 1 && this.#keeper.isReferenced) this.connection.ref()
+    try {
+      this.connection.submit(call, request)
+    } catch (error) {
+      // The user's function that finds ids may have aborted it: then it is over already.
+      if (call.isSettled) return
+      if (this.#calls > 0 && isWornOut(error)) {
+        this.#left()
+        this.#keeper.refused(this, call, request)
+        return
+      }
+      refuseCall(call, error)
+      this.#ended()
+    }
+  }
+
+  answered(): void {
+    this.#heard()
+    this.#ended()
+  }
+
+  answeredLate(): void {
+    this.#heard()
+  }
+
+  gaveUp(why: 'expired' | 'aborted'): void {
+    if (why === 'expired') this.#missed(clock.now())
+    if (!this.connection.takesCalls) this.#keeper.wornOut(this)
+    this.#ended()
+  }
+
+  inactive(): void {
+    this.#keeper.ending(this)
+  }
+
+  leaving(): void {
+    this.#keeper.leaving(this)
+  }
+
+  finishing(): void {
+    this.#keeper.leaving(this)
+  }
+
+  callsFailed(): void {
+    if (this.#calls > 0) this.connection.unref()
+    this.#keeper.failed(this, this.#takeCalls())
+  }
+
+  closed(): void {
+    this.#keeper.gone(this, this.#takeCalls())
+  }
+
+  #takeCalls(): number {
+    const calls = this.#calls
+    this.#calls = 0
+    return calls
+  }
+
+  #heard(): void {
+    this.#silentSince = Number.POSITIVE_INFINITY
+    if (this.#hasAnswered) return
+    this.#hasAnswered = true
+    this.redialer.proved()
+  }
+
+  #missed(now: number): void {
+    this.#silentSince = Math.min(this.#silentSince, now)
+    if (now - this.#silentSince >= longestSilence) this.#keeper.ending(this)
+  }
+
+  /** Not where the connection has failed meanwhile, and its calls with it. */
+  #ended(): void {
+    if (this.#calls === 0) return
+    this.#left()
+    this.#keeper.ended(this)
+  }
+
+  #left(): void {
+    this.#calls -= 1
+    if (this.#calls === 0) this.connection.unref()
+  }
+}

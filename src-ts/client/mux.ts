@@ -1,0 +1,458 @@
+import { AddressDialer } from './address-dialer'
+import { Backoff, type BackoffOptions, type CheckedBackoff } from './backoff'
+import { type CallOptions, PendingCall, refuseAtOnce, refuseCall } from '../connection/calls/pending-call'
+import { siteOf } from '../process/call-site'
+import type { ConnectionCore } from '../connection/core'
+import type { DialTarget } from './dial-options'
+import { NetpollError } from '../errors'
+import { checkInteger } from '../framing/framing'
+import { type Inspection, inspectCustom, show } from '../process/inspection'
+import type { BytesOption, MessageTypes } from '../memory/message-types'
+import { Line, type LineKeeper } from './mux-connection'
+import { closeOptionNames, optionNames, refuseUnknown, takeOptions } from '../checks/known-options'
+import { type DialerOptions, dialerOptionNames, type FramedDialerOptions } from '../connection/options'
+import { pace } from '../time/pace'
+import { keepPayload, type Payload, takeApart } from '../memory/payload'
+import type { PoolStats } from './pool'
+import { Redialer } from './reconnector'
+import { largestTimeout, patience } from '../time/time-limits'
+import { clearTimeout, setTimeout } from '../time/timers'
+import { WaitQueue } from './wait-queue'
+import { Waiting, WaitingCall } from './waiting-call'
+
+/** Options of `new Mux`. */
+export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
+  /** Connections that the calls share. Default 2. */
+  readonly connections?: number | undefined
+  /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
+  readonly maxInFlight?: number | undefined
+  /** How long to wait between attempts to connect. */
+  readonly backoff?: BackoffOptions | undefined
+}
+
+/** Of `new Mux`. */
+export const muxOptionNames = optionNames<MuxOptions>({
+  ...dialerOptionNames,
+  connections: true,
+  backoff: true,
+})
+
+const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
+
+/** Options after checking. */
+interface CheckedMuxOptions {
+  readonly connections: number
+  readonly maxInFlight: number
+  readonly backoff: CheckedBackoff
+}
+
+type State = 'open' | 'closing' | 'closed'
+
+/**
+ * Many calls at once over few connections to one address. Connections are dialed by the first call, and again when they
+ * were lost and somebody calls.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ */
+export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
+  readonly #options: CheckedMuxOptions
+  readonly #dialer: AddressDialer
+  readonly #redialers: readonly Redialer[]
+  /** Connections that take calls. */
+  readonly #lines: Line[] = []
+  /** All that are not gone, with those that only wait for their last replies. */
+  readonly #all = new Set<Line>()
+  readonly #waiting = new WaitQueue<Waiting<Line>>(() => this.#followEmpty())
+  readonly #keeper: LineKeeper
+  #running = 0
+  #referenced = true
+  #state: State = 'open'
+  /** Why there is no connection. */
+  #dialError: unknown
+  #whenEmpty: (() => void)[] = []
+
+  /**
+   * @param address whom to dial: `{ host, port }` or `{ path }`
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; NetpollError `ERR_UNSUPPORTED` without a
+   * framing
+   */
+  constructor(address: DialTarget, options: MuxOptions<Data, Bytes>) {
+    const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
+    this.#options = checkMuxOptions(taken)
+    const { maxInFlight, connections, backoff, ...ofDialer } = taken
+    this.#dialer = new AddressDialer(address, ofDialer as typeof ofDialer & DialerOptions)
+    this.#dialer.checkCalls()
+    this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
+    const isReferenced = (): boolean => this.#referenced
+    this.#keeper = {
+      get isReferenced() {
+        return isReferenced()
+      },
+      began: () => {
+        this.#running += 1
+      },
+      ended: (line) => this.#ended(line),
+      refused: (line, call, request) => this.#refused(line, call, request),
+      wornOut: (line) => this.#replace(line),
+      ending: (line) => this.#ending(line),
+      leaving: (line) => this.#leaving(line),
+      failed: (line, calls) => this.#failed(line, calls),
+      gone: (line, calls) => this.#gone(line, calls),
+    }
+  }
+
+  /**
+   * As `connection.call`, by the connection with the fewest calls. Without a connection it waits for one: as long as its
+   * timeout allows, or, without one, until a dial fails.
+   *
+   * @throws NetpollError (as a rejection) as `connection.call`; `ERR_MUX_CLOSED`; what the dial rejects with
+   */
+  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
+    return new Promise((resolve, reject) => {
+      let call: PendingCall | undefined
+      try {
+        const message = takeApart(request)
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
+        // The user's own list, options or signal may have closed the mux, or aborted the call.
+        this.#checkOpen()
+        if (!call.isSettled) this.#place(call, message)
+      } catch (error) {
+        refuseAtOnce(call, error, reject, entry)
+      }
+    })
+  }
+
+  /**
+   * As `connection.send`, by one of the connections. Without one it waits until there is one, or a dial fails.
+   *
+   * @throws NetpollError (as a rejection) as `connection.send`; `ERR_MUX_CLOSED`; what the dial rejects with
+   */
+  send(message: Payload): Promise<void> {
+    return new Promise((resolve, reject) => {
+      try {
+        const send = new WaitingSend(message, resolve, reject)
+        this.#checkOpen()
+        const line = this.#pick()
+        if (line === undefined) this.#wait(send)
+        else send.serve(line)
+      } catch (error) {
+        pace.reject(reject, error)
+      }
+    })
+  }
+
+  /** What the mux holds now. A connection is free when no call waits on it. */
+  stats(): PoolStats {
+    const connected = this.#lines.length
+    const free = this.#lines.filter(({ calls }) => calls === 0).length
+    const pending = this.#waiting.length
+    const running = this.#running
+    return { connected, free, pending, queued: connected > 0 ? pending : 0, running, size: pending + running }
+  }
+
+  /**
+   * Takes no more calls, waits until those that were made are answered or given up, and closes the connections.
+   *
+   * @param options.timeout milliseconds after which calls that still wait for a connection get `ERR_MUX_CLOSED`, and
+   * connections that are left are destroyed. Default: never
+   * @returns a promise that resolves when the last connection is gone
+   */
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    refuseUnknown('options', options, closeOptionNames)
+    const timeout = patience('options.timeout', options.timeout)
+    if (this.#state === 'open') this.#state = 'closing'
+    this.#followEmpty()
+    if (!this.#isEmpty) {
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), timeout)
+      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
+      clearTimeout(timer)
+    }
+    this.#state = 'closed'
+    this.#waiting.stop()
+    await pace.pass()
+  }
+
+  /**
+   * Calls and sends that wait keep the process alive, and so does a {@link close} that is not over. The default; idle
+   * connections never do.
+   *
+   * @example
+   * ```ts
+   * import { lengthField, Mux } from 'netpoll'
+   *
+   * const metrics = new Mux({ host: '127.0.0.1', port: 8000 }, { framing: lengthField({ size: 4 }) })
+   * metrics.unref() // what waits for the collector of metrics does not delay the end of the process
+   * metrics.ref()
+   * ```
+   */
+  ref(): this {
+    this.#referenced = true
+    for (const { connection, calls } of this.#all) {
+      if (calls > 0 || this.#state !== 'open') connection.ref()
+    }
+    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.ref()
+    return this
+  }
+
+  /** Lets the process end whatever waits. A dial that is under way keeps it until that is over. */
+  unref(): this {
+    this.#referenced = false
+    for (const { connection } of this.#all) connection.unref()
+    for (const redialer of this.#redialers) redialer.unref()
+    return this
+  }
+
+  /** @internal As of {@link Dialer}. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#dialer.replaceClaim(before, now)
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#state in this)) return this
+    const state = this.#state
+    return show(
+      this,
+      'Mux',
+      { state, address: this.#dialer.text, ...Mux.prototype.stats.call(this) },
+      depth,
+      options,
+    )
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  get #isEmpty(): boolean {
+    const isDialing = this.#redialers.some((redialer) => redialer.isDialing)
+    return this.#all.size === 0 && this.#waiting.length === 0 && !isDialing
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== 'open') throw muxClosed()
+  }
+
+  #newRedialer(): Redialer {
+    return new Redialer({
+      dial: () => this.#dialer.dial(),
+      backoff: new Backoff(this.#options.backoff),
+      connected: (connection, redialer) => this.#connected(connection, redialer),
+      failed: (error) => this.#dialFailed(error),
+    })
+  }
+
+  /** The connection that will probably answer first. Those that are missing are dialed. */
+  #pick(): Line | undefined {
+    const lines = this.#lines
+    if (lines.length < this.#redialers.length) for (const redialer of this.#redialers) redialer.need()
+    let best: Line | undefined
+    for (const line of lines) {
+      if ((best === undefined || line.load < best.load) && line.connection.isActive) best = line
+    }
+    return best
+  }
+
+  /** Gives a call to a connection, or has it wait for one. */
+  #place(call: PendingCall, request: Payload): void {
+    const line = this.#pick()
+    if (line !== undefined && this.#running < this.#options.maxInFlight) {
+      line.start(call, request)
+      return
+    }
+    try {
+      this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, this.#expired))
+    } catch (error) {
+      refuseCall(call, error)
+    }
+  }
+
+  /** Another connection takes the call, or the one that is dialed in place of this. */
+  #refused(line: Line, call: PendingCall, request: Payload): void {
+    this.#running -= 1
+    this.#replace(line)
+    if (line.calls === 0) this.#letGo(line)
+    this.#place(call, request)
+  }
+
+  /** Takes a connection out of use, once its last call has gone, and has another one dialed. */
+  #replace(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    line.isReplaced = true
+    line.redialer.replaced()
+    if (this.#state === 'open') line.redialer.need()
+    this.#redialForWaiting()
+  }
+
+  /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
+  #letGo({ connection, isReplaced, hasSent }: Line): void {
+    // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
+    if (connection.isLeaving || connection.isEnding) return
+    if (isReplaced && hasSent) void connection.close()
+    else connection.destroy()
+  }
+
+  readonly #expired = (call: PendingCall): void => call.expire(this.#dialError)
+
+  #wait(waiting: Waiting<Line>): void {
+    this.#waiting.push(waiting)
+    if (this.#waiting.length === 1 && this.#referenced) for (const redialer of this.#redialers) redialer.ref()
+  }
+
+  #serve(): void {
+    if (this.#waiting.length === 0) return
+    while (this.#running < this.#options.maxInFlight) {
+      const line = this.#pick()
+      if (line === undefined) return
+      const waiting = this.#waiting.shift()
+      if (waiting === undefined) break
+      waiting.serve(line)
+    }
+    if (this.#waiting.length === 0) for (const redialer of this.#redialers) redialer.unref()
+  }
+
+  #connected(connection: ConnectionCore, redialer: Redialer): void {
+    this.#dialError = undefined
+    const line = new Line(this.#keeper, connection, redialer)
+    this.#lines.push(line)
+    this.#all.add(line)
+    connection.unref()
+    this.#serve()
+    this.#followEmpty()
+  }
+
+  #dialFailed(error: unknown): void {
+    this.#dialError = error
+    if (this.#lines.length === 0) {
+      const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
+      for (const waiting of unlimited) waiting.fail(error)
+      if (unlimited.length === 0 && this.#waiting.length === 0 && this.#state === 'open') {
+        this.#dialer.report(error)
+      }
+    }
+    this.#redialForWaiting()
+    this.#followEmpty()
+  }
+
+  #redialForWaiting(): void {
+    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.need()
+  }
+
+  #ended(line: Line): void {
+    this.#running -= 1
+    if (line.calls === 0 && !this.#lines.includes(line)) this.#letGo(line)
+    this.#serve()
+    if (this.#state !== 'open') this.#followEmpty()
+  }
+
+  #ending(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    line.redialer.lost()
+    if (line.calls > 0) line.redialer.need()
+    this.#redialForWaiting()
+  }
+
+  /**
+   * Another connection is dialed at once, because this one has done its work. A peer that never did any, or has many leave,
+   * is dialed as one that has closed them.
+   */
+  #leaving(line: Line): void {
+    const index = this.#lines.indexOf(line)
+    if (index < 0) return
+    this.#lines.splice(index, 1)
+    const isInOrder = line.hasAnswered && this.#all.size <= 2 * this.#options.connections
+    if (isInOrder) line.redialer.replaced()
+    else line.redialer.lost()
+    if (line.calls > 0 && this.#state === 'open') line.redialer.need()
+    this.#redialForWaiting()
+  }
+
+  /** Its calls are over, whether or not it is gone: others have their places. */
+  #failed(line: Line, calls: number): void {
+    this.#running -= calls
+    this.#ending(line)
+    if (calls > 0 && this.#state === 'open') line.redialer.need()
+    // Its peer alone has ended.
+    if (line.connection.isHalfOpen) void line.connection.close()
+    this.#serve()
+  }
+
+  #gone(line: Line, calls: number): void {
+    this.#all.delete(line)
+    this.#failed(line, calls)
+    this.#followEmpty()
+  }
+
+  /** Closing goes on: with no call left connections close, and with none left it is over. */
+  #followEmpty(): void {
+    if (this.#state === 'open') return
+    if (this.#waiting.length === 0) {
+      this.#dialer.abandon(muxClosed())
+      for (const redialer of this.#redialers) redialer.stop()
+      for (const { connection, calls } of this.#all) {
+        if (calls > 0 || !(connection.isActive || connection.isLeaving)) continue
+        if (this.#referenced) connection.ref()
+        if (!connection.isLeaving) void connection.close()
+      }
+    }
+    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
+  #destroyAll(): void {
+    for (const waiting of this.#waiting.takeAll()) waiting.fail(muxClosed())
+    for (const { connection } of this.#all) connection.destroy()
+    this.#followEmpty()
+  }
+}
+
+/** Where users call. */
+const entry = Mux.prototype.call
+
+/** A message that waits for a connection. */
+class WaitingSend extends Waiting<Line> {
+  readonly deadline = Number.POSITIVE_INFINITY
+  readonly #message: Payload
+  readonly #resolve: (done: Promise<void>) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(message: Payload, resolve: (done: Promise<void>) => void, reject: (error: unknown) => void) {
+    super()
+    this.#message = keepPayload(message)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  serve(line: Line): void {
+    line.hasSent = true
+    this.#resolve(line.connection.send(this.#message))
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error)
+  }
+
+  expire(): void {}
+}
+
+function checkMuxOptions<Data, Bytes extends BytesOption>(
+  options: MuxOptions<Data, Bytes>,
+): CheckedMuxOptions {
+  const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
+  checkInteger('options.connections', connections, 1, 1_024)
+  checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
+  const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
+  checkInteger('options.backoff.min', min, 1, largestTimeout)
+  checkInteger('options.backoff.max', max, min, largestTimeout)
+  return { connections, maxInFlight, backoff: { min, max } }
+}
+
+function muxClosed(): NetpollError {
+  return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed', { sent: false })
+}

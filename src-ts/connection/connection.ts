@@ -1,0 +1,401 @@
+import { type Address, addressText } from '../native/address'
+import type { CallOptions } from './calls/pending-call'
+import type { ConnectionCore } from './core'
+import type { ConnectionDuplex } from './stream/duplex'
+import { type Inspection, inspectCustom, known, show } from '../process/inspection'
+import type { Reader } from '../link-buffer/reader'
+import type { Writer } from '../link-buffer/writer'
+import type { BytesOption, MessageTypes } from '../memory/message-types'
+import type { DataHandler, RequestHandler } from './options'
+import type { Payload } from '../memory/payload'
+
+/** @internal What the package keeps of a connection that a user has: nothing that users set, replace or wrap comes between. */
+export let coreOf: (connection: unknown) => ConnectionCore | undefined
+
+/**
+ * One connection, accepted by a server or made by a dialer. Not created by users.
+ *
+ * With a framing it exchanges messages: `onRequest`, {@link send}, {@link call}. Without one it is a stream of bytes:
+ * `onData` and {@link reader}. Either is an async iterable of what arrives, for a connection without a handler.
+ *
+ * @typeParam Data what the user keeps in {@link data}
+ * @typeParam Bytes the option `bytes`, which says what a message is
+ */
+export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
+  /** For the user to keep something by the connection. */
+  data!: Data
+  readonly #core: ConnectionCore
+
+  static {
+    coreOf = (connection) =>
+      typeof connection === 'object' && connection !== null && #core in connection
+        ? connection.#core
+        : undefined
+  }
+
+  /** @internal */
+  constructor(core: ConnectionCore) {
+    this.#core = core
+  }
+
+  /**
+   * Handles messages that answer no {@link call}, of a framed connection, and that no loop over the connection takes.
+   * The server's or dialer's own handler, until it is replaced.
+   *
+   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` without a framing
+   */
+  get onRequest(): RequestHandler<Data, Bytes> | undefined {
+    return this.#core.onRequest as RequestHandler<Data, Bytes> | undefined
+  }
+
+  /** From the next message on. */
+  set onRequest(handler: RequestHandler<Data, Bytes> | undefined) {
+    this.#core.onRequest = handler as RequestHandler | undefined
+  }
+
+  /**
+   * Called while unread bytes are there, of a connection without framing. As {@link onRequest}; set later, it is called
+   * for what is there already.
+   *
+   * @throws TypeError (when set) `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE` with a framing
+   */
+  get onData(): DataHandler<Data, Bytes> | undefined {
+    return this.#core.onData as DataHandler<Data, Bytes> | undefined
+  }
+
+  /** Replaces the handler. */
+  set onData(handler: DataHandler<Data, Bytes> | undefined) {
+    this.#core.onData = handler as DataHandler | undefined
+  }
+
+  /**
+   * Whether messages can still be exchanged: false once the connection is closing or the peer's end or
+   * reset is seen, even before what it sent has been handled. With `allowHalfOpen`: once both sides have ended.
+   */
+  get isActive(): boolean {
+    return this.#core.isActive
+  }
+
+  /**
+   * Aborted once the peer has gone or the connection closes: when {@link isActive} turns false, but not while a server
+   * that closes, or a peer that wants no new calls, still waits for replies. Asked for later, it is aborted already. A
+   * connection has no signal until it is asked for one.
+   *
+   * The reason is the error that `onDisconnect` gets, as far as it is known then; after an end in order, {@link detach}
+   * included, the `AbortError` of `AbortController`. Listeners run in the context of `listen` or `dial`. A listener that
+   * throws is an uncaught exception, as with every signal of Node.js, and costs no connection.
+   *
+   * A handler may reject with the reason, or with an error whose `cause` it is: `onError` is not told of that.
+   *
+   * @example
+   * ```ts
+   * import { setTimeout } from 'node:timers/promises'
+   * import { createServer, lengthField } from 'netpoll'
+   *
+   * const server = createServer({ framing: lengthField({ size: 4 }) }, async (_request, { signal }) => {
+   *   await setTimeout(60_000, undefined, { signal }) // ends when the caller goes
+   *   return 'done'
+   * })
+   * ```
+   */
+  get signal(): AbortSignal {
+    return this.#core.signal
+  }
+
+  /** The other end; `undefined` once the callbacks of its end have run, unless it was asked for before. */
+  get remoteAddress(): Address | undefined {
+    return this.#core.remoteAddress
+  }
+
+  /** This end; `undefined` once the connection is gone. */
+  get localAddress(): Address | undefined {
+    return this.#core.localAddress
+  }
+
+  /** Bytes received so far, framing included. */
+  get bytesRead(): number {
+    return this.#core.bytesRead
+  }
+
+  /** Bytes sent so far, framing included: what the system has taken, not what waits. */
+  get bytesWritten(): number {
+    return this.#core.bytesWritten
+  }
+
+  /**
+   * What has arrived and is unread, of a connection without framing.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing, where messages are cut before anybody sees the bytes
+   */
+  get reader(): Reader {
+    return this.#core.reader
+  }
+
+  /** What is to be sent, until it is flushed. With a framing, everything between two flushes is one message. */
+  get writer(): Writer {
+    return this.#core.writer
+  }
+
+  /**
+   * Whether more than `highWaterMark` waits to be sent, because the peer is slow. `onDrain` tells the end. Not whether
+   * {@link send} and `flush` wait for the event loop.
+   */
+  get isCongested(): boolean {
+    return this.#core.isCongested
+  }
+
+  /**
+   * `length` bytes to fill and send on this connection: a handler's reply, or for {@link send} and {@link call}. Up to
+   * 32 KiB they are the memory that is sent from, where any other buffer is copied into it. What is in them before is
+   * undefined; a shorter message is their `subarray` from 0. Once they were returned or sent, do not touch them: the next
+   * messages may lie there. Never sent, they stay as they are.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  allocate(length: number): Buffer {
+    return this.#core.allocate(length)
+  }
+
+  /**
+   * Sends a message at once, outside the order of replies.
+   *
+   * @param message copied before this returns, unless it lies in memory of a received message: that is sent
+   * from there, so do not change it afterwards
+   * @returns a promise that resolves when more may be sent: at once; for a slow peer, when at most half of
+   * `highWaterMark` waits to be sent; after the event loop has turned, where the connection has queued `highWaterMark`
+   * since it last did, or its thread 4 MiB or 1,024 sends and flushes. While it waits it keeps the process alive
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone, which is
+   * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
+   */
+  send(message: Payload): Promise<void> {
+    return this.#core.send(message)
+  }
+
+  /**
+   * Sends a request and waits for its reply. Replies are matched in the order of the requests. However many
+   * calls are made, they are queued.
+   *
+   * @returns the reply, a view that stays valid as long as it is held
+   * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
+   * the connection failed, the error of what was refused, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's
+   * connection (that needs ids in the protocol) and without a framing; the signal's reason when it was aborted; as
+   * {@link send}
+   */
+  call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
+    return this.#core.call(request, options) as Promise<MessageTypes[Bytes]>
+  }
+
+  /**
+   * What arrives, one after the other: messages, or pieces of the stream. Ends when the peer ends, or the connection is
+   * closed here; throws when it failed. Leaving the loop leaves the connection open. Meanwhile `onRequest` and `onData`
+   * are not called; afterwards what is left is for them, or for the next loop.
+   *
+   * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<MessageTypes[Bytes], void, undefined> {
+    return this.#core.iterate() as AsyncGenerator<MessageTypes[Bytes], void, undefined>
+  }
+
+  /**
+   * The connection as a stream of Node.js, for libraries that take a `net.Socket`. From then on it belongs to whoever
+   * has the stream: nobody else reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
+   * the stream ends by itself when the peer does. Asked again, it is the same stream.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while somebody else reads;
+   * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
+   */
+  toDuplex(): ConnectionDuplex {
+    return this.#core.toDuplex()
+  }
+
+  /**
+   * Ends our direction once everything that was accepted before is sent, and what handlers return in this turn of the
+   * event loop. The peer's messages still come, and calls that wait still get their replies; the connection closes when
+   * the peer ends, too.
+   */
+  end(): void
+  /**
+   * Sends a last message, then ends our direction.
+   *
+   * @returns a promise, and rejects, as {@link send}; then our direction does not end
+   */
+  end(message: Payload): Promise<void>
+  end(message?: Payload): void | Promise<void> {
+    return message === undefined ? this.#core.end() : this.#core.endWith(message)
+  }
+
+  /**
+   * Sends what was accepted before, and what handlers return in this turn of the event loop, then closes, in a way that
+   * the peer receives all of it. Messages that are still being handled then are not answered, nor is what waits behind
+   * them in the order of replies; calls that wait reject with `ERR_CONN_CLOSED`.
+   *
+   * @returns a promise that resolves when the connection is gone: at the peer's end, or after
+   * `closeTimeout`
+   */
+  close(): Promise<void> {
+    return this.#core.close()
+  }
+
+  /**
+   * Closes at once. What was not sent yet is lost. Calls reject, and `onDisconnect` is told, with
+   * `ERR_CONN_CLOSED`, whose `cause` is `error`.
+   */
+  destroy(error?: unknown): void {
+    this.#core.destroy(error)
+  }
+
+  /** Closes at once and resets the peer (TCP only; a unix socket just closes). */
+  resetAndDestroy(): void {
+    this.#core.resetAndDestroy()
+  }
+
+  /**
+   * Takes the connection out of use without losing anything: no call of ours begins on it any more, and it closes once
+   * those that wait have their replies, and what the peer has asked is answered. Later calls reject with `ERR_CONN_CLOSED`
+   * and `sent: false`; a pool or mux takes another connection for them. {@link onClose} tells of the end.
+   *
+   * A server with `goAway` asks the peer to leave, and serves it until it has, for at most `maxCloseTime`. Any other side
+   * reads no new requests: it ends as `server.close` ends a connection. A stream that {@link toDuplex} has taken over stays
+   * with its user.
+   *
+   * @example
+   * ```ts
+   * import { createServer, lengthField } from 'netpoll'
+   *
+   * // Clients dial anew after ten minutes, so that they spread over servers that were added.
+   * const server = createServer({
+   *   framing: lengthField({ size: 4 }),
+   *   onConnect: (connection) => {
+   *     const age = setTimeout(() => connection.retire(), 600_000)
+   *     connection.onClose(() => clearTimeout(age))
+   *   },
+   *   onRequest: (request) => request,
+   * })
+   * ```
+   */
+  retire(): void {
+    this.#core.retire()
+  }
+
+  /**
+   * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
+   * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
+   *
+   * @throws NetpollError `EBUSY` while the reply of a call can still come, also of one that was given up; `EAGAIN` while
+   * bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`, also after a refusal
+   */
+  detach(): number {
+    return this.#core.detach()
+  }
+
+  /**
+   * Calls `callback` once the connection is gone, after `onDisconnect`; soon, when it is gone already.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`
+   */
+  onClose(callback: () => void): this {
+    this.#core.onClose(callback)
+    return this
+  }
+
+  /** Hands over nothing further until {@link resume}. What is of the current turn may still come. */
+  pause(): this {
+    this.#core.pause()
+    return this
+  }
+
+  /** Undoes {@link pause}. */
+  resume(): this {
+    this.#core.resume()
+    return this
+  }
+
+  /**
+   * Milliseconds that an unfinished message may take to arrive, or that a reader waits; 0 for ever. Counts from the
+   * next message or wait on.
+   */
+  setReadTimeout(milliseconds: number): this {
+    this.#core.setReadTimeout(milliseconds)
+    return this
+  }
+
+  /** Milliseconds that the peer may take nothing of what waits to be sent; 0 for ever. */
+  setWriteTimeout(milliseconds: number): this {
+    this.#core.setWriteTimeout(milliseconds)
+    return this
+  }
+
+  /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
+  setIdleTimeout(milliseconds: number): this {
+    this.#core.setIdleTimeout(milliseconds)
+    return this
+  }
+
+  /** Milliseconds that a {@link call} without a timeout of its own waits; 0 for ever. */
+  setRequestTimeout(milliseconds: number): this {
+    this.#core.setRequestTimeout(milliseconds)
+    return this
+  }
+
+  /**
+   * Whether small writes leave at once (`TCP_NODELAY`). On by default. Does nothing on a unix socket, or once
+   * the connection is gone.
+   *
+   * @throws NetpollError the system's code; TypeError `ERR_INVALID_ARG_TYPE`
+   */
+  setNoDelay(on = true): this {
+    this.#core.setNoDelay(on)
+    return this
+  }
+
+  /**
+   * Has the system probe an idle peer after so many seconds, a whole number; 0 turns it off, the default.
+   * Does nothing on a unix socket, or once the connection is gone.
+   *
+   * @throws NetpollError the system's code
+   */
+  setKeepAlive(seconds: number): this {
+    this.#core.setKeepAlive(seconds)
+    return this
+  }
+
+  /** Keeps the process alive as long as this connection is open. The default. */
+  ref(): this {
+    this.#core.ref()
+    return this
+  }
+
+  /** Lets the process end although this connection is open, unless a {@link send} or `flush` of it waits. */
+  unref(): this {
+    this.#core.unref()
+    return this
+  }
+
+  /** @internal For `util.inspect`. What users have made of the connection is not asked, and what they keep by it is shown. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    // Users may show the prototype, a proxy, or an object made from the connection.
+    if (!(#core in this)) return this
+    const core = this.#core
+    const { state, calls, error } = core.overview
+    const members = {
+      state,
+      peer: known(() => addressText(core.remoteAddress)),
+      bytesRead: known(() => core.bytesRead),
+      bytesWritten: known(() => core.bytesWritten),
+      calls,
+      error,
+      data: Object.getOwnPropertyDescriptor(this, 'data')?.value as unknown,
+    }
+    return show(this, 'Connection', members, depth, options)
+  }
+
+  /** As {@link destroy}. */
+  [Symbol.dispose](): void {
+    this.#core.destroy()
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#core.close()
+  }
+}

@@ -1,0 +1,179 @@
+import type { ConnectionCore } from './core'
+import { channels, publish } from '../process/diagnostics'
+import type { NetpollError } from '../errors'
+import { errnoOf, guarded, isThenable, refusePromise, whenSettled } from '../process/report'
+import { pace } from '../time/pace'
+import type { Profile } from './group'
+import { microtask, setImmediate } from '../time/timers'
+
+/** How far the hooks of a connection have come. */
+const Phase = {
+  /** Nobody knows of the connection yet. */
+  New: 0,
+  /** `onPrepare` runs, or `onConnect`, which may take its time. */
+  Opening: 1,
+  /** They are done. */
+  Open: 2,
+  /** `onPrepare` has refused the connection: no other hook runs. */
+  Refused: 3,
+  /** The last callbacks have run. */
+  Over: 4,
+} as const
+
+type Phase = (typeof Phase)[keyof typeof Phase]
+
+/** How a connection has ended. */
+interface End {
+  /** Why, where it was not in order. */
+  readonly error: NetpollError | undefined
+  /** The part of it that nobody was told yet. */
+  readonly news: NetpollError | undefined
+}
+
+/**
+ * The hooks of a connection in Netpoll's order, each once: `onPrepare`, `onConnect`, its messages, `onDisconnect`, close
+ * callbacks. A connection that ends while `onConnect` runs keeps `onDisconnect` waiting until that is done.
+ */
+export class Lifecycle {
+  readonly #connection: ConnectionCore
+  readonly #profile: Profile
+  #phase: Phase = Phase.New
+  #end: End | undefined
+  #callbacks: (() => void)[] | undefined
+
+  constructor(connection: ConnectionCore, profile: Profile) {
+    this.#connection = connection
+    this.#profile = profile
+  }
+
+  /** Whether the hooks that come before messages are still running. */
+  get isOpening(): boolean {
+    return this.#phase === Phase.Opening
+  }
+
+  /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
+  open(): void | Promise<void> {
+    this.#phase = Phase.Opening
+    const connection = this.#connection
+    const { onPrepare, onConnect } = this.#profile.hooks
+    // Refused before anybody was asked: the server is closing, or full.
+    if (!connection.isOpen) return this.#refuse()
+    try {
+      const verdict: unknown =
+        onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection.facade, undefined)
+      refusePromise('options.onPrepare', verdict, (error) => this.#profile.failed(error, connection))
+      if (verdict === false || !connection.isOpen) return this.#refuse()
+      if (onConnect === undefined) return this.#opened()
+      const pending = connection.context.run(onConnect, connection.facade, undefined)
+      return isThenable(pending) ? this.#openedLater(pending) : this.#opened()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** The connection is gone. */
+  closed(end: End): void {
+    this.#end = end
+    if (this.#phase !== Phase.Opening) this.#finish()
+  }
+
+  /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
+  onClose(callback: () => void): void {
+    if (this.#phase === Phase.Over) pace.settle(() => microtask(() => this.#run(callback)))
+    else {
+      this.#callbacks ??= []
+      this.#callbacks.push(callback)
+    }
+  }
+
+  #openedLater(pending: PromiseLike<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const settled = (open: () => void): void => {
+        open()
+        resolve()
+      }
+      whenSettled(
+        pending,
+        () => settled(() => this.#opened()),
+        (error) => settled(() => this.#failed(error)),
+      )
+    })
+  }
+
+  #opened(): void {
+    // Whoever dials sets handlers or begins to read only after `dial` has resolved.
+    if (this.#profile.role === 'client') setImmediate(() => this.#begin())
+    else this.#begin()
+  }
+
+  #begin(): void {
+    this.#phase = Phase.Open
+    const connection = this.#connection
+    if (channels.connect.hasSubscribers) {
+      connection.context.run(publish, channels.connect, { connection: connection.facade })
+    }
+    if (this.#end === undefined) connection.begin()
+    else this.#finish()
+  }
+
+  #refuse(): void {
+    this.#phase = Phase.Refused
+    this.#connection.destroy()
+    // `onPrepare` has detached it: nothing further tells of its end.
+    if (this.#end !== undefined) this.#finish()
+  }
+
+  #failed(error: unknown): void {
+    this.#phase = Phase.Open
+    this.#connection.fail(error)
+    if (this.#end !== undefined) this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#phase === Phase.Open) this.#disconnected(this.#end as End)
+    else this.#callBack()
+  }
+
+  /** Runs what comes last. */
+  #callBack(): void {
+    this.#phase = Phase.Over
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    for (const callback of callbacks ?? []) this.#run(callback)
+  }
+
+  /** Runs `onDisconnect`, and what comes after it once it is done. */
+  #disconnected({ error, news }: End): void {
+    const connection = this.#connection
+    const { onDisconnect, onError } = this.#profile.hooks
+    // A failure of network or peer that the system names is nobody's fault: told, and not logged.
+    if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
+      this.#profile.failed(news, connection)
+    }
+    if (channels.close.hasSubscribers) {
+      connection.context.run(publish, channels.close, { connection: connection.facade, error })
+    }
+    const done = (): void => this.#callBack()
+    const failed = (failure: unknown): void => {
+      this.#profile.failed(failure, connection)
+      done()
+    }
+    try {
+      const pending: unknown = onDisconnect && connection.context.run(onDisconnect, connection.facade, error)
+      // It may ask where the peer was once it goes on.
+      if (pending !== undefined) connection.keepAddress()
+      if (isThenable(pending)) whenSettled(pending, done, failed)
+      else done()
+    } catch (failure) {
+      failed(failure)
+    }
+  }
+
+  #run(callback: () => void): void {
+    const connection = this.#connection
+    guarded(
+      () => connection.context.run(callback as (a: undefined, b: undefined) => void, undefined, undefined),
+      (failure) => this.#profile.failed(failure, connection),
+    )
+  }
+}

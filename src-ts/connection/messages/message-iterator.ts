@@ -1,0 +1,139 @@
+import { heldBytes } from './pending-requests'
+import { NetpollError } from '../../errors'
+import { type Flow, Hold } from '../read-pause'
+import { pace } from '../../time/pace'
+
+interface Waiter {
+  readonly resolve: () => void
+}
+
+/** Whom a queue tells of its loops. */
+export interface MessageQueueOwner {
+  /** A loop is done with a message. */
+  done(): void
+  /** Nobody iterates any more. */
+  left(): void
+}
+
+/** At how much reading pauses. */
+interface Bounds {
+  readonly ids: object | undefined
+  readonly maxInFlight: number
+  readonly highWaterMark: number
+}
+
+/**
+ * Messages that wait for whoever iterates over them. Reading pauses at `maxInFlight` of them; where the replies that the
+ * loop waits for may stand behind them, because messages have ids, at `highWaterMark` bytes.
+ */
+export class MessageQueue {
+  readonly #flow: Flow
+  readonly #limit: number
+  readonly #cost: (message: Buffer) => number
+  readonly #owner: MessageQueueOwner
+  #messages: Buffer[] = []
+  /** What they cost, all together. */
+  #held = 0
+  /** Loops that have been asked for and are not over. */
+  #loops = 0
+  #isForLoops = false
+  #waiter: Waiter | undefined
+  #isOver = false
+  /** Why it is over, where that was not in order. */
+  #failure: NetpollError | undefined
+
+  constructor(flow: Flow, { ids, maxInFlight, highWaterMark }: Bounds, owner: MessageQueueOwner) {
+    this.#flow = flow
+    this.#limit = ids === undefined ? maxInFlight : highWaterMark
+    this.#cost = ids === undefined ? () => 1 : heldBytes
+    this.#owner = owner
+  }
+
+  /** Whether somebody iterates, or is about to. */
+  get isIterated(): boolean {
+    return this.#loops > 0
+  }
+
+  /** Whether somebody iterates, or has, so that what is left may be for the next loop. */
+  get isForLoops(): boolean {
+    return this.#isForLoops
+  }
+
+  /** Whether no message waits. */
+  get isEmpty(): boolean {
+    return this.#messages.length === 0
+  }
+
+  push(message: Buffer): void {
+    this.#messages.push(message)
+    this.#held += this.#cost(message)
+    if (this.#held >= this.#limit) this.#flow.hold(Hold.Full)
+    this.#wake()
+  }
+
+  /** Nothing more will come: the iteration ends, or throws `failure`. */
+  end(failure: NetpollError | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#failure = failure
+    this.#wake()
+  }
+
+  /** Everything that is there, for the handler that was set meanwhile: it replies, so nothing counts as taken. */
+  takeAll(): Buffer[] {
+    const messages = this.#messages
+    this.#messages = []
+    this.#held = 0
+    this.#flow.release(Hold.Full)
+    return messages
+  }
+
+  messages(): AsyncGenerator<Buffer, void, undefined> {
+    this.#isForLoops = true
+    this.#loops += 1
+    return this.#iterate()
+  }
+
+  async *#iterate(): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      for (;;) {
+        const message = this.#messages.shift()
+        if (message !== undefined) {
+          this.#held -= this.#cost(message)
+          if (this.#held <= this.#limit / 2) this.#flow.release(Hold.Full)
+          try {
+            yield message
+          } finally {
+            this.#owner.done()
+          }
+        } else if (this.#isOver) {
+          await pace.pass()
+          if (this.#failure !== undefined) throw this.#failure
+          return
+        } else {
+          await this.#next()
+        }
+      }
+    } finally {
+      this.#loops -= 1
+      if (this.#loops === 0) this.#owner.left()
+    }
+  }
+
+  #next(): Promise<void> {
+    if (this.#waiter !== undefined) {
+      return pace.refuse(
+        new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message'),
+      )
+    }
+    return new Promise((resolve) => {
+      this.#waiter = { resolve }
+    })
+  }
+
+  #wake(): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.resolve()
+  }
+}

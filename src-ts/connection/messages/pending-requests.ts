@@ -1,0 +1,93 @@
+import { type Flow, Hold } from '../read-pause'
+
+/** What a message that waits costs beside its bytes. */
+const overhead = 64
+
+/**
+ * Requests that arrived before they may be handled, on connections where the library goes on reading for the sake of
+ * replies: while `onConnect` makes a call, or while `maxInFlight` handlers run that may wait for calls. Reading pauses at
+ * so many bytes of them.
+ */
+export class Backlog {
+  readonly #flow: Flow
+  readonly #maxInFlight: number
+  readonly #highWaterMark: number
+  readonly #handle: (message: Buffer) => void
+  /** Requests whose handling has begun and is not over. */
+  #running = 0
+  #isHeld: boolean
+  #isDraining = false
+  #messages: Buffer[] = []
+  #bytes = 0
+
+  /** `isHeld`: nothing is handled until {@link release}. */
+  constructor(
+    flow: Flow,
+    bounds: { readonly maxInFlight: number; readonly highWaterMark: number },
+    isHeld: boolean,
+    handle: (message: Buffer) => void,
+  ) {
+    this.#flow = flow
+    this.#maxInFlight = bounds.maxInFlight
+    this.#highWaterMark = bounds.highWaterMark
+    this.#isHeld = isHeld
+    this.#handle = handle
+  }
+
+  /** Handles a message, now or later. */
+  push(message: Buffer): void {
+    if (!this.#isHeld && this.#running < this.#maxInFlight && this.#messages.length === 0) {
+      this.#running += 1
+      this.#handle(message)
+      return
+    }
+    this.#messages.push(message)
+    this.#bytes += heldBytes(message)
+    if (this.#bytes >= this.#highWaterMark) this.#flow.hold(Hold.Full)
+  }
+
+  /** The handling of a message is over. */
+  done(): void {
+    this.#running -= 1
+    this.#drain()
+  }
+
+  /** From now on messages are handled. */
+  release(): void {
+    this.#isHeld = false
+    this.#drain()
+  }
+
+  /** Whether no message waits. */
+  get isEmpty(): boolean {
+    return this.#messages.length === 0
+  }
+
+  /** Nobody will handle what waits. */
+  clear(): void {
+    this.#messages = []
+    this.#bytes = 0
+  }
+
+  #drain(): void {
+    // Within a handler that is done at once: the loop further out goes on.
+    if (this.#isDraining || this.#messages.length === 0 || this.#isHeld) return
+    this.#isDraining = true
+    let taken = 0
+    while (taken < this.#messages.length && this.#running < this.#maxInFlight) {
+      const message = this.#messages[taken] as Buffer
+      taken += 1
+      this.#bytes -= heldBytes(message)
+      this.#running += 1
+      this.#handle(message)
+    }
+    this.#isDraining = false
+    this.#messages.splice(0, taken)
+    if (this.#bytes <= this.#highWaterMark / 2) this.#flow.release(Hold.Full)
+  }
+}
+
+/** What a message that is kept costs. */
+export function heldBytes(message: Buffer): number {
+  return message.length + overhead
+}

@@ -1,0 +1,80 @@
+import type { Payload } from '../../memory/payload'
+import type { Requests } from './dispatcher'
+
+/** What a handler may return: one message, or nothing. */
+export type Reply = Payload | undefined | null | void
+
+/** Where the handling of one request stands. */
+const Stage = { Running: 0, Replied: 1, Failed: 2 } as const
+
+type Stage = (typeof Stage)[keyof typeof Stage]
+
+/**
+ * The place of one asynchronous request among its connection's replies. Places are used again, with
+ * the two functions that continue a promise, so that a request allocates neither.
+ */
+export class PendingReply {
+  next: PendingReply | undefined
+  stage: Stage = Stage.Running
+  value: unknown
+  #owner: Requests | undefined
+
+  readonly fulfilled = (value: unknown): void => this.#settle(Stage.Replied, value)
+  readonly rejected = (error: unknown): void => this.#settle(Stage.Failed, error)
+
+  /** A place for the next reply of `owner`. */
+  static take(owner: Requests): PendingReply {
+    const place = spare ?? new PendingReply()
+    spare = place.next
+    place.next = undefined
+    place.stage = Stage.Running
+    place.#owner = owner
+    return place
+  }
+
+  /** Gives the place back. */
+  recycle(): void {
+    this.value = undefined
+    this.#owner = undefined
+    this.next = spare
+    spare = this
+  }
+
+  #settle(stage: Stage, value: unknown): void {
+    this.stage = stage
+    this.value = value
+    this.#owner?.settled(this)
+  }
+}
+
+let spare: PendingReply | undefined
+
+/** Replies of one connection, in the order of their requests. */
+export class ReplyQueue {
+  #head: PendingReply | undefined
+  #tail: PendingReply | undefined
+
+  get isEmpty(): boolean {
+    return this.#head === undefined
+  }
+
+  append(place: PendingReply): void {
+    if (this.#tail === undefined) this.#head = place
+    else this.#tail.next = place
+    this.#tail = place
+  }
+
+  /** The oldest place, once it is settled; it is no longer queued then. */
+  shiftSettled(): PendingReply | undefined {
+    const head = this.#head
+    if (head === undefined || head.stage === Stage.Running) return undefined
+    this.#head = head.next
+    if (head.next === undefined) this.#tail = undefined
+    return head
+  }
+}
+
+/** Whether a settled place holds an error. */
+export function hasFailed(place: PendingReply): boolean {
+  return place.stage === Stage.Failed
+}

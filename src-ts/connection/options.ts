@@ -1,0 +1,310 @@
+import { processSettings } from '../process/settings'
+import { invalidType, invalidValue } from '../errors'
+import { checkInteger, Framing, streamFraming } from '../framing/framing'
+import { checkIsGoAway, type IsGoAway } from './go-away'
+import { optionNames } from '../checks/known-options'
+import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
+import type { BytesOption, MessageTypes } from '../memory/message-types'
+import type { NativeSettings } from '../native/binding'
+import type {
+  ConnectionOptions,
+  DataHandler,
+  DialerOptions,
+  LoadBalance,
+  RequestHandler,
+  ServerOptions,
+} from './option-types'
+import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import type { WorkersOptions } from '../workers/options'
+
+export type * from './option-types'
+
+/** The defaults, in one place. */
+const defaults = {
+  highWaterMark: 256 * 1024,
+  maxCloseTime: 300_000,
+  maxBufferedBytes: 1024 ** 3,
+  maxInFlight: 1_024,
+  keepAlive: 0,
+} as const
+
+/** Everything that options may say, in whatever combination: nothing is checked yet. */
+type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = ConnectionOptions<Data, Bytes> & {
+  readonly framing?: Framing | undefined
+  readonly id?: IdField | IdFunction<Bytes> | undefined
+  readonly onRequest?: RequestHandler<Data, Bytes> | undefined
+  readonly onData?: DataHandler<Data, Bytes> | undefined
+  readonly requestTimeout?: number | undefined
+  readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
+}
+
+const sharedNames = {
+  framing: true,
+  id: true,
+  bytes: true,
+  ordered: true,
+  maxInFlight: true,
+  highWaterMark: true,
+  maxBufferedBytes: true,
+  closeTimeout: true,
+  maxCloseTime: true,
+  noDelay: true,
+  allowHalfOpen: true,
+  readTimeout: true,
+  writeTimeout: true,
+  idleTimeout: true,
+  keepAlive: true,
+  pollers: true,
+  loadBalance: true,
+  onPrepare: true,
+  onConnect: true,
+  onRequest: true,
+  onData: true,
+  onDrain: true,
+  onDisconnect: true,
+  onError: true,
+} as const
+
+/** Of `createServer`. */
+export const serverOptionNames = optionNames<ServerOptions>({
+  ...sharedNames,
+  goAway: true,
+  maxConnections: true,
+  onDrop: true,
+  workers: true,
+})
+
+/** Of `new Dialer`. */
+export const dialerOptionNames = optionNames<DialerOptions>({
+  ...sharedNames,
+  isGoAway: true,
+  requestTimeout: true,
+  connectTimeout: true,
+  connectionAttemptDelay: true,
+  lookup: true,
+  localAddress: true,
+  localPort: true,
+})
+
+/** The user's hooks, checked to be functions. */
+export type Hooks = {
+  readonly [Name in (typeof hookNames)[number]]: Exclude<AnyOptions[Name], undefined> | undefined
+}
+
+const hookNames = [
+  'onPrepare',
+  'onConnect',
+  'onRequest',
+  'onData',
+  'onDrain',
+  'onDisconnect',
+  'onError',
+] as const
+
+/** Options after checking: nothing is optional any more. */
+export interface CheckedOptions {
+  readonly framing: Framing
+  /** How replies are matched; `undefined`: in order. */
+  readonly ids: Ids | undefined
+  /** Whether the core counts messages in handling, so that each has to be acknowledged. */
+  readonly countsMessages: boolean
+  readonly bytes: BytesOption
+  readonly ordered: boolean
+  readonly allowHalfOpen: boolean
+  readonly highWaterMark: number
+  readonly maxInFlight: number
+  readonly maxBufferedBytes: number
+  readonly readTimeout: number
+  readonly requestTimeout: number
+  readonly pollers: number
+  readonly loadBalance: LoadBalance
+  readonly hooks: Hooks
+  readonly isGoAway: IsGoAway | undefined
+  readonly settings: NativeSettings
+}
+
+/** Where messages are handled: in this thread, or by workers. */
+export type Handling = 'here' | 'workers'
+
+/** Refuses what workers take the place of. */
+export function checkHandling<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes> & { readonly workers?: WorkersOptions | undefined },
+): void {
+  if (options.workers === undefined) return
+  if (options.framing === undefined) {
+    throw invalidValue('options.workers', 'needs a framing', options.workers)
+  }
+  for (const name of ['onRequest', 'id'] as const) {
+    if (options[name] !== undefined) {
+      throw invalidValue(`options.${name}`, 'must not be given together with options.workers', options[name])
+    }
+  }
+}
+
+/** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
+const uncountedPieces = 2 ** 32 - 1
+
+type NumberOption = 'highWaterMark' | 'maxCloseTime' | 'maxInFlight' | 'maxBufferedBytes' | 'keepAlive'
+
+/** Checks what servers and dialers share. */
+export function checkConnectionOptions<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes>,
+  role: 'server' | 'client',
+  handling: Handling = 'here',
+): CheckedOptions {
+  const framing =
+    options.framing === undefined ? streamFraming : checkFraming('options.framing', options.framing)
+  const ids = checkIds(options.id)
+  if (ids !== undefined && framing.isStream) {
+    throw invalidValue('options.id', 'needs a framing', typeof options.id)
+  }
+  const hooks = checkHooks(options, framing)
+  if (role === 'server' && options.isGoAway !== undefined) {
+    throw invalidValue('options.isGoAway', 'is for those who dial', typeof options.isGoAway)
+  }
+  for (const name of ['noDelay', 'allowHalfOpen', 'ordered'] as const) checkBoolean(name, options[name])
+  const { bytes = 'buffer' } = options
+  if (bytes !== 'buffer' && bytes !== 'uint8array') {
+    throw invalidType('options.bytes', "'buffer' or 'uint8array'", bytes)
+  }
+  const number = (name: NumberOption, least: number, most: number): number => {
+    const { [name]: value = defaults[name] } = options
+    checkInteger(`options.${name}`, value, least, most)
+    return value
+  }
+  const time = (name: keyof typeof timeLimits.connection): number =>
+    timeLimit(`options.${name}`, options[name], timeLimits.connection[name])
+  const highWaterMark = number('highWaterMark', 1, 2 ** 31 - 1)
+  const maxInFlight = number('maxInFlight', 1, 1_000_000)
+  const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
+  const readTimeout = time('readTimeout')
+  const maxCloseTime = number('maxCloseTime', 1, largestTimeout)
+  const { pollers = processSettings().pollers, loadBalance = processSettings().loadBalance } = options
+  const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
+  return {
+    framing,
+    ids,
+    countsMessages: counted > 0,
+    bytes,
+    ordered: options.ordered ?? true,
+    allowHalfOpen: options.allowHalfOpen ?? false,
+    highWaterMark,
+    maxInFlight,
+    maxBufferedBytes,
+    readTimeout,
+    requestTimeout: time('requestTimeout'),
+    pollers: checkPollers(pollers),
+    loadBalance: checkLoadBalance(loadBalance),
+    hooks,
+    isGoAway: checkIsGoAway(options.isGoAway, ids !== undefined),
+    settings: {
+      framing: framing.native,
+      ...(ids?.native === undefined ? {} : { idField: ids.native }),
+      maxInFlight: framing.isStream ? uncountedPieces : counted,
+      highWaterMark,
+      // A server does not serve who does not read; a client that stopped to read might wait for itself.
+      stopReadingWhenCongested: role === 'server',
+      noDelay: options.noDelay ?? true,
+      allowHalfOpen: options.allowHalfOpen ?? false,
+      // A stream's bytes can be read within the hook; a message would go to its handler.
+      startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
+      // Without a limit of its own closing still ends.
+      closeTimeout: time('closeTimeout') || maxCloseTime,
+      maxCloseTime,
+      ordered: options.ordered ?? true,
+      maxBufferedBytes,
+      readTimeout,
+      writeTimeout: time('writeTimeout'),
+      idleTimeout: time('idleTimeout'),
+      keepAlive: number('keepAlive', 0, 32_767),
+    },
+  }
+}
+
+/** Checks a number of threads that poll. */
+export function checkPollers(value: number): number {
+  checkInteger('options.pollers', value, 0, 64)
+  return value
+}
+
+/** Checks how connections are dealt out. */
+export function checkLoadBalance(value: unknown): LoadBalance {
+  if (value === 'roundRobin' || value === 'random' || value === 'leastConnections') return value
+  throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
+}
+
+/** Checks a framing that must be there. */
+export function checkFraming(name: string, framing: unknown): Framing {
+  if (framing instanceof Framing) return framing
+  throw invalidType(name, 'made by lengthField, delimiter or varint', framing)
+}
+
+function checkHooks<Data, Bytes extends BytesOption>(
+  options: AnyOptions<Data, Bytes>,
+  framing: Framing,
+): Hooks {
+  for (const name of hookNames) checkFunction(name, options[name])
+  for (const name of ['onRequest', 'onData'] as const) {
+    checkPlace(name, options[name], framing, `options.${name}`)
+  }
+  // Users' types of `connection.data` and of messages end here.
+  const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
+    options as unknown as AnyOptions
+  return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }
+}
+
+/** Checks a handler that is given to a connection. */
+export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, framing: Framing): void {
+  if (handler !== undefined && typeof handler !== 'function') {
+    throw invalidType(name, 'of type function', handler)
+  }
+  checkPlace(name, handler, framing, name)
+}
+
+/** Checks that a handler is for what a connection has: messages or bytes. */
+function checkPlace(
+  handles: 'onRequest' | 'onData',
+  handler: unknown,
+  { isStream }: Framing,
+  argument: string,
+): void {
+  if (handler === undefined || (handles === 'onData') === isStream) return
+  const problem = isStream
+    ? 'needs a framing; a stream has onData'
+    : 'is for streams; a framing has onRequest'
+  throw invalidValue(argument, problem, 'a function')
+}
+
+/** Checks an optional backlog. */
+export function checkBacklog(value: unknown): void {
+  if (value !== undefined) checkInteger('options.backlog', value, 1, 2 ** 31 - 1)
+}
+
+/** Checks an argument that has members. */
+export function checkObject(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value)
+}
+
+/** Checks a port. */
+export function checkPort(value: unknown, least: 0 | 1, given = value): asserts value is number {
+  checkInteger('options.port', value, least, 65_535, given)
+}
+
+/** Checks a string that must say something. */
+export function checkText(name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string' || value === '') throw invalidType(name, 'a string that is not empty', value)
+}
+
+/** Checks an optional function. */
+export function checkFunction(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') {
+    throw invalidType(`options.${name}`, 'of type function', value)
+  }
+}
+
+/** Checks an optional boolean. */
+export function checkBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') {
+    throw invalidType(`options.${name}`, 'of type boolean', value)
+  }
+}

@@ -1,0 +1,208 @@
+import { isOurs } from '../errors'
+import { ignore } from '../process/report'
+import type { Written } from '../link-buffer/pieces'
+import { Operation } from '../native/protocol-numbers'
+import type { Target } from '../poller/command-queue'
+import { pace } from '../time/pace'
+import type { Payload } from '../memory/payload'
+import type { Profile } from './group'
+import { whenRejected } from '../checks/promises'
+
+/** Sends and flushes that wait, all of one connection: they are over at the same time. */
+interface Waiter {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** What one connection sends, whether its peer keeps up, and whether the event loop does. */
+export class Output {
+  readonly #target: Target
+  readonly #profile: Profile
+  #congested = false
+  /** Bytes sent since the core was last asked whether it can keep up, while {@link Outbox.turn} was this. */
+  #burst = 0
+  #burstTurn = 0
+  /** Bytes queued while {@link Pace.turn} was this. */
+  #queued = 0
+  #total = 0
+  /** What it was when nothing was left unsent, as far as that was asked for. */
+  #sentTotal = 0
+  #turn = 0
+  #waiter: Waiter | undefined
+  /** A stream's write that waits. */
+  #ready: (() => void) | undefined
+  /** Whether something waits, which keeps the process alive. */
+  #retains = false
+  /** Whether the pace will tell when the event loop has turned. */
+  #isPaced = false
+
+  constructor(target: Target, profile: Profile) {
+    this.#target = target
+    this.#profile = profile
+  }
+
+  /** Whether more waits to be sent than the high-water mark. */
+  get isCongested(): boolean {
+    return this.#congested
+  }
+
+  /** Whether more may be sent at once. If not, that waits for the peer, or for the event loop to turn. */
+  get isReady(): boolean {
+    if (this.#congested || pace.isSpent) return false
+    return this.#queued < this.#profile.highWaterMark || !pace.isNow(this.#turn)
+  }
+
+  /** Bytes that were queued so far, without what handlers have replied. */
+  get total(): number {
+    return this.#total
+  }
+
+  /**
+   * Whether the system does not take now what was queued. `mayReply` says that handlers reply, which is not in
+   * {@link total}. Asks the core, so not for each message.
+   */
+  isBehind(mayReply: boolean): boolean {
+    if (this.#congested) return true
+    if (this.#total === this.#sentTotal && !mayReply) return false
+    const { slot, generation } = this.#target
+    const total = this.#total
+    if (this.#profile.loop.native.unsent({ slot, generation }) > 0) return true
+    this.#sentTotal = total
+    return false
+  }
+
+  /** Queues one message. */
+  send(message: Payload): void {
+    const { loop, framing } = this.#profile
+    this.#sent(loop.outbox.message(Operation.Send, this.#target, framing, message))
+  }
+
+  /** Queues what a writer has collected. */
+  flush(written: Written): void {
+    if (written.length === 0) {
+      pace.step(0)
+      return
+    }
+    const { loop, framing } = this.#profile
+    this.#sent(loop.outbox.written(this.#target, framing, written))
+  }
+
+  /** Resolves when more may be sent. */
+  drained(): Promise<void> {
+    if (this.isReady) return resolved
+    if (this.#waiter === undefined) {
+      this.#waiter = newWaiter()
+      this.#wait()
+    }
+    return this.#waiter.promise
+  }
+
+  /** Calls `ready`, which must not throw, once {@link isReady} holds again, unless the connection ends before. */
+  whenReady(ready: () => void): void {
+    this.#ready = ready
+    this.#wait()
+  }
+
+  /** The core says that more waits than the high-water mark. */
+  congested(): void {
+    this.#congested = true
+  }
+
+  /** The core says that it is no longer so. */
+  relieved(): void {
+    this.#congested = false
+    if (!this.#retains) return
+    if (this.isReady) this.#proceed()
+    else this.#wait()
+  }
+
+  /** Nothing more will be sent. */
+  end(error: () => unknown): void {
+    this.#congested = false
+    const waiter = this.#waiter
+    this.#forget()
+    waiter?.reject(error())
+  }
+
+  #sent(bytes: number): void {
+    pace.step(bytes)
+    const { turn } = pace
+    this.#queued = turn === this.#turn ? this.#queued + bytes : bytes
+    this.#turn = turn
+    this.#askAfter(bytes)
+  }
+
+  /** Has the core look whether the peer keeps up, once so many bytes were sent that it may not. */
+  #askAfter(bytes: number): void {
+    const { loop, highWaterMark } = this.#profile
+    const { slot, generation } = this.#target
+    const { turn } = loop.outbox
+    this.#total += bytes
+    this.#burst = turn === this.#burstTurn ? this.#burst + bytes : bytes
+    this.#burstTurn = turn
+    if (this.#burst < highWaterMark) return
+    // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
+    this.#burst = 0
+    loop.outbox.carryOut()
+    // Once congested, the core's word that it is over ends it, and nothing else: those who wait hear it then.
+    this.#congested ||= loop.native.isCongested({ slot, generation })
+  }
+
+  #wait(): void {
+    if (!this.#retains) {
+      this.#retains = true
+      this.#profile.loop.retain()
+    }
+    // The core's word that the peer has read comes with a turn of the loop.
+    if (this.#congested || this.#isPaced) return
+    this.#isPaced = true
+    pace.wait(() => {
+      this.#isPaced = false
+      if (!this.#congested) this.#proceed()
+    })
+  }
+
+  /** What waits may go on. */
+  #proceed(): void {
+    const waiter = this.#waiter
+    const ready = this.#ready
+    this.#forget()
+    waiter?.resolve()
+    ready?.()
+  }
+
+  /** Nothing waits any more. */
+  #forget(): void {
+    this.#waiter = undefined
+    this.#ready = undefined
+    if (!this.#retains) return
+    this.#retains = false
+    this.#profile.loop.release()
+  }
+}
+
+function newWaiter(): Waiter {
+  let resolve!: () => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise: unheard(promise), resolve, reject }
+}
+
+/** What {@link Output.drained} gives where nothing has to be waited for: known to be over without a look. */
+export const resolved: Promise<void> = Promise.resolve()
+
+/** What `send` and `flush` return when they refuse what they were given. */
+export function refusedOutput(error: unknown): Promise<never> {
+  const refusal = pace.refuse(error)
+  return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
+}
+
+/** No unhandled rejection where nobody waits: the connection's hooks tell of its end, which is the peer's doing. */
+function unheard<T>(promise: Promise<T>): Promise<T> {
+  whenRejected(promise, ignore)
+  return promise
+}

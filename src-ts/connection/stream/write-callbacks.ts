@@ -1,0 +1,98 @@
+import type { ConnectionCore } from '../core'
+import type { Line } from './duplex'
+import type { Output } from '../send-queue'
+import type { Profile } from '../group'
+import { nextTick } from '../../time/timers'
+
+/** Who is told what became of a write. */
+export type WriteCallback = (error?: Error | null) => void
+
+/** A write of which the core has not said whether it left. */
+interface Untold {
+  readonly callback: WriteCallback
+  /** How many bytes of the connection have left once all of it has. */
+  readonly end: number
+}
+
+/**
+ * Tells users of the writes of a stream whether they have failed. The core takes bytes at once, and learns from the system
+ * at the end of the turn that no peer is there for them. Only a write with a callback is looked at before.
+ */
+export class WriteCallbacks {
+  readonly #core: ConnectionCore
+  readonly #output: Output
+  readonly #profile: Profile
+  /** What {@link Output.total} was when the core was last asked. */
+  #asked = 0
+  #untold: Untold[] = []
+  /** How the connection has ended, and how many bytes had left by then. */
+  #end: { readonly error: Error; readonly left: number } | undefined
+
+  constructor({ core, output, profile }: Line) {
+    this.#core = core
+    this.#output = output
+    this.#profile = profile
+  }
+
+  /** The core has taken a write. Its callback is told now, unless the connection is over: then its end is told first. */
+  taken(callback: WriteCallback): void {
+    if (this.#end !== undefined) callback(this.#failureOf(this.#output.total))
+    else if (this.#isOpen()) callback(null)
+    else this.#untold.push({ callback, end: this.#output.total })
+  }
+
+  /** Everything has left. */
+  left(): void {
+    for (const { callback } of this.#take()) tell(callback, null)
+  }
+
+  /** The connection is over, by `error`. Returns whether any callback was told so. */
+  over(error: Error): boolean {
+    this.#end ??= { error, left: this.#core.bytesWritten }
+    let hasFailed = false
+    for (const { callback, end } of this.#take()) {
+      const failure = this.#failureOf(end)
+      hasFailed ||= failure !== null
+      tell(callback, failure)
+    }
+    return hasFailed
+  }
+
+  /** Of a write that has left once so many bytes have. */
+  #failureOf(end: number): Error | null {
+    return this.#end === undefined || this.#end.left >= end ? null : this.#end.error
+  }
+
+  #take(): readonly Untold[] {
+    return this.#untold.splice(0)
+  }
+
+  /** Whether the connection goes on, once what was written is handed to the system as far as that takes it. */
+  #isOpen(): boolean {
+    const { total } = this.#output
+    if (total === this.#asked) return true
+    const { native } = this.#profile.loop
+    const { slot, generation } = this.#core
+    if (native.unsent({ slot, generation }) === 0 && !native.acceptsOutput({ slot, generation })) return false
+    this.#asked = total
+    return true
+  }
+}
+
+/** Tells one of several callbacks. One that throws is uncaught, and the others are told. */
+function tell(callback: WriteCallback, error: Error | null): void {
+  try {
+    callback(error)
+  } catch (thrown) {
+    throwLater(thrown)
+  }
+}
+
+/** Throws it where no code catches it. */
+export function throwLater(error: unknown): void {
+  nextTick(rethrow, error)
+}
+
+function rethrow(error: unknown): void {
+  throw error
+}

@@ -1,0 +1,411 @@
+import { checkLent } from '../memory/arena'
+import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
+import { chunkHandle } from '../memory/chunk'
+import type { Framing } from '../framing/framing'
+import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
+import { Operation } from '../native/protocol-numbers'
+import { notPayload, type Payload } from '../memory/payload'
+import type { SharedMemory } from '../memory/thread-memory'
+
+/** Who has commands carried out. */
+export interface Carrier {
+  /** Carries out what is written, in the middle of a task. */
+  carryOut(): void
+}
+
+/** Whom a command is for. */
+export interface Target {
+  readonly slot: number
+  readonly generation: number
+}
+
+/** A piece of a message. */
+type Piece = Uint8Array | string
+
+/** Bytes that commands can name, and the memory that has to stay until they do. */
+interface Part {
+  readonly memory: Uint8Array
+  readonly handle: number
+  readonly start: number
+  readonly length: number
+}
+
+const header = 1
+const words = 6
+const capacity = 4096
+/** What a closed outbox has in the place of its commands. */
+const full = Int32Array.of(capacity)
+
+/** Words that the commands take: `[count, commands…]`. */
+export const commandWords = header + words * capacity
+
+/**
+ * What leaves for the core. A command is six words in shared memory, and no call: the core carries
+ * them out after the turn that they were written in, or before the loop waits.
+ */
+export class Outbox {
+  #commands: Int32Array
+  readonly #native: Carrier
+  readonly #shared: SharedMemory
+  readonly #begun: (() => void) | undefined
+  #turn = 0
+  /** An array for the pieces of a list, used again; `undefined` while it is in use. */
+  #gathered: Piece[] | undefined
+  /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
+  #isCarriedOut = false
+  #isClosed = false
+
+  /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
+  constructor(commands: Int32Array, native: Carrier, shared: SharedMemory, begun?: () => void) {
+    this.#commands = commands
+    this.#native = native
+    this.#shared = shared
+    this.#begun = begun
+  }
+
+  /** Changes once the event loop has turned since commands were written: then the core has told who is congested. */
+  get turn(): number {
+    return this.#turn
+  }
+
+  /** Nobody looks for commands any more, so none is written: the arena would wait for it, or no longer for those of others. */
+  close(): void {
+    this.#isClosed = true
+    // Full for good: a command looks no further where there is room.
+    this.#commands = full
+  }
+
+  /** Has what is written carried out, in the middle of a turn. */
+  carryOut(): void {
+    this.#native.carryOut()
+    this.#isCarriedOut = true
+  }
+
+  /** Adds a command without bytes; `value` is a count or a time, for those that have one. */
+  command(operation: Operation, target: Target, value = 0): void {
+    this.#push(operation, target, 0, 0, value)
+  }
+
+  /** Has a time told, in milliseconds on the poller's clock; `number` comes back with the record. */
+  alarm(target: Target, number: number, time: number): void {
+    this.#push(Operation.DeadlineTimer, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
+  }
+
+  /**
+   * Adds a whole message, framed. `last` is the operation of its last piece.
+   *
+   * @returns how many bytes will be sent
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; `ENOMEM` when
+   * there is no memory for it; TypeError `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for
+   * its pieces. All of them before anything is added
+   */
+  message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
+    if (typeof payload === 'string') return this.#string(last, target, framing, payload)
+    if (isUint8Array(payload)) return this.#bytes(last, target, framing, payload)
+    if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
+    throw notPayload(payload)
+  }
+
+  /**
+   * Adds what a writer has collected, as one message.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
+   */
+  written(target: Target, framing: Framing, { first, length }: Written): number {
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const at = this.#takeEnvelope(framing, before, length)
+    const envelope = this.#shared.arena.handle
+    try {
+      if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
+      for (let piece = first; piece !== undefined; piece = piece.next) {
+        if (piece.handle !== foreign) {
+          this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
+        } else {
+          const handle = this.#shared.native.attachForeign(piece.memory)
+          this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
+        }
+      }
+      if (trailer.length > 0) this.#push(Operation.Send, target, envelope, at + before, trailer.length)
+    } catch (error) {
+      this.#abandon(target, error)
+    }
+    return before + length + trailer.length
+  }
+
+  #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
+    const length = lengthOf(bytes)
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const total = before + length + trailer.length
+    const { arena } = this.#shared
+    // What is taken for the trailer must not begin another arena.
+    if ((trailer.length === 0 || arena.hasRoom(trailer.length)) && arena.handOver(bytes, before)) {
+      const start = offsetOf(bytes) - before
+      framing.writeHeader(arena.memory, start, length)
+      this.#lastPiece(last, target, trailer, arena.handle, start, before + length)
+      return total
+    }
+    const handle = length > copyLimit ? chunkHandle(bytes) : undefined
+    if (handle !== undefined) {
+      const offset = offsetOf(bytes)
+      const start = offset - before
+      // An echo stands in its chunk framed already: it leaves as it came, in one piece.
+      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle]?.bytes, offset, length, before)) {
+        this.#push(last, target, handle, start, total)
+        return total
+      }
+      const at = this.#takeEnvelope(framing, before, length)
+      const envelope = arena.handle
+      if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
+      const ends = trailer.length === 0
+      this.#push(ends ? last : Operation.Send, target, handle, offset, length)
+      if (!ends) this.#push(last, target, envelope, at + before, trailer.length)
+      return total
+    }
+    const at = arena.take(total)
+    framing.writeHeader(arena.memory, at, length)
+    arena.memory.set(bytes, at + before)
+    this.#end(last, target, trailer, at, total)
+    return total
+  }
+
+  #string(last: Operation, target: Target, framing: Framing, text: string): number {
+    const length = Buffer.byteLength(text)
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const total = before + length + trailer.length
+    const at = this.#shared.arena.take(total)
+    framing.writeHeader(this.#shared.arena.memory, at, length)
+    this.#shared.arena.memory.write(text, at + before)
+    this.#end(last, target, trailer, at, total)
+    return total
+  }
+
+  #pieces(last: Operation, target: Target, framing: Framing, payload: readonly unknown[]): number {
+    const pieces = this.#gather(payload)
+    // From here on nothing of the user's runs that could change them.
+    let length = 0
+    for (const piece of pieces) length += checkedLength(piece)
+    const before = framing.headerLength(length)
+    const trailer = framing.trailer
+    const total = before + length + trailer.length
+    try {
+      if (this.#hasRoomFor(pieces, total)) {
+        this.#header(target, framing, before, length)
+        for (const piece of pieces) this.#piece(target, piece)
+        // The message's end as a piece of its own, so that whatever it consists of is added the same way.
+        this.#copy(last, target, trailer)
+      } else {
+        this.#taken(last, target, this.#takePieces(pieces, framing, before, length))
+        for (const piece of pieces) if (typeof piece !== 'string') this.#shared.arena.handOver(piece, 0)
+      }
+      return total
+    } finally {
+      pieces.length = 0
+      this.#gathered = pieces
+    }
+  }
+
+  /** Whether a list of so many bytes cannot fail for want of memory once its header was added. */
+  #hasRoomFor(pieces: readonly Piece[], total: number): boolean {
+    const { arena } = this.#shared
+    if (arena.hasRoom(total)) return true
+    let copied = total
+    for (const piece of pieces) if (handleOf(piece) !== undefined) copied -= pieceLength(piece)
+    return arena.makeRoom(copied)
+  }
+
+  /** The parts of a list with more to copy than fits into the arena: nothing is added before there is memory for all. */
+  #takePieces(pieces: readonly Piece[], framing: Framing, before: number, length: number): Part[] {
+    const { arena } = this.#shared
+    const parts: Part[] = []
+    if (before > 0) {
+      const start = arena.take(before)
+      framing.writeHeader(arena.memory, start, length)
+      parts.push({ memory: arena.memory, handle: arena.handle, start, length: before })
+    }
+    for (const piece of pieces) parts.push(this.#takePiece(piece))
+    parts.push(this.#takePiece(framing.trailer))
+    return parts
+  }
+
+  #takePiece(piece: Piece): Part {
+    const { arena } = this.#shared
+    const length = pieceLength(piece)
+    const handle = handleOf(piece)
+    if (handle !== undefined) {
+      const memory = piece as Uint8Array
+      return { memory, handle, start: offsetOf(memory), length }
+    }
+    const start = this.#copied(piece, length)
+    return { memory: arena.memory, handle: arena.handle, start, length }
+  }
+
+  #taken(last: Operation, target: Target, parts: readonly Part[]): void {
+    const end = parts.length - 1
+    for (let index = 0; index <= end; index += 1) {
+      const { handle, start, length } = parts[index] as Part
+      this.#push(index === end ? last : Operation.Send, target, handle, start, length)
+    }
+  }
+
+  /** The pieces of a list, each asked for once: a list may be a proxy, or have members that run code. */
+  #gather(payload: readonly unknown[]): Piece[] {
+    // Such code may send a list as well: then that takes another array.
+    const pieces = this.#gathered ?? []
+    this.#gathered = undefined
+    const { length } = payload
+    for (let index = 0; index < length; index += 1) {
+      const piece = payload[index]
+      if (typeof piece !== 'string' && !isUint8Array(piece)) throw notPayload(piece)
+      pieces.push(piece)
+    }
+    return pieces
+  }
+
+  /** A message has broken off, whose beginning must not be followed by another one. */
+  #abandon(target: Target, error: unknown): never {
+    this.command(Operation.Destroy, target)
+    throw error
+  }
+
+  #piece(target: Target, piece: Piece): void {
+    if (typeof piece !== 'string') {
+      const { arena } = this.#shared
+      const handle = arena.handOver(piece, 0) ? arena.handle : handleOf(piece)
+      if (handle !== undefined) {
+        this.#push(Operation.Send, target, handle, offsetOf(piece), lengthOf(piece))
+        return
+      }
+    }
+    this.#copy(Operation.Send, target, piece)
+  }
+
+  #header(target: Target, framing: Framing, before: number, length: number): void {
+    if (before === 0) return
+    const at = this.#shared.arena.take(before)
+    framing.writeHeader(this.#shared.arena.memory, at, length)
+    this.#push(Operation.Send, target, this.#shared.arena.handle, at, before)
+  }
+
+  #copy(operation: Operation, target: Target, piece: Piece): void {
+    const length = pieceLength(piece)
+    const at = this.#copied(piece, length)
+    this.#push(operation, target, this.#shared.arena.handle, at, length)
+  }
+
+  /** Copies a piece of so many bytes; returns where. */
+  #copied(piece: Piece, length: number): number {
+    const { arena } = this.#shared
+    const at = arena.take(length)
+    if (typeof piece === 'string') arena.memory.write(piece, at)
+    else arena.memory.set(piece, at)
+    return at
+  }
+
+  /** Takes room for header and trailer of a message, which lies elsewhere, and fills it; returns where. */
+  #takeEnvelope(framing: Framing, before: number, length: number): number {
+    const { arena } = this.#shared
+    const { trailer } = framing
+    const at = arena.take(before + trailer.length)
+    if (before > 0) framing.writeHeader(arena.memory, at, length)
+    if (trailer.length > 0) arena.memory.set(trailer, at + before)
+    return at
+  }
+
+  /** Completes a message whose last bytes are sent from where they lie. */
+  #lastPiece(
+    last: Operation,
+    target: Target,
+    trailer: Uint8Array,
+    handle: number,
+    start: number,
+    length: number,
+  ): void {
+    const ends = trailer.length === 0
+    this.#push(ends ? last : Operation.Send, target, handle, start, length)
+    if (!ends) this.#copy(last, target, trailer)
+  }
+
+  /** Completes a message of `total` bytes that begins at `at`. */
+  #end(last: Operation, target: Target, trailer: Uint8Array, at: number, total: number): void {
+    if (trailer.length > 0) this.#shared.arena.memory.set(trailer, at + total - trailer.length)
+    this.#push(last, target, this.#shared.arena.handle, at, total)
+  }
+
+  #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
+    let commands = this.#commands
+    let count = commands[0] as number
+    if (count === capacity) {
+      if (this.#isClosed) {
+        this.#drop(operation, handle)
+        return
+      }
+      this.carryOut()
+      commands = this.#commands
+      count = 0
+    }
+    if (count === 0) this.#beginCommands()
+    const at = header + count * words
+    commands[at] = operation
+    commands[at + 1] = target.slot
+    commands[at + 2] = target.generation
+    commands[at + 3] = handle
+    commands[at + 4] = start
+    commands[at + 5] = length
+    commands[0] = count + 1
+  }
+
+  /** A buffer of the user's is held for the command that would have named it. */
+  #drop(operation: Operation, handle: number): void {
+    if (operation === Operation.SendForeign) this.#shared.native.releaseForeign(handle)
+  }
+
+  #beginCommands(): void {
+    if (!this.#isCarriedOut) this.#turn += 1
+    this.#isCarriedOut = false
+    this.#shared.arena.commanded()
+    this.#begun?.()
+  }
+}
+
+/**
+ * @throws TypeError for memory that was transferred away; NetpollError `ERR_FRAME_TOO_LARGE` for more than a chunk holds: both
+ * while nothing is added yet
+ */
+function checkedLength(piece: Piece): number {
+  const length = pieceLength(piece)
+  checkLent(length)
+  if (length === 0 && typeof piece !== 'string') nothing.set(piece)
+  return length
+}
+
+const nothing = new Uint8Array(0)
+
+/** The handle of the chunk that a piece is sent from; `undefined` when it is copied. */
+function handleOf(piece: Piece): number | undefined {
+  return typeof piece === 'string' || lengthOf(piece) <= copyLimit ? undefined : chunkHandle(piece)
+}
+
+function pieceLength(piece: Piece): number {
+  return typeof piece === 'string' ? Buffer.byteLength(piece) : lengthOf(piece)
+}
+
+/** Whether header and trailer stand around `length` bytes from `start` in their chunk already. */
+function isFramed(
+  framing: Framing,
+  chunk: Buffer | undefined,
+  start: number,
+  length: number,
+  before: number,
+): boolean {
+  if (chunk === undefined) return false
+  if (!framing.hasHeader(chunk, start - before, length)) return false
+  const trailer = framing.trailer
+  const end = start + length
+  for (let index = 0; index < trailer.length; index += 1) {
+    if (chunk[end + index] !== trailer[index]) return false
+  }
+  return true
+}

@@ -1,0 +1,81 @@
+import * as clock from '../time/clock'
+import type { NativeEventLoop } from '../native/binding'
+import type { Outbox, Target } from './command-queue'
+import { setImmediate } from '../time/timers'
+
+/** The poller of an alarm, as far as that needs it. */
+export interface AlarmLoop {
+  readonly outbox: Pick<Outbox, 'alarm'>
+  readonly native: Pick<NativeEventLoop, 'now'>
+}
+
+/** Whose deadlines it watches. */
+export interface AlarmOwner extends Target {
+  /**
+   * Acts on the deadlines that have passed at `due`, and returns the next one, `Infinity` for none. Where it has left some
+   * of them, that one has passed, too.
+   */
+  expire(due: number): number
+}
+
+/**
+ * The one timer of a connection in the poller's wheel, for everything that JavaScript times: calls and reads. It
+ * is never disarmed and rarely armed: when it fires, its owner looks which deadlines have passed, and arms it for the
+ * next. So a call with a timeout that is answered in time costs a comparison.
+ */
+export class Alarm {
+  readonly #loop: AlarmLoop
+  readonly #owner: AlarmOwner
+  /** When it fires, on our clock. */
+  #armed = Number.POSITIVE_INFINITY
+  /** Which of its armings is meant. */
+  #number = 0
+  /** Up to where deadlines have passed of which the owner has left some. */
+  #rest = Number.NEGATIVE_INFINITY
+
+  constructor(loop: AlarmLoop, owner: AlarmOwner) {
+    this.#loop = loop
+    this.#owner = owner
+  }
+
+  /** Sees to it that the owner is told no later than right after `deadline`. */
+  arm(deadline: number): void {
+    if (deadline >= this.#armed) return
+    this.#armed = deadline
+    this.#number = (this.#number + 1) | 0
+    // On the poller's clock, because the command may be carried out much later. It is asked each time: ours may go on
+    // while the machine sleeps.
+    const left = deadline - clock.now()
+    const time = Math.max(0, Math.ceil(this.#loop.native.now() + left))
+    this.#loop.outbox.alarm(this.#owner, this.#number, time)
+  }
+
+  /**
+   * It has fired; `late` is how many microseconds after its time the socket was looked at last, and everything handed over
+   * that had come by then. Deadlines have passed up to there: for later ones nobody has looked at the socket, and a process
+   * that stalled might take what came meanwhile for late. Nothing is done when it is not the one that was armed last, which is
+   * still to come.
+   */
+  fired(number: number, late: number): void {
+    if (number !== this.#number || this.#armed === Number.POSITIVE_INFINITY) return
+    const due = Math.min(this.#armed + (late >>> 0) / 1_000, clock.now())
+    this.#armed = Number.POSITIVE_INFINITY
+    this.#expire(due)
+  }
+
+  #expire(due: number): void {
+    const next = this.#owner.expire(due)
+    if (next > due) {
+      this.arm(next)
+      return
+    }
+    if (this.#rest === Number.NEGATIVE_INFINITY) setImmediate(this.#goOn)
+    this.#rest = due
+  }
+
+  readonly #goOn = (): void => {
+    const due = this.#rest
+    this.#rest = Number.NEGATIVE_INFINITY
+    this.#expire(due)
+  }
+}

@@ -1,0 +1,97 @@
+import * as clock from '../time/clock'
+import { NetpollError } from '../errors'
+import { EventLoop, type Placement } from './poller'
+import { isBun } from '../native/runtime'
+import { sharedMemory } from '../memory/thread-memory'
+import { setTimeout } from '../time/timers'
+
+/** Milliseconds after which the event loops of a thread end that have nothing open. */
+const idleTime = 1_000
+
+/**
+ * The event loops of this thread. The first lies in the event loop of Node.js itself; the others are threads of their own,
+ * made when a server or dialer asks for so many, and kept: without sockets they sleep. One that has failed is replaced. All end when
+ * nothing has been open for a while, and are made again when they are asked for: until then each would keep its descriptors,
+ * and all modules of the package, which test runners load again and again.
+ */
+let inline: EventLoop | undefined
+const threads: EventLoop[] = []
+
+/** Whether the host lets the core poll in its own event loop; `undefined` until it was tried. */
+let hasInline: boolean | undefined
+
+/** The loop for whoever asks for none in particular. */
+export function eventLoop(): EventLoop {
+  if (inline !== undefined && !inline.isOver) return inline
+  // Not even asking is safe on Bun.
+  hasInline ??= !isBun
+  if (!hasInline) return threadLoop(0)
+  try {
+    inline = open('inline')
+    return inline
+  } catch (error) {
+    // What the system lacks now it may have at the next call.
+    if (!(error instanceof NetpollError) || error.code !== 'ERR_UNSUPPORTED') throw error
+    hasInline = false
+    return threadLoop(0)
+  }
+}
+
+/** `pollers` loops on threads of their own; with 0, the one that lies in the event loop of the host. */
+export function eventLoops(pollers: number): readonly EventLoop[] {
+  if (pollers === 0) return [eventLoop()]
+  return Array.from({ length: pollers }, (_, index) => threadLoop(index))
+}
+
+/** All that were made, and are not over. */
+export function openLoops(): readonly EventLoop[] {
+  return (inline === undefined ? threads : [inline, ...threads]).filter((loop) => !loop.isOver)
+}
+
+function threadLoop(index: number): EventLoop {
+  const known = threads[index]
+  if (known !== undefined && !known.isOver) return known
+  const loop = open('thread')
+  threads[index] = loop
+  return loop
+}
+
+function open(placement: Placement): EventLoop {
+  const memory = sharedMemory()
+  memory.resume()
+  // Also where this throws, or nothing comes of it.
+  watchIdleness()
+  return new EventLoop(placement, memory, watchIdleness)
+}
+
+/** When the last of them became idle. */
+let idleSince = 0
+/** Whether a timer runs. */
+let isWatched = false
+
+/** One of them has nothing open. Programs that connect and close all the time have one timer a second. */
+function watchIdleness(): void {
+  idleSince = clock.now()
+  if (!isWatched) lookAfter(idleTime)
+}
+
+function lookAfter(milliseconds: number): void {
+  isWatched = true
+  setTimeout(look, milliseconds).unref()
+}
+
+function look(): void {
+  isWatched = false
+  const loops = openLoops()
+  // The last that becomes idle has it looked at again.
+  if (!loops.every((loop) => loop.isIdle)) return
+  const left = Math.ceil(idleSince + idleTime - clock.now())
+  if (left > 0) lookAfter(left)
+  else if (!endAll(loops)) lookAfter(idleTime)
+}
+
+/** False where one of them, or their memory, cannot end now. */
+function endAll(loops: readonly EventLoop[]): boolean {
+  const areOver = loops.map((loop) => loop.end()).every((isOver) => isOver)
+  return areOver && sharedMemory().suspend()
+}

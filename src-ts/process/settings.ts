@@ -1,0 +1,65 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
+
+import type { LoadBalance } from '../connection/option-types'
+
+/** What servers and dialers are given that say nothing else. */
+export interface ProcessSettings {
+  readonly pollers: number
+  readonly loadBalance: LoadBalance
+  /** Whether each call notes where it was made. */
+  readonly callStacks: boolean
+}
+
+/** Takes a line about something that nobody else is told of. */
+export type Logger = (line: string) => void
+
+/** Threads that are started later begin with what this says. */
+const key = 'netpoll.configuration'
+
+let settings: ProcessSettings | undefined
+
+/** The user's. */
+let logger: Logger | undefined
+
+/** Where everything goes without a logger. Who has replaced `process.stderr` by something that throws cannot be told. */
+function toStandardError(text: () => string): void {
+  try {
+    process.stderr.write(`netpoll: ${text()}\n`)
+  } catch {}
+}
+
+/** The defaults of this thread. */
+export function processSettings(): ProcessSettings {
+  settings ??= (getEnvironmentData(key) as unknown as ProcessSettings | undefined) ?? {
+    pollers: 0,
+    loadBalance: 'roundRobin',
+    callStacks: false,
+  }
+  return settings
+}
+
+/** Replaces them, for this thread and those that are started later. */
+export function replaceSettings(next: ProcessSettings): void {
+  settings = next
+  setEnvironmentData(key, { ...next })
+}
+
+/** From now on lines go to `next`. */
+export function replaceLogger(next: Logger): void {
+  logger = next
+}
+
+/** Logs: one line to the user's logger, else all of it to stderr. */
+export function logLine(line: string, text: () => string): void {
+  if (logger === undefined) {
+    toStandardError(text)
+    return
+  }
+  try {
+    const done: unknown = logger(line)
+    if (done === undefined) return
+    new Promise((resolve) => resolve(done)).catch(() => toStandardError(text))
+  } catch {
+    toStandardError(text)
+  }
+}

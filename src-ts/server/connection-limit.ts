@@ -1,0 +1,68 @@
+import type { Address } from '../native/address'
+import { ConnectionCore } from '../connection/core'
+import type { Context } from '../process/async-context'
+import { checkInteger } from '../framing/framing'
+import { guarded } from '../process/report'
+import type { NativeId } from '../native/binding'
+import type { ServerOptions } from '../connection/options'
+import type { Profile } from '../connection/group'
+
+/** A connection that was closed because its server had `maxConnections` already. */
+export interface Drop {
+  /** The other end; `undefined` when it was gone already. */
+  readonly remoteAddress: Address | undefined
+  /** This end; `undefined` when the connection was gone already. */
+  readonly localAddress: Address | undefined
+}
+
+/** Lets in so many connections, and turns away the others. */
+export class Admission {
+  readonly #most: number
+  readonly #onDrop: ((drop: Drop) => void) | undefined
+  #dropped = 0
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+  constructor({ maxConnections, onDrop }: Pick<ServerOptions, 'maxConnections' | 'onDrop'>) {
+    if (maxConnections !== undefined) {
+      checkInteger('options.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
+    }
+    this.#most = maxConnections ?? Number.POSITIVE_INFINITY
+    this.#onDrop = onDrop
+  }
+
+  /** Connections turned away so far. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Whether one more than `connections` would be too many. */
+  isFull(connections: number): boolean {
+    return connections >= this.#most
+  }
+
+  /** One could not be let in. */
+  failed(): void {
+    this.#dropped += 1
+  }
+
+  /** Closes a connection at once. No hook but `onDrop` learns of it. */
+  drop(id: NativeId, profile: Profile, context: Context): ConnectionCore {
+    this.#dropped += 1
+    const connection = new ConnectionCore(id, strangers(profile), 'open', context)
+    const onDrop = this.#onDrop
+    if (onDrop !== undefined) {
+      const { remoteAddress, localAddress } = connection
+      guarded(
+        () => context.run(onDrop, { remoteAddress, localAddress }, undefined),
+        (error) => profile.listenerFailed(error, context),
+      )
+    }
+    connection.destroy()
+    return connection
+  }
+}
+
+/** For connections that the user never sees: what becomes of them is told to nobody. */
+function strangers(profile: Profile): Profile {
+  return { ...profile, failed: () => {}, closed: () => false }
+}

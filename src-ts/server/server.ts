@@ -1,0 +1,455 @@
+import { type Address, addressText } from '../native/address'
+import { Admission } from './connection-limit'
+import { ConnectionCore } from '../connection/core'
+import { type Context, captureContext } from '../process/async-context'
+import { channels } from '../process/diagnostics'
+import { NetpollError, pollerFailed, serverClosed, systemError } from '../errors'
+import { type Acceptor, type EventLoop, nextTag } from '../poller/poller'
+import { eventLoops } from '../poller/pollers'
+import { checkGoAway, type GoAway } from '../connection/go-away'
+import { type Inspection, inspectCustom, known, show } from '../process/inspection'
+import {
+  checkListenOptions,
+  Listening,
+  type ListenOptions,
+  type PlaceToOpen,
+  resolveName,
+  type Sharing,
+} from './listener'
+import { closeOptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
+import type { BytesOption } from '../memory/message-types'
+import {
+  type ChunkStats,
+  type ConnectionBalancer,
+  type ConnectionSettings,
+  type NativeId,
+  nativeBinding,
+} from '../native/binding'
+import {
+  type CheckedOptions,
+  checkConnectionOptions,
+  checkFunction,
+  checkHandling,
+  type DataHandler,
+  type FramedServerOptions,
+  type RequestHandler,
+  type ServerOptions,
+  serverOptionNames,
+  type StreamServerOptions,
+} from '../connection/options'
+import { pace } from '../time/pace'
+import { createProfiles, type Owner, type Profile } from '../connection/group'
+import { whenRejected } from '../checks/promises'
+import { SharedListening } from './shared-listener'
+import { sharedMemory } from '../memory/thread-memory'
+import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
+import { patience } from '../time/time-limits'
+import { clearTimeout, microtask, setTimeout } from '../time/timers'
+import { type CheckedWorkers, checkWorkers } from '../workers/options'
+import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
+
+/** What a server has done and holds. */
+export interface ServerStats {
+  /** Connections now. */
+  readonly connections: number
+  /** Connections accepted since the start, without those that were dropped. */
+  readonly accepted: number
+  /**
+   * Connections closed at once since the start: because there were `maxConnections`, or because the system could not
+   * watch another one, of which `onError` is told, too.
+   */
+  readonly dropped: number
+  /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
+  readonly requests: number
+  /** Memory of messages, of the whole process; `pinned` of this thread. */
+  readonly chunks: ChunkStats
+  /** Its worker threads, while it has some. */
+  readonly workers?: WorkerStats | undefined
+}
+
+type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
+
+/** @internal Has `close` ask clients to leave, whether or not the server knows of ids. */
+export let announceBy: (server: Server, goAway: GoAway) => void
+
+/** A server for framed messages. Made by {@link createServer}. */
+export class Server<Data = unknown> {
+  readonly #checked: CheckedOptions
+  readonly #admission: Admission
+  readonly #connections = new Set<ConnectionCore>()
+  readonly #workers: CheckedWorkers | undefined
+  #goAway: GoAway | undefined
+  /** Ends the time in which clients may leave by themselves. */
+  #grace: NodeJS.Timeout | undefined
+  #pool: WorkerPool | undefined
+  /** One for each event loop, the listener's first. */
+  #profiles: readonly Profile[] = []
+  #context: Context | undefined
+  #state: State = 'idle'
+  #referenced = true
+  #listening: Listening | SharedListening | undefined
+  #tag = 0
+  #forgetSignal: (() => void) | undefined
+  #accepted = 0
+  /** Connections that records have told of, those included that could not be watched. */
+  #told = 0
+  /** How many of them are waited for, where the server has stopped to listen. */
+  #expected = 0
+  #whenEmpty: (() => void)[] = []
+
+  static {
+    announceBy = (server, goAway) => {
+      server.#goAway = goAway
+    }
+  }
+
+  /** @internal */
+  constructor(options: ServerOptions<Data>) {
+    checkHandling(options)
+    const { workers } = options
+    this.#workers = workers === undefined ? undefined : checkWorkers(workers)
+    this.#checked = checkConnectionOptions(options, 'server', workers === undefined ? 'here' : 'workers')
+    this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
+    checkFunction('onDrop', options.onDrop)
+    this.#admission = new Admission(options)
+  }
+
+  /**
+   * Starts to listen.
+   *
+   * @throws NetpollError (as a rejection) the system's code, such as `EADDRINUSE` for a port, or a path
+   * with a live socket; `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`; the
+   * signal's reason when it is aborted before the server listens
+   */
+  listen(options: ListenOptions): Promise<this> {
+    return pace.attempt(() => this.#listen(options))
+  }
+
+  async #listen(options: ListenOptions): Promise<this> {
+    if (this.#state === 'closing' || this.#state === 'closed') throw serverClosed()
+    if (this.#state !== 'idle') {
+      throw new NetpollError('ERR_SERVER_ALREADY_LISTENING', 'The server is listening already')
+    }
+    const { place, sharing, signal } = checkListenOptions(options)
+    throwIfAborted(signal)
+    this.#state = 'starting'
+    try {
+      this.#context = captureContext()
+      this.#forgetSignal = signal && watchAbort(signal, () => void this.close())
+      const placeToOpen = place.kind === 'name' ? await resolveName(place) : place
+      if (this.#workers !== undefined) await this.#startWorkers(this.#workers)
+      this.#open(placeToOpen, sharing)
+    } catch (error) {
+      this.#forgetSignal?.()
+      this.#forgetSignal = undefined
+      await this.#stopWorkers()
+      this.#profiles = []
+      if (this.#state === 'starting') this.#state = 'idle'
+      throw isAborted(signal) ? reasonOf(signal) : error
+    }
+    if (channels.listen.hasSubscribers) channels.listen.publish({ server: this })
+    return this
+  }
+
+  /** Where the server listens, as Node.js gives it; `null` when it does not. */
+  address(): Address | null {
+    return this.#listening?.address ?? null
+  }
+
+  /** Whether connections are accepted. */
+  get listening(): boolean {
+    return this.#state === 'listening'
+  }
+
+  /**
+   * Stops to listen, closes idle connections, and busy ones once the requests that were read are
+   * answered. A stream is busy while `onData` or the body of a loop runs; one that somebody has read otherwise,
+   * until that waits for more or closes it; one that `onConnect` reads, until that is done or waits for more.
+   * With `goAway` clients are asked to leave, and served until they have, for at most `maxCloseTime`.
+   *
+   * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
+   * never, so that a handler which does not end keeps the server
+   * @returns a promise that resolves when the last connection is gone
+   */
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    refuseUnknown('options', options, closeOptionNames)
+    const timeout = patience('options.timeout', options.timeout)
+    if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'
+    if (this.#state === 'listening') {
+      this.#state = 'closing'
+      this.#stopListening()
+      if (this.#goAway === undefined) this.#finishAll()
+      else this.#askAllToLeave(this.#goAway)
+    }
+    if (!this.#isEmpty) {
+      const destroyAll = (): void => this.#destroyAll()
+      const timer = timeout === undefined ? undefined : setTimeout(destroyAll, timeout)
+      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
+      clearTimeout(timer)
+    }
+    await this.#stopWorkers()
+    if (this.#state === 'closing' && this.#goAway !== undefined) this.#detachAcceptors()
+    this.#state = 'closed'
+    clearTimeout(this.#grace)
+    await pace.pass()
+  }
+
+  /** Keeps the process alive while the server listens. The default. */
+  ref(): this {
+    if (!this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.retain()
+    this.#referenced = true
+    return this
+  }
+
+  /** Lets the process end although the server listens. Its connections keep it alive all the same. */
+  unref(): this {
+    if (this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.release()
+    this.#referenced = false
+    return this
+  }
+
+  /** What the server has done and holds. */
+  stats(): ServerStats {
+    const workers = this.#pool?.stats()
+    return {
+      connections: this.#connections.size,
+      accepted: this.#accepted,
+      dropped: this.#admission.dropped,
+      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      ...(workers && { workers }),
+      chunks: sharedMemory().native.chunkStats(),
+    }
+  }
+
+  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
+  replaceClaim(before: number, now: number): boolean {
+    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+  }
+
+  /** @internal For `util.inspect`. */
+  [inspectCustom](depth?: number | null, options?: Inspection): unknown {
+    if (!(#state in this)) return this
+    const workers = known(() => this.#pool?.stats())
+    const members = {
+      state: this.#state,
+      address: addressText(this.#listening?.address),
+      connections: this.#connections.size,
+      accepted: this.#accepted,
+      dropped: this.#admission.dropped,
+      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      workers: workers?.threads,
+    }
+    return show(this, 'Server', members, depth, options)
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  get #isEmpty(): boolean {
+    return this.#connections.size === 0 && this.#told >= this.#expected
+  }
+
+  #followEmpty(): void {
+    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
+  #accept(id: NativeId, profile: Profile): ConnectionCore {
+    const context = this.#context as Context
+    this.#told += 1
+    if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
+    const connection = new ConnectionCore(id, profile, 'open', context)
+    this.#accepted += 1
+    this.#connections.add(connection)
+    if (this.#state === 'listening') return connection
+    const goAway = this.#goAway
+    if (goAway === undefined || this.#state === 'closed') connection.destroy()
+    // It came over from another thread while the server began to close. Its hooks come first.
+    else microtask(() => connection.askToLeave(goAway))
+    return connection
+  }
+
+  #open(place: PlaceToOpen, sharing: Sharing): void {
+    if (this.#state !== 'starting') throw serverClosed()
+    const profiles = this.#profiles.length > 0 ? this.#profiles : this.#makeProfiles()
+    this.#profiles = profiles
+    const [{ loop, settings }] = profiles as readonly [Profile]
+    this.#tag = nextTag()
+    this.#listening =
+      sharing === 'shared'
+        ? SharedListening.open(place, profiles, this.#tag, this.#checked.loadBalance)
+        : this.#openOwn(place, loop, settings)
+    // Nothing can have come of it yet: records are handed over between two tasks.
+    for (const profile of profiles) profile.loop.attachAcceptor(this.#tag, this.#acceptor(profile))
+    if (this.#referenced) loop.retain()
+    this.#state = 'listening'
+  }
+
+  #stopListening(): void {
+    const listening = this.#listening
+    if (listening === undefined) return
+    this.#forgetSignal?.()
+    this.#listening = undefined
+    // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
+    if (this.#goAway === undefined) this.#detachAcceptors()
+    if (this.#referenced) this.#profiles[0]?.loop.release()
+    try {
+      // Who is to be told to leave must not be turned away before.
+      this.#expected = listening.stop(this.#goAway === undefined ? 'reset' : 'accepted')
+    } catch (error) {
+      this.#profiles[0]?.listenerFailed(error, this.#context as Context)
+    }
+  }
+
+  #detachAcceptors(): void {
+    for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
+  }
+
+  #askAllToLeave(goAway: GoAway): void {
+    for (const connection of this.#connections) connection.askToLeave(goAway)
+    // Whoever does not leave, or is not able to, keeps the server no longer than it keeps a connection that closes.
+    this.#grace = setTimeout(() => this.#finishAll(), this.#checked.settings.maxCloseTime)
+    this.#grace.unref()
+  }
+
+  #finishAll(): void {
+    this.#expected = 0
+    for (const connection of this.#connections) connection.finish()
+    this.#followEmpty()
+  }
+
+  /** Nothing of a poller comes any more: a server that listens in part only would be hard to notice. */
+  #fail(error: NetpollError, profile: Profile, context: Context): void {
+    this.#expected = 0
+    this.#followEmpty()
+    if (this.#state !== 'listening') return
+    profile.listenerFailed(error, context)
+    whenRejected(this.close(), (second) => profile.listenerFailed(second, context))
+  }
+
+  #destroyAll(): void {
+    this.#expected = 0
+    for (const connection of this.#connections) connection.destroy()
+    this.#followEmpty()
+  }
+
+  async #startWorkers(workers: CheckedWorkers): Promise<void> {
+    const { framing, bytes } = this.#checked
+    // What this host cannot do is told as such, and not by the end of a worker.
+    sharedMemory()
+    const pool = new WorkerPool(workers, {
+      framing,
+      bytes,
+      failed: (error, source) => this.#requestFailed(error, source),
+      workerFailed: (error) => this.#profiles[0]?.listenerFailed(error, this.#context as Context),
+    })
+    this.#pool = pool
+    await pool.start()
+  }
+
+  async #stopWorkers(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    if (pool === undefined) return
+    const [profile] = this.#profiles
+    if (profile !== undefined) profile.counts.requests = pool.stats().requests
+    await pool.close()
+  }
+
+  #requestFailed(error: unknown, source: FailedSource): void {
+    for (const profile of this.#profiles) {
+      const { loop } = profile
+      if (loop.native.serial !== source.poller) continue
+      const connection = loop.find(source)
+      if (connection !== undefined) profile.failed(error, connection)
+      else profile.listenerFailed(error, this.#context as Context)
+    }
+  }
+
+  #acceptor(profile: Profile): Acceptor {
+    const context = this.#context as Context
+    return {
+      accepted: (id) => this.#accept(id, profile),
+      acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
+      acceptFailed: (errno) => {
+        this.#admission.failed()
+        this.#told += 1
+        this.#followEmpty()
+        profile.listenerFailed(systemError(errno, 'accept'), context)
+      },
+      acceptEnded: () => this.#fail(acceptingFailed(this.#listening), profile, context),
+      failed: (error) => this.#fail(error, profile, context),
+    }
+  }
+
+  #openOwn(place: PlaceToOpen, loop: EventLoop, settings: ConnectionSettings): Listening {
+    const dealer = this.#makeDealer()
+    try {
+      return Listening.open(place, { loop, settings, tag: this.#tag, dealer })
+    } finally {
+      dealer?.release()
+    }
+  }
+
+  /** What gives connections to several loops; `undefined` for one, which has them all. */
+  #makeDealer(): ConnectionBalancer | undefined {
+    if (this.#profiles.length === 1) return undefined
+    const { ConnectionBalancer } = nativeBinding()
+    const dealer = new ConnectionBalancer(this.#checked.loadBalance)
+    for (const { loop, settings } of this.#profiles) dealer.join(loop.native, settings, this.#tag)
+    return dealer
+  }
+
+  #makeProfiles(): readonly Profile[] {
+    const loops = eventLoops(this.#checked.pollers)
+    const owner: Owner = {
+      role: 'server',
+      goAway: this.#goAway,
+      opened: () => {},
+      closed: (connection) => {
+        this.#connections.delete(connection)
+        this.#followEmpty()
+        return true
+      },
+    }
+    return createProfiles(loops, this.#checked, owner, this.#pool?.native)
+  }
+}
+
+/** Why nobody accepts any more at a socket that others share. */
+function acceptingFailed(listening: Listening | SharedListening | undefined): NetpollError {
+  const reason = listening instanceof SharedListening ? listening.failure : undefined
+  return pollerFailed(reason ?? 'nobody accepts')
+}
+
+/**
+ * Makes a server. It listens once {@link Server.listen} is called.
+ *
+ * @typeParam Data what the user keeps in `connection.data`
+ * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ * @param handler with a framing handles each message, sync or async, and returns the reply: bytes, a string, a list of
+ * them, or nothing; without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: FramedServerOptions<Data, Bytes>,
+  handler?: RequestHandler<Data, Bytes>,
+): Server<Data>
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: StreamServerOptions<Data, Bytes>,
+  handler?: DataHandler<Data, Bytes>,
+): Server<Data>
+export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
+  options: ServerOptions<Data, Bytes>,
+): Server<Data>
+export function createServer<Data>(
+  options: ServerOptions<Data>,
+  handler?: RequestHandler<Data> | DataHandler<Data>,
+): Server<Data> {
+  checkFunction('handler', handler)
+  const taken = takeOptions<ServerOptions<Data>>('options', options, serverOptionNames)
+  if (handler === undefined) return new Server(taken)
+  const name = taken.framing === undefined ? 'onData' : 'onRequest'
+  return new Server({ ...taken, [name]: handler } as ServerOptions<Data>)
+}

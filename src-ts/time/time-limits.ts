@@ -1,0 +1,98 @@
+import { types } from 'node:util'
+
+import * as clock from './clock'
+import { invalidType } from '../errors'
+
+/**
+ * Every limit of time that users give, by who takes it, with its default in milliseconds; 0 is none. `undefined` where it
+ * depends: of a call on its connection, of `get` on its pool, and a setter has none.
+ *
+ * One rule is for all of them, see {@link timeLimit}. Not among them are what is no limit (`backoff`,
+ * `connectionAttemptDelay`, `keepAlive`), what must be finite (`maxCloseTime`), members of the duplex, which do as those of
+ * `net.Socket`, and the patience of `close`, see {@link patience}.
+ */
+export const timeLimits = {
+  connection: { closeTimeout: 2_000, readTimeout: 0, writeTimeout: 0, idleTimeout: 0, requestTimeout: 0 },
+  dial: { connectTimeout: 30_000 },
+  pool: { maxIdleTime: 60_000, clientTtl: 0, waitTimeout: 0 },
+  workers: { idleTimeout: 0 },
+  call: { timeout: undefined },
+  get: { timeout: undefined },
+  setReadTimeout: { milliseconds: undefined },
+  setWriteTimeout: { milliseconds: undefined },
+  setIdleTimeout: { milliseconds: undefined },
+  setRequestTimeout: { milliseconds: undefined },
+} as const
+
+/** Milliseconds that a timer takes. */
+export const largestTimeout = 2 ** 31 - 1
+
+/**
+ * The rule: absent is `otherwise`; 0 and `Infinity` are no limit; fractions are rounded up. More than a timer takes, 24 days,
+ * is no limit either.
+ *
+ * @returns whole milliseconds, 0 for none
+ * @throws RangeError `ERR_OUT_OF_RANGE` for a negative number or NaN; TypeError `ERR_INVALID_ARG_TYPE`
+ */
+export function timeLimit(name: string, value: unknown, otherwise: number): number {
+  if (value === undefined) return otherwise
+  const whole = milliseconds(name, value)
+  return whole > largestTimeout ? 0 : whole
+}
+
+/** As {@link timeLimit}, where nothing is the default. */
+export function requiredLimit(name: string, value: unknown): number {
+  if (value === undefined) throw invalidType(name, 'of type number', value)
+  return timeLimit(name, value, 0)
+}
+
+/**
+ * How long whoever closes waits for others: 0 is not at all, because it is no limit but what is left of a budget; absent and
+ * `Infinity` are for ever. Otherwise as {@link timeLimit}.
+ */
+export function patience(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  const whole = milliseconds(name, value)
+  return whole > largestTimeout ? undefined : whole
+}
+
+function milliseconds(name: string, value: unknown): number {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+  if (!(value >= 0)) throw outOfRange(name, 'a number of milliseconds, 0 or more', value)
+  // Not the negative zero.
+  return Math.ceil(value) + 0
+}
+
+/** When something is given up that may take `limit` milliseconds from now on, 0 for ever; on our clock. */
+export function endOf(limit: number): number {
+  return limit === 0 ? Number.POSITIVE_INFINITY : clock.now() + limit
+}
+
+const { now: systemTime } = Date
+const timeOf = Date.prototype.getTime
+
+/**
+ * A `deadline` that users give, on our clock, which does not follow when the system's is set; `Infinity` for none.
+ *
+ * @throws RangeError `ERR_OUT_OF_RANGE` for NaN or an invalid date; TypeError `ERR_INVALID_ARG_TYPE`
+ */
+export function deadlineOf(name: string, value: unknown): number {
+  if (value === undefined) return Number.POSITIVE_INFINITY
+  const time: unknown = types.isDate(value) ? timeOf.call(value) : value
+  if (typeof time !== 'number') throw invalidType(name, 'a Date or a number', value)
+  if (Number.isNaN(time)) throw outOfRange(name, 'a time', value)
+  return clock.now() + (time - systemTime())
+}
+
+/** The system's time, in milliseconds since the epoch, at `end` on our clock. */
+export function systemTimeOf(end: number): number {
+  return Math.ceil(systemTime() + (end - clock.now()))
+}
+
+/** Says that an argument is outside of its range, the way Node.js does. */
+export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+  const error = new RangeError(
+    `The value of "${name}" is out of range. It must be ${expected}. Received ${String(actual)}`,
+  )
+  return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' })
+}
