@@ -1,9 +1,6 @@
 import { constants } from 'node:os'
 import { getSystemErrorName, types } from 'node:util'
 
-import type { Excerpt } from './native/excerpt'
-import { ReasonCode } from './native/protocol-numbers'
-
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
 export type NetpollErrorCode =
   | 'ERR_BUFFER_DETACHED'
@@ -157,81 +154,6 @@ export function systemError(
 export function outOfMemory(problem: string, cause?: unknown): NetpollError {
   const details = { errno: -constants.errno.ENOMEM, syscall: 'malloc', ...(cause !== undefined && { cause }) }
   return new NetpollError('ENOMEM', `malloc ENOMEM: ${problem}`, details)
-}
-
-/** From here on reasons are the core's own; those below are error numbers of the system. */
-const firstOwnReason = ReasonCode.FrameTooLarge
-
-/** Whether a connection ends by a reason of the core's own, which may refuse its peer. */
-export function isOwnReason(code: number): boolean {
-  return code >= firstOwnReason
-}
-
-/** The reason of connections whose poller has failed, which the core cannot tell any more. */
-export const pollerGone = 20_000
-
-/** Reasons of the core's own, by the number that a connection's last record carries. */
-const reasons: Readonly<
-  Record<
-    Exclude<ReasonCode, typeof ReasonCode.OutOfMemory> | typeof pollerGone,
-    readonly [NetpollErrorCode, string]
-  >
-> = {
-  [ReasonCode.FrameTooLarge]: ['ERR_FRAME_TOO_LARGE', 'The peer announced a message longer than maxLength'],
-  [ReasonCode.FrameInvalid]: ['ERR_FRAME_INVALID', 'The peer sent a header that describes no message'],
-  [ReasonCode.UnexpectedEnd]: ['ERR_EOF', 'The peer ended the connection within a message'],
-  [ReasonCode.ConnectTimeout]: [
-    'ERR_DIAL_TIMEOUT',
-    'The connection was not established within connectTimeout',
-  ],
-  [ReasonCode.CloseTimeout]: [
-    'ERR_CLOSE_TIMEOUT',
-    'The peer did not read what was sent before the connection closed',
-  ],
-  [ReasonCode.BufferLimit]: [
-    'ERR_BUFFER_LIMIT',
-    'Unfinished messages of all connections exceed maxBufferedBytes',
-  ],
-  [ReasonCode.ReadTimeout]: ['ERR_READ_TIMEOUT', 'The peer did not finish a message within readTimeout'],
-  [ReasonCode.WriteTimeout]: [
-    'ERR_WRITE_TIMEOUT',
-    'The peer took nothing of what was sent within writeTimeout',
-  ],
-  [ReasonCode.ForeignDetached]: [
-    'ERR_BUFFER_DETACHED',
-    'A buffer passed to writeDirect was transferred away or shrunk before it was sent',
-  ],
-  [pollerGone]: ['ERR_POLLER_FAILED', 'The poller of the connection has failed'],
-}
-
-const watching = process.platform === 'linux' ? 'epoll_ctl' : 'kevent'
-
-/** System calls of the core, by the number that a connection's last record carries beside the reason. */
-const systemCalls: readonly string[] = ['read', 'connect', 'read', 'write', watching]
-
-/** What was refused, and how long it might be. */
-export interface Refused {
-  readonly excerpt: Excerpt
-  readonly maxLength: number
-}
-
-function aboutRefused(code: NetpollErrorCode, { excerpt, maxLength }: Refused): string {
-  const lengths = code === 'ERR_FRAME_TOO_LARGE' ? `, ${excerpt.lengths(maxLength)}` : ''
-  return `${lengths}: it begins with ${excerpt.text()}`
-}
-
-/** Why a connection ended, by the numbers of the reason and of the call that failed; `undefined` for an orderly end. */
-export function reasonError(code: number, call: number, refused?: Refused): NetpollError | undefined {
-  if (code === 0) return undefined
-  const known = (reasons as Readonly<Record<number, readonly [NetpollErrorCode, string] | undefined>>)[code]
-  const syscall = systemCalls[call] ?? 'read'
-  // It comes from the core, and not from whatever calls this.
-  return withoutStack(() => {
-    if (code === ReasonCode.OutOfMemory) return outOfMemory('A message could not be received or sent')
-    if (known === undefined) return systemError(code, syscall)
-    const [name, message] = known
-    return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))
-  })
 }
 
 /**

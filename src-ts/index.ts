@@ -43,7 +43,6 @@ export type {
   DialerOptions,
   FramedDialerOptions,
   FramedServerOptions,
-  LoadBalance,
   MessageOptions,
   RequestHandler,
   ServerOptions,
@@ -52,6 +51,7 @@ export type {
   StreamServerOptions,
   WorkerServerOptions,
 } from './connection/option-types'
+export type { LoadBalance } from './process/settings'
 export type { Payload } from './memory/payload'
 export type { GetOptions, PoolStats } from './client/pool'
 export { Pool } from './client/pool'

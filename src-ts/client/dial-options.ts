@@ -2,9 +2,8 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 
 import { invalidValue } from '../errors'
-import { checkInteger } from '../framing/framing'
-import { checkFunction, checkText } from '../connection/options'
 import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import { checkFunction, checkInteger, checkText } from '../checks/arguments'
 
 /** How connections are made: of a dialer for all of its dials, or of one dial, which goes first. */
 export interface DialSettings {

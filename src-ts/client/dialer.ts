@@ -15,7 +15,6 @@ import {
 } from './dial-options'
 import { isOurs, NetpollError, systemError, withoutStack } from '../errors'
 import { eventLoops } from '../poller/pollers'
-import { checkInteger } from '../framing/framing'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
@@ -24,13 +23,10 @@ import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from '../memory/message-types'
 import type { SocketAddress } from '../native/binding'
 import {
-  type CheckedOptions,
   checkConnectionOptions,
-  checkObject,
-  checkPort,
-  checkText,
-  type DialerOptions,
+  type CheckedOptions,
   dialerOptionNames,
+  type DialerOptions,
 } from '../connection/options'
 import { pace } from '../time/pace'
 import { createProfiles, moveProfiles, type Profile } from '../connection/group'
@@ -40,6 +36,7 @@ import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from '.
 import { deadlineOf, endOf } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
+import { checkInteger, checkObject, checkPort, checkText } from '../checks/arguments'
 
 /** Whom to dial, checked. */
 export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }

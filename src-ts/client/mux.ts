@@ -5,7 +5,6 @@ import { siteOf } from '../process/call-site'
 import type { ConnectionCore } from '../connection/core'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { Line, type LineKeeper } from './mux-connection'
@@ -19,6 +18,7 @@ import { largestTimeout, patience } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting-call'
+import { checkInteger } from '../checks/arguments'
 
 /** Options of `new Mux`. */
 export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>

@@ -2,9 +2,9 @@ import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 
 import { NetpollError } from '../errors'
-import { isThenable, whenSettled } from '../process/report'
 import { forgetSignal, reasonOf } from '../abort'
 import { clearTimeout, setTimeout } from '../time/timers'
+import { isThenable, whenSettled } from '../checks/thenables'
 
 /** An IP address, and its family. */
 export interface ResolvedAddress {

@@ -16,19 +16,9 @@ import { Connection } from './connection'
 import type { Context } from '../process/async-context'
 import { ConnectionDuplex, consumerOf, type Line } from './stream/duplex'
 import { EndSignal } from './end-signal'
-import {
-  invalidType,
-  isOwnReason,
-  NetpollError,
-  type Refused,
-  reasonError,
-  streamCall,
-  systemError,
-  withoutStack,
-} from '../errors'
+import { invalidType, NetpollError, streamCall, systemError, withoutStack } from '../errors'
 import type { Excerpt } from '../native/excerpt'
 import { Flow, Hold } from './read-pause'
-import { checkInteger } from '../framing/framing'
 import { beginsCalls, type GoAway, type IsGoAway, Leave } from './go-away'
 import { guarded, refusePromise } from '../process/report'
 import { Lifecycle } from './lifecycle'
@@ -47,6 +37,8 @@ import { Requests } from './messages/dispatcher'
 import { StreamInput } from './stream/stream-input'
 import { requiredLimit } from '../time/time-limits'
 import { afterMicrotasks, clearTimeout, setImmediate, setTimeout } from '../time/timers'
+import { checkInteger } from '../checks/arguments'
+import { isOwnReason, reasonError, type Refused } from '../native/reasons'
 
 /** Where a connection is in its life, as far as JavaScript can tell. */
 type Status =

@@ -1,10 +1,10 @@
 import type { ConnectionCore } from './core'
 import type { Connection } from './connection'
 import { invalidType, invalidValue } from '../errors'
-import { isThenable } from '../process/report'
 import type { MessageTypes } from '../memory/message-types'
 import { checkPayload, keepPayload, type Payload } from '../memory/payload'
 import type { Reply } from './messages/reply-queue'
+import { isThenable } from '../checks/thenables'
 
 /** Where a connection stands, of which one end has said that it is to be used no more. */
 export const Leave = {

@@ -5,11 +5,12 @@ import { channels, publish } from '../process/diagnostics'
 import type { EventLoop } from '../poller/poller'
 import type { Framing } from '../framing/framing'
 import type { GoAway, IsGoAway } from './go-away'
-import { isAsyncFunction, report } from '../process/report'
+import { report } from '../process/report'
 import type { Ids } from '../framing/message-id'
 import type { BytesOption } from '../memory/message-types'
 import { type ConnectionSettings, nativeBinding } from '../native/binding'
 import type { CheckedOptions, Hooks, RequestHandler } from './options'
+import { isAsyncFunction } from '../checks/thenables'
 
 /** What connections have done, all together. */
 export interface Counts {

@@ -1,10 +1,11 @@
 import type { ConnectionCore } from './core'
 import { channels, publish } from '../process/diagnostics'
 import type { NetpollError } from '../errors'
-import { errnoOf, guarded, isThenable, refusePromise, whenSettled } from '../process/report'
+import { errnoOf, guarded, refusePromise } from '../process/report'
 import { pace } from '../time/pace'
 import type { Profile } from './group'
 import { microtask, setImmediate } from '../time/timers'
+import { isThenable, whenSettled } from '../checks/thenables'
 
 /** How far the hooks of a connection have come. */
 const Phase = {

@@ -8,6 +8,7 @@ import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { Payload } from '../memory/payload'
 import type { Reply } from './messages/reply-queue'
 import type { WorkersOptions } from '../workers/options'
+import type { LoadBalance } from '../process/settings'
 
 /** Handles one message; what it returns is the reply. */
 export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
@@ -24,9 +25,6 @@ export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'>
 export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
   connection: Connection<Data, Bytes>,
 ) => void | PromiseLike<void>
-
-/** Who gets the next connection: one after the other, any, or whoever has the fewest. */
-export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
 
 /**
  * Options that servers and dialers share, whatever is exchanged: {@link MessageOptions} or {@link StreamOptions} go with

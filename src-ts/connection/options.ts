@@ -1,6 +1,6 @@
-import { processSettings } from '../process/settings'
+import { checkLoadBalance, checkPollers, type LoadBalance, processSettings } from '../process/settings'
 import { invalidType, invalidValue } from '../errors'
-import { checkInteger, Framing, streamFraming } from '../framing/framing'
+import { Framing, streamFraming } from '../framing/framing'
 import { checkIsGoAway, type IsGoAway } from './go-away'
 import { optionNames } from '../checks/known-options'
 import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
@@ -10,12 +10,12 @@ import type {
   ConnectionOptions,
   DataHandler,
   DialerOptions,
-  LoadBalance,
   RequestHandler,
   ServerOptions,
 } from './option-types'
 import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
 import type { WorkersOptions } from '../workers/options'
+import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
 export type * from './option-types'
 
@@ -221,18 +221,6 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   }
 }
 
-/** Checks a number of threads that poll. */
-export function checkPollers(value: number): number {
-  checkInteger('options.pollers', value, 0, 64)
-  return value
-}
-
-/** Checks how connections are dealt out. */
-export function checkLoadBalance(value: unknown): LoadBalance {
-  if (value === 'roundRobin' || value === 'random' || value === 'leastConnections') return value
-  throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
-}
-
 /** Checks a framing that must be there. */
 export function checkFraming(name: string, framing: unknown): Framing {
   if (framing instanceof Framing) return framing
@@ -278,33 +266,4 @@ function checkPlace(
 /** Checks an optional backlog. */
 export function checkBacklog(value: unknown): void {
   if (value !== undefined) checkInteger('options.backlog', value, 1, 2 ** 31 - 1)
-}
-
-/** Checks an argument that has members. */
-export function checkObject(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value)
-}
-
-/** Checks a port. */
-export function checkPort(value: unknown, least: 0 | 1, given = value): asserts value is number {
-  checkInteger('options.port', value, least, 65_535, given)
-}
-
-/** Checks a string that must say something. */
-export function checkText(name: string, value: unknown): asserts value is string {
-  if (typeof value !== 'string' || value === '') throw invalidType(name, 'a string that is not empty', value)
-}
-
-/** Checks an optional function. */
-export function checkFunction(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'function') {
-    throw invalidType(`options.${name}`, 'of type function', value)
-  }
-}
-
-/** Checks an optional boolean. */
-export function checkBoolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'boolean') {
-    throw invalidType(`options.${name}`, 'of type boolean', value)
-  }
 }

@@ -1,5 +1,4 @@
 import { isOurs } from '../errors'
-import { ignore } from '../process/report'
 import type { Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
 import type { Target } from '../poller/command-queue'
@@ -7,6 +6,7 @@ import { pace } from '../time/pace'
 import type { Payload } from '../memory/payload'
 import type { Profile } from './group'
 import { whenRejected } from '../checks/promises'
+import { ignore } from '../checks/thenables'
 
 /** Sends and flushes that wait, all of one connection: they are over at the same time. */
 interface Waiter {

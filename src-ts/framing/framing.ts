@@ -4,6 +4,7 @@ import { invalidType, invalidValue, NetpollError } from '../errors'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type { NativeFraming } from '../native/binding'
 import type { Payload } from '../memory/payload'
+import { checkInteger } from '../checks/arguments'
 
 /** Largest message that is accepted unless `maxLength` says otherwise: 16 MiB. */
 export const defaultMaxLength = 16 * 1024 * 1024
@@ -341,12 +342,4 @@ function takeMaxLength(options: MaxLengthOptions): MaxLengthOptions {
 
 function checkMaxLength(value: number | undefined): void {
   if (value !== undefined) checkInteger('options.maxLength', value, 0, largestMaxLength)
-}
-
-/** Checks that an option is a whole number within bounds. */
-export function checkInteger(name: string, value: unknown, least: number, most: number, given = value): void {
-  if (typeof value !== 'number') throw invalidType(name, 'of type number', given)
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw invalidValue(name, `must be a whole number from ${least} to ${most}`, given)
-  }
 }

@@ -1,12 +1,12 @@
 import { joinBytes, textBytes } from '../memory/allocation'
 import { bufferOf, isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger } from './framing'
 import { refusePromise } from '../process/report'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeIdField } from '../native/binding'
 import { notPayload, type Payload } from '../memory/payload'
+import { checkInteger } from '../checks/arguments'
 
 /** Where a message carries its id: an unsigned number. The core reads it while it cuts the message. */
 export interface IdField {

@@ -6,9 +6,9 @@ import { invalidType, NetpollError } from '../errors'
 import { foreign, type Piece } from './pieces'
 import { feed, Reader } from './reader'
 import { Writer } from './writer'
-import { checkObject } from '../connection/options'
 import { pace } from '../time/pace'
 import { sharedMemory } from '../memory/thread-memory'
+import { checkObject } from '../checks/arguments'
 
 /**
  * A reader over `source`: a Node.js stream, or anything else that iterates over bytes. It takes a piece from the source

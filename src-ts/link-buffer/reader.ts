@@ -1,12 +1,12 @@
 import { allocate } from '../memory/allocation'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { NetpollError } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { optionNames, takeOptions } from '../checks/known-options'
 import { pace } from '../time/pace'
 import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
 import type { SmallPieces } from './small-pieces'
+import { checkInteger } from '../checks/arguments'
 
 const maxLengthNames = optionNames<{ readonly maxLength?: number }>({ maxLength: true })
 

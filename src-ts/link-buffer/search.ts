@@ -1,7 +1,7 @@
 import { isUint8Array } from '../checks/bytes'
 import { invalidType } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { checkAttached, type Segment } from './segments'
+import { checkInteger } from '../checks/arguments'
 
 /** What users may give as a delimiter, as bytes. */
 export function delimiterBytes(delimiter: number | string | Uint8Array): Uint8Array {

@@ -4,10 +4,10 @@ import { copyBytes } from '../memory/allocation'
 import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { pace } from '../time/pace'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
+import { checkInteger } from '../checks/arguments'
 
 /** Where a writer gets what {@link Writer.malloc} hands out: the arena, or memory that no connection sends from. */
 export interface WriterMemory {

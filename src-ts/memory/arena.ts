@@ -4,9 +4,10 @@ import { allocate } from './allocation'
 import { bufferOf, offsetOf } from '../checks/bytes'
 import { Chunk, messageView } from './chunk'
 import { NetpollError, outOfMemory } from '../errors'
-import { checkInteger, type Framing } from '../framing/framing'
+import type { Framing } from '../framing/framing'
 import type { NativeMemory } from '../native/binding'
 import { microtask } from '../time/timers'
+import { checkInteger } from '../checks/arguments'
 
 /** `[cursor, handle, holds, loops with commands, turns of the event loop]`, shared with the core. */
 export const arenaWords = 5

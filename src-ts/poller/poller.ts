@@ -11,7 +11,7 @@ import {
 import type { Chunk } from '../memory/chunk'
 import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
-import { NetpollError, pollerFailed, pollerGone, systemError } from '../errors'
+import { NetpollError, pollerFailed, systemError } from '../errors'
 import { sendAtExit, sendNothingAtExit } from '../process/exit'
 import { Excerpt } from '../native/excerpt'
 import { guarded, logFailure } from '../process/report'
@@ -20,6 +20,7 @@ import { Operation, RecordKind } from '../native/protocol-numbers'
 import { commandWords, Outbox } from './command-queue'
 import type { SharedMemory } from '../memory/thread-memory'
 import { microtask, nextTick, setImmediate } from '../time/timers'
+import { pollerGone } from '../native/reasons'
 
 /** Where a poller runs. */
 export type Placement = 'inline' | 'thread'

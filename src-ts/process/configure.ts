@@ -1,10 +1,16 @@
-import { type Logger, processSettings, replaceLogger, replaceSettings } from './settings'
+import {
+  checkLoadBalance,
+  checkPollers,
+  type LoadBalance,
+  type Logger,
+  processSettings,
+  replaceLogger,
+  replaceSettings,
+} from './settings'
 import { invalidValue } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { optionNames, takeOptions } from '../checks/known-options'
 import { nativeBinding } from '../native/binding'
-import type { LoadBalance } from '../connection/option-types'
-import { checkBoolean, checkFunction, checkLoadBalance, checkPollers } from '../connection/options'
+import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
 /** Options of {@link configure}. What is not given stays as it is. */
 export interface ProcessOptions {

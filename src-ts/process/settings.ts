@@ -1,6 +1,6 @@
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
-
-import type { LoadBalance } from '../connection/option-types'
+import { checkInteger } from '../checks/arguments'
+import { invalidType } from '../errors'
 
 /** What servers and dialers are given that say nothing else. */
 export interface ProcessSettings {
@@ -62,4 +62,19 @@ export function logLine(line: string, text: () => string): void {
   } catch {
     toStandardError(text)
   }
+}
+
+/** Who gets the next connection: one after the other, any, or whoever has the fewest. */
+export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
+
+/** Checks a number of threads that poll. */
+export function checkPollers(value: number): number {
+  checkInteger('options.pollers', value, 0, 64)
+  return value
+}
+
+/** Checks how connections are dealt out. */
+export function checkLoadBalance(value: unknown): LoadBalance {
+  if (value === 'roundRobin' || value === 'random' || value === 'leastConnections') return value
+  throw invalidType('options.loadBalance', "'roundRobin', 'random' or 'leastConnections'", value)
 }

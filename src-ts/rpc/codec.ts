@@ -3,9 +3,10 @@ import type { Framing } from '../framing/framing'
 import { refusePromise } from '../process/report'
 import type { Writer } from '../link-buffer/writer'
 import type { IdField, IdFunction } from '../framing/message-id'
-import { checkFraming, checkObject } from '../connection/options'
+import { checkFraming } from '../connection/options'
 import type { CompressedMessage, Message } from './message'
 import type { Method } from './method'
+import { checkObject } from '../checks/arguments'
 
 /**
  * A protocol: how messages are cut from the stream, and what their bytes say. It keeps no state of a connection.

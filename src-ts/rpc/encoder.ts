@@ -1,11 +1,12 @@
 import { allocate } from '../memory/allocation'
 import { bufferView } from '../memory/chunk'
-import { isThenable, refusePromise } from '../process/report'
+import { refusePromise } from '../process/report'
 import { foreign, type Piece, type Written } from '../link-buffer/pieces'
 import { Writer, type WriterMemory } from '../link-buffer/writer'
 import type { Payload } from '../memory/payload'
 import type { Codec } from './codec'
 import type { Message } from './message'
+import { isThenable } from '../checks/thenables'
 
 /** Turns messages into what connections send. */
 export class Encoder<Sent, Received> {

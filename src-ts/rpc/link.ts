@@ -4,12 +4,12 @@ import { invalidValue } from '../errors'
 import { refusePromise } from '../process/report'
 import { type OptionNames, optionNames } from '../checks/known-options'
 import { Mux, type MuxOptions, muxOptionNames } from '../client/mux'
-import { checkObject } from '../connection/options'
 import type { Payload } from '../memory/payload'
 import { type GetOptions, Pool, type PoolStats } from '../client/pool'
 import { type PoolOptions, poolOptionNames } from '../client/pool-options'
 import { type Codec, decodeMessage } from './codec'
 import type { BufferBound } from './inflater'
+import { checkObject } from '../checks/arguments'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
 type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered'

@@ -1,11 +1,11 @@
 import type { Address } from '../native/address'
 import { ConnectionCore } from '../connection/core'
 import type { Context } from '../process/async-context'
-import { checkInteger } from '../framing/framing'
 import { guarded } from '../process/report'
 import type { NativeId } from '../native/binding'
 import type { ServerOptions } from '../connection/options'
 import type { Profile } from '../connection/group'
+import { checkInteger } from '../checks/arguments'
 
 /** A connection that was closed because its server had `maxConnections` already. */
 export interface Drop {

@@ -4,7 +4,6 @@ import { isIP } from 'node:net'
 import { type Address, toAddress } from '../native/address'
 import { invalidType, invalidValue, systemError } from '../errors'
 import type { EventLoop } from '../poller/poller'
-import { checkInteger } from '../framing/framing'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type {
   ConnectionBalancer,
@@ -13,7 +12,7 @@ import type {
   NativeId,
   Outcome,
 } from '../native/binding'
-import { checkBacklog, checkBoolean, checkPort, checkText } from '../connection/options'
+import { checkBacklog } from '../connection/options'
 import { takeSignal } from '../abort'
 import {
   checkSocketPath,
@@ -24,6 +23,7 @@ import {
   socketFile,
   systemPath,
 } from '../native/unix-path'
+import { checkBoolean, checkInteger, checkPort, checkText } from '../checks/arguments'
 
 /** Listens on a TCP port. */
 export interface ListenPortOptions {

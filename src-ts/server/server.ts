@@ -26,15 +26,14 @@ import {
   nativeBinding,
 } from '../native/binding'
 import {
-  type CheckedOptions,
   checkConnectionOptions,
-  checkFunction,
+  type CheckedOptions,
   checkHandling,
   type DataHandler,
   type FramedServerOptions,
   type RequestHandler,
-  type ServerOptions,
   serverOptionNames,
+  type ServerOptions,
   type StreamServerOptions,
 } from '../connection/options'
 import { pace } from '../time/pace'
@@ -47,6 +46,7 @@ import { patience } from '../time/time-limits'
 import { clearTimeout, microtask, setTimeout } from '../time/timers'
 import { type CheckedWorkers, checkWorkers } from '../workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
+import { checkFunction } from '../checks/arguments'
 
 /** What a server has done and holds. */
 export interface ServerStats {

@@ -8,7 +8,6 @@ import {
   nativeBinding,
   type SharedListener,
 } from '../native/binding'
-import type { LoadBalance } from '../connection/options'
 import {
   checkSocketRights,
   removeSocketFile,
@@ -16,6 +15,7 @@ import {
   type SocketFile,
   socketFile,
 } from '../native/unix-path'
+import type { LoadBalance } from '../process/settings'
 
 /** Who gets a part of the connections. */
 export interface SharedTarget {

@@ -1,9 +1,9 @@
 import { describe } from '../process/describe'
-import { ignore, isThenable, whenSettled } from '../process/report'
 import { isError } from '../checks/kinds'
 import { RpcError } from '../rpc/errors'
 import type { GeneratedCallback } from './generated'
 import { TApplicationException } from './library'
+import { ignore, isThenable, whenSettled } from '../checks/thenables'
 
 /** A method of a handler. */
 export type Method = (...args: unknown[]) => unknown

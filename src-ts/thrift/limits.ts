@@ -1,8 +1,9 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkInteger, largestMaxLength } from '../framing/framing'
+import { largestMaxLength } from '../framing/framing'
 import type { OptionNames } from '../checks/known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
+import { checkInteger } from '../checks/arguments'
 
 /** What one message may cost, of servers and clients alike: replies are no more to be trusted than requests. */
 export interface ThriftLimits {

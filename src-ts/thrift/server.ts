@@ -1,5 +1,4 @@
 import { optionNames, takeOptions } from '../checks/known-options'
-import { checkObject } from '../connection/options'
 import {
   type TransportHandler,
   TransportServer,
@@ -11,6 +10,7 @@ import { checkService, type ThriftService } from './generated'
 import type { ThriftInput } from './input'
 import { checkLimits, limitNames, serverMaxLength, type ThriftLimits } from './limits'
 import { type HandlerSource, ThriftServiceHandler } from './service'
+import { checkObject } from '../checks/arguments'
 
 /** Options of {@link createThriftServer}: those of a `TransportServer`, with the hooks of its handler. */
 export interface ThriftServerOptions

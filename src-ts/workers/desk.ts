@@ -12,7 +12,7 @@ import { type Chunk, messageAs } from '../memory/chunk'
 import { captureContext } from '../process/async-context'
 import { replyError } from '../errors'
 import type { Framing } from '../framing/framing'
-import { isThenable, logFailure, whenSettled } from '../process/report'
+import { logFailure } from '../process/report'
 import type { BytesOption } from '../memory/message-types'
 import { type NativeWorkerQueue, nativeBinding } from '../native/binding'
 import { Operation, RecordKind } from '../native/protocol-numbers'
@@ -21,6 +21,7 @@ import type { Payload } from '../memory/payload'
 import { sharedMemory } from '../memory/thread-memory'
 import { microtask, nextTick } from '../time/timers'
 import { type Origin, originOf, Source, type WorkerHandler } from './handler'
+import { isThenable, whenSettled } from '../checks/thenables'
 
 /** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */
 const mostInTurn = 8

@@ -2,11 +2,11 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 
 import { invalidType, invalidValue } from '../errors'
-import { checkInteger } from '../framing/framing'
 import { hrefOf } from '../checks/kinds'
 import { optionNames, takeOptions } from '../checks/known-options'
 import { checkPayload, type Payload } from '../memory/payload'
 import { timeLimit, timeLimits } from '../time/time-limits'
+import { checkInteger } from '../checks/arguments'
 
 /** Which worker gets a request. */
 export type WorkerBalance =

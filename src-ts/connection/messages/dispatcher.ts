@@ -3,7 +3,6 @@ import type { ConnectionCore } from '../core'
 import { channels } from '../../process/diagnostics'
 import { type NetpollError, replyError, unexpectedMessage } from '../../errors'
 import { Hold } from '../read-pause'
-import { isThenable, whenReturned, whenSettled } from '../../process/report'
 import { MessageQueue } from './message-iterator'
 import { Operation } from '../../native/protocol-numbers'
 import type { RequestHandler } from '../options'
@@ -11,6 +10,7 @@ import type { Payload } from '../../memory/payload'
 import type { Profile } from '../group'
 import { hasFailed, PendingReply, ReplyQueue } from './reply-queue'
 import { microtask } from '../../time/timers'
+import { isThenable, whenReturned, whenSettled } from '../../checks/thenables'
 
 /** The messages of a framed connection: their handler, and the order of its replies. */
 export class Requests {

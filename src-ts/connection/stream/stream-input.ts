@@ -2,7 +2,6 @@ import * as clock from '../../time/clock'
 import type { ConnectionCore } from '../core'
 import { NetpollError } from '../../errors'
 import { Hold } from '../read-pause'
-import { isThenable, whenSettled } from '../../process/report'
 import { feed, Reader } from '../../link-buffer/reader'
 import { SmallPieces } from '../../link-buffer/small-pieces'
 import { Operation } from '../../native/protocol-numbers'
@@ -11,6 +10,7 @@ import { pace } from '../../time/pace'
 import type { Profile } from '../group'
 import type { Leftover } from '../../memory/thread-memory'
 import { microtask } from '../../time/timers'
+import { isThenable, whenSettled } from '../../checks/thenables'
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
 export interface Consumer {
