@@ -9,7 +9,7 @@
  */
 export { createWriter, readerFrom, writerTo } from './link-buffer/adapters'
 export type { Address, TcpAddress } from './native/address'
-export type { Drop } from './server/connection-limit'
+export type { Drop } from './server/options'
 export type { BackoffOptions } from './client/backoff'
 export type { CallOptions } from './connection/calls/pending-call'
 export type { Logger } from './process/settings'
@@ -36,21 +36,25 @@ export type { MuxOptions } from './client/mux'
 export { Mux } from './client/mux'
 export type { ChunkStats } from './native/binding'
 export type {
-  AcceptOptions,
   ConnectionOptions,
-  ConnectOptions,
   DataHandler,
-  DialerOptions,
-  FramedDialerOptions,
-  FramedServerOptions,
   MessageOptions,
   RequestHandler,
-  ServerOptions,
-  StreamDialerOptions,
   StreamOptions,
+} from './connection/option-types'
+export type {
+  ConnectOptions,
+  DialerOptions,
+  FramedDialerOptions,
+  StreamDialerOptions,
+} from './client/options'
+export type {
+  AcceptOptions,
+  FramedServerOptions,
+  ServerOptions,
   StreamServerOptions,
   WorkerServerOptions,
-} from './connection/option-types'
+} from './server/options'
 export type { LoadBalance } from './process/settings'
 export type { Payload } from './memory/payload'
 export type { GetOptions, PoolStats } from './client/pool'

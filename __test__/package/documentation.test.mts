@@ -85,6 +85,8 @@ test('the guide of options has every option, with the default that its type says
     .filter((line) => line.startsWith('|'))
   const sources = [
     'connection/option-types',
+    'server/options',
+    'client/options',
     'client/dial-options',
     'server/listener',
     'framing/framing',

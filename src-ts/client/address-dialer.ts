@@ -8,8 +8,8 @@ import { NetpollError, streamCall } from '../errors'
 import { reportDial } from '../process/report'
 import { hostRealm } from '../checks/host-realm'
 import { takeOptions } from '../checks/known-options'
-import type { DialerOptions } from '../connection/options'
 import { allowListeners } from '../abort'
+import type { DialerOptions } from './options'
 
 /** Makes connections to one address, for a pool or mux, in the context in which that was made. */
 export class AddressDialer {

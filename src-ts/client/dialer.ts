@@ -22,12 +22,7 @@ import { optionNames, takeOptions } from '../checks/known-options'
 import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from '../memory/message-types'
 import type { SocketAddress } from '../native/binding'
-import {
-  checkConnectionOptions,
-  type CheckedOptions,
-  dialerOptionNames,
-  type DialerOptions,
-} from '../connection/options'
+import { checkConnectionOptions, type CheckedOptions } from '../connection/options'
 import { pace } from '../time/pace'
 import { createProfiles, moveProfiles, type Profile } from '../connection/group'
 import { whenOver } from '../checks/promises'
@@ -37,6 +32,7 @@ import { deadlineOf, endOf } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
 import { checkInteger, checkObject, checkPort, checkText } from '../checks/arguments'
+import { dialerOptionNames, type DialerOptions } from './options'
 
 /** Whom to dial, checked. */
 export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }

@@ -9,7 +9,6 @@ import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { Line, type LineKeeper } from './mux-connection'
 import { closeOptionNames, optionNames, refuseUnknown, takeOptions } from '../checks/known-options'
-import { type DialerOptions, dialerOptionNames, type FramedDialerOptions } from '../connection/options'
 import { pace } from '../time/pace'
 import { keepPayload, type Payload, takeApart } from '../memory/payload'
 import type { PoolStats } from './pool'
@@ -19,6 +18,7 @@ import { clearTimeout, setTimeout } from '../time/timers'
 import { WaitQueue } from './wait-queue'
 import { Waiting, WaitingCall } from './waiting-call'
 import { checkInteger } from '../checks/arguments'
+import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from './options'
 
 /** Options of `new Mux`. */
 export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>

@@ -1,8 +1,8 @@
 import type { BytesOption } from '../memory/message-types'
 import { type OptionNames, optionNames, takeOptions } from '../checks/known-options'
-import { type DialerOptions, dialerOptionNames } from '../connection/options'
 import { timeLimit, timeLimits } from '../time/time-limits'
 import { checkInteger } from '../checks/arguments'
+import { dialerOptionNames, type DialerOptions } from './options'
 
 /** What a pool's options say about the pool itself. */
 export interface PoolLimits {

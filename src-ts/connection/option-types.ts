@@ -1,13 +1,9 @@
 /** What users may say about servers and dialers. `connection/options.ts` checks it. */
-import type { Drop } from '../server/connection-limit'
 import type { Connection } from './connection'
-import type { DialSettings } from '../client/dial-options'
 import type { Framing } from '../framing/framing'
 import type { IdField, IdFunction } from '../framing/message-id'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
-import type { Payload } from '../memory/payload'
 import type { Reply } from './messages/reply-queue'
-import type { WorkersOptions } from '../workers/options'
 import type { LoadBalance } from '../process/settings'
 
 /** Handles one message; what it returns is the reply. */
@@ -157,94 +153,3 @@ export interface StreamOptions<Data = unknown, Bytes extends BytesOption = 'buff
   /** Reads what has arrived. */
   readonly onData?: DataHandler<Data, Bytes> | undefined
 }
-
-/** Options of servers, whatever is exchanged. */
-export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends ConnectionOptions<Data, Bytes> {
-  /**
-   * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
-   * limit.
-   */
-  readonly maxConnections?: number | undefined
-  /** A connection was closed at once because there were `maxConnections`. */
-  readonly onDrop?: (((drop: Drop) => void) | undefined) | undefined
-}
-
-/** Options of a server with a framing. */
-export interface FramedServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends AcceptOptions<Data, Bytes>,
-    MessageOptions<Data, Bytes> {
-  /**
-   * What `close` sends on each connection before anything ends: a message by which clients know that they are to leave, or
-   * a function that gives it, or nothing, for one connection. Then the server serves on until they have left, for at most
-   * `maxCloseTime`. Needs `id`, and an id that no call has. Default: nothing, and `close` ends connections at once.
-   */
-  readonly goAway?: Payload | ((connection: Connection<Data, Bytes>) => Reply) | undefined
-  /** Of {@link WorkerServerOptions} alone. */
-  readonly workers?: undefined
-}
-
-/** Options of a server with a framing whose requests worker threads handle. */
-export interface WorkerServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends AcceptOptions<Data, Bytes>,
-    MessageOptions<Data, Bytes> {
-  /**
-   * Worker threads that handle the requests, in the place of `onRequest`. Requests and replies go natively, without passing
-   * through the JavaScript of this thread.
-   */
-  readonly workers: WorkersOptions
-  /** Replies of workers come in order. */
-  readonly id?: undefined
-  /** The workers handle requests. */
-  readonly onRequest?: undefined
-  /** Needs ids. */
-  readonly goAway?: undefined
-}
-
-/** Options of a server without a framing. */
-export interface StreamServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends AcceptOptions<Data, Bytes>,
-    StreamOptions<Data, Bytes> {
-  /** Of messages alone. */
-  readonly goAway?: undefined
-  /** Of {@link WorkerServerOptions} alone. */
-  readonly workers?: undefined
-}
-
-/** Options of `createServer`. */
-export type ServerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> =
-  | FramedServerOptions<Data, Bytes>
-  | WorkerServerOptions<Data, Bytes>
-  | StreamServerOptions<Data, Bytes>
-
-/** Options of dialers, whatever is exchanged. */
-export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends ConnectionOptions<Data, Bytes>,
-    DialSettings {
-  /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
-  readonly requestTimeout?: number | undefined
-}
-
-/** Options of a dialer with a framing. */
-export interface FramedDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends ConnectOptions<Data, Bytes>,
-    MessageOptions<Data, Bytes> {
-  /**
-   * Whether a message that answers no call says that its connection is to be used no more, as a server's `goAway` does.
-   * Then no call begins on it, and it closes once those that wait have ended. Needs `id`. Default: no message does.
-   */
-  readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
-}
-
-/** Options of a dialer without a framing. */
-export interface StreamDialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends ConnectOptions<Data, Bytes>,
-    StreamOptions<Data, Bytes> {
-  /** Of messages alone. */
-  readonly isGoAway?: undefined
-}
-
-/** Options of `new Dialer`. */
-export type DialerOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> =
-  | FramedDialerOptions<Data, Bytes>
-  | StreamDialerOptions<Data, Bytes>

@@ -2,19 +2,11 @@ import { checkLoadBalance, checkPollers, type LoadBalance, processSettings } fro
 import { invalidType, invalidValue } from '../errors'
 import { Framing, streamFraming } from '../framing/framing'
 import { checkIsGoAway, type IsGoAway } from './go-away'
-import { optionNames } from '../checks/known-options'
 import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeSettings } from '../native/binding'
-import type {
-  ConnectionOptions,
-  DataHandler,
-  DialerOptions,
-  RequestHandler,
-  ServerOptions,
-} from './option-types'
+import type { ConnectionOptions, DataHandler, RequestHandler } from './option-types'
 import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
-import type { WorkersOptions } from '../workers/options'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
 export type * from './option-types'
@@ -29,7 +21,10 @@ const defaults = {
 } as const
 
 /** Everything that options may say, in whatever combination: nothing is checked yet. */
-type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = ConnectionOptions<Data, Bytes> & {
+export type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = ConnectionOptions<
+  Data,
+  Bytes
+> & {
   readonly framing?: Framing | undefined
   readonly id?: IdField | IdFunction<Bytes> | undefined
   readonly onRequest?: RequestHandler<Data, Bytes> | undefined
@@ -38,7 +33,7 @@ type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = Connecti
   readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
 }
 
-const sharedNames = {
+export const sharedNames = {
   framing: true,
   id: true,
   bytes: true,
@@ -64,27 +59,6 @@ const sharedNames = {
   onDisconnect: true,
   onError: true,
 } as const
-
-/** Of `createServer`. */
-export const serverOptionNames = optionNames<ServerOptions>({
-  ...sharedNames,
-  goAway: true,
-  maxConnections: true,
-  onDrop: true,
-  workers: true,
-})
-
-/** Of `new Dialer`. */
-export const dialerOptionNames = optionNames<DialerOptions>({
-  ...sharedNames,
-  isGoAway: true,
-  requestTimeout: true,
-  connectTimeout: true,
-  connectionAttemptDelay: true,
-  lookup: true,
-  localAddress: true,
-  localPort: true,
-})
 
 /** The user's hooks, checked to be functions. */
 export type Hooks = {
@@ -125,21 +99,6 @@ export interface CheckedOptions {
 
 /** Where messages are handled: in this thread, or by workers. */
 export type Handling = 'here' | 'workers'
-
-/** Refuses what workers take the place of. */
-export function checkHandling<Data, Bytes extends BytesOption>(
-  options: AnyOptions<Data, Bytes> & { readonly workers?: WorkersOptions | undefined },
-): void {
-  if (options.workers === undefined) return
-  if (options.framing === undefined) {
-    throw invalidValue('options.workers', 'needs a framing', options.workers)
-  }
-  for (const name of ['onRequest', 'id'] as const) {
-    if (options[name] !== undefined) {
-      throw invalidValue(`options.${name}`, 'must not be given together with options.workers', options[name])
-    }
-  }
-}
 
 /** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
 const uncountedPieces = 2 ** 32 - 1

@@ -4,7 +4,6 @@ import { invalidValue } from '../errors'
 import { type ErrorListener, report } from '../process/report'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type { ListenOptions } from '../server/listener'
-import { type AcceptOptions, serverOptionNames } from '../connection/options'
 import type { Payload } from '../memory/payload'
 import { announceBy, createServer, type Server, type ServerStats } from '../server/server'
 import { isAborted, takeSignal } from '../abort'
@@ -17,6 +16,7 @@ import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
 import type { Method } from './method'
 import { finishCall, ServerCall } from './server-call'
+import { type AcceptOptions, serverOptionNames } from '../server/options'
 
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {

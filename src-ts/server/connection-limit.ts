@@ -1,19 +1,10 @@
-import type { Address } from '../native/address'
 import { ConnectionCore } from '../connection/core'
 import type { Context } from '../process/async-context'
 import { guarded } from '../process/report'
 import type { NativeId } from '../native/binding'
-import type { ServerOptions } from '../connection/options'
 import type { Profile } from '../connection/group'
 import { checkInteger } from '../checks/arguments'
-
-/** A connection that was closed because its server had `maxConnections` already. */
-export interface Drop {
-  /** The other end; `undefined` when it was gone already. */
-  readonly remoteAddress: Address | undefined
-  /** This end; `undefined` when the connection was gone already. */
-  readonly localAddress: Address | undefined
-}
+import type { Drop, ServerOptions } from './options'
 
 /** Lets in so many connections, and turns away the others. */
 export class Admission {

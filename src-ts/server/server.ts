@@ -28,13 +28,8 @@ import {
 import {
   checkConnectionOptions,
   type CheckedOptions,
-  checkHandling,
   type DataHandler,
-  type FramedServerOptions,
   type RequestHandler,
-  serverOptionNames,
-  type ServerOptions,
-  type StreamServerOptions,
 } from '../connection/options'
 import { pace } from '../time/pace'
 import { createProfiles, type Owner, type Profile } from '../connection/group'
@@ -47,6 +42,13 @@ import { clearTimeout, microtask, setTimeout } from '../time/timers'
 import { type CheckedWorkers, checkWorkers } from '../workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
 import { checkFunction } from '../checks/arguments'
+import {
+  checkHandling,
+  type FramedServerOptions,
+  serverOptionNames,
+  type ServerOptions,
+  type StreamServerOptions,
+} from './options'
 
 /** What a server has done and holds. */
 export interface ServerStats {
