@@ -794,6 +794,11 @@ export class ConnectionCore {
     return excerpt && { excerpt, maxLength: this.#profile.framing.native.maxLength }
   }
 
+  /** Reports an error that does not end it. */
+  tell(error: unknown): void {
+    this.#profile.failed(error, this)
+  }
+
   #tryLast(work: () => void): void {
     try {
       work()

@@ -4,10 +4,15 @@ import { allocate } from './allocation'
 import { bufferOf, offsetOf } from '../checks/bytes'
 import { Chunk, messageView } from './chunk'
 import { NetpollError, outOfMemory } from '../errors'
-import type { Framing } from '../framing/framing'
 import type { NativeMemory } from '../native/binding'
 import { microtask } from '../time/timers'
 import { checkInteger } from '../checks/arguments'
+
+/** A framing, as far as the arena leaves room for it. */
+export interface HeaderLength {
+  /** @internal */
+  headerLength(length: number): number
+}
 
 /** `[cursor, handle, holds, loops with commands, turns of the event loop]`, shared with the core. */
 export const arenaWords = 5
@@ -144,7 +149,7 @@ export class Arena {
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; NetpollError `ENOMEM`
    */
-  allocate(length: number, framing: Framing): Buffer {
+  allocate(length: number, framing: HeaderLength): Buffer {
     checkInteger('length', length, 0, largestBuffer)
     const room = framing.headerLength(length)
     if (length > mostAllocated || room > mostRoom) return allocate(length)

@@ -10,7 +10,7 @@ import {
 } from '../native/protocol'
 import type { Chunk } from '../memory/chunk'
 import * as clock from '../time/clock'
-import type { ConnectionCore } from '../connection/core'
+import type { PolledConnection } from './polled-connection'
 import { NetpollError, pollerFailed, systemError } from '../errors'
 import { sendAtExit, sendNothingAtExit } from '../process/exit'
 import { Excerpt } from '../native/excerpt'
@@ -28,7 +28,7 @@ export type Placement = 'inline' | 'thread'
 /** Who accepts connections on a listener. */
 export interface Acceptor {
   /** A connection was accepted; returns the object that stands for it. */
-  accepted(id: NativeId): ConnectionCore
+  accepted(id: NativeId): PolledConnection
   /** No descriptor or memory left: accepting pauses and is tried again. */
   acceptPaused(errno: number): void
   /** A connection was accepted and closed, because the system could not watch it. */
@@ -57,7 +57,7 @@ export class EventLoop {
   /** Calls of its connections that were given up, and can still be answered. */
   lostCalls = 0
   readonly #batch = new Int32Array(batchWords)
-  readonly #connections: (ConnectionCore | undefined)[] = []
+  readonly #connections: (PolledConnection | undefined)[] = []
   /** By tag. */
   readonly #acceptors = new Map<number, Acceptor>()
   readonly #turnChunks: (Chunk | undefined)[] = []
@@ -71,7 +71,7 @@ export class EventLoop {
   /** The time at which the slice ends all the same; 0 until the clock was looked at. */
   #late = 0
   /** The connection whose message is delivered. */
-  #receiver: ConnectionCore | undefined
+  #receiver: PolledConnection | undefined
   /** How many of {@link #turnChunks} the batch has. */
   #chunkCount = 0
   /** Has the core look for commands once all of the current task and of its microtasks are done, where it would not itself. */
@@ -126,14 +126,14 @@ export class EventLoop {
   }
 
   /** From now on records of this slot are for `connection`. */
-  attach(connection: ConnectionCore): void {
+  attach(connection: PolledConnection): void {
     this.#connections[connection.slot] = connection
     this.#connectionCount += 1
     if (this.#connectionCount === 1) sendAtExit(this)
   }
 
   /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
-  forget(connection: ConnectionCore): void {
+  forget(connection: PolledConnection): void {
     if (this.#connections[connection.slot] !== connection) return
     this.#connections[connection.slot] = undefined
     this.#connectionCount -= 1
@@ -143,7 +143,7 @@ export class EventLoop {
   }
 
   /** Whether the batch that is being delivered has more bytes for `connection`. */
-  hasUndelivered(connection: ConnectionCore): boolean {
+  hasUndelivered(connection: PolledConnection): boolean {
     const batch = this.#batch
     for (let at = this.#next; at < this.#end; at += recordWords) {
       if (batch[at] === connection.slot && ((batch[at + 1] as number) & 0xff) === RecordKind.Message)
@@ -170,7 +170,7 @@ export class EventLoop {
   }
 
   /** The connection of this slot and generation, if it is there. */
-  find({ slot, generation }: NativeId): ConnectionCore | undefined {
+  find({ slot, generation }: NativeId): PolledConnection | undefined {
     const connection = this.#connections[slot]
     return connection?.generation === generation ? connection : undefined
   }
@@ -378,7 +378,7 @@ export class EventLoop {
   }
 
   /** A record's delivery has thrown, where no guard of its own stands. */
-  #undelivered(connection: ConnectionCore | undefined, error: unknown): void {
+  #undelivered(connection: PolledConnection | undefined, error: unknown): void {
     try {
       // A handler may have turned the event loop until the connection had gone, and its slot belonged to another.
       if (connection === undefined || this.#connections[connection.slot] !== connection) logFailure(error)
@@ -389,7 +389,7 @@ export class EventLoop {
   }
 
   /** The connection that a record has told of, which is ended where nothing stands for it: nothing else would ever do it. */
-  #accepted(kind: number, slot: number, generation: number): ConnectionCore | undefined {
+  #accepted(kind: number, slot: number, generation: number): PolledConnection | undefined {
     if (kind !== RecordKind.Accepted) return undefined
     const connection = this.find({ slot, generation })
     if (connection === undefined) this.outbox.command(Operation.Destroy, { slot, generation })
@@ -397,7 +397,7 @@ export class EventLoop {
   }
 
   /** User code has detached the chunk, by transferring `.buffer` of a message. */
-  #receiveCopy(connection: ConnectionCore, handle: number, start: number, length: number): void {
+  #receiveCopy(connection: PolledConnection, handle: number, start: number, length: number): void {
     connection.receive(this.memory.copy(handle, start, length), 0, length)
   }
 

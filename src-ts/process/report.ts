@@ -1,12 +1,13 @@
 import { logLine } from './settings'
-import type { Connection } from '../connection/connection'
 import type { Context } from './async-context'
 import { describe, describeFully } from './describe'
 import { invalidValue, NetpollError } from '../errors'
 import { ignore, isThenable, whenSettled } from '../checks/thenables'
 
 /** Is told what went wrong, and on which connection. */
-export type ErrorListener = ((error: unknown, connection: Connection | undefined) => void) | undefined
+export type ErrorListener<Connection> =
+  | ((error: unknown, connection: Connection | undefined) => void)
+  | undefined
 
 /** Runs the user's code; what it throws, now or later, goes to `failed`. */
 export function guarded(work: () => unknown, failed: (error: unknown) => void): void {
@@ -19,8 +20,8 @@ export function guarded(work: () => unknown, failed: (error: unknown) => void): 
 }
 
 /** Tells the user what went wrong: nothing is swallowed, and nothing of it ends the process. */
-export function report(
-  onError: ErrorListener,
+export function report<Connection>(
+  onError: ErrorListener<Connection>,
   error: unknown,
   connection: Connection | undefined,
   context: Context,
@@ -39,7 +40,11 @@ export function report(
 }
 
 /** As {@link report}, for a dial that nobody waits for: what the system says of it is told, and not logged. */
-export function reportDial(onError: ErrorListener, error: unknown, context: Context): void {
+export function reportDial<Connection>(
+  onError: ErrorListener<Connection>,
+  error: unknown,
+  context: Context,
+): void {
   const isSystems = errnoOf(error) !== undefined
   if (onError !== undefined || !isSystems) report(onError, error, undefined, context)
 }

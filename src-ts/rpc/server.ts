@@ -61,7 +61,7 @@ export interface TransportServerStats extends ServerStats {
 export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
   readonly #encoder: Encoder<Sent, Received>
-  readonly #onError: ErrorListener
+  readonly #onError: ErrorListener<Connection>
   readonly #endpoint: Endpoint<ServerCall<Received>, Sent>
   readonly #server: Server
   readonly #compressed: CompressedCalls<Received, Payload | undefined>

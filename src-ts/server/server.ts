@@ -364,7 +364,7 @@ export class Server<Data = unknown> {
       const { loop } = profile
       if (loop.native.serial !== source.poller) continue
       const connection = loop.find(source)
-      if (connection !== undefined) profile.failed(error, connection)
+      if (connection !== undefined) connection.tell(error)
       else profile.listenerFailed(error, this.#context as Context)
     }
   }
