@@ -32,7 +32,7 @@ export const order = [
 const seam = ['errors.ts', 'checks/', 'index.ts', 'extension.ts']
 const frameworks = new Map([
   ['rpc/', seam],
-  ['thrift/', [...seam, 'rpc/index.ts']],
+  ['thrift/', [...seam, 'rpc/index.ts', 'rpc/extension.ts']],
 ])
 
 /** Files of a circle, at most. */

@@ -1,6 +1,5 @@
 import { optionNames } from '../checks/known-options'
-import { takeSignal } from '../abort'
-import { systemTimeOf } from '../time/time-limits'
+import { takeSignal, systemTimeOf } from '../extension'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
 

@@ -1,13 +1,19 @@
-import { deadlinePassed } from '../connection/calls/pending-call'
-import { follow, markFollowed, siteOf } from '../process/call-site'
-import * as clock from '../time/clock'
-import type { DialTarget } from '../client/dial-options'
+import {
+  deadlinePassed,
+  follow,
+  markFollowed,
+  siteOf,
+  clock,
+  pace,
+  isAborted,
+  throwIfAborted,
+  deadlineOf,
+  endOf,
+  timeLimit,
+} from '../extension'
+import type { DialTarget, PoolStats } from '../index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
-import { pace } from '../time/pace'
-import type { PoolStats } from '../client/pool'
-import { isAborted, throwIfAborted } from '../abort'
-import { deadlineOf, endOf, timeLimit } from '../time/time-limits'
 import { ClientCall, callOptionNames, type RpcCallOptions } from './client-call'
 import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'

@@ -1,4 +1,5 @@
-import { type Connection, coreOf } from '../connection/connection'
+import type { Connection } from '../index'
+import { coreOf } from '../extension'
 import { copyOf } from './inflation-queue'
 import { type BufferBound, type Claim, Inflater, type InflationStats } from './inflater'
 import type { CompressedMessage, Message } from './message'

@@ -1,9 +1,13 @@
-import { allocate } from '../memory/allocation'
-import { bufferView } from '../memory/chunk'
-import { refusePromise } from '../process/report'
-import { foreign, type Piece, type Written } from '../link-buffer/pieces'
-import { Writer, type WriterMemory } from '../link-buffer/writer'
-import type { Payload } from '../memory/payload'
+import {
+  allocate,
+  bufferView,
+  refusePromise,
+  foreign,
+  type Piece,
+  type Written,
+  type WriterMemory,
+} from '../extension'
+import { Writer, type Payload } from '../index'
 import type { Codec } from './codec'
 import type { Message } from './message'
 import { isThenable } from '../checks/thenables'

@@ -1,9 +1,7 @@
 import { createInflate, inflateSync } from 'node:zlib'
 
-import { allocate, asShortage, joinBytes } from '../memory/allocation'
+import { allocate, asShortage, joinBytes, minorCollection, setImmediate } from '../extension'
 import { NetpollError } from '../errors'
-import { minorCollection } from '../memory/minor-gc'
-import { setImmediate } from '../time/timers'
 
 /** What is to be inflated, and who waits for it. It is told of one end. */
 export interface InflationJob {

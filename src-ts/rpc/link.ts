@@ -1,12 +1,17 @@
-import type { CallOptions } from '../connection/calls/pending-call'
-import type { DialTarget } from '../client/dial-options'
+import {
+  type CallOptions,
+  type DialTarget,
+  Mux,
+  type MuxOptions,
+  type Payload,
+  type GetOptions,
+  Pool,
+  type PoolStats,
+  type PoolOptions,
+} from '../index'
+import { refusePromise, muxOptionNames, poolOptionNames } from '../extension'
 import { invalidValue } from '../errors'
-import { refusePromise } from '../process/report'
 import { type OptionNames, optionNames } from '../checks/known-options'
-import { Mux, type MuxOptions, muxOptionNames } from '../client/mux'
-import type { Payload } from '../memory/payload'
-import { type GetOptions, Pool, type PoolStats } from '../client/pool'
-import { type PoolOptions, poolOptionNames } from '../client/pool-options'
 import { type Codec, decodeMessage } from './codec'
 import type { BufferBound } from './inflater'
 import { checkObject } from '../checks/arguments'

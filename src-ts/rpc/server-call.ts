@@ -1,11 +1,16 @@
-import * as clock from '../time/clock'
-import type { ConnectionCore } from '../connection/core'
-import { type Connection, coreOf } from '../connection/connection'
+import {
+  clock,
+  type ConnectionCore,
+  coreOf,
+  type ConnectionOwner,
+  OwnController,
+  largestTimeout,
+  systemTimeOf,
+  clearTimeout,
+  setTimeout,
+} from '../extension'
+import type { Connection } from '../index'
 import { NetpollError } from '../errors'
-import type { ConnectionOwner } from '../connection/owner'
-import { OwnController } from '../abort'
-import { largestTimeout, systemTimeOf } from '../time/time-limits'
-import { clearTimeout, setTimeout } from '../time/timers'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
 
 /** @internal The handler of a call is done, whatever it has made of the call. */

@@ -1,12 +1,24 @@
-import type { Address } from '../native/address'
-import { type Connection, coreOf } from '../connection/connection'
+import {
+  type Address,
+  type Connection,
+  type ListenOptions,
+  type Payload,
+  createServer,
+  type Server,
+  type ServerStats,
+  type AcceptOptions,
+} from '../index'
+import {
+  coreOf,
+  type ErrorListener,
+  report,
+  announceBy,
+  isAborted,
+  takeSignal,
+  serverOptionNames,
+} from '../extension'
 import { invalidValue } from '../errors'
-import { type ErrorListener, report } from '../process/report'
 import { optionNames, takeOptions } from '../checks/known-options'
-import type { ListenOptions } from '../server/listener'
-import type { Payload } from '../memory/payload'
-import { announceBy, createServer, type Server, type ServerStats } from '../server/server'
-import { isAborted, takeSignal } from '../abort'
 import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
@@ -16,7 +28,6 @@ import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
 import type { Method } from './method'
 import { finishCall, ServerCall } from './server-call'
-import { type AcceptOptions, serverOptionNames } from '../server/options'
 
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {

@@ -1,17 +1,15 @@
-import { follow, siteOf } from '../process/call-site'
-import { captureContext } from '../process/async-context'
-import type { DialTarget } from '../client/dial-options'
-import { invalidValue } from '../errors'
-import { report } from '../process/report'
-import { type OptionNames, takeOptions } from '../checks/known-options'
-import { whenOver, whenRejected } from '../checks/promises'
+import { follow, siteOf, captureContext, report } from '../extension'
+import type { DialTarget } from '../index'
+import { clientNames, callOptionNames } from '../rpc/extension'
 import {
-  clientNames,
   TransportClient,
   type TransportClientOptions,
   type TransportClientStats,
-} from '../rpc/client'
-import { callOptionNames, type RpcCallOptions } from '../rpc/client-call'
+  type RpcCallOptions,
+} from '../rpc/index'
+import { invalidValue } from '../errors'
+import { type OptionNames, takeOptions } from '../checks/known-options'
+import { whenOver, whenRejected } from '../checks/promises'
 import { binary } from './binary'
 import { compact } from './compact'
 import { FramedCodec } from './framed'

@@ -1,5 +1,5 @@
 import { isError } from '../checks/kinds'
-import { RpcError } from '../rpc/errors'
+import { RpcError } from '../rpc/index'
 import type { ThriftInput } from './input'
 import { TApplicationException, TProtocolException } from './library'
 import type { Protocol } from './protocol'

@@ -1,5 +1,5 @@
-import type { Writer } from '../link-buffer/writer'
-import { type Message, noMetadata } from '../rpc/message'
+import type { Writer } from '../index'
+import { type Message, noMetadata } from '../rpc/index'
 import { binary } from './binary'
 import { ThriftCodec, toMessage, writeMessage } from './codec'
 import { compact } from './compact'

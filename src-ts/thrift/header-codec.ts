@@ -1,6 +1,5 @@
-import type { Writer } from '../link-buffer/writer'
-import type { IdField } from '../framing/message-id'
-import type { CompressedMessage, Message, Metadata } from '../rpc/message'
+import type { Writer, IdField } from '../index'
+import type { CompressedMessage, Message, Metadata } from '../rpc/index'
 import { binary } from './binary'
 import { ThriftCodec, toMessage, writeMessage } from './codec'
 import { compact } from './compact'

@@ -1,6 +1,6 @@
-import { describe } from '../process/describe'
+import { describe } from '../extension'
+import { RpcError } from '../rpc/index'
 import { isError } from '../checks/kinds'
-import { RpcError } from '../rpc/errors'
 import type { GeneratedCallback } from './generated'
 import { TApplicationException } from './library'
 import { ignore, isThenable, whenSettled } from '../checks/thenables'

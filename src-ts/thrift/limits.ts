@@ -1,5 +1,5 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { largestMaxLength } from '../framing/framing'
+import { largestMaxLength } from '../extension'
 import type { OptionNames } from '../checks/known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'

@@ -1,6 +1,5 @@
-import { allocate } from '../memory/allocation'
+import { allocate, bufferView } from '../extension'
 import { isUint8Array } from '../checks/bytes'
-import { bufferView } from '../memory/chunk'
 import { invalidType } from '../errors'
 import type { I64 } from './int64'
 import { TProtocolException } from './library'

@@ -1,10 +1,6 @@
 import { optionNames, takeOptions } from '../checks/known-options'
-import {
-  type TransportHandler,
-  TransportServer,
-  type TransportServerOptions,
-  transportServerNames,
-} from '../rpc/server'
+import { type TransportHandler, TransportServer, type TransportServerOptions } from '../rpc/index'
+import { transportServerNames } from '../rpc/extension'
 import { AnyCodec } from './any-codec'
 import { checkService, type ThriftService } from './generated'
 import type { ThriftInput } from './input'

@@ -1,5 +1,4 @@
-import type { TransportHandler } from '../rpc/server'
-import type { ServerCall } from '../rpc/server-call'
+import type { TransportHandler, ServerCall } from '../rpc/index'
 import type { GeneratedProcessor, ThriftService } from './generated'
 import type { ThriftInput } from './input'
 import { type CallObserver, Invocation, type Method } from './invocation'

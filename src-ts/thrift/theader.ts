@@ -1,4 +1,4 @@
-import type { Message } from '../rpc/message'
+import type { Message } from '../rpc/index'
 import { type Cursor, negativeSize } from './cursor'
 import { type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
 import type { HeaderWriter } from './header-writer'

@@ -1,5 +1,4 @@
-import type { Message } from '../rpc/message'
-import { RpcError } from '../rpc/errors'
+import { type Message, RpcError } from '../rpc/index'
 import type { Cursor } from './cursor'
 import { type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
 import type { HeaderWriter } from './header-writer'

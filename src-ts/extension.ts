@@ -1,0 +1,28 @@
+/**
+ * What `netpoll/rpc` and `netpoll/thrift` use beside public members, errors and checks: the seam that the framework of a third
+ * party would ask for. No entry of the package: users cannot import it.
+ */
+export { takeSignal, isAborted, throwIfAborted, OwnController } from './abort'
+export { muxOptionNames } from './client/mux'
+export { poolOptionNames } from './client/pool-options'
+export { deadlinePassed } from './connection/calls/pending-call'
+export { coreOf } from './connection/connection'
+export type { ConnectionCore } from './connection/core'
+export { checkFraming } from './connection/options'
+export type { ConnectionOwner } from './connection/owner'
+export { largestMaxLength } from './framing/framing'
+export { foreign, type Piece, type Written } from './link-buffer/pieces'
+export type { WriterMemory } from './link-buffer/writer'
+export { allocate, asShortage, joinBytes } from './memory/allocation'
+export { bufferView } from './memory/chunk'
+export { minorCollection } from './memory/minor-gc'
+export { captureContext } from './process/async-context'
+export { follow, markFollowed, siteOf } from './process/call-site'
+export { describe } from './process/describe'
+export { refusePromise, type ErrorListener, report } from './process/report'
+export { serverOptionNames } from './server/options'
+export { announceBy } from './server/server'
+export * as clock from './time/clock'
+export { pace } from './time/pace'
+export { systemTimeOf, deadlineOf, endOf, timeLimit, largestTimeout } from './time/time-limits'
+export { setImmediate, clearTimeout, setTimeout } from './time/timers'
