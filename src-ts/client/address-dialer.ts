@@ -69,7 +69,7 @@ export class AddressDialer {
 
 async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<ConnectionCore> {
   const connection = coreOf(await dialer.dial(options))
-  if (connection?.isActive !== true || connection.isEnding) {
+  if (connection?.isActive !== true || connection.life.isEnding) {
     throw new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used')
   }
   return connection

@@ -1,9 +1,9 @@
 import { constants } from 'node:os'
 
-import { type Connection, coreOf } from '../connection/connection'
+import { type Connection, ConnectionDuplex, coreOf } from '../connection/connection'
 import type { DialOptions } from './dial-options'
 import { checkedOf, Dialer, isDialer } from './dialer'
-import { ConnectionDuplex, lateLine } from '../connection/stream/duplex'
+import { lateLine } from '../connection/stream/duplex'
 import { invalidType, NetpollError, systemError } from '../errors'
 import { hostRealm } from '../checks/host-realm'
 import { forgetSignal, isAborted, reasonOf, takeSignal } from '../abort'

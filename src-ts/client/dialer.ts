@@ -1,8 +1,9 @@
 import { constants } from 'node:os'
 
 import { CallSite } from '../process/call-site'
-import { ConnectionCore, leaving } from '../connection/core'
-import type { Connection } from '../connection/connection'
+import { leaving } from '../connection/calls/connection-calls'
+import type { ConnectionCore } from '../connection/core'
+import { type Connection, createConnection } from '../connection/connection'
 import { type Context, captureContext } from '../process/async-context'
 import { Deadline } from './dial-deadline'
 import {
@@ -152,7 +153,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const { loop, settings } = profile
       const { id, errno } = loop.native.adoptStream(fd, settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const connection = new ConnectionCore(id, profile, 'open', context)
+      const connection = createConnection(id, profile, 'open', context)
       loop.attach(connection)
       return this.#opened(connection)
     }, site)
@@ -258,7 +259,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
       throw connectError(begun.errno ?? 0, route)
     }
-    const connection = new ConnectionCore(begun.id, profile, 'connecting', context)
+    const connection = createConnection(begun.id, profile, 'connecting', context)
     profile.loop.attach(connection)
     this.#dialing.set(connection, {
       connected: outcome.connected,

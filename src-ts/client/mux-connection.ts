@@ -1,5 +1,6 @@
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import * as clock from '../time/clock'
+import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'
@@ -73,7 +74,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     this.#keeper.began()
     if (this.#calls === 1 && this.#keeper.isReferenced) this.connection.ref()
     try {
-      this.connection.submit(call, request)
+      submit(this.connection, call, request)
     } catch (error) {
       // The user's function that finds ids may have aborted it: then it is over already.
       if (call.isSettled) return

@@ -3,6 +3,7 @@ import { Backoff, type BackoffOptions, type CheckedBackoff } from './backoff'
 import { type CallOptions, PendingCall, refuseAtOnce, refuseCall } from '../connection/calls/pending-call'
 import { siteOf } from '../process/call-site'
 import type { ConnectionCore } from '../connection/core'
+import { send } from '../connection/sending'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
@@ -292,7 +293,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
   #letGo({ connection, isReplaced, hasSent }: Line): void {
     // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
-    if (connection.isLeaving || connection.isEnding) return
+    if (connection.isLeaving || connection.life.isEnding) return
     if (isReplaced && hasSent) void connection.close()
     else connection.destroy()
   }
@@ -380,7 +381,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#ending(line)
     if (calls > 0 && this.#state === 'open') line.redialer.need()
     // Its peer alone has ended.
-    if (line.connection.isHalfOpen) void line.connection.close()
+    if (line.connection.life.isHalfOpen) void line.connection.close()
     this.#serve()
   }
 
@@ -431,7 +432,7 @@ class WaitingSend extends Waiting<Line> {
 
   serve(line: Line): void {
     line.hasSent = true
-    this.#resolve(line.connection.send(this.#message))
+    this.#resolve(send(line.connection, this.#message))
   }
 
   fail(error: unknown): void {

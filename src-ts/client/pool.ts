@@ -519,7 +519,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #retire(lease: Lease): void {
     const { connection } = lease
     const isOwed =
-      !connection.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !lease.wasLent))
+      !connection.life.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !lease.wasLent))
     if (isOwed || this.#state === 'destroyed') {
       this.#drop(lease)
       return
@@ -588,7 +588,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#removeFree(lease)
     lease.holder = Holder.None
     // Its peer alone has ended.
-    if (lease.connection.isHalfOpen) void lease.connection.close()
+    if (lease.connection.life.isHalfOpen) void lease.connection.close()
     this.#dialAsNeeded()
   }
 

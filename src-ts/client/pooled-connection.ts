@@ -1,4 +1,5 @@
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
+import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'
@@ -61,7 +62,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
     this.holder = Holder.Call
     call.owner = this
     try {
-      this.connection.submit(call, request)
+      submit(this.connection, call, request)
     } catch (error) {
       // The user's function that finds ids may have aborted it, or ended the connection: then the pool knows.
       if (call.isSettled) return

@@ -1,16 +1,54 @@
 import { type Address, addressText } from '../native/address'
-import type { CallOptions } from './calls/pending-call'
-import type { ConnectionCore } from './core'
-import type { ConnectionDuplex } from './stream/duplex'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
+import { call } from './calls/connection-calls'
+import type { CallOptions } from './calls/pending-call'
+import { detach } from './detach'
+import { Hold } from './read-pause'
+import { send, sendLast } from './sending'
+import { requiredLimit } from '../time/time-limits'
+import { ConnectionCore, type NewDuplex, type Profile } from './core'
+import { StreamDuplex } from './stream/duplex'
 import type { Reader } from '../link-buffer/reader'
 import type { Writer } from '../link-buffer/writer'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
-import type { DataHandler, RequestHandler } from './options'
+import type { MessageHandler, StreamHandler } from './hooks'
+import type { Reply } from './messages/reply-queue'
+import type { FirstStatus } from './life'
+import type { NativeId } from '../native/binding'
+import type { Context } from '../process/async-context'
 import type { Payload } from '../memory/payload'
+
+/** Handles one message; what it returns is the reply. */
+export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
+  request: MessageTypes[Bytes],
+  connection: Connection<Data, Bytes>,
+) => Reply | PromiseLike<Reply>
+
+/**
+ * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
+ * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
+ * many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
+ * pending.
+ */
+export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
+  connection: Connection<Data, Bytes>,
+) => void | PromiseLike<void>
 
 /** @internal What the package keeps of a connection that a user has: nothing that users set, replace or wrap comes between. */
 export let coreOf: (connection: unknown) => ConnectionCore | undefined
+
+/** What users have of a connection that the package keeps. */
+let newFacade: (core: ConnectionCore) => Connection
+
+/** @internal Makes a connection: what the package keeps of it. */
+export function createConnection(
+  id: NativeId,
+  profile: Profile,
+  status: FirstStatus,
+  context: Context,
+): ConnectionCore {
+  return new ConnectionCore(id, profile, status, context, newFacade)
+}
 
 /**
  * One connection, accepted by a server or made by a dialer. Not created by users.
@@ -31,10 +69,11 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       typeof connection === 'object' && connection !== null && #core in connection
         ? connection.#core
         : undefined
+    newFacade = (core) => new Connection(core)
   }
 
-  /** @internal */
-  constructor(core: ConnectionCore) {
+  private constructor(core: ConnectionCore) {
+    if (!ConnectionCore.isOne(core)) throw new TypeError('Connections are made by servers and dialers')
     this.#core = core
   }
 
@@ -50,7 +89,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** From the next message on. */
   set onRequest(handler: RequestHandler<Data, Bytes> | undefined) {
-    this.#core.onRequest = handler as RequestHandler | undefined
+    this.#core.onRequest = handler as MessageHandler | undefined
   }
 
   /**
@@ -65,7 +104,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Replaces the handler. */
   set onData(handler: DataHandler<Data, Bytes> | undefined) {
-    this.#core.onData = handler as DataHandler | undefined
+    this.#core.onData = handler as StreamHandler | undefined
   }
 
   /**
@@ -99,27 +138,27 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * ```
    */
   get signal(): AbortSignal {
-    return this.#core.signal
+    return this.#core.endSignal.signal
   }
 
   /** The other end; `undefined` once the callbacks of its end have run, unless it was asked for before. */
   get remoteAddress(): Address | undefined {
-    return this.#core.remoteAddress
+    return this.#core.socket.remoteAddress
   }
 
   /** This end; `undefined` once the connection is gone. */
   get localAddress(): Address | undefined {
-    return this.#core.localAddress
+    return this.#core.socket.localAddress
   }
 
   /** Bytes received so far, framing included. */
   get bytesRead(): number {
-    return this.#core.bytesRead
+    return this.#core.socket.bytesRead
   }
 
   /** Bytes sent so far, framing included: what the system has taken, not what waits. */
   get bytesWritten(): number {
-    return this.#core.bytesWritten
+    return this.#core.socket.bytesWritten
   }
 
   /**
@@ -153,7 +192,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   allocate(length: number): Buffer {
-    return this.#core.allocate(length)
+    const { loop, framing } = this.#core.profile
+    return loop.memory.arena.allocate(length, framing)
   }
 
   /**
@@ -168,7 +208,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
    */
   send(message: Payload): Promise<void> {
-    return this.#core.send(message)
+    return send(this.#core, message)
   }
 
   /**
@@ -182,7 +222,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * {@link send}
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
-    return this.#core.call(request, options) as Promise<MessageTypes[Bytes]>
+    return call(this.#core, request, options, entry) as Promise<MessageTypes[Bytes]>
   }
 
   /**
@@ -205,7 +245,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
    */
   toDuplex(): ConnectionDuplex {
-    return this.#core.toDuplex()
+    return this.#core.toDuplex(newDuplex) as ConnectionDuplex
   }
 
   /**
@@ -221,7 +261,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   end(message: Payload): Promise<void>
   end(message?: Payload): void | Promise<void> {
-    return message === undefined ? this.#core.end() : this.#core.endWith(message)
+    return message === undefined ? this.#core.end() : sendLast(this.#core, message)
   }
 
   /**
@@ -246,7 +286,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Closes at once and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): void {
-    this.#core.resetAndDestroy()
+    this.#core.closing.resetAndDestroy()
   }
 
   /**
@@ -285,7 +325,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`, also after a refusal
    */
   detach(): number {
-    return this.#core.detach()
+    return detach(this.#core)
   }
 
   /**
@@ -300,13 +340,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Hands over nothing further until {@link resume}. What is of the current turn may still come. */
   pause(): this {
-    this.#core.pause()
+    this.#core.flow.hold(Hold.User)
     return this
   }
 
   /** Undoes {@link pause}. */
   resume(): this {
-    this.#core.resume()
+    this.#core.flow.release(Hold.User)
     return this
   }
 
@@ -321,19 +361,19 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Milliseconds that the peer may take nothing of what waits to be sent; 0 for ever. */
   setWriteTimeout(milliseconds: number): this {
-    this.#core.setWriteTimeout(milliseconds)
+    this.#core.socket.setWriteTimeout(milliseconds)
     return this
   }
 
   /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
   setIdleTimeout(milliseconds: number): this {
-    this.#core.setIdleTimeout(milliseconds)
+    this.#core.socket.setIdleTimeout(milliseconds)
     return this
   }
 
   /** Milliseconds that a {@link call} without a timeout of its own waits; 0 for ever. */
   setRequestTimeout(milliseconds: number): this {
-    this.#core.setRequestTimeout(milliseconds)
+    this.#core.requestTimeout = requiredLimit('milliseconds', milliseconds)
     return this
   }
 
@@ -344,7 +384,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError the system's code; TypeError `ERR_INVALID_ARG_TYPE`
    */
   setNoDelay(on = true): this {
-    this.#core.setNoDelay(on)
+    this.#core.socket.setNoDelay(on)
     return this
   }
 
@@ -355,7 +395,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError the system's code
    */
   setKeepAlive(seconds: number): this {
-    this.#core.setKeepAlive(seconds)
+    this.#core.socket.setKeepAlive(seconds)
     return this
   }
 
@@ -376,14 +416,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     // Users may show the prototype, a proxy, or an object made from the connection.
     if (!(#core in this)) return this
     const core = this.#core
-    const { state, calls, error } = core.overview
     const members = {
-      state,
-      peer: known(() => addressText(core.remoteAddress)),
-      bytesRead: known(() => core.bytesRead),
-      bytesWritten: known(() => core.bytesWritten),
-      calls,
-      error,
+      state: core.life.state,
+      peer: known(() => addressText(core.socket.remoteAddress)),
+      bytesRead: known(() => core.socket.bytesRead),
+      bytesWritten: known(() => core.socket.bytesWritten),
+      calls: core.waitingCalls,
+      error: core.closing.error?.code,
       data: Object.getOwnPropertyDescriptor(this, 'data')?.value as unknown,
     }
     return show(this, 'Connection', members, depth, options)
@@ -399,3 +438,23 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     await this.#core.close()
   }
 }
+
+/**
+ * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
+ * {@link Connection.toDuplex}.
+ *
+ * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
+ * so that its callback comes as soon as the system was given it and more may be written: for a slow peer when it has read, and for a fast one once
+ * the event loop has turned, where much was sent in this turn. A chunk that lies in memory of something received is sent
+ * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
+ * direction has ended.
+ *
+ * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
+ * streams of Node.js.
+ */
+export class ConnectionDuplex extends StreamDuplex<Connection> {}
+
+const newDuplex: NewDuplex = (line) => new ConnectionDuplex(line, line.profile.allowHalfOpen)
+
+/** Where users call. */
+const entry = Connection.prototype.call

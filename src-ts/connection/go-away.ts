@@ -1,35 +1,12 @@
-import type { ConnectionCore } from './core'
-import type { Connection } from './connection'
-import { invalidType, invalidValue } from '../errors'
-import type { MessageTypes } from '../memory/message-types'
+import type { Facade, GoAway, IsGoAway, Served } from './hooks'
+import type { GroupSettings } from './group-settings'
+import type { Life } from './life'
+import type { Output } from './send-queue'
+import { refusePromise } from '../process/report'
+import { invalidValue } from '../errors'
+import { clearTimeout, setTimeout } from '../time/timers'
 import { checkPayload, keepPayload, type Payload } from '../memory/payload'
 import type { Reply } from './messages/reply-queue'
-import { isThenable } from '../checks/thenables'
-
-/** Where a connection stands, of which one end has said that it is to be used no more. */
-export const Leave = {
-  /** Nothing was said. */
-  None: 0,
-  /** We have asked the peer to leave, and serve it until it has. */
-  Asked: 1,
-  /** The peer or the user wants no call of ours to begin any more: the last one's end closes the connection. */
-  Leaving: 2,
-  /** As `Asked`, and the user wants no call of ours to begin any more. */
-  Retired: 3,
-} as const
-
-export type Leave = (typeof Leave)[keyof typeof Leave]
-
-/** What tells the client of one connection to leave; `undefined` where nothing can. */
-export type GoAway = (connection: ConnectionCore) => Payload | undefined
-
-/** Whether calls may begin on a connection that stands there. */
-export function beginsCalls(leave: Leave): boolean {
-  return leave === Leave.None || leave === Leave.Asked
-}
-
-/** Tells whether a message says that its connection is to be used no more. */
-export type IsGoAway = (message: MessageTypes['buffer']) => boolean
 
 /**
  * Checks `goAway`. Without ids the message would answer a call that waits.
@@ -44,29 +21,92 @@ export function checkGoAway(goAway: unknown, hasIds: boolean): GoAway | undefine
     const message = keepPayload(goAway as Payload)
     return () => message
   }
-  const ask = goAway as (connection: Connection) => Reply
+  const ask = goAway as (connection: Facade) => Reply
   return ({ context, facade }) => {
-    const message = context.run((connection: Connection, _: undefined) => ask(connection), facade, undefined)
+    const message = context.run((connection: Facade, _: undefined) => ask(connection), facade, undefined)
     if (message === undefined || message === null) return undefined
     checkPayload('options.goAway(connection)', message)
     return message
   }
 }
 
-/**
- * Checks `isGoAway`.
- *
- * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
- */
-export function checkIsGoAway(isGoAway: unknown, hasIds: boolean): IsGoAway | undefined {
-  if (isGoAway === undefined) return undefined
-  if (typeof isGoAway !== 'function') throw invalidType('options.isGoAway', 'of type function', isGoAway)
-  if (!hasIds) throw invalidValue('options.isGoAway', 'needs options.id', typeof isGoAway)
-  const ask = isGoAway as IsGoAway
-  return (message) => {
-    const answer: unknown = ask(message)
-    // A promise would always mean yes.
-    if (isThenable(answer)) throw invalidType('options.isGoAway(message)', 'of type boolean', answer)
-    return Boolean(answer)
+/** A connection whose client is asked to leave. */
+interface ServedConnection extends Served {
+  readonly output: Pick<Output, 'send'>
+  /** Answers what was read, then closes. */
+  finish(): void
+  /** Reports an error that does not end it. */
+  tell(error: unknown): void
+}
+
+/** A connection that is taken out of use. */
+interface RetiredConnection extends ServedConnection {
+  /** From now on calls of ours go elsewhere, and the end of the last one closes it. */
+  beginNoMoreCalls(): void
+  onClose(callback: () => void): void
+}
+
+/** Asks the peer to leave, which is served until it has. One that cannot be asked is answered what was read. */
+export function askToLeave(connection: ServedConnection, life: Life, goAway: GoAway): void {
+  // One that was retired has been asked.
+  if (!life.isKept) return
+  life.asked()
+  if (!isAsked(connection, life, goAway)) connection.finish()
+}
+
+/** As {@link askToLeave}, where we know how; and no call of ours begins any more. */
+export function retire(
+  connection: RetiredConnection,
+  life: Life,
+  { goAway, maxCloseTime }: Pick<GroupSettings, 'goAway' | 'maxCloseTime'>,
+): void {
+  if (!life.isOpen || !life.isKept) return
+  if (goAway === undefined) {
+    connection.beginNoMoreCalls()
+    return
+  }
+  life.retired()
+  if (!isAsked(connection, life, goAway)) {
+    connection.finish()
+    return
+  }
+  // A peer that does not leave keeps the connection no longer than one that a server closes.
+  const timer = setTimeout(() => connection.finish(), maxCloseTime)
+  timer.unref()
+  connection.onClose(() => clearTimeout(timer))
+}
+
+/** Whether the peer was asked to leave. The user's function may close the connection, throw, or ask nobody. */
+function isAsked(connection: ServedConnection, life: Life, goAway: GoAway): boolean {
+  try {
+    const message = life.isWhole ? goAway(connection) : undefined
+    if (message === undefined || !life.isWhole) return false
+    connection.output.send(message)
+    return true
+  } catch (error) {
+    connection.tell(error)
+    return false
+  }
+}
+
+/** A connection that is asked to leave. */
+interface AskedConnection extends Served {
+  /** Reports `error`, and closes once the replies before it have left. */
+  fail(error: unknown): void
+}
+
+/** Whether a message asks not to use its connection any more. */
+export function saysGoAway(connection: AskedConnection, isGoAway: IsGoAway, message: Buffer): boolean {
+  try {
+    const says = connection.context.run(
+      isGoAway as (message: Buffer, _: undefined) => unknown,
+      message,
+      undefined,
+    )
+    refusePromise('isGoAway', says)
+    return says === true
+  } catch (error) {
+    connection.fail(error)
+    return false
   }
 }

@@ -1,9 +1,11 @@
-import type { ConnectionCore } from './core'
+import type { Context } from '../process/async-context'
 import { channels, publish } from '../process/diagnostics'
-import type { NetpollError } from '../errors'
+import { invalidType, type NetpollError } from '../errors'
 import { errnoOf, guarded, refusePromise } from '../process/report'
 import { pace } from '../time/pace'
-import type { Profile } from './group'
+import type { GroupSettings } from './group-settings'
+import type { Facade } from './hooks'
+import type { Socket } from './socket'
 import { microtask, setImmediate } from '../time/timers'
 import { isThenable, whenSettled } from '../checks/thenables'
 
@@ -23,6 +25,22 @@ const Phase = {
 
 type Phase = (typeof Phase)[keyof typeof Phase]
 
+/** A connection, as far as its hooks need it. */
+export interface LivingConnection {
+  readonly facade: Facade
+  readonly context: Context
+  /** Whether it is established and nobody has closed it. */
+  readonly isOpen: boolean
+  /** The hooks are done: messages may come. */
+  begin(): void
+  destroy(): void
+  /** Reports `error`, and closes once the replies before it have left. */
+  fail(error: unknown): void
+  /** Reports an error that does not end it. */
+  tell(error: unknown): void
+  readonly socket: Pick<Socket, 'keepAddress'>
+}
+
 /** How a connection has ended. */
 interface End {
   /** Why, where it was not in order. */
@@ -36,13 +54,13 @@ interface End {
  * callbacks. A connection that ends while `onConnect` runs keeps `onDisconnect` waiting until that is done.
  */
 export class Lifecycle {
-  readonly #connection: ConnectionCore
-  readonly #profile: Profile
+  readonly #connection: LivingConnection
+  readonly #profile: Pick<GroupSettings, 'hooks' | 'role'>
   #phase: Phase = Phase.New
   #end: End | undefined
   #callbacks: (() => void)[] | undefined
 
-  constructor(connection: ConnectionCore, profile: Profile) {
+  constructor(connection: LivingConnection, profile: Pick<GroupSettings, 'hooks' | 'role'>) {
     this.#connection = connection
     this.#profile = profile
   }
@@ -62,7 +80,7 @@ export class Lifecycle {
     try {
       const verdict: unknown =
         onPrepare === undefined ? undefined : connection.context.run(onPrepare, connection.facade, undefined)
-      refusePromise('options.onPrepare', verdict, (error) => this.#profile.failed(error, connection))
+      refusePromise('options.onPrepare', verdict, (error) => connection.tell(error))
       if (verdict === false || !connection.isOpen) return this.#refuse()
       if (onConnect === undefined) return this.#opened()
       const pending = connection.context.run(onConnect, connection.facade, undefined)
@@ -80,6 +98,7 @@ export class Lifecycle {
 
   /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
   onClose(callback: () => void): void {
+    if (typeof callback !== 'function') throw invalidType('callback', 'of type function', callback)
     if (this.#phase === Phase.Over) pace.settle(() => microtask(() => this.#run(callback)))
     else {
       this.#callbacks ??= []
@@ -149,20 +168,20 @@ export class Lifecycle {
     const { onDisconnect, onError } = this.#profile.hooks
     // A failure of network or peer that the system names is nobody's fault: told, and not logged.
     if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
-      this.#profile.failed(news, connection)
+      connection.tell(news)
     }
     if (channels.close.hasSubscribers) {
       connection.context.run(publish, channels.close, { connection: connection.facade, error })
     }
     const done = (): void => this.#callBack()
     const failed = (failure: unknown): void => {
-      this.#profile.failed(failure, connection)
+      connection.tell(failure)
       done()
     }
     try {
       const pending: unknown = onDisconnect && connection.context.run(onDisconnect, connection.facade, error)
       // It may ask where the peer was once it goes on.
-      if (pending !== undefined) connection.keepAddress()
+      if (pending !== undefined) connection.socket.keepAddress()
       if (isThenable(pending)) whenSettled(pending, done, failed)
       else done()
     } catch (failure) {
@@ -174,7 +193,7 @@ export class Lifecycle {
     const connection = this.#connection
     guarded(
       () => connection.context.run(callback as (a: undefined, b: undefined) => void, undefined, undefined),
-      (failure) => this.#profile.failed(failure, connection),
+      (failure) => connection.tell(failure),
     )
   }
 }

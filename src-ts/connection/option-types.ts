@@ -1,26 +1,11 @@
 /** What users may say about servers and dialers. `connection/options.ts` checks it. */
-import type { Connection } from './connection'
+import type { Connection, DataHandler, RequestHandler } from './connection'
 import type { Framing } from '../framing/framing'
 import type { IdField, IdFunction } from '../framing/message-id'
-import type { BytesOption, MessageTypes } from '../memory/message-types'
-import type { Reply } from './messages/reply-queue'
+import type { BytesOption } from '../memory/message-types'
 import type { LoadBalance } from '../process/settings'
 
-/** Handles one message; what it returns is the reply. */
-export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
-  request: MessageTypes[Bytes],
-  connection: Connection<Data, Bytes>,
-) => Reply | PromiseLike<Reply>
-
-/**
- * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
- * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
- * many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
- * pending.
- */
-export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
-  connection: Connection<Data, Bytes>,
-) => void | PromiseLike<void>
+export type { DataHandler, RequestHandler } from './connection'
 
 /**
  * Options that servers and dialers share, whatever is exchanged: {@link MessageOptions} or {@link StreamOptions} go with

@@ -1,12 +1,13 @@
 import { checkLoadBalance, checkPollers, type LoadBalance, processSettings } from '../process/settings'
 import { invalidType, invalidValue } from '../errors'
 import { Framing, streamFraming } from '../framing/framing'
-import { checkIsGoAway, type IsGoAway } from './go-away'
+import { checkPlace, type Hooks, type IsGoAway } from './hooks'
 import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeSettings } from '../native/binding'
 import type { ConnectionOptions, DataHandler, RequestHandler } from './option-types'
 import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import { isThenable } from '../checks/thenables'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
 export type * from './option-types'
@@ -59,11 +60,6 @@ export const sharedNames = {
   onDisconnect: true,
   onError: true,
 } as const
-
-/** The user's hooks, checked to be functions. */
-export type Hooks = {
-  readonly [Name in (typeof hookNames)[number]]: Exclude<AnyOptions[Name], undefined> | undefined
-}
 
 const hookNames = [
   'onPrepare',
@@ -196,30 +192,26 @@ function checkHooks<Data, Bytes extends BytesOption>(
   }
   // Users' types of `connection.data` and of messages end here.
   const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
-    options as unknown as AnyOptions
+    options as unknown as Hooks
   return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }
 }
 
-/** Checks a handler that is given to a connection. */
-export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, framing: Framing): void {
-  if (handler !== undefined && typeof handler !== 'function') {
-    throw invalidType(name, 'of type function', handler)
+/**
+ * Checks `isGoAway`.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+function checkIsGoAway(isGoAway: unknown, hasIds: boolean): IsGoAway | undefined {
+  if (isGoAway === undefined) return undefined
+  if (typeof isGoAway !== 'function') throw invalidType('options.isGoAway', 'of type function', isGoAway)
+  if (!hasIds) throw invalidValue('options.isGoAway', 'needs options.id', typeof isGoAway)
+  const ask = isGoAway as IsGoAway
+  return (message) => {
+    const answer: unknown = ask(message)
+    // A promise would always mean yes.
+    if (isThenable(answer)) throw invalidType('options.isGoAway(message)', 'of type boolean', answer)
+    return Boolean(answer)
   }
-  checkPlace(name, handler, framing, name)
-}
-
-/** Checks that a handler is for what a connection has: messages or bytes. */
-function checkPlace(
-  handles: 'onRequest' | 'onData',
-  handler: unknown,
-  { isStream }: Framing,
-  argument: string,
-): void {
-  if (handler === undefined || (handles === 'onData') === isStream) return
-  const problem = isStream
-    ? 'needs a framing; a stream has onData'
-    : 'is for streams; a framing has onRequest'
-  throw invalidValue(argument, problem, 'a function')
 }
 
 /** Checks an optional backlog. */

@@ -4,7 +4,7 @@ import { Operation } from '../native/protocol-numbers'
 import type { Target } from '../poller/command-queue'
 import { pace } from '../time/pace'
 import type { Payload } from '../memory/payload'
-import type { Profile } from './group'
+import type { GroupSettings } from './group-settings'
 import { whenRejected } from '../checks/promises'
 import { ignore } from '../checks/thenables'
 
@@ -15,10 +15,12 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
+type OutputSettings = Pick<GroupSettings, 'framing' | 'highWaterMark' | 'loop'>
+
 /** What one connection sends, whether its peer keeps up, and whether the event loop does. */
 export class Output {
   readonly #target: Target
-  readonly #profile: Profile
+  readonly #profile: OutputSettings
   #congested = false
   /** Bytes sent since the core was last asked whether it can keep up, while {@link Outbox.turn} was this. */
   #burst = 0
@@ -37,7 +39,7 @@ export class Output {
   /** Whether the pace will tell when the event loop has turned. */
   #isPaced = false
 
-  constructor(target: Target, profile: Profile) {
+  constructor(target: Target, profile: OutputSettings) {
     this.#target = target
     this.#profile = profile
   }

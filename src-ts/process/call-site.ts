@@ -9,7 +9,7 @@ import { microtask } from '../time/timers'
 const { captureStackTrace } = Error
 
 /** A public function of ours, which its caller's frame stands above. */
-type Entry = (...parameters: never[]) => unknown
+export type Entry = (...parameters: never[]) => unknown
 
 /**
  * Errors of calls whose stacks are made in a turn of the event loop, and within {@link interval}: each takes some microseconds and

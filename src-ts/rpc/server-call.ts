@@ -96,7 +96,7 @@ export class ServerCall<Body = unknown> {
   #watch(): AbortController {
     const controller = new OwnController()
     this.#controller = controller
-    if (this.#core === undefined || this.#core.isGone) {
+    if (this.#core === undefined || this.#core.life.isGone) {
       this.#abandon()
       return controller
     }

@@ -1,4 +1,5 @@
-import { ConnectionCore } from '../connection/core'
+import { createConnection } from '../connection/connection'
+import type { ConnectionCore } from '../connection/core'
 import type { Context } from '../process/async-context'
 import { guarded } from '../process/report'
 import type { NativeId } from '../native/binding'
@@ -39,10 +40,10 @@ export class Admission {
   /** Closes a connection at once. No hook but `onDrop` learns of it. */
   drop(id: NativeId, profile: Profile, context: Context): ConnectionCore {
     this.#dropped += 1
-    const connection = new ConnectionCore(id, strangers(profile), 'open', context)
+    const connection = createConnection(id, strangers(profile), 'open', context)
     const onDrop = this.#onDrop
     if (onDrop !== undefined) {
-      const { remoteAddress, localAddress } = connection
+      const { remoteAddress, localAddress } = connection.socket
       guarded(
         () => context.run(onDrop, { remoteAddress, localAddress }, undefined),
         (error) => profile.listenerFailed(error, context),

@@ -1,12 +1,14 @@
 import { type Address, addressText } from '../native/address'
 import { Admission } from './connection-limit'
-import { ConnectionCore } from '../connection/core'
+import { createConnection } from '../connection/connection'
+import type { ConnectionCore } from '../connection/core'
 import { type Context, captureContext } from '../process/async-context'
 import { channels } from '../process/diagnostics'
 import { NetpollError, pollerFailed, serverClosed, systemError } from '../errors'
 import { type Acceptor, type EventLoop, nextTag } from '../poller/poller'
 import { eventLoops } from '../poller/pollers'
-import { checkGoAway, type GoAway } from '../connection/go-away'
+import { checkGoAway } from '../connection/go-away'
+import type { GoAway } from '../connection/hooks'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
 import {
   checkListenOptions,
@@ -261,7 +263,7 @@ export class Server<Data = unknown> {
     const context = this.#context as Context
     this.#told += 1
     if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
-    const connection = new ConnectionCore(id, profile, 'open', context)
+    const connection = createConnection(id, profile, 'open', context)
     this.#accepted += 1
     this.#connections.add(connection)
     if (this.#state === 'listening') return connection

@@ -1,21 +1,49 @@
 import { Backlog } from './pending-requests'
-import type { ConnectionCore } from '../core'
+import type { Context } from '../../process/async-context'
 import { channels } from '../../process/diagnostics'
 import { type NetpollError, replyError, unexpectedMessage } from '../../errors'
-import { Hold } from '../read-pause'
+import { type Flow, Hold } from '../read-pause'
 import { MessageQueue } from './message-iterator'
+import type { Facade, MessageHandler } from '../hooks'
+import type { Life } from '../life'
 import { Operation } from '../../native/protocol-numbers'
-import type { RequestHandler } from '../options'
+import type { Target } from '../../poller/command-queue'
 import type { Payload } from '../../memory/payload'
-import type { Profile } from '../group'
-import { hasFailed, PendingReply, ReplyQueue } from './reply-queue'
+import type { GroupSettings } from '../group-settings'
+import { hasFailed, PendingReply, type ReplyOwner, ReplyQueue } from './reply-queue'
 import { microtask } from '../../time/timers'
 import { isThenable, whenReturned, whenSettled } from '../../checks/thenables'
 
+/** A connection, as far as its messages need it. */
+export interface RequestsConnection extends Target {
+  readonly facade: Facade
+  readonly context: Context
+  readonly flow: Flow
+  readonly onRequest: MessageHandler | undefined
+  /** Whether the hooks that come before messages are still running. */
+  readonly isOpening: boolean
+  readonly life: Pick<Life, 'sendsReplies' | 'takesReplies'>
+  /** Reports `error`, and closes once the replies before it have left. */
+  fail(error: unknown): void
+}
+
+type RequestsSettings = Pick<
+  GroupSettings,
+  | 'asyncHandler'
+  | 'counts'
+  | 'countsMessages'
+  | 'framing'
+  | 'highWaterMark'
+  | 'ids'
+  | 'loop'
+  | 'maxInFlight'
+  | 'ordered'
+>
+
 /** The messages of a framed connection: their handler, and the order of its replies. */
-export class Requests {
-  readonly #connection: ConnectionCore
-  readonly #profile: Profile
+export class Requests implements ReplyOwner {
+  readonly #connection: RequestsConnection
+  readonly #profile: RequestsSettings
   #replies: ReplyQueue | undefined
   #queue: MessageQueue | undefined
   #backlog: Backlog | undefined
@@ -28,7 +56,7 @@ export class Requests {
   /** Whether a handler has thrown: the connection closes once the replies before it have left. */
   #isFailing = false
 
-  constructor(connection: ConnectionCore, profile: Profile) {
+  constructor(connection: RequestsConnection, profile: RequestsSettings) {
     this.#connection = connection
     this.#profile = profile
     if (profile.ids !== undefined && profile.countsMessages) this.#backlog = this.#newBacklog()
@@ -52,7 +80,7 @@ export class Requests {
     this.#connection.flow.release(Hold.Hook)
   }
 
-  #handle(first: RequestHandler, message: Buffer): void {
+  #handle(first: MessageHandler, message: Buffer): void {
     let handler = first
     const outer = this.#running
     if (outer > 0 && this.#profile.ordered) this.#keepPlace(outer)
@@ -149,7 +177,7 @@ export class Requests {
     this.#queue = undefined
     for (const message of queue.takeAll()) {
       // The handler of one may have closed the connection.
-      if (this.#connection.takesReplies) this.receive(message)
+      if (this.#connection.life.takesReplies) this.receive(message)
     }
   }
 
@@ -173,7 +201,7 @@ export class Requests {
 
   /** Nothing more will come; `failure` says why, where that is not in order. */
   end(failure: NetpollError | undefined): void {
-    if (!this.#connection.takesReplies) this.#backlog?.clear()
+    if (!this.#connection.life.takesReplies) this.#backlog?.clear()
     this.#end ??= { failure }
     this.#queue?.end(failure)
   }
@@ -192,7 +220,7 @@ export class Requests {
     return new Backlog(connection.flow, this.#profile, connection.isOpening, (message) => {
       // It may have been taken away, or the connection closed, since the message came.
       const handler = connection.onRequest
-      if (!connection.takesReplies || this.#isFailing) return
+      if (!connection.life.takesReplies || this.#isFailing) return
       if (handler !== undefined) this.#handle(handler, message)
       else {
         this.#backlog?.done()
@@ -228,7 +256,7 @@ export class Requests {
   }
 
   #reply(value: unknown): void {
-    if (!this.#connection.sendsReplies) return
+    if (!this.#connection.life.sendsReplies) return
     this.#send(value)
     this.#backlog?.done()
   }
@@ -248,7 +276,7 @@ export class Requests {
 }
 
 /** As `handler`, told to subscribers first. */
-function announced(handler: RequestHandler): RequestHandler {
+function announced(handler: MessageHandler): MessageHandler {
   return (request, connection) => {
     channels.request.publish({ connection, request })
     return handler(request, connection)

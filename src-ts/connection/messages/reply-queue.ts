@@ -1,8 +1,13 @@
 import type { Payload } from '../../memory/payload'
-import type { Requests } from './dispatcher'
 
 /** What a handler may return: one message, or nothing. */
 export type Reply = Payload | undefined | null | void
+
+/** Who has places among its replies. */
+export interface ReplyOwner {
+  /** A place has its result. */
+  settled(place: PendingReply): void
+}
 
 /** Where the handling of one request stands. */
 const Stage = { Running: 0, Replied: 1, Failed: 2 } as const
@@ -17,13 +22,13 @@ export class PendingReply {
   next: PendingReply | undefined
   stage: Stage = Stage.Running
   value: unknown
-  #owner: Requests | undefined
+  #owner: ReplyOwner | undefined
 
   readonly fulfilled = (value: unknown): void => this.#settle(Stage.Replied, value)
   readonly rejected = (error: unknown): void => this.#settle(Stage.Failed, error)
 
   /** A place for the next reply of `owner`. */
-  static take(owner: Requests): PendingReply {
+  static take(owner: ReplyOwner): PendingReply {
     const place = spare ?? new PendingReply()
     spare = place.next
     place.next = undefined

@@ -1,30 +1,23 @@
-import { constants } from 'node:os'
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 
-import type { Address, TcpAddress } from '../../native/address'
 import type { Arena } from '../../memory/arena'
 import { bufferView } from '../../memory/chunk'
-import type { ConnectionCore } from '../core'
-import type { Connection } from '../connection'
-import { invalidType, NetpollError, systemError } from '../../errors'
+import type { Facade } from '../hooks'
+import { invalidType, NetpollError } from '../../errors'
 import { Hold } from '../read-pause'
 import { HandleReader } from './handle-reader'
-import { errnoOf } from '../../process/report'
-import type { Output } from '../send-queue'
-import type { Profile } from '../group'
 import type { Consumer } from './stream-input'
 import { byteLength, type StreamChunk, sendChunk, sendChunks } from './duplex-write'
 import { largestTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
-import { throwLater, WriteCallbacks } from './write-callbacks'
+import { WriteCallbacks } from './write-callbacks'
+import type { LateLine, Line } from './line'
+import { News } from './news'
+import { lineOf, setLine, SocketDuplex } from './socket-duplex'
+import { brokenPipe, canceled, endedByPeer } from './duplex-errors'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
-
-/** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
-const usualKeepAlive = 7_200
-/** Seconds of silence that systems take at most. */
-const longestKeepAlive = 32_767
 
 /** Milliseconds until a stream that does not read looks whether anything else keeps it. */
 const lookAfter = 50
@@ -39,55 +32,25 @@ interface WithStates {
 
 type Callback = (error?: Error | null) => void
 
-/** The connection of a duplex, and what it sends by. */
-export interface Line {
-  readonly core: ConnectionCore
-  readonly output: Output
-  readonly profile: Profile
-}
-
 /** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
-export let consumerOf: (duplex: ConnectionDuplex, line: Line) => Consumer
-
-/** For a duplex that is there before its connection. */
-export interface LateLine {
-  /** Gives it its connection. What that tells waits until it is announced. */
-  readonly join: (duplex: ConnectionDuplex, line: Line) => void
-  /** Says that it is connected, by `tell`, before all else that it is told. */
-  readonly announce: (duplex: ConnectionDuplex, tell: () => void) => void
-  /** Makes it as new, without a connection. */
-  readonly restart: (duplex: ConnectionDuplex) => void
-}
+export let consumerOf: (duplex: StreamDuplex, line: Line) => Consumer
 
 /** @internal */
-export let lateLine: LateLine
+export let lateLine: LateLine<StreamDuplex>
 
-/**
- * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
- * {@link Connection.toDuplex}.
- *
- * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
- * so that its callback comes as soon as the system was given it and more may be written: for a slow peer when it has read, and for a fast one once
- * the event loop has turned, where much was sent in this turn. A chunk that lies in memory of something received is sent
- * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
- * direction has ended.
- *
- * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
- * streams of Node.js.
- */
-export class ConnectionDuplex extends Duplex {
+/** What `ConnectionDuplex` is made of, which says what `Owner` is: the connection that users have. */
+export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Owner> {
   /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
   timeout: number | undefined
-  /** Of one that dials, there is none until it is connected. */
-  #line: Line | undefined
   readonly #isHalfOpen: boolean
+  readonly #news = new News(this)
   #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
   /** Of a write that waits until more may be written. */
   #written: Callback | undefined
   readonly #ready = (): void => {
-    if (this.#written !== undefined) this.#tell(this.#writable, undefined)
+    if (this.#written !== undefined) this.#news.tell(this.#writable, undefined)
   }
   readonly #writable = (): void => {
     const written = this.#written
@@ -99,10 +62,6 @@ export class ConnectionDuplex extends Duplex {
   #peerEnded = false
   /** Whether the connection is gone. */
   #gone = false
-  /** The batch of which something was told last. */
-  #toldBatch = 0
-  /** What has come behind that, in its order. */
-  readonly #untold: (() => void)[] = []
   #isCloseDue = false
   /** Whether bytes or the peer's end are expected. */
   #reads = true
@@ -127,93 +86,17 @@ export class ConnectionDuplex extends Duplex {
 
   /** @internal */
   constructor(line: Line | undefined, allowHalfOpen: boolean) {
-    super({ allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
-    this.#line = line
+    super(line, { allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
     this.#isHalfOpen = allowHalfOpen
     this.on('end', this.#endTold)
     // What the same call does with the stream, such as to pause it, comes before.
     if (line !== undefined) microtask(this.#begin)
   }
 
-  /**
-   * The connection that this is the stream of, for its `data` and limits. Do not send or close by it.
-   *
-   * @throws NetpollError `ERR_CONN_CLOSED` of a {@link DialedSocket} that is not connected yet
-   */
-  get connection(): Connection {
-    if (this.#line === undefined) throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
-    return this.#line.core.facade
-  }
-
-  /** Always false: a connection is established before the user has it. */
-  get connecting(): boolean {
-    return false
-  }
-
-  /** Whether there is no connection: from `destroy` on. */
-  get pending(): boolean {
-    return this.destroyed
-  }
-
-  /** `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. */
-  get readyState(): string {
-    if (this.readable) return this.writable ? 'open' : 'readOnly'
-    return this.writable ? 'writeOnly' : 'closed'
-  }
-
-  /** As `writableLength`; `undefined` once it is destroyed. */
-  get bufferSize(): number | undefined {
-    return this.destroyed ? undefined : this.writableLength
-  }
-
-  /** Bytes received so far. */
-  get bytesRead(): number {
-    return this.#line?.core.bytesRead ?? 0
-  }
-
   /** Bytes written so far, those included that wait to be sent. */
   get bytesWritten(): number {
     const { writableBuffer } = this as unknown as { readonly writableBuffer: readonly StreamChunk[] }
     return writableBuffer.reduce((bytes, one) => bytes + byteLength(one), this.#dispatched)
-  }
-
-  /** The peer's IP address; `undefined` on a unix socket. */
-  get remoteAddress(): string | undefined {
-    return host(this.#line?.core.remoteAddress)?.address
-  }
-
-  /** The peer's port; `undefined` on a unix socket. */
-  get remotePort(): number | undefined {
-    return host(this.#line?.core.remoteAddress)?.port
-  }
-
-  /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
-  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.#line?.core.remoteAddress)?.family
-  }
-
-  /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
-  get localAddress(): string | undefined {
-    return this.#localHost?.address
-  }
-
-  /** This end's port; as {@link localAddress}. */
-  get localPort(): number | undefined {
-    return this.#localHost?.port
-  }
-
-  /** This end's family; as {@link localAddress}. */
-  get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#localHost?.family
-  }
-
-  /** This end's address, family and port; `{}` where there is none. */
-  address(): Partial<TcpAddress> {
-    return { ...this.#localHost }
-  }
-
-  get #localHost(): TcpAddress | undefined {
-    return this.destroyed ? undefined : host(this.#line?.core.localAddress)
   }
 
   /**
@@ -234,49 +117,11 @@ export class ConnectionDuplex extends Duplex {
     }
     this.timeout = milliseconds
     this.#silentAt = -1
-    this.#line?.core.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
+    lineOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
     }
-    return this
-  }
-
-  /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
-  setNoDelay(on: unknown = true): this {
-    return this.#setOption((core) => core.setNoDelay(Boolean(on)))
-  }
-
-  /**
-   * Has the system probe a silent peer, or no longer. As of `net.Socket`, anything says yes or no, and what the system
-   * refuses is no error.
-   *
-   * @param initialDelay milliseconds of silence before it does, rounded down to seconds; below 1,000: two hours
-   */
-  setKeepAlive(enable: unknown = false, initialDelay = 0): this {
-    // As Node.js reads it: whatever is no number is 0.
-    const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
-    return this.#setOption((core) => core.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0))
-  }
-
-  #setOption(set: (core: ConnectionCore) => void): this {
-    try {
-      if (this.#line !== undefined) set(this.#line.core)
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error
-    }
-    return this
-  }
-
-  /** See {@link Connection.ref}. */
-  ref(): this {
-    this.#line?.core.ref()
-    return this
-  }
-
-  /** See {@link Connection.unref}. */
-  unref(): this {
-    this.#line?.core.unref()
     return this
   }
 
@@ -297,9 +142,8 @@ export class ConnectionDuplex extends Duplex {
       return false
     }
     if (callback === undefined) return super.write(chunk, encoding as BufferEncoding)
-    if (this.#callbacks === undefined && this.#line !== undefined) {
-      this.#callbacks = new WriteCallbacks(this.#line)
-    }
+    const line = lineOf(this)
+    if (line !== undefined) this.#callbacks ??= new WriteCallbacks(line)
     const confirmed = this.#confirmed(callback)
     if (typeof encoding === 'function') return super.write(chunk, confirmed)
     return super.write(chunk, encoding as BufferEncoding, confirmed)
@@ -321,38 +165,25 @@ export class ConnectionDuplex extends Duplex {
     return this
   }
 
-  /** Destroys it once everything that was written is sent. */
-  destroySoon(): void {
-    if (this.writable) this.end()
-    if (this.writableFinished) this.destroy()
-    else this.once('finish', this.destroy)
-  }
-
-  /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
-  resetAndDestroy(): this {
-    if (!this.destroyed) this.#line?.core.resetAndDestroy()
-    return this.destroy()
-  }
-
   /**
    * As `net.Socket`, it reads once it is there, unless a dialed one was paused before. A listener of `'readable'` and a loop
    * count as pauses; what has asked for bytes meanwhile reads.
    */
   readonly #begin = (): void => {
     if (this.#hasAsked) return
-    if (this.#line?.profile.role === 'client' && this.isPaused()) this.#stopReading()
+    if (lineOf(this)?.profile.role === 'client' && this.isPaused()) this.#stopReading()
     else this.read(0)
   }
 
   #stopReading(): void {
     this.#reads = false
-    this.#line?.core.flow.hold(Hold.Full)
+    lineOf(this)?.core.flow.hold(Hold.Full)
     this.#lookLater()
   }
 
   /** Something is to be read, sent or closed. */
-  #expect(core: ConnectionCore): void {
-    core.isExpectant = true
+  #expect(core: Line['core']): void {
+    core.retention.isExpectant = true
     if (!this.#reads) this.#lookLater()
   }
 
@@ -370,13 +201,13 @@ export class ConnectionDuplex extends Duplex {
     this.#isLookDue = false
     if (this.#isExpecting) return
     this.#question = (this.#question + 1) & largestQuestion
-    this.#line?.core.tellFlushed(this.#question)
+    lineOf(this)?.core.tellFlushed(this.#question)
   }
 
   /** What was written after the question has made another look due, or another question. */
-  #flushed(core: ConnectionCore, question: number): void {
+  #flushed(core: Line['core'], question: number): void {
     if (question !== this.#question || this.#isLookDue || this.#isExpecting) return
-    core.isExpectant = false
+    core.retention.isExpectant = false
   }
 
   get #isExpecting(): boolean {
@@ -391,7 +222,7 @@ export class ConnectionDuplex extends Duplex {
   readonly #writeAfterEnd = (chunk: unknown, encoding?: unknown, told?: unknown): boolean => {
     // It ends a tick later.
     if (!this.writableEnded) {
-      return Reflect.apply(ConnectionDuplex.prototype.write, this, [chunk, encoding, told])
+      return Reflect.apply(StreamDuplex.prototype.write, this, [chunk, encoding, told])
     }
     const callback = callbackOf(encoding, told)
     const error = endedByPeer()
@@ -403,31 +234,31 @@ export class ConnectionDuplex extends Duplex {
   /** @internal */
   override _read(): void {
     this.#hasAsked = true
-    const line = this.#line
+    const line = lineOf(this)
     if (line === undefined) return
     line.core.flow.release(Hold.Full)
     if (this.#peerEnded) return
     this.#reads = true
-    line.core.isExpectant = true
+    line.core.retention.isExpectant = true
   }
 
   /** @internal */
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
-    const line = this.#line
+    const line = lineOf(this)
     if (this.#gone || line === undefined) callback(brokenPipe())
     else this.#pass(line, callback, (arena) => sendChunk(line.output, arena, { chunk, encoding }))
   }
 
   /** @internal */
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
-    const line = this.#line
+    const line = lineOf(this)
     if (this.#gone || line === undefined) callback(brokenPipe())
     else this.#pass(line, callback, (arena) => sendChunks(line.output, arena, chunks))
   }
 
   /** @internal */
   override _final(callback: Callback): void {
-    const core = this.#line?.core
+    const core = lineOf(this)?.core
     if (this.#gone || core === undefined) callback()
     else {
       this.#final = callback
@@ -444,10 +275,10 @@ export class ConnectionDuplex extends Duplex {
     callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
-    const line = this.#line
+    const line = lineOf(this)
     if (written !== undefined) {
       setImmediate(() => {
-        if (this.#line === line) this.#run(written, end)
+        if (lineOf(this) === line) this.#news.run(written, end)
       })
     }
     if (this.#gone || line === undefined) {
@@ -468,58 +299,29 @@ export class ConnectionDuplex extends Duplex {
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
       received: (chunk, start, length) => {
-        if (this.#line !== line) return
+        if (lineOf(this) !== line) return
         const view = bufferView(chunk, start, length)
         // A stream that does not flow calls no listener, so that nothing has to lie between its pieces.
-        if (this.readableFlowing !== true && this.#untold.length === 0) this.#run(push, view)
-        else this.#tell(push, view)
+        if (this.readableFlowing !== true && this.#news.isEmpty) this.#news.run(push, view)
+        else this.#news.tell(push, view)
       },
       ended: () => {
-        if (this.#line === line) this.#tell(end, undefined)
+        if (lineOf(this) === line) this.#news.tell(end, undefined)
       },
       endSent: () => {
-        if (this.#line === line) this.#tell(endSent, undefined)
+        if (lineOf(this) === line) this.#news.tell(endSent, undefined)
       },
       flushed: (question) => {
-        if (this.#line === line) this.#flushed(line.core, question)
+        if (lineOf(this) === line) this.#flushed(line.core, question)
       },
       idle: () => {
-        if (this.#line === line) this.#tell(idle, undefined)
+        if (lineOf(this) === line) this.#news.tell(idle, undefined)
       },
       closed: (error) => {
-        if (this.#line !== line) return
+        if (lineOf(this) !== line) return
         this.#gone = true
-        this.#tell(closed, error && NetpollError.ofStream(error))
+        this.#news.tell(closed, error && NetpollError.ofStream(error))
       },
-    }
-  }
-
-  /**
-   * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript for
-   * each, so that promises run in between, and code that has awaited one event may then listen to the next.
-   */
-  #tell<News>(work: (news: News) => void, news: News): void {
-    const batch = this.#line?.profile.loop.batch ?? 0
-    if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
-      this.#toldBatch = batch
-      this.#run(work, news)
-    } else {
-      this.#untold.push(() => this.#run(work, news))
-      // One for each: promises run between immediates.
-      setImmediate(this.#tellNext)
-    }
-  }
-
-  readonly #tellNext = (): void => this.#untold.shift()?.()
-
-  /** The other connections of the same batch must not suffer from a listener that throws. */
-  #run<News>(work: (news: News) => void, news: News): void {
-    const line = this.#line
-    try {
-      if (line === undefined) work(news)
-      else line.core.context.run(work, news, undefined)
-    } catch (error) {
-      throwLater(error)
     }
   }
 
@@ -570,9 +372,9 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #idle(): void {
-    const core = this.#line?.core
+    const core = lineOf(this)?.core
     if (core === undefined) return
-    const moved = core.bytesRead + core.bytesWritten
+    const moved = core.socket.bytesRead + core.socket.bytesWritten
     if (moved === this.#silentAt) return
     this.#silentAt = moved
     this.emit('timeout')
@@ -609,7 +411,7 @@ export class ConnectionDuplex extends Duplex {
   #closeLater(): void {
     if (this.#isCloseDue) return
     this.#isCloseDue = true
-    setImmediate(() => this.#run(this.#close, undefined))
+    setImmediate(() => this.#news.run(this.#close, undefined))
   }
 
   readonly #close = (): void => {
@@ -661,21 +463,20 @@ export class ConnectionDuplex extends Duplex {
   }
 
   #join(line: Line): void {
-    this.#line = line
+    setLine(this, line)
     if (this.writableLength > 0) this.#callbacks = new WriteCallbacks(line)
-    this.#untold.push(nothing)
+    this.#news.hold()
   }
 
   #announce(tell: () => void): void {
-    this.#untold[0] = () => this.#run(tell, undefined)
-    this.#tellNext()
+    this.#news.release(tell)
     microtask(this.#begin)
   }
 
   /** What the connection before has left is forgotten; its `'close'` is still told. */
   #restart(): void {
     const hadError = this.errored !== null
-    if (this.destroyed && this.#line !== undefined && !this.#isCloseDue) {
+    if (this.destroyed && lineOf(this) !== undefined && !this.#isCloseDue) {
       setImmediate(() => this.emit('close', hadError))
     }
     Reflect.deleteProperty(this, 'write')
@@ -683,14 +484,14 @@ export class ConnectionDuplex extends Duplex {
     this.allowHalfOpen = this.#isHalfOpen
     const { _readableState: readable } = this as unknown as WithStates
     readable.autoDestroy = true
-    this.#line = undefined
+    setLine(this, undefined)
     this.#callbacks = undefined
     this.#dispatched = 0
     this.#written = undefined
     this.#final = undefined
     this.#peerEnded = false
     this.#gone = false
-    this.#untold.length = 0
+    this.#news.forget()
     this.#isCloseDue = false
     this.#reads = true
     this.#hasAsked = false
@@ -699,30 +500,8 @@ export class ConnectionDuplex extends Duplex {
   }
 }
 
-/** Keeps the place before all that is told. */
-function nothing(): void {}
-
 /** The callback of a write, which may take the place of its encoding. */
 function callbackOf(encoding: unknown, told: unknown): Callback | undefined {
   if (typeof encoding === 'function') return encoding as Callback
   return typeof told === 'function' ? (told as Callback) : undefined
-}
-
-function host(address: Address | undefined): TcpAddress | undefined {
-  return typeof address === 'string' ? undefined : address
-}
-
-/** The connection is gone. */
-function brokenPipe(): NetpollError {
-  return NetpollError.ofStream(systemError(constants.errno.EPIPE, 'write'))
-}
-
-/** The stream was destroyed. */
-function canceled(): NetpollError {
-  return NetpollError.ofStream(systemError(constants.errno.ECANCELED, 'write'))
-}
-
-/** The peer has ended, and we with it. Libraries look for this code, and for the words of Node.js. */
-function endedByPeer(): NetpollError {
-  return NetpollError.ofStream(new NetpollError('EPIPE', 'This socket has been ended by the other party'))
 }

@@ -1,16 +1,39 @@
 import * as clock from '../../time/clock'
-import type { ConnectionCore } from '../core'
+import type { Alarm } from '../../poller/deadline-timer'
+import type { Context } from '../../process/async-context'
 import { NetpollError } from '../../errors'
-import { Hold } from '../read-pause'
+import { type Flow, Hold } from '../read-pause'
+import type { Facade, StreamHandler } from '../hooks'
+import type { Closing } from '../closing'
+import type { Life } from '../life'
 import { feed, Reader } from '../../link-buffer/reader'
 import { SmallPieces } from '../../link-buffer/small-pieces'
 import { Operation } from '../../native/protocol-numbers'
+import type { Target } from '../../poller/command-queue'
 import { resolved } from '../send-queue'
 import { pace } from '../../time/pace'
-import type { Profile } from '../group'
+import type { GroupSettings } from '../group-settings'
 import type { Leftover } from '../../memory/thread-memory'
 import { microtask } from '../../time/timers'
 import { isThenable, whenSettled } from '../../checks/thenables'
+
+/** A connection, as far as its bytes need it. */
+export interface StreamConnection extends Target {
+  readonly facade: Facade
+  readonly context: Context
+  readonly flow: Flow
+  readonly alarm: Alarm
+  readonly onData: StreamHandler | undefined
+  readonly life: Pick<Life, 'takesReplies'>
+  /** Reports `error`, and closes once what was accepted before it has left. */
+  fail(error: unknown): void
+  readonly closing: Pick<Closing, 'refuse'>
+}
+
+type StreamSettings = Pick<
+  GroupSettings,
+  'counts' | 'highWaterMark' | 'loop' | 'maxBufferedBytes' | 'readTimeout'
+>
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
 export interface Consumer {
@@ -56,8 +79,8 @@ const smallForConsumer = 1024
  */
 export class StreamInput implements Leftover {
   readonly reader: Reader
-  readonly #connection: ConnectionCore
-  readonly #profile: Profile
+  readonly #connection: StreamConnection
+  readonly #profile: StreamSettings
   #state: State = State.Opening
   #consumer: Consumer | undefined
   #smallPieces: SmallPieces | undefined
@@ -81,7 +104,7 @@ export class StreamInput implements Leftover {
   /** Whether the server closes, which waits for answers. */
   #finishing = false
 
-  constructor(connection: ConnectionCore, profile: Profile) {
+  constructor(connection: StreamConnection, profile: StreamSettings) {
     this.#connection = connection
     this.#profile = profile
     this.readTimeout = profile.readTimeout
@@ -156,7 +179,7 @@ export class StreamInput implements Leftover {
     const message = 'Unread bytes of all connections exceed maxBufferedBytes'
     const error = new NetpollError('ERR_BUFFER_LIMIT', message)
     feed.interrupt(this.reader, error)
-    this.#connection.refuse(error)
+    this.#connection.closing.refuse(error)
     // What is not counted any more must not be kept until the peer has gone.
     feed.drop(this.reader)
   }
@@ -316,7 +339,7 @@ export class StreamInput implements Leftover {
   /** Runs `onData` as long as it takes something and something is left. */
   #run(): void {
     const connection = this.#connection
-    while (connection.onData !== undefined && connection.takesReplies && !this.#iterating) {
+    while (connection.onData !== undefined && connection.life.takesReplies && !this.#iterating) {
       const consumed = feed.consumed(this.reader)
       const received = this.#received
       this.#state = State.Running
@@ -350,7 +373,7 @@ export class StreamInput implements Leftover {
 
   /** Whether bytes are left, and something has changed since `onData` was called: otherwise it wants more first. */
   #goesOn(consumed: number, received: number): boolean {
-    if (feed.length(this.reader) === 0 || !this.#connection.takesReplies) return false
+    if (feed.length(this.reader) === 0 || !this.#connection.life.takesReplies) return false
     return feed.consumed(this.reader) !== consumed || this.#received !== received
   }
 

@@ -1,7 +1,4 @@
-import type { ConnectionCore } from '../core'
-import type { Line } from './duplex'
-import type { Output } from '../send-queue'
-import type { Profile } from '../group'
+import type { Line } from './line'
 import { nextTick } from '../../time/timers'
 
 /** Who is told what became of a write. */
@@ -19,9 +16,9 @@ interface Untold {
  * at the end of the turn that no peer is there for them. Only a write with a callback is looked at before.
  */
 export class WriteCallbacks {
-  readonly #core: ConnectionCore
-  readonly #output: Output
-  readonly #profile: Profile
+  readonly #core: Line['core']
+  readonly #output: Line['output']
+  readonly #profile: Line['profile']
   /** What {@link Output.total} was when the core was last asked. */
   #asked = 0
   #untold: Untold[] = []
@@ -48,7 +45,7 @@ export class WriteCallbacks {
 
   /** The connection is over, by `error`. Returns whether any callback was told so. */
   over(error: Error): boolean {
-    this.#end ??= { error, left: this.#core.bytesWritten }
+    this.#end ??= { error, left: this.#core.socket.bytesWritten }
     let hasFailed = false
     for (const { callback, end } of this.#take()) {
       const failure = this.#failureOf(end)

@@ -1,0 +1,64 @@
+import type { Framing } from '../framing/framing'
+import type { Ids } from '../framing/message-id'
+import type { BytesOption } from '../memory/message-types'
+import type { ConnectionSettings } from '../native/binding'
+import type { Context } from '../process/async-context'
+import type { EventLoop } from '../poller/poller'
+import type { GoAway, Hooks, IsGoAway, MessageHandler } from './hooks'
+
+/** What connections have done, all together. */
+export interface Counts {
+  /** Requests handled so far. */
+  requests: number
+  /** Calls made so far. */
+  calls: number
+  /** Unread bytes of streams beyond `highWaterMark`, that are kept because somebody waits for more. */
+  buffered: number
+}
+
+/** What the parts of a connection have in common with those of all others of its group. Each part takes what it needs. */
+export interface GroupSettings {
+  readonly loop: EventLoop
+  /** What is counted of all profiles of one server or dialer. */
+  readonly counts: Counts
+  readonly framing: Framing
+  /** How replies are matched; `undefined`: in order. */
+  readonly ids: Ids | undefined
+  /** Whether the core counts messages in handling, so that each has to be acknowledged. */
+  readonly countsMessages: boolean
+  readonly bytes: BytesOption
+  readonly ordered: boolean
+  readonly allowHalfOpen: boolean
+  readonly highWaterMark: number
+  readonly maxInFlight: number
+  readonly maxBufferedBytes: number
+  /** Milliseconds that a peer has which was asked to leave. */
+  readonly maxCloseTime: number
+  /** Milliseconds; 0 for ever. */
+  readonly readTimeout: number
+  /** Milliseconds; 0 for ever. */
+  readonly requestTimeout: number
+  readonly role: 'server' | 'client'
+  /** What asks a client to leave, where a server knows how. */
+  readonly goAway: GoAway | undefined
+  /** Whether connections wait with their first message until they are told to begin. */
+  readonly startsHeld: boolean
+  readonly hooks: Hooks
+  /** `onRequest`, where it is an async function: then nothing of what it returns has to be found out. */
+  readonly asyncHandler: MessageHandler | undefined
+  /** Whether a message that answers no call asks not to use its connection any more. */
+  readonly isGoAway: IsGoAway | undefined
+}
+
+/** What connections have in common, and who is told of them. */
+export interface GroupOf<Member> extends GroupSettings {
+  readonly settings: ConnectionSettings
+  /** Something went wrong on a connection, or in the user's code for it. */
+  failed(error: unknown, connection: Member): void
+  /** Something went wrong apart from any connection; `context` is that of `listen`. */
+  listenerFailed(error: unknown, context: Context): void
+  /** A dialed connection is established. */
+  opened(connection: Member): void
+  /** A connection has gone. Returns whether the user knew of it, so that its hooks run. */
+  closed(connection: Member, error: Error | undefined): boolean
+}

@@ -1,0 +1,58 @@
+import type { Written } from '../link-buffer/pieces'
+import { type Payload, takeApart } from '../memory/payload'
+import type { Closing } from './closing'
+import type { Life } from './life'
+import { type Output, refusedOutput } from './send-queue'
+import type { Socket } from './socket'
+
+/** A connection, as far as it sends what is no reply. */
+export interface SendingConnection {
+  readonly life: Life
+  readonly closing: Pick<Closing, 'closedError'>
+  readonly socket: Pick<Socket, 'acceptsOutput'>
+  /** Made when it is first needed. */
+  readonly output: Output
+  end(): void
+}
+
+/** @throws NetpollError `ERR_CONN_CLOSED` where nothing can be sent any more */
+export function checkOutput({ life, socket, closing }: SendingConnection): void {
+  if (life.takesOutput) return
+  const answers = life.isAnswering || life.isRefused
+  if (!answers || !socket.acceptsOutput) throw closing.closedError()
+}
+
+/** Sends a message; resolves when more may be sent. */
+export function send(connection: SendingConnection, message: Payload): Promise<void> {
+  try {
+    const pieces = takeApart(message)
+    checkOutput(connection)
+    connection.output.send(pieces)
+  } catch (error) {
+    return refusedOutput(error)
+  }
+  return connection.output.drained()
+}
+
+/** Sends a message, then ends our direction. One that is refused ends nothing. */
+export function sendLast(connection: SendingConnection, message: Payload): Promise<void> {
+  try {
+    checkOutput(connection)
+    connection.output.send(message)
+  } catch (error) {
+    return refusedOutput(error)
+  }
+  connection.end()
+  return connection.output.drained()
+}
+
+/** Sends what a writer has collected. */
+export function flush(connection: SendingConnection, written: Written): Promise<void> {
+  try {
+    checkOutput(connection)
+    connection.output.flush(written)
+  } catch (error) {
+    return refusedOutput(error)
+  }
+  return connection.output.drained()
+}

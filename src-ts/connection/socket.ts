@@ -1,0 +1,117 @@
+import { checkInteger } from '../checks/arguments'
+import { invalidType, systemError } from '../errors'
+import { type Address, toAddress } from '../native/address'
+import type { NativeId } from '../native/binding'
+import { Operation } from '../native/protocol-numbers'
+import type { Target } from '../poller/command-queue'
+import type { EventLoop } from '../poller/poller'
+import { requiredLimit } from '../time/time-limits'
+
+/** Bytes that went through a connection. */
+interface Totals {
+  read: number
+  written: number
+}
+
+/** What users ask the core of one socket, and set of it. */
+export class Socket {
+  readonly #target: Target
+  readonly #loop: Pick<EventLoop, 'native' | 'outbox'>
+  #remoteAddress: Address | undefined
+  #totals: Totals | undefined
+
+  constructor(target: Target, loop: Pick<EventLoop, 'native' | 'outbox'>) {
+    this.#target = target
+    this.#loop = loop
+  }
+
+  get remoteAddress(): Address | undefined {
+    this.#remoteAddress ??= toAddress(this.#loop.native.peerAddress(this.#id()))
+    return this.#remoteAddress
+  }
+
+  /** Asks where the peer is, or was: the core knows until whoever is told of the end has been told. */
+  keepAddress(): void {
+    void this.remoteAddress
+  }
+
+  get localAddress(): Address | undefined {
+    return toAddress(this.#loop.native.localAddress(this.#id()))
+  }
+
+  get bytesRead(): number {
+    return this.#totals?.read ?? this.#loop.native.bytesRead(this.#id())
+  }
+
+  get bytesWritten(): number {
+    return this.#totals?.written ?? this.#loop.native.bytesWritten(this.#id())
+  }
+
+  /** Bytes that it had written in all, once it is gone. */
+  get writtenInAll(): number | undefined {
+    return this.#totals?.written
+  }
+
+  /** Whether the core still takes what is to be sent. */
+  get acceptsOutput(): boolean {
+    return this.#loop.native.acceptsOutput(this.#id())
+  }
+
+  /** How much went through it, told right before its last record. */
+  totals(part: keyof Totals, bytes: number): void {
+    this.#totals ??= { read: 0, written: 0 }
+    this.#totals[part] = bytes
+  }
+
+  /** Returns what it was set to. */
+  setReadTimeout(milliseconds: number): number {
+    return this.#setTimeout(Operation.ReadTimeout, milliseconds)
+  }
+
+  setWriteTimeout(milliseconds: number): void {
+    this.#setTimeout(Operation.WriteTimeout, milliseconds)
+  }
+
+  setIdleTimeout(milliseconds: number): void {
+    this.#setTimeout(Operation.IdleTimeout, milliseconds)
+  }
+
+  setNoDelay(on = true): void {
+    if (typeof on !== 'boolean') throw invalidType('on', 'of type boolean', on)
+    checkOption(this.#loop.native.setNoDelay(this.#id(), on))
+  }
+
+  setKeepAlive(seconds: number): void {
+    checkInteger('seconds', seconds, 0, 32_767)
+    checkOption(this.#loop.native.setKeepAlive(this.#id(), seconds))
+  }
+
+  /**
+   * Gives the descriptor away. What went through it, and where its peer is, can still be asked.
+   *
+   * @throws NetpollError the system's code
+   */
+  detach(): number {
+    const totals = { read: this.bytesRead, written: this.bytesWritten }
+    this.keepAddress()
+    const { fd, errno } = this.#loop.native.detach(this.#id())
+    if (fd === undefined) throw systemError(errno ?? 0, 'detach')
+    this.#totals = totals
+    return fd
+  }
+
+  #setTimeout(operation: Operation, milliseconds: number): number {
+    const limit = requiredLimit('milliseconds', milliseconds)
+    this.#loop.outbox.command(operation, this.#target, limit)
+    return limit
+  }
+
+  #id(): NativeId {
+    const { slot, generation } = this.#target
+    return { slot, generation }
+  }
+}
+
+function checkOption(errno: number): void {
+  if (errno !== 0) throw systemError(errno, 'setsockopt')
+}

@@ -1,0 +1,69 @@
+import { setImmediate } from '../../time/timers'
+import { lineOf, type SocketDuplex } from './socket-duplex'
+import { throwLater } from './write-callbacks'
+
+/** What the listeners of a stream are told, one thing after the other. */
+export class News {
+  readonly #stream: SocketDuplex
+  /** The batch of which something was told last. */
+  #toldBatch = 0
+  /** What has come behind that, in its order. */
+  readonly #untold: (() => void)[] = []
+
+  constructor(stream: SocketDuplex) {
+    this.#stream = stream
+  }
+
+  /** Whether nothing waits to be told. */
+  get isEmpty(): boolean {
+    return this.#untold.length === 0
+  }
+
+  /** From now on everything waits, until {@link release}. */
+  hold(): void {
+    this.#untold.push(nothing)
+  }
+
+  /** Tells the first thing, which the others have waited for. */
+  release(tell: () => void): void {
+    this.#untold[0] = () => this.run(tell, undefined)
+    this.#tellNext()
+  }
+
+  /** What waits is not told. */
+  forget(): void {
+    this.#untold.length = 0
+  }
+
+  /**
+   * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript for
+   * each, so that promises run in between, and code that has awaited one event may then listen to the next.
+   */
+  tell<What>(work: (what: What) => void, what: What): void {
+    const batch = lineOf(this.#stream)?.profile.loop.batch ?? 0
+    if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
+      this.#toldBatch = batch
+      this.run(work, what)
+    } else {
+      this.#untold.push(() => this.run(work, what))
+      // One for each: promises run between immediates.
+      setImmediate(this.#tellNext)
+    }
+  }
+
+  readonly #tellNext = (): void => this.#untold.shift()?.()
+
+  /** The other connections of the same batch must not suffer from a listener that throws. */
+  run<What>(work: (what: What) => void, what: What): void {
+    const line = lineOf(this.#stream)
+    try {
+      if (line === undefined) work(what)
+      else line.core.context.run(work, what, undefined)
+    } catch (error) {
+      throwLater(error)
+    }
+  }
+}
+
+/** Keeps the place before all that is told. */
+function nothing(): void {}

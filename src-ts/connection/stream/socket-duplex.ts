@@ -1,0 +1,168 @@
+import { Duplex, type DuplexOptions } from 'node:stream'
+
+import { NetpollError } from '../../errors'
+import type { Address, TcpAddress } from '../../native/address'
+import { errnoOf } from '../../process/report'
+import type { Facade } from '../hooks'
+import type { Line } from './line'
+
+/** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
+const usualKeepAlive = 7_200
+/** Seconds of silence that systems take at most. */
+const longestKeepAlive = 32_767
+
+/** @internal The connection of a stream; `undefined` until one that dials is connected. */
+export let lineOf: (duplex: SocketDuplex) => Line | undefined
+
+/** @internal Gives a stream its connection, or takes it away. */
+export let setLine: (duplex: SocketDuplex, line: Line | undefined) => void
+
+/** A stream with the members that libraries use of `net.Socket`, as far as they tell or set what its connection is. */
+export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
+  #line: Line | undefined
+
+  static {
+    lineOf = (duplex) => duplex.#line
+    setLine = (duplex, line) => {
+      duplex.#line = line
+    }
+  }
+
+  /** @internal */
+  constructor(line: Line | undefined, options: DuplexOptions) {
+    super(options)
+    this.#line = line
+  }
+
+  /**
+   * The connection that this is the stream of, for its `data` and limits. Do not send or close by it.
+   *
+   * @throws NetpollError `ERR_CONN_CLOSED` of a {@link DialedSocket} that is not connected yet
+   */
+  get connection(): Owner {
+    if (this.#line === undefined) throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
+    return this.#line.core.facade as Owner
+  }
+
+  /** Always false: a connection is established before the user has it. */
+  get connecting(): boolean {
+    return false
+  }
+
+  /** Whether there is no connection: from `destroy` on. */
+  get pending(): boolean {
+    return this.destroyed
+  }
+
+  /** `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. */
+  get readyState(): string {
+    if (this.readable) return this.writable ? 'open' : 'readOnly'
+    return this.writable ? 'writeOnly' : 'closed'
+  }
+
+  /** As `writableLength`; `undefined` once it is destroyed. */
+  get bufferSize(): number | undefined {
+    return this.destroyed ? undefined : this.writableLength
+  }
+
+  /** Bytes received so far. */
+  get bytesRead(): number {
+    return this.#line?.core.socket.bytesRead ?? 0
+  }
+
+  /** The peer's IP address; `undefined` on a unix socket. */
+  get remoteAddress(): string | undefined {
+    return host(this.#line?.core.socket.remoteAddress)?.address
+  }
+
+  /** The peer's port; `undefined` on a unix socket. */
+  get remotePort(): number | undefined {
+    return host(this.#line?.core.socket.remoteAddress)?.port
+  }
+
+  /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return host(this.#line?.core.socket.remoteAddress)?.family
+  }
+
+  /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
+  get localAddress(): string | undefined {
+    return this.#localHost?.address
+  }
+
+  /** This end's port; as {@link localAddress}. */
+  get localPort(): number | undefined {
+    return this.#localHost?.port
+  }
+
+  /** This end's family; as {@link localAddress}. */
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return this.#localHost?.family
+  }
+
+  /** This end's address, family and port; `{}` where there is none. */
+  address(): Partial<TcpAddress> {
+    return { ...this.#localHost }
+  }
+
+  get #localHost(): TcpAddress | undefined {
+    return this.destroyed ? undefined : host(this.#line?.core.socket.localAddress)
+  }
+
+  /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
+  setNoDelay(on: unknown = true): this {
+    return this.#setOption((socket) => socket.setNoDelay(Boolean(on)))
+  }
+
+  /**
+   * Has the system probe a silent peer, or no longer. As of `net.Socket`, anything says yes or no, and what the system
+   * refuses is no error.
+   *
+   * @param initialDelay milliseconds of silence before it does, rounded down to seconds; below 1,000: two hours
+   */
+  setKeepAlive(enable: unknown = false, initialDelay = 0): this {
+    // As Node.js reads it: whatever is no number is 0.
+    const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
+    return this.#setOption((socket) =>
+      socket.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0),
+    )
+  }
+
+  #setOption(set: (socket: Line['core']['socket']) => void): this {
+    try {
+      if (this.#line !== undefined) set(this.#line.core.socket)
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+    }
+    return this
+  }
+
+  /** See {@link Connection.ref}. */
+  ref(): this {
+    this.#line?.core.ref()
+    return this
+  }
+
+  /** See {@link Connection.unref}. */
+  unref(): this {
+    this.#line?.core.unref()
+    return this
+  }
+
+  /** Destroys it once everything that was written is sent. */
+  destroySoon(): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', this.destroy)
+  }
+
+  /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
+  resetAndDestroy(): this {
+    if (!this.destroyed) this.#line?.core.closing.resetAndDestroy()
+    return this.destroy()
+  }
+}
+
+function host(address: Address | undefined): TcpAddress | undefined {
+  return typeof address === 'string' ? undefined : address
+}
