@@ -3,7 +3,7 @@
  * party would ask for. No entry of the package: users cannot import it.
  */
 export { takeSignal, isAborted, throwIfAborted, OwnController } from './abort'
-export { muxOptionNames } from './client/mux'
+export { muxOptionNames } from './client/mux-options'
 export { poolOptionNames } from './client/pool-options'
 export { deadlinePassed } from './connection/calls/pending-call'
 export { coreOf } from './connection/connection'

@@ -92,7 +92,7 @@ test('the guide of options has every option, with the default that its type says
     'framing/framing',
     'framing/message-id',
     'client/pool-options',
-    'client/mux',
+    'client/mux-options',
     'client/backoff',
     'thrift/limits',
   ]

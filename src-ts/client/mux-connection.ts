@@ -1,6 +1,6 @@
+import { submit } from '../connection/calls/connection-calls'
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import * as clock from '../time/clock'
-import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'

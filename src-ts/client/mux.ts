@@ -1,54 +1,22 @@
 import { AddressDialer } from './address-dialer'
-import { Backoff, type BackoffOptions, type CheckedBackoff } from './backoff'
-import { type CallOptions, PendingCall, refuseAtOnce, refuseCall } from '../connection/calls/pending-call'
-import { siteOf } from '../process/call-site'
+import { Backoff } from './backoff'
+import { CallMaker } from './call-maker'
+import { ClientLifecycle, type CloseOptions } from './client-lifecycle'
+import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import type { ConnectionCore } from '../connection/core'
-import { send } from '../connection/sending'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { Line, type LineKeeper } from './mux-connection'
-import { closeOptionNames, optionNames, refuseUnknown, takeOptions } from '../checks/known-options'
+import { type CheckedMuxOptions, type MuxOptions, partMuxOptions } from './mux-options'
 import { pace } from '../time/pace'
-import { keepPayload, type Payload, takeApart } from '../memory/payload'
-import type { PoolStats } from './pool'
+import type { Payload } from '../memory/payload'
+import { type PoolStats, withSize } from './pool-stats'
 import { Redialer } from './reconnector'
-import { largestTimeout, patience } from '../time/time-limits'
-import { clearTimeout, setTimeout } from '../time/timers'
 import { WaitQueue } from './wait-queue'
-import { Waiting, WaitingCall } from './waiting-call'
-import { checkInteger } from '../checks/arguments'
-import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from './options'
-
-/** Options of `new Mux`. */
-export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
-  /** Connections that the calls share. Default 2. */
-  readonly connections?: number | undefined
-  /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
-  readonly maxInFlight?: number | undefined
-  /** How long to wait between attempts to connect. */
-  readonly backoff?: BackoffOptions | undefined
-}
-
-/** Of `new Mux`. */
-export const muxOptionNames = optionNames<MuxOptions>({
-  ...dialerOptionNames,
-  connections: true,
-  backoff: true,
-})
-
-const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
-
-/** Options after checking. */
-interface CheckedMuxOptions {
-  readonly connections: number
-  readonly maxInFlight: number
-  readonly backoff: CheckedBackoff
-}
-
-type State = 'open' | 'closing' | 'closed'
+import { type Waiting, WaitingCall } from './waiting-call'
+import { WaitingSend } from './waiting-send'
 
 /**
  * Many calls at once over few connections to one address. Connections are dialed by the first call, and again when they
@@ -67,12 +35,12 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #all = new Set<Line>()
   readonly #waiting = new WaitQueue<Waiting<Line>>(() => this.#followEmpty())
   readonly #keeper: LineKeeper
+  readonly #lifecycle: ClientLifecycle
+  readonly #calls: CallMaker
   #running = 0
   #referenced = true
-  #state: State = 'open'
   /** Why there is no connection. */
   #dialError: unknown
-  #whenEmpty: (() => void)[] = []
 
   /**
    * @param address whom to dial: `{ host, port }` or `{ path }`
@@ -80,12 +48,21 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * framing
    */
   constructor(address: DialTarget, options: MuxOptions<Data, Bytes>) {
-    const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
-    this.#options = checkMuxOptions(taken)
-    const { maxInFlight, connections, backoff, ...ofDialer } = taken
-    this.#dialer = new AddressDialer(address, ofDialer as typeof ofDialer & DialerOptions)
+    const { ofMux, ofDialer } = partMuxOptions(options)
+    this.#options = ofMux
+    this.#dialer = new AddressDialer(address, ofDialer)
     this.#dialer.checkCalls()
     this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
+    this.#lifecycle = new ClientLifecycle({
+      isEmpty: () => this.#isEmpty,
+      beginClose: () => this.#followEmpty(),
+      destroyAll: () => this.#destroyAll(),
+      stop: () => this.#waiting.stop(),
+      closedError: muxClosed,
+    })
+    this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
+      this.#startOrWait(call, request),
+    )
     const isReferenced = (): boolean => this.#referenced
     this.#keeper = {
       get isReferenced() {
@@ -111,18 +88,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_MUX_CLOSED`; what the dial rejects with
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
-    return new Promise((resolve, reject) => {
-      let call: PendingCall | undefined
-      try {
-        const message = takeApart(request)
-        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
-        // The user's own list, options or signal may have closed the mux, or aborted the call.
-        this.#checkOpen()
-        if (!call.isSettled) this.#place(call, message)
-      } catch (error) {
-        refuseAtOnce(call, error, reject, entry)
-      }
-    })
+    return this.#calls.call<Bytes>(request, options, entry)
   }
 
   /**
@@ -134,7 +100,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return new Promise((resolve, reject) => {
       try {
         const send = new WaitingSend(message, resolve, reject)
-        this.#checkOpen()
+        this.#lifecycle.checkOpen()
         const line = this.#pick()
         if (line === undefined) this.#wait(send)
         else send.serve(line)
@@ -149,8 +115,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const connected = this.#lines.length
     const free = this.#lines.filter(({ calls }) => calls === 0).length
     const pending = this.#waiting.length
-    const running = this.#running
-    return { connected, free, pending, queued: connected > 0 ? pending : 0, running, size: pending + running }
+    const queued = connected > 0 ? pending : 0
+    return withSize({ connected, free, pending, queued, running: this.#running })
   }
 
   /**
@@ -160,19 +126,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    refuseUnknown('options', options, closeOptionNames)
-    const timeout = patience('options.timeout', options.timeout)
-    if (this.#state === 'open') this.#state = 'closing'
-    this.#followEmpty()
-    if (!this.#isEmpty) {
-      const timer = timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), timeout)
-      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
-      clearTimeout(timer)
-    }
-    this.#state = 'closed'
-    this.#waiting.stop()
-    await pace.pass()
+  async close(options: CloseOptions = {}): Promise<void> {
+    await this.#lifecycle.close(options)
   }
 
   /**
@@ -191,7 +146,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   ref(): this {
     this.#referenced = true
     for (const { connection, calls } of this.#all) {
-      if (calls > 0 || this.#state !== 'open') connection.ref()
+      if (calls > 0 || !this.#lifecycle.isOpen) connection.ref()
     }
     if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.ref()
     return this
@@ -212,8 +167,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** @internal For `util.inspect`. */
   [inspectCustom](depth?: number | null, options?: Inspection): unknown {
-    if (!(#state in this)) return this
-    const state = this.#state
+    if (!(#lifecycle in this)) return this
+    const { state } = this.#lifecycle
     return show(
       this,
       'Mux',
@@ -231,10 +186,6 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   get #isEmpty(): boolean {
     const isDialing = this.#redialers.some((redialer) => redialer.isDialing)
     return this.#all.size === 0 && this.#waiting.length === 0 && !isDialing
-  }
-
-  #checkOpen(): void {
-    if (this.#state !== 'open') throw muxClosed()
   }
 
   #newRedialer(): Redialer {
@@ -258,7 +209,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** Gives a call to a connection, or has it wait for one. */
-  #place(call: PendingCall, request: Payload): void {
+  #startOrWait(call: PendingCall, request: Payload): void {
     const line = this.#pick()
     if (line !== undefined && this.#running < this.#options.maxInFlight) {
       line.start(call, request)
@@ -276,7 +227,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#running -= 1
     this.#replace(line)
     if (line.calls === 0) this.#letGo(line)
-    this.#place(call, request)
+    this.#startOrWait(call, request)
   }
 
   /** Takes a connection out of use, once its last call has gone, and has another one dialed. */
@@ -286,7 +237,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#lines.splice(index, 1)
     line.isReplaced = true
     line.redialer.replaced()
-    if (this.#state === 'open') line.redialer.need()
+    if (this.#lifecycle.isOpen) line.redialer.need()
     this.#redialForWaiting()
   }
 
@@ -332,7 +283,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (this.#lines.length === 0) {
       const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
       for (const waiting of unlimited) waiting.fail(error)
-      if (unlimited.length === 0 && this.#waiting.length === 0 && this.#state === 'open') {
+      if (unlimited.length === 0 && this.#waiting.length === 0 && this.#lifecycle.isOpen) {
         this.#dialer.report(error)
       }
     }
@@ -348,7 +299,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#running -= 1
     if (line.calls === 0 && !this.#lines.includes(line)) this.#letGo(line)
     this.#serve()
-    if (this.#state !== 'open') this.#followEmpty()
+    if (!this.#lifecycle.isOpen) this.#followEmpty()
   }
 
   #ending(line: Line): void {
@@ -371,7 +322,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const isInOrder = line.hasAnswered && this.#all.size <= 2 * this.#options.connections
     if (isInOrder) line.redialer.replaced()
     else line.redialer.lost()
-    if (line.calls > 0 && this.#state === 'open') line.redialer.need()
+    if (line.calls > 0 && this.#lifecycle.isOpen) line.redialer.need()
     this.#redialForWaiting()
   }
 
@@ -379,7 +330,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #failed(line: Line, calls: number): void {
     this.#running -= calls
     this.#ending(line)
-    if (calls > 0 && this.#state === 'open') line.redialer.need()
+    if (calls > 0 && this.#lifecycle.isOpen) line.redialer.need()
     // Its peer alone has ended.
     if (line.connection.life.isHalfOpen) void line.connection.close()
     this.#serve()
@@ -393,7 +344,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Closing goes on: with no call left connections close, and with none left it is over. */
   #followEmpty(): void {
-    if (this.#state === 'open') return
+    if (this.#lifecycle.isOpen) return
     if (this.#waiting.length === 0) {
       this.#dialer.abandon(muxClosed())
       for (const redialer of this.#redialers) redialer.stop()
@@ -403,7 +354,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         if (!connection.isLeaving) void connection.close()
       }
     }
-    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+    this.#lifecycle.followEmpty()
   }
 
   #destroyAll(): void {
@@ -415,44 +366,6 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
 /** Where users call. */
 const entry = Mux.prototype.call
-
-/** A message that waits for a connection. */
-class WaitingSend extends Waiting<Line> {
-  readonly deadline = Number.POSITIVE_INFINITY
-  readonly #message: Payload
-  readonly #resolve: (done: Promise<void>) => void
-  readonly #reject: (error: unknown) => void
-
-  constructor(message: Payload, resolve: (done: Promise<void>) => void, reject: (error: unknown) => void) {
-    super()
-    this.#message = keepPayload(message)
-    this.#resolve = resolve
-    this.#reject = reject
-  }
-
-  serve(line: Line): void {
-    line.hasSent = true
-    this.#resolve(send(line.connection, this.#message))
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error)
-  }
-
-  expire(): void {}
-}
-
-function checkMuxOptions<Data, Bytes extends BytesOption>(
-  options: MuxOptions<Data, Bytes>,
-): CheckedMuxOptions {
-  const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
-  checkInteger('options.connections', connections, 1, 1_024)
-  checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
-  const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
-  checkInteger('options.backoff.min', min, 1, largestTimeout)
-  checkInteger('options.backoff.max', max, min, largestTimeout)
-  return { connections, maxInFlight, backoff: { min, max } }
-}
 
 function muxClosed(): NetpollError {
   return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed', { sent: false })

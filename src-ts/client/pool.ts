@@ -1,59 +1,28 @@
 import { AddressDialer } from './address-dialer'
-import { Backoff } from './backoff'
-import { type CallOptions, isWornOut, PendingCall, refuseAtOnce } from '../connection/calls/pending-call'
+import { CallMaker } from './call-maker'
+import { ClientLifecycle, type CloseOptions } from './client-lifecycle'
+import { type CallOptions, isWornOut, type PendingCall } from '../connection/calls/pending-call'
 import { beginAt, rejectCall, siteOf } from '../process/call-site'
 import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
 import { type Connection, coreOf } from '../connection/connection'
+import { DialPauses } from './dial-pauses'
 import type { DialTarget } from './dial-options'
-import { isOurs, NetpollError, withoutStack } from '../errors'
-import { type Inspection, inspectCustom, show } from '../process/inspection'
-import { closeOptionNames, optionNames, refuseUnknown } from '../checks/known-options'
-import { LazyTimer } from '../time/lazy-timer'
+import type { NetpollError } from '../errors'
+import { FreeConnections } from './free-connections'
 import { Holder, Lease, type LeaseKeeper } from './pooled-connection'
+import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { pace } from '../time/pace'
-import { type Payload, takeApart } from '../memory/payload'
+import type { Payload } from '../memory/payload'
+import { notLent, poolClosed, poolFull, poolTimeout } from './pool-errors'
 import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
+import { type PoolStats, withSize } from './pool-stats'
 import { whenOver } from '../checks/promises'
-import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from '../abort'
-import { deadlineOf, endOf, patience, timeLimit } from '../time/time-limits'
-import { clearTimeout, setTimeout } from '../time/timers'
+import { endOf } from '../time/time-limits'
 import { WaitQueue } from './wait-queue'
-import { Waiting, WaitingCall } from './waiting-call'
-
-/** Options of `pool.get`. */
-export interface GetOptions {
-  /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
-  readonly timeout?: number | undefined
-  /** When whoever waits gives up at the latest, a `Date` or milliseconds since the epoch. Default: none. */
-  readonly deadline?: Date | number | undefined
-  /** Gives up waiting, and rejects with the signal's reason. */
-  readonly signal?: AbortSignal | null | undefined
-}
-
-const getOptionNames = optionNames<GetOptions>({ timeout: true, deadline: true, signal: true })
-
-/** What a pool or mux holds now; the words are those of undici. */
-export interface PoolStats {
-  /** Connections that are established and may be used. */
-  readonly connected: number
-  /** Those of them that nobody uses. */
-  readonly free: number
-  /** Those who wait for a connection. */
-  readonly pending: number
-  /** Those of them for whom no connection is being dialed. */
-  readonly queued: number
-  /** Connections that somebody has got, and calls that wait for their reply. */
-  readonly running: number
-  /** All of them: `pending` and `running`. */
-  readonly size: number
-}
-
-type State = 'open' | 'closing' | 'destroyed'
-
-/** Milliseconds until connections are dialed again that are to be kept ready, at most: the first time, and at last. */
-const pauses = { min: 100, max: 30_000 }
+import { type Waiting, WaitingCall } from './waiting-call'
+import { checkGetOptions, type GetOptions, WaitingUser } from './waiting-user'
 
 /**
  * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is
@@ -66,29 +35,17 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedPoolOptions
   readonly #dialer: AddressDialer
   readonly #leases = new Set<Lease>()
-  /** Those that nobody uses; whoever became free last is used first. */
-  readonly #free: Lease[] = []
+  readonly #free: FreeConnections
   readonly #waiting = new WaitQueue<Waiting<Lease>>(() => this.#followEmpty())
   readonly #keeper: LeaseKeeper
-  readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
-  readonly #backoff = new Backoff(pauses)
-  readonly #redial = new LazyTimer(() => {
-    this.#isBackingOff = false
-    this.#dialAsNeeded()
-    return Number.POSITIVE_INFINITY
-  })
-  #isBackingOff = false
+  readonly #pauses: DialPauses
+  readonly #lifecycle: ClientLifecycle
+  readonly #calls: CallMaker
   /** When calls were last given up that had waited for a connection, and why. */
   #lastWait: { readonly now: number; readonly cause: NetpollError } | undefined
-  /** Runs while nothing is dialed, also for those who wait: a peer has asked a connection to leave before it was of use. */
-  #dialPause: NodeJS.Timeout | undefined
-  /** Whether it was told that connections end unused, since the last that was of use. */
-  #hasToldUnused = false
   #dialing = 0
   #running = 0
   #referenced = true
-  #state: State = 'open'
-  #whenEmpty: (() => void)[] = []
 
   /**
    * @param address whom to dial: `{ host, port }` or `{ path }`
@@ -98,8 +55,21 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const { ofPool, ofDialer } = partPoolOptions(options)
     this.#options = ofPool
     this.#dialer = new AddressDialer(address, ofDialer)
+    const dialAsNeeded = (): void => this.#dialAsNeeded()
+    this.#free = new FreeConnections(ofPool, (lease) => this.#retire(lease), dialAsNeeded)
+    this.#pauses = new DialPauses(dialAsNeeded, (error) => this.#dialer.report(error))
+    this.#lifecycle = new ClientLifecycle({
+      isEmpty: () => this.#leases.size === 0 && this.#dialing === 0 && this.#waiting.length === 0,
+      beginClose: () => this.#beginClose(),
+      destroyAll: () => this.#destroyAll(),
+      stop: () => this.#waiting.stop(),
+      closedError: poolClosed,
+    })
+    this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
+      this.#startOrWait(call, request),
+    )
     this.#keeper = {
-      proved: () => this.#proved(),
+      proved: () => this.#pauses.proved(),
       called: (lease) => this.#called(lease),
       gaveUp: (lease) => this.#gaveUp(lease),
       refused: (lease, call, request) => this.#refused(lease, call, request),
@@ -159,26 +129,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError (as a rejection) as `connection.call` and {@link get}
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
-    return new Promise((resolve, reject) => {
-      let call: PendingCall | undefined
-      try {
-        this.#dialer.checkCalls()
-        const message = takeApart(request)
-        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entries.call))
-        // The user's own list, options or signal may have closed the pool, or aborted the call.
-        this.#checkOpen()
-        if (call.isSettled) return
-        const lease = this.#take()
-        if (lease !== undefined) {
-          lease.start(call, message)
-          return
-        }
-        this.#checkWaiters()
-        this.#wait(this.#waitingCall(call, message))
-      } catch (error) {
-        refuseAtOnce(call, error, reject, entries.call)
-      }
-    })
+    return this.#calls.call<Bytes>(request, options, entries.call)
   }
 
   /** What the pool holds now. */
@@ -186,9 +137,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     let connected = 0
     for (const { holder } of this.#leases) if (holder !== Holder.None) connected += 1
     const pending = this.#waiting.length
-    const running = this.#running
     const queued = Math.max(0, pending - this.#dialing)
-    return { connected, free: this.#free.length, pending, queued, running, size: pending + running }
+    return withSize({ connected, free: this.#free.length, pending, queued, running: this.#running })
   }
 
   /**
@@ -198,30 +148,14 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * left are destroyed. Default: never, so that a connection which is not given back keeps the pool
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    refuseUnknown('options', options, closeOptionNames)
-    const timeout = patience('options.timeout', options.timeout)
-    if (this.#state === 'open') {
-      this.#state = 'closing'
-      this.#sweep.stop()
-      this.#redial.stop()
-      for (const lease of this.#free.splice(0)) this.#retire(lease)
-      if (this.#waiting.length === 0) this.#abandonDials()
-    }
-    if (!this.#isEmpty) {
-      const timer = timeout === undefined ? undefined : setTimeout(() => this.#destroyAll(), timeout)
-      await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
-      clearTimeout(timer)
-    }
-    this.#state = 'destroyed'
-    this.#waiting.stop()
-    await pace.pass()
+  async close(options: CloseOptions = {}): Promise<void> {
+    await this.#lifecycle.close(options)
   }
 
   /** Connections that are in use keep the process alive. The default; free ones never do. */
   ref(): this {
     this.#referenced = true
-    this.#dialPause?.ref()
+    this.#pauses.ref()
     for (const lease of this.#leases) if (lease.holder !== Holder.Nobody) lease.connection.ref()
     return this
   }
@@ -229,7 +163,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Lets the process end whatever is in use. */
   unref(): this {
     this.#referenced = false
-    this.#dialPause?.unref()
+    this.#pauses.unref()
     for (const lease of this.#leases) lease.connection.unref()
     return this
   }
@@ -241,8 +175,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** @internal For `util.inspect`. */
   [inspectCustom](depth?: number | null, options?: Inspection): unknown {
-    if (!(#state in this)) return this
-    const state = this.#state === 'destroyed' ? 'closed' : this.#state
+    if (!(#lifecycle in this)) return this
+    const { state } = this.#lifecycle
     return show(
       this,
       'Pool',
@@ -262,15 +196,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     resolve: (connection: Connection<Data, Bytes>) => void,
     reject: (error: unknown) => void,
   ): void {
-    refuseUnknown('options', options, getOptionNames)
-    const { signal: givenSignal, timeout: limit, deadline: latestTime } = options
-    const timeout = timeLimit('options.timeout', limit, this.#options.waitTimeout)
-    const latest = deadlineOf('options.deadline', latestTime)
-    const signal = takeSignal(givenSignal)
-    throwIfAborted(signal)
-    this.#checkOpen()
-    if (latest !== Number.POSITIVE_INFINITY && latest <= clock.now()) throw poolTimeout()
-    const deadline = Math.min(endOf(timeout), latest)
+    const checked = checkGetOptions(options, this.#options.waitTimeout)
+    this.#lifecycle.checkOpen()
+    if (checked.latest !== Number.POSITIVE_INFINITY && checked.latest <= clock.now()) throw poolTimeout()
     const give = ({ connection }: Lease): void =>
       resolve(connection.facade as Connection & Connection<Data, Bytes>)
     const lend = (lease: Lease): void => {
@@ -285,40 +213,36 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     this.#checkWaiters()
-    const user = new WaitingUser(this.#waiting, deadline, signal, lend, reject)
+    const user = new WaitingUser(this.#waiting, checked, lend, reject)
     // A signal of the user's may have closed the pool, or been aborted, while it was listened to.
     if (user.isOver) return
-    if (this.#state === 'open') this.#wait(user)
+    if (this.#lifecycle.isOpen) this.#wait(user)
     else user.fail(poolClosed())
   }
 
-  get #isEmpty(): boolean {
-    return this.#leases.size === 0 && this.#dialing === 0 && this.#waiting.length === 0
-  }
-
-  #checkOpen(): void {
-    if (this.#state !== 'open') throw poolClosed()
+  /** Gives a call to a free connection, or has it wait for one. */
+  #startOrWait(call: PendingCall, request: Payload): void {
+    const lease = this.#take()
+    if (lease !== undefined) {
+      lease.start(call, request)
+      return
+    }
+    this.#checkWaiters()
+    this.#wait(this.#waitingCall(call, request))
   }
 
   /** A free connection, which counts as used from now on. */
   #take(): Lease | undefined {
     for (let lease = this.#free.pop(); lease !== undefined; lease = this.#free.pop()) {
-      if (this.#isUsable(lease)) {
+      if (this.#free.isUsable(lease)) {
         this.#running += 1
         if (this.#referenced) lease.connection.ref()
-        if (this.#free.length < this.#options.minIdle) this.#dialAsNeeded()
+        if (this.#free.missing > 0) this.#dialAsNeeded()
         return lease
       }
       this.#retire(lease)
     }
     return undefined
-  }
-
-  #isUsable(lease: Lease): boolean {
-    const ages = this.#options.clientTtl > 0
-    const { connection } = lease
-    const isFree = connection.isClean && connection.takesCalls && !connection.isCongested
-    return isFree && !(ages && this.#endOfLife(lease) <= clock.now())
   }
 
   #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
@@ -338,7 +262,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #checkWaiters(): void {
     const room = this.#options.connections - this.#leases.size
     if (this.#waiting.length + 1 - room > this.#options.maxWaiters) {
-      throw new NetpollError('ERR_POOL_FULL', `${this.#waiting.length} wait for a connection already`)
+      throw poolFull(this.#waiting.length)
     }
   }
 
@@ -349,10 +273,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Dials for everyone who waits and for those that are kept ready, as far as there is room. */
   #dialAsNeeded(): void {
-    if (this.#dialPause !== undefined) return
-    const keepsReady = this.#state === 'open' && !this.#isBackingOff
-    const ready = keepsReady ? Math.max(0, this.#options.minIdle - this.#free.length) : 0
-    const wanted = this.#waiting.length + ready
+    if (this.#pauses.isPaused) return
+    const keepsReady = this.#lifecycle.isOpen && !this.#pauses.isBackingOff
+    const wanted = this.#waiting.length + (keepsReady ? this.#free.missing : 0)
     const { connections } = this.#options
     while (this.#dialing < wanted && this.#leases.size + this.#dialing < connections) this.#dial()
   }
@@ -377,75 +300,27 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dialFailed(error: unknown): void {
     this.#dialing -= 1
-    if (isWornOut(error) && this.#waiting.length > 0 && this.#state === 'open') {
+    if (isWornOut(error) && this.#waiting.length > 0 && this.#lifecycle.isOpen) {
       // The peer was reached, and wants its clients elsewhere: perhaps it restarts.
-      this.#pauseDials()
+      this.#pauses.pause()
       return
     }
     // Who is served by another dial that goes on, or by whoever gives back meanwhile, is not failed.
     if (this.#waiting.length > this.#dialing) this.#waiting.shift()?.fail(error)
-    else if (this.#state === 'open') this.#failedInBackground(error)
+    else if (this.#lifecycle.isOpen) this.#pauses.failedInBackground(error)
     this.#dialAsNeeded()
     this.#followEmpty()
   }
 
-  /** A connection that was to be kept ready cannot be had: that is tried again later. */
-  #failedInBackground(error: unknown): void {
-    this.#backOff()
-    if (isOurs(error) && error.code === 'ERR_CONN_CLOSED') this.#tellUnused()
-    else this.#dialer.report(error)
-  }
-
-  /** Keeps nothing ready for a while. */
-  #backOff(): void {
-    if (this.#isBackingOff) return
-    this.#isBackingOff = true
-    this.#redial.arm(clock.now() + this.#backoff.delay())
-  }
-
-  /** Dials nothing for a while. Keeps the process: what waits is served afterwards. */
-  #pauseDials(): void {
-    if (this.#dialPause !== undefined || this.#state !== 'open') return
-    this.#dialPause = setTimeout(() => {
-      this.#dialPause = undefined
-      this.#dialAsNeeded()
-    }, this.#backoff.delay())
-    if (!this.#referenced) this.#dialPause.unref()
-  }
-
-  #endDialPause(): void {
-    clearTimeout(this.#dialPause)
-    this.#dialPause = undefined
-  }
-
-  /** A connection was of use: whatever is missing is dialed at once. */
-  #proved(): void {
-    this.#backoff.reset()
-    this.#hasToldUnused = false
-    if (!this.#isBackingOff && this.#dialPause === undefined) return
-    this.#isBackingOff = false
-    this.#endDialPause()
-    this.#dialAsNeeded()
-  }
-
-  /** The peer has ended a connection. If that was of no use, the next would hardly be. */
+  /** The peer has ended a connection, perhaps before it was of use. */
   #lost({ isProven, established }: Lease): void {
-    if (isProven || this.#options.minIdle === 0 || this.#state !== 'open') return
-    if (clock.now() - established >= pauses.max) return
-    this.#backOff()
-    this.#tellUnused()
-  }
-
-  #tellUnused(): void {
-    if (this.#hasToldUnused) return
-    this.#hasToldUnused = true
-    const message = 'Connections that are kept ready end before they are of use'
-    this.#dialer.report(new NetpollError('ERR_CONN_CLOSED', message))
+    if (isProven || this.#options.minIdle === 0 || !this.#lifecycle.isOpen) return
+    this.#pauses.endedUnused(established)
   }
 
   /** Somebody is done with a connection: the next one gets it. */
   #offer(lease: Lease): void {
-    if (this.#isUsable(lease)) this.#handOver(lease)
+    if (this.#free.isUsable(lease)) this.#handOver(lease)
     else this.#retire(lease)
   }
 
@@ -463,56 +338,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#running += 1
       if (this.#referenced) lease.connection.ref()
       waiting.serve(lease)
-    } else if (this.#state === 'open') {
-      this.#keepFree(lease)
+    } else if (this.#lifecycle.isOpen) {
+      this.#free.push(lease)
     } else {
       this.#retire(lease)
     }
-  }
-
-  #keepFree(lease: Lease): void {
-    const now = clock.now()
-    lease.holder = Holder.Nobody
-    lease.freeSince = now
-    lease.connection.unref()
-    this.#free.push(lease)
-    this.#sweep.arm(this.#expiry(lease))
-  }
-
-  /** When a free connection is to be closed, if it is one of more than `minIdle`. */
-  #expiry(lease: Lease): number {
-    const { maxIdleTime } = this.#options
-    const idle = maxIdleTime === 0 ? Number.POSITIVE_INFINITY : lease.freeSince + maxIdleTime
-    return Math.min(idle, this.#endOfLife(lease))
-  }
-
-  #endOfLife({ established }: Lease): number {
-    const { clientTtl } = this.#options
-    return clientTtl === 0 ? Number.POSITIVE_INFINITY : established + clientTtl
-  }
-
-  /** Closes free connections whose time is over; returns when to look again. */
-  #sweepFree(now: number): number {
-    const { minIdle } = this.#options
-    let next = Number.POSITIVE_INFINITY
-    // Those that have been free longest are first.
-    for (const lease of [...this.#free]) {
-      const isSpare = this.#free.length > minIdle
-      const end = isSpare ? this.#expiry(lease) : this.#endOfLife(lease)
-      if (end <= now || !lease.connection.isClean) {
-        this.#removeFree(lease)
-        this.#retire(lease)
-      } else {
-        next = Math.min(next, end)
-      }
-    }
-    this.#dialAsNeeded()
-    return next
-  }
-
-  #removeFree(lease: Lease): void {
-    const index = this.#free.indexOf(lease)
-    if (index >= 0) this.#free.splice(index, 1)
   }
 
   /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
@@ -520,19 +350,19 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const { connection } = lease
     const isOwed =
       !connection.life.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !lease.wasLent))
-    if (isOwed || this.#state === 'destroyed') {
+    if (isOwed || this.#lifecycle.isDestroyed) {
       this.#drop(lease)
       return
     }
     lease.holder = Holder.None
-    if (this.#state !== 'open' && this.#referenced) connection.ref()
+    if (!this.#lifecycle.isOpen && this.#referenced) connection.ref()
     void connection.close()
   }
 
   /** Lets go of a connection at once. */
   #drop(lease: Lease): void {
     lease.holder = Holder.None
-    if (this.#state !== 'open' && this.#referenced) lease.connection.ref()
+    if (!this.#lifecycle.isOpen && this.#referenced) lease.connection.ref()
     if (lease.connection.isActive) lease.connection.destroy()
   }
 
@@ -544,7 +374,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return undefined
     }
     if (!isOurs || lease.holder !== Holder.User) {
-      throw new NetpollError('ERR_POOL_NOT_LENT', 'The connection is not lent by this pool')
+      throw notLent()
     }
     lease.holder = Holder.None
     this.#running -= 1
@@ -567,7 +397,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #refused(lease: Lease, call: PendingCall, request: Payload): void {
     this.#running -= 1
     // It was dialed in vain, and the next would hardly be of use.
-    if (!lease.isProven && !lease.wasLent) this.#pauseDials()
+    if (!lease.isProven && !lease.wasLent && this.#lifecycle.isOpen) this.#pauses.pause()
     if (lease.wasLent) this.#retire(lease)
     else this.#drop(lease)
     const other = this.#take()
@@ -585,7 +415,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #ending(lease: Lease): void {
     this.#lost(lease)
     if (lease.holder !== Holder.Nobody) return
-    this.#removeFree(lease)
+    this.#free.remove(lease)
     lease.holder = Holder.None
     // Its peer alone has ended.
     if (lease.connection.life.isHalfOpen) void lease.connection.close()
@@ -596,7 +426,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#leases.delete(lease)
     if (lease.holder === Holder.Nobody) {
       this.#lost(lease)
-      this.#removeFree(lease)
+      this.#free.remove(lease)
     }
     if (lease.holder === Holder.Call || lease.holder === Holder.User) this.#running -= 1
     lease.holder = lease.holder === Holder.User ? Holder.UserInVain : Holder.None
@@ -606,18 +436,23 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Closing goes on: with nobody waiting no dial is needed, and with nothing left it is over. */
   #followEmpty(): void {
-    if (this.#state === 'open') return
+    if (this.#lifecycle.isOpen) return
     if (this.#waiting.length === 0) this.#abandonDials()
-    if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
+    this.#lifecycle.followEmpty()
   }
 
   #abandonDials(): void {
-    this.#endDialPause()
+    this.#pauses.endPause()
     this.#dialer.abandon(poolClosed())
   }
 
+  #beginClose(): void {
+    this.#pauses.stopKeepingReady()
+    for (const lease of this.#free.takeAll()) this.#retire(lease)
+    if (this.#waiting.length === 0) this.#abandonDials()
+  }
+
   #destroyAll(): void {
-    this.#state = 'destroyed'
     for (const waiting of this.#waiting.takeAll()) waiting.fail(poolClosed())
     this.#abandonDials()
     for (const { connection } of this.#leases) connection.destroy()
@@ -627,64 +462,3 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
 /** Where users call. */
 const entries = { call: Pool.prototype.call, get: Pool.prototype.get }
-
-/** Somebody who waits for a connection to use it. */
-class WaitingUser extends Waiting<Lease> {
-  readonly deadline: number
-  readonly #lend: (lease: Lease) => void
-  readonly #reject: (error: unknown) => void
-  readonly #signal: AbortSignal | undefined
-  readonly #aborted: () => void
-  /** Whether it was aborted, or failed. */
-  isOver = false
-
-  constructor(
-    queue: WaitQueue<Waiting<Lease>>,
-    deadline: number,
-    signal: AbortSignal | undefined,
-    lend: (lease: Lease) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super()
-    this.deadline = deadline
-    this.#lend = lend
-    this.#reject = reject
-    this.#signal = signal
-    this.#aborted = () => {
-      // It leaves at once, and its promise is over at the pace of this thread.
-      this.#end((error) => pace.reject(reject, error), reasonOf(signal))
-      queue.leave(this)
-    }
-    signal?.addEventListener('abort', this.#aborted, { once: true })
-  }
-
-  serve(lease: Lease): void {
-    forgetSignal(this.#signal, this.#aborted)
-    this.#lend(lease)
-  }
-
-  fail(error: unknown): void {
-    this.#end(this.#reject, error)
-  }
-
-  #end(reject: (error: unknown) => void, error: unknown): void {
-    if (this.isOver) return
-    this.isOver = true
-    forgetSignal(this.#signal, this.#aborted)
-    reject(error)
-  }
-
-  expire(): void {
-    this.fail(poolTimeout())
-  }
-}
-
-function poolClosed(): NetpollError {
-  return new NetpollError('ERR_POOL_CLOSED', 'The pool is closed')
-}
-
-function poolTimeout(): NetpollError {
-  return withoutStack(
-    () => new NetpollError('ERR_POOL_TIMEOUT', 'No connection of the pool became free in time'),
-  )
-}

@@ -289,11 +289,6 @@ export class ConnectionCore {
     return this.#lifecycle.isOpening
   }
 
-  /** Whether messages still go to handlers. */
-  get takesReplies(): boolean {
-    return this.life.takesReplies
-  }
-
   /** A hook that comes before messages calls: replies come from now on, and messages wait for it to be done. */
   holdBack(): void {
     this.#messages().holdBack()

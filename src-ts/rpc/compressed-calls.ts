@@ -132,5 +132,5 @@ export class CompressedCalls<Received, Answer> {
 const begun: Promise<Turn> = Promise.resolve('begun')
 
 function takesReplies(connection: Connection): boolean {
-  return coreOf(connection)?.takesReplies === true
+  return coreOf(connection)?.life.takesReplies === true
 }

@@ -1,0 +1,43 @@
+import { type CallOptions, PendingCall, refuseAtOnce } from '../connection/calls/pending-call'
+import type { BytesOption, MessageTypes } from '../memory/message-types'
+import { type Payload, takeApart } from '../memory/payload'
+import { siteOf } from '../process/call-site'
+import type { AddressDialer } from './address-dialer'
+import type { ClientLifecycle } from './client-lifecycle'
+
+/** Gives a call to a connection, or has it wait for one. Throws where no more may wait. */
+type StartOrWait = (call: PendingCall, request: Payload) => void
+
+/** Makes the calls of a pool or mux. */
+export class CallMaker {
+  readonly #dialer: AddressDialer
+  readonly #lifecycle: ClientLifecycle
+  readonly #startOrWait: StartOrWait
+
+  constructor(dialer: AddressDialer, lifecycle: ClientLifecycle, startOrWait: StartOrWait) {
+    this.#dialer = dialer
+    this.#lifecycle = lifecycle
+    this.#startOrWait = startOrWait
+  }
+
+  /** `entry` is the public function that the user has called. */
+  call<Bytes extends BytesOption>(
+    request: Payload,
+    options: CallOptions | undefined,
+    entry: (...parameters: never[]) => unknown,
+  ): Promise<MessageTypes[Bytes]> {
+    return new Promise((resolve, reject) => {
+      let call: PendingCall | undefined
+      try {
+        this.#dialer.checkCalls()
+        const message = takeApart(request)
+        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
+        // The user's own list, options or signal may have closed the pool or mux, or aborted the call.
+        this.#lifecycle.checkOpen()
+        if (!call.isSettled) this.#startOrWait(call, message)
+      } catch (error) {
+        refuseAtOnce(call, error, reject, entry)
+      }
+    })
+  }
+}

@@ -1,0 +1,93 @@
+import * as clock from '../time/clock'
+import { LazyTimer } from '../time/lazy-timer'
+import type { CheckedPoolOptions } from './pool-options'
+import { Holder, type Lease } from './pooled-connection'
+
+/** The connections of a pool that nobody uses, and how long they may stay. */
+export class FreeConnections {
+  readonly #options: CheckedPoolOptions
+  /** The connection that became free last is used first. */
+  readonly #stack: Lease[] = []
+  readonly #sweep = new LazyTimer((now) => this.#sweepFree(now))
+  readonly #letGo: (lease: Lease) => void
+  readonly #swept: () => void
+
+  /** `letGo` is given each connection whose time is over, and `swept` is called after some were looked at. */
+  constructor(options: CheckedPoolOptions, letGo: (lease: Lease) => void, swept: () => void) {
+    this.#options = options
+    this.#letGo = letGo
+    this.#swept = swept
+  }
+
+  get length(): number {
+    return this.#stack.length
+  }
+
+  /** Connections that are to be dialed until as many are free as the options say. */
+  get missing(): number {
+    return Math.max(0, this.#options.minIdle - this.#stack.length)
+  }
+
+  /** Whether a connection is as it was, and may be used by another caller. */
+  isUsable(lease: Lease): boolean {
+    const ages = this.#options.clientTtl > 0
+    const { connection } = lease
+    const isFree = connection.isClean && connection.takesCalls && !connection.isCongested
+    return isFree && !(ages && this.#endOfLife(lease) <= clock.now())
+  }
+
+  push(lease: Lease): void {
+    const now = clock.now()
+    lease.holder = Holder.Nobody
+    lease.freeSince = now
+    lease.connection.unref()
+    this.#stack.push(lease)
+    this.#sweep.arm(this.#expiry(lease))
+  }
+
+  pop(): Lease | undefined {
+    return this.#stack.pop()
+  }
+
+  remove(lease: Lease): void {
+    const index = this.#stack.indexOf(lease)
+    if (index >= 0) this.#stack.splice(index, 1)
+  }
+
+  /** Takes out all of them, and looks at none any more. */
+  takeAll(): readonly Lease[] {
+    this.#sweep.stop()
+    return this.#stack.splice(0)
+  }
+
+  /** When a free connection is to be closed, if it is one of more than `minIdle`. */
+  #expiry(lease: Lease): number {
+    const { maxIdleTime } = this.#options
+    const idle = maxIdleTime === 0 ? Number.POSITIVE_INFINITY : lease.freeSince + maxIdleTime
+    return Math.min(idle, this.#endOfLife(lease))
+  }
+
+  #endOfLife({ established }: Lease): number {
+    const { clientTtl } = this.#options
+    return clientTtl === 0 ? Number.POSITIVE_INFINITY : established + clientTtl
+  }
+
+  /** Closes free connections whose time is over; returns when to look again. */
+  #sweepFree(now: number): number {
+    const { minIdle } = this.#options
+    let next = Number.POSITIVE_INFINITY
+    // Those that have been free longest are first.
+    for (const lease of [...this.#stack]) {
+      const isSpare = this.#stack.length > minIdle
+      const end = isSpare ? this.#expiry(lease) : this.#endOfLife(lease)
+      if (end <= now || !lease.connection.isClean) {
+        this.remove(lease)
+        this.#letGo(lease)
+      } else {
+        next = Math.min(next, end)
+      }
+    }
+    this.#swept()
+    return next
+  }
+}

@@ -1,0 +1,58 @@
+import { checkInteger } from '../checks/arguments'
+import { optionNames, takeOptions } from '../checks/known-options'
+import type { BytesOption } from '../memory/message-types'
+import { largestTimeout } from '../time/time-limits'
+import type { BackoffOptions, CheckedBackoff } from './backoff'
+import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from './options'
+
+/** Options of `new Mux`. */
+export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
+  extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
+  /** Connections that the calls share. Default 2. */
+  readonly connections?: number | undefined
+  /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
+  readonly maxInFlight?: number | undefined
+  /** How long to wait between attempts to connect. */
+  readonly backoff?: BackoffOptions | undefined
+}
+
+/** Of `new Mux`. */
+export const muxOptionNames = optionNames<MuxOptions>({
+  ...dialerOptionNames,
+  connections: true,
+  backoff: true,
+})
+
+const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
+
+/** Options after checking. */
+export interface CheckedMuxOptions {
+  readonly connections: number
+  readonly maxInFlight: number
+  readonly backoff: CheckedBackoff
+}
+
+/**
+ * Parts what is said about the mux from what is said about its dials.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function partMuxOptions<Data, Bytes extends BytesOption>(
+  options: MuxOptions<Data, Bytes>,
+): { readonly ofMux: CheckedMuxOptions; readonly ofDialer: DialerOptions } {
+  const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
+  const { maxInFlight, connections, backoff, ...ofDialer } = taken
+  return { ofMux: checkMuxOptions(taken), ofDialer: ofDialer as typeof ofDialer & DialerOptions }
+}
+
+function checkMuxOptions<Data, Bytes extends BytesOption>(
+  options: MuxOptions<Data, Bytes>,
+): CheckedMuxOptions {
+  const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
+  checkInteger('options.connections', connections, 1, 1_024)
+  checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
+  const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
+  checkInteger('options.backoff.min', min, 1, largestTimeout)
+  checkInteger('options.backoff.max', max, min, largestTimeout)
+  return { connections, maxInFlight, backoff: { min, max } }
+}
