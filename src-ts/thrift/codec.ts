@@ -4,7 +4,7 @@ import { exceptionBytes, readException, toApplicationException } from './excepti
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
 import type { CheckedLimits } from './limits'
-import type { Protocol } from './protocol'
+import type { OutputProtocol } from './output'
 import { ApplicationError, MessageType } from './wire'
 
 /**
@@ -15,10 +15,10 @@ import { ApplicationError, MessageType } from './wire'
 export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
   readonly framing: Framing
   protected readonly limits: CheckedLimits
-  readonly #protocol: Protocol
+  readonly #protocol: OutputProtocol
 
   /** @param protocol what requests are written in; replies are written in what their request was written in */
-  constructor(protocol: Protocol, limits: CheckedLimits) {
+  constructor(protocol: OutputProtocol, limits: CheckedLimits) {
     this.framing = lengthField({ size: 4, maxLength: limits.maxLength })
     this.limits = limits
     this.#protocol = protocol
@@ -39,14 +39,14 @@ export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
   /** @param asked what the message answers, if it does */
   protected abstract write(
     message: Message<Uint8Array>,
-    protocol: Protocol,
+    protocol: OutputProtocol,
     writer: Writer,
     asked: ThriftInput | undefined,
   ): void
 }
 
 /** Writes head and body of a message. */
-export function writeMessage(message: Message<Uint8Array>, protocol: Protocol, writer: Writer): void {
+export function writeMessage(message: Message<Uint8Array>, protocol: OutputProtocol, writer: Writer): void {
   const { kind, id, method } = message
   const head = writer.malloc(protocol.headLength(method, id))
   if (kind === 'error') {

@@ -2,7 +2,7 @@ import { isError } from '../checks/kinds'
 import { RpcError } from '../rpc/index'
 import type { ThriftInput } from './input'
 import { TApplicationException, TProtocolException } from './library'
-import type { Protocol } from './protocol'
+import type { OutputProtocol } from './output'
 import { ApplicationError, MessageType, Type } from './wire'
 
 /** What a peer is told of an error that its service does not declare. */
@@ -27,7 +27,7 @@ export function readException(input: ThriftInput): TApplicationException {
 }
 
 /** The bytes of an exception, without its message's head. The library's own writing of it forgets the type. */
-export function exceptionBytes({ type, message }: TApplicationException, protocol: Protocol): Buffer {
+export function exceptionBytes({ type, message }: TApplicationException, protocol: OutputProtocol): Buffer {
   const output = new protocol.Output()
   output.writeMessageBegin('', MessageType.Exception, 0)
   output.writeStructBegin('TApplicationException')

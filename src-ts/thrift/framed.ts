@@ -5,6 +5,7 @@ import { ThriftCodec, toMessage, writeMessage } from './codec'
 import { compact } from './compact'
 import type { ThriftInput } from './input'
 import { TProtocolException } from './library'
+import type { OutputProtocol } from './output'
 import type { Protocol } from './protocol'
 import { ProtocolError } from './wire'
 
@@ -29,7 +30,7 @@ export class FramedCodec extends ThriftCodec {
     return toMessage(input, noMetadata, 0)
   }
 
-  protected write(message: Message<Uint8Array>, protocol: Protocol, writer: Writer): void {
+  protected write(message: Message<Uint8Array>, protocol: OutputProtocol, writer: Writer): void {
     writeMessage(message, protocol, writer)
   }
 }

@@ -9,6 +9,7 @@ import type { ThriftInput } from './input'
 import { putI32 } from './int64'
 import { TApplicationException } from './library'
 import { inflationLimit } from './limits'
+import type { OutputProtocol } from './output'
 import type { Protocol } from './protocol'
 import { ApplicationError } from './wire'
 
@@ -70,7 +71,7 @@ export abstract class HeaderCodec extends ThriftCodec {
 
   protected write(
     message: Message<Uint8Array>,
-    protocol: Protocol,
+    protocol: OutputProtocol,
     writer: Writer,
     asked: ThriftInput | undefined,
   ): void {
@@ -89,7 +90,11 @@ export abstract class HeaderCodec extends ThriftCodec {
   /** Reads what comes after the fixed part, up to the cursor's end. */
   protected abstract readHeader(cursor: Cursor): Header
 
-  protected abstract writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void
+  protected abstract writeHeader(
+    header: HeaderWriter,
+    protocol: OutputProtocol,
+    message: Message<Uint8Array>,
+  ): void
 }
 
 /** The protocol that a header names. */

@@ -1,9 +1,8 @@
-import type { ThriftCodec } from './codec'
+import type { Codec } from '../rpc/index'
 import { Cursor, negativeSize, truncated } from './cursor'
 import { type Int64, TProtocolException } from './library'
 import { defaultMaxElements, tooManyElements } from './limits'
-import { tooDeep } from './output'
-import type { Protocol } from './protocol'
+import { type OutputProtocol, tooDeep } from './output'
 import { depthLimit, ProtocolError, Type } from './wire'
 
 /** The head of a message. */
@@ -15,6 +14,12 @@ export interface MessageHead {
 
 /** Of what is no message. */
 export const noHead: MessageHead = { fname: '', mtype: 0, rseqid: 0 }
+
+/** The protocol of a message, as its answer needs it. */
+export interface InputProtocol extends OutputProtocol {
+  /** Reads a struct that stands alone. */
+  openBody(bytes: Buffer): ThriftInput
+}
 
 /** A field's head. There is one for each input, which is used again. */
 export interface FieldHead {
@@ -39,11 +44,11 @@ export interface ListHead {
  * in Thrift's library for Node.js. What is not there, or makes no sense, throws a `TProtocolException`.
  */
 export abstract class ThriftInput extends Cursor {
-  abstract readonly protocol: Protocol
+  abstract readonly protocol: InputProtocol
   /** The sequence number in the header around the message, where there is one. An answer has the same. */
   sequence: number | undefined
   /** In what it came, where that may be one or another. An answer goes out in the same. */
-  codec: ThriftCodec | undefined
+  codec: Codec<Uint8Array, ThriftInput> | undefined
   /** Most elements that its containers may have together, with the fields that nobody knows. */
   maxElements: number = defaultMaxElements
   protected readonly field: FieldHead = { fname: '', ftype: 0, fid: 0 }

@@ -11,6 +11,21 @@ export interface OutputOwner {
   flush(): void
 }
 
+/** A protocol, as messages are written in it. */
+export interface OutputProtocol {
+  readonly name: 'binary' | 'compact'
+  /** The number by which THeader and TTHeader call it. */
+  readonly id: 0 | 2
+  /** What generated code writes a message with. */
+  readonly Output: new (
+    owner?: OutputOwner,
+  ) => ThriftOutput
+  /** Bytes of the head of a message. */
+  headLength(name: string, id: number): number
+  /** Writes it at `at`, where so many bytes are free. */
+  writeHead(target: Buffer, at: number, name: string, type: number, id: number): void
+}
+
 /** Bytes of memory that is taken at once. */
 const slabSize = 64 * 1024
 

@@ -4,7 +4,7 @@ import { type Header, HeaderCodec, protocolOf, toTimeout } from './header-codec'
 import type { HeaderWriter } from './header-writer'
 import { TApplicationException } from './library'
 import { ReceivedMetadata } from './limits'
-import type { Protocol } from './protocol'
+import type { OutputProtocol } from './output'
 import { ApplicationError } from './wire'
 
 /** The one kind of entries: pairs of texts. */
@@ -32,7 +32,7 @@ export class THeaderCodec extends HeaderCodec {
     return { protocol, metadata, timeout, transform }
   }
 
-  protected writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void {
+  protected writeHeader(header: HeaderWriter, protocol: OutputProtocol, message: Message<Uint8Array>): void {
     header.varint(protocol.id)
     header.varint(0)
     const entries = Object.entries(message.metadata)

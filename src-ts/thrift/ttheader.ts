@@ -5,7 +5,7 @@ import type { HeaderWriter } from './header-writer'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
 import { ReceivedMetadata } from './limits'
-import type { Protocol } from './protocol'
+import type { OutputProtocol } from './output'
 import { ApplicationError } from './wire'
 
 /** Kinds of entries. */
@@ -65,7 +65,7 @@ export class TTHeaderCodec extends HeaderCodec {
     return { protocol, metadata, timeout, transform: 'none' }
   }
 
-  protected writeHeader(header: HeaderWriter, protocol: Protocol, message: Message<Uint8Array>): void {
+  protected writeHeader(header: HeaderWriter, protocol: OutputProtocol, message: Message<Uint8Array>): void {
     header.byte(protocol.id)
     header.byte(0)
     const texts: [string, string][] = []
