@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 
+import { checkArchitecture } from './architecture.mjs'
 import { checkImports } from './imports.mjs'
 import { checkLines, codeLines } from './lines.mjs'
 import { problemsOf, textsOf } from './prose.mjs'
@@ -186,3 +187,29 @@ test('prose: texts are paragraphs, items, cells, comments and messages, with the
     ['Three\n four.', 4],
   ])
 })
+
+const described = {
+  'src-ts/client/pool.ts': '/** Not `drained`. */\nexport class Pool {\n  #take() {}\n}\n',
+  'crates/core/src/timer.rs': 'pub fn expire() {}\n',
+  'crates/core/tests/wheel.rs': '',
+}
+
+for (const [text, problem] of [
+  ['`src-ts/client/pool.ts` (`Pool`, `#take`), `timer.rs` (`expire`)', undefined],
+  ['`client/`, `client/pool.ts`, `tests/wheel.rs`, `Pool.take`, `npm run check`, `1,024`', undefined],
+  ['```text\n`gone.ts`\n```', undefined],
+  ['`client/gone.ts`', 'there is no client/gone.ts'],
+  ['`ool.ts`', 'there is no ool.ts'],
+  ['`server/`', 'there is no server/'],
+  ['`client/pool.ts` (`Pool`, `expire`)', 'client/pool.ts has no expire'],
+  ['`client/pool.ts` (`drained`)', 'client/pool.ts has no drained'],
+  ['it (`Pool`, `client/pool.ts`, `#take`, `timer.rs`, `expire`)', undefined],
+  ['it (`client/pool.ts`, `expire`)', 'client/pool.ts has no expire'],
+  ['`Pool.give`', 'no source has Pool.give'],
+  ['`poolClosed()`', 'no source has poolClosed()'],
+]) {
+  test(`a page names what is there: ${text}`, () => {
+    const found = inTree(described, (root) => checkArchitecture(root, `# Page\n\n${text}\n`))
+    assert.deepEqual(found, problem === undefined ? [] : [`docs/architecture.md:3: ${problem}`])
+  })
+}
