@@ -152,7 +152,7 @@ test('what cannot be sent is refused, with or without waiting, and the others go
 test('in order a late reply is dropped, and the calls after it get their own', async (t) => {
   const { port, sockets } = await netServer(t)
   const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1 })
-  const lost = rejection(mux.call('lost', { timeout: 200 }))
+  const lost = rejection(mux.call('lost', { timeout: 1_000 }))
   const socket = await sockets.take()
   const requests = requestsOf(socket)
   t.is(codeOf(await lost), 'ERR_REQUEST_TIMEOUT')
@@ -175,7 +175,7 @@ test('with ids replies come in any order, also late and twice, and reach nobody 
       onRequest: (request) => void strangers.push(String(request)),
     },
   )
-  const lost = rejection(mux.call('a lost', { timeout: 200 }))
+  const lost = rejection(mux.call('a lost', { timeout: 1_000 }))
   const socket = await sockets.take()
   const requests = requestsOf(socket)
   await lost
