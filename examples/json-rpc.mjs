@@ -66,4 +66,4 @@ for (const { method, timeout } of [
 }
 
 await client.close()
-await server.shutdown()
+await server.close()

@@ -23,4 +23,4 @@ console.log(await greeter.withOptions({ timeout: 1000, metadata: { sender: 'me' 
 await greeter.service.greet('').catch((error) => console.log(error instanceof Unfriendly, error.why))
 
 await greeter.close()
-await server.shutdown()
+await server.close()

@@ -209,10 +209,10 @@ const takers: readonly Taker[] = [
     give: (_t, options) => new TransportServer(new JsonCodec(), { onRead: () => null }, options),
   },
   {
-    title: 'shutdown',
+    title: 'close of a TransportServer',
     names: 'timeout',
     base: {},
-    give: (_t, options) => new TransportServer(new JsonCodec(), { onRead: () => null }).shutdown(options),
+    give: (_t, options) => new TransportServer(new JsonCodec(), { onRead: () => null }).close(options),
   },
   {
     title: 'new TransportClient',
@@ -232,7 +232,7 @@ const takers: readonly Taker[] = [
     base: {},
     give: async (t: ExecutionContext, options: never): Promise<unknown> => {
       const server = new TransportServer(new JsonCodec(), { onRead: () => null })
-      t.teardown(() => server.shutdown({ timeout: 0 }))
+      t.teardown(() => server.close({ timeout: 0 }))
       await server.listen({ host: '127.0.0.1', port: 0 })
       const { port } = server.address() as { readonly port: number }
       const client = new TransportClient({ host: '127.0.0.1', port }, new JsonCodec())

@@ -234,7 +234,7 @@ for (const setting of settings) {
         },
         { pollers },
       )
-      t.teardown(() => server.shutdown({ timeout: 0 }))
+      t.teardown(() => server.close({ timeout: 0 }))
       await server.listen(transport === 'tcp' ? { host: '127.0.0.1', port: 0 } : { path: socketPath(t) })
       const { ended, onDisconnect } = endings()
       const client = new TransportClient<Json>(targetOf(server as unknown as Server), new EndingCodec(), {
@@ -246,7 +246,7 @@ for (const setting of settings) {
       t.is(await client.call('echo', 'fast'), 'fast')
       const slow = client.call('echo', 'slow')
       await began.reach(2)
-      const down = server.shutdown()
+      const down = server.close()
       while (client.stats().connected > (kind === 'mux' ? 0 : 1)) await nextTurn()
       gate.resolve()
       t.is(await slow, 'slow')

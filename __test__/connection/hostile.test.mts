@@ -419,5 +419,5 @@ test('a handler of netpoll/rpc may make what it likes of its call', async (t) =>
   t.deepEqual(await client.call('a', 1), { body: 1, aborted: false })
   t.deepEqual(await client.call('a', 2), { body: 2, aborted: false })
   await client.close()
-  await server.shutdown()
+  await server.close()
 })

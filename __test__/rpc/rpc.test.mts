@@ -230,7 +230,7 @@ test('rpc: a signal that is asked for while the server shuts down is aborted onl
   })
   const call = clientOf(t, port).call('x', null)
   await began.promise
-  const down = server.shutdown()
+  const down = server.close()
   gate.resolve()
   t.false(await call)
   await down
@@ -349,7 +349,7 @@ test('rpc: a server that is shut down answers what it has read, and its serve en
       return 'answered'
     },
   })
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   let hasEnded = false
   const serving = server.serve({ host: '127.0.0.1', port: 0 }).then(() => {
     hasEnded = true
@@ -358,7 +358,7 @@ test('rpc: a server that is shut down answers what it has read, and its serve en
   const client = clientOf(t, portOfCalls(server))
   const call = client.call('x', null)
   await arrived.promise
-  const down = server.shutdown()
+  const down = server.close()
   t.is(server.address(), null)
   await nextTurn()
   t.false(hasEnded)
@@ -379,7 +379,7 @@ test('rpc: an aborted signal ends serve', async (t) => {
   t.is(codeOf(await rejection(server.serve({ port: 0 }))), 'ERR_SERVER_CLOSED')
 })
 
-test('rpc: shutdown with a timeout aborts what does not end', async (t) => {
+test('rpc: close with a timeout aborts what does not end', async (t) => {
   const arrived = deferred()
   const reason = deferred<unknown>()
   const { server, port } = await serveCalls(t, async ({ signal }) => {
@@ -390,7 +390,7 @@ test('rpc: shutdown with a timeout aborts what does not end', async (t) => {
   })
   const call = rejection(clientOf(t, port).call('x', null))
   await arrived.promise
-  await server.shutdown({ timeout: 1 })
+  await server.close({ timeout: 1 })
   t.is(codeOf(await reason.promise), 'ERR_CONN_CLOSED')
   t.true((await call) instanceof NetpollError)
 })

@@ -25,7 +25,7 @@ export async function serveCalls(
     typeof handler === 'function' ? { onRead: handler } : handler,
     options,
   )
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   return { server, port: portOfCalls(server) }
 }

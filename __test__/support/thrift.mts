@@ -46,7 +46,7 @@ export async function serveThrift(
   options: ThriftServerOptions = {},
 ): Promise<{ readonly server: ThriftServer; readonly port: number }> {
   const server = createThriftServer(Interop, handler, options)
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   return { server, port: portOfCalls(server) }
 }

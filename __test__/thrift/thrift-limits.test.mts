@@ -49,7 +49,7 @@ async function serveIn(
   options: ThriftServerOptions = {},
 ): Promise<{ readonly server: ThriftServer; readonly target: Target }> {
   const server = createThriftServer(Interop, handler, { pollers, ...options })
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   const place: ListenOptions = socket === 'unix' ? { path: socketPath(t) } : { host: '127.0.0.1', port: 0 }
   await server.listen(place)
   return { server, target: 'path' in place ? { path: place.path } : { port: portOfCalls(server) } }
@@ -605,7 +605,7 @@ test('thrift theader: a compressed message of a connection that has gone starts 
   const { port, server } = await serveThrift(t, { tell: (text) => void handled.push(text), ping: () => {} })
   const peers = await Promise.all(Array.from({ length: 10 }, () => connectPeer(t, { port })))
   await Promise.all(peers.map((peer) => peer.write(compressedFrame(tell('x', 900_000)))))
-  await server.shutdown({ timeout: 0 })
+  await server.close({ timeout: 0 })
   while (server.stats().inflation.waiting > 0) await nextTurn()
   t.is(server.stats().inflation.held, 0)
   t.true(handled.length <= 10)

@@ -459,7 +459,7 @@ test('thrift: a server that is shut down answers what it has read', async (t) =>
   const { service } = thriftClient(t, port)
   const call = service.wait(0)
   await arrived.promise
-  const down = server.shutdown()
+  const down = server.close()
   release.resolve('answered')
   t.is(await call, 'answered')
   await down
@@ -468,7 +468,7 @@ test('thrift: a server that is shut down answers what it has read', async (t) =>
 test('thrift: unix sockets', async (t) => {
   const path = socketPath(t)
   const server = createThriftServer(Interop, interopHandler())
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ path })
   await using client = createThriftClient(Interop, { path }, { connections: 1 })
   t.deepEqual(await client.service.told(), [])
@@ -486,7 +486,7 @@ test('thrift: middleware of the server sees calls, and may answer them with an e
       },
     ],
   })
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { service } = thriftClient(t, portOfCalls(server))
   await service.ping()

@@ -116,7 +116,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Listens, and resolves once the server has been shut down: by {@link shutdown}, or by `options.signal`. Rejects as
+   * Listens, and resolves once the server has closed: by {@link close}, or by `options.signal`. Rejects as
    * {@link listen}.
    */
   async serve(options: ListenOptions): Promise<void> {
@@ -124,8 +124,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     await new Promise<void>((resolve) => {
       this.#whenDown.push(resolve)
       const signal = takeSignal(options.signal)
-      if (isAborted(signal)) void this.shutdown()
-      else signal?.addEventListener('abort', () => void this.shutdown(), { once: true })
+      if (isAborted(signal)) void this.close()
+      else signal?.addEventListener('abort', () => void this.close(), { once: true })
     })
   }
 
@@ -151,14 +151,14 @@ export class TransportServer<Sent = unknown, Received = Sent> {
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
    */
-  async shutdown(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     await this.#server.close(options)
     for (const resolve of this.#whenDown.splice(0)) resolve()
   }
 
-  /** As {@link shutdown}. */
+  /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown()
+    await this.close()
   }
 
   #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {

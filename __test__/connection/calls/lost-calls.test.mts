@@ -117,7 +117,7 @@ for (const kind of ['mux', 'pool'] as const) {
         return body
       },
     })
-    t.teardown(() => server.shutdown({ timeout: 0 }))
+    t.teardown(() => server.close({ timeout: 0 }))
     await server.listen({ host: '127.0.0.1', port: 0 })
     const target = { host: '127.0.0.1', port: portOfCalls(server) }
     const client = new TransportClient<Json>(target, new NarrowCodec(), {

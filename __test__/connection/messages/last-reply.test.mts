@@ -221,7 +221,7 @@ test('a server of netpoll/rpc answers a call that closes its connection', async 
       return 'BYE'
     },
   })
-  t.teardown(() => server.shutdown({ timeout: 0 }))
+  t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   const client = clientOf(t, (server.address() as { port: number }).port)
   t.is(await client.call('method', 'x', { timeout: 30_000 }), 'BYE')

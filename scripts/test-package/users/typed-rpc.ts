@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const answer: string = await client.call('ask', 'there?', { timeout: 1000 })
   if (answer !== 'there!') throw new Error(answer)
   await client.close()
-  await server.shutdown()
+  await server.close()
   console.log('used')
 }
 

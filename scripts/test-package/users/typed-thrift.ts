@@ -17,7 +17,7 @@ async function main(): Promise<void> {
     if (message !== 'echo hello') throw new Error(message)
     await client.close()
   }
-  await server.shutdown()
+  await server.close()
   console.log('used')
 }
 
