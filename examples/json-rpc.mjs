@@ -46,7 +46,7 @@ const methods = {
 }
 
 const server = new TransportServer(codec, {
-  onRead(call) {
+  onRequest(call) {
     const method = Object.hasOwn(methods, call.method) ? methods[call.method] : undefined
     if (method === undefined) throw new RpcError('ERR_RPC_UNKNOWN_METHOD', call.method)
     return method(/** @type {number[]} */ (call.body), call)

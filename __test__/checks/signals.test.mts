@@ -124,7 +124,7 @@ for (const [kind, Signal] of Object.entries(kinds)) {
     t.false(server.listening)
     const other = createServer({ framing }, (request) => request)
     isAbortError(t, await rejection(other.listen({ ...place, ...given(signal) })))
-    const calls = new TransportServer(new JsonCodec(), { onRead: () => null })
+    const calls = new TransportServer(new JsonCodec(), { onRequest: () => null })
     const serving = new Signal()
     const served = calls.serve({ ...place, ...given(serving) })
     while (calls.address() === null) await new Promise(setImmediate)

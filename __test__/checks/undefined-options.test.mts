@@ -120,12 +120,12 @@ test('undefined options: of a reader', async (t) => {
 
 test('undefined options: of transports, whose codec has ids: replies overtake each other', async (t) => {
   const slow = deferred()
-  const onRead = async ({ method }: { readonly method: string }): Promise<string> => {
+  const onRequest = async ({ method }: { readonly method: string }): Promise<string> => {
     if (method === 'slow') await slow.promise
     return method
   }
   const codec = Object.assign(new JsonCodec(), undefinedOf('Codec', 'id'))
-  const handler = { ...undefinedOf('TransportHandler'), onRead }
+  const handler = { ...undefinedOf('TransportHandler'), onRequest }
   const { port } = await serveCalls(
     t,
     handler,

@@ -206,13 +206,13 @@ const takers: readonly Taker[] = [
     title: 'new TransportServer',
     names: ofTransportServer,
     base: {},
-    give: (_t, options) => new TransportServer(new JsonCodec(), { onRead: () => null }, options),
+    give: (_t, options) => new TransportServer(new JsonCodec(), { onRequest: () => null }, options),
   },
   {
     title: 'close of a TransportServer',
     names: 'timeout',
     base: {},
-    give: (_t, options) => new TransportServer(new JsonCodec(), { onRead: () => null }).close(options),
+    give: (_t, options) => new TransportServer(new JsonCodec(), { onRequest: () => null }).close(options),
   },
   {
     title: 'new TransportClient',
@@ -231,7 +231,7 @@ const takers: readonly Taker[] = [
     names: 'timeout deadline signal metadata',
     base: {},
     give: async (t: ExecutionContext, options: never): Promise<unknown> => {
-      const server = new TransportServer(new JsonCodec(), { onRead: () => null })
+      const server = new TransportServer(new JsonCodec(), { onRequest: () => null })
       t.teardown(() => server.close({ timeout: 0 }))
       await server.listen({ host: '127.0.0.1', port: 0 })
       const { port } = server.address() as { readonly port: number }
@@ -247,7 +247,7 @@ const takers: readonly Taker[] = [
   },
   {
     title: 'createThriftServer',
-    names: `${ofTransportServer} ${limits} onActive onInactive onError`,
+    names: `${ofTransportServer} ${limits} onConnect onDisconnect onError`,
     base: {},
     give: (_t, options) => createThriftServer(Interop, {}, options),
   },

@@ -226,7 +226,7 @@ for (const setting of settings) {
       const server = new TransportServer<Json>(
         new EndingCodec(),
         {
-          onRead: async ({ body }) => {
+          onRequest: async ({ body }) => {
             began.push(String(body))
             if (body === 'slow') await gate.promise
             return body
@@ -522,7 +522,9 @@ for (const [title, act, code] of [
   [
     'encodeEnd of a codec without ids',
     () =>
-      new TransportServer(Object.assign(new OrderedJsonCodec(), { encodeEnd() {} }), { onRead: () => null }),
+      new TransportServer(Object.assign(new OrderedJsonCodec(), { encodeEnd() {} }), {
+        onRequest: () => null,
+      }),
     value,
   ],
 ] as const) {

@@ -250,8 +250,8 @@ for (const method of ['encode', 'decode', 'announcesEnd'] as const) {
       }
       const errors = new Inbox<unknown>()
       const { port } = await serveCalls(t, {
-        onRead: () => 'done',
-        onActive: (connection) => {
+        onRequest: () => 'done',
+        onConnect: (connection) => {
           // It answers no call.
           if (method === 'announcesEnd')
             void connection.send('\0\0\0\x63{"kind":"reply","method":"x","metadata":{}}')

@@ -401,7 +401,7 @@ test('a framing cannot be changed once it is made', (t) => {
 
 test('a handler of netpoll/rpc may make what it likes of its call', async (t) => {
   const server = new TransportServer(new JsonCodec(), {
-    onRead: (call) => {
+    onRequest: (call) => {
       const { signal, body } = call
       for (const name of ['connection', 'finish', 'abandon', 'request', 'signal', 'method']) {
         Object.defineProperty(call, name, {

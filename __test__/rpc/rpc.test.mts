@@ -312,16 +312,16 @@ test('rpc: connections are told of in order, and counted', async (t) => {
   const gone = deferred()
   const active = deferred()
   const { server, port } = await serveCalls(t, {
-    onActive: async () => {
+    onConnect: async () => {
       events.push('active')
       await active.promise
       events.push('ready')
     },
-    onRead: () => {
+    onRequest: () => {
       events.push('read')
       return null
     },
-    onInactive: (_connection, error) => {
+    onDisconnect: (_connection, error) => {
       events.push(`inactive ${error}`)
       gone.resolve()
     },
@@ -343,7 +343,7 @@ test('rpc: a server that is shut down answers what it has read, and its serve en
   const arrived = deferred()
   const release = deferred()
   const server = new TransportServer(new JsonCodec(), {
-    onRead: async () => {
+    onRequest: async () => {
       arrived.resolve()
       await release.promise
       return 'answered'
@@ -369,7 +369,7 @@ test('rpc: a server that is shut down answers what it has read, and its serve en
 })
 
 test('rpc: an aborted signal ends serve', async (t) => {
-  const server = new TransportServer(new JsonCodec(), { onRead: () => null })
+  const server = new TransportServer(new JsonCodec(), { onRequest: () => null })
   const controller = new AbortController()
   const serving = server.serve({ host: '127.0.0.1', port: 0, signal: controller.signal })
   while (server.address() === null) await nextTurn()
@@ -398,7 +398,7 @@ test('rpc: close with a timeout aborts what does not end', async (t) => {
 test('rpc: bytes that are no message close their connection, and onError is told', async (t) => {
   const errors = new Inbox<[unknown, Connection | undefined]>()
   const { port } = await serveCalls(t, {
-    onRead: ({ body }) => body,
+    onRequest: ({ body }) => body,
     onError: (error, connection) => errors.push([error, connection]),
   })
   const client = clientOf(t, port)
@@ -445,7 +445,7 @@ test('rpc: an error that cannot be encoded closes the connection, and onError is
     }
   }
   const handler = {
-    onRead: () => {
+    onRequest: () => {
       throw new Error('oops')
     },
     onError: errors.push,
@@ -458,7 +458,7 @@ test('rpc: an error that cannot be encoded closes the connection, and onError is
 test('rpc: a one-way call that fails is told to onError, and its connection stays', async (t) => {
   const errors = new Inbox<[unknown, Connection | undefined]>()
   const { server, port } = await serveCalls(t, {
-    onRead: ({ method }) => {
+    onRequest: ({ method }) => {
       if (method === 'bad') throw new Error('oops')
       return 'fine'
     },
@@ -488,7 +488,7 @@ test('rpc: a server that dies in the middle of a call rejects it', async (t) => 
 
 test('rpc: a message longer than the codec takes closes the connection', async (t) => {
   const errors = new Inbox<unknown>()
-  const { port } = await serveCalls(t, { onRead: () => 'x'.repeat(200_000), onError: errors.push })
+  const { port } = await serveCalls(t, { onRequest: () => 'x'.repeat(200_000), onError: errors.push })
   const client = clientOf(t, port, { onError: () => {} })
   t.true((await rejection(client.call('x', 'y'.repeat(200_000)))) instanceof NetpollError)
   t.is(codeOf(await errors.take()), 'ERR_FRAME_TOO_LARGE')
@@ -508,7 +508,7 @@ test('rpc: options and arguments are checked', async (t) => {
   const wrong = (options: object) => () => new TransportClient(address, codec, options)
   t.throws(wrong({ kind: 'mesh' }), { code: 'ERR_INVALID_ARG_VALUE' })
   t.throws(wrong({ connections: 0 }), { code: 'ERR_INVALID_ARG_VALUE' })
-  t.throws(() => new TransportServer(codec, { onRead: () => null }, { maxInFlight: 0 }), {
+  t.throws(() => new TransportServer(codec, { onRequest: () => null }, { maxInFlight: 0 }), {
     code: 'ERR_INVALID_ARG_VALUE',
   })
   const client = clientOf(t, 1)
@@ -551,7 +551,7 @@ for (const [title, codec, message] of wrongCodecs) {
   test(`a codec that is ${title} is refused as that`, (t) => {
     const expected = { instanceOf: TypeError, code: 'ERR_INVALID_ARG_TYPE', message }
     const address = { host: '127.0.0.1', port: 1 }
-    t.throws(() => new TransportServer(codec as JsonCodec, { onRead: () => null }), expected)
+    t.throws(() => new TransportServer(codec as JsonCodec, { onRequest: () => null }), expected)
     t.throws(() => new TransportClient(address, codec as JsonCodec), expected)
     t.throws(() => new TransportClient(address, codec as JsonCodec, { kind: 'pool' }), expected)
   })

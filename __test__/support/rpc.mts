@@ -11,7 +11,7 @@ import {
 } from '../../dist/rpc/index.mjs'
 import { JsonCodec, type Json } from './json-codec.mjs'
 
-export type JsonHandler = TransportHandler<Json>['onRead'] | TransportHandler<Json>
+export type JsonHandler = TransportHandler<Json>['onRequest'] | TransportHandler<Json>
 
 /** A server on a port of its own, gone with the test. */
 export async function serveCalls(
@@ -22,7 +22,7 @@ export async function serveCalls(
 ): Promise<{ readonly server: TransportServer<Json>; readonly port: number }> {
   const server = new TransportServer(
     codec,
-    typeof handler === 'function' ? { onRead: handler } : handler,
+    typeof handler === 'function' ? { onRequest: handler } : handler,
     options,
   )
   t.teardown(() => server.close({ timeout: 0 }))

@@ -390,8 +390,8 @@ for (const mode of modes) {
       {
         maxBufferedBytes: 2_500_000,
         onError: errors.push,
-        onActive: (connection) => void connections.push(connection),
-        onInactive: () => gone.push(),
+        onConnect: (connection) => void connections.push(connection),
+        onDisconnect: () => gone.push(),
       },
     )
     const held = (): number => server.stats().inflation.held

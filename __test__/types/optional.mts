@@ -15,7 +15,7 @@ void createServer({}).close({ timeout: maybe })
 void new Dialer({ framing, connectTimeout: maybe }).dial({ ...address, signal })
 void new Pool(address, { framing, minIdle: maybe }).call('request', { timeout: maybe, signal })
 void new TransportClient(address, codec).call('method', 'body', { timeout: maybe, metadata: undefined })
-new TransportServer(codec, { onRead: (call) => call.body, onActive: undefined }, { ordered: undefined })
+new TransportServer(codec, { onRequest: (call) => call.body, onConnect: undefined }, { ordered: undefined })
 // @ts-expect-error: so this test can fail
 createServer({ framing, maxInFlight: null })
 
@@ -23,8 +23,8 @@ interface Session {
   readonly user: string
 }
 const handler: TransportHandler<string> = {
-  onRead: (call) => call.body,
-  onActive(connection: Connection<Session>) {
+  onRequest: (call) => call.body,
+  onConnect(connection: Connection<Session>) {
     void connection.data.user
   },
 }

@@ -32,11 +32,11 @@ import { finishCall, ServerCall } from './server-call'
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {
   /** A request has arrived. Returns the reply's body; of a one-way call it is dropped. What it throws is the reply. */
-  onRead(call: ServerCall<Received>): Sent | PromiseLike<Sent>
+  onRequest(call: ServerCall<Received>): Sent | PromiseLike<Sent>
   /** A connection is established; its requests wait until this is done. `connection.destroy()` refuses it. */
-  readonly onActive?: Method<[connection: Connection], void | PromiseLike<void>> | undefined
+  readonly onConnect?: Method<[connection: Connection], void | PromiseLike<void>> | undefined
   /** A connection has gone; `error` says why, where that was not in order. */
-  readonly onInactive?: Method<[connection: Connection, error: Error | undefined], void> | undefined
+  readonly onDisconnect?: Method<[connection: Connection, error: Error | undefined], void> | undefined
   /**
    * Something went wrong that no caller hears of: bytes that are no message, a one-way call, a peer's reset. Without it
    * each becomes a line on stderr, except what the system reports of a connection.
@@ -50,7 +50,7 @@ export interface TransportServerOptions<Sent = unknown, Received = Sent>
     AcceptOptions,
     'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect' | 'onError'
   > {
-  /** Runs around {@link TransportHandler.onRead}, the first outermost. */
+  /** Runs around {@link TransportHandler.onRequest}, the first outermost. */
   readonly middleware?: readonly Middleware<ServerCall<Received>, Sent>[] | undefined
   /** Whether replies leave in the order of their requests. Default: where the codec has no ids. */
   readonly ordered?: boolean | undefined
@@ -91,7 +91,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     this.#encoder = new Encoder(codec)
     const hooks = hooksOf(handler)
     this.#onError = hooks.onError
-    this.#endpoint = chain(middleware, (call) => handler.onRead(call))
+    this.#endpoint = chain(middleware, (call) => handler.onRequest(call))
     this.#server = createServer({
       ...connectionOptions,
       ordered,
@@ -212,10 +212,10 @@ export class TransportServer<Sent = unknown, Received = Sent> {
 function hooksOf<Sent, Received>(
   handler: TransportHandler<Sent, Received>,
 ): Pick<AcceptOptions, 'onConnect' | 'onDisconnect' | 'onError'> {
-  const { onActive, onInactive, onError } = handler
+  const { onConnect, onDisconnect, onError } = handler
   return {
-    ...(onActive && { onConnect: onActive.bind(handler) }),
-    ...(onInactive && { onDisconnect: onInactive.bind(handler) }),
+    ...(onConnect && { onConnect: onConnect.bind(handler) }),
+    ...(onDisconnect && { onDisconnect: onDisconnect.bind(handler) }),
     ...(onError && { onError: onError.bind(handler) }),
   }
 }

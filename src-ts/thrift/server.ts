@@ -11,7 +11,7 @@ import { checkObject } from '../checks/arguments'
 /** Options of {@link createThriftServer}: those of a `TransportServer`, with the hooks of its handler. */
 export interface ThriftServerOptions
   extends TransportServerOptions<Uint8Array, ThriftInput>,
-    Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRead'>,
+    Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRequest'>,
     ThriftLimits {
   /**
    * Whether replies leave in the order of their requests. Default false: each carries the id of its request, as clients
@@ -23,8 +23,8 @@ export interface ThriftServerOptions
 const thriftServerNames = optionNames<ThriftServerOptions>({
   ...transportServerNames,
   ...limitNames,
-  onActive: true,
-  onInactive: true,
+  onConnect: true,
+  onDisconnect: true,
   onError: true,
 })
 
@@ -49,10 +49,10 @@ export function createThriftServer<Handler extends object>(
   if (typeof handler !== 'function') checkObject('handler', handler)
   const calls = new ThriftServiceHandler(service, handler)
   const { maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } = taken
-  const { onActive, onInactive, onError, ...ofTransport } = others
+  const { onConnect, onDisconnect, onError, ...ofTransport } = others
   return new TransportServer(
     new AnyCodec(checkLimits(taken, serverMaxLength)),
-    { ...others, onRead: (call) => calls.onRead(call) },
+    { ...others, onRequest: (call) => calls.onRequest(call) },
     { ...ofTransport, ordered: ofTransport.ordered ?? false },
   )
 }

@@ -29,7 +29,7 @@ export class ThriftServiceHandler<Handler extends object>
     this.#source = source
   }
 
-  onRead(call: ThriftCall): Promise<Uint8Array> {
+  onRequest(call: ThriftCall): Promise<Uint8Array> {
     const { method: name, body: input } = call
     const kind = this.#methods.get(name)
     const implementation = typeof this.#source === 'function' ? this.#source(call) : this.#source

@@ -111,7 +111,7 @@ for (const kind of ['mux', 'pool'] as const) {
   test.serial(`an RPC client leaves out ids that are lost or taken: ${kind}`, async (t) => {
     const go = deferred()
     const server = new TransportServer<Json>(new NarrowCodec(), {
-      onRead: async ({ method, body }) => {
+      onRequest: async ({ method, body }) => {
         if (method === 'patient') await go.promise
         if (method === 'lost') await new Promise(() => {})
         return body

@@ -216,7 +216,7 @@ for (const place of places) {
 
 test('a server of netpoll/rpc answers a call that closes its connection', async (t) => {
   const server = new TransportServer(new JsonCodec(), {
-    onRead: async (call) => {
+    onRequest: async (call) => {
       void call.connection.close()
       return 'BYE'
     },

@@ -19,7 +19,7 @@ const codec: Codec<string> = {
 }
 
 async function main(): Promise<void> {
-  const server = new TransportServer(codec, { onRead: async (call) => call.body.replace('?', '!') })
+  const server = new TransportServer(codec, { onRequest: async (call) => call.body.replace('?', '!') })
   await server.listen({ host: '127.0.0.1', port: 0 })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('a port was expected')
