@@ -143,5 +143,5 @@ test('rpc: one-way calls one after the other go by one connection of a pool', as
   const client = clientOf(t, port, { kind: 'pool' })
   for (let count = 0; count < 50; count += 1) await client.send('note', count)
   await began.reach(50)
-  t.is(server.connectionCount, 1)
+  t.is(server.stats().connections, 1)
 })

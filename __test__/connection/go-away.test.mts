@@ -252,7 +252,7 @@ for (const setting of settings) {
       t.is(await slow, 'slow')
       await down
       t.true((await ended.reach(1)).every((error) => error === undefined))
-      t.is(server.connectionCount, 0)
+      t.is(server.stats().connections, 0)
     })
   }
 }

@@ -327,16 +327,16 @@ test('rpc: connections are told of in order, and counted', async (t) => {
     },
   })
   const client = clientOf(t, port, { connections: 1 })
-  t.is(server.connectionCount, 0)
+  t.is(server.stats().connections, 0)
   const call = client.call('x', null)
   while (events.length === 0) await nextTurn()
   active.resolve()
   await call
-  t.is(server.connectionCount, 1)
+  t.is(server.stats().connections, 1)
   await client.close()
   await gone.promise
   t.deepEqual(events, ['active', 'ready', 'read', 'inactive undefined'])
-  t.is(server.connectionCount, 0)
+  t.is(server.stats().connections, 0)
 })
 
 test('rpc: a server that is shut down answers what it has read, and its serve ends', async (t) => {

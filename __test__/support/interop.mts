@@ -62,7 +62,7 @@ export async function checkToldOfMistakes(
   // Where the system tells first of the reset and where of the end is a race in the client's system calls.
   t.regex(await exceptionOf(client, port, 'long', flags), /^TTransportException [04]$/)
   t.is(codeOf(await errors.take()), 'ERR_FRAME_TOO_LARGE')
-  while (server.connectionCount > 0) await nextTurn()
+  while (server.stats().connections > 0) await nextTurn()
 }
 
 /** Calls a server that is killed by a call, while others wait on the same connection and elsewhere. */

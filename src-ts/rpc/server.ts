@@ -134,11 +134,6 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     return this.#server.address()
   }
 
-  /** Connections now. */
-  get connectionCount(): number {
-    return this.#server.stats().connections
-  }
-
   /** What the server has done and holds. */
   stats(): TransportServerStats {
     return { ...this.#server.stats(), inflation: this.#compressed.stats() }
