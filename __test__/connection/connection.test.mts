@@ -333,7 +333,7 @@ test('switches of a socket may be set at any time, also too late', async (t) => 
   const connection = await connections.take()
   for (let round = 0; round < 2; round += 1) {
     t.is(
-      connection.setNoDelay(false).setNoDelay().setKeepAlive(60).setKeepAlive(0).ref().unref().ref(),
+      connection.setNoDelay(false).setNoDelay().setKeepAlive(60_000).setKeepAlive(0).ref().unref().ref(),
       connection,
     )
     await peer.write(frame('x')).catch(() => {})

@@ -380,7 +380,7 @@ for (const pollers of [1, 2]) {
     for (const connection of [served, client]) {
       t.deepEqual([connection.bytesRead, connection.bytesWritten], [9, 9])
     }
-    client.setNoDelay(false).setKeepAlive(10)
+    client.setNoDelay(false).setKeepAlive(10_000)
     await client.close()
     t.deepEqual([client.bytesRead, client.bytesWritten], [9, 9])
     t.is(client.localAddress, undefined)

@@ -72,6 +72,7 @@ const takers: Takers = {
   setWriteTimeout: [setter],
   setIdleTimeout: [setter],
   setRequestTimeout: [setter],
+  setKeepAlive: [setter],
 }
 
 for (const [group, limits] of Object.entries(timeLimits)) {

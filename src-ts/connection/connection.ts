@@ -389,12 +389,12 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Has the system probe an idle peer after so many seconds, a whole number; 0 turns it off, the default.
-   * Does nothing on a unix socket, or once the connection is gone.
+   * Has the system probe an idle peer after so many milliseconds, rounded up to whole seconds; 0 turns it off, the
+   * default. Does nothing on a unix socket, or once the connection is gone.
    *
    * @throws NetpollError the system's code
    */
-  setKeepAlive(seconds: number): this {
+  setKeepAlive(milliseconds: number): this {
     this.#core.socket.setKeepAlive(seconds)
     return this
   }

@@ -25,7 +25,10 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly highWaterMark?: number | undefined
   /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
   readonly noDelay?: boolean | undefined
-  /** Seconds of silence after which the system probes the peer (TCP keep-alive); 0, the default, for never. */
+  /**
+   * Milliseconds of silence after which the system probes the peer (TCP keep-alive); 0, the default, for never. The
+   * system counts in whole seconds: rounded up, and at most 32,767 of them.
+   */
   readonly keepAlive?: number | undefined
   /**
    * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for

@@ -6,7 +6,7 @@ import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/me
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeSettings } from '../native/binding'
 import type { ConnectionOptions, DataHandler, RequestHandler } from './option-types'
-import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import { keepAliveSeconds, largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
 import { isThenable } from '../checks/thenables'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
@@ -18,7 +18,6 @@ const defaults = {
   maxCloseTime: 300_000,
   maxBufferedBytes: 1024 ** 3,
   maxInFlight: 1_024,
-  keepAlive: 0,
 } as const
 
 /** Everything that options may say, in whatever combination: nothing is checked yet. */
@@ -99,7 +98,7 @@ export type Handling = 'here' | 'workers'
 /** What the core counts of a stream, whose pieces are messages in flight: more than can be there. */
 const uncountedPieces = 2 ** 32 - 1
 
-type NumberOption = 'highWaterMark' | 'maxCloseTime' | 'maxInFlight' | 'maxBufferedBytes' | 'keepAlive'
+type NumberOption = 'highWaterMark' | 'maxCloseTime' | 'maxInFlight' | 'maxBufferedBytes'
 
 /** Checks what servers and dialers share. */
 export function checkConnectionOptions<Data, Bytes extends BytesOption>(
@@ -171,7 +170,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       readTimeout,
       writeTimeout: time('writeTimeout'),
       idleTimeout: time('idleTimeout'),
-      keepAlive: number('keepAlive', 0, 32_767),
+      keepAlive: keepAliveSeconds(time('keepAlive')),
     },
   }
 }

@@ -4,15 +4,22 @@ import * as clock from './clock'
 import { invalidType } from '../errors'
 
 /**
- * Every limit of time that users give, by who takes it, with its default in milliseconds; 0 is none. `undefined` where it
- * depends: of a call on its connection, of `get` on its pool, and a setter has none.
+ * Every limit of time that users give, and `keepAlive`, by who takes it, with its default in milliseconds; 0 is none.
+ * `undefined` where it depends: of a call on its connection, of `get` on its pool, and a setter has none.
  *
  * One rule is for all of them, see {@link timeLimit}. Not among them are what is no limit (`backoff`,
- * `connectionAttemptDelay`, `keepAlive`), what must be finite (`maxCloseTime`), members of the duplex, which do as those of
+ * `connectionAttemptDelay`), what must be finite (`maxCloseTime`), members of the duplex, which do as those of
  * `net.Socket`, and the patience of `close`, see {@link patience}.
  */
 export const timeLimits = {
-  connection: { closeTimeout: 2_000, readTimeout: 0, writeTimeout: 0, idleTimeout: 0, requestTimeout: 0 },
+  connection: {
+    closeTimeout: 2_000,
+    readTimeout: 0,
+    writeTimeout: 0,
+    idleTimeout: 0,
+    requestTimeout: 0,
+    keepAlive: 0,
+  },
   dial: { connectTimeout: 30_000 },
   pool: { maxIdleTime: 60_000, clientTtl: 0, waitTimeout: 0 },
   workers: { idleTimeout: 0 },
@@ -22,6 +29,7 @@ export const timeLimits = {
   setWriteTimeout: { milliseconds: undefined },
   setIdleTimeout: { milliseconds: undefined },
   setRequestTimeout: { milliseconds: undefined },
+  setKeepAlive: { milliseconds: undefined },
 } as const
 
 /** Milliseconds that a timer takes. */
@@ -44,6 +52,14 @@ export function timeLimit(name: string, value: unknown, otherwise: number): numb
 export function requiredLimit(name: string, value: unknown): number {
   if (value === undefined) throw invalidType(name, 'of type number', value)
   return timeLimit(name, value, 0)
+}
+
+/** Seconds of silence that systems take at most. */
+export const longestKeepAlive = 32_767
+
+/** What the system is told, which counts in seconds: rounded up, so that less than one is not none. */
+export function keepAliveSeconds(limit: number): number {
+  return Math.min(Math.ceil(limit / 1_000), longestKeepAlive)
 }
 
 /**
