@@ -39,13 +39,16 @@ const common =
 const messages = 'framing id onRequest onData'
 const dials = 'requestTimeout connectTimeout connectionAttemptDelay lookup localAddress localPort'
 const ofPool = 'connections minIdle maxIdleTime clientTtl maxWaiters waitTimeout'
-const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onData']
+const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onData', 'maxInFlight']
 const ofHandler = ['onConnect', 'onDisconnect', 'onError']
 const words = (...lists: readonly string[]): readonly string[] => lists.join(' ').split(' ')
 const without = (names: readonly string[], others: readonly string[]): string =>
   names.filter((name) => !others.includes(name)).join(' ')
 const ofTransportServer = without(words(common, 'middleware maxConnections onDrop'), ['bytes', ...ofHandler])
-const ofMuxClient = without(words(common, dials, 'connections backoff kind middleware'), decided)
+const ofMuxClient = without(
+  words(common, dials, 'connections maxConcurrentCalls backoff kind middleware'),
+  decided,
+)
 const ofPoolClient = without(words(common, dials, ofPool, 'kind middleware'), decided)
 
 async function echo(t: ExecutionContext): Promise<typeof nowhere> {
@@ -94,7 +97,7 @@ const takers: readonly Taker[] = [
   },
   {
     title: 'new Mux',
-    names: `${common} ${messages} ${dials} connections backoff`,
+    names: `${common} ${messages} ${dials} connections maxConcurrentCalls backoff`,
     base: { framing },
     give: (_t, options) => new Mux(nowhere, options),
   },

@@ -104,9 +104,9 @@ test('nothing is dialed before the first call', async (t) => {
   await accepted.reach(2)
 })
 
-test('no more than maxInFlight calls are on their way, others wait in order', async (t) => {
+test('no more than maxConcurrentCalls calls are on their way, others wait in order', async (t) => {
   const { port, sockets } = await netServer(t)
-  const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1, maxInFlight: 3 })
+  const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1, maxConcurrentCalls: 3 })
   const order: string[] = []
   const calls = numbers(9).map(async (text) => {
     const reply = await mux.call(text)
@@ -358,7 +358,7 @@ test('close waits for what is on its way and for what waits, then ends the conne
       return request
     },
   )
-  const mux = muxed(t, target, { connections: 2, maxInFlight: 4 })
+  const mux = muxed(t, target, { connections: 2, maxConcurrentCalls: 4 })
   const calls = numbers(10).map((text) => mux.call(text))
   await until(() => mux.stats().running === 4)
   const closing = mux.close()
@@ -374,7 +374,7 @@ test('close waits for what is on its way and for what waits, then ends the conne
 
 test('close with a timeout destroys what is left, and tells those who wait', async (t) => {
   const { port } = await netServer(t)
-  const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1, maxInFlight: 2 })
+  const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1, maxConcurrentCalls: 2 })
   const calls = numbers(4).map((text) => rejection(mux.call(text)))
   await until(() => mux.stats().running === 2)
   await mux.close({ timeout: 20 })
@@ -436,7 +436,7 @@ for (const [name, args, code] of [
   ['no options', [{ port: 1 }], 'ERR_INVALID_ARG_TYPE'],
   ['no framing', [{ port: 1 }, {}], 'ERR_UNSUPPORTED'],
   ['no connections', [{ port: 1 }, { framing, connections: 0 }], 'ERR_INVALID_ARG_VALUE'],
-  ['no call in flight', [{ port: 1 }, { framing, maxInFlight: 0 }], 'ERR_INVALID_ARG_VALUE'],
+  ['no call in flight', [{ port: 1 }, { framing, maxConcurrentCalls: 0 }], 'ERR_INVALID_ARG_VALUE'],
   ['a back-off that is none', [{ port: 1 }, { framing, backoff: 5 }], 'ERR_INVALID_ARG_TYPE'],
   ['no pause', [{ port: 1 }, { framing, backoff: { min: 0 } }], 'ERR_INVALID_ARG_VALUE'],
   [

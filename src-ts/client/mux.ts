@@ -211,7 +211,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Gives a call to a connection, or has it wait for one. */
   #startOrWait(call: PendingCall, request: Payload): void {
     const line = this.#pick()
-    if (line !== undefined && this.#running < this.#options.maxInFlight) {
+    if (line !== undefined && this.#running < this.#options.maxConcurrentCalls) {
       line.start(call, request)
       return
     }
@@ -258,7 +258,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #serve(): void {
     if (this.#waiting.length === 0) return
-    while (this.#running < this.#options.maxInFlight) {
+    while (this.#running < this.#options.maxConcurrentCalls) {
       const line = this.#pick()
       if (line === undefined) return
       const waiting = this.#waiting.shift()

@@ -17,7 +17,7 @@ import type { BufferBound } from './inflater'
 import { checkObject } from '../checks/arguments'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
-type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered'
+type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered' | 'maxInFlight'
 
 /** Many calls at once share few connections. */
 export type MuxLinkOptions = {
@@ -36,7 +36,7 @@ export type LinkOptions = MuxLinkOptions | PoolLinkOptions
 
 /** Names of options, without those that codec and transport decide. */
 function undecided<Names extends { readonly [Name in Decided]: true }>(names: Names): Omit<Names, Decided> {
-  const { framing, bytes, id, isGoAway, onRequest, onData, ordered, ...others } = names
+  const { framing, bytes, id, isGoAway, onRequest, onData, ordered, maxInFlight, ...others } = names
   return others
 }
 

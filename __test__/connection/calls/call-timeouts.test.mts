@@ -54,7 +54,7 @@ const callers: Readonly<Record<string, (t: ExecutionContext, pollers: number) =>
   },
   'a mux whose calls wait for others': async (t, pollers) => {
     const { port } = await serve(t, { pollers }, silent)
-    const options = { framing, pollers, maxInFlight: 1, connections: 1, onError: () => {} }
+    const options = { framing, pollers, maxConcurrentCalls: 1, connections: 1, onError: () => {} }
     const mux = new Mux({ host: '127.0.0.1', port }, options)
     t.teardown(() => mux.close({ timeout: 0 }))
     void mux.call('never answered').catch(() => {})
