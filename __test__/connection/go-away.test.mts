@@ -308,11 +308,11 @@ for (const setting of settings) {
 
 /** Says by a reply with id 0 that a server ends. */
 class EndingCodec extends JsonCodec {
-  encodeEnd(writer: Writer): void {
+  encodeGoAway(writer: Writer): void {
     this.encode({ kind: 'reply', id: 0, method: 'end', metadata: {}, body: null }, writer)
   }
 
-  announcesEnd({ method }: { readonly method: string }): boolean {
+  isGoAway({ method }: { readonly method: string }): boolean {
     return method === 'end'
   }
 }
@@ -520,9 +520,9 @@ for (const [title, act, code] of [
       ] as const,
   ),
   [
-    'encodeEnd of a codec without ids',
+    'encodeGoAway of a codec without ids',
     () =>
-      new TransportServer(Object.assign(new OrderedJsonCodec(), { encodeEnd() {} }), {
+      new TransportServer(Object.assign(new OrderedJsonCodec(), { encodeGoAway() {} }), {
         onRequest: () => null,
       }),
     value,

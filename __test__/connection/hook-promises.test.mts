@@ -230,7 +230,7 @@ for (const place of places) {
   })
 }
 
-for (const method of ['encode', 'decode', 'announcesEnd'] as const) {
+for (const method of ['encode', 'decode', 'isGoAway'] as const) {
   for (const [what, promise] of Object.entries(promises)) {
     test(`a codec is refused whose ${method} ${what}, and spoils no other message`, async (t) => {
       const honest = new JsonCodec()
@@ -246,21 +246,21 @@ for (const method of ['encode', 'decode', 'announcesEnd'] as const) {
         },
         decode: (bytes) =>
           method === 'decode' && asynchronous ? (promise() as never) : honest.decode(bytes),
-        ...(method === 'announcesEnd' && { announcesEnd: promise as () => boolean }),
+        ...(method === 'isGoAway' && { isGoAway: promise as () => boolean }),
       }
       const errors = new Inbox<unknown>()
       const { port } = await serveCalls(t, {
         onRequest: () => 'done',
         onConnect: (connection) => {
           // It answers no call.
-          if (method === 'announcesEnd')
+          if (method === 'isGoAway')
             void connection.send('\0\0\0\x63{"kind":"reply","method":"x","metadata":{}}')
         },
       })
       const client = clientOf(t, port, { onError: errors.push }, codec)
       const error = await client.call('method', 'x', { timeout: 30_000 }).catch((failed: unknown) => failed)
-      if (method === 'announcesEnd') {
-        t.regex(((await errors.take()) as Error).message, /codec\.announcesEnd/)
+      if (method === 'isGoAway') {
+        t.regex(((await errors.take()) as Error).message, /codec\.isGoAway/)
         return
       }
       t.true(error instanceof TypeError)

@@ -28,5 +28,5 @@ const handler: TransportHandler<string> = {
     void connection.data.user
   },
 }
-const ended: Codec<string> = { ...codec, announcesEnd: (message) => message.kind === 'error' }
+const ended: Codec<string> = { ...codec, isGoAway: (message) => message.kind === 'error' }
 new TransportServer(ended, handler)

@@ -35,12 +35,12 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * calls on it, and waits for those that it has made. Without this method, and where it says no, a message that answers
    * no call closes its connection. Needs {@link id}.
    */
-  readonly announcesEnd?: Method<[message: Message<Received>], boolean> | undefined
+  readonly isGoAway?: Method<[message: Message<Received>], boolean> | undefined
   /**
    * Writes what says so, as {@link encode} writes a message: a server that is shut down sends it on each connection, then
    * serves until its clients have left. Needs {@link id}; the message has an id that no call has.
    */
-  readonly encodeEnd?: Method<[writer: Writer], void> | undefined
+  readonly encodeGoAway?: Method<[writer: Writer], void> | undefined
 }
 
 /**

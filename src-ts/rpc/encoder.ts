@@ -28,8 +28,8 @@ export class Encoder<Sent, Received> {
   }
 
   /** The bytes by which clients are asked to leave. */
-  encodeEnd(): Payload {
-    return this.#collect((writer) => this.#codec.encodeEnd?.(writer))
+  encodeGoAway(): Payload {
+    return this.#collect((writer) => this.#codec.encodeGoAway?.(writer))
   }
 
   #collect(write: (writer: Writer) => unknown): Payload {

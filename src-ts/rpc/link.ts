@@ -84,7 +84,7 @@ export function openLink<Sent, Received>(
     ...(id !== undefined && { id }),
     // Without ids a message that says so would answer the next call.
     ...(id !== undefined &&
-      codec.announcesEnd && { isGoAway: (bytes: Buffer): boolean => announcesEnd(codec, bytes) }),
+      codec.isGoAway && { isGoAway: (bytes: Buffer): boolean => saysGoAway(codec, bytes) }),
   }
   if (kind === 'mux') return new Mux(address, connection)
   if (kind === 'pool') return new PoolLink(new Pool(address, connection))
@@ -92,10 +92,10 @@ export function openLink<Sent, Received>(
 }
 
 /** Of a message that answers no call. */
-function announcesEnd<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
+function saysGoAway<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
   const message = decodeMessage(codec, bytes)
-  const announces: unknown = message.kind !== 'compressed' && codec.announcesEnd?.(message)
-  refusePromise('codec.announcesEnd', announces)
+  const announces: unknown = message.kind !== 'compressed' && codec.isGoAway?.(message)
+  refusePromise('codec.isGoAway', announces)
   return announces === true
 }
 

@@ -99,9 +99,9 @@ export class TransportServer<Sent = unknown, Received = Sent> {
       onRequest: (bytes, connection) => this.#receive(bytes, connection),
       ...hooks,
     })
-    if (codec.encodeEnd !== undefined) {
-      if (codec.id === undefined) throw invalidValue('codec.encodeEnd', 'needs codec.id', 'a function')
-      announceBy(this.#server, () => this.#encoder.encodeEnd())
+    if (codec.encodeGoAway !== undefined) {
+      if (codec.id === undefined) throw invalidValue('codec.encodeGoAway', 'needs codec.id', 'a function')
+      announceBy(this.#server, () => this.#encoder.encodeGoAway())
     }
     this.#compressed = new CompressedCalls(this.#server, {
       decode: (bytes) => decodeMessage(codec, bytes),
@@ -140,8 +140,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Stops to listen, answers the requests that were read, and closes the connections. With `codec.encodeEnd` clients are
-   * asked to leave, and served until they have, for at most `maxCloseTime`.
+   * Stops to listen, answers the requests that were read, and closes the connections. With `codec.encodeGoAway`
+   * clients are asked to leave, and served until they have, for at most `maxCloseTime`.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone

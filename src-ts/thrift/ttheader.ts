@@ -47,7 +47,7 @@ export class TTHeaderCodec extends HeaderCodec {
   }
 
   /** The control frame of a Kitex server that shuts down. */
-  announcesEnd(message: Message<ThriftInput>): boolean {
+  isGoAway(message: Message<ThriftInput>): boolean {
     return message.metadata[readyToReset] === '1'
   }
 
