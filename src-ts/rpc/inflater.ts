@@ -105,7 +105,7 @@ export class Inflater {
     return new Promise((resolve, reject) => {
       const job: InflationJob = {
         payload: message.payload,
-        most: message.most,
+        most: message.maxInflatedLength,
         tooLarge: () => tooLarge(message),
         get isWanted() {
           return isWanted()

@@ -49,8 +49,8 @@ export interface CompressedMessage<Body = unknown> {
   readonly kind: 'compressed'
   /** What zlib has made of the message. */
   readonly payload: Uint8Array
-  /** Most bytes that may become of it. Decompression stops there. */
-  readonly most: number
+  /** Bytes that may become of it at most. Decompression stops there. */
+  readonly maxInflatedLength: number
   /** The error that says it becomes more. */
   tooLarge(): Error
   /** Reads what it was. Not compressed once more: each layer would multiply what one byte can cost. */

@@ -78,7 +78,7 @@ export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): Che
 export function inflationLimit(
   { maxInflatedLength, maxInflationRatio }: CheckedLimits,
   length: number,
-): { readonly most: number; readonly tooLarge: () => Error } {
+): { readonly maxInflatedLength: number; readonly tooLarge: () => Error } {
   const byRatio = Math.max(anyRatio, Math.floor(length * maxInflationRatio))
   const most = Math.min(maxInflatedLength, byRatio)
   const limit =
@@ -86,7 +86,7 @@ export function inflationLimit(
       ? `maxInflatedLength, ${maxInflatedLength} bytes`
       : `maxInflationRatio, ${maxInflationRatio} times its ${length} bytes`
   const problem = `A compressed message becomes more than ${limit}`
-  return { most, tooLarge: () => new NetpollError('ERR_INFLATED_TOO_LARGE', problem) }
+  return { maxInflatedLength: most, tooLarge: () => new NetpollError('ERR_INFLATED_TOO_LARGE', problem) }
 }
 
 /** Says that a message has more elements than it may. */
