@@ -132,7 +132,7 @@ const takers: readonly Taker[] = [
   {
     title: 'workers',
     names:
-      'module threads minThreads maxThreads maxQueue concurrentTasksPerWorker idleTimeout balance lostReply workerData',
+      'module threads minThreads maxThreads maxQueue concurrentTasksPerWorker idleTimeout loadBalance lostReply workerData',
     base: { module },
     argument: 'options.workers',
     give: (_t, workers) => createServer({ framing, workers }),

@@ -161,7 +161,7 @@ test('what a worker keeps of requests stays as it is', async (t) => {
 })
 
 test('sticky: requests of a connection come to one worker', async (t) => {
-  const { port } = await serveBy(t, { workers: { threads: 3, balance: 'sticky' } })
+  const { port } = await serveBy(t, { workers: { threads: 3, loadBalance: 'sticky' } })
   const threads = new Set<string>()
   for (let index = 0; index < 12; index += 1) {
     const client = await dial(t, { host, port })
@@ -174,7 +174,7 @@ test('sticky: requests of a connection come to one worker', async (t) => {
 })
 
 test('roundRobin: one worker after the other', async (t) => {
-  const { port, server } = await serveBy(t, { workers: { threads: 2, balance: 'roundRobin' } })
+  const { port, server } = await serveBy(t, { workers: { threads: 2, loadBalance: 'roundRobin' } })
   while (server.stats().workers?.threads !== 2) await nextTurn()
   const client = await dial(t, { host, port })
   const threads: string[] = []
@@ -411,7 +411,7 @@ for (const [workers, code] of [
   [{ module, minThreads: 3, maxThreads: 2 }, 'ERR_INVALID_ARG_VALUE'],
   [{ module, maxQueue: -1 }, 'ERR_INVALID_ARG_VALUE'],
   [{ module, concurrentTasksPerWorker: 1_001 }, 'ERR_INVALID_ARG_VALUE'],
-  [{ module, balance: 'any' }, 'ERR_INVALID_ARG_TYPE'],
+  [{ module, loadBalance: 'any' }, 'ERR_INVALID_ARG_TYPE'],
   [{ module, lostReply: 5 }, 'ERR_INVALID_ARG_TYPE'],
 ] as const) {
   test(`wrong options of workers are refused: ${JSON.stringify(workers)}`, (t) => {

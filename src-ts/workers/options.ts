@@ -9,7 +9,7 @@ import { timeLimit, timeLimits } from '../time/time-limits'
 import { checkInteger } from '../checks/arguments'
 
 /** Which worker gets a request. */
-export type WorkerBalance =
+export type WorkerLoadBalance =
   /** The one that has the fewest. */
   | 'leastOutstanding'
   /** One after the other, as far as they have room. */
@@ -45,7 +45,7 @@ export interface WorkersOptions {
   /** Milliseconds without a request after which a thread above `minThreads` ends; 0 for never. Default 0. */
   readonly idleTimeout?: number | undefined
   /** Which worker gets a request. Default `'leastOutstanding'`. With `'sticky'` all `maxThreads` are started at once. */
-  readonly balance?: WorkerBalance | undefined
+  readonly loadBalance?: WorkerLoadBalance | undefined
   /**
    * The reply to a request that was lost because its worker died or was terminated. Without it the connection closes, once
    * the replies before it have left.
@@ -63,7 +63,7 @@ const workersNames = optionNames<WorkersOptions>({
   maxQueue: true,
   concurrentTasksPerWorker: true,
   idleTimeout: true,
-  balance: true,
+  loadBalance: true,
   lostReply: true,
   workerData: true,
 })
@@ -76,7 +76,7 @@ export interface CheckedWorkers {
   readonly maxQueue: number
   readonly concurrentTasksPerWorker: number
   readonly idleTimeout: number
-  readonly balance: WorkerBalance
+  readonly loadBalance: WorkerLoadBalance
   readonly lostReply: Payload | undefined
   readonly workerData: unknown
 }
@@ -113,7 +113,7 @@ export function checkWorkers(given: WorkersOptions): CheckedWorkers {
       options.idleTimeout,
       timeLimits.workers.idleTimeout,
     ),
-    balance: checkBalance(options.balance),
+    loadBalance: checkBalance(options.loadBalance),
     lostReply: options.lostReply,
     workerData: options.workerData,
   }
@@ -136,8 +136,8 @@ function checkModule(module: unknown): string {
   return url.href
 }
 
-function checkBalance(value: unknown): WorkerBalance {
+function checkBalance(value: unknown): WorkerLoadBalance {
   if (value === undefined) return 'leastOutstanding'
   if (value === 'leastOutstanding' || value === 'roundRobin' || value === 'sticky') return value
-  throw invalidType('options.workers.balance', "'leastOutstanding', 'roundRobin' or 'sticky'", value)
+  throw invalidType('options.workers.loadBalance', "'leastOutstanding', 'roundRobin' or 'sticky'", value)
 }

@@ -64,11 +64,11 @@ export class WorkerPool {
     this.#options = options
     this.#owner = owner
     this.#file = threadFile()
-    const { balance, concurrentTasksPerWorker, maxQueue, minThreads } = options
+    const { loadBalance, concurrentTasksPerWorker, maxQueue, minThreads } = options
     const { WorkPool } = nativeBinding()
     this.#native = new WorkPool(
       {
-        assignment: balance,
+        assignment: loadBalance,
         concurrency: concurrentTasksPerWorker,
         maxQueued: maxQueue,
         minWorkers: minThreads,
@@ -104,8 +104,8 @@ export class WorkerPool {
    * closed before that
    */
   async start(): Promise<void> {
-    const { minThreads, maxThreads, balance } = this.#options
-    const count = balance === 'sticky' ? maxThreads : minThreads
+    const { minThreads, maxThreads, loadBalance } = this.#options
+    const count = loadBalance === 'sticky' ? maxThreads : minThreads
     await new Promise<void>((resolve, reject) => {
       this.#whenReady = { resolve, reject }
       for (let index = 0; index < count; index += 1) this.#startThread()
