@@ -4,7 +4,7 @@ import type { Reply } from '../connection/messages/reply-queue'
 /** Where a request came from. */
 export interface WorkerRequest {
   /** Names the connection: the same for all of its requests, and no other connection of this process has it. */
-  readonly connection: string
+  readonly connectionId: string
   /** Memory for a reply, that is sent from where it lies: see `Connection.allocate`. */
   allocate(length: number): Buffer
 }
@@ -45,7 +45,7 @@ export class Source implements WorkerRequest {
     this.#allocate = allocate
   }
 
-  get connection(): string {
+  get connectionId(): string {
     const { poller, slot, generation } = this.#origin
     return `${poller}.${slot}.${generation}`
   }
