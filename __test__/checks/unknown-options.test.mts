@@ -38,7 +38,7 @@ const common =
   'readTimeout writeTimeout idleTimeout keepAlive pollers loadBalance onPrepare onConnect onDrain onDisconnect onError'
 const messages = 'framing id onRequest onData'
 const dials = 'requestTimeout connectTimeout connectionAttemptDelay lookup localAddress localPort'
-const ofPool = 'connections minIdle maxIdleTime clientTtl maxWaiters waitTimeout'
+const ofPool = 'connections minIdle maxIdleTime maxLifetime maxWaiters waitTimeout'
 const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onData', 'maxInFlight']
 const ofHandler = ['onConnect', 'onDisconnect', 'onError']
 const words = (...lists: readonly string[]): readonly string[] => lists.join(' ').split(' ')

@@ -601,10 +601,10 @@ test('who is used within maxIdleTime is kept', async (t) => {
   t.is(accepted.all.length, 1)
 })
 
-test('who is older than clientTtl is used no more: put back, and while free', async (t) => {
+test('who is older than maxLifetime is used no more: put back, and while free', async (t) => {
   const ends = new Inbox<Error | undefined>()
   const { target } = await echo(t, { onDisconnect: (_connection, error) => ends.push(error) })
-  const pool = pooled(t, target, { clientTtl: 40 })
+  const pool = pooled(t, target, { maxLifetime: 40 })
   const held = await pool.get()
   const free = await pool.get()
   pool.put(free)
@@ -774,7 +774,7 @@ for (const [name, args, code] of [
   ['half a waiter', [{ port: 1 }, { framing, maxWaiters: 0.5 }], 'ERR_INVALID_ARG_VALUE'],
   ['a wait that is none', [{ port: 1 }, { framing, waitTimeout: '1' }], 'ERR_INVALID_ARG_TYPE'],
   ['an idle time that is none', [{ port: 1 }, { framing, maxIdleTime: -1 }], 'ERR_OUT_OF_RANGE'],
-  ['an age that is none', [{ port: 1 }, { framing, clientTtl: Number.NaN }], 'ERR_OUT_OF_RANGE'],
+  ['an age that is none', [{ port: 1 }, { framing, maxLifetime: Number.NaN }], 'ERR_OUT_OF_RANGE'],
 ] as const) {
   test(`a pool is refused with ${name}`, (t) => {
     t.throws(() => new Pool(...(args as unknown as [DialTarget])), { code })

@@ -30,7 +30,7 @@ export class FreeConnections {
 
   /** Whether a connection is as it was, and may be used by another caller. */
   isUsable(lease: Lease): boolean {
-    const ages = this.#options.clientTtl > 0
+    const ages = this.#options.maxLifetime > 0
     const { connection } = lease
     const isFree = connection.isClean && connection.takesCalls && !connection.isCongested
     return isFree && !(ages && this.#endOfLife(lease) <= clock.now())
@@ -68,8 +68,8 @@ export class FreeConnections {
   }
 
   #endOfLife({ established }: Lease): number {
-    const { clientTtl } = this.#options
-    return clientTtl === 0 ? Number.POSITIVE_INFINITY : established + clientTtl
+    const { maxLifetime } = this.#options
+    return maxLifetime === 0 ? Number.POSITIVE_INFINITY : established + maxLifetime
   }
 
   /** Closes free connections whose time is over; returns when to look again. */

@@ -19,7 +19,7 @@ export interface PoolLimits {
    */
   readonly maxIdleTime?: number | undefined
   /** Milliseconds after which a connection is used no more, once it is free; 0, the default, for ever. */
-  readonly clientTtl?: number | undefined
+  readonly maxLifetime?: number | undefined
   /**
    * Those that may wait for a connection beside those for whom there is room to dial one. Whoever comes then gets
    * `ERR_POOL_FULL`. Default: no limit.
@@ -37,7 +37,7 @@ const limitNames: OptionNames<PoolLimits> = {
   connections: true,
   minIdle: true,
   maxIdleTime: true,
-  clientTtl: true,
+  maxLifetime: true,
   maxWaiters: true,
   waitTimeout: true,
 }
@@ -50,7 +50,7 @@ export interface CheckedPoolOptions {
   readonly connections: number
   readonly minIdle: number
   readonly maxIdleTime: number
-  readonly clientTtl: number
+  readonly maxLifetime: number
   readonly maxWaiters: number
   readonly waitTimeout: number
 }
@@ -64,7 +64,7 @@ export function partPoolOptions<Data, Bytes extends BytesOption>(
   options: PoolOptions<Data, Bytes>,
 ): { readonly ofPool: CheckedPoolOptions; readonly ofDialer: DialerOptions } {
   const taken = takeOptions<PoolOptions<Data, Bytes>>('options', options, poolOptionNames)
-  const { connections, minIdle, maxIdleTime, clientTtl, maxWaiters, waitTimeout, ...ofDialer } = taken
+  const { connections, minIdle, maxIdleTime, maxLifetime, maxWaiters, waitTimeout, ...ofDialer } = taken
   return { ofPool: checkLimits(taken), ofDialer: ofDialer as typeof ofDialer & DialerOptions }
 }
 
@@ -82,7 +82,7 @@ function checkLimits(options: PoolLimits): CheckedPoolOptions {
     connections,
     minIdle,
     maxIdleTime: time('maxIdleTime'),
-    clientTtl: time('clientTtl'),
+    maxLifetime: time('maxLifetime'),
     maxWaiters,
     waitTimeout: time('waitTimeout'),
   }

@@ -21,7 +21,7 @@ export const timeLimits = {
     keepAlive: 0,
   },
   dial: { connectTimeout: 30_000 },
-  pool: { maxIdleTime: 60_000, clientTtl: 0, waitTimeout: 0 },
+  pool: { maxIdleTime: 60_000, maxLifetime: 0, waitTimeout: 0 },
   workers: { idleTimeout: 0 },
   call: { timeout: undefined },
   get: { timeout: undefined },
