@@ -126,6 +126,29 @@ test('no more than maxConcurrentCalls calls are on their way, others wait in ord
   t.deepEqual(order, numbers(9))
 })
 
+test('maxInFlight of a mux bounds the requests that a connection handles, as of a dialer', async (t) => {
+  const { port, sockets } = await netServer(t)
+  const handled = new Inbox<() => void>()
+  let [running, most] = [0, 0]
+  const onRequest = (): Promise<void> => {
+    running += 1
+    most = Math.max(most, running)
+    return new Promise((resolve) =>
+      handled.push(() => {
+        running -= 1
+        resolve()
+      }),
+    )
+  }
+  const mux = muxed(t, { host: '127.0.0.1', port }, { connections: 1, maxInFlight: 2, onRequest })
+  await mux.send('hello')
+  const socket = await sockets.take()
+  socket.write(frames('1', '2', '3', '4', '5'))
+  await handled.reach(2)
+  for (let index = 0; index < 5; index += 1) (await handled.take())()
+  t.is(most, 2)
+})
+
 test('a request that waits is as it was when the call was made', async (t) => {
   const { target } = await echo(t)
   const mux = muxed(t, target)

@@ -1,10 +1,18 @@
+import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 
-import { createServer, Dialer, Mux, Pool } from '../../dist/index.mjs'
+import { type Connection, createServer, Dialer, Mux, Pool } from '../../dist/index.mjs'
 import { TransportClient } from '../../dist/rpc/index.mjs'
-import { deadlineOf, endOf, patience, timeLimit, timeLimits } from '../../dist/time/time-limits.js'
-import { Inbox } from '../support/deferred.mjs'
+import {
+  deadlineOf,
+  endOf,
+  keepAliveSeconds,
+  patience,
+  timeLimit,
+  timeLimits,
+} from '../../dist/time/time-limits.js'
+import { Inbox, nextTurn } from '../support/deferred.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'
 import { fullListener, netServer } from '../support/listeners.mjs'
 import { codeOf, connectPeer, dial, framing, rejection, serve } from '../support/netpoll.mjs'
@@ -124,6 +132,69 @@ test('absent is the default, 0 and Infinity are none, and fractions are rounded 
   t.is(patience('x', 0.5), 1)
   t.throws(() => patience('x', -1), { instanceOf: RangeError })
 })
+
+test('keepAlive is in milliseconds, and the system is told whole seconds, rounded up', (t) => {
+  const cases = [
+    [0, 0],
+    [1, 1],
+    [1_000, 1],
+    [1_001, 2],
+    [30_000, 30],
+    [32_767_000, 32_767],
+    [2 ** 31 - 1, 32_767],
+  ] as const
+  for (const [limit, seconds] of cases) t.is(keepAliveSeconds(limit), seconds, `${limit}`)
+})
+
+/** How a connection from one port to another is told of in `/proc/net/tcp`: its timer, and when that is due. */
+function timerOf({ localAddress, remoteAddress }: Connection): readonly [string, number] | undefined {
+  const at = (address: unknown): string => {
+    const { port } = address as { readonly port: number }
+    return `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  }
+  const [local, remote] = [at(localAddress), at(remoteAddress)]
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  const fields = lines.map((line) => line.trim().split(/\s+/))
+  const found = fields.find((each) => each[1] === local && each[2] === remote)
+  const [timer, due] = found?.[5]?.split(':') ?? []
+  return timer === undefined ? undefined : [timer, Number.parseInt(due as string, 16)]
+}
+
+/** Seconds until the system probes the peer, at most; `undefined` for never. */
+async function probed(connection: Connection, expected: boolean): Promise<number | undefined> {
+  for (;;) {
+    const [timer, due] = timerOf(connection) ?? []
+    if (timer === '02') return Math.ceil((due as number) / 100)
+    // The system may be about to set the timer again, or may skip lines while others connect.
+    if (timer !== undefined && !expected) return undefined
+    await nextTurn()
+  }
+}
+
+const testOnLinux = process.platform === 'linux' ? test : test.skip
+
+for (const pollers of [0, 1]) {
+  testOnLinux(`keepAlive and setKeepAlive reach the socket as seconds, ${pollers} pollers`, async (t) => {
+    const target = await echo(t)
+    for (const [keepAlive, least, most] of [
+      [undefined, 0, undefined],
+      [0, 0, undefined],
+      [Infinity, 0, undefined],
+      [0.5, 0, 1],
+      [500, 0, 1],
+      [600_000, 300, 600],
+    ] as const) {
+      const given = await dial(t, target, { keepAlive, pollers })
+      const set = await dial(t, target, { pollers })
+      if (keepAlive !== undefined) set.setKeepAlive(keepAlive)
+      for (const connection of [given, set]) {
+        const seconds = await probed(connection, most !== undefined)
+        if (most === undefined) t.is(seconds, undefined, `${keepAlive}`)
+        else t.true((seconds as number) >= least && (seconds as number) <= most, `${keepAlive}: ${seconds}`)
+      }
+    }
+  })
+}
 
 test('a deadline is a time of the system’s, from whatever realm, or it throws', (t) => {
   const now = performance.now()

@@ -7,11 +7,11 @@ import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from 
 
 /** Options of `new Mux`. */
 export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
-  extends Omit<FramedDialerOptions<Data, Bytes>, 'maxInFlight'> {
+  extends FramedDialerOptions<Data, Bytes> {
   /** Connections that the calls share. Default 2. */
   readonly connections?: number | undefined
   /** Calls of all connections that wait for their reply at most; others wait until one has it. Default 4,096. */
-  readonly maxInFlight?: number | undefined
+  readonly maxConcurrentCalls?: number | undefined
   /** How long to wait between attempts to connect. */
   readonly backoff?: BackoffOptions | undefined
 }
@@ -20,6 +20,7 @@ export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'
 export const muxOptionNames = optionNames<MuxOptions>({
   ...dialerOptionNames,
   connections: true,
+  maxConcurrentCalls: true,
   backoff: true,
 })
 
@@ -28,7 +29,7 @@ const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
 /** Options after checking. */
 export interface CheckedMuxOptions {
   readonly connections: number
-  readonly maxInFlight: number
+  readonly maxConcurrentCalls: number
   readonly backoff: CheckedBackoff
 }
 
@@ -41,18 +42,18 @@ export function partMuxOptions<Data, Bytes extends BytesOption>(
   options: MuxOptions<Data, Bytes>,
 ): { readonly ofMux: CheckedMuxOptions; readonly ofDialer: DialerOptions } {
   const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
-  const { maxInFlight, connections, backoff, ...ofDialer } = taken
+  const { maxConcurrentCalls, connections, backoff, ...ofDialer } = taken
   return { ofMux: checkMuxOptions(taken), ofDialer: ofDialer as typeof ofDialer & DialerOptions }
 }
 
 function checkMuxOptions<Data, Bytes extends BytesOption>(
   options: MuxOptions<Data, Bytes>,
 ): CheckedMuxOptions {
-  const { connections = 2, maxInFlight = 4_096, backoff = {} } = options
+  const { connections = 2, maxConcurrentCalls = 4_096, backoff = {} } = options
   checkInteger('options.connections', connections, 1, 1_024)
-  checkInteger('options.maxInFlight', maxInFlight, 1, 1_000_000)
+  checkInteger('options.maxConcurrentCalls', maxConcurrentCalls, 1, 1_000_000)
   const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
   checkInteger('options.backoff.min', min, 1, largestTimeout)
   checkInteger('options.backoff.max', max, min, largestTimeout)
-  return { connections, maxInFlight, backoff: { min, max } }
+  return { connections, maxConcurrentCalls, backoff: { min, max } }
 }

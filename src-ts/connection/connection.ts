@@ -395,7 +395,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError the system's code
    */
   setKeepAlive(milliseconds: number): this {
-    this.#core.socket.setKeepAlive(seconds)
+    this.#core.socket.setKeepAlive(milliseconds)
     return this
   }
 

@@ -1,11 +1,10 @@
-import { checkInteger } from '../checks/arguments'
 import { invalidType, systemError } from '../errors'
 import { type Address, toAddress } from '../native/address'
 import type { NativeId } from '../native/binding'
 import { Operation } from '../native/protocol-numbers'
 import type { Target } from '../poller/command-queue'
 import type { EventLoop } from '../poller/poller'
-import { requiredLimit } from '../time/time-limits'
+import { keepAliveSeconds, requiredLimit } from '../time/time-limits'
 
 /** Bytes that went through a connection. */
 interface Totals {
@@ -81,8 +80,8 @@ export class Socket {
     checkOption(this.#loop.native.setNoDelay(this.#id(), on))
   }
 
-  setKeepAlive(seconds: number): void {
-    checkInteger('seconds', seconds, 0, 32_767)
+  setKeepAlive(milliseconds: number): void {
+    const seconds = keepAliveSeconds(requiredLimit('milliseconds', milliseconds))
     checkOption(this.#loop.native.setKeepAlive(this.#id(), seconds))
   }
 

@@ -4,12 +4,11 @@ import { NetpollError } from '../../errors'
 import type { Address, TcpAddress } from '../../native/address'
 import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
+import { longestKeepAlive } from '../../time/time-limits'
 import type { Line } from './line'
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
 const usualKeepAlive = 7_200
-/** Seconds of silence that systems take at most. */
-const longestKeepAlive = 32_767
 
 /** @internal The connection of a stream; `undefined` until one that dials is connected. */
 export let lineOf: (duplex: SocketDuplex) => Line | undefined
@@ -124,7 +123,7 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
     // As Node.js reads it: whatever is no number is 0.
     const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
     return this.#setOption((socket) =>
-      socket.setKeepAlive(enable ? (seconds > 0 ? seconds : usualKeepAlive) : 0),
+      socket.setKeepAlive(enable ? 1_000 * (seconds > 0 ? seconds : usualKeepAlive) : 0),
     )
   }
 
