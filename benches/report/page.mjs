@@ -28,7 +28,7 @@ export function page(results) {
 </head>
 <body>
 <div class="layout">
-<nav aria-label="Questions"><strong>netpoll-bench</strong><a href="#shown">What should be shown</a>${links.join('')}<a href="#method">Method</a></nav>
+<nav aria-label="Questions"><strong>netpoll-bench</strong><a href="#shown">Goals and verdicts</a>${links.join('')}<a href="#method">Method</a></nav>
 <main>
 ${heading(results)}
 ${claimsPart(results.claims)}
@@ -76,7 +76,7 @@ function claimsPart(claims) {
     ({ text, figure, needed, verdict }) =>
       `<tr><td>${escapeText(text)}</td><td>${escapeText(figure)}</td><td>${escapeText(needed)}</td><td class="text verdict ${LOOKS[verdict]}">${MARKS[verdict]} ${escapeText(verdict.toLowerCase())}</td></tr>`,
   )
-  return `<h2 id="shown">What should be shown</h2>
+  return `<h2 id="shown">Goals and verdicts</h2>
 <div class="card scroll"><table class="claims"><thead><tr><th></th><th>measured</th><th>needed</th><th class="text">verdict</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 

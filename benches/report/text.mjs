@@ -19,5 +19,5 @@ export function sectionText({ group, title, columns, rows, warnings }) {
 /** @param {readonly import('../compare/claims.mjs').Claim[]} claims */
 export function claimsText(claims) {
   const lines = claims.map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
-  return `\nWhat should be shown\n${table(['', 'measured', 'needed', ''], lines)}`
+  return `\nGoals and verdicts\n${table(['', 'measured', 'needed', ''], lines)}`
 }
