@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { checkArchitecture } from './architecture.mjs'
 import { checkImports } from './imports.mjs'
 import { checkLines, codeLines } from './lines.mjs'
-import { problemsOf, textsOf } from './prose.mjs'
+import { isRead, problemsOf, textsOf } from './prose.mjs'
 
 /** A folder with these files, while `use` looks at it. */
 function inTree(files, use) {
@@ -157,6 +157,7 @@ for (const [text, kind] of [
   ['Who accepts connections.', 'who as a noun'],
   ['It stops to listen.', 'stops to do'],
   ["A number of JavaScript's.", "of somebody's"],
+  ["A buffer of the user's that is detached.", "of somebody's"],
   [`It ${'takes the next of them '.repeat(6)}.`, 'more than 25 words'],
 ]) {
   test(`prose: ${kind}`, () => {
@@ -168,7 +169,13 @@ for (const [text, kind] of [
 }
 
 test('prose that is in order has no problems', () => {
-  for (const text of ['The peer, who reads, gets it.', 'The server stops listening.', "The caller's bytes."])
+  for (const text of [
+    'The peer, who reads, gets it.',
+    'The server stops listening.',
+    "The caller's bytes.",
+    "Two of Node's threads inflate it.",
+    "The `timeout` of the caller's request.",
+  ])
     assert.deepEqual(problemsOf(text), [])
 })
 
@@ -181,6 +188,16 @@ test('prose: texts are paragraphs, items, cells, comments and messages, with the
     ['- three', 6],
     ['- four', 7],
   ])
+  // Code, and what a script writes between its marks, is not ours to word.
+  const page =
+    'One.\n\n<!-- table: begin -->\n\nWhoever.\n\n<!-- table: end -->\n\n```sh\nwhoever\n```\n\nTwo.\n'
+  assert.deepEqual(
+    lines('a.md', page).filter(([text]) => !text.startsWith('<!--')),
+    [
+      ['One.', 1],
+      ['Two.', 13],
+    ],
+  )
   assert.deepEqual(lines('src-ts/a.ts', "a()\n/** One. */\nb('two of them')\n// Three\n// four.\n"), [
     ['One.', 2],
     ['two of them', 3],
@@ -213,3 +230,13 @@ for (const [text, problem] of [
     assert.deepEqual(found, problem === undefined ? [] : [`docs/architecture.md:3: ${problem}`])
   })
 }
+
+test('prose: paths choose files and folders, and text that is generated is never read', () => {
+  assert.ok(isRead('docs/a.md', []))
+  assert.ok(isRead('docs/a.md', ['README.md', 'docs']))
+  assert.ok(isRead('README.md', ['README.md']))
+  assert.ok(!isRead('docs-old/a.md', ['docs']))
+  assert.ok(!isRead('src-ts/a.ts', ['docs', 'README.md']))
+  assert.ok(!isRead('crates/bench/THIRD-PARTY-NOTICES.md', []))
+  assert.ok(!isRead('docs/a.svg', ['docs']))
+})
