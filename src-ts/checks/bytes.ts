@@ -1,8 +1,8 @@
 import { types } from 'node:util'
 
 /**
- * Whether a value of the user's is a `Uint8Array`, of whatever realm or subclass. Runs no code of the user's, as
- * `instanceof` would with a proxy.
+ * Whether a user's value is a `Uint8Array`, of any realm or subclass. Runs no user code, as `instanceof` would with a
+ * proxy.
  */
 export const { isUint8Array } = types
 

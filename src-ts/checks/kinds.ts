@@ -1,6 +1,6 @@
 /**
- * What a value of the user's is. `instanceof` would ask for a class of this realm, where the value may be of another one, as
- * under a test runner, and would run code of the user's.
+ * What a user's value is. `instanceof` would ask for a class of this realm, and would run user code. The value may be of
+ * another realm, as under a test runner.
  */
 import { types } from 'node:util'
 

@@ -1,7 +1,7 @@
 /** Of the language, whatever users put in its place later. */
 const { then } = Promise.prototype
 
-/** Waits for a promise of ours. A `then` of the user's, such as that of an instrumentation, may throw, and would be called. */
+/** Waits for a promise of ours. A user's `then`, such as that of an instrumentation, may throw, and would be called. */
 export function whenOver<T>(
   promise: Promise<T>,
   onFulfilled: (value: T) => void,

@@ -31,8 +31,8 @@ export function isThenable(result: unknown): result is PromiseLike<unknown> {
 }
 
 /**
- * Calls one of the two, once and not before this returns, whatever kind of thenable the user's code has returned. A promise
- * of the language's own is waited for as it is: others may throw, settle twice or at once.
+ * Calls one of the two, once and not before this returns, whatever kind of thenable user code has returned. A native
+ * promise is waited for as it is: others may throw, settle twice or at once.
  */
 export function whenSettled(
   result: PromiseLike<unknown>,
@@ -54,7 +54,7 @@ export function whenSettled(
   }
 }
 
-/** Whether what `work` returns is always a promise of the language's own, that nothing of the user's has seen before. */
+/** Whether `work` always returns a native promise that no user code has seen before. */
 export function isAsyncFunction(work: unknown): boolean {
   // Of another realm, it makes promises of that. A proxy of one is none.
   return types.isAsyncFunction(work) && getPrototypeOf(work as object) === ownAsyncPrototype
@@ -76,11 +76,11 @@ export function whenReturned(
 }
 
 /**
- * Waits for a promise with a `constructor` of the user's, or of another realm. `then` makes another promise by that, whose
- * functions would run where nothing catches what they throw, and may be others than those that were asked for. So it is
- * asked once, for what it throws, and `then` finds ours in its place.
+ * Waits for a promise with a user's `constructor`, or one of another realm. `then` makes another promise by that. The
+ * functions of that promise would run where nothing catches their errors, and may differ from those that were asked for.
+ * So the constructor is read once, for what it throws, and `then` finds ours in its place.
  *
- * @throws what it throws; TypeError where its `constructor` cannot be replaced for the moment
+ * @throws what it throws; TypeError if its `constructor` cannot be replaced for the moment
  */
 function followForeign(
   result: Promise<unknown>,

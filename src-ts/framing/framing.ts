@@ -311,7 +311,7 @@ export function frame(framing: Framing, payload: Payload): Buffer {
 /** What connections without a framing have. */
 export const streamFraming: Framing = Object.freeze(new Stream())
 
-// Users have a framing, and every message of everybody asks it.
+// User code holds framings, and every message of every connection asks one.
 for (const { prototype } of [Framing, LengthField, Varint, Delimiter, Stream]) Object.freeze(prototype)
 
 /**

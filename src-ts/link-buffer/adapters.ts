@@ -12,7 +12,7 @@ import { checkObject } from '../checks/arguments'
 
 /**
  * A reader over `source`: a Node.js stream, or anything else that iterates over bytes. It takes a piece from the source
- * when somebody waits for more than is there; `for await` over it works as well.
+ * when a caller waits for more bytes than have arrived; `for await` over it works as well.
  *
  * The pieces are read from where they are: do not change them. The end of the source ends the reader and nothing else: a
  * duplex can still be written to, and has to be ended.
@@ -88,7 +88,7 @@ function isReadable(source: object): source is Readable {
   return typeof iterator === 'function' && typeof pipe === 'function'
 }
 
-/** Takes pieces until nobody waits for more. */
+/** Takes pieces until no caller waits for more. */
 async function pull(reader: Reader, source: Source): Promise<void> {
   try {
     while (feed.awaited(reader) > 0) {

@@ -20,7 +20,7 @@ export type UintSize = 1 | 2 | 3 | 4 | 5 | 6
 export interface ReaderOwner {
   /** Bytes were consumed. Asked for only while `notifyConsumed` is set. */
   consumed(): void
-  /** Somebody waits until so many bytes are there. */
+  /** A caller waits until so many bytes have arrived. */
   awaited(length: number): void
 }
 
@@ -32,7 +32,7 @@ interface Feed {
   endsAt(reader: Reader, chunk: Buffer, start: number): boolean
   /** Nothing more will come. What is there may still be read. */
   end(reader: Reader, error: unknown): void
-  /** Whoever waits gets `error`. */
+  /** Rejects the waiting caller with `error`. */
   interrupt(reader: Reader, error: unknown): void
   /** Whether the owner wants to know that bytes were consumed. */
   notifyConsumed(reader: Reader, wanted: boolean): void
@@ -40,7 +40,7 @@ interface Feed {
   length(reader: Reader): number
   /** Bytes taken since the start. */
   consumed(reader: Reader): number
-  /** How many bytes somebody waits for; 0 when nobody does. */
+  /** How many bytes a caller waits for; 0 if none waits. */
   awaited(reader: Reader): number
   /** What lies in one piece at the front, consumed. */
   nextPiece(reader: Reader): Buffer
@@ -48,7 +48,7 @@ interface Feed {
   leave(reader: Reader, chunk: Buffer, most: number, pieces: SmallPieces): void
   /** Whether what is there lies in one piece, of memory that is no chunk. */
   isCopied(reader: Reader): boolean
-  /** Nobody will read what is there. */
+  /** Drops the unread bytes: no code will read them. */
   drop(reader: Reader): void
 }
 
@@ -66,10 +66,10 @@ interface Waiter {
  * Bytes that have arrived, as the chunks that they arrived in. Views share that memory and stay valid as
  * long as they are held, also after the connection has closed. They never change; do not write to them.
  *
- * All methods but {@link fill} and {@link fillUntil} are synchronous on what is there, and throw
- * `ERR_NOT_ENOUGH_DATA`, consuming nothing, when that is too little; `ERR_BUFFER_DETACHED` when the user has transferred
- * away memory that unread bytes lie in. A view that reaches over the end of a chunk is made by copying both sides into
- * one piece, once; every other one copies nothing.
+ * All methods but {@link fill} and {@link fillUntil} are synchronous, and work on the bytes that have arrived. If these
+ * are too few, they throw `ERR_NOT_ENOUGH_DATA` and consume nothing. They throw `ERR_BUFFER_DETACHED` when the user has
+ * transferred away memory that unread bytes lie in. A view that reaches over the end of a chunk is made by copying both
+ * sides into one piece, once; every other view copies nothing.
  *
  * The contract is that of the reader of CloudWeGo's Netpoll (`nocopy.go`).
  */
@@ -252,12 +252,13 @@ export class Reader {
   }
 
   /**
-   * Waits until at least `length` bytes are there; at once where they are. A number over `highWaterMark` raises
-   * that for as long as it is waited for.
+   * Waits until at least `length` bytes have arrived; resolves at once if they have. A number over `highWaterMark` raises
+   * that mark as long as the wait lasts.
    *
-   * @throws NetpollError (as a rejection) `ERR_EOF` when the peer ends before, `ERR_READ_TIMEOUT` after
-   * `readTimeout`, `ERR_CONN_CLOSED` or the system's code when the connection closes before,
-   * `ERR_CONCURRENT_ACCESS` while somebody else waits; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws NetpollError (as a rejection) `ERR_EOF` when the peer ends before, `ERR_READ_TIMEOUT` after `readTimeout`.
+   * `ERR_CONN_CLOSED` or the system's code when the connection closes before.
+   * `ERR_CONCURRENT_ACCESS` while another caller waits.
+   * @throws TypeError (as a rejection) `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   fill(length: number): Promise<void> {
     if (length >>> 0 === length && length <= this.#length) return this.#inVain() ?? filled
@@ -343,8 +344,8 @@ export class Reader {
   }
 
   /**
-   * Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`: what
-   * is left unread keeps no chunk for good.
+   * Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`. So unread
+   * bytes keep no chunk for good.
    */
   #leave(chunk: Buffer, most: number, pieces: SmallPieces): void {
     const length = this.#end - this.#at
@@ -366,7 +367,7 @@ export class Reader {
     this.#interrupt(error)
   }
 
-  /** Whoever waits gets `error`. */
+  /** Rejects the waiting caller with `error`. */
   #interrupt(error: unknown): void {
     const waiter = this.#waiter
     this.#waiter = undefined
@@ -384,7 +385,7 @@ export class Reader {
 
   #wait(needed: number): Promise<void> {
     if (this.#waiter !== undefined) {
-      return pace.refuse(new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for this reader'))
+      return pace.refuse(new NetpollError('ERR_CONCURRENT_ACCESS', 'Another caller waits for this reader'))
     }
     const ended = this.#ended ?? (this.#owner === undefined ? endOfSlice() : undefined)
     if (ended !== undefined) return pace.refuse(ended)
@@ -395,8 +396,8 @@ export class Reader {
   }
 
   /**
-   * Of a wait that is over at once: what to wait for, if many before it were as well and nothing was consumed between
-   * them. Whoever consumes comes to the end of what is there.
+   * For a wait that is over at once: what to wait for, if many before it were as well and nothing was consumed between
+   * them. A caller that consumes comes to the end of the bytes that have arrived.
    */
   #inVain(): Promise<void> | undefined {
     if (this.#consumed !== this.#consumedBefore) {
@@ -454,8 +455,8 @@ export class Reader {
   }
 
   /**
-   * Makes the next `length` bytes lie in one piece. A joined piece is continued where it ends, and moved to twice the
-   * room when it is full: looking ahead a byte more each time must not copy everything each time.
+   * Makes the next `length` bytes lie in one piece. A joined piece is continued where it ends. When it is full, it moves to
+   * twice the room: looking ahead a byte more each time must not copy everything each time.
    */
   #join(length: number): void {
     const isJoined = this.#chunk === this.#joined

@@ -13,7 +13,7 @@ export const noChunk = Buffer.alloc(0)
 
 /**
  * @throws NetpollError `ERR_BUFFER_DETACHED` when user code has taken the chunk's memory away, by transferring `.buffer`
- * of some view in it: reading would give what is no part of the stream
+ * of some view in it. Reading would give bytes that are no part of the stream
  */
 export function checkAttached(chunk: Buffer, end: number): void {
   if (end <= chunk.length) return

@@ -5,7 +5,7 @@ const block = 2 * 1024
 
 /**
  * Copies of pieces that are small beside the chunks that they arrived in. A view keeps its whole chunk: a peer that
- * sends a byte now and then, which nobody reads, would keep one for each.
+ * sends a byte now and then, which no code reads, would keep one for each.
  */
 export class SmallPieces {
   #memory: Buffer = noChunk

@@ -31,8 +31,8 @@ export let isEmptyWriter: (writer: Writer) => boolean
 export type Flush = (written: Written) => Promise<void>
 
 /**
- * Bytes to send, collected until {@link flush}. What {@link malloc} hands out is the memory that is sent from;
- * what was received is sent from where it lies, and {@link writeDirect} sends the user's own memory.
+ * Bytes to send, collected until {@link flush}. {@link malloc} hands out a part of the memory that is sent from.
+ * Received bytes are sent from where they lie, and {@link writeDirect} sends the user's own memory.
  *
  * On a framed connection everything between two flushes is one message.
  *
@@ -105,8 +105,8 @@ export class Writer {
   }
 
   /**
-   * Writes `bytes`, copied before this returns, unless they lie in memory of a received message: that is sent
-   * from there, so do not change it afterwards. Returns how many bytes it is.
+   * Writes `bytes`, copied before this returns, unless they lie in memory of a received message. Such memory is sent from
+   * where it lies, so do not change it afterwards. Returns the number of bytes.
    *
    * @throws NetpollError `ERR_FRAME_TOO_LARGE` for 4 GiB or more; TypeError `ERR_INVALID_ARG_TYPE`
    */

@@ -36,8 +36,8 @@ const mostAllocated = 32 * 1024
 const mostRoom = 254
 
 /**
- * Memory that outgoing bytes are written to, one for all event loops of a thread, so that what was written for one
- * connection may leave on any other. The core begins it anew once nothing in it waits to be sent.
+ * Memory that outgoing bytes are written to. All event loops of a thread share it, so that bytes written for one connection
+ * may leave on any other. The core begins it anew once nothing in it waits to be sent.
  */
 export class Arena {
   readonly #words: Int32Array
@@ -163,7 +163,7 @@ export class Arena {
 
   /**
    * Whether `bytes` begin what was allocated in the arena and not handed over before, with room for a header of `before`
-   * bytes. If so they are handed over: {@link memory} and {@link handle} name the arena, and whoever asks sends them from
+   * bytes. If so they are handed over: {@link memory} and {@link handle} name the arena, and the caller sends them from
    * there.
    */
   handOver(bytes: Uint8Array, before: number): boolean {
@@ -186,8 +186,8 @@ export class Arena {
   }
 
   /**
-   * Keeps the bytes that were just taken until they are sent or {@link endHold}: the core begins the arena anew once
-   * nothing in it waits to be sent, and knows only of what was sent. `previous` is what the same writer holds.
+   * Keeps the bytes that were just taken until they are sent, or until {@link endHold}. The core begins the arena anew once
+   * nothing in it waits to be sent, and knows only of sent bytes. `previous` is what the same writer holds.
    */
   hold(previous: number | undefined): number | undefined {
     const generation = this.#generation

@@ -2,8 +2,8 @@ import { bufferOf } from '../checks/bytes'
 import type { BytesOption } from './message-types'
 
 /**
- * Chunks of native memory, as `ArrayBuffer`s. Each carries the handle by which commands name it, so
- * that bytes which lie in one are sent from there: a property is found without any look-up by object.
+ * Chunks of native memory, as `ArrayBuffer`s. Each carries the handle by which commands name it, so that its bytes are sent
+ * from there. A property is found without any look-up by object.
  */
 const handleOf = Symbol('netpoll.chunk')
 

@@ -11,7 +11,7 @@ const mostAttempts = 16
  *
  * V8 does so by itself for `ArrayBuffer`s that it allocated, as soon as a few megabytes of them are
  * young. Of memory that a native module owns it only counts the total, and at 64 MB runs a full
- * collection. At gigabytes per second of large messages that costs a third of the throughput, so the
+ * collection. At gigabytes per second of large messages that costs a third of the throughput. So the
  * core asks for the small collection in time (`buffer/reclaim.rs` says when).
  *
  * V8 gives the function to contexts that are made while the flag is set. It is set for a moment, for the

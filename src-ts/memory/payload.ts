@@ -23,8 +23,8 @@ function keepPiece(piece: Uint8Array | string): Uint8Array | string {
 }
 
 /**
- * What is to be sent now, asked for its pieces: a list may be a proxy, or have members that run code of the user's. So that
- * code has run before anything is looked up or counted. Only a list takes new memory.
+ * The payload to send now, asked for its pieces: a list may be a proxy, or have members that run user code. That code has
+ * run before anything is looked up or counted. Only a list takes new memory.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` for a list with something else; what the list throws
  */

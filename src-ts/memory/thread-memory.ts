@@ -67,8 +67,8 @@ export class SharedMemory {
   }
 
   /**
-   * Puts the chunks of a batch into `found`; returns how many there are. Whoever keeps them there until the end of the batch
-   * finds them at its last record as well: in {@link chunks} they may be none any more by then, or others.
+   * Puts the chunks of a batch into `found`; returns how many there are. A caller that keeps `found` until the end of the
+   * batch has them at its last record as well. In {@link chunks} there may be none any more by then, or others.
    */
   findChunks(batch: Int32Array, found: (Chunk | undefined)[]): number {
     const count = batch[1] as number
@@ -144,8 +144,8 @@ export class SharedMemory {
   }
 
   /**
-   * To be called with each batch once it is under way. Not where a chunk is made known: a timer runs users' asynchronous hooks,
-   * which may turn the event loop, while the core puts the batch into the words.
+   * To be called with each batch once it is under way, and not where a chunk is made known. The core puts the batch into
+   * the words then, and a timer runs users' asynchronous hooks, which may turn the event loop.
    */
   sweepWhenQuiet(): void {
     if (!this.#isSweepDue) return
@@ -154,8 +154,8 @@ export class SharedMemory {
   }
 
   /**
-   * A chunk is let go of when the next one comes, if that is not the thread's last. What is left then is let go of once
-   * nothing has come for a while; whoever is idle has no timer.
+   * A chunk is released when the next one comes, if it is not the thread's last. The rest is released once nothing has come
+   * for a while; an idle thread has no timer.
    */
   #sweepLater(): void {
     if (this.#isSwept) return

@@ -5,9 +5,11 @@ export const underWay = -1
 /** In its place as well, where the rest of them is to be handled later. */
 const waiting = -2
 /**
- * Words before the handles of chunks: how many records there are, how many chunks, how many records may be handled before
- * the caller looks at the clock, how many are left, and how many calls for them, or flushes that these have made due,
- * are not over.
+ * Words before the handles of chunks:
+ *
+ * - how many records there are, and how many chunks;
+ * - how many records may be handled before the caller looks at the clock, and how many are left;
+ * - how many calls for them, or flushes that these have made due, are not over.
  */
 export const batchHeader = 5
 /** Where the third of them is. */

@@ -38,7 +38,7 @@ export function systemPath(path: string): string {
   return path + '\0'.repeat(pathSize - Buffer.byteLength(path))
 }
 
-/** A path of the system's as users have given it. */
+/** A path of the operating system, as users have given it. */
 export function shownPath(path: string): string {
   return fillsNames && isAbstract(path) ? `\0${path.replaceAll(/^\0|\0+$/g, '')}` : path
 }
@@ -81,8 +81,8 @@ export function socketFile(path: string, close: () => void): SocketFile | undefi
 /**
  * Removes a socket's file, unless a successor has put its own there.
  *
- * @throws NetpollError the system's code, such as `EACCES` for a process that has given up its rights since it bound;
- * `ERR_ACCESS_DENIED` for one without the right to write there (`--permission`)
+ * @throws NetpollError the system's code, such as `EACCES` for a process that has given up its rights since it bound.
+ * `ERR_ACCESS_DENIED` for a process without the right to write there (`--permission`)
  */
 export function removeSocketFile(file: SocketFile): void {
   try {

@@ -114,7 +114,7 @@ function chooseContext(): new () => Context {
 
 let implementation: (new () => Context) | undefined
 
-/** The context of whoever calls this. */
+/** The context of the caller. */
 export function captureContext(): Context {
   implementation ??= chooseContext()
   return new implementation()

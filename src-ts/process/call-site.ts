@@ -31,7 +31,7 @@ const followed = new WeakSet<Error>()
 
 /** Where a call was made. */
 export class CallSite {
-  /** A `prepareStackTrace` of the user's is given it, and may ask whatever errors have. */
+  /** A user's `prepareStackTrace` gets it, and may read every member of an error. */
   readonly #noted = withoutStack(() => new Error())
 
   constructor(entry: Entry) {
@@ -47,7 +47,7 @@ export class CallSite {
       // Where the user's is none, the error has the one that was made where it was found.
       if (typeof stack === 'string') error.stack = withHeader(stack, `${name}: ${message}`)
     } catch {
-      // A `prepareStackTrace` of the user's has thrown: then it stays what it is.
+      // A user's `prepareStackTrace` has thrown: then the stack stays what it is.
     }
   }
 }
@@ -72,9 +72,10 @@ export function beginAt(error: unknown, entry: Entry): void {
 }
 
 /**
- * Rejects a call by an error that is its own, whose stack says where the call was made. Where no configuration asks for that, it
- * says who awaits the call, which costs nothing until then: V8 follows promises from the function that runs to those that
- * wait for it, as far as the functions that it has made itself to settle a promise. Calls that fail together reject in order.
+ * Rejects a call by an error that is its own, whose stack shows where the call was made. Without that configuration, the
+ * stack shows the functions that await the call, which costs nothing until then. V8 follows promises from the running
+ * function to those that wait for it, through the functions that V8 itself has made to settle a promise. Calls that fail
+ * together reject in order.
  */
 export function rejectCall<Reply>(
   resolve: (reply: Reply) => void,
@@ -149,7 +150,7 @@ function capture(error: Error, entry: Entry): void {
   try {
     captureStackTrace(error, entry)
   } catch {
-    // A `prepareStackTrace` of the user's has thrown: then it stays what it is.
+    // A user's `prepareStackTrace` has thrown: then the stack stays what it is.
   }
 }
 

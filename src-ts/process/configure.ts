@@ -24,8 +24,9 @@ export interface ProcessOptions {
    */
   readonly chunkSize?: number | undefined
   /**
-   * Whether errors of calls say where the call was made, also of one without an `await`: each call then notes its stack,
-   * which takes some microseconds, several times what a call takes. Without it, they say who awaits the call. Default false.
+   * Whether errors of calls show where the call was made, even without an `await`. Each call then records its stack, which
+   * takes some microseconds, several times as long as a call takes. Without this option, errors show the functions that
+   * await the call. Default false.
    */
   readonly callStacks?: boolean | undefined
   /**
@@ -48,12 +49,13 @@ const leastChunk = 16 * 1024
 const largestChunk = 16 * 1024 * 1024
 
 /**
- * Says what holds for the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` are for servers and dialers that
- * are made later, `callStacks` for calls that are made later, in this thread and in worker threads that are started later.
+ * Sets options of the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` apply to servers and dialers that
+ * are made later, `callStacks` to calls that are made later. This includes worker threads that are started later. After an
+ * error nothing has changed.
  *
- * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for a `chunkSize` other than that of chunks which
- * are there already, since the first `listen` or `dial` of the process; NetpollError `ERR_UNSUPPORTED`, with a `chunkSize`
- * on a host that the package is not for. Nothing has changed then.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for another `chunkSize` than that of existing
+ * chunks, which the first `listen` or `dial` of the process makes.
+ * @throws NetpollError `ERR_UNSUPPORTED`, with a `chunkSize` on an unsupported host
  */
 export function configure(options: ProcessOptions): void {
   const current = processSettings()

@@ -63,7 +63,7 @@ function fullText(error: unknown, causes: number): string {
 
 function shallow(value: unknown): string {
   if (typeof value === 'string') return value
-  // Nothing of the user's is called: it may have been thrown to do harm.
+  // No user code is called: the value may have been thrown to do harm.
   const text = inspect(value, { customInspect: false, getters: false, depth: 2, maxStringLength: 1_000 })
   // So it is of an error that came from another thread, whose class is not here.
   const named = `Error [${classOf(value)}]`

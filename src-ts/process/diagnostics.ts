@@ -3,7 +3,7 @@ import { type Channel, channel } from 'node:diagnostics_channel'
 import { printWhenDebugging } from './debug-log'
 
 /**
- * What `node:diagnostics_channel` tells to whoever subscribes. Without subscribers an event costs one look at
+ * What `node:diagnostics_channel` tells its subscribers. Without subscribers an event costs one look at
  * `hasSubscribers`. Subscribers run in the context of the `listen` or `dial` that the message is about.
  *
  * | channel | message |

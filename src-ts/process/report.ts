@@ -39,7 +39,7 @@ export function report<Connection>(
   )
 }
 
-/** As {@link report}, for a dial that nobody waits for: what the system says of it is told, and not logged. */
+/** As {@link report}, for a dial that no caller waits for: a system error of it is reported, and not logged. */
 export function reportDial<Connection>(
   onError: ErrorListener<Connection>,
   error: unknown,
@@ -74,7 +74,7 @@ export function errnoOf(error: unknown): number | undefined {
   }
 }
 
-/** Logs a failure that nobody is told of otherwise: all of it on stderr, in one line for a logger. */
+/** Logs a failure that reaches no listener: all of it on stderr, in one line for a logger. */
 export function logFailure(error: unknown): void {
   logLine(describe(error), () => describeFully(error))
 }

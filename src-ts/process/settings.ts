@@ -10,7 +10,7 @@ export interface ProcessSettings {
   readonly callStacks: boolean
 }
 
-/** Takes a line about something that nobody else is told of. */
+/** Takes a line about a failure that reaches no listener. */
 export type Logger = (line: string) => void
 
 /** Threads that are started later begin with what this says. */
@@ -21,7 +21,7 @@ let settings: ProcessSettings | undefined
 /** The user's. */
 let logger: Logger | undefined
 
-/** Where everything goes without a logger. Who has replaced `process.stderr` by something that throws cannot be told. */
+/** Where everything goes without a logger. If `process.stderr` was replaced and throws, the text is lost. */
 function toStandardError(text: () => string): void {
   try {
     process.stderr.write(`netpoll: ${text()}\n`)
@@ -64,7 +64,7 @@ export function logLine(line: string, text: () => string): void {
   }
 }
 
-/** Who gets the next connection: one after the other, any, or whoever has the fewest. */
+/** Which poller gets the next connection: each in turn, any, or the one with the fewest. */
 export type LoadBalance = 'roundRobin' | 'random' | 'leastConnections'
 
 /** Checks a number of threads that poll. */

@@ -8,8 +8,9 @@ export interface RpcCallOptions {
   /** Milliseconds until the call rejects with `ERR_REQUEST_TIMEOUT`, 0 for never. Default: `requestTimeout`. */
   readonly timeout?: number | undefined
   /**
-   * When the call is given up at the latest, a `Date` or milliseconds since the epoch, such as that of a `ServerCall` whose
-   * handler makes this call: the earlier of it and `timeout` counts. One that has passed rejects at once. Default: none.
+   * The latest time at which the call is given up: a `Date` or milliseconds since the epoch. It may be the deadline of a
+   * `ServerCall` whose handler makes this call. The earlier of it and `timeout` counts. A call whose deadline has passed
+   * rejects at once. Default: none.
    */
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */

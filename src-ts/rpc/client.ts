@@ -45,7 +45,7 @@ export interface TransportClientStats extends PoolStats {
   readonly inflation: InflationStats
 }
 
-/** Makes calls to one address. Nothing is tried twice: whoever calls knows whether it may be. */
+/** Makes calls to one address. It never retries: only the caller knows whether a retry is safe. */
 export class TransportClient<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
   readonly #encoder: Encoder<Sent, Received>
@@ -85,8 +85,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * Calls a method.
    *
    * @returns the reply's body
-   * @throws (as a rejection) what the codec makes of an error that was sent, such as an `RpcError`; what encoding or
-   * decoding throws; NetpollError `ERR_REQUEST_TIMEOUT`, and what `mux.call` or `pool.call` reject with; the signal's
+   * @throws (as a rejection) the codec's form of an error that the server sent, such as an `RpcError`, or what encoding or
+   * decoding throws. NetpollError `ERR_REQUEST_TIMEOUT`, and what `mux.call` or `pool.call` reject with. The signal's
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
@@ -104,7 +104,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Sends a one-way call: nobody answers it, and nobody tells whether it was received.
+   * Sends a one-way call: the server does not answer it, so the client does not learn whether it was received.
    *
    * @throws (as a rejection) what encoding throws, or `mux.send` or `connection.send` reject with
    */

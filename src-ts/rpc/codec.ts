@@ -37,8 +37,8 @@ export interface Codec<Sent = unknown, Received = Sent> {
    */
   readonly isGoAway?: Method<[message: Message<Received>], boolean> | undefined
   /**
-   * Writes what says so, as {@link encode} writes a message: a server that is shut down sends it on each connection, then
-   * serves until its clients have left. Needs {@link id}; the message has an id that no call has.
+   * Writes the message that asks a client to leave, as {@link encode} writes a message. A server that is shut down sends it
+   * on each connection, then serves until its clients have left. Needs {@link id}; the message has an id that no call has.
    */
   readonly encodeGoAway?: Method<[writer: Writer], void> | undefined
 }

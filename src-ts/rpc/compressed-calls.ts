@@ -23,7 +23,7 @@ interface Line {
 
 /**
  * Compressed messages of a server's connections, and those behind them. The calls of a connection begin in the order of
- * its messages; a connection that has no compressed message under way has no part in this.
+ * its messages. A connection without a compressed message under way has no part in this.
  */
 export class CompressedCalls<Received, Answer> {
   readonly #inflater: Inflater

@@ -45,7 +45,7 @@ export class Encoder<Sent, Received> {
   }
 
   #refusePromise(pending: unknown): void {
-    // Whoever is asynchronous may go on to write, which no other message may get.
+    // An asynchronous codec may go on writing, and no other message may get those bytes.
     if (isThenable(pending)) this.#writer = this.#newWriter()
     refusePromise('codec.encode', pending)
   }

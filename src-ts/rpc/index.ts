@@ -1,10 +1,14 @@
 /**
- * What RPC frameworks plug into: a codec says what bytes mean, a handler what calls do; connections, ids, deadlines,
- * cancellation, middleware and shutdown are here.
+ * The transport layer of RPC frameworks. A codec says what bytes mean, and a handler carries out the calls. This module has
+ * connections, ids, deadlines, cancellation, middleware and shutdown.
  *
- * The way of a call: `client.ts` → `encoder.ts` and the codec → `link.ts` (a `Mux` or a `Pool`) → the wire →
- * `server.ts` → the codec → middleware (`endpoint.ts`) → the handler, and back. What is compressed is inflated between
- * codec and call: `compressed-calls.ts` of a server, `inflater.ts`, `inflation-queue.ts`.
+ * The way of a call, and back again:
+ *
+ * - client: `client.ts` → `encoder.ts` and the codec → `link.ts` (a `Mux` or a `Pool`) → the wire
+ * - server: the wire → `server.ts` → the codec → middleware (`endpoint.ts`) → the handler
+ *
+ * Compressed messages are inflated between codec and call: `compressed-calls.ts` of a server, `inflater.ts`,
+ * `inflation-queue.ts`.
  *
  * @module netpoll/rpc
  */

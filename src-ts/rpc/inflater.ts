@@ -35,8 +35,8 @@ export class Claim {
   }
 
   /**
-   * What the message was inflated to, once. Neither this nor a promise keeps it: what has waited long is old to V8, and
-   * would keep the young bytes until the next full collection.
+   * The inflated message, once. Neither this nor a promise keeps it. An object that has waited long is old to V8, and would
+   * keep the young bytes until the next full collection.
    */
   take(): Buffer {
     const bytes = this.#inflated
@@ -86,7 +86,7 @@ export class Inflater {
     return { ...this.#counts }
   }
 
-  /** For one message. Whoever makes it releases it. */
+  /** For one message. The caller releases it. */
   newClaim(): Claim {
     return new Claim(this.#bound, this.#counts)
   }
@@ -94,10 +94,10 @@ export class Inflater {
   /**
    * Inflates a message.
    *
-   * @param claim counts what becomes of it, and has its bytes for whoever takes them
-   * @param isWanted whether somebody still waits for it
-   * @returns whether it was inflated; false when nobody waits any more
-   * @throws (as a rejection) what {@link CompressedMessage.tooLarge} gives; NetpollError `ERR_BUFFER_LIMIT`; an error of
+   * @param claim counts the inflated bytes, and holds them until they are taken
+   * @param isWanted whether a call still waits for it
+   * @returns whether it was inflated; false when no call waits any more
+   * @throws (as a rejection) what {@link CompressedMessage.tooLarge} returns; NetpollError `ERR_BUFFER_LIMIT`; an error of
    * zlib
    */
   inflate(message: CompressedMessage<unknown>, claim: Claim, isWanted: () => boolean): Promise<boolean> {

@@ -3,7 +3,7 @@ import { createInflate, inflateSync } from 'node:zlib'
 import { allocate, asShortage, joinBytes, minorCollection, setImmediate } from '../extension'
 import { NetpollError } from '../errors'
 
-/** What is to be inflated, and who waits for it. It is told of one end. */
+/** A message to inflate, and the call that waits for it. Exactly one of its ends is reported. */
 export interface InflationJob {
   /** While it waits this is a copy: where it arrived, others may transfer the memory away, and it would keep all of it. */
   payload: Uint8Array
@@ -11,7 +11,7 @@ export interface InflationJob {
   readonly most: number
   /** Says that it becomes more. */
   tooLarge(): unknown
-  /** Whether somebody still waits. */
+  /** Whether a call still waits. */
   readonly isWanted: boolean
   /** So many more bytes are held. False where they must not be. */
   claim(bytes: number): boolean
@@ -36,12 +36,12 @@ const pieceLength = 64 * 1024
 /** Bytes that became garbage, at which it is collected. V8 by itself lets hundreds of megabytes of them lie. */
 const garbageLength = 8 * 1024 * 1024
 
-/** As it is when this is loaded: later somebody may put a clock of tests in its place. */
+/** As it is when this is loaded: later a test may replace it by a fake clock. */
 const nextTurn = setImmediate
 
 /**
- * What the transports of this thread inflate. Each message is tried at once, so that a small one never waits for large
- * ones; what becomes more goes to other threads, a few at a time.
+ * The messages that the transports of this thread inflate. Each is tried at once, so that a small one never waits for large
+ * ones. Larger messages go to other threads, a few at a time.
  */
 class InflationQueue {
   readonly #untried: InflationJob[] = []

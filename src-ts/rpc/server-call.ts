@@ -73,8 +73,8 @@ export class ServerCall<Body = unknown> {
   }
 
   /**
-   * Aborts while the handler runs when nobody waits for its reply any more: at the {@link deadline}, and when the
-   * caller's connection ends. Costs something only for handlers that ask for it.
+   * Aborts while the handler runs when no caller waits for its reply any more: at the {@link deadline}, and when the
+   * caller's connection ends. It costs something only for handlers that read it.
    */
   get signal(): AbortSignal {
     this.#controller ??= this.#watch()

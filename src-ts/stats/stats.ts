@@ -10,8 +10,8 @@ export interface ThreadStats {
   /** Servers of this thread that listen. */
   readonly listeners: number
   /**
-   * Calls of those connections that were given up, and whose late replies can still come: of each its id is kept, or a
-   * count where replies come in order.
+   * Abandoned calls of those connections whose late replies can still arrive. Each costs its id, or a place in a count if
+   * replies come in order.
    */
   readonly lostCalls: number
   /** Memory of messages, of the whole process; `pinned` of this thread. */

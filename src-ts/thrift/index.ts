@@ -1,9 +1,11 @@
 /**
  * Apache Thrift over this package: servers and clients for the code that its compiler generates for Node.js.
  *
- * The way of a call: generated client → `client.ts` → `output.ts` (`binary.ts`, `compact.ts`) → a codec (`framed.ts`,
- * `theader.ts`, `ttheader.ts`) → `netpoll/rpc` → the wire → a codec → `input.ts` → `service.ts` → generated processor →
- * `invocation.ts` → the handler, and back.
+ * The way of a call, and back again:
+ *
+ * - client: generated client → `client.ts` → `output.ts` (`binary.ts`, `compact.ts`) → a codec (`framed.ts`,
+ *   `theader.ts`, `ttheader.ts`) → `netpoll/rpc` → the wire
+ * - server: the wire → a codec → `input.ts` → `service.ts` → generated processor → `invocation.ts` → the handler
  *
  * @module netpoll/thrift
  */

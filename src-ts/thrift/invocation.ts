@@ -78,8 +78,8 @@ export class Invocation {
   }
 
   /**
-   * A promise of the language's own, whatever the method returns. Generated code calls `then` and `catch` of it, and what it
-   * throws while it writes an exception, such as a member of the user's, would end the process.
+   * A native promise, whatever the method returns. Generated code calls its `then` and `catch`. What that code throws while
+   * it writes an exception, such as an error of a user's member, would end the process.
    */
   #outcome(args: unknown[]): Promise<unknown> {
     const failed = (error: unknown): void => this.#observer.failed(error)

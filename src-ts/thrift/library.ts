@@ -1,6 +1,6 @@
 /**
- * The only importer of the package `thrift`, an optional peer: the code that its compiler generates needs it, and what
- * goes wrong is reported by its exceptions.
+ * The only importer of the package `thrift`, an optional peer. The code that its compiler generates needs it, and errors
+ * are reported by its exceptions.
  */
 import { Int64 as LibraryInt64, Thrift } from 'thrift'
 

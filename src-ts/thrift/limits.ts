@@ -10,8 +10,8 @@ export interface ThriftLimits {
   /** Most bytes of a frame that is received. Default 4,194,304 of servers, 16,384,000 of clients. */
   readonly maxLength?: number | undefined
   /**
-   * Most elements that the lists, sets and maps of a message have together, those of fields that generated code does not
-   * know included, and these fields, too; `Infinity` for any number. An entry of a map is one. Default 65,536.
+   * Most elements of all lists, sets and maps of a message together; `Infinity` for any number. Fields that generated code
+   * does not know, and their elements, count as well. An entry of a map counts once. Default 65,536.
    */
   readonly maxElements?: number | undefined
   /** Most bytes that a compressed message may become. With 0 none is taken. Default: `maxLength`. */

@@ -31,7 +31,7 @@ const slabSize = 64 * 1024
 
 const noMemory: Buffer = Buffer.alloc(0)
 
-/** The rest of the memory that was written to last, unless somebody writes to it. */
+/** The rest of the memory that was written to last, unless an output is writing to it. */
 let spare: { readonly memory: Buffer; readonly at: number } = { memory: noMemory, at: 0 }
 
 /**
@@ -71,7 +71,7 @@ export abstract class ThriftOutput {
     this.seqid = seqid
     this.#depth = 0
     if (this.memory === noMemory) {
-      // Written without a pause, so that nobody else needs it meanwhile; who does all the same gets other memory.
+      // Written without a pause, so that no other output needs it meanwhile; one that does all the same gets other memory.
       const { memory, at } = spare
       spare = { memory: noMemory, at: 0 }
       this.memory = memory

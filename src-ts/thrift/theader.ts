@@ -10,7 +10,7 @@ import { ApplicationError } from './wire'
 /** The one kind of entries: pairs of texts. */
 const keyValues = 1
 
-/** The transform that is done by everyone: the message is compressed. */
+/** The transform that all libraries support: the message is compressed. */
 const zlib = 1
 
 /** The entry by which fbthrift tells how long a caller waits, in milliseconds; Apache's format has none of its own. */

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 
-// The global of this name is looked up by a getter at each use, and fake timers put a `now` of their own on the object.
+// A getter looks up the global of this name at each use, and fake timers put their own `now` on the object.
 const { now: ownNow } = Object.getPrototypeOf(performance) as Partial<typeof performance>
 // Bun has it on the object alone.
 const ofHost = (ownNow ?? performance.now).bind(performance)

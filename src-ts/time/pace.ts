@@ -9,8 +9,8 @@ const stepsOfRefusal = 7
 
 /**
  * What this thread has done since its event loop last turned. A promise that is over at once costs its loop a microtask and
- * nothing else, so that user code could go on for ever, and no timer, no socket and no end of a connection would be seen.
- * So beyond a bound everything waits until the loop has turned.
+ * nothing else. So user code could go on for ever, and no timer, no socket and no end of a connection would be seen.
+ * Beyond a bound, everything waits until the loop has turned.
  *
  * Below the bound a step costs a look at a word that the core writes, and two additions: nothing is allocated or called.
  */

@@ -23,7 +23,7 @@ import { microtask, nextTick } from '../time/timers'
 import { type Origin, originOf, Source, type WorkerHandler } from './handler'
 import { isThenable, whenSettled } from '../checks/thenables'
 
-/** How often requests are taken before whoever else has work in the thread, such as timers and sockets, has its turn. */
+/** How often requests are taken before other work of the thread, such as timers and sockets, has its turn. */
 const mostInTurn = 8
 
 /** What a desk works with. */
@@ -112,8 +112,8 @@ export class Desk {
   }
 
   /**
-   * Called with a batch, or with what is left of the last one: because it takes long, or within a handler of its that turns
-   * the event loop.
+   * Called with a batch, or with the rest of the last one, because that takes long or one of its handlers turns the event
+   * loop.
    */
   #dispatch(): void {
     const batch = this.#batch

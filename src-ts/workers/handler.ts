@@ -31,7 +31,7 @@ export interface Origin {
 /** @internal Where a request came from, whatever its handler has made of the {@link WorkerRequest}. */
 export let originOf: (source: Source) => Origin
 
-/** What handlers are told of a request's origin, which is put into words only when somebody asks. */
+/** The origin of a request, as handlers see it. It becomes text only when a handler reads it. */
 export class Source implements WorkerRequest {
   readonly #origin: Origin
   readonly #allocate: (length: number) => Buffer

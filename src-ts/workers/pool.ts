@@ -23,7 +23,7 @@ export interface WorkerStats {
   readonly requests: number
 }
 
-/** Whoever has a pool. */
+/** The owner of a pool. */
 export interface WorkerPoolOwner {
   readonly framing: Framing
   readonly bytes: BytesOption

@@ -11,8 +11,8 @@ const places = [
 ]
 
 /**
- * The file that worker threads run. A bundle that has none beside it takes that of an installed package, but of no other
- * version, which would be told what it does not understand.
+ * The file that worker threads run. A bundle without one beside it takes that of an installed package of the same version.
+ * Another version would get messages that it does not understand.
  *
  * @throws NetpollError `ERR_UNSUPPORTED`
  */
