@@ -25,8 +25,8 @@ export interface LengthFieldOptions {
   readonly adjustment?: number | undefined
   /**
    * Bytes at the front of a frame that are no part of the message. Default: up to the field's end.
-   * What is stripped from requests is put before replies: the length, and zeros around it. With 0 the
-   * handler gets whole frames and replies with whole frames.
+   * The stripped bytes are put before replies again: the length, and zeros around it. With 0 the handler
+   * gets whole frames and replies with whole frames.
    */
   readonly strip?: number | undefined
   /** Byte order of the field. Default `'big'`. */
@@ -53,7 +53,7 @@ const lengthFieldNames = optionNames<LengthFieldOptions>({
 const maxLengthNames = optionNames<MaxLengthOptions>({ maxLength: true })
 
 /**
- * How a byte stream is cut into messages, and what is put around a message that is sent. Made by
+ * How a byte stream is cut into messages, and what surrounds a message on the wire. Made by
  * {@link lengthField}, {@link delimiter} or {@link varint}.
  */
 export abstract class Framing {
@@ -263,7 +263,7 @@ export function lengthField(options: LengthFieldOptions): Framing {
   return Object.freeze(new LengthField(taken))
 }
 
-/** No framing: bytes as they come. */
+/** No framing: bytes as they arrive. */
 class Stream extends Framing {
   readonly native: NativeFraming = { ...nothing, kind: 'stream', maxLength: 0 }
   override readonly isStream = true
@@ -308,7 +308,7 @@ export function frame(framing: Framing, payload: Payload): Buffer {
   return joinBytes([header, body, framing.trailer])
 }
 
-/** What connections without a framing have. */
+/** The framing of connections without one. */
 export const streamFraming: Framing = Object.freeze(new Stream())
 
 // User code holds framings, and every message of every connection asks one.

@@ -20,10 +20,10 @@ export interface IdField {
 
 const idNames = optionNames<IdField>({ offset: true, size: true, endian: true })
 
-/** What tells calls of a connection apart: a number up to 2⁵³ − 1, a `bigint` beyond, or whatever the user's function gives. */
+/** The id of a call: a number up to 2⁵³ − 1, a `bigint` beyond, or any value that the user's function returns. */
 export type MessageId = number | bigint | string
 
-/** Finds the id of a message, a request or a reply; `undefined` for one that has none. */
+/** Finds the id of a message, a request or a reply; `undefined` if it has none. */
 export type IdFunction<Bytes extends BytesOption = 'buffer'> = (
   message: MessageTypes[Bytes],
 ) => MessageId | undefined
@@ -33,13 +33,13 @@ export abstract class Ids {
   /** What the core reads; `undefined` where it reads nothing. */
   abstract readonly native: NativeIdField | undefined
 
-  /** How many ids there are; `Infinity` where only the user knows. */
+  /** The number of possible ids; `Infinity` if only the user knows it. */
   abstract readonly count: number
 
   /** The id of a request that is to be sent. */
   abstract ofRequest(request: Payload): MessageId | undefined
 
-  /** The id of a message that came; `told` is what the core has read. */
+  /** The id of a received message; `told` is what the core has read. */
   abstract ofMessage(message: Buffer, told: MessageId | undefined): MessageId | undefined
 }
 
@@ -163,7 +163,7 @@ function whole(payload: Payload): Buffer {
   return joinBytes(payload.map(whole))
 }
 
-/** The same bytes, whatever a user's array says of itself. */
+/** The same bytes, even if a user's array reports others. */
 function bufferFrom(bytes: Uint8Array): Buffer {
   return Buffer.from(bufferOf(bytes), offsetOf(bytes), lengthOf(bytes))
 }

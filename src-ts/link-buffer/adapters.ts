@@ -28,13 +28,14 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
   return reader
 }
 
-/** A writer that belongs to no connection: to write into, and to {@link Writer.append} to one that does. */
+/** A writer that belongs to no connection. {@link Writer.append} adds its bytes to one that does. */
 export function createWriter(): Writer {
   return new Writer(sharedMemory().arena)
 }
 
 /**
- * A writer whose `flush` writes to a Node.js stream; it resolves when that takes more, and rejects when it never will.
+ * A writer whose `flush` writes to a Node.js stream. `flush` resolves when the stream takes more, and rejects when it
+ * never will.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
  */

@@ -16,7 +16,7 @@ export type Endian = 'big' | 'little'
 /** How many bytes a number may have. */
 export type UintSize = 1 | 2 | 3 | 4 | 5 | 6
 
-/** Whom a connection's reader tells. */
+/** The listener of a connection's reader. */
 export interface ReaderOwner {
   /** Bytes were consumed. Asked for only while `notifyConsumed` is set. */
   consumed(): void
@@ -119,7 +119,7 @@ export class Reader {
     this.#owner = owner
   }
 
-  /** How many bytes are there. */
+  /** The number of unread bytes. */
   get length(): number {
     return this.#length
   }
@@ -157,9 +157,9 @@ export class Reader {
   }
 
   /**
-   * Everything up to and with the first `delimiter`, consumed. `delimiter`: a byte, or several.
+   * Everything up to and including the first `delimiter`, consumed. `delimiter` is a byte, or several.
    *
-   * @throws NetpollError `ERR_NOT_ENOUGH_DATA` when there is none yet
+   * @throws NetpollError `ERR_NOT_ENOUGH_DATA` if none has arrived yet
    */
   until(delimiter: number | string | Uint8Array): Buffer {
     const bytes = delimiterBytes(delimiter)
@@ -168,7 +168,7 @@ export class Reader {
     return this.next(at + bytes.length)
   }
 
-  /** Where `delimiter` first stands at or after `from`, counted from the next byte; −1 where it does not. */
+  /** The place of the first `delimiter` at or after `from`, counted from the next byte; −1 if there is none. */
   indexOf(delimiter: number | string | Uint8Array, from = 0): number {
     checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER)
     return this.#find(delimiterBytes(delimiter), from)
@@ -244,8 +244,8 @@ export class Reader {
   }
 
   /**
-   * Says that what was read is not needed any more, as Netpoll's readers must be told. Here it changes nothing: chunks
-   * whose bytes were consumed are let go of at once, as far as no view refers to them. What is unread stays.
+   * Says that consumed bytes are not needed any more, which Netpoll's readers require. Here it changes nothing: chunks
+   * whose bytes were consumed are released at once, unless a view refers to them. Unread bytes stay.
    */
   release(): void {
     // Nothing is held that could be given back.
@@ -271,10 +271,10 @@ export class Reader {
   }
 
   /**
-   * Waits until `delimiter` is there.
+   * Waits until `delimiter` has arrived.
    *
    * @param options.maxLength bytes within which it must be found. Default 1 MiB
-   * @returns how many bytes {@link next} has to take to get everything up to and with the delimiter
+   * @returns the number of bytes up to and including the delimiter, for {@link next}
    * @throws NetpollError (as a rejection) `ERR_FRAME_TOO_LARGE` when it does not come within `maxLength` bytes; as
    * {@link fill}
    */

@@ -63,7 +63,7 @@ export class Writer {
   }
 
   /**
-   * `length` bytes to fill before the next {@link flush}; what is in them before is undefined. Do not touch them
+   * `length` bytes to fill before the next {@link flush}; their initial content is undefined. Do not touch them
    * afterwards.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -75,7 +75,7 @@ export class Writer {
   }
 
   /**
-   * Keeps the first `length` bytes of what was written since the last flush, and drops the rest.
+   * Keeps the first `length` bytes that were written since the last flush, and drops the rest.
    *
    * @throws TypeError `ERR_INVALID_ARG_VALUE` for more than {@link mallocLength}
    */
@@ -95,7 +95,7 @@ export class Writer {
     else this.#last.next = undefined
   }
 
-  /** Writes `text` as UTF-8; returns how many bytes that is. */
+  /** Writes `text` as UTF-8; returns the number of bytes. */
   writeString(text: string): number {
     if (typeof text !== 'string') throw invalidType('text', 'of type string', text)
     const length = Buffer.byteLength(text)
@@ -177,7 +177,7 @@ export class Writer {
   }
 
   /**
-   * Takes over everything that `other` has written, in the same time for little and for much; `other` is empty
+   * Takes over everything that `other` has written, in constant time; `other` is empty
    * afterwards.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE` when it is no writer, `ERR_INVALID_ARG_VALUE` when it is this one
@@ -196,11 +196,11 @@ export class Writer {
   }
 
   /**
-   * Sends what was written since the last flush.
+   * Sends everything that was written since the last flush.
    *
    * @returns a promise that resolves when more may be written: at once, or later, as that of `connection.send`
    * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED`; `ERR_FRAME_TOO_LARGE`; `ERR_UNSUPPORTED` for a writer
-   * that belongs to no connection, which keeps what was written
+   * that belongs to no connection, which keeps its bytes
    */
   flush(): Promise<void> {
     const flush = this.#flush

@@ -12,11 +12,11 @@ import { optionNames, takeOptions } from '../checks/known-options'
 import { nativeBinding } from '../native/binding'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
-/** Options of {@link configure}. What is not given stays as it is. */
+/** Options of {@link configure}. An absent option keeps its value. */
 export interface ProcessOptions {
-  /** `pollers` of servers and dialers that do not say. Default 0. */
+  /** `pollers` of servers and dialers without this option. Default 0. */
   readonly pollers?: number | undefined
-  /** `loadBalance` of servers and dialers that do not say. Default `'roundRobin'`. */
+  /** `loadBalance` of servers and dialers without this option. Default `'roundRobin'`. */
   readonly loadBalance?: LoadBalance | undefined
   /**
    * Bytes of the chunks that messages arrive in, a multiple of 4,096 from 16 KiB to 16 MiB. Default 256 KiB. A message that
@@ -30,8 +30,8 @@ export interface ProcessOptions {
    */
   readonly callStacks?: boolean | undefined
   /**
-   * Takes one line, without its end, for each error that no `onError` is told of. Default: the error with its stack, on
-   * stderr. Of this thread alone. Where it throws, that goes to stderr, too.
+   * Takes one line, without its end, for each error that reaches no `onError`. Default: the error with its stack, on
+   * stderr. For this thread alone. If it throws, that error goes to stderr, too.
    */
   readonly logger?: Logger | undefined
 }

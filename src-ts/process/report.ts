@@ -19,7 +19,7 @@ export function guarded(work: () => unknown, failed: (error: unknown) => void): 
   }
 }
 
-/** Tells the user what went wrong: nothing is swallowed, and nothing of it ends the process. */
+/** Reports an error to the user: no error is swallowed, and none ends the process. */
 export function report<Connection>(
   onError: ErrorListener<Connection>,
   error: unknown,

@@ -2,7 +2,7 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { checkInteger } from '../checks/arguments'
 import { invalidType } from '../errors'
 
-/** What servers and dialers are given that say nothing else. */
+/** The defaults of servers and dialers. */
 export interface ProcessSettings {
   readonly pollers: number
   readonly loadBalance: LoadBalance

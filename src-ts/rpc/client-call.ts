@@ -15,7 +15,7 @@ export interface RpcCallOptions {
   readonly deadline?: Date | number | undefined
   /** Rejects the call with the signal's reason. */
   readonly signal?: AbortSignal | null | undefined
-  /** Travels with the request, as far as the protocol carries it. */
+  /** Metadata of the request, if the protocol transmits it. */
   readonly metadata?: Metadata | undefined
 }
 
@@ -35,18 +35,18 @@ export class ClientCall<Body = unknown> {
   readonly method: string
   /** What the codec encodes. */
   readonly body: Body
-  /** When it is given up, in milliseconds since the epoch; `Infinity` for never. The server is told, if it can be. */
+  /** When the call is given up, in milliseconds since the epoch; `Infinity` for never. The protocol may tell the server. */
   readonly deadline: number
   /** @internal The same on our clock, which does not follow when the system's is set. */
   readonly end: number
   /** Gives the call up. */
   readonly signal: AbortSignal | undefined
-  /** Travels with the request. Middleware may replace it. */
+  /** Metadata of the request. Middleware may replace it. */
   metadata: Metadata
-  /** What came with the reply or error; empty before. */
+  /** Metadata of the reply or error; empty before it arrives. */
   replyMetadata: Metadata = noMetadata
 
-  /** @internal Counts what the reply was inflated to. */
+  /** @internal Counts the bytes of the inflated reply. */
   claim: Claim | undefined
 
   /** @internal */

@@ -41,7 +41,7 @@ export function clientNames<Sent, Received>(
 
 /** What a client holds now. */
 export interface TransportClientStats extends PoolStats {
-  /** What compressed replies have become. */
+  /** Bytes of inflated replies. */
   readonly inflation: InflationStats
 }
 
@@ -56,7 +56,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   #lastId = 0
 
   /**
-   * @param address whom to call: `{ host, port }` or `{ path }`
+   * @param address the server's address: `{ host, port }` or `{ path }`
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
   constructor(
@@ -123,7 +123,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Takes no more calls, and closes once those that were made are answered or given up.
+   * Takes no more calls, and closes once all earlier calls are answered or given up.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    */

@@ -6,7 +6,7 @@ import type { Method } from './method'
 import { checkObject } from '../checks/arguments'
 
 /**
- * A protocol: how messages are cut from the stream, and what their bytes say. It keeps no state of a connection.
+ * A protocol: how messages are cut from the stream, and what their bytes mean. It keeps no state of a connection.
  *
  * @typeParam Sent bodies as they are given to {@link encode}: arguments of a call, result of a handler
  * @typeParam Received bodies as {@link decode} makes them
@@ -17,23 +17,24 @@ export interface Codec<Sent = unknown, Received = Sent> {
   /** How messages carry their ids, as of `ConnectionOptions`. Without it replies answer calls in their order. */
   readonly id?: IdField | IdFunction | undefined
   /**
-   * Writes a message, without what the framing puts around it.
+   * Writes a message, without the header of the framing.
    *
-   * @param request what a reply or an error answers, for protocols that answer in the way they were asked; undefined
-   * for requests
-   * @throws whatever is wrong: the call rejects with it, or the handler's caller gets it as an error
+   * @param request the request that a reply or an error answers, for protocols whose replies take the form of their
+   * requests; undefined for requests
+   * @throws any error: the call rejects with it, or the handler's caller gets it
    */
   encode(message: Message<Sent>, writer: Writer, request?: Message<Received>): void
   /**
-   * Reads a message, or says how it is read once it is inflated. `bytes` is a view that stays valid as long as it is held, and is not to be written to.
+   * Reads a message, or returns how to read it once it is inflated. `bytes` is a view that stays valid as long as it is held.
+   * Do not write to it.
    *
-   * @throws when it is no message: a server closes its connection, a call rejects with it
+   * @throws if the bytes are no message: a server closes its connection, a call rejects with the error
    */
   decode(bytes: Buffer): Message<Received> | CompressedMessage<Received>
   /**
-   * Whether a message that answers no call says that its connection is to be used no more. A client makes no further
-   * calls on it, and waits for those that it has made. Without this method, and where it says no, a message that answers
-   * no call closes its connection. Needs {@link id}.
+   * Whether a message that answers no call asks the client to leave. The client then makes no further calls on that
+   * connection, and waits for its earlier calls. If this returns false, or is missing, a message that answers no call closes
+   * its connection. Needs {@link id}.
    */
   readonly isGoAway?: Method<[message: Message<Received>], boolean> | undefined
   /**

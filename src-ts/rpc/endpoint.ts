@@ -2,8 +2,8 @@
 export type Endpoint<Call, Result> = (call: Call) => Result | PromiseLike<Result>
 
 /**
- * Puts something around every call: it is asked once for an endpoint that does `next`, or does not, and what it likes
- * before and after. What it throws is what the call fails with.
+ * Wraps every call. The function is called once, and returns an endpoint that may run code before and after `next`, or not
+ * call `next` at all. The call fails with the error that the endpoint throws.
  */
 export type Middleware<Call, Result> = (next: Endpoint<Call, Result>) => Endpoint<Call, Result>
 

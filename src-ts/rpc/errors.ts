@@ -7,11 +7,11 @@ export type RpcErrorCode =
   /** A handler has thrown something that says no more. */
   | 'ERR_RPC_INTERNAL'
 
-/** An error that travels: thrown by a handler, sent by the codec, and what the call rejects with at the other side. */
+/** An error that reaches the caller: a handler throws it, the codec sends it, and the call rejects with it. */
 export class RpcError extends Error {
   /** `'RpcError'`. */
   override readonly name = 'RpcError'
-  /** What went wrong: of this package, or of the handler's. */
+  /** The kind of error: a code of this package, or one of the handler's own. */
   readonly code: RpcErrorCode | (string & {})
   /** Tells errors of this class from all other values, whatever those are. */
   readonly #isOurs = true

@@ -7,9 +7,9 @@ export interface BufferBound {
   replaceClaim(before: number, now: number): boolean
 }
 
-/** What a transport has inflated and holds. */
+/** The inflated bytes of a transport. */
 export interface InflationStats {
-  /** Bytes that compressed messages have become since the start. */
+  /** All inflated bytes since the start. */
   readonly inflated: number
   /** Those of them that calls hold, and that count against `maxBufferedBytes`. */
   readonly held: number

@@ -23,18 +23,18 @@ let abandon: (call: ServerCall) => void
  * @typeParam Body what the codec makes of the request
  */
 export class ServerCall<Body = unknown> {
-  /** What the codec made of the bytes. */
+  /** The decoded body of the request. */
   readonly request: RequestMessage<Body>
-  /** On which the request came. */
+  /** The connection of the request. */
   readonly connection: Connection
   /**
    * When the caller gives up, in milliseconds since the epoch; `Infinity` for never. Calls that the handler makes can be
    * given the same.
    */
   readonly deadline: number
-  /** Whether the caller waits for an answer. A handler that knows better than the message may change it. */
+  /** Whether the caller waits for an answer. A handler that knows more than the message says may change it. */
   expectsReply: boolean
-  /** Goes with the reply, and with an error, as far as the protocol carries it. */
+  /** Metadata of the reply or the error, if the protocol transmits it. */
   replyMetadata: Metadata = noMetadata
   /** The deadline on our clock. */
   readonly #end: number
@@ -62,12 +62,12 @@ export class ServerCall<Body = unknown> {
     return this.request.method
   }
 
-  /** What the method is given. */
+  /** The arguments of the method. */
   get body(): Body {
     return this.request.body
   }
 
-  /** What travelled with the request. */
+  /** The metadata of the request. */
   get metadata(): Metadata {
     return this.request.metadata
   }

@@ -3,25 +3,25 @@ import { openListeners } from '../server/listener'
 import type { ChunkStats } from '../native/binding'
 import { sharedMemory } from '../memory/thread-memory'
 
-/** What a thread holds, and the memory of messages. */
+/** Counts of a thread, and of the memory of messages. */
 export interface ThreadStats {
-  /** Connections of all servers and dialers of this thread, those that are being dialed or closed included. */
+  /** Connections of all servers and dialers of this thread, including those that are being dialed or closed. */
   readonly connections: number
-  /** Servers of this thread that listen. */
+  /** Listening servers of this thread. */
   readonly listeners: number
   /**
    * Abandoned calls of those connections whose late replies can still arrive. Each costs its id, or a place in a count if
    * replies come in order.
    */
   readonly lostCalls: number
-  /** Memory of messages, of the whole process; `pinned` of this thread. */
+  /** Memory of messages in the whole process; `pinned` concerns this thread. */
   readonly chunks: ChunkStats
 }
 
 /**
- * What this thread holds now. Each worker thread has connections and listeners of its own.
+ * The current counts of this thread. Each worker thread has its own connections and listeners.
  *
- * @throws NetpollError `ERR_UNSUPPORTED` where the host is not Node.js
+ * @throws NetpollError `ERR_UNSUPPORTED` if the host is not Node.js
  */
 export function stats(): ThreadStats {
   let connections = 0

@@ -29,12 +29,12 @@ import { THeaderCodec } from './theader'
 import { TTHeaderCodec } from './ttheader'
 import { ApplicationError, MessageType } from './wire'
 
-/** Options of {@link createThriftClient}: those of a `TransportClient`, and how calls look on the wire. */
+/** Options of {@link createThriftClient}: those of a `TransportClient`, and the format of calls on the wire. */
 export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> &
   ThriftLimits & {
-    /** What stands around messages. Default `'framed'`, which carries neither metadata nor deadlines. */
+    /** The transport around messages. Default `'framed'`, which has neither metadata nor deadlines. */
     readonly transport?: 'framed' | 'theader' | 'ttheader' | undefined
-    /** Default `'binary'`. Kitex understands no other. */
+    /** Default `'binary'`, the only one that Kitex understands. */
     readonly protocol?: 'binary' | 'compact' | undefined
   }
 
@@ -47,7 +47,7 @@ const protocols = { binary, compact }
 
 /** Calls a Thrift service at one address. Made by {@link createThriftClient}. */
 export class ThriftClient<Client extends object> {
-  /** The generated client. What it reports: exceptions of the service and of Thrift, or why a call was not answered. */
+  /** The generated client. Calls reject with exceptions of the service or of Thrift, or with why there is no reply. */
   readonly service: Client
   readonly #Client: GeneratedClientClass
   readonly #transport: TransportClient<Uint8Array, ThriftInput>
@@ -100,7 +100,7 @@ export class ThriftClient<Client extends object> {
 /**
  * Makes a client of a service that Apache Thrift's compiler has generated (`--gen js:node,es6`).
  *
- * @param address whom to call: `{ host, port }` or `{ path }`
+ * @param address the server's address: `{ host, port }` or `{ path }`
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function createThriftClient<Client extends object>(

@@ -5,20 +5,20 @@ import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
 import { checkInteger } from '../checks/arguments'
 
-/** What one message may cost, of servers and clients alike: replies are no more to be trusted than requests. */
+/** The maximum cost of one message, for servers and clients alike: replies are as untrusted as requests. */
 export interface ThriftLimits {
-  /** Most bytes of a frame that is received. Default 4,194,304 of servers, 16,384,000 of clients. */
+  /** Most bytes of a received frame. Default 4,194,304 of servers, 16,384,000 of clients. */
   readonly maxLength?: number | undefined
   /**
    * Most elements of all lists, sets and maps of a message together; `Infinity` for any number. Fields that generated code
    * does not know, and their elements, count as well. An entry of a map counts once. Default 65,536.
    */
   readonly maxElements?: number | undefined
-  /** Most bytes that a compressed message may become. With 0 none is taken. Default: `maxLength`. */
+  /** Most bytes of a message once inflated; 0 refuses compressed messages. Default: `maxLength`. */
   readonly maxInflatedLength?: number | undefined
   /**
-   * How many times its length a compressed message may become, at least 1, where that is more than 1 MiB; `Infinity` for
-   * any number. Default 100.
+   * Most bytes of a message once inflated, as a multiple of its compressed bytes, at least 1. It counts above 1 MiB;
+   * `Infinity` allows any ratio. Default 100.
    */
   readonly maxInflationRatio?: number | undefined
 }

@@ -14,8 +14,8 @@ export interface ThriftServerOptions
     Omit<TransportHandler<Uint8Array, ThriftInput>, 'onRequest'>,
     ThriftLimits {
   /**
-   * Whether replies leave in the order of their requests. Default false: each carries the id of its request, as clients
-   * that send several requests at once expect.
+   * Whether replies leave in the order of their requests. Default false: each reply has the id of its request, as clients
+   * expect that send several requests at once.
    */
   readonly ordered?: boolean | undefined
 }
@@ -35,8 +35,8 @@ export type ThriftServer = TransportServer<Uint8Array, ThriftInput>
  * Makes a server of a service that Apache Thrift's compiler has generated (`--gen js:node,es6`). It answers each request
  * in the format in which it came: framed, THeader, or TTHeader, with the binary or the compact protocol.
  *
- * @param handler the service's methods. They return a result or a promise; exceptions that the service declares are
- * thrown. Or a function that gives these methods for each call, which it knows: its deadline, signal and metadata.
+ * @param handler the service's methods, or a function that gets a call (deadline, signal, metadata) and returns them. A
+ * method returns a result or a promise, and throws the exceptions that the service declares.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function createThriftServer<Handler extends object>(

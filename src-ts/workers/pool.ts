@@ -11,7 +11,7 @@ import { receiveError } from './posted-error'
 import type { CheckedWorkers } from './options'
 import { threadFile } from './thread-file'
 
-/** What a pool of workers has done and holds. */
+/** Counts of a worker pool. */
 export interface WorkerStats {
   /** Threads that take requests now. */
   readonly threads: number
