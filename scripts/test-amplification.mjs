@@ -26,10 +26,10 @@ for (const pollers of ['0', '1']) {
     })
     if (status !== 0) throw new Error(`${attack}: ${stderr}`)
     const outcome = JSON.parse(stdout)
-    const { heldBytes, mostHeldBytes, residentBytes, connectionsLeft, descriptorsLeft } = outcome
+    const { heldBytes, maxHeldBytes, residentBytes, connectionsLeft, descriptorsLeft } = outcome
     const isGood =
-      heldBytes <= mostHeldBytes &&
-      residentBytes <= mostHeldBytes + residentAllowance &&
+      heldBytes <= maxHeldBytes &&
+      residentBytes <= maxHeldBytes + residentAllowance &&
       connectionsLeft === 0 &&
       descriptorsLeft <= 0
     if (isGood) passed += 1
@@ -37,7 +37,7 @@ for (const pollers of ['0', '1']) {
     table[`${attack}, ${pollers} pollers`] = {
       'sent, KiB': kibibytes(outcome.sentBytes),
       'held, KiB': kibibytes(heldBytes),
-      'at most': kibibytes(mostHeldBytes),
+      'at most': kibibytes(maxHeldBytes),
       'resident, KiB': kibibytes(residentBytes),
       'blocked, ms': Math.round(outcome.blockedMilliseconds),
       left: connectionsLeft + descriptorsLeft,

@@ -24,9 +24,9 @@ const modes = [
     'writing-dialer-pollers-1',
   ],
 ]
-const mostLiveChunks = 64
+const maxLiveChunks = 64
 /** More than node:net grows in the same time. */
-const mostResident = 32 * 2 ** 20
+const maxResident = 32 * 2 ** 20
 /** A gap is too long from twice that of node:net, and this, on. */
 const gapAllowance = 20
 
@@ -51,9 +51,9 @@ function problems(rounds, controls) {
   const gap = least(rounds, ({ later }) => later.gapMilliseconds)
   const gapOfControl = Math.max(...controls.map(({ later }) => later.gapMilliseconds))
   const found = []
-  if (live > mostLiveChunks) found.push(`${live} live chunks`)
+  if (live > maxLiveChunks) found.push(`${live} live chunks`)
   if (descriptors > 0) found.push(`${descriptors} descriptors more`)
-  if (resident > Math.max(0, least(controls, growthOf)) + mostResident)
+  if (resident > Math.max(0, least(controls, growthOf)) + maxResident)
     found.push(`${mebibytes(resident)} MiB more`)
   if (gap > 2 * gapOfControl + gapAllowance) found.push(`${Math.round(gap)} ms without a turn`)
   const row = {

@@ -36,7 +36,7 @@ function pooled(
 const minIdle = 4
 /** So many times all of them are dialed, with pauses of at least 50, 100, 200 and 400 ms between. */
 const rounds = 5
-const leastPause = 750
+const minPause = 750
 
 const endings = {
   'ends them': (socket: Socket) => socket.end(),
@@ -65,7 +65,7 @@ for (const [how, end] of Object.entries(endings)) {
       pooled(t, target, { minIdle, pollers, onError, ...leaving })
       await sockets.reach(rounds * minIdle)
       const took = performance.now() - begun
-      t.true(took >= leastPause, `${sockets.all.length} dials within ${took} ms`)
+      t.true(took >= minPause, `${sockets.all.length} dials within ${took} ms`)
       t.is(errors.all.length, 1)
       t.is(codeOf(errors.all[0]), 'ERR_CONN_CLOSED')
     })

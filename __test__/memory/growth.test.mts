@@ -7,7 +7,7 @@ import { runFixture } from '../support/system.mjs'
 
 const requests = 8_000
 /** However much was received: a few for each environment that reads, until it collects. */
-const mostLiveChunks = 64
+const maxLiveChunks = 64
 /** Sends of a thread after which the rest waits for a turn of the loop. */
 const sendsOfTurn = 1_024
 
@@ -45,7 +45,7 @@ for (const transport of ['tcp', 'unix']) {
       const { first, later } = await grown(t, mode, transport)
       const live = `${first.liveChunks} live chunks after ${requests} requests, ${later.liveChunks} after 5 times as many`
       t.log(live)
-      t.true(later.liveChunks <= mostLiveChunks, live)
+      t.true(later.liveChunks <= maxLiveChunks, live)
       t.true(
         later.descriptors <= first.descriptors,
         `${first.descriptors}, then ${later.descriptors} descriptors`,

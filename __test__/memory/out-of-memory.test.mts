@@ -5,8 +5,8 @@ import { Arena, arenaWords } from '../../dist/memory/arena.js'
 import { adoptChunk } from '../../dist/memory/chunk.js'
 import { delimiter, type Framing, lengthField, streamFraming, varint } from '../../dist/framing/framing.js'
 import { Operation } from '../../dist/native/protocol-numbers.js'
-import { commandWords, Outbox } from '../../dist/poller/command-queue.js'
-import type { SharedMemory } from '../../dist/memory/thread-memory.js'
+import { commandWords, CommandQueue } from '../../dist/poller/command-queue.js'
+import type { ThreadMemory } from '../../dist/memory/thread-memory.js'
 import { runFixture, socketPath } from '../support/system.mjs'
 
 const lack = 'NetpollError ENOMEM -12 malloc'
@@ -87,7 +87,7 @@ class Lender {
   readonly commands = new Int32Array(commandWords)
   readonly received: Buffer
   readonly arena: Arena
-  readonly outbox: Outbox
+  readonly commandQueue: CommandQueue
   /** What has left, as the core would send it. */
   sent = ''
   most = Number.POSITIVE_INFINITY
@@ -103,9 +103,9 @@ class Lender {
         return { handle: this.lent.push(chunk) - 1, buffer: chunk.buffer }
       },
     }
-    this.arena = new Arena(new Int32Array(arenaWords), native as unknown as SharedMemory['native'], () => {})
-    const shared = { arena: this.arena, chunks: [], native } as unknown as SharedMemory
-    this.outbox = new Outbox(this.commands, { carryOut: () => this.carryOut() }, shared)
+    this.arena = new Arena(new Int32Array(arenaWords), native as unknown as ThreadMemory['native'], () => {})
+    const shared = { arena: this.arena, chunks: [], native } as unknown as ThreadMemory
+    this.commandQueue = new CommandQueue(this.commands, { carryOut: () => this.carryOut() }, shared)
   }
 
   get count(): number {
@@ -184,7 +184,12 @@ for (const [name, framing, framed] of framings) {
         lender.most = 2
         const given = payload(lender, framing)
         const send = (): number =>
-          lender.outbox.message(Operation.Reply, target, framing, given as Parameters<Outbox['message']>[3])
+          lender.commandQueue.message(
+            Operation.Reply,
+            target,
+            framing,
+            given as Parameters<CommandQueue['message']>[3],
+          )
         let refusals = 0
         while (lender.count === 0) {
           lender.most = lender.lent.length + refusals

@@ -11,7 +11,7 @@ import { runFixture } from '../support/system.mjs'
 
 const framing = lengthField({ size: 4 })
 /** Most bytes by which the heap may grow, however often the modules are loaded. */
-const mostHeap = 10 * 1024 * 1024
+const maxHeap = 10 * 1024 * 1024
 
 /** What this process has without the package. */
 const atFirst = descriptors()
@@ -33,7 +33,7 @@ for (const [rounds, pollers, transport] of [
       const { code, stdout, stderr } = await runFixture(t, 'reloads', { args, flags: ['--expose-gc'] })
       t.is(stderr, '')
       t.is(code, 0)
-      t.true(Number(stdout) < mostHeap, stdout)
+      t.true(Number(stdout) < maxHeap, stdout)
     },
   )
 }

@@ -495,13 +495,13 @@ for (const pollers of [1, 2]) {
 
   for (const loadBalance of ['roundRobin', 'random', 'leastConnections'] as const) {
     test.serial(on(`connections are shared out by ${loadBalance}, accepted and dialed`), async (t) => {
-      const { openLoops } = (await import('../../dist/poller/pollers.js')) as {
-        openLoops(): readonly { readonly connections: number }[]
+      const { livePollers } = (await import('../../dist/poller/pollers.js')) as {
+        livePollers(): readonly { readonly connections: number }[]
       }
       const before = stats().connections
       const { port } = await serve(t, { pollers, loadBalance }, (request) => request)
       const dialer = new Dialer({ framing, pollers, loadBalance })
-      const counts = (): readonly number[] => openLoops().map((loop) => loop.connections)
+      const counts = (): readonly number[] => livePollers().map((loop) => loop.connections)
       const first = counts()
       const connections: Connection[] = []
       for (let index = 0; index < 20; index += 1) {

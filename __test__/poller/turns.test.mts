@@ -135,7 +135,7 @@ interface Worked {
 }
 
 /** The most requests that a worker has handled between two turns of its event loop. */
-async function mostInTurn(t: ExecutionContext, worked: Worked): Promise<number> {
+async function maxInTurn(t: ExecutionContext, worked: Worked): Promise<number> {
   const module = join(dirname(socketPath(t)), 'handler.mjs')
   writeFileSync(
     module,
@@ -167,7 +167,7 @@ test.serial('the event loop of a worker turns while requests never end', async (
     ${busy}
     return reply(request)
   }`
-  const most = await mostInTurn(t, { handler, until: 30_000 })
+  const most = await maxInTurn(t, { handler, until: 30_000 })
   t.true(most < 200, `${most} were handled in a turn`)
 })
 
@@ -181,7 +181,7 @@ for (const [when, wait] of Object.entries({ 'at once': '', 'after an await': 'aw
       return reply(request)
     }`
     const workers = { concurrentTasksPerWorker: 256 }
-    const most = await mostInTurn(t, { handler, workers, maxInFlight: 1_024, until: 500 })
+    const most = await maxInTurn(t, { handler, workers, maxInFlight: 1_024, until: 500 })
     t.true(most <= 40, `${most} were handled in a turn`)
   })
 }

@@ -1,4 +1,4 @@
-import { sharedMemory } from '../../dist/memory/thread-memory.js'
+import { threadMemory } from '../../dist/memory/thread-memory.js'
 import { Reader, Writer } from '../../dist/index.mjs'
 import * as internals from '../../dist/link-buffer/reader.js'
 
@@ -63,7 +63,7 @@ export class CollectingWriter {
   #length = 0
 
   constructor() {
-    this.writer = new (Writer as unknown as InternalWriter)(sharedMemory().arena, async (written) => {
+    this.writer = new (Writer as unknown as InternalWriter)(threadMemory().arena, async (written) => {
       // The memory is used again afterwards.
       this.#flushed = Array.from(views(written), (view) => {
         return { bytes: Buffer.copyBytesFrom(view), memory: view.buffer, start: view.byteOffset }

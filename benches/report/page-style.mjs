@@ -3,9 +3,9 @@
 import { CHART_STYLE, FONTS, themes } from './theme.mjs'
 
 /** Tabs without a script: as many as a group may have. */
-const MOST_TABS = 12
+const MAX_TABS = 12
 
-const TABS = Array.from({ length: MOST_TABS }, (_, index) => index + 1)
+const TABS = Array.from({ length: MAX_TABS }, (_, index) => index + 1)
 const shown = TABS.map((tab) => `.tabs>input:nth-of-type(${tab}):checked~.panels>.panel:nth-child(${tab})`)
 const chosen = TABS.map((tab) => `.tabs>input:nth-of-type(${tab}):checked~.names>label:nth-child(${tab})`)
 const focused = TABS.map(

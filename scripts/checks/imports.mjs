@@ -36,7 +36,7 @@ const frameworks = new Map([
 ])
 
 /** Files of a circle, at most. */
-const largestCircle = { typescript: 1, rust: 3 }
+const maxCircle = { typescript: 1, rust: 3 }
 
 const layerOf = (file) => order.findIndex((layer) => file.startsWith(`src-ts/${layer}`))
 
@@ -55,8 +55,8 @@ export function checkImports(root, { crates = [], known = [] } = {}) {
   const toKnow = []
   const knownEdges = new Set(known)
   const graphs = [
-    { graph: typescriptImports(root, 'src-ts'), limit: largestCircle.typescript },
-    ...crates.map((crate) => ({ graph: rustImports(root, `${crate}/src`), limit: largestCircle.rust })),
+    { graph: typescriptImports(root, 'src-ts'), limit: maxCircle.typescript },
+    ...crates.map((crate) => ({ graph: rustImports(root, `${crate}/src`), limit: maxCircle.rust })),
   ]
   const edges = new Set()
   const needed = new Set()

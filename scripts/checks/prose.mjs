@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-const mostWords = 25
+const maxWords = 25
 
 /** A relative clause keeps its `who`: "the peer, who", "a user who". */
 const patterns = [
@@ -73,8 +73,8 @@ export function problemsOf(text) {
   )
   for (const sentence of plain.split(/(?<=[.!?]["”’)*_]*) +/)) {
     const words = sentence.match(/[\p{L}\d][\p{L}\d.,’'_/-]*/gu) ?? []
-    if (words.length > mostWords)
-      found.push([`more than ${mostWords} words`, `${words.length}: ${sentence.trim().slice(0, 60)}…`])
+    if (words.length > maxWords)
+      found.push([`more than ${maxWords} words`, `${words.length}: ${sentence.trim().slice(0, 60)}…`])
   }
   return found
 }

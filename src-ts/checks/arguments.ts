@@ -1,10 +1,10 @@
 import { invalidType, invalidValue } from '../errors'
 
 /** Checks that an option is a whole number within bounds. */
-export function checkInteger(name: string, value: unknown, least: number, most: number, given = value): void {
+export function checkInteger(name: string, value: unknown, min: number, max: number, given = value): void {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', given)
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw invalidValue(name, `must be a whole number from ${least} to ${most}`, given)
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw invalidValue(name, `must be a whole number from ${min} to ${max}`, given)
   }
 }
 
@@ -14,8 +14,8 @@ export function checkObject(name: string, value: unknown): void {
 }
 
 /** Checks a port. */
-export function checkPort(value: unknown, least: 0 | 1, given = value): asserts value is number {
-  checkInteger('options.port', value, least, 65_535, given)
+export function checkPort(value: unknown, min: 0 | 1, given = value): asserts value is number {
+  checkInteger('options.port', value, min, 65_535, given)
 }
 
 /** Checks a string that must say something. */

@@ -63,22 +63,22 @@ function refuseName(
   if (value === undefined) return
   const nearest = nearestName(name, Object.keys(known))
   const hint = nearest === undefined ? '' : `. Did you mean "${argument}.${nearest}"?`
-  throw invalidValue(`${argument}.${name.slice(0, longestName)}`, `is not an option${hint}`, value)
+  throw invalidValue(`${argument}.${name.slice(0, maxName)}`, `is not an option${hint}`, value)
 }
 
 /** Longer than any option, and short enough to be compared with all of them. */
-const longestName = 64
+const maxName = 64
 
 /** What was probably meant: at least half of the letters are right, whatever their case. */
 function nearestName(name: string, known: readonly string[]): string | undefined {
-  if (name.length > longestName) return undefined
+  if (name.length > maxName) return undefined
   let nearest: string | undefined
-  let least = Number.POSITIVE_INFINITY
+  let min = Number.POSITIVE_INFINITY
   for (const candidate of known) {
     const steps = distance(name.toLowerCase(), candidate.toLowerCase())
-    if (steps >= least || steps > Math.max(name.length, candidate.length) / 2) continue
+    if (steps >= min || steps > Math.max(name.length, candidate.length) / 2) continue
     nearest = candidate
-    least = steps
+    min = steps
   }
   return nearest
 }

@@ -31,9 +31,9 @@ export class Backoff {
 
   /** Milliseconds until the next attempt. */
   delay(): number {
-    const most = this.#next
-    this.#next = Math.min(this.#max, 2 * most)
-    return most / 2 + (this.#random() * most) / 2
+    const max = this.#next
+    this.#next = Math.min(this.#max, 2 * max)
+    return max / 2 + (this.#random() * max) / 2
   }
 
   /** All is well: the next attempt comes soon again. */

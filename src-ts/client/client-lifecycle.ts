@@ -1,6 +1,6 @@
 import { closeOptionNames, refuseUnknown } from '../checks/known-options'
 import type { NetpollError } from '../errors'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { patience } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
 
@@ -67,7 +67,7 @@ export class ClientLifecycle {
     }
     this.#state = 'destroyed'
     this.#client.stop()
-    await pace.pass()
+    await stepBudget.pass()
   }
 
   /** Something is over. If nothing is left, closing is over, too. */

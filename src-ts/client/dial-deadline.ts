@@ -1,8 +1,8 @@
 import * as clock from '../time/clock'
-import { largestTimeout } from '../time/time-limits'
+import { maxTimeout } from '../time/time-limits'
 
 /** The end of a dial's time. */
-export class Deadline {
+export class DialDeadline {
   readonly #end: number
 
   /** `end` on our clock, `Infinity` for none. */
@@ -17,7 +17,7 @@ export class Deadline {
 
   /** Milliseconds left, at least 1, and at most what a timer takes; 0 for no end. */
   remaining(): number {
-    return this.#end === Number.POSITIVE_INFINITY ? 0 : Math.ceil(this.within(largestTimeout))
+    return this.#end === Number.POSITIVE_INFINITY ? 0 : Math.ceil(this.within(maxTimeout))
   }
 
   /** So many milliseconds, or as many as are left where those are fewer, at least 1. */

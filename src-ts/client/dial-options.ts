@@ -2,7 +2,7 @@ import { lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 
 import { invalidValue } from '../errors'
-import { largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import { maxTimeout, timeLimit, timeLimits } from '../time/time-limits'
 import { checkFunction, checkInteger, checkText } from '../checks/arguments'
 
 /** How connections are made: of a dialer for all of its dials, or of one dial, which goes first. */
@@ -87,7 +87,7 @@ export const defaultDialSettings: CheckedDialSettings = {
 }
 
 /** The least that RFC 8305 allows, so that addresses which answer are not flooded. */
-const leastAttemptDelay = 10
+const minAttemptDelay = 10
 
 /**
  * Checks settings; what they do not say is as in `others`.
@@ -99,7 +99,7 @@ export function checkDialSettings(settings: DialSettings, others: CheckedDialSet
   const localPort = settings.localPort ?? others.localPort
   const connectTimeout = timeLimit('options.connectTimeout', settings.connectTimeout, others.connectTimeout)
   const { connectionAttemptDelay = others.connectionAttemptDelay } = settings
-  checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, leastAttemptDelay, largestTimeout)
+  checkInteger('options.connectionAttemptDelay', connectionAttemptDelay, minAttemptDelay, maxTimeout)
   const ownLookup = settings.lookup ?? undefined
   checkFunction('lookup', ownLookup)
   const localAddress = settings.localAddress === '' ? undefined : (settings.localAddress ?? undefined)

@@ -8,13 +8,13 @@ import { invalidType, NetpollError, systemError } from '../errors'
 import { hostRealm } from '../checks/host-realm'
 import { forgetSignal, isAborted, reasonOf, takeSignal } from '../abort'
 import { byteLength, type StreamChunk } from '../connection/stream/duplex-write'
-import { largestTimeout } from '../time/time-limits'
+import { maxTimeout } from '../time/time-limits'
 import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 
 type Callback = (error?: Error | null) => void
 
 /** What the stream has asked for before it was connected: it asks for one write, or its end, at a time. */
-interface Waiting {
+interface ConnectionWaiter {
   readonly begin: () => void
   readonly callback: Callback
   readonly bytes: number
@@ -46,7 +46,7 @@ export class DialedSocket extends ConnectionDuplex {
   readonly #dialer: Dialer
   #dial: Dial | undefined
   #isConnected = false
-  #waiting: Waiting | undefined
+  #waiting: ConnectionWaiter | undefined
   /** The silence of a connection that is not there yet. */
   #silence: ReturnType<typeof setTimeout> | undefined
   // What was set, for connections to come.
@@ -268,7 +268,7 @@ export class DialedSocket extends ConnectionDuplex {
   #watchSilence(): void {
     clearTimeout(this.#silence)
     if (this.timeout === undefined || this.timeout === 0 || !this.connecting) return
-    const milliseconds = Math.min(this.timeout, largestTimeout)
+    const milliseconds = Math.min(this.timeout, maxTimeout)
     this.#silence = setTimeout(() => this.emit('timeout'), milliseconds).unref()
   }
 }

@@ -5,7 +5,7 @@ import { leaving } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import { type Connection, createConnection } from '../connection/connection'
 import { type Context, captureContext } from '../process/async-context'
-import { Deadline } from './dial-deadline'
+import { DialDeadline } from './dial-deadline'
 import {
   type CheckedDialSettings,
   checkDialSettings,
@@ -15,7 +15,7 @@ import {
   defaultDialSettings,
 } from './dial-options'
 import { isOurs, NetpollError, systemError, withoutStack } from '../errors'
-import { eventLoops } from '../poller/pollers'
+import { pollersFor } from '../poller/pollers'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
@@ -24,8 +24,8 @@ import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from '../memory/message-types'
 import type { SocketAddress } from '../native/binding'
 import { checkConnectionOptions, type CheckedOptions } from '../connection/options'
-import { pace } from '../time/pace'
-import { createProfiles, moveProfiles, type Profile } from '../connection/group'
+import { stepBudget } from '../time/step-budget'
+import { createGroups, moveGroups, type ConnectionGroup } from '../connection/group'
 import { whenOver } from '../checks/promises'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from '../abort'
@@ -74,7 +74,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
   readonly #established = new Set<ConnectionCore>()
   /** One for each event loop. */
-  #profiles: readonly Profile[] = []
+  #groups: readonly ConnectionGroup[] = []
   #turn = 0
   #dialed = 0
   #failed = 0
@@ -104,7 +104,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
     const site = new CallSite(entries.dial)
-    return pace.attempt(() => this.#dial(options, site))
+    return stepBudget.attempt(() => this.#dial(options, site))
   }
 
   async #dial(options: DialOptions, site: CallSite): Promise<Connection<Data, Bytes>> {
@@ -114,7 +114,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const settings = checkDialSettings(options, this.#settings)
     const latest = deadlineOf('options.deadline', options.deadline)
     throwIfAborted(signal)
-    const deadline = new Deadline(Math.min(endOf(settings.connectTimeout), latest))
+    const deadline = new DialDeadline(Math.min(endOf(settings.connectTimeout), latest))
     const dial = { deadline, context: captureContext() }
     const destination = checkDestination(options)
     return await this.#counted(async () => {
@@ -137,10 +137,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   fromFd(fd: number): Promise<Connection<Data, Bytes>> {
     const site = new CallSite(entries.fromFd)
-    return pace.attempt(async () => {
+    return stepBudget.attempt(async () => {
       const connection = await this.#adopt(fd, site)
       // Who detaches it again at once waits for nothing else.
-      await pace.pass()
+      await stepBudget.pass()
       return connection
     })
   }
@@ -149,12 +149,12 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     checkInteger('fd', fd, 0, 2 ** 31 - 1)
     const context = captureContext()
     return await this.#counted(async () => {
-      const profile = this.#chooseProfile()
-      const { loop, settings } = profile
-      const { id, errno } = loop.native.adoptStream(fd, settings)
+      const group = this.#chooseGroup()
+      const { poller, settings } = group
+      const { id, errno } = poller.native.adoptStream(fd, settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const connection = createConnection(id, profile, 'open', context)
-      loop.attach(connection)
+      const connection = createConnection(id, group, 'open', context)
+      poller.attach(connection)
       return this.#opened(connection)
     }, site)
   }
@@ -165,13 +165,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       connections: this.#established.size,
       dialed: this.#dialed,
       failed: this.#failed,
-      calls: this.#profiles[0]?.counts.calls ?? 0,
+      calls: this.#groups[0]?.counts.calls ?? 0,
     }
   }
 
   /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
   replaceClaim(before: number, now: number): boolean {
-    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+    return this.#groups[0]?.settings.replaceClaim(before, now) ?? true
   }
 
   /** @internal For `util.inspect`. */
@@ -202,7 +202,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       abandon()
       throw reasonOf(signal)
     }
-    if (!connection.isOpen) throw connection.isLeaving ? leaving() : refused()
+    if (!connection.isOpen) throw connection.life.isLeaving ? leaving() : refused()
     return connection
   }
 
@@ -252,15 +252,15 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     { deadline, context }: Dial,
     outcome: AttemptOutcome<ConnectionCore>,
   ): Attempt | undefined {
-    const profile = this.#chooseProfile()
+    const group = this.#chooseGroup()
     const { remote, local } = route
-    const begun = profile.loop.native.dial(remote, local, deadline.remaining(), profile.settings)
+    const begun = group.poller.native.dial(remote, local, deadline.remaining(), group.settings)
     if (begun.id === undefined) {
       if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
       throw connectError(begun.errno ?? 0, route)
     }
-    const connection = createConnection(begun.id, profile, 'connecting', context)
-    profile.loop.attach(connection)
+    const connection = createConnection(begun.id, group, 'connecting', context)
+    group.poller.attach(connection)
     this.#dialing.set(connection, {
       connected: outcome.connected,
       failed: (error) => {
@@ -272,33 +272,33 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** Whose event loop gets the next connection. */
-  #chooseProfile(): Profile {
-    const profiles = this.#currentProfiles()
-    const [first] = profiles as readonly [Profile]
-    this.#turn = (this.#turn + 1) % profiles.length
+  #chooseGroup(): ConnectionGroup {
+    const groups = this.#currentGroups()
+    const [first] = groups as readonly [ConnectionGroup]
+    this.#turn = (this.#turn + 1) % groups.length
     switch (this.#checked.loadBalance) {
       case 'roundRobin':
-        return profiles[this.#turn] ?? first
+        return groups[this.#turn] ?? first
       case 'random':
-        return profiles[Math.floor(Math.random() * profiles.length)] ?? first
+        return groups[Math.floor(Math.random() * groups.length)] ?? first
       case 'leastConnections':
-        return profiles.reduce((least, profile) =>
-          profile.loop.connections < least.loop.connections ? profile : least,
+        return groups.reduce((best, group) =>
+          group.poller.connections < best.poller.connections ? group : best,
         )
     }
   }
 
   /** Those of before, as long as their loops are there: those end while nothing is open. */
-  #currentProfiles(): readonly Profile[] {
-    const known = this.#profiles
-    if (known.length === 0) this.#profiles = this.#makeProfiles()
-    else if (known.some(({ loop }) => loop.isOver))
-      this.#profiles = moveProfiles(known, eventLoops(this.#checked.pollers))
-    return this.#profiles
+  #currentGroups(): readonly ConnectionGroup[] {
+    const known = this.#groups
+    if (known.length === 0) this.#groups = this.#makeGroups()
+    else if (known.some(({ poller }) => poller.isOver))
+      this.#groups = moveGroups(known, pollersFor(this.#checked.pollers))
+    return this.#groups
   }
 
-  #makeProfiles(): readonly Profile[] {
-    return createProfiles(eventLoops(this.#checked.pollers), this.#checked, {
+  #makeGroups(): readonly ConnectionGroup[] {
+    return createGroups(pollersFor(this.#checked.pollers), this.#checked, {
       role: 'client',
       goAway: undefined,
       opened: (connection) => {
@@ -354,7 +354,7 @@ function refused(): NetpollError {
 
 /** What the attempts of one dial have in common. */
 interface Dial {
-  readonly deadline: Deadline
+  readonly deadline: DialDeadline
   readonly context: Context
 }
 

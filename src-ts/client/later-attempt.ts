@@ -1,5 +1,5 @@
 import { Backoff } from './backoff'
-import type { Deadline } from './dial-deadline'
+import type { DialDeadline } from './dial-deadline'
 import { NetpollError } from '../errors'
 import type { Attempt, StartTimer } from './happy-eyeballs'
 
@@ -11,7 +11,7 @@ export interface LaterAttemptRules {
   /** Begins to connect; `undefined` when it has to be tried again. What it throws is the attempt's failure. */
   readonly begin: () => Attempt | undefined
   readonly failed: (error: unknown) => void
-  readonly deadline: Deadline
+  readonly deadline: DialDeadline
   readonly startTimer: StartTimer
 }
 

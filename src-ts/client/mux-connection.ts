@@ -4,52 +4,52 @@ import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'
-import type { Redialer } from './reconnector'
-import type { Place } from './waiting-call'
+import type { Reconnector } from './reconnector'
+import type { CallTarget } from './waiting-call'
 
 /** Milliseconds in which calls run out of time and nothing comes, until a connection is taken for dead. */
-const longestSilence = 1_000
+const maxSilence = 1_000
 
 /** A mux, as its connections see it. */
-export interface LineKeeper {
+export interface MuxConnectionListener {
   /** Whether connections with calls keep the process alive. */
   readonly isReferenced: boolean
   /** A call has been sent. */
   began(): void
   /** A call is over; there is room for another. */
-  ended(line: Line): void
+  ended(muxed: MuxConnection): void
   /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
-  refused(line: Line, call: PendingCall, request: Payload): void
+  refused(muxed: MuxConnection, call: PendingCall, request: Payload): void
   /** So many calls were lost on the connection that it takes no more. */
-  wornOut(line: Line): void
+  wornOut(muxed: MuxConnection): void
   /** The connection takes no more requests, or nobody should give it any. */
-  ending(line: Line): void
+  ending(muxed: MuxConnection): void
   /** The peer or the user wants no more calls on the connection, which closes once its calls have ended. */
-  leaving(line: Line): void
+  leaving(muxed: MuxConnection): void
   /** The connection closes, and so many calls on it have failed. */
-  failed(line: Line, calls: number): void
+  failed(muxed: MuxConnection, calls: number): void
   /** The connection is gone, and so many calls with it. */
-  gone(line: Line, calls: number): void
+  gone(muxed: MuxConnection, calls: number): void
 }
 
 /** One connection of a mux, and the calls on it. */
-export class Line implements Place, CallOwner, ConnectionOwner {
+export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
   readonly connection: ConnectionCore
-  readonly redialer: Redialer
+  readonly reconnector: Reconnector
   /** Whether another one was dialed in its place, because of the calls that were lost on it. */
   isReplaced = false
   /** Whether messages were sent on it, which nobody can tell for lost. */
   hasSent = false
-  readonly #keeper: LineKeeper
+  readonly #listener: MuxConnectionListener
   #calls = 0
   #hasAnswered = false
   /** When a call ran out of time, if nothing has come since. */
   #silentSince = Number.POSITIVE_INFINITY
 
-  constructor(keeper: LineKeeper, connection: ConnectionCore, redialer: Redialer) {
-    this.#keeper = keeper
+  constructor(listener: MuxConnectionListener, connection: ConnectionCore, reconnector: Reconnector) {
+    this.#listener = listener
     this.connection = connection
-    this.redialer = redialer
+    this.reconnector = reconnector
     connection.owner = this
   }
 
@@ -71,8 +71,8 @@ export class Line implements Place, CallOwner, ConnectionOwner {
   start(call: PendingCall, request: Payload): void {
     call.owner = this
     this.#calls += 1
-    this.#keeper.began()
-    if (this.#calls === 1 && this.#keeper.isReferenced) this.connection.ref()
+    this.#listener.began()
+    if (this.#calls === 1 && this.#listener.isReferenced) this.connection.ref()
     try {
       submit(this.connection, call, request)
     } catch (error) {
@@ -80,7 +80,7 @@ export class Line implements Place, CallOwner, ConnectionOwner {
       if (call.isSettled) return
       if (this.#calls > 0 && isWornOut(error)) {
         this.#left()
-        this.#keeper.refused(this, call, request)
+        this.#listener.refused(this, call, request)
         return
       }
       refuseCall(call, error)
@@ -99,29 +99,29 @@ export class Line implements Place, CallOwner, ConnectionOwner {
 
   gaveUp(why: 'expired' | 'aborted'): void {
     if (why === 'expired') this.#missed(clock.now())
-    if (!this.connection.takesCalls) this.#keeper.wornOut(this)
+    if (!this.connection.takesCalls) this.#listener.wornOut(this)
     this.#ended()
   }
 
   inactive(): void {
-    this.#keeper.ending(this)
+    this.#listener.ending(this)
   }
 
   leaving(): void {
-    this.#keeper.leaving(this)
+    this.#listener.leaving(this)
   }
 
   finishing(): void {
-    this.#keeper.leaving(this)
+    this.#listener.leaving(this)
   }
 
   callsFailed(): void {
     if (this.#calls > 0) this.connection.unref()
-    this.#keeper.failed(this, this.#takeCalls())
+    this.#listener.failed(this, this.#takeCalls())
   }
 
   closed(): void {
-    this.#keeper.gone(this, this.#takeCalls())
+    this.#listener.gone(this, this.#takeCalls())
   }
 
   #takeCalls(): number {
@@ -134,19 +134,19 @@ export class Line implements Place, CallOwner, ConnectionOwner {
     this.#silentSince = Number.POSITIVE_INFINITY
     if (this.#hasAnswered) return
     this.#hasAnswered = true
-    this.redialer.proved()
+    this.reconnector.proved()
   }
 
   #missed(now: number): void {
     this.#silentSince = Math.min(this.#silentSince, now)
-    if (now - this.#silentSince >= longestSilence) this.#keeper.ending(this)
+    if (now - this.#silentSince >= maxSilence) this.#listener.ending(this)
   }
 
   /** Not where the connection has failed meanwhile, and its calls with it. */
   #ended(): void {
     if (this.#calls === 0) return
     this.#left()
-    this.#keeper.ended(this)
+    this.#listener.ended(this)
   }
 
   #left(): void {

@@ -1,7 +1,7 @@
 import { checkInteger } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type { BytesOption } from '../memory/message-types'
-import { largestTimeout } from '../time/time-limits'
+import { maxTimeout } from '../time/time-limits'
 import type { BackoffOptions, CheckedBackoff } from './backoff'
 import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from './options'
 
@@ -53,7 +53,7 @@ function checkMuxOptions<Data, Bytes extends BytesOption>(
   checkInteger('options.connections', connections, 1, 1_024)
   checkInteger('options.maxConcurrentCalls', maxConcurrentCalls, 1, 1_000_000)
   const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
-  checkInteger('options.backoff.min', min, 1, largestTimeout)
-  checkInteger('options.backoff.max', max, min, largestTimeout)
+  checkInteger('options.backoff.min', min, 1, maxTimeout)
+  checkInteger('options.backoff.max', max, min, maxTimeout)
   return { connections, maxConcurrentCalls, backoff: { min, max } }
 }

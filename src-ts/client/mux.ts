@@ -8,14 +8,14 @@ import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
-import { Line, type LineKeeper } from './mux-connection'
+import { MuxConnection, type MuxConnectionListener } from './mux-connection'
 import { type CheckedMuxOptions, type MuxOptions, partMuxOptions } from './mux-options'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import { type PoolStats, withSize } from './pool-stats'
-import { Redialer } from './reconnector'
+import { Reconnector } from './reconnector'
 import { WaitQueue } from './wait-queue'
-import { type Waiting, WaitingCall } from './waiting-call'
+import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { WaitingSend } from './waiting-send'
 
 /**
@@ -28,13 +28,13 @@ import { WaitingSend } from './waiting-send'
 export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedMuxOptions
   readonly #dialer: AddressDialer
-  readonly #redialers: readonly Redialer[]
+  readonly #reconnectors: readonly Reconnector[]
   /** Connections that take calls. */
-  readonly #lines: Line[] = []
+  readonly #available: MuxConnection[] = []
   /** All that are not gone, with those that only wait for their last replies. */
-  readonly #all = new Set<Line>()
-  readonly #waiting = new WaitQueue<Waiting<Line>>(() => this.#followEmpty())
-  readonly #keeper: LineKeeper
+  readonly #all = new Set<MuxConnection>()
+  readonly #waiting = new WaitQueue<ConnectionWaiter<MuxConnection>>(() => this.#followEmpty())
+  readonly #listener: MuxConnectionListener
   readonly #lifecycle: ClientLifecycle
   readonly #calls: CallMaker
   #running = 0
@@ -52,7 +52,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#options = ofMux
     this.#dialer = new AddressDialer(address, ofDialer)
     this.#dialer.checkCalls()
-    this.#redialers = Array.from({ length: this.#options.connections }, () => this.#newRedialer())
+    this.#reconnectors = Array.from({ length: this.#options.connections }, () => this.#newReconnector())
     this.#lifecycle = new ClientLifecycle({
       isEmpty: () => this.#isEmpty,
       beginClose: () => this.#followEmpty(),
@@ -64,20 +64,20 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#startOrWait(call, request),
     )
     const isReferenced = (): boolean => this.#referenced
-    this.#keeper = {
+    this.#listener = {
       get isReferenced() {
         return isReferenced()
       },
       began: () => {
         this.#running += 1
       },
-      ended: (line) => this.#ended(line),
-      refused: (line, call, request) => this.#refused(line, call, request),
-      wornOut: (line) => this.#replace(line),
-      ending: (line) => this.#ending(line),
-      leaving: (line) => this.#leaving(line),
-      failed: (line, calls) => this.#failed(line, calls),
-      gone: (line, calls) => this.#gone(line, calls),
+      ended: (muxed) => this.#ended(muxed),
+      refused: (muxed, call, request) => this.#refused(muxed, call, request),
+      wornOut: (muxed) => this.#replace(muxed),
+      ending: (muxed) => this.#ending(muxed),
+      leaving: (muxed) => this.#leaving(muxed),
+      failed: (muxed, calls) => this.#failed(muxed, calls),
+      gone: (muxed, calls) => this.#gone(muxed, calls),
     }
   }
 
@@ -101,19 +101,19 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       try {
         const send = new WaitingSend(message, resolve, reject)
         this.#lifecycle.checkOpen()
-        const line = this.#pick()
-        if (line === undefined) this.#wait(send)
-        else send.serve(line)
+        const muxed = this.#pick()
+        if (muxed === undefined) this.#wait(send)
+        else send.serve(muxed)
       } catch (error) {
-        pace.reject(reject, error)
+        stepBudget.reject(reject, error)
       }
     })
   }
 
   /** What the mux holds now. A connection is free when no call waits on it. */
   stats(): PoolStats {
-    const connected = this.#lines.length
-    const free = this.#lines.filter(({ calls }) => calls === 0).length
+    const connected = this.#available.length
+    const free = this.#available.filter(({ calls }) => calls === 0).length
     const pending = this.#waiting.length
     const queued = connected > 0 ? pending : 0
     return withSize({ connected, free, pending, queued, running: this.#running })
@@ -148,7 +148,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     for (const { connection, calls } of this.#all) {
       if (calls > 0 || !this.#lifecycle.isOpen) connection.ref()
     }
-    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.ref()
+    if (this.#waiting.length > 0) for (const reconnector of this.#reconnectors) reconnector.ref()
     return this
   }
 
@@ -156,7 +156,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   unref(): this {
     this.#referenced = false
     for (const { connection } of this.#all) connection.unref()
-    for (const redialer of this.#redialers) redialer.unref()
+    for (const reconnector of this.#reconnectors) reconnector.unref()
     return this
   }
 
@@ -184,35 +184,36 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   get #isEmpty(): boolean {
-    const isDialing = this.#redialers.some((redialer) => redialer.isDialing)
+    const isDialing = this.#reconnectors.some((reconnector) => reconnector.isDialing)
     return this.#all.size === 0 && this.#waiting.length === 0 && !isDialing
   }
 
-  #newRedialer(): Redialer {
-    return new Redialer({
+  #newReconnector(): Reconnector {
+    return new Reconnector({
       dial: () => this.#dialer.dial(),
       backoff: new Backoff(this.#options.backoff),
-      connected: (connection, redialer) => this.#connected(connection, redialer),
+      connected: (connection, reconnector) => this.#connected(connection, reconnector),
       failed: (error) => this.#dialFailed(error),
     })
   }
 
   /** The connection that will probably answer first. Those that are missing are dialed. */
-  #pick(): Line | undefined {
-    const lines = this.#lines
-    if (lines.length < this.#redialers.length) for (const redialer of this.#redialers) redialer.need()
-    let best: Line | undefined
-    for (const line of lines) {
-      if ((best === undefined || line.load < best.load) && line.connection.isActive) best = line
+  #pick(): MuxConnection | undefined {
+    const available = this.#available
+    if (available.length < this.#reconnectors.length)
+      for (const reconnector of this.#reconnectors) reconnector.need()
+    let best: MuxConnection | undefined
+    for (const muxed of available) {
+      if ((best === undefined || muxed.load < best.load) && muxed.connection.isActive) best = muxed
     }
     return best
   }
 
   /** Gives a call to a connection, or has it wait for one. */
   #startOrWait(call: PendingCall, request: Payload): void {
-    const line = this.#pick()
-    if (line !== undefined && this.#running < this.#options.maxConcurrentCalls) {
-      line.start(call, request)
+    const muxed = this.#pick()
+    if (muxed !== undefined && this.#running < this.#options.maxConcurrentCalls) {
+      muxed.start(call, request)
       return
     }
     try {
@@ -223,56 +224,57 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** Another connection takes the call, or the one that is dialed in place of this. */
-  #refused(line: Line, call: PendingCall, request: Payload): void {
+  #refused(muxed: MuxConnection, call: PendingCall, request: Payload): void {
     this.#running -= 1
-    this.#replace(line)
-    if (line.calls === 0) this.#letGo(line)
+    this.#replace(muxed)
+    if (muxed.calls === 0) this.#letGo(muxed)
     this.#startOrWait(call, request)
   }
 
   /** Takes a connection out of use, once its last call has gone, and has another one dialed. */
-  #replace(line: Line): void {
-    const index = this.#lines.indexOf(line)
+  #replace(muxed: MuxConnection): void {
+    const index = this.#available.indexOf(muxed)
     if (index < 0) return
-    this.#lines.splice(index, 1)
-    line.isReplaced = true
-    line.redialer.replaced()
-    if (this.#lifecycle.isOpen) line.redialer.need()
+    this.#available.splice(index, 1)
+    muxed.isReplaced = true
+    muxed.reconnector.replaced()
+    if (this.#lifecycle.isOpen) muxed.reconnector.need()
     this.#redialForWaiting()
   }
 
   /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
-  #letGo({ connection, isReplaced, hasSent }: Line): void {
+  #letGo({ connection, isReplaced, hasSent }: MuxConnection): void {
     // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
-    if (connection.isLeaving || connection.life.isEnding) return
+    if (connection.life.isLeaving || connection.life.isEnding) return
     if (isReplaced && hasSent) void connection.close()
     else connection.destroy()
   }
 
   readonly #expired = (call: PendingCall): void => call.expire(this.#dialError)
 
-  #wait(waiting: Waiting<Line>): void {
+  #wait(waiting: ConnectionWaiter<MuxConnection>): void {
     this.#waiting.push(waiting)
-    if (this.#waiting.length === 1 && this.#referenced) for (const redialer of this.#redialers) redialer.ref()
+    if (this.#waiting.length === 1 && this.#referenced)
+      for (const reconnector of this.#reconnectors) reconnector.ref()
   }
 
   #serve(): void {
     if (this.#waiting.length === 0) return
     while (this.#running < this.#options.maxConcurrentCalls) {
-      const line = this.#pick()
-      if (line === undefined) return
+      const muxed = this.#pick()
+      if (muxed === undefined) return
       const waiting = this.#waiting.shift()
       if (waiting === undefined) break
-      waiting.serve(line)
+      waiting.serve(muxed)
     }
-    if (this.#waiting.length === 0) for (const redialer of this.#redialers) redialer.unref()
+    if (this.#waiting.length === 0) for (const reconnector of this.#reconnectors) reconnector.unref()
   }
 
-  #connected(connection: ConnectionCore, redialer: Redialer): void {
+  #connected(connection: ConnectionCore, reconnector: Reconnector): void {
     this.#dialError = undefined
-    const line = new Line(this.#keeper, connection, redialer)
-    this.#lines.push(line)
-    this.#all.add(line)
+    const muxed = new MuxConnection(this.#listener, connection, reconnector)
+    this.#available.push(muxed)
+    this.#all.add(muxed)
     connection.unref()
     this.#serve()
     this.#followEmpty()
@@ -280,7 +282,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dialFailed(error: unknown): void {
     this.#dialError = error
-    if (this.#lines.length === 0) {
+    if (this.#available.length === 0) {
       const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
       for (const waiting of unlimited) waiting.fail(error)
       if (unlimited.length === 0 && this.#waiting.length === 0 && this.#lifecycle.isOpen) {
@@ -292,22 +294,22 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #redialForWaiting(): void {
-    if (this.#waiting.length > 0) for (const redialer of this.#redialers) redialer.need()
+    if (this.#waiting.length > 0) for (const reconnector of this.#reconnectors) reconnector.need()
   }
 
-  #ended(line: Line): void {
+  #ended(muxed: MuxConnection): void {
     this.#running -= 1
-    if (line.calls === 0 && !this.#lines.includes(line)) this.#letGo(line)
+    if (muxed.calls === 0 && !this.#available.includes(muxed)) this.#letGo(muxed)
     this.#serve()
     if (!this.#lifecycle.isOpen) this.#followEmpty()
   }
 
-  #ending(line: Line): void {
-    const index = this.#lines.indexOf(line)
+  #ending(muxed: MuxConnection): void {
+    const index = this.#available.indexOf(muxed)
     if (index < 0) return
-    this.#lines.splice(index, 1)
-    line.redialer.lost()
-    if (line.calls > 0) line.redialer.need()
+    this.#available.splice(index, 1)
+    muxed.reconnector.lost()
+    if (muxed.calls > 0) muxed.reconnector.need()
     this.#redialForWaiting()
   }
 
@@ -315,30 +317,30 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * Another connection is dialed at once, because this one has done its work. A peer that never did any, or has many leave,
    * is dialed as one that has closed them.
    */
-  #leaving(line: Line): void {
-    const index = this.#lines.indexOf(line)
+  #leaving(muxed: MuxConnection): void {
+    const index = this.#available.indexOf(muxed)
     if (index < 0) return
-    this.#lines.splice(index, 1)
-    const isInOrder = line.hasAnswered && this.#all.size <= 2 * this.#options.connections
-    if (isInOrder) line.redialer.replaced()
-    else line.redialer.lost()
-    if (line.calls > 0 && this.#lifecycle.isOpen) line.redialer.need()
+    this.#available.splice(index, 1)
+    const isInOrder = muxed.hasAnswered && this.#all.size <= 2 * this.#options.connections
+    if (isInOrder) muxed.reconnector.replaced()
+    else muxed.reconnector.lost()
+    if (muxed.calls > 0 && this.#lifecycle.isOpen) muxed.reconnector.need()
     this.#redialForWaiting()
   }
 
   /** Its calls are over, whether or not it is gone: others have their places. */
-  #failed(line: Line, calls: number): void {
+  #failed(muxed: MuxConnection, calls: number): void {
     this.#running -= calls
-    this.#ending(line)
-    if (calls > 0 && this.#lifecycle.isOpen) line.redialer.need()
+    this.#ending(muxed)
+    if (calls > 0 && this.#lifecycle.isOpen) muxed.reconnector.need()
     // Its peer alone has ended.
-    if (line.connection.life.isHalfOpen) void line.connection.close()
+    if (muxed.connection.life.isHalfOpen) void muxed.connection.close()
     this.#serve()
   }
 
-  #gone(line: Line, calls: number): void {
-    this.#all.delete(line)
-    this.#failed(line, calls)
+  #gone(muxed: MuxConnection, calls: number): void {
+    this.#all.delete(muxed)
+    this.#failed(muxed, calls)
     this.#followEmpty()
   }
 
@@ -347,11 +349,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (this.#lifecycle.isOpen) return
     if (this.#waiting.length === 0) {
       this.#dialer.abandon(muxClosed())
-      for (const redialer of this.#redialers) redialer.stop()
+      for (const reconnector of this.#reconnectors) reconnector.stop()
       for (const { connection, calls } of this.#all) {
-        if (calls > 0 || !(connection.isActive || connection.isLeaving)) continue
+        if (calls > 0 || !(connection.isActive || connection.life.isLeaving)) continue
         if (this.#referenced) connection.ref()
-        if (!connection.isLeaving) void connection.close()
+        if (!connection.life.isLeaving) void connection.close()
       }
     }
     this.#lifecycle.followEmpty()

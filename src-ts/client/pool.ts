@@ -10,10 +10,10 @@ import { DialPauses } from './dial-pauses'
 import type { DialTarget } from './dial-options'
 import type { NetpollError } from '../errors'
 import { FreeConnections } from './free-connections'
-import { Holder, Lease, type LeaseKeeper } from './pooled-connection'
+import { PooledState, PooledConnection, type PooledConnectionListener } from './pooled-connection'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import { notLent, poolClosed, poolFull, poolTimeout } from './pool-errors'
 import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './pool-options'
@@ -21,7 +21,7 @@ import { type PoolStats, withSize } from './pool-stats'
 import { whenOver } from '../checks/promises'
 import { endOf } from '../time/time-limits'
 import { WaitQueue } from './wait-queue'
-import { type Waiting, WaitingCall } from './waiting-call'
+import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { checkGetOptions, type GetOptions, WaitingUser } from './waiting-user'
 
 /**
@@ -34,10 +34,10 @@ import { checkGetOptions, type GetOptions, WaitingUser } from './waiting-user'
 export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedPoolOptions
   readonly #dialer: AddressDialer
-  readonly #leases = new Set<Lease>()
+  readonly #all = new Set<PooledConnection>()
   readonly #free: FreeConnections
-  readonly #waiting = new WaitQueue<Waiting<Lease>>(() => this.#followEmpty())
-  readonly #keeper: LeaseKeeper
+  readonly #waiting = new WaitQueue<ConnectionWaiter<PooledConnection>>(() => this.#followEmpty())
+  readonly #listener: PooledConnectionListener
   readonly #pauses: DialPauses
   readonly #lifecycle: ClientLifecycle
   readonly #calls: CallMaker
@@ -56,10 +56,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#options = ofPool
     this.#dialer = new AddressDialer(address, ofDialer)
     const dialAsNeeded = (): void => this.#dialAsNeeded()
-    this.#free = new FreeConnections(ofPool, (lease) => this.#retire(lease), dialAsNeeded)
+    this.#free = new FreeConnections(ofPool, (pooled) => this.#retire(pooled), dialAsNeeded)
     this.#pauses = new DialPauses(dialAsNeeded, (error) => this.#dialer.report(error))
     this.#lifecycle = new ClientLifecycle({
-      isEmpty: () => this.#leases.size === 0 && this.#dialing === 0 && this.#waiting.length === 0,
+      isEmpty: () => this.#all.size === 0 && this.#dialing === 0 && this.#waiting.length === 0,
       beginClose: () => this.#beginClose(),
       destroyAll: () => this.#destroyAll(),
       stop: () => this.#waiting.stop(),
@@ -68,13 +68,13 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
       this.#startOrWait(call, request),
     )
-    this.#keeper = {
+    this.#listener = {
       proved: () => this.#pauses.proved(),
-      called: (lease) => this.#called(lease),
-      gaveUp: (lease) => this.#gaveUp(lease),
-      refused: (lease, call, request) => this.#refused(lease, call, request),
-      ending: (lease) => this.#ending(lease),
-      gone: (lease) => this.#gone(lease),
+      called: (pooled) => this.#called(pooled),
+      gaveUp: (pooled) => this.#gaveUp(pooled),
+      refused: (pooled, call, request) => this.#refused(pooled, call, request),
+      ending: (pooled) => this.#ending(pooled),
+      gone: (pooled) => this.#gone(pooled),
     }
     this.#dialAsNeeded()
   }
@@ -92,7 +92,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         this.#lend(options, resolve, (error) => rejectCall(resolve, reject, error, site))
       } catch (error) {
         beginAt(error, entries.get)
-        pace.reject(reject, error)
+        stepBudget.reject(reject, error)
       }
     })
   }
@@ -104,10 +104,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
    */
   put(connection: Connection<Data, Bytes>): void {
-    const lease = this.#takeBack(connection)
-    if (lease === undefined) return
-    if (lease.connection.isClean) lease.prove()
-    this.#offerSent(lease)
+    const pooled = this.#takeBack(connection)
+    if (pooled === undefined) return
+    if (pooled.connection.isClean) pooled.prove()
+    this.#offerSent(pooled)
   }
 
   /**
@@ -117,8 +117,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
    */
   discard(connection: Connection<Data, Bytes>, error?: Error): void {
-    const lease = this.#takeBack(connection)
-    lease?.connection.destroy(error)
+    const pooled = this.#takeBack(connection)
+    pooled?.connection.destroy(error)
   }
 
   /**
@@ -135,7 +135,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** What the pool holds now. */
   stats(): PoolStats {
     let connected = 0
-    for (const { holder } of this.#leases) if (holder !== Holder.None) connected += 1
+    for (const { state } of this.#all) if (state !== PooledState.Released) connected += 1
     const pending = this.#waiting.length
     const queued = Math.max(0, pending - this.#dialing)
     return withSize({ connected, free: this.#free.length, pending, queued, running: this.#running })
@@ -156,7 +156,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   ref(): this {
     this.#referenced = true
     this.#pauses.ref()
-    for (const lease of this.#leases) if (lease.holder !== Holder.Nobody) lease.connection.ref()
+    for (const pooled of this.#all) if (pooled.state !== PooledState.Free) pooled.connection.ref()
     return this
   }
 
@@ -164,7 +164,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   unref(): this {
     this.#referenced = false
     this.#pauses.unref()
-    for (const lease of this.#leases) lease.connection.unref()
+    for (const pooled of this.#all) pooled.connection.unref()
     return this
   }
 
@@ -199,17 +199,17 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const checked = checkGetOptions(options, this.#options.waitTimeout)
     this.#lifecycle.checkOpen()
     if (checked.latest !== Number.POSITIVE_INFINITY && checked.latest <= clock.now()) throw poolTimeout()
-    const give = ({ connection }: Lease): void =>
+    const give = ({ connection }: PooledConnection): void =>
       resolve(connection.facade as Connection & Connection<Data, Bytes>)
-    const lend = (lease: Lease): void => {
-      lease.holder = Holder.User
-      lease.wasLent = true
+    const lend = (pooled: PooledConnection): void => {
+      pooled.state = PooledState.Lent
+      pooled.wasLent = true
       // Who takes and gives back in turns, alone or with others, waits for nothing else.
-      pace.settle(() => give(lease))
+      stepBudget.settle(() => give(pooled))
     }
-    const lease = this.#take()
-    if (lease !== undefined) {
-      lend(lease)
+    const pooled = this.#take()
+    if (pooled !== undefined) {
+      lend(pooled)
       return
     }
     this.#checkWaiters()
@@ -222,9 +222,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Gives a call to a free connection, or has it wait for one. */
   #startOrWait(call: PendingCall, request: Payload): void {
-    const lease = this.#take()
-    if (lease !== undefined) {
-      lease.start(call, request)
+    const pooled = this.#take()
+    if (pooled !== undefined) {
+      pooled.start(call, request)
       return
     }
     this.#checkWaiters()
@@ -232,20 +232,20 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** A free connection, which counts as used from now on. */
-  #take(): Lease | undefined {
-    for (let lease = this.#free.pop(); lease !== undefined; lease = this.#free.pop()) {
-      if (this.#free.isUsable(lease)) {
+  #take(): PooledConnection | undefined {
+    for (let pooled = this.#free.pop(); pooled !== undefined; pooled = this.#free.pop()) {
+      if (this.#free.isUsable(pooled)) {
         this.#running += 1
-        if (this.#referenced) lease.connection.ref()
+        if (this.#referenced) pooled.connection.ref()
         if (this.#free.missing > 0) this.#dialAsNeeded()
-        return lease
+        return pooled
       }
-      this.#retire(lease)
+      this.#retire(pooled)
     }
     return undefined
   }
 
-  #waitingCall(call: PendingCall, request: Payload): Waiting<Lease> {
+  #waitingCall(call: PendingCall, request: Payload): ConnectionWaiter<PooledConnection> {
     const deadline = Math.min(call.deadline, endOf(this.#options.waitTimeout))
     return new WaitingCall(this.#waiting, call, request, deadline, this.#expired)
   }
@@ -260,13 +260,13 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Whether one more may wait. */
   #checkWaiters(): void {
-    const room = this.#options.connections - this.#leases.size
+    const room = this.#options.connections - this.#all.size
     if (this.#waiting.length + 1 - room > this.#options.maxWaiters) {
       throw poolFull(this.#waiting.length)
     }
   }
 
-  #wait(waiting: Waiting<Lease>): void {
+  #wait(waiting: ConnectionWaiter<PooledConnection>): void {
     this.#waiting.push(waiting)
     this.#dialAsNeeded()
   }
@@ -277,7 +277,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const keepsReady = this.#lifecycle.isOpen && !this.#pauses.isBackingOff
     const wanted = this.#waiting.length + (keepsReady ? this.#free.missing : 0)
     const { connections } = this.#options
-    while (this.#dialing < wanted && this.#leases.size + this.#dialing < connections) this.#dial()
+    while (this.#dialing < wanted && this.#all.size + this.#dialing < connections) this.#dial()
   }
 
   #dial(): void {
@@ -291,11 +291,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #dialed(connection: ConnectionCore): void {
     this.#dialing -= 1
-    const lease = new Lease(this.#keeper, connection, clock.now())
-    this.#leases.add(lease)
+    const pooled = new PooledConnection(this.#listener, connection, clock.now())
+    this.#all.add(pooled)
     if (!this.#referenced) connection.unref()
     // Whatever the peer has said already is for whoever gets it first.
-    this.#handOver(lease)
+    this.#handOver(pooled)
   }
 
   #dialFailed(error: unknown): void {
@@ -313,93 +313,93 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** The peer has ended a connection, perhaps before it was of use. */
-  #lost({ isProven, established }: Lease): void {
+  #lost({ isProven, established }: PooledConnection): void {
     if (isProven || this.#options.minIdle === 0 || !this.#lifecycle.isOpen) return
     this.#pauses.endedUnused(established)
   }
 
   /** Somebody is done with a connection: the next one gets it. */
-  #offer(lease: Lease): void {
-    if (this.#free.isUsable(lease)) this.#handOver(lease)
-    else this.#retire(lease)
+  #offer(pooled: PooledConnection): void {
+    if (this.#free.isUsable(pooled)) this.#handOver(pooled)
+    else this.#retire(pooled)
   }
 
   /** As {@link #offer}, of a connection on which something may not have left, behind which nobody is to wait. */
-  #offerSent(lease: Lease): void {
-    const { connection } = lease
-    if (!connection.isClean || !connection.hasUnsent) this.#offer(lease)
-    else if (lease.wasLent) this.#retire(lease)
-    else this.#drop(lease)
+  #offerSent(pooled: PooledConnection): void {
+    const { connection } = pooled
+    if (!connection.isClean || !connection.hasUnsent) this.#offer(pooled)
+    else if (pooled.wasLent) this.#retire(pooled)
+    else this.#drop(pooled)
   }
 
-  #handOver(lease: Lease): void {
+  #handOver(pooled: PooledConnection): void {
     const waiting = this.#waiting.shift()
     if (waiting !== undefined) {
       this.#running += 1
-      if (this.#referenced) lease.connection.ref()
-      waiting.serve(lease)
+      if (this.#referenced) pooled.connection.ref()
+      waiting.serve(pooled)
     } else if (this.#lifecycle.isOpen) {
-      this.#free.push(lease)
+      this.#free.push(pooled)
     } else {
-      this.#retire(lease)
+      this.#retire(pooled)
     }
   }
 
   /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
-  #retire(lease: Lease): void {
-    const { connection } = lease
+  #retire(pooled: PooledConnection): void {
+    const { connection } = pooled
     const isOwed =
-      !connection.life.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !lease.wasLent))
+      !connection.life.isHalfOpen && (!connection.isClean || (!connection.takesCalls && !pooled.wasLent))
     if (isOwed || this.#lifecycle.isDestroyed) {
-      this.#drop(lease)
+      this.#drop(pooled)
       return
     }
-    lease.holder = Holder.None
+    pooled.state = PooledState.Released
     if (!this.#lifecycle.isOpen && this.#referenced) connection.ref()
     void connection.close()
   }
 
   /** Lets go of a connection at once. */
-  #drop(lease: Lease): void {
-    lease.holder = Holder.None
-    if (!this.#lifecycle.isOpen && this.#referenced) lease.connection.ref()
-    if (lease.connection.isActive) lease.connection.destroy()
+  #drop(pooled: PooledConnection): void {
+    pooled.state = PooledState.Released
+    if (!this.#lifecycle.isOpen && this.#referenced) pooled.connection.ref()
+    if (pooled.connection.isActive) pooled.connection.destroy()
   }
 
-  #takeBack(connection: Connection<Data, Bytes>): Lease | undefined {
-    const lease = coreOf(connection)?.owner
-    const isOurs = lease instanceof Lease && lease.keeper === this.#keeper
-    if (isOurs && lease.holder === Holder.UserInVain) {
-      lease.holder = Holder.None
+  #takeBack(connection: Connection<Data, Bytes>): PooledConnection | undefined {
+    const pooled = coreOf(connection)?.owner
+    const isOurs = pooled instanceof PooledConnection && pooled.listener === this.#listener
+    if (isOurs && pooled.state === PooledState.LostWhileLent) {
+      pooled.state = PooledState.Released
       return undefined
     }
-    if (!isOurs || lease.holder !== Holder.User) {
+    if (!isOurs || pooled.state !== PooledState.Lent) {
       throw notLent()
     }
-    lease.holder = Holder.None
+    pooled.state = PooledState.Released
     this.#running -= 1
-    return lease
+    return pooled
   }
 
-  #called(lease: Lease): void {
-    lease.holder = Holder.None
+  #called(pooled: PooledConnection): void {
+    pooled.state = PooledState.Released
     this.#running -= 1
-    this.#offer(lease)
+    this.#offer(pooled)
   }
 
-  #gaveUp(lease: Lease): void {
-    lease.holder = Holder.None
+  #gaveUp(pooled: PooledConnection): void {
+    pooled.state = PooledState.Released
     this.#running -= 1
-    this.#offerSent(lease)
+    this.#offerSent(pooled)
   }
 
   /** Others take the call, or one that is dialed in place of the connection. */
-  #refused(lease: Lease, call: PendingCall, request: Payload): void {
+  #refused(pooled: PooledConnection, call: PendingCall, request: Payload): void {
     this.#running -= 1
     // It was dialed in vain, and the next would hardly be of use.
-    if (!lease.isProven && !lease.wasLent && this.#lifecycle.isOpen) this.#pauses.pause()
-    if (lease.wasLent) this.#retire(lease)
-    else this.#drop(lease)
+    if (!pooled.isProven && !pooled.wasLent && this.#lifecycle.isOpen) this.#pauses.pause()
+    if (pooled.wasLent) this.#retire(pooled)
+    else this.#drop(pooled)
     const other = this.#take()
     if (other !== undefined) {
       other.start(call, request)
@@ -412,24 +412,24 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
   }
 
-  #ending(lease: Lease): void {
-    this.#lost(lease)
-    if (lease.holder !== Holder.Nobody) return
-    this.#free.remove(lease)
-    lease.holder = Holder.None
+  #ending(pooled: PooledConnection): void {
+    this.#lost(pooled)
+    if (pooled.state !== PooledState.Free) return
+    this.#free.remove(pooled)
+    pooled.state = PooledState.Released
     // Its peer alone has ended.
-    if (lease.connection.life.isHalfOpen) void lease.connection.close()
+    if (pooled.connection.life.isHalfOpen) void pooled.connection.close()
     this.#dialAsNeeded()
   }
 
-  #gone(lease: Lease): void {
-    this.#leases.delete(lease)
-    if (lease.holder === Holder.Nobody) {
-      this.#lost(lease)
-      this.#free.remove(lease)
+  #gone(pooled: PooledConnection): void {
+    this.#all.delete(pooled)
+    if (pooled.state === PooledState.Free) {
+      this.#lost(pooled)
+      this.#free.remove(pooled)
     }
-    if (lease.holder === Holder.Call || lease.holder === Holder.User) this.#running -= 1
-    lease.holder = lease.holder === Holder.User ? Holder.UserInVain : Holder.None
+    if (pooled.state === PooledState.InCall || pooled.state === PooledState.Lent) this.#running -= 1
+    pooled.state = pooled.state === PooledState.Lent ? PooledState.LostWhileLent : PooledState.Released
     this.#dialAsNeeded()
     this.#followEmpty()
   }
@@ -448,14 +448,14 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #beginClose(): void {
     this.#pauses.stopKeepingReady()
-    for (const lease of this.#free.takeAll()) this.#retire(lease)
+    for (const pooled of this.#free.takeAll()) this.#retire(pooled)
     if (this.#waiting.length === 0) this.#abandonDials()
   }
 
   #destroyAll(): void {
     for (const waiting of this.#waiting.takeAll()) waiting.fail(poolClosed())
     this.#abandonDials()
-    for (const { connection } of this.#leases) connection.destroy()
+    for (const { connection } of this.#all) connection.destroy()
     this.#followEmpty()
   }
 }

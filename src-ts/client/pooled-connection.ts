@@ -3,47 +3,47 @@ import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'
-import type { Place } from './waiting-call'
+import type { CallTarget } from './waiting-call'
 
 /** Who has a connection of a pool. */
-export const Holder = {
-  /** Nobody: it is free. */
-  Nobody: 0,
+export const PooledState = {
+  /** It waits for its next use. */
+  Free: 0,
   /** A call of the pool. */
-  Call: 1,
+  InCall: 1,
   /** The user, until it is given back. */
-  User: 2,
+  Lent: 2,
   /** The user, who has not given it back; but it is gone. */
-  UserInVain: 3,
+  LostWhileLent: 3,
   /** The pool has let go of it: it closes, or is gone. */
-  None: 4,
+  Released: 4,
 } as const
 
-export type Holder = (typeof Holder)[keyof typeof Holder]
+export type PooledState = (typeof PooledState)[keyof typeof PooledState]
 
 /** A pool, as its connections see it. */
-export interface LeaseKeeper {
+export interface PooledConnectionListener {
   /** Something was answered on the connection, the first time. */
   proved(): void
   /** The caller of a call has given up, whose request may not have left yet. */
-  gaveUp(lease: Lease): void
+  gaveUp(pooled: PooledConnection): void
   /** A call is done with the connection. */
-  called(lease: Lease): void
+  called(pooled: PooledConnection): void
   /** Too many calls were lost on the connection for it to take this one, of which nothing was sent. */
-  refused(lease: Lease, call: PendingCall, request: Payload): void
+  refused(pooled: PooledConnection, call: PendingCall, request: Payload): void
   /** The peer has ended the connection, or asked not to use it any more. */
-  ending(lease: Lease): void
+  ending(pooled: PooledConnection): void
   /** The connection is gone. */
-  gone(lease: Lease): void
+  gone(pooled: PooledConnection): void
 }
 
 /** A connection of a pool. */
-export class Lease implements Place, CallOwner, ConnectionOwner {
-  readonly keeper: LeaseKeeper
+export class PooledConnection implements CallTarget, CallOwner, ConnectionOwner {
+  readonly listener: PooledConnectionListener
   readonly connection: ConnectionCore
   /** When it was established, on our clock. */
   readonly established: number
-  holder: Holder = Holder.None
+  state: PooledState = PooledState.Released
   /** Whether a user has had it, who may have sent what nobody could tell for lost. */
   wasLent = false
   /** Whether it was of use: something was answered on it, or a user has put it back as it was. */
@@ -51,31 +51,31 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   /** Since when it is free. */
   freeSince = 0
 
-  constructor(keeper: LeaseKeeper, connection: ConnectionCore, now: number) {
-    this.keeper = keeper
+  constructor(listener: PooledConnectionListener, connection: ConnectionCore, now: number) {
+    this.listener = listener
     this.connection = connection
     this.established = now
     connection.owner = this
   }
 
   start(call: PendingCall, request: Payload): void {
-    this.holder = Holder.Call
+    this.state = PooledState.InCall
     call.owner = this
     try {
       submit(this.connection, call, request)
     } catch (error) {
       // The user's function that finds ids may have aborted it, or ended the connection: then the pool knows.
       if (call.isSettled) return
-      if (this.holder !== Holder.Call) {
+      if (this.state !== PooledState.InCall) {
         refuseCall(call, error)
         return
       }
       if (isWornOut(error)) {
-        this.keeper.refused(this, call, request)
+        this.listener.refused(this, call, request)
         return
       }
       refuseCall(call, error)
-      this.keeper.called(this)
+      this.listener.called(this)
     }
   }
 
@@ -85,7 +85,7 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   gaveUp(): void {
-    if (this.holder === Holder.Call) this.keeper.gaveUp(this)
+    if (this.state === PooledState.InCall) this.listener.gaveUp(this)
   }
 
   answeredLate(): void {
@@ -96,15 +96,15 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   prove(): void {
     if (this.isProven) return
     this.isProven = true
-    this.keeper.proved()
+    this.listener.proved()
   }
 
   inactive(): void {
-    this.keeper.ending(this)
+    this.listener.ending(this)
   }
 
   leaving(): void {
-    this.keeper.ending(this)
+    this.listener.ending(this)
   }
 
   /** One that is not as it was is let go of by the code that takes it. */
@@ -115,11 +115,11 @@ export class Lease implements Place, CallOwner, ConnectionOwner {
   }
 
   closed(): void {
-    this.keeper.gone(this)
+    this.listener.gone(this)
   }
 
   /** Not where the connection has gone meanwhile, and its call with it. */
   #called(): void {
-    if (this.holder === Holder.Call) this.keeper.called(this)
+    if (this.state === PooledState.InCall) this.listener.called(this)
   }
 }

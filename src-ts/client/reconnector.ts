@@ -4,7 +4,7 @@ import type { ConnectionCore } from '../connection/core'
 import { whenOver } from '../checks/promises'
 import { clearTimeout, setTimeout } from '../time/timers'
 
-/** Where a {@link Redialer} is. */
+/** Where a {@link Reconnector} is. */
 const State = {
   /** Nobody needs a connection. */
   Resting: 0,
@@ -17,24 +17,24 @@ const State = {
 
 type State = (typeof State)[keyof typeof State]
 
-/** How a {@link Redialer} dials, and whom it tells. */
-export interface RedialerOptions {
+/** How a {@link Reconnector} dials, and whom it tells. */
+export interface ReconnectorOptions {
   readonly dial: () => Promise<ConnectionCore>
   readonly backoff: Backoff
-  readonly connected: (connection: ConnectionCore, redialer: Redialer) => void
+  readonly connected: (connection: ConnectionCore, reconnector: Reconnector) => void
   /** An attempt has failed. Who still needs a connection asks for it again. */
   readonly failed: (error: unknown) => void
 }
 
 /** Sees to one connection: dials it when it is needed, and after a loss no sooner than the back-off allows. */
-export class Redialer {
-  readonly #options: RedialerOptions
+export class Reconnector {
+  readonly #options: ReconnectorOptions
   #state: State = State.Resting
   #notBefore = 0
   #timer: NodeJS.Timeout | undefined
   #referenced = false
 
-  constructor(options: RedialerOptions) {
+  constructor(options: ReconnectorOptions) {
     this.#options = options
   }
 

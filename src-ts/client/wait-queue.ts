@@ -2,11 +2,11 @@ import { Deadlines } from '../time/deadlines'
 import { LazyTimer } from '../time/lazy-timer'
 
 /** Somebody who waits in a {@link WaitQueue}. */
-export abstract class Waiter {
+export abstract class QueueEntry {
   /** @internal */
-  next: Waiter | undefined
+  next: QueueEntry | undefined
   /** @internal */
-  previous: Waiter | undefined
+  previous: QueueEntry | undefined
   /** @internal */
   isQueued = false
   /** When it is given up, on our clock; `Infinity` for never. */
@@ -22,7 +22,7 @@ export abstract class Waiter {
 }
 
 /** First come, first served; everyone waits as long as they want to. */
-export class WaitQueue<W extends Waiter> {
+export class WaitQueue<W extends QueueEntry> {
   readonly #left: () => void
   readonly #timer = new LazyTimer((now) => this.#expire(now))
   readonly #deadlines = new Deadlines<W>()
@@ -39,42 +39,42 @@ export class WaitQueue<W extends Waiter> {
     return this.#length
   }
 
-  push(waiter: W): void {
-    waiter.isQueued = true
-    waiter.previous = this.#last
-    if (this.#last === undefined) this.#first = waiter
-    else this.#last.next = waiter
-    this.#last = waiter
+  push(entry: W): void {
+    entry.isQueued = true
+    entry.previous = this.#last
+    if (this.#last === undefined) this.#first = entry
+    else this.#last.next = entry
+    this.#last = entry
     this.#length += 1
-    if (waiter.deadline === Number.POSITIVE_INFINITY) return
-    this.#deadlines.add(waiter)
-    this.#timer.arm(waiter.deadline)
+    if (entry.deadline === Number.POSITIVE_INFINITY) return
+    this.#deadlines.add(entry)
+    this.#timer.arm(entry.deadline)
   }
 
   /** Takes out who has waited longest. */
   shift(): W | undefined {
-    const waiter = this.#first
-    if (waiter !== undefined) this.#remove(waiter)
-    return waiter
+    const entry = this.#first
+    if (entry !== undefined) this.#remove(entry)
+    return entry
   }
 
   /** Somebody gives up waiting, who may have been served already. */
-  leave(waiter: W): void {
-    if (!waiter.isQueued) return
-    this.#remove(waiter)
+  leave(entry: W): void {
+    if (!entry.isQueued) return
+    this.#remove(entry)
     this.#left()
   }
 
   /** Takes out everyone for whom `isMeant` holds, in order. */
-  takeAll(isMeant: (waiter: W) => boolean = () => true): readonly W[] {
+  takeAll(isMeant: (entry: W) => boolean = () => true): readonly W[] {
     const taken: W[] = []
-    for (let waiter = this.#first; waiter !== undefined; ) {
-      const next = waiter.next as W | undefined
-      if (isMeant(waiter)) {
-        this.#remove(waiter)
-        taken.push(waiter)
+    for (let entry = this.#first; entry !== undefined; ) {
+      const next = entry.next as W | undefined
+      if (isMeant(entry)) {
+        this.#remove(entry)
+        taken.push(entry)
       }
-      waiter = next
+      entry = next
     }
     return taken
   }
@@ -84,25 +84,25 @@ export class WaitQueue<W extends Waiter> {
     this.#timer.stop()
   }
 
-  #remove(waiter: W): void {
-    const { previous, next } = waiter
+  #remove(entry: W): void {
+    const { previous, next } = entry
     if (previous === undefined) this.#first = next as W | undefined
     else previous.next = next
     if (next === undefined) this.#last = previous as W | undefined
     else next.previous = previous
-    waiter.next = undefined
-    waiter.previous = undefined
-    waiter.isQueued = false
+    entry.next = undefined
+    entry.previous = undefined
+    entry.isQueued = false
     this.#length -= 1
-    if (waiter.deadline !== Number.POSITIVE_INFINITY) this.#deadlines.settled()
+    if (entry.deadline !== Number.POSITIVE_INFINITY) this.#deadlines.settled()
   }
 
   #expire(now: number): number {
     let hasExpired = false
-    const next = this.#deadlines.expire(now, (waiter) => {
+    const next = this.#deadlines.expire(now, (entry) => {
       hasExpired = true
-      this.#remove(waiter)
-      waiter.expire(now)
+      this.#remove(entry)
+      entry.expire(now)
     })
     if (hasExpired) this.#left()
     return next

@@ -1,24 +1,24 @@
 import type { CallOwner, PendingCall } from '../connection/calls/pending-call'
 import { foreignErrorForCall, NetpollError } from '../errors'
 import { keepPayload, type Payload } from '../memory/payload'
-import { Waiter, type WaitQueue } from './wait-queue'
+import { QueueEntry, type WaitQueue } from './wait-queue'
 
 /** What calls wait for: a connection, as its pool or mux knows it. */
-export interface Place {
-  /** Sends the request of a call, which is the place's from then on. */
+export interface CallTarget {
+  /** Sends the request of a call, which is the connection's from then on. */
   start(call: PendingCall, request: Payload): void
 }
 
-/** Somebody who waits for a place. */
-export abstract class Waiting<P extends Place> extends Waiter {
-  abstract serve(place: P): void
+/** Somebody who waits for a connection. */
+export abstract class ConnectionWaiter<P extends CallTarget> extends QueueEntry {
+  abstract serve(target: P): void
   abstract fail(error: unknown): void
 }
 
-/** A call that waits for a place. */
-export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwner {
+/** A call that waits for a connection. */
+export class WaitingCall<P extends CallTarget> extends ConnectionWaiter<P> implements CallOwner {
   readonly deadline: number
-  readonly #queue: WaitQueue<Waiting<P>>
+  readonly #queue: WaitQueue<ConnectionWaiter<P>>
   readonly #call: PendingCall
   readonly #request: Payload
   readonly #expired: (call: PendingCall, now: number) => void
@@ -29,7 +29,7 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` when `request` is no payload
    */
   constructor(
-    queue: WaitQueue<Waiting<P>>,
+    queue: WaitQueue<ConnectionWaiter<P>>,
     call: PendingCall,
     request: Payload,
     deadline: number,
@@ -44,8 +44,8 @@ export class WaitingCall<P extends Place> extends Waiting<P> implements CallOwne
     call.owner = this
   }
 
-  serve(place: P): void {
-    place.start(this.#call, this.#request)
+  serve(target: P): void {
+    target.start(this.#call, this.#request)
   }
 
   fail(error: unknown): void {

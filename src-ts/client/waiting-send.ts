@@ -1,10 +1,10 @@
 import { send } from '../connection/sending'
 import { keepPayload, type Payload } from '../memory/payload'
-import type { Line } from './mux-connection'
-import { Waiting } from './waiting-call'
+import type { MuxConnection } from './mux-connection'
+import { ConnectionWaiter } from './waiting-call'
 
 /** A message that waits for a connection of a mux. */
-export class WaitingSend extends Waiting<Line> {
+export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   readonly deadline = Number.POSITIVE_INFINITY
   readonly #message: Payload
   readonly #resolve: (done: Promise<void>) => void
@@ -17,9 +17,9 @@ export class WaitingSend extends Waiting<Line> {
     this.#reject = reject
   }
 
-  serve(line: Line): void {
-    line.hasSent = true
-    this.#resolve(send(line.connection, this.#message))
+  serve(muxed: MuxConnection): void {
+    muxed.hasSent = true
+    this.#resolve(send(muxed.connection, this.#message))
   }
 
   fail(error: unknown): void {

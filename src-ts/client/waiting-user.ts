@@ -1,11 +1,11 @@
 import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from '../abort'
 import { optionNames, refuseUnknown } from '../checks/known-options'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { deadlineOf, endOf, timeLimit } from '../time/time-limits'
 import { poolTimeout } from './pool-errors'
-import type { Lease } from './pooled-connection'
+import type { PooledConnection } from './pooled-connection'
 import type { WaitQueue } from './wait-queue'
-import { Waiting } from './waiting-call'
+import { ConnectionWaiter } from './waiting-call'
 
 /** Options of `pool.get`. */
 export interface GetOptions {
@@ -44,9 +44,9 @@ export function checkGetOptions(options: GetOptions, waitTimeout: number): Check
 }
 
 /** Somebody who waits for a connection to use it. */
-export class WaitingUser extends Waiting<Lease> {
+export class WaitingUser extends ConnectionWaiter<PooledConnection> {
   readonly deadline: number
-  readonly #lend: (lease: Lease) => void
+  readonly #lend: (pooled: PooledConnection) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: () => void
@@ -54,9 +54,9 @@ export class WaitingUser extends Waiting<Lease> {
   isOver = false
 
   constructor(
-    queue: WaitQueue<Waiting<Lease>>,
+    queue: WaitQueue<ConnectionWaiter<PooledConnection>>,
     { deadline, signal }: CheckedGetOptions,
-    lend: (lease: Lease) => void,
+    lend: (pooled: PooledConnection) => void,
     reject: (error: unknown) => void,
   ) {
     super()
@@ -66,15 +66,15 @@ export class WaitingUser extends Waiting<Lease> {
     this.#signal = signal
     this.#aborted = () => {
       // It leaves at once, and its promise is over at the pace of this thread.
-      this.#end((error) => pace.reject(reject, error), reasonOf(signal))
+      this.#end((error) => stepBudget.reject(reject, error), reasonOf(signal))
       queue.leave(this)
     }
     signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
-  serve(lease: Lease): void {
+  serve(pooled: PooledConnection): void {
     forgetSignal(this.#signal, this.#aborted)
-    this.#lend(lease)
+    this.#lend(pooled)
   }
 
   fail(error: unknown): void {

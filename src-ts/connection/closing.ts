@@ -1,13 +1,13 @@
 import { NetpollError, withoutStack } from '../errors'
 import { Operation } from '../native/protocol-numbers'
-import type { Outbox, Target } from '../poller/command-queue'
-import { pace } from '../time/pace'
+import type { CommandQueue, CommandTarget } from '../poller/command-queue'
+import { stepBudget } from '../time/step-budget'
 import { afterMicrotasks } from '../time/timers'
 import type { Life } from './life'
 import type { Retention } from './retention'
 
 /** A connection, as far as its end concerns what it is made of. */
-export interface ClosingConnection extends Target {
+export interface ClosingConnection extends CommandTarget {
   readonly retention: Pick<Retention, 'follow'>
   /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
   inputEnded(error: () => NetpollError, failure?: NetpollError): void
@@ -27,16 +27,16 @@ export interface ClosingConnection extends Target {
 export class Closing {
   readonly #connection: ClosingConnection
   readonly #life: Life
-  readonly #outbox: Pick<Outbox, 'command'>
+  readonly #commandQueue: Pick<CommandQueue, 'command'>
   #error: NetpollError | undefined
   /** Why it ends in order, if there is more to say than that somebody has closed it. */
   #ending: unknown
   #waiters: (() => void)[] | undefined
 
-  constructor(connection: ClosingConnection, life: Life, outbox: Pick<Outbox, 'command'>) {
+  constructor(connection: ClosingConnection, life: Life, commandQueue: Pick<CommandQueue, 'command'>) {
     this.#connection = connection
     this.#life = life
-    this.#outbox = outbox
+    this.#commandQueue = commandQueue
   }
 
   /** Why it ends, where it is not in order. */
@@ -167,7 +167,7 @@ export class Closing {
   /** Sends what was accepted, and nothing else, then closes. */
   #closeNow(): void {
     if (!this.#life.sendsReplies) return
-    this.#outbox.command(Operation.Close, this.#connection)
+    this.#commandQueue.command(Operation.Close, this.#connection)
     const hasStopped = this.#life.isLeavingNow
     this.#life.close()
     if (!hasStopped) this.#stopInput()
@@ -178,13 +178,13 @@ export class Closing {
     this.#life.close()
     this.#connection.retention.follow()
     this.#connection.forgetLostCalls()
-    this.#outbox.command(operation, this.#connection)
+    this.#commandQueue.command(operation, this.#connection)
     this.#connection.inputEnded(() => this.#error ?? closedHere())
     this.#connection.abortSignal()
   }
 
   #gone(): Promise<void> {
-    if (this.#life.isClosed) return pace.pass() ?? resolved
+    if (this.#life.isClosed) return stepBudget.pass() ?? resolved
     return new Promise((resolve) => {
       this.#waiters ??= []
       this.#waiters.push(resolve)

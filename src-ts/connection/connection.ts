@@ -3,10 +3,10 @@ import { type Inspection, inspectCustom, known, show } from '../process/inspecti
 import { call } from './calls/connection-calls'
 import type { CallOptions } from './calls/pending-call'
 import { detach } from './detach'
-import { Hold } from './read-pause'
+import { PauseReason } from './read-pause'
 import { send, sendLast } from './sending'
 import { requiredLimit } from '../time/time-limits'
-import { ConnectionCore, type NewDuplex, type Profile } from './core'
+import { ConnectionCore, type NewDuplex, type ConnectionGroup } from './core'
 import { StreamDuplex } from './stream/duplex'
 import type { Reader } from '../link-buffer/reader'
 import type { Writer } from '../link-buffer/writer'
@@ -43,11 +43,11 @@ let newFacade: (core: ConnectionCore) => Connection
 /** @internal Makes a connection: what the package keeps of it. */
 export function createConnection(
   id: NativeId,
-  profile: Profile,
+  group: ConnectionGroup,
   status: FirstStatus,
   context: Context,
 ): ConnectionCore {
-  return new ConnectionCore(id, profile, status, context, newFacade)
+  return new ConnectionCore(id, group, status, context, newFacade)
 }
 
 /**
@@ -192,8 +192,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   allocate(length: number): Buffer {
-    const { loop, framing } = this.#core.profile
-    return loop.memory.arena.allocate(length, framing)
+    const { poller, framing } = this.#core.group
+    return poller.memory.arena.allocate(length, framing)
   }
 
   /**
@@ -340,13 +340,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Hands over nothing further until {@link resume}. What is of the current turn may still come. */
   pause(): this {
-    this.#core.flow.hold(Hold.User)
+    this.#core.readPause.pause(PauseReason.User)
     return this
   }
 
   /** Undoes {@link pause}. */
   resume(): this {
-    this.#core.flow.release(Hold.User)
+    this.#core.readPause.resume(PauseReason.User)
     return this
   }
 
@@ -454,7 +454,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
  */
 export class ConnectionDuplex extends StreamDuplex<Connection> {}
 
-const newDuplex: NewDuplex = (line) => new ConnectionDuplex(line, line.profile.allowHalfOpen)
+const newDuplex: NewDuplex = (line) => new ConnectionDuplex(line, line.group.allowHalfOpen)
 
 /** Where users call. */
 const entry = Connection.prototype.call

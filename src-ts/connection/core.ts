@@ -1,4 +1,4 @@
-import { Alarm } from '../poller/deadline-timer'
+import { DeadlineTimer } from '../poller/deadline-timer'
 import type { Calls } from './calls/pending-call'
 import { createCalls, endCalls } from './calls/connection-calls'
 import { type Chunk, messageAs } from '../memory/chunk'
@@ -7,7 +7,7 @@ import { consumerOf, type StreamDuplex } from './stream/duplex'
 import type { Line } from './stream/line'
 import { NetpollError } from '../errors'
 import type { Excerpt } from '../native/excerpt'
-import { Flow, Hold } from './read-pause'
+import { ReadPause, PauseReason } from './read-pause'
 import { askToLeave, retire, saysGoAway } from './go-away'
 import { EndSignal } from './end-signal'
 import { afterReplies, Closing } from './closing'
@@ -22,16 +22,16 @@ import { isEmptyWriter, Writer } from '../link-buffer/writer'
 import type { NativeId } from '../native/binding'
 import { checkHandler, type Facade, type GoAway, type MessageHandler, type StreamHandler } from './hooks'
 import { Operation } from '../native/protocol-numbers'
-import { Output } from './send-queue'
+import { SendQueue } from './send-queue'
 import { flush } from './sending'
 import type { ConnectionOwner } from './owner'
-import { Requests } from './messages/dispatcher'
+import { Dispatcher } from './messages/dispatcher'
 import { StreamInput } from './stream/stream-input'
 import { setImmediate } from '../time/timers'
 import { isOwnReason, reasonError, type Refused } from '../native/reasons'
 
 /** What all connections of one server or dialer in one event loop have in common, and who is told of them. */
-export type Profile = GroupOf<ConnectionCore>
+export type ConnectionGroup = GroupOf<ConnectionCore>
 
 /** Makes what users have of a connection that is a stream of Node.js. */
 export type NewDuplex = (line: Line) => StreamDuplex
@@ -52,14 +52,14 @@ export class ConnectionCore {
   requestTimeout: number
   /** The pool or mux that keeps it. */
   owner: ConnectionOwner | undefined
-  readonly profile: Profile
+  readonly group: ConnectionGroup
   readonly #lifecycle: Lifecycle
   readonly #stream: StreamInput | undefined
   // Made when they are first needed: an idle connection is to cost little.
-  #flow: Flow | undefined
-  #alarm: Alarm | undefined
-  #output: Output | undefined
-  #requests: Requests | undefined
+  #readPause: ReadPause | undefined
+  #deadlineTimer: DeadlineTimer | undefined
+  #sendQueue: SendQueue | undefined
+  #dispatcher: Dispatcher | undefined
   #onRequest: MessageHandler | undefined
   #onData: StreamHandler | undefined
   #writer: Writer | undefined
@@ -72,7 +72,7 @@ export class ConnectionCore {
 
   constructor(
     id: NativeId,
-    profile: Profile,
+    group: ConnectionGroup,
     status: FirstStatus,
     context: Context,
     newFacade: (core: ConnectionCore) => Facade,
@@ -81,14 +81,14 @@ export class ConnectionCore {
     this.slot = id.slot
     this.generation = id.generation
     this.context = context
-    this.profile = profile
+    this.group = group
     this.life = new Life(status)
-    this.requestTimeout = profile.requestTimeout
-    this.#onRequest = profile.hooks.onRequest
-    this.#onData = profile.hooks.onData
-    this.#lifecycle = new Lifecycle(this, profile)
-    this.#stream = profile.framing.isStream ? new StreamInput(this, profile) : undefined
-    profile.loop.retain()
+    this.requestTimeout = group.requestTimeout
+    this.#onRequest = group.hooks.onRequest
+    this.#onData = group.hooks.onData
+    this.#lifecycle = new Lifecycle(this, group)
+    this.#stream = group.framing.isStream ? new StreamInput(this, group) : undefined
+    group.poller.retain()
   }
 
   /** Whether it is one: users cannot make any. */
@@ -101,9 +101,9 @@ export class ConnectionCore {
   }
 
   set onRequest(handler: MessageHandler | undefined) {
-    checkHandler('onRequest', handler, this.profile.framing)
+    checkHandler('onRequest', handler, this.group.framing)
     this.#onRequest = handler
-    this.#requests?.handlerChanged()
+    this.#dispatcher?.handlerChanged()
   }
 
   get onData(): StreamHandler | undefined {
@@ -111,7 +111,7 @@ export class ConnectionCore {
   }
 
   set onData(handler: StreamHandler | undefined) {
-    checkHandler('onData', handler, this.profile.framing)
+    checkHandler('onData', handler, this.group.framing)
     this.#onData = handler
     this.#stream?.handlerChanged()
   }
@@ -143,12 +143,12 @@ export class ConnectionCore {
   }
 
   get writer(): Writer {
-    this.#writer ??= new Writer(this.profile.loop.memory.arena, (written) => flush(this, written))
+    this.#writer ??= new Writer(this.group.poller.memory.arena, (written) => flush(this, written))
     return this.#writer
   }
 
   get isCongested(): boolean {
-    return this.#output?.isCongested ?? false
+    return this.#sendQueue?.isCongested ?? false
   }
 
   iterate(): AsyncGenerator<Buffer, void, undefined> {
@@ -163,7 +163,7 @@ export class ConnectionCore {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.life.isClosing && !this.life.isClosed) throw this.closing.closedError()
-    const line = { core: this, output: this.output, profile: this.profile }
+    const line = { core: this, sendQueue: this.sendQueue, group: this.group }
     const duplex = create(line)
     const consumer = consumerOf(duplex, line)
     stream.takeOver(consumer)
@@ -176,7 +176,7 @@ export class ConnectionCore {
     if (this.life.end()) this.owner?.finishing()
     else if (!this.life.isAnswering) return
     afterReplies(() => {
-      if (this.life.isOpen) this.profile.loop.outbox.command(Operation.End, this)
+      if (this.life.isOpen) this.group.poller.commandQueue.command(Operation.End, this)
     })
   }
 
@@ -190,7 +190,7 @@ export class ConnectionCore {
 
   retire(): void {
     // Whoever uses the stream ends it.
-    if (this.#duplex === undefined) retire(this, this.life, this.profile)
+    if (this.#duplex === undefined) retire(this, this.life, this.group)
   }
 
   /** Whether the reply of a call can still come, also of one that was given up. */
@@ -217,42 +217,46 @@ export class ConnectionCore {
 
   /** Whether it keeps the process alive: it does from the beginning. */
   get retention(): Retention {
-    this.#retention ??= new Retention(this.profile.loop, this.life)
+    this.#retention ??= new Retention(this.group.poller, this.life)
     return this.#retention
   }
 
   get socket(): Socket {
-    this.#socket ??= new Socket(this, this.profile.loop)
+    this.#socket ??= new Socket(this, this.group.poller)
     return this.#socket
   }
 
   get closing(): Closing {
-    this.#closing ??= new Closing(this, this.life, this.profile.loop.outbox)
+    this.#closing ??= new Closing(this, this.life, this.group.poller.commandQueue)
     return this.#closing
   }
 
   /** Its calls, and how replies find them. */
   get calls(): Calls {
-    this.#calls ??= createCalls(this, this.profile)
+    this.#calls ??= createCalls(this, this.group)
     return this.#calls
   }
 
   /** What it sends beside replies. */
-  get output(): Output {
-    this.#output ??= new Output(this, this.profile)
-    return this.#output
+  get sendQueue(): SendQueue {
+    this.#sendQueue ??= new SendQueue(this, this.group)
+    return this.#sendQueue
   }
 
   /** For what reasons nothing is read. */
-  get flow(): Flow {
-    this.#flow ??= new Flow(this.profile.loop.outbox, this, this.profile.startsHeld ? Hold.Hook : 0)
-    return this.#flow
+  get readPause(): ReadPause {
+    this.#readPause ??= new ReadPause(
+      this.group.poller.commandQueue,
+      this,
+      this.group.startsHeld ? PauseReason.Hook : 0,
+    )
+    return this.#readPause
   }
 
   /** The timer of its calls and reads. */
-  get alarm(): Alarm {
-    this.#alarm ??= new Alarm(this.profile.loop, this)
-    return this.#alarm
+  get deadlineTimer(): DeadlineTimer {
+    this.#deadlineTimer ??= new DeadlineTimer(this.group.poller, this)
+    return this.#deadlineTimer
   }
 
   /** Whether it is established and nobody has closed it. */
@@ -267,16 +271,16 @@ export class ConnectionCore {
       (this.#calls === undefined || this.#calls.isClean) &&
       (this.#writer === undefined || isEmptyWriter(this.#writer)) &&
       (this.#stream === undefined || this.#stream.isUntouched) &&
-      (this.#requests === undefined || this.#requests.isUntouched) &&
-      this.#flow?.isHeld(Hold.User) !== true
+      (this.#dispatcher === undefined || this.#dispatcher.isUntouched) &&
+      this.#readPause?.isPausedFor(PauseReason.User) !== true
     )
   }
 
   /** Whether the system does not take now what was sent on it. */
   get hasUnsent(): boolean {
     const mayReply = this.#onRequest !== undefined
-    if (this.#output === undefined && !mayReply) return false
-    return this.output.isBehind(mayReply)
+    if (this.#sendQueue === undefined && !mayReply) return false
+    return this.sendQueue.isBehind(mayReply)
   }
 
   /** Whether it takes calls, as far as those go that were given up on it. */
@@ -302,13 +306,8 @@ export class ConnectionCore {
   /** The hooks are done: messages may come. */
   begin(): void {
     this.#stream?.begin()
-    this.#requests?.begin()
-    if (this.profile.startsHeld) this.flow.release(Hold.Hook)
-  }
-
-  /** Whether the peer or the user wants no new calls. It closes by itself, once the last call has ended. */
-  get isLeaving(): boolean {
-    return this.life.isLeaving
+    this.#dispatcher?.begin()
+    if (this.group.startsHeld) this.readPause.resume(PauseReason.Hook)
   }
 
   /** Asks the peer to leave, which is served until it has. One that cannot be asked is answered what was read. */
@@ -326,7 +325,7 @@ export class ConnectionCore {
   /** No call waits any more. Where the peer has asked to leave it still may wait, for answers of ours. */
   callsEnded(): void {
     if (!this.life.isLeaving) return
-    if (this.profile.countsMessages || this.#stream !== undefined) this.finish()
+    if (this.group.countsMessages || this.#stream !== undefined) this.finish()
     else void this.close()
   }
 
@@ -334,7 +333,7 @@ export class ConnectionCore {
   finish(): void {
     // Whoever uses the stream ends it.
     if (this.#duplex !== undefined || !this.life.finish()) return
-    this.profile.loop.outbox.command(Operation.Finish, this)
+    this.group.poller.commandQueue.command(Operation.Finish, this)
     this.#stream?.finish()
   }
 
@@ -345,10 +344,10 @@ export class ConnectionCore {
       this.#stream.receive(chunk.bytes, start, length)
       return
     }
-    const message = messageAs(this.profile.bytes, chunk, start, length)
+    const message = messageAs(this.group.bytes, chunk, start, length)
     if (this.#calls === undefined) this.#unasked(message)
     else if (!this.#answered(this.#calls, message)) this.#unanswering(message)
-    else if (this.profile.countsMessages) this.profile.loop.outbox.command(Operation.Acknowledge, this)
+    else if (this.group.countsMessages) this.group.poller.commandQueue.command(Operation.Acknowledge, this)
   }
 
   /** A message that answers none of the calls. The user's function that has looked for its id may have closed it. */
@@ -358,13 +357,13 @@ export class ConnectionCore {
 
   /** A message that answers no call. */
   #unasked(message: Buffer): void {
-    const { isGoAway, loop, countsMessages } = this.profile
+    const { isGoAway, poller, countsMessages } = this.group
     if (isGoAway === undefined || !saysGoAway(this, isGoAway, message)) {
       // The user's function may have closed the connection, or thrown.
       if (isGoAway === undefined || this.life.takesReplies) this.#messages().receive(message)
       return
     }
-    if (countsMessages) loop.outbox.command(Operation.Acknowledge, this)
+    if (countsMessages) poller.commandQueue.command(Operation.Acknowledge, this)
     this.beginNoMoreCalls()
   }
 
@@ -374,12 +373,12 @@ export class ConnectionCore {
   }
 
   connected(): void {
-    if (this.life.connected()) this.profile.opened(this)
+    if (this.life.connected()) this.group.opened(this)
   }
 
   /** The peer has gone, or was refused: `code` says why, and `call` by which system call it was found. */
   inactive(code: number, call: number, excerpt: Excerpt | undefined): void {
-    this.life.peerGone(this.profile.allowHalfOpen)
+    this.life.peerGone(this.group.allowHalfOpen)
     this.owner?.inactive()
     // What the system says is told with the end, which follows at once.
     const error = isOwnReason(code) ? reasonError(code, call, this.#refused(excerpt)) : undefined
@@ -394,18 +393,18 @@ export class ConnectionCore {
     if (this.life.isHalfOpen || this.#calls?.isAwaited === true) setImmediate(() => this.closing.unanswered())
     this.closing.peerEnded()
     // It has left, as it was asked to. With `allowHalfOpen` nothing else would end our direction.
-    if (this.life.isAsked && this.profile.allowHalfOpen) this.finish()
+    if (this.life.isAsked && this.group.allowHalfOpen) this.finish()
   }
 
   congested(): void {
-    this.output.congested()
+    this.sendQueue.congested()
   }
 
   /** At most half of the high-water mark waits to be sent. */
   drained(): void {
-    if (this.#output?.isCongested !== true) return
-    this.#output.relieved()
-    const { onDrain } = this.profile.hooks
+    if (this.#sendQueue?.isCongested !== true) return
+    this.#sendQueue.relieved()
+    const { onDrain } = this.group.hooks
     if (onDrain === undefined) return
     guarded(
       () => this.context.run(onDrain, this.facade, undefined),
@@ -420,7 +419,7 @@ export class ConnectionCore {
 
   /** Has a stream told, with `number`, when nothing waits to be sent. No N-API call. */
   tellFlushed(number: number): void {
-    this.profile.loop.outbox.command(Operation.TellFlushed, this, number)
+    this.group.poller.commandQueue.command(Operation.TellFlushed, this, number)
   }
 
   /** Nothing waits to be sent any more. */
@@ -438,16 +437,16 @@ export class ConnectionCore {
     const waits = this.#calls?.isAwaited === true
     if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
     // The peer waits for us: what it has sent is here, and unread.
-    if (this.#stream?.hasUnread === true || this.#requests?.hasUnread === true) return
+    if (this.#stream?.hasUnread === true || this.#dispatcher?.hasUnread === true) return
     this.closing.timedOut()
   }
 
-  /** The alarm has gone off. */
-  alarmed(number: number, late: number): void {
-    this.alarm.fired(number, late)
+  /** The deadline timer has gone off. */
+  timerFired(number: number, late: number): void {
+    this.deadlineTimer.fired(number, late)
   }
 
-  /** Gives up the calls and reads whose time is over at `due`, as {@link Alarm} asks for. */
+  /** Gives up the calls and reads whose time is over at `due`, as {@link DeadlineTimer} asks for. */
   expire(due: number): number {
     const calls = this.#calls?.expire(due) ?? Number.POSITIVE_INFINITY
     const reads = this.#stream?.expire(due) ?? Number.POSITIVE_INFINITY
@@ -471,25 +470,25 @@ export class ConnectionCore {
     const { error } = this.closing
     this.closing.tellEach([
       () => endCalls(this.#calls, gone, this.socket.writtenInAll),
-      () => this.#output?.end(gone),
+      () => this.#sendQueue?.end(gone),
       () => this.inputEnded(gone, error),
       () => this.#stream?.consumer?.closed(error),
       () => this.#stream?.gone(),
       () => this.owner?.closed(),
       () => this.abortSignal(),
       () => {
-        if (this.profile.closed(this, error)) this.#lifecycle.closed({ error, news })
+        if (this.group.closed(this, error)) this.#lifecycle.closed({ error, news })
       },
     ])
   }
 
   #refused(excerpt: Excerpt | undefined): Refused | undefined {
-    return excerpt && { excerpt, maxLength: this.profile.framing.native.maxLength }
+    return excerpt && { excerpt, maxLength: this.group.framing.native.maxLength }
   }
 
   /** Reports an error that does not end it. */
   tell(error: unknown): void {
-    this.profile.failed(error, this)
+    this.group.failed(error, this)
   }
 
   /** Reports `error`, and closes once the replies before it have left. */
@@ -529,8 +528,8 @@ export class ConnectionCore {
     }
   }
 
-  #messages(): Requests {
-    this.#requests ??= new Requests(this, this.profile)
-    return this.#requests
+  #messages(): Dispatcher {
+    this.#dispatcher ??= new Dispatcher(this, this.group)
+    return this.#dispatcher
   }
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 import { systemError } from '../errors'
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import type { PolledConnection } from '../poller/polled-connection'
 import type { Closing } from './closing'
 import type { Life } from './life'
@@ -9,7 +9,7 @@ import type { Socket } from './socket'
 
 /** A connection, as far as its socket can be given away. */
 export interface DetachableConnection extends PolledConnection {
-  readonly profile: { readonly loop: Pick<EventLoop, 'forget' | 'hasUndelivered'> }
+  readonly group: { readonly poller: Pick<Poller, 'forget' | 'hasUndelivered'> }
   readonly life: Life
   readonly closing: Pick<Closing, 'closedError'>
   readonly socket: Pick<Socket, 'detach'>
@@ -19,14 +19,14 @@ export interface DetachableConnection extends PolledConnection {
 
 /** Gives the socket away: the connection is over, and its descriptor belongs to the caller. */
 export function detach(connection: DetachableConnection): number {
-  const { life, profile } = connection
+  const { life, group } = connection
   if (!life.isOpen || life.isRefused) throw connection.closing.closedError()
   // The next owner would take the reply of such a call for that of its own first one.
   if (connection.awaitsReplies) throw systemError(constants.errno.EBUSY, 'detach')
   // What is of this turn and was not handed over yet would be lost.
-  if (profile.loop.hasUndelivered(connection)) throw systemError(constants.errno.EAGAIN, 'detach')
+  if (group.poller.hasUndelivered(connection)) throw systemError(constants.errno.EAGAIN, 'detach')
   const fd = connection.socket.detach()
-  profile.loop.forget(connection)
+  group.poller.forget(connection)
   connection.closed(0, 0, undefined)
   return fd
 }

@@ -1,7 +1,7 @@
 import type { Facade, GoAway, IsGoAway, Served } from './hooks'
 import type { GroupSettings } from './group-settings'
 import type { Life } from './life'
-import type { Output } from './send-queue'
+import type { SendQueue } from './send-queue'
 import { refusePromise } from '../process/report'
 import { invalidValue } from '../errors'
 import { clearTimeout, setTimeout } from '../time/timers'
@@ -32,7 +32,7 @@ export function checkGoAway(goAway: unknown, hasIds: boolean): GoAway | undefine
 
 /** A connection whose client is asked to leave. */
 interface ServedConnection extends Served {
-  readonly output: Pick<Output, 'send'>
+  readonly sendQueue: Pick<SendQueue, 'send'>
   /** Answers what was read, then closes. */
   finish(): void
   /** Reports an error that does not end it. */
@@ -81,7 +81,7 @@ function isAsked(connection: ServedConnection, life: Life, goAway: GoAway): bool
   try {
     const message = life.isWhole ? goAway(connection) : undefined
     if (message === undefined || !life.isWhole) return false
-    connection.output.send(message)
+    connection.sendQueue.send(message)
     return true
   } catch (error) {
     connection.tell(error)

@@ -3,7 +3,7 @@ import type { Ids } from '../framing/message-id'
 import type { BytesOption } from '../memory/message-types'
 import type { ConnectionSettings } from '../native/binding'
 import type { Context } from '../process/async-context'
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import type { GoAway, Hooks, IsGoAway, MessageHandler } from './hooks'
 
 /** What connections have done, all together. */
@@ -18,8 +18,8 @@ export interface Counts {
 
 /** What the parts of a connection have in common with those of all others of its group. Each part takes what it needs. */
 export interface GroupSettings {
-  readonly loop: EventLoop
-  /** What is counted of all profiles of one server or dialer. */
+  readonly poller: Poller
+  /** What is counted of all groups of one server or dialer. */
   readonly counts: Counts
   readonly framing: Framing
   /** How replies are matched; `undefined`: in order. */

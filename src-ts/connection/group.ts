@@ -1,28 +1,28 @@
-import type { ConnectionCore, Profile } from './core'
+import type { ConnectionCore, ConnectionGroup } from './core'
 import type { Facade } from './hooks'
 import type { Context } from '../process/async-context'
 import { channels, publish } from '../process/diagnostics'
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import { report } from '../process/report'
 import { type ConnectionSettings, nativeBinding } from '../native/binding'
 import type { CheckedOptions } from './options'
 import { isAsyncFunction } from '../checks/thenables'
 
-export type { Profile } from './core'
+export type { ConnectionGroup } from './core'
 
 /** Who handles messages, where no handler of this thread does. */
 export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 
-/** Who is told first of the connections of a profile. */
-export type Owner = Pick<Profile, 'role' | 'goAway' | 'opened' | 'closed'>
+/** Who is told first of the connections of a group. */
+export type GroupOwner = Pick<ConnectionGroup, 'role' | 'goAway' | 'opened' | 'closed'>
 
 /** Joins checked options and their owner, for each of the loops: what is bounded or counted is so for all together. */
-export function createProfiles(
-  loops: readonly EventLoop[],
+export function createGroups(
+  pollers: readonly Poller[],
   checked: CheckedOptions,
-  owner: Owner,
+  owner: GroupOwner,
   workers?: NativeWorkers,
-): readonly Profile[] {
+): readonly ConnectionGroup[] {
   const { settings, hooks, ...rest } = checked
   const { ConnectionSettings } = nativeBinding()
   const failed = (error: unknown, connection: Facade | undefined, context: Context): void => {
@@ -42,10 +42,13 @@ export function createProfiles(
       failed(error, connection.facade, connection.context),
     listenerFailed: (error: unknown, context: Context) => failed(error, undefined, context),
   }
-  return loops.map((loop) => ({ ...common, loop }))
+  return pollers.map((poller) => ({ ...common, poller }))
 }
 
 /** The same in other loops, as many. */
-export function moveProfiles(profiles: readonly Profile[], loops: readonly EventLoop[]): readonly Profile[] {
-  return profiles.map((profile, index) => ({ ...profile, loop: loops[index] ?? profile.loop }))
+export function moveGroups(
+  groups: readonly ConnectionGroup[],
+  pollers: readonly Poller[],
+): readonly ConnectionGroup[] {
+  return groups.map((group, index) => ({ ...group, poller: pollers[index] ?? group.poller }))
 }

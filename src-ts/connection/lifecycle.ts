@@ -2,7 +2,7 @@ import type { Context } from '../process/async-context'
 import { channels, publish } from '../process/diagnostics'
 import { invalidType, type NetpollError } from '../errors'
 import { errnoOf, guarded, refusePromise } from '../process/report'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import type { GroupSettings } from './group-settings'
 import type { Facade } from './hooks'
 import type { Socket } from './socket'
@@ -55,14 +55,14 @@ interface End {
  */
 export class Lifecycle {
   readonly #connection: LivingConnection
-  readonly #profile: Pick<GroupSettings, 'hooks' | 'role'>
+  readonly #group: Pick<GroupSettings, 'hooks' | 'role'>
   #phase: Phase = Phase.New
   #end: End | undefined
   #callbacks: (() => void)[] | undefined
 
-  constructor(connection: LivingConnection, profile: Pick<GroupSettings, 'hooks' | 'role'>) {
+  constructor(connection: LivingConnection, group: Pick<GroupSettings, 'hooks' | 'role'>) {
     this.#connection = connection
-    this.#profile = profile
+    this.#group = group
   }
 
   /** Whether the hooks that come before messages are still running. */
@@ -74,7 +74,7 @@ export class Lifecycle {
   open(): void | Promise<void> {
     this.#phase = Phase.Opening
     const connection = this.#connection
-    const { onPrepare, onConnect } = this.#profile.hooks
+    const { onPrepare, onConnect } = this.#group.hooks
     // Refused before anybody was asked: the server is closing, or full.
     if (!connection.isOpen) return this.#refuse()
     try {
@@ -99,7 +99,7 @@ export class Lifecycle {
   /** Calls `callback` after `onDisconnect`; soon, when that has run already. */
   onClose(callback: () => void): void {
     if (typeof callback !== 'function') throw invalidType('callback', 'of type function', callback)
-    if (this.#phase === Phase.Over) pace.settle(() => microtask(() => this.#run(callback)))
+    if (this.#phase === Phase.Over) stepBudget.settle(() => microtask(() => this.#run(callback)))
     else {
       this.#callbacks ??= []
       this.#callbacks.push(callback)
@@ -122,7 +122,7 @@ export class Lifecycle {
 
   #opened(): void {
     // Whoever dials sets handlers or begins to read only after `dial` has resolved.
-    if (this.#profile.role === 'client') setImmediate(() => this.#begin())
+    if (this.#group.role === 'client') setImmediate(() => this.#begin())
     else this.#begin()
   }
 
@@ -165,7 +165,7 @@ export class Lifecycle {
   /** Runs `onDisconnect`, and what comes after it once it is done. */
   #disconnected({ error, news }: End): void {
     const connection = this.#connection
-    const { onDisconnect, onError } = this.#profile.hooks
+    const { onDisconnect, onError } = this.#group.hooks
     // A failure of network or peer that the system names is nobody's fault: told, and not logged.
     if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
       connection.tell(news)

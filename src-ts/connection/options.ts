@@ -6,7 +6,7 @@ import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/me
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeSettings } from '../native/binding'
 import type { ConnectionOptions, DataHandler, RequestHandler } from './option-types'
-import { keepAliveSeconds, largestTimeout, timeLimit, timeLimits } from '../time/time-limits'
+import { keepAliveSeconds, maxTimeout, timeLimit, timeLimits } from '../time/time-limits'
 import { isThenable } from '../checks/thenables'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
@@ -121,9 +121,9 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   if (bytes !== 'buffer' && bytes !== 'uint8array') {
     throw invalidType('options.bytes', "'buffer' or 'uint8array'", bytes)
   }
-  const number = (name: NumberOption, least: number, most: number): number => {
+  const number = (name: NumberOption, min: number, max: number): number => {
     const { [name]: value = defaults[name] } = options
-    checkInteger(`options.${name}`, value, least, most)
+    checkInteger(`options.${name}`, value, min, max)
     return value
   }
   const time = (name: keyof typeof timeLimits.connection): number =>
@@ -132,7 +132,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   const maxInFlight = number('maxInFlight', 1, 1_000_000)
   const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
   const readTimeout = time('readTimeout')
-  const maxCloseTime = number('maxCloseTime', 1, largestTimeout)
+  const maxCloseTime = number('maxCloseTime', 1, maxTimeout)
   const { pollers = processSettings().pollers, loadBalance = processSettings().loadBalance } = options
   const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
   return {

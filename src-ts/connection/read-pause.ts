@@ -1,8 +1,8 @@
 import { Operation } from '../native/protocol-numbers'
-import type { Outbox, Target } from '../poller/command-queue'
+import type { CommandQueue, CommandTarget } from '../poller/command-queue'
 
 /** Why nothing is read from a connection. */
-export const Hold = {
+export const PauseReason = {
   /** The user has paused it. */
   User: 1,
   /** `onConnect` is not done. */
@@ -11,34 +11,34 @@ export const Hold = {
   Full: 4,
 } as const
 
-export type Hold = (typeof Hold)[keyof typeof Hold]
+export type PauseReason = (typeof PauseReason)[keyof typeof PauseReason]
 
 /** Reading goes on while nothing holds it. */
-export class Flow {
-  readonly #outbox: Outbox
-  readonly #target: Target
-  #holds: number
+export class ReadPause {
+  readonly #commandQueue: CommandQueue
+  readonly #target: CommandTarget
+  #reasons: number
 
-  constructor(outbox: Outbox, target: Target, holds: number) {
-    this.#outbox = outbox
+  constructor(commandQueue: CommandQueue, target: CommandTarget, reasons: number) {
+    this.#commandQueue = commandQueue
     this.#target = target
-    this.#holds = holds
+    this.#reasons = reasons
   }
 
   /** Whether reading is held for this reason. */
-  isHeld(reason: Hold): boolean {
-    return (this.#holds & reason) !== 0
+  isPausedFor(reason: PauseReason): boolean {
+    return (this.#reasons & reason) !== 0
   }
 
-  hold(reason: Hold): void {
-    const before = this.#holds
-    this.#holds = before | reason
-    if (before === 0) this.#outbox.command(Operation.Pause, this.#target)
+  pause(reason: PauseReason): void {
+    const before = this.#reasons
+    this.#reasons = before | reason
+    if (before === 0) this.#commandQueue.command(Operation.Pause, this.#target)
   }
 
-  release(reason: Hold): void {
-    const before = this.#holds
-    this.#holds = before & ~reason
-    if (before !== 0 && this.#holds === 0) this.#outbox.command(Operation.Resume, this.#target)
+  resume(reason: PauseReason): void {
+    const before = this.#reasons
+    this.#reasons = before & ~reason
+    if (before !== 0 && this.#reasons === 0) this.#commandQueue.command(Operation.Resume, this.#target)
   }
 }

@@ -1,16 +1,16 @@
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import type { Life } from './life'
 
 /** Whether a connection keeps the process alive. It does so when this is made. */
 export class Retention {
-  readonly #loop: Pick<EventLoop, 'retain' | 'release'>
+  readonly #poller: Pick<Poller, 'retain' | 'release'>
   readonly #life: Pick<Life, 'isClosed' | 'isClosing'>
   #isReferenced = true
   #isExpectant = true
   #retains = true
 
-  constructor(loop: Pick<EventLoop, 'retain' | 'release'>, life: Pick<Life, 'isClosed' | 'isClosing'>) {
-    this.#loop = loop
+  constructor(poller: Pick<Poller, 'retain' | 'release'>, life: Pick<Life, 'isClosed' | 'isClosing'>) {
+    this.#poller = poller
     this.#life = life
   }
 
@@ -32,7 +32,7 @@ export class Retention {
     const retains = this.#isReferenced && isExpectant
     if (retains === this.#retains) return
     this.#retains = retains
-    if (retains) this.#loop.retain()
-    else this.#loop.release()
+    if (retains) this.#poller.retain()
+    else this.#poller.release()
   }
 }

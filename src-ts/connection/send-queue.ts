@@ -1,37 +1,37 @@
 import { isOurs } from '../errors'
 import type { Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
-import type { Target } from '../poller/command-queue'
-import { pace } from '../time/pace'
+import type { CommandTarget } from '../poller/command-queue'
+import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import type { GroupSettings } from './group-settings'
 import { whenRejected } from '../checks/promises'
 import { ignore } from '../checks/thenables'
 
 /** Sends and flushes that wait, all of one connection: they are over at the same time. */
-interface Waiter {
+interface PendingFlush {
   readonly promise: Promise<void>
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
-type OutputSettings = Pick<GroupSettings, 'framing' | 'highWaterMark' | 'loop'>
+type SendQueueSettings = Pick<GroupSettings, 'framing' | 'highWaterMark' | 'poller'>
 
 /** What one connection sends, whether its peer keeps up, and whether the event loop does. */
-export class Output {
-  readonly #target: Target
-  readonly #profile: OutputSettings
+export class SendQueue {
+  readonly #target: CommandTarget
+  readonly #group: SendQueueSettings
   #congested = false
-  /** Bytes sent since the core was last asked whether it can keep up, while {@link Outbox.turn} was this. */
+  /** Bytes sent since the core was last asked whether it can keep up, while {@link CommandQueue.turn} was this. */
   #burst = 0
   #burstTurn = 0
-  /** Bytes queued while {@link Pace.turn} was this. */
+  /** Bytes queued while {@link StepBudget.turn} was this. */
   #queued = 0
   #total = 0
   /** What it was when nothing was left unsent, as far as that was asked for. */
   #sentTotal = 0
   #turn = 0
-  #waiter: Waiter | undefined
+  #waiter: PendingFlush | undefined
   /** A stream's write that waits. */
   #ready: (() => void) | undefined
   /** Whether something waits, which keeps the process alive. */
@@ -39,9 +39,9 @@ export class Output {
   /** Whether the pace will tell when the event loop has turned. */
   #isPaced = false
 
-  constructor(target: Target, profile: OutputSettings) {
+  constructor(target: CommandTarget, group: SendQueueSettings) {
     this.#target = target
-    this.#profile = profile
+    this.#group = group
   }
 
   /** Whether more waits to be sent than the high-water mark. */
@@ -51,8 +51,8 @@ export class Output {
 
   /** Whether more may be sent at once. If not, that waits for the peer, or for the event loop to turn. */
   get isReady(): boolean {
-    if (this.#congested || pace.isSpent) return false
-    return this.#queued < this.#profile.highWaterMark || !pace.isNow(this.#turn)
+    if (this.#congested || stepBudget.isSpent) return false
+    return this.#queued < this.#group.highWaterMark || !stepBudget.isNow(this.#turn)
   }
 
   /** Bytes that were queued so far, without what handlers have replied. */
@@ -69,25 +69,25 @@ export class Output {
     if (this.#total === this.#sentTotal && !mayReply) return false
     const { slot, generation } = this.#target
     const total = this.#total
-    if (this.#profile.loop.native.unsent({ slot, generation }) > 0) return true
+    if (this.#group.poller.native.unsent({ slot, generation }) > 0) return true
     this.#sentTotal = total
     return false
   }
 
   /** Queues one message. */
   send(message: Payload): void {
-    const { loop, framing } = this.#profile
-    this.#sent(loop.outbox.message(Operation.Send, this.#target, framing, message))
+    const { poller, framing } = this.#group
+    this.#sent(poller.commandQueue.message(Operation.Send, this.#target, framing, message))
   }
 
   /** Queues what a writer has collected. */
   flush(written: Written): void {
     if (written.length === 0) {
-      pace.step(0)
+      stepBudget.step(0)
       return
     }
-    const { loop, framing } = this.#profile
-    this.#sent(loop.outbox.written(this.#target, framing, written))
+    const { poller, framing } = this.#group
+    this.#sent(poller.commandQueue.written(this.#target, framing, written))
   }
 
   /** Resolves when more may be sent. */
@@ -128,8 +128,8 @@ export class Output {
   }
 
   #sent(bytes: number): void {
-    pace.step(bytes)
-    const { turn } = pace
+    stepBudget.step(bytes)
+    const { turn } = stepBudget
     this.#queued = turn === this.#turn ? this.#queued + bytes : bytes
     this.#turn = turn
     this.#askAfter(bytes)
@@ -137,29 +137,29 @@ export class Output {
 
   /** Has the core look whether the peer keeps up, once so many bytes were sent that it may not. */
   #askAfter(bytes: number): void {
-    const { loop, highWaterMark } = this.#profile
+    const { poller, highWaterMark } = this.#group
     const { slot, generation } = this.#target
-    const { turn } = loop.outbox
+    const { turn } = poller.commandQueue
     this.#total += bytes
     this.#burst = turn === this.#burstTurn ? this.#burst + bytes : bytes
     this.#burstTurn = turn
     if (this.#burst < highWaterMark) return
     // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
-    loop.outbox.carryOut()
+    poller.commandQueue.carryOut()
     // Once congested, the core's word that it is over ends it, and nothing else: those who wait hear it then.
-    this.#congested ||= loop.native.isCongested({ slot, generation })
+    this.#congested ||= poller.native.isCongested({ slot, generation })
   }
 
   #wait(): void {
     if (!this.#retains) {
       this.#retains = true
-      this.#profile.loop.retain()
+      this.#group.poller.retain()
     }
     // The core's word that the peer has read comes with a turn of the loop.
     if (this.#congested || this.#isPaced) return
     this.#isPaced = true
-    pace.wait(() => {
+    stepBudget.wait(() => {
       this.#isPaced = false
       if (!this.#congested) this.#proceed()
     })
@@ -180,11 +180,11 @@ export class Output {
     this.#ready = undefined
     if (!this.#retains) return
     this.#retains = false
-    this.#profile.loop.release()
+    this.#group.poller.release()
   }
 }
 
-function newWaiter(): Waiter {
+function newWaiter(): PendingFlush {
   let resolve!: () => void
   let reject!: (error: unknown) => void
   const promise = new Promise<void>((onResolve, onReject) => {
@@ -194,12 +194,12 @@ function newWaiter(): Waiter {
   return { promise: unheard(promise), resolve, reject }
 }
 
-/** What {@link Output.drained} gives where nothing has to be waited for: known to be over without a look. */
+/** What {@link SendQueue.drained} gives where nothing has to be waited for: known to be over without a look. */
 export const resolved: Promise<void> = Promise.resolve()
 
 /** What `send` and `flush` return when they refuse what they were given. */
-export function refusedOutput(error: unknown): Promise<never> {
-  const refusal = pace.refuse(error)
+export function refusedSend(error: unknown): Promise<never> {
+  const refusal = stepBudget.refuse(error)
   return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }
 

@@ -2,7 +2,7 @@ import type { Written } from '../link-buffer/pieces'
 import { type Payload, takeApart } from '../memory/payload'
 import type { Closing } from './closing'
 import type { Life } from './life'
-import { type Output, refusedOutput } from './send-queue'
+import { type SendQueue, refusedSend } from './send-queue'
 import type { Socket } from './socket'
 
 /** A connection, as far as it sends what is no reply. */
@@ -11,7 +11,7 @@ export interface SendingConnection {
   readonly closing: Pick<Closing, 'closedError'>
   readonly socket: Pick<Socket, 'acceptsOutput'>
   /** Made when it is first needed. */
-  readonly output: Output
+  readonly sendQueue: SendQueue
   end(): void
 }
 
@@ -27,32 +27,32 @@ export function send(connection: SendingConnection, message: Payload): Promise<v
   try {
     const pieces = takeApart(message)
     checkOutput(connection)
-    connection.output.send(pieces)
+    connection.sendQueue.send(pieces)
   } catch (error) {
-    return refusedOutput(error)
+    return refusedSend(error)
   }
-  return connection.output.drained()
+  return connection.sendQueue.drained()
 }
 
 /** Sends a message, then ends our direction. One that is refused ends nothing. */
 export function sendLast(connection: SendingConnection, message: Payload): Promise<void> {
   try {
     checkOutput(connection)
-    connection.output.send(message)
+    connection.sendQueue.send(message)
   } catch (error) {
-    return refusedOutput(error)
+    return refusedSend(error)
   }
   connection.end()
-  return connection.output.drained()
+  return connection.sendQueue.drained()
 }
 
 /** Sends what a writer has collected. */
 export function flush(connection: SendingConnection, written: Written): Promise<void> {
   try {
     checkOutput(connection)
-    connection.output.flush(written)
+    connection.sendQueue.flush(written)
   } catch (error) {
-    return refusedOutput(error)
+    return refusedSend(error)
   }
-  return connection.output.drained()
+  return connection.sendQueue.drained()
 }

@@ -2,8 +2,8 @@ import { invalidType, systemError } from '../errors'
 import { type Address, toAddress } from '../native/address'
 import type { NativeId } from '../native/binding'
 import { Operation } from '../native/protocol-numbers'
-import type { Target } from '../poller/command-queue'
-import type { EventLoop } from '../poller/poller'
+import type { CommandTarget } from '../poller/command-queue'
+import type { Poller } from '../poller/poller'
 import { keepAliveSeconds, requiredLimit } from '../time/time-limits'
 
 /** Bytes that went through a connection. */
@@ -14,18 +14,18 @@ interface Totals {
 
 /** What users ask the core of one socket, and set of it. */
 export class Socket {
-  readonly #target: Target
-  readonly #loop: Pick<EventLoop, 'native' | 'outbox'>
+  readonly #target: CommandTarget
+  readonly #poller: Pick<Poller, 'native' | 'commandQueue'>
   #remoteAddress: Address | undefined
   #totals: Totals | undefined
 
-  constructor(target: Target, loop: Pick<EventLoop, 'native' | 'outbox'>) {
+  constructor(target: CommandTarget, poller: Pick<Poller, 'native' | 'commandQueue'>) {
     this.#target = target
-    this.#loop = loop
+    this.#poller = poller
   }
 
   get remoteAddress(): Address | undefined {
-    this.#remoteAddress ??= toAddress(this.#loop.native.peerAddress(this.#id()))
+    this.#remoteAddress ??= toAddress(this.#poller.native.peerAddress(this.#id()))
     return this.#remoteAddress
   }
 
@@ -35,15 +35,15 @@ export class Socket {
   }
 
   get localAddress(): Address | undefined {
-    return toAddress(this.#loop.native.localAddress(this.#id()))
+    return toAddress(this.#poller.native.localAddress(this.#id()))
   }
 
   get bytesRead(): number {
-    return this.#totals?.read ?? this.#loop.native.bytesRead(this.#id())
+    return this.#totals?.read ?? this.#poller.native.bytesRead(this.#id())
   }
 
   get bytesWritten(): number {
-    return this.#totals?.written ?? this.#loop.native.bytesWritten(this.#id())
+    return this.#totals?.written ?? this.#poller.native.bytesWritten(this.#id())
   }
 
   /** Bytes that it had written in all, once it is gone. */
@@ -53,7 +53,7 @@ export class Socket {
 
   /** Whether the core still takes what is to be sent. */
   get acceptsOutput(): boolean {
-    return this.#loop.native.acceptsOutput(this.#id())
+    return this.#poller.native.acceptsOutput(this.#id())
   }
 
   /** How much went through it, told right before its last record. */
@@ -77,12 +77,12 @@ export class Socket {
 
   setNoDelay(on = true): void {
     if (typeof on !== 'boolean') throw invalidType('on', 'of type boolean', on)
-    checkOption(this.#loop.native.setNoDelay(this.#id(), on))
+    checkOption(this.#poller.native.setNoDelay(this.#id(), on))
   }
 
   setKeepAlive(milliseconds: number): void {
     const seconds = keepAliveSeconds(requiredLimit('milliseconds', milliseconds))
-    checkOption(this.#loop.native.setKeepAlive(this.#id(), seconds))
+    checkOption(this.#poller.native.setKeepAlive(this.#id(), seconds))
   }
 
   /**
@@ -93,7 +93,7 @@ export class Socket {
   detach(): number {
     const totals = { read: this.bytesRead, written: this.bytesWritten }
     this.keepAddress()
-    const { fd, errno } = this.#loop.native.detach(this.#id())
+    const { fd, errno } = this.#poller.native.detach(this.#id())
     if (fd === undefined) throw systemError(errno ?? 0, 'detach')
     this.#totals = totals
     return fd
@@ -101,7 +101,7 @@ export class Socket {
 
   #setTimeout(operation: Operation, milliseconds: number): number {
     const limit = requiredLimit('milliseconds', milliseconds)
-    this.#loop.outbox.command(operation, this.#target, limit)
+    this.#poller.commandQueue.command(operation, this.#target, limit)
     return limit
   }
 

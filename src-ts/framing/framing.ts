@@ -10,7 +10,7 @@ import { checkInteger } from '../checks/arguments'
 export const defaultMaxLength = 16 * 1024 * 1024
 
 /** Largest `maxLength`: offsets into a message are 31-bit numbers. */
-export const largestMaxLength = 2 ** 31 - 1 - 64
+export const maxLengthLimit = 2 ** 31 - 1 - 64
 
 /** Options of {@link lengthField}, in the vocabulary of Netty's `LengthFieldBasedFrameDecoder`. */
 export interface LengthFieldOptions {
@@ -95,7 +95,7 @@ class LengthField extends Framing {
   readonly #littleEndian: boolean
   /** The field's value is the message's length plus this. */
   readonly #difference: number
-  readonly #largestValue: number
+  readonly #maxValue: number
 
   constructor(options: LengthFieldOptions) {
     super()
@@ -106,7 +106,7 @@ class LengthField extends Framing {
     this.#size = size
     this.#littleEndian = endian === 'little'
     this.#difference = strip - offset - size - adjustment
-    this.#largestValue = size === 8 ? Number.MAX_SAFE_INTEGER : 2 ** (8 * size) - 1
+    this.#maxValue = size === 8 ? Number.MAX_SAFE_INTEGER : 2 ** (8 * size) - 1
     this.native = {
       ...nothing,
       kind: 'lengthField',
@@ -131,7 +131,7 @@ class LengthField extends Framing {
       return
     }
     const value = length + this.#difference
-    if (value < 0 || value > this.#largestValue) throw unrepresentable(length)
+    if (value < 0 || value > this.#maxValue) throw unrepresentable(length)
     if (strip === 4 && this.#size === 4 && !this.#littleEndian) {
       // The header that nearly every protocol has.
       target[at] = value >>> 24
@@ -250,7 +250,7 @@ export function lengthField(options: LengthFieldOptions): Framing {
   const { size, offset = 0, adjustment = 0, endian = 'big', maxLength } = taken
   if (![1, 2, 3, 4, 8].includes(size)) throw invalidValue('options.size', 'must be 1, 2, 3, 4 or 8', size)
   checkInteger('options.offset', offset, 0, 65_536)
-  checkInteger('options.adjustment', adjustment, -largestMaxLength, largestMaxLength)
+  checkInteger('options.adjustment', adjustment, -maxLengthLimit, maxLengthLimit)
   if (endian !== 'big' && endian !== 'little') {
     throw invalidValue('options.endian', "must be 'big' or 'little'", endian)
   }
@@ -341,5 +341,5 @@ function takeMaxLength(options: MaxLengthOptions): MaxLengthOptions {
 }
 
 function checkMaxLength(value: number | undefined): void {
-  if (value !== undefined) checkInteger('options.maxLength', value, 0, largestMaxLength)
+  if (value !== undefined) checkInteger('options.maxLength', value, 0, maxLengthLimit)
 }

@@ -6,8 +6,8 @@ import { invalidType, NetpollError } from '../errors'
 import { foreign, type Piece } from './pieces'
 import { feed, Reader } from './reader'
 import { Writer } from './writer'
-import { pace } from '../time/pace'
-import { sharedMemory } from '../memory/thread-memory'
+import { stepBudget } from '../time/step-budget'
+import { threadMemory } from '../memory/thread-memory'
 import { checkObject } from '../checks/arguments'
 
 /**
@@ -30,7 +30,7 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
 
 /** A writer that belongs to no connection. {@link Writer.append} adds its bytes to one that does. */
 export function createWriter(): Writer {
-  return new Writer(sharedMemory().arena)
+  return new Writer(threadMemory().arena)
 }
 
 /**
@@ -42,12 +42,12 @@ export function createWriter(): Writer {
 export function writerTo(target: Writable): Writer {
   checkObject('target', target)
   if (typeof target.write !== 'function') throw invalidType('target', 'a stream to write to', target)
-  return new Writer(sharedMemory().arena, async ({ first, length }) => {
+  return new Writer(threadMemory().arena, async ({ first, length }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
-    pace.step(length)
+    stepBudget.step(length)
     if (!takesMore) await drained(target)
-    await pace.pass()
+    await stepBudget.pass()
   })
 }
 

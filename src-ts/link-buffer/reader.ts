@@ -2,7 +2,7 @@ import { allocate } from '../memory/allocation'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { NetpollError } from '../errors'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
 import type { SmallPieces } from './small-pieces'
@@ -44,8 +44,8 @@ interface Feed {
   awaited(reader: Reader): number
   /** What lies in one piece at the front, consumed. */
   nextPiece(reader: Reader): Buffer
-  /** Copies what is left in `chunk`, if it is at most `most` bytes in one piece: a view would keep all of the chunk. */
-  leave(reader: Reader, chunk: Buffer, most: number, pieces: SmallPieces): void
+  /** Copies what is left in `chunk`, if it is at most `maxLength` bytes in one piece: a view would keep all of the chunk. */
+  leave(reader: Reader, chunk: Buffer, maxLength: number, pieces: SmallPieces): void
   /** Whether what is there lies in one piece, of memory that is no chunk. */
   isCopied(reader: Reader): boolean
   /** Drops the unread bytes: no code will read them. */
@@ -55,7 +55,7 @@ interface Feed {
 /** @internal */
 export let feed: Feed
 
-interface Waiter {
+interface PendingRead {
   /** How many bytes have to be there; for a delimiter one more than there were. */
   needed: number
   readonly resolve: () => void
@@ -86,7 +86,7 @@ export class Reader {
   /** The first chunk, if bytes were joined there: what is behind {@link #end} in it is room for more. */
   #joined: Buffer = noChunk
   #owner: ReaderOwner | undefined
-  #waiter: Waiter | undefined
+  #waiter: PendingRead | undefined
   /** What {@link consumed} was when a wait was over at once, and how many more were since. */
   #consumedBefore = 0
   #vain = 0
@@ -108,7 +108,7 @@ export class Reader {
       consumed: (reader) => reader.#consumed,
       awaited: (reader) => reader.#waiter?.needed ?? 0,
       nextPiece: (reader) => reader.#nextPiece(),
-      leave: (reader, chunk, most, pieces) => reader.#leave(chunk, most, pieces),
+      leave: (reader, chunk, maxLength, pieces) => reader.#leave(chunk, maxLength, pieces),
       isCopied: (reader) => reader.#isCopied,
       drop: (reader) => reader.#consume(reader.#length),
     }
@@ -265,7 +265,7 @@ export class Reader {
     try {
       checkInteger('length', length, 0, 2 ** 31 - 1)
     } catch (error) {
-      return pace.refuse(error)
+      return stepBudget.refuse(error)
     }
     return this.#wait(length)
   }
@@ -293,7 +293,9 @@ export class Reader {
         return end
       }
       if (at >= 0 || this.#length >= maxLength) {
-        return pace.refuse(new NetpollError('ERR_FRAME_TOO_LARGE', `No delimiter within ${maxLength} bytes`))
+        return stepBudget.refuse(
+          new NetpollError('ERR_FRAME_TOO_LARGE', `No delimiter within ${maxLength} bytes`),
+        )
       }
       searched = Math.max(0, this.#length - bytes.length + 1)
       await this.#wait(this.#length + 1)
@@ -344,12 +346,12 @@ export class Reader {
   }
 
   /**
-   * Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `most`. So unread
+   * Copies the bytes that lie in one piece at the front, if that is in `chunk` and they are at most `maxLength`. So unread
    * bytes keep no chunk for good.
    */
-  #leave(chunk: Buffer, most: number, pieces: SmallPieces): void {
+  #leave(chunk: Buffer, maxLength: number, pieces: SmallPieces): void {
     const length = this.#end - this.#at
-    if (this.#chunk !== chunk || length > most || this.#end > chunk.length) return
+    if (this.#chunk !== chunk || length > maxLength || this.#end > chunk.length) return
     const at = pieces.add(chunk, this.#at, length)
     this.#chunk = pieces.memory
     this.#at = at
@@ -385,10 +387,12 @@ export class Reader {
 
   #wait(needed: number): Promise<void> {
     if (this.#waiter !== undefined) {
-      return pace.refuse(new NetpollError('ERR_CONCURRENT_ACCESS', 'Another caller waits for this reader'))
+      return stepBudget.refuse(
+        new NetpollError('ERR_CONCURRENT_ACCESS', 'Another caller waits for this reader'),
+      )
     }
     const ended = this.#ended ?? (this.#owner === undefined ? endOfSlice() : undefined)
-    if (ended !== undefined) return pace.refuse(ended)
+    if (ended !== undefined) return stepBudget.refuse(ended)
     return new Promise((resolve, reject) => {
       this.#waiter = { needed, resolve, reject }
       this.#owner?.awaited(needed)
@@ -406,7 +410,7 @@ export class Reader {
       return undefined
     }
     this.#vain += 1
-    return this.#vain > mostInVain ? pace.pass() : undefined
+    return this.#vain > maxInVain ? stepBudget.pass() : undefined
   }
 
   #append(chunk: Buffer, start: number, end: number): void {
@@ -535,7 +539,7 @@ export class Reader {
 const filled = Promise.resolve()
 
 /** Waits in a row that may be over at once and consume nothing, as for a header and then for a body: no step each. */
-const mostInVain = 8
+const maxInVain = 8
 
 function endOfSlice(): NetpollError {
   return new NetpollError('ERR_EOF', 'Nothing more comes to a slice')

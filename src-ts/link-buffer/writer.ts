@@ -4,7 +4,7 @@ import { copyBytes } from '../memory/allocation'
 import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 import { checkInteger } from '../checks/arguments'
@@ -205,7 +205,7 @@ export class Writer {
   flush(): Promise<void> {
     const flush = this.#flush
     if (flush === undefined) {
-      return pace.refuse(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
+      return stepBudget.refuse(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
     }
     const written = { first: this.#first, length: this.#length }
     const held = this.#held

@@ -24,16 +24,16 @@ export const turnsWord = 4
 const arenaSize = 256 * 1024
 
 /** Bytes of lent chunks after which garbage is collected: what has been sent would stay until V8 has seen twice as much. */
-const mostLent = 24 * 1024 * 1024
+const maxLent = 24 * 1024 * 1024
 
 /** Most bytes that may be asked for. */
-const largestBuffer = constants.MAX_LENGTH
+const maxBuffer = constants.MAX_LENGTH
 
 /** Most bytes that {@link Arena.allocate} takes from the arena. */
-const mostAllocated = 32 * 1024
+const maxAllocated = 32 * 1024
 
 /** Most bytes that the header may take, for which room is left before what is allocated. */
-const mostRoom = 254
+const maxRoom = 254
 
 /**
  * Memory that outgoing bytes are written to. All event loops of a thread share it, so that bytes written for one connection
@@ -134,7 +134,7 @@ export class Arena {
   /** Has {@link memory} and {@link handle} be a chunk of at least so many bytes. */
   #lend(bytes: number): void {
     this.#lent += Math.max(bytes, arenaSize)
-    if (this.#lent > mostLent) {
+    if (this.#lent > maxLent) {
       this.#lent = 0
       this.#collect()
     }
@@ -150,9 +150,9 @@ export class Arena {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; NetpollError `ENOMEM`
    */
   allocate(length: number, framing: HeaderLength): Buffer {
-    checkInteger('length', length, 0, largestBuffer)
+    checkInteger('length', length, 0, maxBuffer)
     const room = framing.headerLength(length)
-    if (length > mostAllocated || room > mostRoom) return allocate(length)
+    if (length > maxAllocated || room > maxRoom) return allocate(length)
     // Nothing between one message and the next, so that many leave in one piece.
     const start = this.take(room + length) + room
     this.#allocated ??= new Uint8Array(this.#arena.bytes.length)
@@ -209,7 +209,7 @@ export class Arena {
 }
 
 /** Most bytes of one chunk: a word says how many. */
-const mostInChunk = 2 ** 32 - 1
+const maxInChunk = 2 ** 32 - 1
 
 /**
  * Checks that so many bytes fit into one chunk. A list has to be checked before its header is queued.
@@ -217,7 +217,7 @@ const mostInChunk = 2 ** 32 - 1
  * @throws NetpollError `ERR_FRAME_TOO_LARGE`
  */
 export function checkLent(bytes: number): void {
-  if (bytes <= mostInChunk) return
+  if (bytes <= maxInChunk) return
   const problem = `${bytes} bytes in one piece cannot be copied to be sent`
   throw new NetpollError('ERR_FRAME_TOO_LARGE', `${problem}; writeDirect sends them from where they lie`)
 }

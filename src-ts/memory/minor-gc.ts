@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 type Collect = (options: { readonly type: 'minor' }) => void
 
 /** How often a host is asked for the function until it is taken to have none. */
-const mostAttempts = 16
+const maxAttempts = 16
 
 /**
  * A function that collects short-lived garbage, which takes about 0.1 ms where little of it lives.
@@ -22,7 +22,7 @@ export function minorCollection(): () => void {
   let collect = (globalThis as { gc?: Collect }).gc
   let attempts = 0
   const find = (): Collect | undefined => {
-    if (attempts === mostAttempts) return undefined
+    if (attempts === maxAttempts) return undefined
     attempts += 1
     return contextCollect()
   }

@@ -7,7 +7,7 @@ import { adoptChunk, Chunk } from './chunk'
 import { externalMemoryRefused, outOfMemory } from '../errors'
 import { minorCollection } from './minor-gc'
 import { type NativeBinding, type NativeMemory, nativeBinding } from '../native/binding'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { isBun, isNode } from '../native/runtime'
 import { setTimeout } from '../time/timers'
 
@@ -24,7 +24,7 @@ const sweepInterval = 200
  * The memory that this thread shares with the core: chunks that messages arrive in, and the arena for what is sent. One for
  * all event loops of the thread.
  */
-export class SharedMemory {
+export class ThreadMemory {
   readonly native: NativeMemory
   readonly arena: Arena
   /** Chunks that more bytes may come in, by handle. */
@@ -63,7 +63,7 @@ export class SharedMemory {
       if (!isMainThread) this.native.lookEachTurn()
     }
     this.arena = new Arena(words, this.native, collect)
-    if (!isBun && this.native.countTurns()) pace.countedByCore(words, turnsWord)
+    if (!isBun && this.native.countTurns()) stepBudget.countedByCore(words, turnsWord)
   }
 
   /**
@@ -185,14 +185,14 @@ function openNative(...given: ConstructorParameters<NativeBinding['Memory']>): N
   }
 }
 
-let current: SharedMemory | undefined
+let current: ThreadMemory | undefined
 
 /**
  * The memory of this thread.
  *
- * @throws as {@link SharedMemory}
+ * @throws as {@link ThreadMemory}
  */
-export function sharedMemory(): SharedMemory {
-  current ??= new SharedMemory()
+export function threadMemory(): ThreadMemory {
+  current ??= new ThreadMemory()
   return current
 }

@@ -5,16 +5,16 @@ import type { Framing } from '../framing/framing'
 import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
 import { notPayload, type Payload } from '../memory/payload'
-import type { SharedMemory } from '../memory/thread-memory'
+import type { ThreadMemory } from '../memory/thread-memory'
 
 /** Who has commands carried out. */
-export interface Carrier {
+export interface CommandExecutor {
   /** Carries out what is written, in the middle of a task. */
   carryOut(): void
 }
 
 /** Whom a command is for. */
-export interface Target {
+export interface CommandTarget {
   readonly slot: number
   readonly generation: number
 }
@@ -33,7 +33,7 @@ interface Part {
 const header = 1
 const words = 6
 const capacity = 4096
-/** What a closed outbox has in the place of its commands. */
+/** What a closed command queue has in the place of its commands. */
 const full = Int32Array.of(capacity)
 
 /** Words that the commands take: `[count, commands…]`. */
@@ -43,10 +43,10 @@ export const commandWords = header + words * capacity
  * What leaves for the core. A command is six words in shared memory, and no call: the core carries
  * them out after the turn that they were written in, or before the loop waits.
  */
-export class Outbox {
+export class CommandQueue {
   #commands: Int32Array
-  readonly #native: Carrier
-  readonly #shared: SharedMemory
+  readonly #native: CommandExecutor
+  readonly #memory: ThreadMemory
   readonly #begun: (() => void) | undefined
   #turn = 0
   /** An array for the pieces of a list, used again; `undefined` while it is in use. */
@@ -56,10 +56,10 @@ export class Outbox {
   #isClosed = false
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
-  constructor(commands: Int32Array, native: Carrier, shared: SharedMemory, begun?: () => void) {
+  constructor(commands: Int32Array, native: CommandExecutor, memory: ThreadMemory, begun?: () => void) {
     this.#commands = commands
     this.#native = native
-    this.#shared = shared
+    this.#memory = memory
     this.#begun = begun
   }
 
@@ -82,12 +82,12 @@ export class Outbox {
   }
 
   /** Adds a command without bytes; `value` is a count or a time, for those that have one. */
-  command(operation: Operation, target: Target, value = 0): void {
+  command(operation: Operation, target: CommandTarget, value = 0): void {
     this.#push(operation, target, 0, 0, value)
   }
 
   /** Has a time told, in milliseconds on the poller's clock; `number` comes back with the record. */
-  alarm(target: Target, number: number, time: number): void {
+  setTimer(target: CommandTarget, number: number, time: number): void {
     this.#push(Operation.DeadlineTimer, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
   }
 
@@ -99,7 +99,7 @@ export class Outbox {
    * there is no memory for it; TypeError `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for
    * its pieces. All of them before anything is added
    */
-  message(last: Operation, target: Target, framing: Framing, payload: Payload): number {
+  message(last: Operation, target: CommandTarget, framing: Framing, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
     if (isUint8Array(payload)) return this.#bytes(last, target, framing, payload)
     if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
@@ -111,18 +111,18 @@ export class Outbox {
    *
    * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
    */
-  written(target: Target, framing: Framing, { first, length }: Written): number {
+  written(target: CommandTarget, framing: Framing, { first, length }: Written): number {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const at = this.#takeEnvelope(framing, before, length)
-    const envelope = this.#shared.arena.handle
+    const envelope = this.#memory.arena.handle
     try {
       if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
       for (let piece = first; piece !== undefined; piece = piece.next) {
         if (piece.handle !== foreign) {
           this.#push(Operation.Send, target, piece.handle, piece.start, piece.length)
         } else {
-          const handle = this.#shared.native.attachForeign(piece.memory)
+          const handle = this.#memory.native.attachForeign(piece.memory)
           this.#push(Operation.SendForeign, target, handle, piece.start, piece.length)
         }
       }
@@ -133,12 +133,12 @@ export class Outbox {
     return before + length + trailer.length
   }
 
-  #bytes(last: Operation, target: Target, framing: Framing, bytes: Uint8Array): number {
+  #bytes(last: Operation, target: CommandTarget, framing: Framing, bytes: Uint8Array): number {
     const length = lengthOf(bytes)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     // What is taken for the trailer must not begin another arena.
     if ((trailer.length === 0 || arena.hasRoom(trailer.length)) && arena.handOver(bytes, before)) {
       const start = offsetOf(bytes) - before
@@ -151,7 +151,7 @@ export class Outbox {
       const offset = offsetOf(bytes)
       const start = offset - before
       // An echo stands in its chunk framed already: it leaves as it came, in one piece.
-      if (start >= 0 && isFramed(framing, this.#shared.chunks[handle]?.bytes, offset, length, before)) {
+      if (start >= 0 && isFramed(framing, this.#memory.chunks[handle]?.bytes, offset, length, before)) {
         this.#push(last, target, handle, start, total)
         return total
       }
@@ -170,19 +170,19 @@ export class Outbox {
     return total
   }
 
-  #string(last: Operation, target: Target, framing: Framing, text: string): number {
+  #string(last: Operation, target: CommandTarget, framing: Framing, text: string): number {
     const length = Buffer.byteLength(text)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const total = before + length + trailer.length
-    const at = this.#shared.arena.take(total)
-    framing.writeHeader(this.#shared.arena.memory, at, length)
-    this.#shared.arena.memory.write(text, at + before)
+    const at = this.#memory.arena.take(total)
+    framing.writeHeader(this.#memory.arena.memory, at, length)
+    this.#memory.arena.memory.write(text, at + before)
     this.#end(last, target, trailer, at, total)
     return total
   }
 
-  #pieces(last: Operation, target: Target, framing: Framing, payload: readonly unknown[]): number {
+  #pieces(last: Operation, target: CommandTarget, framing: Framing, payload: readonly unknown[]): number {
     const pieces = this.#gather(payload)
     // From here on nothing of the user's runs that could change them.
     let length = 0
@@ -198,7 +198,7 @@ export class Outbox {
         this.#copy(last, target, trailer)
       } else {
         this.#taken(last, target, this.#takePieces(pieces, framing, before, length))
-        for (const piece of pieces) if (typeof piece !== 'string') this.#shared.arena.handOver(piece, 0)
+        for (const piece of pieces) if (typeof piece !== 'string') this.#memory.arena.handOver(piece, 0)
       }
       return total
     } finally {
@@ -209,7 +209,7 @@ export class Outbox {
 
   /** Whether a list of so many bytes cannot fail for want of memory once its header was added. */
   #hasRoomFor(pieces: readonly Piece[], total: number): boolean {
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     if (arena.hasRoom(total)) return true
     let copied = total
     for (const piece of pieces) if (handleOf(piece) !== undefined) copied -= pieceLength(piece)
@@ -218,7 +218,7 @@ export class Outbox {
 
   /** The parts of a list with more to copy than fits into the arena: nothing is added before there is memory for all. */
   #takePieces(pieces: readonly Piece[], framing: Framing, before: number, length: number): Part[] {
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     const parts: Part[] = []
     if (before > 0) {
       const start = arena.take(before)
@@ -231,7 +231,7 @@ export class Outbox {
   }
 
   #takePiece(piece: Piece): Part {
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     const length = pieceLength(piece)
     const handle = handleOf(piece)
     if (handle !== undefined) {
@@ -242,7 +242,7 @@ export class Outbox {
     return { memory: arena.memory, handle: arena.handle, start, length }
   }
 
-  #taken(last: Operation, target: Target, parts: readonly Part[]): void {
+  #taken(last: Operation, target: CommandTarget, parts: readonly Part[]): void {
     const end = parts.length - 1
     for (let index = 0; index <= end; index += 1) {
       const { handle, start, length } = parts[index] as Part
@@ -265,14 +265,14 @@ export class Outbox {
   }
 
   /** A message has broken off, whose beginning must not be followed by another one. */
-  #abandon(target: Target, error: unknown): never {
+  #abandon(target: CommandTarget, error: unknown): never {
     this.command(Operation.Destroy, target)
     throw error
   }
 
-  #piece(target: Target, piece: Piece): void {
+  #piece(target: CommandTarget, piece: Piece): void {
     if (typeof piece !== 'string') {
-      const { arena } = this.#shared
+      const { arena } = this.#memory
       const handle = arena.handOver(piece, 0) ? arena.handle : handleOf(piece)
       if (handle !== undefined) {
         this.#push(Operation.Send, target, handle, offsetOf(piece), lengthOf(piece))
@@ -282,22 +282,22 @@ export class Outbox {
     this.#copy(Operation.Send, target, piece)
   }
 
-  #header(target: Target, framing: Framing, before: number, length: number): void {
+  #header(target: CommandTarget, framing: Framing, before: number, length: number): void {
     if (before === 0) return
-    const at = this.#shared.arena.take(before)
-    framing.writeHeader(this.#shared.arena.memory, at, length)
-    this.#push(Operation.Send, target, this.#shared.arena.handle, at, before)
+    const at = this.#memory.arena.take(before)
+    framing.writeHeader(this.#memory.arena.memory, at, length)
+    this.#push(Operation.Send, target, this.#memory.arena.handle, at, before)
   }
 
-  #copy(operation: Operation, target: Target, piece: Piece): void {
+  #copy(operation: Operation, target: CommandTarget, piece: Piece): void {
     const length = pieceLength(piece)
     const at = this.#copied(piece, length)
-    this.#push(operation, target, this.#shared.arena.handle, at, length)
+    this.#push(operation, target, this.#memory.arena.handle, at, length)
   }
 
   /** Copies a piece of so many bytes; returns where. */
   #copied(piece: Piece, length: number): number {
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     const at = arena.take(length)
     if (typeof piece === 'string') arena.memory.write(piece, at)
     else arena.memory.set(piece, at)
@@ -306,7 +306,7 @@ export class Outbox {
 
   /** Takes room for header and trailer of a message, which lies elsewhere, and fills it; returns where. */
   #takeEnvelope(framing: Framing, before: number, length: number): number {
-    const { arena } = this.#shared
+    const { arena } = this.#memory
     const { trailer } = framing
     const at = arena.take(before + trailer.length)
     if (before > 0) framing.writeHeader(arena.memory, at, length)
@@ -317,7 +317,7 @@ export class Outbox {
   /** Completes a message whose last bytes are sent from where they lie. */
   #lastPiece(
     last: Operation,
-    target: Target,
+    target: CommandTarget,
     trailer: Uint8Array,
     handle: number,
     start: number,
@@ -329,12 +329,12 @@ export class Outbox {
   }
 
   /** Completes a message of `total` bytes that begins at `at`. */
-  #end(last: Operation, target: Target, trailer: Uint8Array, at: number, total: number): void {
-    if (trailer.length > 0) this.#shared.arena.memory.set(trailer, at + total - trailer.length)
-    this.#push(last, target, this.#shared.arena.handle, at, total)
+  #end(last: Operation, target: CommandTarget, trailer: Uint8Array, at: number, total: number): void {
+    if (trailer.length > 0) this.#memory.arena.memory.set(trailer, at + total - trailer.length)
+    this.#push(last, target, this.#memory.arena.handle, at, total)
   }
 
-  #push(operation: Operation, target: Target, handle: number, start: number, length: number): void {
+  #push(operation: Operation, target: CommandTarget, handle: number, start: number, length: number): void {
     let commands = this.#commands
     let count = commands[0] as number
     if (count === capacity) {
@@ -359,13 +359,13 @@ export class Outbox {
 
   /** A buffer of the user's is held for the command that would have named it. */
   #drop(operation: Operation, handle: number): void {
-    if (operation === Operation.SendForeign) this.#shared.native.releaseForeign(handle)
+    if (operation === Operation.SendForeign) this.#memory.native.releaseForeign(handle)
   }
 
   #beginCommands(): void {
     if (!this.#isCarriedOut) this.#turn += 1
     this.#isCarriedOut = false
-    this.#shared.arena.commanded()
+    this.#memory.arena.commanded()
     this.#begun?.()
   }
 }

@@ -1,16 +1,16 @@
 import * as clock from '../time/clock'
-import type { NativeEventLoop } from '../native/binding'
-import type { Outbox, Target } from './command-queue'
+import type { NativePoller } from '../native/binding'
+import type { CommandQueue, CommandTarget } from './command-queue'
 import { setImmediate } from '../time/timers'
 
-/** The poller of an alarm, as far as that needs it. */
-export interface AlarmLoop {
-  readonly outbox: Pick<Outbox, 'alarm'>
-  readonly native: Pick<NativeEventLoop, 'now'>
+/** The poller of a deadline timer, as far as that needs it. */
+export interface TimerPoller {
+  readonly commandQueue: Pick<CommandQueue, 'setTimer'>
+  readonly native: Pick<NativePoller, 'now'>
 }
 
 /** Whose deadlines it watches. */
-export interface AlarmOwner extends Target {
+export interface AlarmOwner extends CommandTarget {
   /**
    * Acts on the deadlines that have passed at `due`, and returns the next one, `Infinity` for none. Where it has left some
    * of them, that one has passed, too.
@@ -23,8 +23,8 @@ export interface AlarmOwner extends Target {
  * is never disarmed and rarely armed: when it fires, its owner looks which deadlines have passed, and arms it for the
  * next. So a call with a timeout that is answered in time costs a comparison.
  */
-export class Alarm {
-  readonly #loop: AlarmLoop
+export class DeadlineTimer {
+  readonly #poller: TimerPoller
   readonly #owner: AlarmOwner
   /** When it fires, on our clock. */
   #armed = Number.POSITIVE_INFINITY
@@ -33,8 +33,8 @@ export class Alarm {
   /** Up to where deadlines have passed of which the owner has left some. */
   #rest = Number.NEGATIVE_INFINITY
 
-  constructor(loop: AlarmLoop, owner: AlarmOwner) {
-    this.#loop = loop
+  constructor(poller: TimerPoller, owner: AlarmOwner) {
+    this.#poller = poller
     this.#owner = owner
   }
 
@@ -46,8 +46,8 @@ export class Alarm {
     // On the poller's clock, because the command may be carried out much later. It is asked each time: ours may go on
     // while the machine sleeps.
     const left = deadline - clock.now()
-    const time = Math.max(0, Math.ceil(this.#loop.native.now() + left))
-    this.#loop.outbox.alarm(this.#owner, this.#number, time)
+    const time = Math.max(0, Math.ceil(this.#poller.native.now() + left))
+    this.#poller.commandQueue.setTimer(this.#owner, this.#number, time)
   }
 
   /**

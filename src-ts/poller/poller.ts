@@ -15,10 +15,10 @@ import { NetpollError, pollerFailed, systemError } from '../errors'
 import { sendAtExit, sendNothingAtExit } from '../process/exit'
 import { Excerpt } from '../native/excerpt'
 import { guarded, logFailure } from '../process/report'
-import { type NativeBinding, type NativeEventLoop, type NativeId, nativeBinding } from '../native/binding'
+import { type NativeBinding, type NativePoller, type NativeId, nativeBinding } from '../native/binding'
 import { Operation, RecordKind } from '../native/protocol-numbers'
-import { commandWords, Outbox } from './command-queue'
-import type { SharedMemory } from '../memory/thread-memory'
+import { commandWords, CommandQueue } from './command-queue'
+import type { ThreadMemory } from '../memory/thread-memory'
 import { microtask, nextTick, setImmediate } from '../time/timers'
 import { pollerGone } from '../native/reasons'
 
@@ -42,7 +42,7 @@ export interface Acceptor {
 /** Words of the records between two looks at the clock, which costs as little as a few of them. */
 const wordsBetweenLooks = 16 * recordWords
 /** Milliseconds after which the rest of a batch is left to the caller, which lets the event loop turn. */
-const longest = 10
+const maxSliceTime = 10
 
 /**
  * A poller, as JavaScript sees it: batches of records up, commands down.
@@ -50,10 +50,10 @@ const longest = 10
  * What keeps the way of a message short: one call for all messages of a turn; records and commands are
  * words in shared memory; connections and chunks are found by index; a message costs one view.
  */
-export class EventLoop {
-  readonly memory: SharedMemory
-  readonly native: NativeEventLoop
-  readonly outbox: Outbox
+export class Poller {
+  readonly memory: ThreadMemory
+  readonly native: NativePoller
+  readonly commandQueue: CommandQueue
   /** Calls of its connections that were given up, and can still be answered. */
   lostCalls = 0
   readonly #batch = new Int32Array(batchWords)
@@ -93,7 +93,7 @@ export class EventLoop {
    * @throws NetpollError `ERR_UNSUPPORTED` inline, where the host's event loop is not that of Node.js; the system's code,
    * where it has no descriptor or thread left
    */
-  constructor(placement: Placement, memory: SharedMemory, becameIdle: () => void) {
+  constructor(placement: Placement, memory: ThreadMemory, becameIdle: () => void) {
     this.memory = memory
     this.#becameIdle = becameIdle
     const commands = new Int32Array(commandWords)
@@ -122,7 +122,7 @@ export class EventLoop {
       microtask(flushAfterMicrotasks)
     }
     this.#flushLater = placement === 'inline' ? undefined : flushLater
-    this.outbox = new Outbox(commands, this.native, memory, this.#flushLater)
+    this.commandQueue = new CommandQueue(commands, this.native, memory, this.#flushLater)
   }
 
   /** From now on records of this slot are for `connection`. */
@@ -191,7 +191,7 @@ export class EventLoop {
    */
   end(): boolean {
     if (!this.native.end()) return false
-    this.outbox.close()
+    this.commandQueue.close()
     this.#hasEnded = true
     return true
   }
@@ -230,7 +230,7 @@ export class EventLoop {
   /** The poller has gone: nobody may wait for anything of it. */
   #fail(error: NetpollError): void {
     this.#hasFailed = true
-    this.outbox.close()
+    this.commandQueue.close()
     // No caller asks for the rest of a batch any more.
     this.#next = this.#end
     this.#leave()
@@ -306,7 +306,7 @@ export class EventLoop {
     if (left <= 0) return false
     if (left > wordsBetweenLooks || this.#late > 0) {
       const now = clock.now()
-      if (this.#late === 0) this.#late = now + longest
+      if (this.#late === 0) this.#late = now + maxSliceTime
       else if (now >= this.#late) return false
     }
     this.#stop = this.#withEnd(this.#next + wordsBetweenLooks, this.#sliceEnd)
@@ -317,12 +317,12 @@ export class EventLoop {
    * Where to stop, `at` or behind what is told there of the connection before: promises run then, which may use a connection
    * whose end is known.
    */
-  #withEnd(at: number, most: number): number {
+  #withEnd(at: number, limit: number): number {
     const batch = this.#batch
     let stop = at
-    while (stop < most && batch[stop] === batch[stop - recordWords] && isOfLife(batch[stop + 1] as number))
+    while (stop < limit && batch[stop] === batch[stop - recordWords] && isOfLife(batch[stop + 1] as number))
       stop += recordWords
-    return Math.min(stop, most)
+    return Math.min(stop, limit)
   }
 
   /**
@@ -392,7 +392,7 @@ export class EventLoop {
   #accepted(kind: number, slot: number, generation: number): PolledConnection | undefined {
     if (kind !== RecordKind.Accepted) return undefined
     const connection = this.find({ slot, generation })
-    if (connection === undefined) this.outbox.command(Operation.Destroy, { slot, generation })
+    if (connection === undefined) this.commandQueue.command(Operation.Destroy, { slot, generation })
     return connection
   }
 
@@ -406,7 +406,7 @@ export class EventLoop {
       const acceptor = this.#acceptors.get(start)
       if (acceptor === undefined) {
         // It came over from another thread while its server closed.
-        this.outbox.command(Operation.Destroy, { slot, generation: length })
+        this.commandQueue.command(Operation.Destroy, { slot, generation: length })
         return
       }
       const connection = acceptor.accepted({ slot, generation: length })
@@ -462,7 +462,7 @@ export class EventLoop {
         connection.idle()
         break
       case RecordKind.DeadlineTimer:
-        connection.alarmed(start, length)
+        connection.timerFired(start, length)
         break
       case RecordKind.BytesRead:
         connection.totals('read', wide(start, length))
@@ -503,7 +503,7 @@ function wide(low: number, high: number): number {
 
 type NativeArguments = ConstructorParameters<NativeBinding['EventLoop']>
 
-function openNative(...given: NativeArguments): NativeEventLoop {
+function openNative(...given: NativeArguments): NativePoller {
   const { EventLoop: Native } = nativeBinding()
   try {
     return new Native(...given)

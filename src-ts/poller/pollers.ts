@@ -1,8 +1,8 @@
 import * as clock from '../time/clock'
 import { NetpollError } from '../errors'
-import { EventLoop, type Placement } from './poller'
+import { Poller, type Placement } from './poller'
 import { isBun } from '../native/runtime'
-import { sharedMemory } from '../memory/thread-memory'
+import { threadMemory } from '../memory/thread-memory'
 import { setTimeout } from '../time/timers'
 
 /** Milliseconds after which the event loops of a thread end that have nothing open. */
@@ -14,18 +14,18 @@ const idleTime = 1_000
  * nothing has been open for a while, and are made again when they are asked for: until then each would keep its descriptors,
  * and all modules of the package, which test runners load again and again.
  */
-let inline: EventLoop | undefined
-const threads: EventLoop[] = []
+let inline: Poller | undefined
+const threads: Poller[] = []
 
 /** Whether the host lets the core poll in its own event loop; `undefined` until it was tried. */
 let hasInline: boolean | undefined
 
 /** The loop for whoever asks for none in particular. */
-export function eventLoop(): EventLoop {
+export function defaultPoller(): Poller {
   if (inline !== undefined && !inline.isOver) return inline
   // Not even asking is safe on Bun.
   hasInline ??= !isBun
-  if (!hasInline) return threadLoop(0)
+  if (!hasInline) return threadPoller(0)
   try {
     inline = open('inline')
     return inline
@@ -33,35 +33,35 @@ export function eventLoop(): EventLoop {
     // What the system lacks now it may have at the next call.
     if (!(error instanceof NetpollError) || error.code !== 'ERR_UNSUPPORTED') throw error
     hasInline = false
-    return threadLoop(0)
+    return threadPoller(0)
   }
 }
 
 /** `pollers` loops on threads of their own; with 0, the one that lies in the event loop of the host. */
-export function eventLoops(pollers: number): readonly EventLoop[] {
-  if (pollers === 0) return [eventLoop()]
-  return Array.from({ length: pollers }, (_, index) => threadLoop(index))
+export function pollersFor(pollers: number): readonly Poller[] {
+  if (pollers === 0) return [defaultPoller()]
+  return Array.from({ length: pollers }, (_, index) => threadPoller(index))
 }
 
 /** All that were made, and are not over. */
-export function openLoops(): readonly EventLoop[] {
-  return (inline === undefined ? threads : [inline, ...threads]).filter((loop) => !loop.isOver)
+export function livePollers(): readonly Poller[] {
+  return (inline === undefined ? threads : [inline, ...threads]).filter((poller) => !poller.isOver)
 }
 
-function threadLoop(index: number): EventLoop {
+function threadPoller(index: number): Poller {
   const known = threads[index]
   if (known !== undefined && !known.isOver) return known
-  const loop = open('thread')
-  threads[index] = loop
-  return loop
+  const poller = open('thread')
+  threads[index] = poller
+  return poller
 }
 
-function open(placement: Placement): EventLoop {
-  const memory = sharedMemory()
+function open(placement: Placement): Poller {
+  const memory = threadMemory()
   memory.resume()
   // Also where this throws, or nothing comes of it.
   watchIdleness()
-  return new EventLoop(placement, memory, watchIdleness)
+  return new Poller(placement, memory, watchIdleness)
 }
 
 /** When the last of them became idle. */
@@ -82,16 +82,16 @@ function lookAfter(milliseconds: number): void {
 
 function look(): void {
   isWatched = false
-  const loops = openLoops()
+  const pollers = livePollers()
   // The last that becomes idle has it looked at again.
-  if (!loops.every((loop) => loop.isIdle)) return
+  if (!pollers.every((poller) => poller.isIdle)) return
   const left = Math.ceil(idleSince + idleTime - clock.now())
   if (left > 0) lookAfter(left)
-  else if (!endAll(loops)) lookAfter(idleTime)
+  else if (!endAll(pollers)) lookAfter(idleTime)
 }
 
 /** False where one of them, or their memory, cannot end now. */
-function endAll(loops: readonly EventLoop[]): boolean {
-  const areOver = loops.map((loop) => loop.end()).every((isOver) => isOver)
-  return areOver && sharedMemory().suspend()
+function endAll(pollers: readonly Poller[]): boolean {
+  const areOver = pollers.map((poller) => poller.end()).every((isOver) => isOver)
+  return areOver && threadMemory().suspend()
 }

@@ -1,7 +1,7 @@
 import { processSettings } from './settings'
 import * as clock from '../time/clock'
 import { NetpollError, withoutStack } from '../errors'
-import { pace } from '../time/pace'
+import { stepBudget } from '../time/step-budget'
 import { whenOver } from '../checks/promises'
 import { microtask } from '../time/timers'
 
@@ -15,7 +15,7 @@ export type Entry = (...parameters: never[]) => unknown
  * Errors of calls whose stacks are made in a turn of the event loop, and within {@link interval}: each takes some microseconds and
  * some hundred bytes, and thousands may fail at once, or turn after turn.
  */
-const mostAtOnce = 100
+const maxAtOnce = 100
 /** Milliseconds. */
 const interval = 10
 
@@ -155,9 +155,9 @@ function capture(error: Error, entry: Entry): void {
 }
 
 function hasRoom(): boolean {
-  if (!pace.isNow(turn)) {
-    pace.step(0)
-    turn = pace.turn
+  if (!stepBudget.isNow(turn)) {
+    stepBudget.step(0)
+    turn = stepBudget.turn
     const now = clock.now()
     if (now - began >= interval) {
       began = now
@@ -165,5 +165,5 @@ function hasRoom(): boolean {
     }
   }
   made += 1
-  return made <= mostAtOnce
+  return made <= maxAtOnce
 }

@@ -45,8 +45,8 @@ const processOptionNames = optionNames<ProcessOptions>({
 })
 
 const page = 4_096
-const leastChunk = 16 * 1024
-const largestChunk = 16 * 1024 * 1024
+const minChunk = 16 * 1024
+const maxChunk = 16 * 1024 * 1024
 
 /**
  * Sets options of the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` apply to servers and dialers that
@@ -73,7 +73,7 @@ export function configure(options: ProcessOptions): void {
 }
 
 function decideChunkSize(bytes: number): void {
-  checkInteger('options.chunkSize', bytes, leastChunk, largestChunk)
+  checkInteger('options.chunkSize', bytes, minChunk, maxChunk)
   if (bytes % page !== 0) throw invalidValue('options.chunkSize', `must be a multiple of ${page}`, bytes)
   if (!nativeBinding().Memory.decideChunkSize(bytes)) {
     throw invalidValue('options.chunkSize', 'must be given before the first listen or dial', bytes)

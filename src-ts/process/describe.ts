@@ -4,10 +4,10 @@ import { NetpollError } from '../errors'
 import { isError } from '../checks/kinds'
 
 /** More than this of one error tells nothing more, and may be what a peer has sent. */
-const longestText = 16 * 1024
+const maxText = 16 * 1024
 
 /** Errors that caused one another, as far as they are told. */
-const mostCauses = 5
+const maxCauses = 5
 
 /** What breaks a line, or does more to a terminal than to write. */
 const controls = /[\p{Cc}\u2028\u2029]+/gu
@@ -19,7 +19,7 @@ export function describe(error: unknown): string {
 
 /** Everything about an error: its class, its stack, and what has caused it. */
 export function describeFully(error: unknown): string {
-  return shown(() => fullText(error, mostCauses))
+  return shown(() => fullText(error, maxCauses))
 }
 
 /** The name of an error's class; `undefined` where it is no error, or will not say. */
@@ -38,7 +38,7 @@ export function classOf(error: unknown): string | undefined {
 function shown(show: () => string): string {
   try {
     const text = show()
-    return text.length > longestText ? `${text.slice(0, longestText)}…` : text
+    return text.length > maxText ? `${text.slice(0, maxText)}…` : text
   } catch {
     // Anything can be thrown, also what has no text.
     return 'an error that cannot be shown'

@@ -4,11 +4,11 @@
  */
 
 import * as clock from '../time/clock'
-import type { NativeEventLoop } from '../native/binding'
+import type { NativePoller } from '../native/binding'
 
 /** A poller, as far as its last bytes go. */
 interface Sender {
-  readonly native: Pick<NativeEventLoop, 'carryOut' | 'sendWithin'>
+  readonly native: Pick<NativePoller, 'carryOut' | 'sendWithin'>
 }
 
 /** Milliseconds that pollers on threads get, all together. */

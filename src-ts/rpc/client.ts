@@ -4,7 +4,7 @@ import {
   markFollowed,
   siteOf,
   clock,
-  pace,
+  stepBudget,
   isAborted,
   throwIfAborted,
   deadlineOf,
@@ -24,7 +24,7 @@ import { type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CompressedMessage, Message } from './message'
 
 /** Ids that are tried for one call: as many as a byte has. */
-const mostAttempts = 256
+const maxAttempts = 256
 
 /** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
 export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
@@ -97,7 +97,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       return (await this.#endpoint(call)) as Received
     } catch (error) {
       follow(error, entry, site)
-      return await pace.refuse(error)
+      return await stepBudget.refuse(error)
     } finally {
       call?.claim?.release()
     }
@@ -113,7 +113,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       const end = this.#end(options)
       await this.#endpoint(new ClientCall('oneway', method, body, end, options))
     } catch (error) {
-      return pace.refuse(error)
+      return stepBudget.refuse(error)
     }
   }
 
@@ -179,7 +179,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
         return await this.#link.call(request, { timeout, signal })
       } catch (error) {
         const isTaken = error instanceof NetpollError && error.code === 'ERR_DUPLICATE_ID'
-        if (!isTaken || attempt === mostAttempts) throw error
+        if (!isTaken || attempt === maxAttempts) throw error
       }
     }
   }

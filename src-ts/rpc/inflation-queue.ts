@@ -28,7 +28,7 @@ const smallLength = 16 * 1024
 const turnLength = 16 * smallLength
 
 /** Larger ones that are inflated at a time. Each takes one of the four threads that files and names need, too. */
-const mostAtOnce = 2
+const maxAtOnce = 2
 
 /** Bytes of a piece of a larger one. Of pieces of a MiB the C library keeps up to 60 MiB when they are freed. */
 const pieceLength = 64 * 1024
@@ -105,7 +105,7 @@ class InflationQueue {
   }
 
   #startLarge(): void {
-    while (this.#running < mostAtOnce) {
+    while (this.#running < maxAtOnce) {
       const job = this.#large.shift()
       if (job === undefined) return
       if (job.isWanted) this.#start(job)

@@ -4,7 +4,7 @@ import {
   coreOf,
   type ConnectionOwner,
   OwnController,
-  largestTimeout,
+  maxTimeout,
   systemTimeOf,
   clearTimeout,
   setTimeout,
@@ -102,7 +102,7 @@ export class ServerCall<Body = unknown> {
     }
     callsOf(this.#core).add(this)
     const left = this.#end - clock.now()
-    if (left <= largestTimeout) {
+    if (left <= maxTimeout) {
       this.#timer = setTimeout(() => {
         controller.abort(new NetpollError('ERR_REQUEST_TIMEOUT', 'The caller waits no longer'))
       }, left)

@@ -3,13 +3,13 @@ import type { ConnectionCore } from '../connection/core'
 import type { Context } from '../process/async-context'
 import { guarded } from '../process/report'
 import type { NativeId } from '../native/binding'
-import type { Profile } from '../connection/group'
+import type { ConnectionGroup } from '../connection/group'
 import { checkInteger } from '../checks/arguments'
 import type { Drop, ServerOptions } from './options'
 
 /** Lets in so many connections, and turns away the others. */
-export class Admission {
-  readonly #most: number
+export class ConnectionLimit {
+  readonly #max: number
   readonly #onDrop: ((drop: Drop) => void) | undefined
   #dropped = 0
 
@@ -18,7 +18,7 @@ export class Admission {
     if (maxConnections !== undefined) {
       checkInteger('options.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
     }
-    this.#most = maxConnections ?? Number.POSITIVE_INFINITY
+    this.#max = maxConnections ?? Number.POSITIVE_INFINITY
     this.#onDrop = onDrop
   }
 
@@ -29,7 +29,7 @@ export class Admission {
 
   /** Whether one more than `connections` would be too many. */
   isFull(connections: number): boolean {
-    return connections >= this.#most
+    return connections >= this.#max
   }
 
   /** One could not be let in. */
@@ -38,15 +38,15 @@ export class Admission {
   }
 
   /** Closes a connection at once. No hook but `onDrop` learns of it. */
-  drop(id: NativeId, profile: Profile, context: Context): ConnectionCore {
+  drop(id: NativeId, group: ConnectionGroup, context: Context): ConnectionCore {
     this.#dropped += 1
-    const connection = createConnection(id, strangers(profile), 'open', context)
+    const connection = createConnection(id, strangers(group), 'open', context)
     const onDrop = this.#onDrop
     if (onDrop !== undefined) {
       const { remoteAddress, localAddress } = connection.socket
       guarded(
         () => context.run(onDrop, { remoteAddress, localAddress }, undefined),
-        (error) => profile.listenerFailed(error, context),
+        (error) => group.listenerFailed(error, context),
       )
     }
     connection.destroy()
@@ -55,6 +55,6 @@ export class Admission {
 }
 
 /** For connections that the user never sees: what becomes of them is told to nobody. */
-function strangers(profile: Profile): Profile {
-  return { ...profile, failed: () => {}, closed: () => false }
+function strangers(group: ConnectionGroup): ConnectionGroup {
+  return { ...group, failed: () => {}, closed: () => false }
 }

@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 
 import { type Address, toAddress } from '../native/address'
 import { invalidType, invalidValue, systemError } from '../errors'
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type {
   ConnectionBalancer,
@@ -168,23 +168,23 @@ export async function resolveName({ name, at }: NamePlace): Promise<PlaceToOpen>
 
 /** Who listens, and who gets the connections. */
 export interface ListenTarget {
-  readonly loop: EventLoop
+  readonly poller: Poller
   readonly settings: ConnectionSettings
   /** What records of the listener say. */
   readonly tag: number
-  /** Gives the connections out, where they are not all for `loop`. */
-  readonly dealer: ConnectionBalancer | undefined
+  /** Gives the connections out, where they are not all for `poller`. */
+  readonly balancer: ConnectionBalancer | undefined
 }
 
 /** What becomes of connections that wait to be accepted. */
-export type Waiting = 'reset' | 'accepted'
+export type BacklogHandling = 'reset' | 'accepted'
 
 /** How many servers of this thread listen now. */
 export const openListeners = { count: 0 }
 
 /** A socket that listens. */
-export class Listening {
-  readonly #loop: EventLoop
+export class Listener {
+  readonly #poller: Poller
   readonly #id: NativeId
   readonly #file: SocketFile | undefined
 
@@ -193,27 +193,27 @@ export class Listening {
    *
    * @throws NetpollError the system's code
    */
-  static open(place: PlaceToOpen, target: ListenTarget): Listening {
-    const { loop, settings, tag, dealer } = target
-    const { native } = loop
-    const listen = (where: ListenPlace): Outcome => native.listen(where, settings, tag, dealer)
+  static open(place: PlaceToOpen, target: ListenTarget): Listener {
+    const { poller, settings, tag, balancer } = target
+    const { native } = poller
+    const listen = (where: ListenPlace): Outcome => native.listen(where, settings, tag, balancer)
     switch (place.kind) {
       case 'descriptor':
-        return new Listening(loop, idOf(native.adopt(place.fd, settings, tag, dealer), {}))
+        return new Listener(poller, idOf(native.adopt(place.fd, settings, tag, balancer), {}))
       case 'address':
-        return new Listening(loop, idOf(listen(place.native), place.native.address))
+        return new Listener(poller, idOf(listen(place.native), place.native.address))
       case 'everywhere': {
         const outcome = listen(place.ipv6)
         if (place.ipv4 === undefined || !isWithoutIpv6(outcome)) {
-          return new Listening(loop, idOf(outcome, place.ipv6.address))
+          return new Listener(poller, idOf(outcome, place.ipv6.address))
         }
-        return new Listening(loop, idOf(listen(place.ipv4), place.ipv4.address))
+        return new Listener(poller, idOf(listen(place.ipv4), place.ipv4.address))
       }
       case 'path': {
         checkSocketRights(place.path)
         const id = idOf(listen(place.native), { address: place.path })
-        return new Listening(
-          loop,
+        return new Listener(
+          poller,
           id,
           socketFile(place.path, () => native.unlisten(id)),
         )
@@ -221,8 +221,8 @@ export class Listening {
     }
   }
 
-  private constructor(loop: EventLoop, id: NativeId, file?: SocketFile) {
-    this.#loop = loop
+  private constructor(poller: Poller, id: NativeId, file?: SocketFile) {
+    this.#poller = poller
     this.#id = id
     this.#file = file
     openListeners.count += 1
@@ -230,7 +230,7 @@ export class Listening {
 
   /** Where it listens, as Node.js gives it. */
   get address(): Address | null {
-    return toAddress(this.#loop.native.listenerAddress(this.#id)) ?? null
+    return toAddress(this.#poller.native.listenerAddress(this.#id)) ?? null
   }
 
   /**
@@ -239,15 +239,15 @@ export class Listening {
    * @returns how many were accepted since the start, of which records have told or will; 0 for those that were reset
    * @throws NetpollError when the file of a unix socket could not be removed, and stays; it has stopped all the same
    */
-  stop(waiting: Waiting): number {
+  stop(waiting: BacklogHandling): number {
     openListeners.count -= 1
     let accepted = 0
     try {
       // Before the socket closes: afterwards a successor may have bound the path.
       if (this.#file !== undefined) removeSocketFile(this.#file)
     } finally {
-      if (waiting === 'accepted') accepted = this.#loop.native.acceptAndUnlisten(this.#id)
-      else this.#loop.native.unlisten(this.#id)
+      if (waiting === 'accepted') accepted = this.#poller.native.acceptAndUnlisten(this.#id)
+      else this.#poller.native.unlisten(this.#id)
     }
     return accepted
   }

@@ -1,18 +1,18 @@
 import { type Address, addressText } from '../native/address'
-import { Admission } from './connection-limit'
+import { ConnectionLimit } from './connection-limit'
 import { createConnection } from '../connection/connection'
 import type { ConnectionCore } from '../connection/core'
 import { type Context, captureContext } from '../process/async-context'
 import { channels } from '../process/diagnostics'
 import { NetpollError, pollerFailed, serverClosed, systemError } from '../errors'
-import { type Acceptor, type EventLoop, nextTag } from '../poller/poller'
-import { eventLoops } from '../poller/pollers'
+import { type Acceptor, type Poller, nextTag } from '../poller/poller'
+import { pollersFor } from '../poller/pollers'
 import { checkGoAway } from '../connection/go-away'
 import type { GoAway } from '../connection/hooks'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
 import {
   checkListenOptions,
-  Listening,
+  Listener,
   type ListenOptions,
   type PlaceToOpen,
   resolveName,
@@ -33,11 +33,11 @@ import {
   type DataHandler,
   type RequestHandler,
 } from '../connection/options'
-import { pace } from '../time/pace'
-import { createProfiles, type Owner, type Profile } from '../connection/group'
+import { stepBudget } from '../time/step-budget'
+import { createGroups, type GroupOwner, type ConnectionGroup } from '../connection/group'
 import { whenRejected } from '../checks/promises'
-import { SharedListening } from './shared-listener'
-import { sharedMemory } from '../memory/thread-memory'
+import { SharedListener } from './shared-listener'
+import { threadMemory } from '../memory/thread-memory'
 import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
 import { patience } from '../time/time-limits'
 import { clearTimeout, microtask, setTimeout } from '../time/timers'
@@ -79,7 +79,7 @@ export let announceBy: (server: Server, goAway: GoAway) => void
 /** A server for framed messages. Made by {@link createServer}. */
 export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
-  readonly #admission: Admission
+  readonly #connectionLimit: ConnectionLimit
   readonly #connections = new Set<ConnectionCore>()
   readonly #workers: CheckedWorkers | undefined
   #goAway: GoAway | undefined
@@ -87,11 +87,11 @@ export class Server<Data = unknown> {
   #grace: NodeJS.Timeout | undefined
   #pool: WorkerPool | undefined
   /** One for each event loop, the listener's first. */
-  #profiles: readonly Profile[] = []
+  #groups: readonly ConnectionGroup[] = []
   #context: Context | undefined
   #state: State = 'idle'
   #referenced = true
-  #listening: Listening | SharedListening | undefined
+  #listener: Listener | SharedListener | undefined
   #tag = 0
   #forgetSignal: (() => void) | undefined
   #accepted = 0
@@ -115,7 +115,7 @@ export class Server<Data = unknown> {
     this.#checked = checkConnectionOptions(options, 'server', workers === undefined ? 'here' : 'workers')
     this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
-    this.#admission = new Admission(options)
+    this.#connectionLimit = new ConnectionLimit(options)
   }
 
   /**
@@ -126,7 +126,7 @@ export class Server<Data = unknown> {
    * signal's reason when it is aborted before the server listens
    */
   listen(options: ListenOptions): Promise<this> {
-    return pace.attempt(() => this.#listen(options))
+    return stepBudget.attempt(() => this.#listen(options))
   }
 
   async #listen(options: ListenOptions): Promise<this> {
@@ -147,7 +147,7 @@ export class Server<Data = unknown> {
       this.#forgetSignal?.()
       this.#forgetSignal = undefined
       await this.#stopWorkers()
-      this.#profiles = []
+      this.#groups = []
       if (this.#state === 'starting') this.#state = 'idle'
       throw isAborted(signal) ? reasonOf(signal) : error
     }
@@ -157,7 +157,7 @@ export class Server<Data = unknown> {
 
   /** Where the server listens, as Node.js gives it; `null` when it does not. */
   address(): Address | null {
-    return this.#listening?.address ?? null
+    return this.#listener?.address ?? null
   }
 
   /** Whether connections are accepted. */
@@ -195,19 +195,19 @@ export class Server<Data = unknown> {
     if (this.#state === 'closing' && this.#goAway !== undefined) this.#detachAcceptors()
     this.#state = 'closed'
     clearTimeout(this.#grace)
-    await pace.pass()
+    await stepBudget.pass()
   }
 
   /** Keeps the process alive while the server listens. The default. */
   ref(): this {
-    if (!this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.retain()
+    if (!this.#referenced && this.#listener !== undefined) this.#groups[0]?.poller.retain()
     this.#referenced = true
     return this
   }
 
   /** Lets the process end although the server listens. Its connections keep it alive all the same. */
   unref(): this {
-    if (this.#referenced && this.#listening !== undefined) this.#profiles[0]?.loop.release()
+    if (this.#referenced && this.#listener !== undefined) this.#groups[0]?.poller.release()
     this.#referenced = false
     return this
   }
@@ -218,16 +218,16 @@ export class Server<Data = unknown> {
     return {
       connections: this.#connections.size,
       accepted: this.#accepted,
-      dropped: this.#admission.dropped,
-      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      dropped: this.#connectionLimit.dropped,
+      requests: workers?.requests ?? this.#groups[0]?.counts.requests ?? 0,
       ...(workers && { workers }),
-      chunks: sharedMemory().native.chunkStats(),
+      chunks: threadMemory().native.chunkStats(),
     }
   }
 
   /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
   replaceClaim(before: number, now: number): boolean {
-    return this.#profiles[0]?.settings.replaceClaim(before, now) ?? true
+    return this.#groups[0]?.settings.replaceClaim(before, now) ?? true
   }
 
   /** @internal For `util.inspect`. */
@@ -236,11 +236,11 @@ export class Server<Data = unknown> {
     const workers = known(() => this.#pool?.stats())
     const members = {
       state: this.#state,
-      address: addressText(this.#listening?.address),
+      address: addressText(this.#listener?.address),
       connections: this.#connections.size,
       accepted: this.#accepted,
-      dropped: this.#admission.dropped,
-      requests: workers?.requests ?? this.#profiles[0]?.counts.requests ?? 0,
+      dropped: this.#connectionLimit.dropped,
+      requests: workers?.requests ?? this.#groups[0]?.counts.requests ?? 0,
       workers: workers?.threads,
     }
     return show(this, 'Server', members, depth, options)
@@ -259,11 +259,12 @@ export class Server<Data = unknown> {
     if (this.#isEmpty) for (const done of this.#whenEmpty.splice(0)) done()
   }
 
-  #accept(id: NativeId, profile: Profile): ConnectionCore {
+  #accept(id: NativeId, group: ConnectionGroup): ConnectionCore {
     const context = this.#context as Context
     this.#told += 1
-    if (this.#admission.isFull(this.#connections.size)) return this.#admission.drop(id, profile, context)
-    const connection = createConnection(id, profile, 'open', context)
+    if (this.#connectionLimit.isFull(this.#connections.size))
+      return this.#connectionLimit.drop(id, group, context)
+    const connection = createConnection(id, group, 'open', context)
     this.#accepted += 1
     this.#connections.add(connection)
     if (this.#state === 'listening') return connection
@@ -276,38 +277,38 @@ export class Server<Data = unknown> {
 
   #open(place: PlaceToOpen, sharing: Sharing): void {
     if (this.#state !== 'starting') throw serverClosed()
-    const profiles = this.#profiles.length > 0 ? this.#profiles : this.#makeProfiles()
-    this.#profiles = profiles
-    const [{ loop, settings }] = profiles as readonly [Profile]
+    const groups = this.#groups.length > 0 ? this.#groups : this.#makeGroups()
+    this.#groups = groups
+    const [{ poller, settings }] = groups as readonly [ConnectionGroup]
     this.#tag = nextTag()
-    this.#listening =
+    this.#listener =
       sharing === 'shared'
-        ? SharedListening.open(place, profiles, this.#tag, this.#checked.loadBalance)
-        : this.#openOwn(place, loop, settings)
+        ? SharedListener.open(place, groups, this.#tag, this.#checked.loadBalance)
+        : this.#openOwn(place, poller, settings)
     // Nothing can have come of it yet: records are handed over between two tasks.
-    for (const profile of profiles) profile.loop.attachAcceptor(this.#tag, this.#acceptor(profile))
-    if (this.#referenced) loop.retain()
+    for (const group of groups) group.poller.attachAcceptor(this.#tag, this.#acceptor(group))
+    if (this.#referenced) poller.retain()
     this.#state = 'listening'
   }
 
   #stopListening(): void {
-    const listening = this.#listening
+    const listening = this.#listener
     if (listening === undefined) return
     this.#forgetSignal?.()
-    this.#listening = undefined
+    this.#listener = undefined
     // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
     if (this.#goAway === undefined) this.#detachAcceptors()
-    if (this.#referenced) this.#profiles[0]?.loop.release()
+    if (this.#referenced) this.#groups[0]?.poller.release()
     try {
       // Who is to be told to leave must not be turned away before.
       this.#expected = listening.stop(this.#goAway === undefined ? 'reset' : 'accepted')
     } catch (error) {
-      this.#profiles[0]?.listenerFailed(error, this.#context as Context)
+      this.#groups[0]?.listenerFailed(error, this.#context as Context)
     }
   }
 
   #detachAcceptors(): void {
-    for (const { loop } of this.#profiles) loop.detachAcceptor(this.#tag)
+    for (const { poller } of this.#groups) poller.detachAcceptor(this.#tag)
   }
 
   #askAllToLeave(goAway: GoAway): void {
@@ -324,12 +325,12 @@ export class Server<Data = unknown> {
   }
 
   /** Nothing of a poller comes any more: a server that listens in part only would be hard to notice. */
-  #fail(error: NetpollError, profile: Profile, context: Context): void {
+  #fail(error: NetpollError, group: ConnectionGroup, context: Context): void {
     this.#expected = 0
     this.#followEmpty()
     if (this.#state !== 'listening') return
-    profile.listenerFailed(error, context)
-    whenRejected(this.close(), (second) => profile.listenerFailed(second, context))
+    group.listenerFailed(error, context)
+    whenRejected(this.close(), (second) => group.listenerFailed(second, context))
   }
 
   #destroyAll(): void {
@@ -341,12 +342,12 @@ export class Server<Data = unknown> {
   async #startWorkers(workers: CheckedWorkers): Promise<void> {
     const { framing, bytes } = this.#checked
     // What this host cannot do is told as such, and not by the end of a worker.
-    sharedMemory()
+    threadMemory()
     const pool = new WorkerPool(workers, {
       framing,
       bytes,
       failed: (error, source) => this.#requestFailed(error, source),
-      workerFailed: (error) => this.#profiles[0]?.listenerFailed(error, this.#context as Context),
+      workerFailed: (error) => this.#groups[0]?.listenerFailed(error, this.#context as Context),
     })
     this.#pool = pool
     await pool.start()
@@ -356,58 +357,58 @@ export class Server<Data = unknown> {
     const pool = this.#pool
     this.#pool = undefined
     if (pool === undefined) return
-    const [profile] = this.#profiles
-    if (profile !== undefined) profile.counts.requests = pool.stats().requests
+    const [group] = this.#groups
+    if (group !== undefined) group.counts.requests = pool.stats().requests
     await pool.close()
   }
 
   #requestFailed(error: unknown, source: FailedSource): void {
-    for (const profile of this.#profiles) {
-      const { loop } = profile
-      if (loop.native.serial !== source.poller) continue
-      const connection = loop.find(source)
+    for (const group of this.#groups) {
+      const { poller } = group
+      if (poller.native.serial !== source.poller) continue
+      const connection = poller.find(source)
       if (connection !== undefined) connection.tell(error)
-      else profile.listenerFailed(error, this.#context as Context)
+      else group.listenerFailed(error, this.#context as Context)
     }
   }
 
-  #acceptor(profile: Profile): Acceptor {
+  #acceptor(group: ConnectionGroup): Acceptor {
     const context = this.#context as Context
     return {
-      accepted: (id) => this.#accept(id, profile),
-      acceptPaused: (errno) => profile.listenerFailed(systemError(errno, 'accept'), context),
+      accepted: (id) => this.#accept(id, group),
+      acceptPaused: (errno) => group.listenerFailed(systemError(errno, 'accept'), context),
       acceptFailed: (errno) => {
-        this.#admission.failed()
+        this.#connectionLimit.failed()
         this.#told += 1
         this.#followEmpty()
-        profile.listenerFailed(systemError(errno, 'accept'), context)
+        group.listenerFailed(systemError(errno, 'accept'), context)
       },
-      acceptEnded: () => this.#fail(acceptingFailed(this.#listening), profile, context),
-      failed: (error) => this.#fail(error, profile, context),
+      acceptEnded: () => this.#fail(acceptingFailed(this.#listener), group, context),
+      failed: (error) => this.#fail(error, group, context),
     }
   }
 
-  #openOwn(place: PlaceToOpen, loop: EventLoop, settings: ConnectionSettings): Listening {
-    const dealer = this.#makeDealer()
+  #openOwn(place: PlaceToOpen, poller: Poller, settings: ConnectionSettings): Listener {
+    const balancer = this.#makeBalancer()
     try {
-      return Listening.open(place, { loop, settings, tag: this.#tag, dealer })
+      return Listener.open(place, { poller, settings, tag: this.#tag, balancer })
     } finally {
-      dealer?.release()
+      balancer?.release()
     }
   }
 
   /** What gives connections to several loops; `undefined` for one, which has them all. */
-  #makeDealer(): ConnectionBalancer | undefined {
-    if (this.#profiles.length === 1) return undefined
+  #makeBalancer(): ConnectionBalancer | undefined {
+    if (this.#groups.length === 1) return undefined
     const { ConnectionBalancer } = nativeBinding()
-    const dealer = new ConnectionBalancer(this.#checked.loadBalance)
-    for (const { loop, settings } of this.#profiles) dealer.join(loop.native, settings, this.#tag)
-    return dealer
+    const balancer = new ConnectionBalancer(this.#checked.loadBalance)
+    for (const { poller, settings } of this.#groups) balancer.join(poller.native, settings, this.#tag)
+    return balancer
   }
 
-  #makeProfiles(): readonly Profile[] {
-    const loops = eventLoops(this.#checked.pollers)
-    const owner: Owner = {
+  #makeGroups(): readonly ConnectionGroup[] {
+    const pollers = pollersFor(this.#checked.pollers)
+    const owner: GroupOwner = {
       role: 'server',
       goAway: this.#goAway,
       opened: () => {},
@@ -417,13 +418,13 @@ export class Server<Data = unknown> {
         return true
       },
     }
-    return createProfiles(loops, this.#checked, owner, this.#pool?.native)
+    return createGroups(pollers, this.#checked, owner, this.#pool?.native)
   }
 }
 
 /** Why nobody accepts any more at a socket that others share. */
-function acceptingFailed(listening: Listening | SharedListening | undefined): NetpollError {
-  const reason = listening instanceof SharedListening ? listening.failure : undefined
+function acceptingFailed(listening: Listener | SharedListener | undefined): NetpollError {
+  const reason = listening instanceof SharedListener ? listening.failure : undefined
   return pollerFailed(reason ?? 'nobody accepts')
 }
 

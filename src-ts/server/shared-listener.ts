@@ -1,12 +1,12 @@
 import { type Address, toAddress } from '../native/address'
 import { systemError } from '../errors'
-import type { EventLoop } from '../poller/poller'
+import type { Poller } from '../poller/poller'
 import { isWithoutIpv6, openListeners, type PlaceToOpen } from './listener'
 import {
   type ConnectionSettings,
   type ListenPlace,
   nativeBinding,
-  type SharedListener,
+  type NativeSharedListener,
 } from '../native/binding'
 import {
   checkSocketRights,
@@ -19,13 +19,13 @@ import type { LoadBalance } from '../process/settings'
 
 /** Who gets a part of the connections. */
 export interface SharedTarget {
-  readonly loop: EventLoop
+  readonly poller: Poller
   readonly settings: ConnectionSettings
 }
 
 /** A server's part of a socket that it shares with others of its process: one for each of its event loops. */
-export class SharedListening {
-  readonly #parts: readonly SharedListener[]
+export class SharedListener {
+  readonly #parts: readonly NativeSharedListener[]
   readonly #file: SocketFile | undefined
 
   /**
@@ -38,12 +38,12 @@ export class SharedListening {
     targets: readonly SharedTarget[],
     tag: number,
     balance: LoadBalance,
-  ): SharedListening {
+  ): SharedListener {
     if (place.kind === 'path') checkSocketRights(place.path)
     const natives = nativePlaces(place)
     let errno: number | undefined
     for (const native of natives) {
-      const parts: SharedListener[] = []
+      const parts: NativeSharedListener[] = []
       const leaveAll = (): void => {
         for (const part of parts) part.leave()
       }
@@ -54,10 +54,7 @@ export class SharedListening {
         throw error
       }
       if (errno === undefined) {
-        return new SharedListening(
-          parts,
-          place.kind === 'path' ? socketFile(place.path, leaveAll) : undefined,
-        )
+        return new SharedListener(parts, place.kind === 'path' ? socketFile(place.path, leaveAll) : undefined)
       }
       leaveAll()
       if (!isWithoutIpv6({ errno })) break
@@ -68,7 +65,7 @@ export class SharedListening {
     throw systemError(errno ?? 0, 'listen', named)
   }
 
-  private constructor(parts: readonly SharedListener[], file: SocketFile | undefined) {
+  private constructor(parts: readonly NativeSharedListener[], file: SocketFile | undefined) {
     this.#parts = parts
     this.#file = file
     openListeners.count += 1
@@ -108,13 +105,13 @@ interface Joining {
 function joinAll(
   native: ListenPlace,
   { targets, tag, balance }: Joining,
-  parts: SharedListener[],
+  parts: NativeSharedListener[],
 ): number | undefined {
-  const { SharedListener } = nativeBinding()
+  const { SharedListener: Native } = nativeBinding()
   let joined = native
-  for (const { loop, settings } of targets) {
-    const part = new SharedListener()
-    const { errno } = part.join(joined, balance, loop.native, settings, tag)
+  for (const { poller, settings } of targets) {
+    const part = new Native()
+    const { errno } = part.join(joined, balance, poller.native, settings, tag)
     if (errno !== undefined) {
       part.leave()
       return errno

@@ -1,7 +1,7 @@
-import { openLoops } from '../poller/pollers'
+import { livePollers } from '../poller/pollers'
 import { openListeners } from '../server/listener'
 import type { ChunkStats } from '../native/binding'
-import { sharedMemory } from '../memory/thread-memory'
+import { threadMemory } from '../memory/thread-memory'
 
 /** Counts of a thread, and of the memory of messages. */
 export interface ThreadStats {
@@ -26,14 +26,14 @@ export interface ThreadStats {
 export function stats(): ThreadStats {
   let connections = 0
   let lostCalls = 0
-  for (const loop of openLoops()) {
-    connections += loop.connections
-    lostCalls += loop.lostCalls
+  for (const poller of livePollers()) {
+    connections += poller.connections
+    lostCalls += poller.lostCalls
   }
   return {
     connections,
     listeners: openListeners.count,
     lostCalls,
-    chunks: sharedMemory().native.chunkStats(),
+    chunks: threadMemory().native.chunkStats(),
   }
 }

@@ -58,9 +58,9 @@ class BinaryOutput extends ThriftOutput {
   }
 
   protected writeText(text: string, encoding: BufferEncoding): void {
-    const most = text.length > shortText ? Buffer.byteLength(text, encoding) : 3 * text.length
-    const at = this.reserve(4 + most)
-    const length = this.memory.write(text, at + 4, most, encoding)
+    const maxLength = text.length > shortText ? Buffer.byteLength(text, encoding) : 3 * text.length
+    const at = this.reserve(4 + maxLength)
+    const length = this.memory.write(text, at + 4, maxLength, encoding)
     putI32(this.memory, at, length)
     this.at = at + 4 + length
   }

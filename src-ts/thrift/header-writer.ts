@@ -3,11 +3,11 @@ import { ProtocolError } from './wire'
 import { putVarint } from './varint'
 
 /** Most bytes of a header: what Kitex accepts. */
-const mostBytes = 65_532
+const maxBytes = 65_532
 
 /** A header that is being written, in memory that is used again for the next. */
 export class HeaderWriter {
-  readonly #bytes = Buffer.alloc(mostBytes)
+  readonly #bytes = Buffer.alloc(maxBytes)
   #at = 0
 
   /** Begins a header. */
@@ -43,12 +43,12 @@ export class HeaderWriter {
 
   #advance(length: number): number {
     const at = this.#at
-    if (at + length > mostBytes) throw tooLong()
+    if (at + length > maxBytes) throw tooLong()
     this.#at = at + length
     return at
   }
 }
 
 function tooLong(): Error {
-  return new TProtocolException(ProtocolError.SizeLimit, `Metadata of more than ${mostBytes} bytes`)
+  return new TProtocolException(ProtocolError.SizeLimit, `Metadata of more than ${maxBytes} bytes`)
 }

@@ -173,10 +173,10 @@ export abstract class ThriftInput extends Cursor {
     }
   }
 
-  /** Checks a number of elements, each of which takes `least` bytes or more, and counts them before they are made. */
-  protected checkSize(size: number, least: number): number {
+  /** Checks a number of elements, each of which takes `minLength` bytes or more, and counts them before they are made. */
+  protected checkSize(size: number, minLength: number): number {
     if (size < 0) throw negativeSize(size)
-    if (size * least > this.remaining) throw truncated()
+    if (size * minLength > this.remaining) throw truncated()
     this.#count(size)
     return size
   }

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { largestMaxLength } from '../extension'
+import { maxLengthLimit } from '../extension'
 import type { OptionNames } from '../checks/known-options'
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
@@ -49,7 +49,7 @@ const defaultMaxInflationRatio = 100
 const anyRatio = 1024 * 1024
 
 /** Entries of a header's metadata: each costs ten times its bytes. */
-const mostEntries = 1_000
+const maxEntries = 1_000
 
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
 export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): CheckedLimits {
@@ -59,11 +59,11 @@ export function checkLimits(limits: ThriftLimits, defaultMaxLength: number): Che
     maxInflatedLength = maxLength,
     maxInflationRatio = defaultMaxInflationRatio,
   } = limits
-  checkInteger('options.maxLength', maxLength, 0, largestMaxLength)
+  checkInteger('options.maxLength', maxLength, 0, maxLengthLimit)
   if (maxElements !== Number.POSITIVE_INFINITY) {
     checkInteger('options.maxElements', maxElements, 0, Number.MAX_SAFE_INTEGER)
   }
-  checkInteger('options.maxInflatedLength', maxInflatedLength, 0, largestMaxLength)
+  checkInteger('options.maxInflatedLength', maxInflatedLength, 0, maxLengthLimit)
   if (typeof maxInflationRatio !== 'number') {
     throw invalidType('options.maxInflationRatio', 'of type number', maxInflationRatio)
   }
@@ -105,8 +105,8 @@ export class ReceivedMetadata {
 
   add(name: string, value: string): void {
     this.#count += 1
-    if (this.#count > mostEntries) {
-      throw new TProtocolException(ProtocolError.SizeLimit, `A header has more than ${mostEntries} entries`)
+    if (this.#count > maxEntries) {
+      throw new TProtocolException(ProtocolError.SizeLimit, `A header has more than ${maxEntries} entries`)
     }
     this.entries[name] = value
   }

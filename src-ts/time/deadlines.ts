@@ -10,7 +10,7 @@ export interface Timed {
 const spare = 32
 
 /** So many are given up before their promises and the event loop have their turn, which is some milliseconds' work. */
-const mostAtOnce = 500
+const maxAtOnce = 500
 
 /**
  * Who waits until when: a binary heap, whose top has the earliest deadline. Whoever is settled stays where it is until it
@@ -45,7 +45,7 @@ export class Deadlines<T extends Timed> {
    * deadline that is due: who has waited longest is not to wait for all others.
    */
   expire(due: number, expire: (timed: T) => void): number {
-    let room = mostAtOnce
+    let room = maxAtOnce
     for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
       const deadline = this.#times[0] as number
       if (!first.isSettled) {
@@ -114,10 +114,10 @@ export class Deadlines<T extends Timed> {
       let below = 2 * at + 1
       if (below >= length) break
       if (below + 1 < length && (times[below + 1] as number) < (times[below] as number)) below += 1
-      const least = times[below] as number
-      if (time <= least) break
+      const earliest = times[below] as number
+      if (time <= earliest) break
       heap[at] = heap[below] as T
-      times[at] = least
+      times[at] = earliest
       at = below
     }
     heap[at] = timed

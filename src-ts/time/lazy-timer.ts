@@ -1,9 +1,9 @@
 import * as clock from './clock'
-import { largestTimeout } from './time-limits'
+import { maxTimeout } from './time-limits'
 import { clearTimeout, setImmediate, setTimeout } from './timers'
 
 /**
- * One timer for many deadlines. As {@link Alarm} it is rarely armed and never disarmed: when it fires, its owner looks
+ * One timer for many deadlines. As {@link DeadlineTimer} it is rarely armed and never disarmed: when it fires, its owner looks
  * which deadlines have passed and arms it for the next. It keeps no process alive: whatever it limits does.
  */
 export class LazyTimer {
@@ -24,7 +24,7 @@ export class LazyTimer {
     clearTimeout(this.#timer)
     // Acts only after a look at the sockets: what has come during a stall of the process counts before the deadline.
     const look = (): void => void setImmediate(this.#act)
-    const left = Math.min(largestTimeout, Math.max(1, Math.ceil(deadline - clock.now())))
+    const left = Math.min(maxTimeout, Math.max(1, Math.ceil(deadline - clock.now())))
     this.#timer = setTimeout(look, left)
     this.#timer.unref()
   }

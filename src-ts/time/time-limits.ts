@@ -33,7 +33,7 @@ export const timeLimits = {
 } as const
 
 /** Milliseconds that a timer takes. */
-export const largestTimeout = 2 ** 31 - 1
+export const maxTimeout = 2 ** 31 - 1
 
 /**
  * The rule: absent is `otherwise`; 0 and `Infinity` are no limit; fractions are rounded up. More than a timer takes, 24 days,
@@ -45,7 +45,7 @@ export const largestTimeout = 2 ** 31 - 1
 export function timeLimit(name: string, value: unknown, otherwise: number): number {
   if (value === undefined) return otherwise
   const whole = milliseconds(name, value)
-  return whole > largestTimeout ? 0 : whole
+  return whole > maxTimeout ? 0 : whole
 }
 
 /** As {@link timeLimit}, where nothing is the default. */
@@ -55,11 +55,11 @@ export function requiredLimit(name: string, value: unknown): number {
 }
 
 /** Seconds of silence that systems take at most. */
-export const longestKeepAlive = 32_767
+export const maxKeepAlive = 32_767
 
 /** What the system is told, which counts in seconds: rounded up, so that less than one is not none. */
 export function keepAliveSeconds(limit: number): number {
-  return Math.min(Math.ceil(limit / 1_000), longestKeepAlive)
+  return Math.min(Math.ceil(limit / 1_000), maxKeepAlive)
 }
 
 /**
@@ -69,7 +69,7 @@ export function keepAliveSeconds(limit: number): number {
 export function patience(name: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
   const whole = milliseconds(name, value)
-  return whole > largestTimeout ? undefined : whole
+  return whole > maxTimeout ? undefined : whole
 }
 
 function milliseconds(name: string, value: unknown): number {

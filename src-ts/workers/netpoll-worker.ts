@@ -7,7 +7,7 @@ import { getEnvironmentData, parentPort } from 'node:worker_threads'
 import { framingFrom } from '../framing/framing'
 import { useAddon } from '../native/binding'
 import { clearInterval, setImmediate, setInterval } from '../time/timers'
-import { Desk } from './desk'
+import { WorkerQueue } from './worker-queue'
 import type { Origin, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
 import { postError } from './posted-error'
@@ -24,16 +24,16 @@ function failed(error: unknown, source: Origin): void {
 }
 
 /** Ends the thread once it has had nothing to do for so many milliseconds, unless too few are left. */
-function watchIdleness(desk: Desk, milliseconds: number): void {
+function watchIdleness(workerQueue: WorkerQueue, milliseconds: number): void {
   let seen = -1
   const timer = setInterval(() => {
-    if (seen === desk.taken && desk.retire()) {
+    if (seen === workerQueue.taken && workerQueue.retire()) {
       clearInterval(timer)
       tell({ netpoll: 'retired' })
       // What the handler's module has open would keep the thread.
       process.exit()
     }
-    seen = desk.taken
+    seen = workerQueue.taken
   }, milliseconds)
   timer.unref()
 }
@@ -50,14 +50,14 @@ async function run(start: WorkerStart): Promise<void> {
     throw new TypeError(`The default export of ${name} is no function`)
   }
   const { pool, framing, bytes, idleTimeout } = start
-  const desk = new Desk({
+  const workerQueue = new WorkerQueue({
     pool,
     framing: framingFrom(framing),
     bytes,
     handler: inner as WorkerHandler,
     failed,
   })
-  if (idleTimeout > 0) watchIdleness(desk, idleTimeout)
+  if (idleTimeout > 0) watchIdleness(workerQueue, idleTimeout)
   tell({ netpoll: 'ready' })
 }
 

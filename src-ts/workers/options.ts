@@ -82,22 +82,22 @@ export interface CheckedWorkers {
 }
 
 /** More threads than this are a mistake. */
-const mostThreads = 1_024
+const threadLimit = 1_024
 /** More than fit into one batch. */
-const mostConcurrent = 1_000
+const concurrencyLimit = 1_000
 
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
 export function checkWorkers(given: WorkersOptions): CheckedWorkers {
   const options = takeOptions('options.workers', given, workersNames)
-  const number = (name: keyof WorkersOptions, fallback: number, least: number, most: number): number => {
+  const number = (name: keyof WorkersOptions, fallback: number, min: number, max: number): number => {
     const { [name]: value = fallback } = options
-    checkInteger(`options.workers.${name}`, value, least, most)
+    checkInteger(`options.workers.${name}`, value, min, max)
     return value as number
   }
-  const threads = number('threads', availableParallelism(), 1, mostThreads)
-  const { minThreads: least = 0 } = options
-  const maxThreads = number('maxThreads', Math.max(threads, least), 1, mostThreads)
-  const minThreads = number('minThreads', maxThreads, 1, mostThreads)
+  const threads = number('threads', availableParallelism(), 1, threadLimit)
+  const { minThreads: min = 0 } = options
+  const maxThreads = number('maxThreads', Math.max(threads, min), 1, threadLimit)
+  const minThreads = number('minThreads', maxThreads, 1, threadLimit)
   if (minThreads > maxThreads) {
     throw invalidValue('options.workers.minThreads', 'must not be more than maxThreads', minThreads)
   }
@@ -107,7 +107,7 @@ export function checkWorkers(given: WorkersOptions): CheckedWorkers {
     minThreads,
     maxThreads,
     maxQueue: number('maxQueue', 1_024, 0, 2 ** 31 - 1),
-    concurrentTasksPerWorker: number('concurrentTasksPerWorker', 1, 1, mostConcurrent),
+    concurrentTasksPerWorker: number('concurrentTasksPerWorker', 1, 1, concurrencyLimit),
     idleTimeout: timeLimit(
       'options.workers.idleTimeout',
       options.idleTimeout,

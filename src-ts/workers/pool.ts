@@ -38,7 +38,7 @@ export type FailedSource = Extract<WorkerMessage, { readonly netpoll: 'failed' }
 
 /** How long the first replacement of a worker that never took a request waits; then twice as long, and so on. */
 const firstDelay = 100
-const longestDelay = 5_000
+const maxDelay = 5_000
 
 /** The threads of a server's workers: started as they are needed, and replaced when they die. */
 export class WorkerPool {
@@ -212,7 +212,7 @@ export class WorkerPool {
 
   /** A worker that ends before it takes requests will probably do so again. */
   #startLater(): void {
-    const delay = Math.min(firstDelay * 2 ** this.#failures, longestDelay)
+    const delay = Math.min(firstDelay * 2 ** this.#failures, maxDelay)
     this.#failures += 1
     const timer = setTimeout(() => {
       this.#timers.delete(timer)

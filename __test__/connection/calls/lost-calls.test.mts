@@ -7,7 +7,7 @@ import {
   type CallsListener,
   PendingCall,
 } from '../../../dist/connection/calls/pending-call.js'
-import { CallTable } from '../../../dist/connection/calls/calls-by-id.js'
+import { CallsById } from '../../../dist/connection/calls/calls-by-id.js'
 import { checkIds, type Ids } from '../../../dist/framing/message-id.js'
 
 import {
@@ -248,10 +248,10 @@ test('in order, replies that come late are nobody’s, whichever calls were give
 
 for (const [name, make, bound] of [
   ['in order', (listener) => new CallQueue(listener), 2 ** 20],
-  ['by ids', (listener) => new CallTable(checkIds({ offset: 0, size: 4 }) as Ids, listener), 2 ** 16],
+  ['by ids', (listener) => new CallsById(checkIds({ offset: 0, size: 4 }) as Ids, listener), 2 ** 16],
   [
     'by ids of two bytes',
-    (listener) => new CallTable(checkIds({ offset: 0, size: 2 }) as Ids, listener),
+    (listener) => new CallsById(checkIds({ offset: 0, size: 2 }) as Ids, listener),
     2 ** 15,
   ],
 ] as readonly (readonly [string, (listener: CallsListener) => Calls, number])[]) {

@@ -13,16 +13,16 @@ import { type Ids, idOf, type MessageId, withoutId } from '../../framing/message
 import type { Payload } from '../../memory/payload'
 
 /** Ids of calls that were given up, at most: some 50 bytes each. Of narrow ids no more than half are kept. */
-const mostLost = 2 ** 16
+const maxLost = 2 ** 16
 
 /**
  * Calls of one connection, by the ids that requests and replies carry. Of one that is given up nothing but its id is kept,
  * until its late reply has come: until then no other call may have it.
  */
-export class CallTable implements Calls {
+export class CallsById implements Calls {
   readonly #ids: Ids
   readonly #listener: CallsListener
-  readonly #mostLost: number
+  readonly #maxLost: number
   readonly #calls = new Map<MessageId, PendingCall>()
   readonly #lost = new Set<MessageId>()
   readonly #deadlines = new Deadlines<PendingCall>()
@@ -32,7 +32,7 @@ export class CallTable implements Calls {
   constructor(ids: Ids, listener: CallsListener) {
     this.#ids = ids
     this.#listener = listener
-    this.#mostLost = Math.min(mostLost, ids.count / 2)
+    this.#maxLost = Math.min(maxLost, ids.count / 2)
   }
 
   get isAwaited(): boolean {
@@ -52,7 +52,7 @@ export class CallTable implements Calls {
   }
 
   get isWornOut(): boolean {
-    return this.#lost.size >= this.#mostLost
+    return this.#lost.size >= this.#maxLost
   }
 
   prepare(call: PendingCall, request: Payload): void {

@@ -1,17 +1,17 @@
 import type { ConnectionOwner } from '../owner'
 import type { GroupSettings } from '../group-settings'
-import { CallTable } from './calls-by-id'
+import { CallsById } from './calls-by-id'
 import { type CallOptions, CallQueue, type Calls, PendingCall, refuseAtOnce, wornOut } from './pending-call'
 import { type Entry, siteOf } from '../../process/call-site'
 import { checkOutput, type SendingConnection } from '../sending'
 import { type Payload, takeApart } from '../../memory/payload'
-import type { Alarm } from '../../poller/deadline-timer'
+import type { DeadlineTimer } from '../../poller/deadline-timer'
 import { Operation } from '../../native/protocol-numbers'
-import type { Target } from '../../poller/command-queue'
+import type { CommandTarget } from '../../poller/command-queue'
 import { NetpollError, streamCall } from '../../errors'
 
 /** A connection, as far as its calls tell of themselves. */
-export interface ListeningConnection extends Target {
+export interface ListeningConnection extends CommandTarget {
   readonly owner: ConnectionOwner | undefined
   /** No call waits any more. */
   callsEnded(): void
@@ -19,10 +19,10 @@ export interface ListeningConnection extends Target {
 
 /** A connection, as far as calls need it. */
 export interface CallingConnection extends SendingConnection {
-  readonly profile: Pick<GroupSettings, 'counts' | 'framing' | 'ids' | 'role' | 'startsHeld'>
+  readonly group: Pick<GroupSettings, 'counts' | 'framing' | 'ids' | 'role' | 'startsHeld'>
   /** Made with the first call. */
   readonly calls: Calls
-  readonly alarm: Alarm
+  readonly deadlineTimer: DeadlineTimer
   /** Milliseconds that a call waits which says nothing else; 0 for ever. */
   readonly requestTimeout: number
   /** Whether the hooks that come before messages are still running. */
@@ -37,24 +37,24 @@ const noBound = 2 ** 32 - 1
 /** The calls of a connection, by what its protocol matches replies by. */
 export function createCalls(
   connection: ListeningConnection,
-  { ids, countsMessages, loop }: Pick<GroupSettings, 'countsMessages' | 'ids' | 'loop'>,
+  { ids, countsMessages, poller }: Pick<GroupSettings, 'countsMessages' | 'ids' | 'poller'>,
 ): Calls {
   // With ids a reply must not wait for handlers, which may wait for it.
   const allow = ids === undefined || !countsMessages ? undefined : Operation.AllowBeyond
   const listener = {
     waiting: () => {
-      if (allow !== undefined) loop.outbox.command(allow, connection, noBound)
+      if (allow !== undefined) poller.commandQueue.command(allow, connection, noBound)
     },
     idle: () => {
-      if (allow !== undefined) loop.outbox.command(allow, connection, 0)
+      if (allow !== undefined) poller.commandQueue.command(allow, connection, 0)
       connection.callsEnded()
     },
     lost: (change: number) => {
-      loop.lostCalls += change
+      poller.lostCalls += change
     },
     answeredLate: () => connection.owner?.answeredLate(),
   }
-  return ids === undefined ? new CallQueue(listener) : new CallTable(ids, listener)
+  return ids === undefined ? new CallQueue(listener) : new CallsById(ids, listener)
 }
 
 /** Sends a request and waits for its reply. `entry` is where users call. */
@@ -67,7 +67,7 @@ export function call(
   return new Promise((resolve, reject) => {
     let pending: PendingCall | undefined
     try {
-      checkCallable(connection.profile)
+      checkCallable(connection.group)
       const message = takeApart(request)
       pending = new PendingCall(options, connection.requestTimeout, resolve, reject, siteOf(entry))
       submit(connection, pending, message)
@@ -89,14 +89,14 @@ export function submit(connection: CallingConnection, call: PendingCall, request
   // user's runs: whatever was checked holds until the call waits.
   checkRequests(connection)
   if (call.isSettled) return
-  const { output, profile } = connection
-  const startsAt = output.total
-  output.send(request)
+  const { sendQueue, group } = connection
+  const startsAt = sendQueue.total
+  sendQueue.send(request)
   call.startsAt = startsAt
-  profile.counts.calls += 1
+  group.counts.calls += 1
   calls.append(call)
-  if (profile.startsHeld && connection.isOpening) connection.holdBack()
-  if (call.deadline !== Number.POSITIVE_INFINITY) connection.alarm.arm(call.deadline)
+  if (group.startsHeld && connection.isOpening) connection.holdBack()
+  if (call.deadline !== Number.POSITIVE_INFINITY) connection.deadlineTimer.arm(call.deadline)
 }
 
 function checkRequests(connection: CallingConnection): void {

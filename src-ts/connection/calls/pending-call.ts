@@ -4,7 +4,7 @@ import { Deadlines } from '../../time/deadlines'
 import { NetpollError, withoutStack } from '../../errors'
 import { optionNames, refuseUnknown } from '../../checks/known-options'
 import type { MessageId } from '../../framing/message-id'
-import { pace } from '../../time/pace'
+import { stepBudget } from '../../time/step-budget'
 import type { Payload } from '../../memory/payload'
 import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from '../../abort'
 import { deadlineOf, endOf, timeLimit } from '../../time/time-limits'
@@ -131,7 +131,7 @@ export class PendingCall {
     if (this.#isSettled) return
     this.#settle()
     // Who aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has turned it.
-    if (why === 'aborted') pace.reject(this.#reject, reason)
+    if (why === 'aborted') stepBudget.reject(this.#reject, reason)
     else rejectCall(this.#resolve, this.#reject, reason, this.#site)
     this.calls?.gaveUp(this)
     this.owner?.gaveUp(why)
@@ -148,7 +148,7 @@ export class PendingCall {
 export function refuseCall(call: PendingCall, error: unknown): void {
   // Meanwhile it may be given up, which concerns its caller alone.
   call.owner = undefined
-  pace.reject((failure) => call.fail(failure), error)
+  stepBudget.reject((failure) => call.fail(failure), error)
 }
 
 /** As {@link refuseCall}, while its caller still waits for `entry` to return; `call` is `undefined` before there is one. */
@@ -161,7 +161,7 @@ export function refuseAtOnce(
   if (call !== undefined) call.owner = undefined
   const own = call === undefined ? error : NetpollError.forCall(error, call.startsAt !== undefined)
   beginAt(own, entry)
-  pace.reject(call === undefined ? reject : (failure) => call.refuse(failure), own)
+  stepBudget.reject(call === undefined ? reject : (failure) => call.refuse(failure), own)
 }
 
 /** Says that there was no time left for a call. */
@@ -251,7 +251,7 @@ export function tooManyLost(lost: number): NetpollError {
 }
 
 /** Replies that may be missing in order: each is one of a count, but who owes so many will not catch up. */
-const mostLost = 2 ** 20
+const maxLost = 2 ** 20
 
 /** Calls of one connection, in the order in which their replies come. Of one that is given up, its place is counted. */
 export class CallQueue implements Calls {
@@ -286,7 +286,7 @@ export class CallQueue implements Calls {
   }
 
   get isWornOut(): boolean {
-    return this.#lost >= mostLost
+    return this.#lost >= maxLost
   }
 
   prepare(): void {

@@ -1,13 +1,13 @@
-import { Backlog } from './pending-requests'
+import { PendingRequests } from './pending-requests'
 import type { Context } from '../../process/async-context'
 import { channels } from '../../process/diagnostics'
 import { type NetpollError, replyError, unexpectedMessage } from '../../errors'
-import { type Flow, Hold } from '../read-pause'
-import { MessageQueue } from './message-iterator'
+import { type ReadPause, PauseReason } from '../read-pause'
+import { MessageIterator } from './message-iterator'
 import type { Facade, MessageHandler } from '../hooks'
 import type { Life } from '../life'
 import { Operation } from '../../native/protocol-numbers'
-import type { Target } from '../../poller/command-queue'
+import type { CommandTarget } from '../../poller/command-queue'
 import type { Payload } from '../../memory/payload'
 import type { GroupSettings } from '../group-settings'
 import { hasFailed, PendingReply, type ReplyOwner, ReplyQueue } from './reply-queue'
@@ -15,10 +15,10 @@ import { microtask } from '../../time/timers'
 import { isThenable, whenReturned, whenSettled } from '../../checks/thenables'
 
 /** A connection, as far as its messages need it. */
-export interface RequestsConnection extends Target {
+export interface DispatcherConnection extends CommandTarget {
   readonly facade: Facade
   readonly context: Context
-  readonly flow: Flow
+  readonly readPause: ReadPause
   readonly onRequest: MessageHandler | undefined
   /** Whether the hooks that come before messages are still running. */
   readonly isOpening: boolean
@@ -27,7 +27,7 @@ export interface RequestsConnection extends Target {
   fail(error: unknown): void
 }
 
-type RequestsSettings = Pick<
+type DispatcherSettings = Pick<
   GroupSettings,
   | 'asyncHandler'
   | 'counts'
@@ -35,18 +35,18 @@ type RequestsSettings = Pick<
   | 'framing'
   | 'highWaterMark'
   | 'ids'
-  | 'loop'
+  | 'poller'
   | 'maxInFlight'
   | 'ordered'
 >
 
 /** The messages of a framed connection: their handler, and the order of its replies. */
-export class Requests implements ReplyOwner {
-  readonly #connection: RequestsConnection
-  readonly #profile: RequestsSettings
+export class Dispatcher implements ReplyOwner {
+  readonly #connection: DispatcherConnection
+  readonly #group: DispatcherSettings
   #replies: ReplyQueue | undefined
-  #queue: MessageQueue | undefined
-  #backlog: Backlog | undefined
+  #queue: MessageIterator | undefined
+  #pendingRequests: PendingRequests | undefined
   /** Handlers that have not returned: more than one where a handler turns the event loop. */
   #running = 0
   /** Their places among the replies, of all but the innermost. */
@@ -56,10 +56,10 @@ export class Requests implements ReplyOwner {
   /** Whether a handler has thrown: the connection closes once the replies before it have left. */
   #isFailing = false
 
-  constructor(connection: RequestsConnection, profile: RequestsSettings) {
+  constructor(connection: DispatcherConnection, group: DispatcherSettings) {
     this.#connection = connection
-    this.#profile = profile
-    if (profile.ids !== undefined && profile.countsMessages) this.#backlog = this.#newBacklog()
+    this.#group = group
+    if (group.ids !== undefined && group.countsMessages) this.#pendingRequests = this.#newPendingRequests()
   }
 
   /**
@@ -70,29 +70,28 @@ export class Requests implements ReplyOwner {
     if (this.#isFailing) return
     const handler = this.#connection.onRequest
     if (handler === undefined || this.#queue !== undefined) this.#keep(message)
-    else if (this.#backlog === undefined) this.#handle(handler, message)
-    else this.#backlog.push(message)
+    else if (this.#pendingRequests === undefined) this.#handle(handler, message)
+    else this.#pendingRequests.push(message)
   }
 
   /** A hook that comes before messages calls: messages come from now on, and wait here for it to be done. */
   holdBack(): void {
-    this.#backlog ??= this.#newBacklog()
-    this.#connection.flow.release(Hold.Hook)
+    this.#pendingRequests ??= this.#newPendingRequests()
+    this.#connection.readPause.resume(PauseReason.Hook)
   }
 
   #handle(first: MessageHandler, message: Buffer): void {
     let handler = first
     const outer = this.#running
-    if (outer > 0 && this.#profile.ordered) this.#keepPlace(outer)
+    if (outer > 0 && this.#group.ordered) this.#keepPlace(outer)
     this.#running = outer + 1
-    this.#profile.counts.requests += 1
+    this.#group.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
     let result: unknown
     let pending: PromiseLike<unknown> | undefined
     try {
       result = this.#connection.context.run(handler, message, this.#connection.facade)
-      if (handler === this.#profile.asyncHandler || isThenable(result))
-        pending = result as PromiseLike<unknown>
+      if (handler === this.#group.asyncHandler || isThenable(result)) pending = result as PromiseLike<unknown>
     } catch (error) {
       this.#running = outer
       this.#threw(error, this.#runningPlaces === undefined ? undefined : this.#placeKept(outer))
@@ -102,11 +101,11 @@ export class Requests implements ReplyOwner {
     const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
     if (pending !== undefined) {
       const place = kept ?? this.#newPlace()
-      if (handler === this.#profile.asyncHandler) whenReturned(pending, place.fulfilled, place.rejected)
+      if (handler === this.#group.asyncHandler) whenReturned(pending, place.fulfilled, place.rejected)
       else whenSettled(pending, place.fulfilled, place.rejected)
     } else if (kept !== undefined) {
       kept.fulfilled(result)
-    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#group.ordered) {
       this.#reply(result)
     } else {
       this.#newPlace().fulfilled(result)
@@ -118,7 +117,7 @@ export class Requests implements ReplyOwner {
     this.#isFailing = true
     if (kept !== undefined) {
       kept.rejected(error)
-    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#profile.ordered) {
+    } else if (this.#replies === undefined || this.#replies.isEmpty || !this.#group.ordered) {
       this.#connection.fail(error)
     } else {
       this.#newPlace().rejected(error)
@@ -142,7 +141,7 @@ export class Requests implements ReplyOwner {
 
   /** A place among the replies has its result. */
   settled(place: PendingReply): void {
-    if (!this.#profile.ordered) {
+    if (!this.#group.ordered) {
       this.#answer(place)
       return
     }
@@ -154,7 +153,7 @@ export class Requests implements ReplyOwner {
 
   /** The hooks are done: messages that came before go to their handler. */
   begin(): void {
-    this.#backlog?.release()
+    this.#pendingRequests?.release()
     this.#handOver()
   }
 
@@ -183,7 +182,7 @@ export class Requests implements ReplyOwner {
 
   /** Whether messages wait for a handler or loop. */
   get hasUnread(): boolean {
-    return this.#queue?.isEmpty === false || this.#backlog?.isEmpty === false
+    return this.#queue?.isEmpty === false || this.#pendingRequests?.isEmpty === false
   }
 
   /** Whether no message waits for a handler or loop, and nobody iterates over them or has. */
@@ -195,35 +194,35 @@ export class Requests implements ReplyOwner {
   messages(): AsyncGenerator<Buffer, void, undefined> {
     this.#queue ??= this.#newQueue()
     // Within a hook that comes before messages: it would wait for them, and they for it.
-    this.#connection.flow.release(Hold.Hook)
+    this.#connection.readPause.resume(PauseReason.Hook)
     return this.#queue.messages()
   }
 
   /** Nothing more will come; `failure` says why, where that is not in order. */
   end(failure: NetpollError | undefined): void {
-    if (!this.#connection.life.takesReplies) this.#backlog?.clear()
+    if (!this.#connection.life.takesReplies) this.#pendingRequests?.clear()
     this.#end ??= { failure }
     this.#queue?.end(failure)
   }
 
-  #newQueue(): MessageQueue {
-    const queue = new MessageQueue(this.#connection.flow, this.#profile, {
-      done: () => this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection),
+  #newQueue(): MessageIterator {
+    const queue = new MessageIterator(this.#connection.readPause, this.#group, {
+      done: () => this.#group.poller.commandQueue.command(Operation.Acknowledge, this.#connection),
       left: () => this.#left(),
     })
     if (this.#end !== undefined) queue.end(this.#end.failure)
     return queue
   }
 
-  #newBacklog(): Backlog {
+  #newPendingRequests(): PendingRequests {
     const connection = this.#connection
-    return new Backlog(connection.flow, this.#profile, connection.isOpening, (message) => {
+    return new PendingRequests(connection.readPause, this.#group, connection.isOpening, (message) => {
       // It may have been taken away, or the connection closed, since the message came.
       const handler = connection.onRequest
       if (!connection.life.takesReplies || this.#isFailing) return
       if (handler !== undefined) this.#handle(handler, message)
       else {
-        this.#backlog?.done()
+        this.#pendingRequests?.done()
         this.#keep(message)
       }
     })
@@ -240,7 +239,7 @@ export class Requests implements ReplyOwner {
 
   #newPlace(): PendingReply {
     const place = PendingReply.take(this)
-    if (this.#profile.ordered) {
+    if (this.#group.ordered) {
       this.#replies ??= new ReplyQueue()
       this.#replies.append(place)
     }
@@ -258,16 +257,16 @@ export class Requests implements ReplyOwner {
   #reply(value: unknown): void {
     if (!this.#connection.life.sendsReplies) return
     this.#send(value)
-    this.#backlog?.done()
+    this.#pendingRequests?.done()
   }
 
   #send(value: unknown): void {
-    const { loop, framing } = this.#profile
+    const { poller, framing } = this.#group
     try {
       if (value === undefined || value === null) {
-        loop.outbox.command(Operation.Acknowledge, this.#connection)
+        poller.commandQueue.command(Operation.Acknowledge, this.#connection)
       } else {
-        loop.outbox.message(Operation.Reply, this.#connection, framing, value as Payload)
+        poller.commandQueue.message(Operation.Reply, this.#connection, framing, value as Payload)
       }
     } catch (error) {
       this.#connection.fail(replyError(error))

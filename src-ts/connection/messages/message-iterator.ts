@@ -1,14 +1,14 @@
 import { heldBytes } from './pending-requests'
 import { NetpollError } from '../../errors'
-import { type Flow, Hold } from '../read-pause'
-import { pace } from '../../time/pace'
+import { type ReadPause, PauseReason } from '../read-pause'
+import { stepBudget } from '../../time/step-budget'
 
-interface Waiter {
+interface PendingNext {
   readonly resolve: () => void
 }
 
 /** Whom a queue tells of its loops. */
-export interface MessageQueueOwner {
+export interface MessageIteratorOwner {
   /** A loop is done with a message. */
   done(): void
   /** Nobody iterates any more. */
@@ -26,24 +26,28 @@ interface Bounds {
  * Messages that wait for whoever iterates over them. Reading pauses at `maxInFlight` of them; where the replies that the
  * loop waits for may stand behind them, because messages have ids, at `highWaterMark` bytes.
  */
-export class MessageQueue {
-  readonly #flow: Flow
+export class MessageIterator {
+  readonly #readPause: ReadPause
   readonly #limit: number
   readonly #cost: (message: Buffer) => number
-  readonly #owner: MessageQueueOwner
+  readonly #owner: MessageIteratorOwner
   #messages: Buffer[] = []
   /** What they cost, all together. */
   #held = 0
   /** Loops that have been asked for and are not over. */
   #loops = 0
   #isForLoops = false
-  #waiter: Waiter | undefined
+  #waiter: PendingNext | undefined
   #isOver = false
   /** Why it is over, where that was not in order. */
   #failure: NetpollError | undefined
 
-  constructor(flow: Flow, { ids, maxInFlight, highWaterMark }: Bounds, owner: MessageQueueOwner) {
-    this.#flow = flow
+  constructor(
+    readPause: ReadPause,
+    { ids, maxInFlight, highWaterMark }: Bounds,
+    owner: MessageIteratorOwner,
+  ) {
+    this.#readPause = readPause
     this.#limit = ids === undefined ? maxInFlight : highWaterMark
     this.#cost = ids === undefined ? () => 1 : heldBytes
     this.#owner = owner
@@ -67,7 +71,7 @@ export class MessageQueue {
   push(message: Buffer): void {
     this.#messages.push(message)
     this.#held += this.#cost(message)
-    if (this.#held >= this.#limit) this.#flow.hold(Hold.Full)
+    if (this.#held >= this.#limit) this.#readPause.pause(PauseReason.Full)
     this.#wake()
   }
 
@@ -84,7 +88,7 @@ export class MessageQueue {
     const messages = this.#messages
     this.#messages = []
     this.#held = 0
-    this.#flow.release(Hold.Full)
+    this.#readPause.resume(PauseReason.Full)
     return messages
   }
 
@@ -100,14 +104,14 @@ export class MessageQueue {
         const message = this.#messages.shift()
         if (message !== undefined) {
           this.#held -= this.#cost(message)
-          if (this.#held <= this.#limit / 2) this.#flow.release(Hold.Full)
+          if (this.#held <= this.#limit / 2) this.#readPause.resume(PauseReason.Full)
           try {
             yield message
           } finally {
             this.#owner.done()
           }
         } else if (this.#isOver) {
-          await pace.pass()
+          await stepBudget.pass()
           if (this.#failure !== undefined) throw this.#failure
           return
         } else {
@@ -122,7 +126,7 @@ export class MessageQueue {
 
   #next(): Promise<void> {
     if (this.#waiter !== undefined) {
-      return pace.refuse(
+      return stepBudget.refuse(
         new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message'),
       )
     }

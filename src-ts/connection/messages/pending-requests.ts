@@ -1,4 +1,4 @@
-import { type Flow, Hold } from '../read-pause'
+import { type ReadPause, PauseReason } from '../read-pause'
 
 /** What a message that waits costs beside its bytes. */
 const overhead = 64
@@ -8,8 +8,8 @@ const overhead = 64
  * replies: while `onConnect` makes a call, or while `maxInFlight` handlers run that may wait for calls. Reading pauses at
  * so many bytes of them.
  */
-export class Backlog {
-  readonly #flow: Flow
+export class PendingRequests {
+  readonly #readPause: ReadPause
   readonly #maxInFlight: number
   readonly #highWaterMark: number
   readonly #handle: (message: Buffer) => void
@@ -22,12 +22,12 @@ export class Backlog {
 
   /** `isHeld`: nothing is handled until {@link release}. */
   constructor(
-    flow: Flow,
+    readPause: ReadPause,
     bounds: { readonly maxInFlight: number; readonly highWaterMark: number },
     isHeld: boolean,
     handle: (message: Buffer) => void,
   ) {
-    this.#flow = flow
+    this.#readPause = readPause
     this.#maxInFlight = bounds.maxInFlight
     this.#highWaterMark = bounds.highWaterMark
     this.#isHeld = isHeld
@@ -43,7 +43,7 @@ export class Backlog {
     }
     this.#messages.push(message)
     this.#bytes += heldBytes(message)
-    if (this.#bytes >= this.#highWaterMark) this.#flow.hold(Hold.Full)
+    if (this.#bytes >= this.#highWaterMark) this.#readPause.pause(PauseReason.Full)
   }
 
   /** The handling of a message is over. */
@@ -83,7 +83,7 @@ export class Backlog {
     }
     this.#isDraining = false
     this.#messages.splice(0, taken)
-    if (this.#bytes <= this.#highWaterMark / 2) this.#flow.release(Hold.Full)
+    if (this.#bytes <= this.#highWaterMark / 2) this.#readPause.resume(PauseReason.Full)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Arena } from '../../memory/arena'
-import type { Output } from '../send-queue'
-import { pace } from '../../time/pace'
+import type { SendQueue } from '../send-queue'
+import { stepBudget } from '../../time/step-budget'
 
 /** What `Writable` passes on to be written, with the encoding of text. */
 export interface StreamChunk {
@@ -9,30 +9,35 @@ export interface StreamChunk {
 }
 
 /** Up to here everything that is written together becomes one piece. */
-const mostTogether = 64 * 1024
+const maxTogether = 64 * 1024
 
 /** Sends one chunk; returns how many bytes it is. */
-export function sendChunk(output: Output, arena: Arena, one: StreamChunk): number {
+export function sendChunk(sendQueue: SendQueue, arena: Arena, one: StreamChunk): number {
   const { chunk } = one
-  if (typeof chunk === 'string') return sendTogether(output, arena, [one], byteLength(one))
-  if (chunk.length > 0) output.send(chunk)
-  else pace.step(0)
+  if (typeof chunk === 'string') return sendTogether(sendQueue, arena, [one], byteLength(one))
+  if (chunk.length > 0) sendQueue.send(chunk)
+  else stepBudget.step(0)
   return chunk.length
 }
 
 /** Sends chunks that were written together; returns how many bytes they are. */
-export function sendChunks(output: Output, arena: Arena, chunks: readonly StreamChunk[]): number {
+export function sendChunks(sendQueue: SendQueue, arena: Arena, chunks: readonly StreamChunk[]): number {
   let length = 0
   for (const one of chunks) length += byteLength(one)
-  if (length <= mostTogether) return sendTogether(output, arena, chunks, length)
-  for (const one of chunks) sendChunk(output, arena, one)
+  if (length <= maxTogether) return sendTogether(sendQueue, arena, chunks, length)
+  for (const one of chunks) sendChunk(sendQueue, arena, one)
   return length
 }
 
 /** Copies `chunks`, `length` bytes in all, one behind the other into memory that is sent from. */
-function sendTogether(output: Output, arena: Arena, chunks: readonly StreamChunk[], length: number): number {
+function sendTogether(
+  sendQueue: SendQueue,
+  arena: Arena,
+  chunks: readonly StreamChunk[],
+  length: number,
+): number {
   if (length === 0) {
-    pace.step(0)
+    stepBudget.step(0)
     return 0
   }
   const start = arena.take(length)
@@ -45,7 +50,7 @@ function sendTogether(output: Output, arena: Arena, chunks: readonly StreamChunk
       at += chunk.length
     }
   }
-  output.flush({ first: { memory, handle, start, length, next: undefined }, length })
+  sendQueue.flush({ first: { memory, handle, start, length, next: undefined }, length })
   return length
 }
 

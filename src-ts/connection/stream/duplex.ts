@@ -4,11 +4,11 @@ import type { Arena } from '../../memory/arena'
 import { bufferView } from '../../memory/chunk'
 import type { Facade } from '../hooks'
 import { invalidType, NetpollError } from '../../errors'
-import { Hold } from '../read-pause'
+import { PauseReason } from '../read-pause'
 import { HandleReader } from './handle-reader'
-import type { Consumer } from './stream-input'
+import type { StreamConsumer } from './stream-input'
 import { byteLength, type StreamChunk, sendChunk, sendChunks } from './duplex-write'
-import { largestTimeout, outOfRange } from '../../time/time-limits'
+import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { WriteCallbacks } from './write-callbacks'
 import type { LateLine, Line } from './line'
@@ -23,7 +23,7 @@ const highWaterMark = 64 * 1024
 const lookAfter = 50
 
 /** Questions to the core have numbers up to here, and begin again at 0. */
-const largestQuestion = 2 ** 31 - 1
+const maxQuestion = 2 ** 31 - 1
 
 /** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
 interface WithStates {
@@ -33,7 +33,7 @@ interface WithStates {
 type Callback = (error?: Error | null) => void
 
 /** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
-export let consumerOf: (duplex: StreamDuplex, line: Line) => Consumer
+export let consumerOf: (duplex: StreamDuplex, line: Line) => StreamConsumer
 
 /** @internal */
 export let lateLine: LateLine<StreamDuplex>
@@ -117,7 +117,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     }
     this.timeout = milliseconds
     this.#silentAt = -1
-    lineOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), largestTimeout))
+    lineOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), maxTimeout))
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
@@ -171,13 +171,13 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
    */
   readonly #begin = (): void => {
     if (this.#hasAsked) return
-    if (lineOf(this)?.profile.role === 'client' && this.isPaused()) this.#stopReading()
+    if (lineOf(this)?.group.role === 'client' && this.isPaused()) this.#stopReading()
     else this.read(0)
   }
 
   #stopReading(): void {
     this.#reads = false
-    lineOf(this)?.core.flow.hold(Hold.Full)
+    lineOf(this)?.core.readPause.pause(PauseReason.Full)
     this.#lookLater()
   }
 
@@ -200,7 +200,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   readonly #look = (): void => {
     this.#isLookDue = false
     if (this.#isExpecting) return
-    this.#question = (this.#question + 1) & largestQuestion
+    this.#question = (this.#question + 1) & maxQuestion
     lineOf(this)?.core.tellFlushed(this.#question)
   }
 
@@ -236,7 +236,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#hasAsked = true
     const line = lineOf(this)
     if (line === undefined) return
-    line.core.flow.release(Hold.Full)
+    line.core.readPause.resume(PauseReason.Full)
     if (this.#peerEnded) return
     this.#reads = true
     line.core.retention.isExpectant = true
@@ -246,14 +246,14 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
     const line = lineOf(this)
     if (this.#gone || line === undefined) callback(brokenPipe())
-    else this.#pass(line, callback, (arena) => sendChunk(line.output, arena, { chunk, encoding }))
+    else this.#pass(line, callback, (arena) => sendChunk(line.sendQueue, arena, { chunk, encoding }))
   }
 
   /** @internal */
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
     const line = lineOf(this)
     if (this.#gone || line === undefined) callback(brokenPipe())
-    else this.#pass(line, callback, (arena) => sendChunks(line.output, arena, chunks))
+    else this.#pass(line, callback, (arena) => sendChunks(line.sendQueue, arena, chunks))
   }
 
   /** @internal */
@@ -291,7 +291,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** A duplex that has begun anew hears nothing more of the connection before. */
-  #consumer(line: Line): Consumer {
+  #consumer(line: Line): StreamConsumer {
     const push = (view: Buffer): void => this.#push(view)
     const end = (): void => this.#end()
     const endSent = (): void => this.#endSent()
@@ -344,7 +344,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** What cannot be sent destroys it: behind a gap nothing may follow. */
   #pass(line: Line, callback: Callback, send: (arena: Arena) => number): void {
     try {
-      this.#dispatched += send(line.profile.loop.memory.arena)
+      this.#dispatched += send(line.group.poller.memory.arena)
     } catch (error) {
       callback(error as Error)
       return
@@ -353,13 +353,13 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
-  #passedOn({ core, output }: Line, callback: Callback): void {
+  #passedOn({ core, sendQueue }: Line, callback: Callback): void {
     if (!this.#reads) this.#expect(core)
-    if (output.isReady) {
+    if (sendQueue.isReady) {
       callback()
     } else {
       this.#written = callback
-      output.whenReady(this.#ready)
+      sendQueue.whenReady(this.#ready)
     }
   }
 
@@ -451,13 +451,13 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     return this.#callbacks?.over(late) === true ? late : undefined
   }
 
-  #leave({ core, profile }: Line, error: Error | null): void {
+  #leave({ core, group }: Line, error: Error | null): void {
     if (this.writableFinished) {
       // The peer has to receive all of it: closing while it still sends would reset it.
       void core.close()
     } else {
       // What was written goes to the system as far as that takes it, as it would from a socket of Node.js.
-      profile.loop.native.sendNow()
+      group.poller.native.sendNow()
       core.destroy(error ?? undefined)
     }
   }

@@ -1,19 +1,19 @@
 import type { Context } from '../../process/async-context'
-import type { Target } from '../../poller/command-queue'
+import type { CommandTarget } from '../../poller/command-queue'
 import type { Closing } from '../closing'
 import type { GroupSettings } from '../group-settings'
 import type { Facade } from '../hooks'
-import type { Flow } from '../read-pause'
+import type { ReadPause } from '../read-pause'
 import type { Retention } from '../retention'
-import type { Output } from '../send-queue'
+import type { SendQueue } from '../send-queue'
 import type { Socket } from '../socket'
 
 /** Of a connection, what its stream needs beside what it sends by. */
-export interface DuplexConnection extends Target {
+export interface DuplexConnection extends CommandTarget {
   readonly facade: Facade
   readonly context: Context
   readonly socket: Socket
-  readonly flow: Flow
+  readonly readPause: ReadPause
   readonly retention: Pick<Retention, 'isExpectant'>
   readonly closing: Pick<Closing, 'resetAndDestroy'>
   ref(): void
@@ -28,8 +28,8 @@ export interface DuplexConnection extends Target {
 /** The connection of a duplex, and what it sends by. */
 export interface Line {
   readonly core: DuplexConnection
-  readonly output: Output
-  readonly profile: Pick<GroupSettings, 'allowHalfOpen' | 'loop' | 'role'>
+  readonly sendQueue: SendQueue
+  readonly group: Pick<GroupSettings, 'allowHalfOpen' | 'poller' | 'role'>
 }
 
 /** For a duplex that is there before its connection. */

@@ -40,7 +40,7 @@ export class News {
    * each, so that promises run in between, and code that has awaited one event may then listen to the next.
    */
   tell<What>(work: (what: What) => void, what: What): void {
-    const batch = lineOf(this.#stream)?.profile.loop.batch ?? 0
+    const batch = lineOf(this.#stream)?.group.poller.batch ?? 0
     if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
       this.#toldBatch = batch
       this.run(work, what)

@@ -4,7 +4,7 @@ import { NetpollError } from '../../errors'
 import type { Address, TcpAddress } from '../../native/address'
 import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
-import { longestKeepAlive } from '../../time/time-limits'
+import { maxKeepAlive } from '../../time/time-limits'
 import type { Line } from './line'
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
@@ -121,7 +121,7 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
    */
   setKeepAlive(enable: unknown = false, initialDelay = 0): this {
     // As Node.js reads it: whatever is no number is 0.
-    const seconds = Math.min(~~(initialDelay / 1_000), longestKeepAlive)
+    const seconds = Math.min(~~(initialDelay / 1_000), maxKeepAlive)
     return this.#setOption((socket) =>
       socket.setKeepAlive(enable ? 1_000 * (seconds > 0 ? seconds : usualKeepAlive) : 0),
     )

@@ -1,28 +1,28 @@
 import * as clock from '../../time/clock'
-import type { Alarm } from '../../poller/deadline-timer'
+import type { DeadlineTimer } from '../../poller/deadline-timer'
 import type { Context } from '../../process/async-context'
 import { NetpollError } from '../../errors'
-import { type Flow, Hold } from '../read-pause'
+import { type ReadPause, PauseReason } from '../read-pause'
 import type { Facade, StreamHandler } from '../hooks'
 import type { Closing } from '../closing'
 import type { Life } from '../life'
 import { feed, Reader } from '../../link-buffer/reader'
 import { SmallPieces } from '../../link-buffer/small-pieces'
 import { Operation } from '../../native/protocol-numbers'
-import type { Target } from '../../poller/command-queue'
+import type { CommandTarget } from '../../poller/command-queue'
 import { resolved } from '../send-queue'
-import { pace } from '../../time/pace'
+import { stepBudget } from '../../time/step-budget'
 import type { GroupSettings } from '../group-settings'
 import type { Leftover } from '../../memory/thread-memory'
 import { microtask } from '../../time/timers'
 import { isThenable, whenSettled } from '../../checks/thenables'
 
 /** A connection, as far as its bytes need it. */
-export interface StreamConnection extends Target {
+export interface StreamConnection extends CommandTarget {
   readonly facade: Facade
   readonly context: Context
-  readonly flow: Flow
-  readonly alarm: Alarm
+  readonly readPause: ReadPause
+  readonly deadlineTimer: DeadlineTimer
   readonly onData: StreamHandler | undefined
   readonly life: Pick<Life, 'takesReplies'>
   /** Reports `error`, and closes once what was accepted before it has left. */
@@ -32,11 +32,11 @@ export interface StreamConnection extends Target {
 
 type StreamSettings = Pick<
   GroupSettings,
-  'counts' | 'highWaterMark' | 'loop' | 'maxBufferedBytes' | 'readTimeout'
+  'counts' | 'highWaterMark' | 'poller' | 'maxBufferedBytes' | 'readTimeout'
 >
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
-export interface Consumer {
+export interface StreamConsumer {
   /** Bytes have arrived, `length` of them from `start` in `chunk`. */
   received(chunk: Buffer, start: number, length: number): void
   /** The peer will send nothing more. */
@@ -64,7 +64,7 @@ const State = {
 type State = (typeof State)[keyof typeof State]
 
 /** Pieces after which the core is told of them, although nothing waits for it: it counts in 32 bits. */
-const mostUnacknowledged = 1_000_000
+const maxUnacknowledged = 1_000_000
 
 /** Up to here a piece is copied if others wait before it: kept where it is, each could keep a chunk of its own. */
 const smallBehindOthers = 16 * 1024
@@ -80,9 +80,9 @@ const smallForConsumer = 1024
 export class StreamInput implements Leftover {
   readonly reader: Reader
   readonly #connection: StreamConnection
-  readonly #profile: StreamSettings
+  readonly #group: StreamSettings
   #state: State = State.Opening
-  #consumer: Consumer | undefined
+  #consumer: StreamConsumer | undefined
   #smallPieces: SmallPieces | undefined
   /** Pieces received so far. */
   #received = 0
@@ -104,10 +104,10 @@ export class StreamInput implements Leftover {
   /** Whether the server closes, which waits for answers. */
   #finishing = false
 
-  constructor(connection: StreamConnection, profile: StreamSettings) {
+  constructor(connection: StreamConnection, group: StreamSettings) {
     this.#connection = connection
-    this.#profile = profile
-    this.readTimeout = profile.readTimeout
+    this.#group = group
+    this.readTimeout = group.readTimeout
     this.reader = new Reader({
       consumed: () => this.#consumed(),
       awaited: () => this.#awaited(),
@@ -127,7 +127,7 @@ export class StreamInput implements Leftover {
     }
     if (feed.length(this.reader) > 0 && !this.#isWatching) {
       this.#isWatching = true
-      this.#profile.loop.memory.watch(this)
+      this.#group.poller.memory.watch(this)
     }
   }
 
@@ -136,7 +136,7 @@ export class StreamInput implements Leftover {
     if (this.#claimed > 0) this.#claim(0)
     if (!this.#isWatching) return
     this.#isWatching = false
-    this.#profile.loop.memory.unwatch(this)
+    this.#group.poller.memory.unwatch(this)
   }
 
   /** Nothing more comes in `chunk`. A few bytes that are left unread there are copied: a view would keep all of it. */
@@ -162,16 +162,16 @@ export class StreamInput implements Leftover {
     }
     feed.push(this.reader, chunk, start, length)
     if (this.#state === State.Idle) this.#run()
-    if (feed.length(this.reader) < this.#profile.highWaterMark) return
+    if (feed.length(this.reader) < this.#group.highWaterMark) return
     feed.notifyConsumed(this.reader, true)
     if (feed.length(this.reader) < feed.awaited(this.reader) || this.#wantsMore)
       this.#claim(feed.length(this.reader))
-    else this.#connection.flow.hold(Hold.Full)
+    else this.#connection.readPause.pause(PauseReason.Full)
   }
 
   /** What is read beyond the high-water mark, because somebody waits for more, counts against a bound for all. */
   #claim(bytes: number): void {
-    const { counts, maxBufferedBytes } = this.#profile
+    const { counts, maxBufferedBytes } = this.#group
     const before = this.#claimed
     this.#claimed = bytes
     counts.buffered += bytes - before
@@ -201,7 +201,7 @@ export class StreamInput implements Leftover {
   handlerChanged(): void {
     if (feed.length(this.reader) === 0) return
     // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
-    pace.settle(() =>
+    stepBudget.settle(() =>
       microtask(() => {
         if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0)
           this.#run()
@@ -277,11 +277,11 @@ export class StreamInput implements Leftover {
   }
 
   /** From now on `consumer` gets the bytes, those that are there first. */
-  takeOver(consumer: Consumer): void {
+  takeOver(consumer: StreamConsumer): void {
     if (this.#consumer !== undefined || feed.awaited(this.reader) > 0 || this.#iterating)
       throw readElsewhere()
     this.#consumer = consumer
-    this.#profile.loop.outbox.command(Operation.TakeOver, this.#connection)
+    this.#group.poller.commandQueue.command(Operation.TakeOver, this.#connection)
     const { reader } = this
     while (feed.length(reader) > 0) {
       const piece = feed.nextPiece(reader)
@@ -297,13 +297,13 @@ export class StreamInput implements Leftover {
     return code === 'ERR_EOF' || code === 'ERR_CONN_CLOSED' ? undefined : this.#ended
   }
 
-  get consumer(): Consumer | undefined {
+  get consumer(): StreamConsumer | undefined {
     return this.#consumer
   }
 
   /** The bytes, piece by piece as they arrived. */
   async *pieces(): AsyncGenerator<Buffer, void, undefined> {
-    if (this.#iterating || this.#consumer !== undefined) return pace.refuse(readElsewhere())
+    if (this.#iterating || this.#consumer !== undefined) return stepBudget.refuse(readElsewhere())
     this.#iterating = true
     try {
       for (;;) {
@@ -323,7 +323,7 @@ export class StreamInput implements Leftover {
       if (this.#state === State.Idle && feed.length(this.reader) > 0) this.#run()
       else this.#settle()
     }
-    await pace.pass()
+    await stepBudget.pass()
     if (this.failure !== undefined) throw this.failure
   }
 
@@ -344,7 +344,7 @@ export class StreamInput implements Leftover {
       const received = this.#received
       this.#state = State.Running
       let pending: PromiseLike<unknown> | undefined
-      this.#profile.counts.requests += 1
+      this.#group.counts.requests += 1
       try {
         const result: unknown = connection.context.run(connection.onData, connection.facade, undefined)
         // A flush that need not be waited for costs no turn of the microtask queue.
@@ -384,35 +384,35 @@ export class StreamInput implements Leftover {
 
   /** Nobody is reading right now. Tells the core that what it handed up is done with, when it matters. */
   #settle(): void {
-    if (this.#wantsMore) this.#connection.flow.release(Hold.Full)
-    if (!this.#draining && this.#unacknowledged < mostUnacknowledged) return
+    if (this.#wantsMore) this.#connection.readPause.resume(PauseReason.Full)
+    if (!this.#draining && this.#unacknowledged < maxUnacknowledged) return
     if (this.#unacknowledged === 0 || this.#consumer !== undefined) return
     // Who waits for more has to learn that nothing more comes: the core tells that once it has nothing to wait for.
     const waits = feed.awaited(this.reader) > 0
     if (!waits && (this.isBusy || this.#isAnswering || (feed.length(this.reader) > 0 && !this.#wantsMore)))
       return
-    this.#profile.loop.outbox.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
+    this.#group.poller.commandQueue.command(Operation.Acknowledge, this.#connection, this.#unacknowledged)
     this.#unacknowledged = 0
   }
 
   #consumed(): void {
     const { reader } = this
     if (this.#claimed > 0)
-      this.#claim(feed.length(reader) < this.#profile.highWaterMark ? 0 : feed.length(reader))
-    if (feed.length(reader) <= Math.max(this.#profile.highWaterMark, feed.awaited(reader)) / 2) {
+      this.#claim(feed.length(reader) < this.#group.highWaterMark ? 0 : feed.length(reader))
+    if (feed.length(reader) <= Math.max(this.#group.highWaterMark, feed.awaited(reader)) / 2) {
       feed.notifyConsumed(reader, this.#draining)
-      this.#connection.flow.release(Hold.Full)
+      this.#connection.readPause.resume(PauseReason.Full)
     }
     if (feed.length(reader) === 0) this.#settle()
   }
 
   #awaited(): void {
     // Also for less than the high-water mark: held at that, reading resumes only at half of it.
-    this.#connection.flow.release(Hold.Full)
+    this.#connection.readPause.resume(PauseReason.Full)
     this.#settle()
     if (this.readTimeout > 0) {
       this.#readDeadline = clock.now() + this.readTimeout
-      this.#connection.alarm.arm(this.#readDeadline)
+      this.#connection.deadlineTimer.arm(this.#readDeadline)
     }
   }
 }

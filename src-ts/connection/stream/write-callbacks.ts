@@ -17,25 +17,25 @@ interface Untold {
  */
 export class WriteCallbacks {
   readonly #core: Line['core']
-  readonly #output: Line['output']
-  readonly #profile: Line['profile']
-  /** What {@link Output.total} was when the core was last asked. */
+  readonly #sendQueue: Line['sendQueue']
+  readonly #group: Line['group']
+  /** What {@link SendQueue.total} was when the core was last asked. */
   #asked = 0
   #untold: Untold[] = []
   /** How the connection has ended, and how many bytes had left by then. */
   #end: { readonly error: Error; readonly left: number } | undefined
 
-  constructor({ core, output, profile }: Line) {
+  constructor({ core, sendQueue, group }: Line) {
     this.#core = core
-    this.#output = output
-    this.#profile = profile
+    this.#sendQueue = sendQueue
+    this.#group = group
   }
 
   /** The core has taken a write. Its callback is told now, unless the connection is over: then its end is told first. */
   taken(callback: WriteCallback): void {
-    if (this.#end !== undefined) callback(this.#failureOf(this.#output.total))
+    if (this.#end !== undefined) callback(this.#failureOf(this.#sendQueue.total))
     else if (this.#isOpen()) callback(null)
-    else this.#untold.push({ callback, end: this.#output.total })
+    else this.#untold.push({ callback, end: this.#sendQueue.total })
   }
 
   /** Everything has left. */
@@ -66,9 +66,9 @@ export class WriteCallbacks {
 
   /** Whether the connection goes on, once what was written is handed to the system as far as that takes it. */
   #isOpen(): boolean {
-    const { total } = this.#output
+    const { total } = this.#sendQueue
     if (total === this.#asked) return true
-    const { native } = this.#profile.loop
+    const { native } = this.#group.poller
     const { slot, generation } = this.#core
     if (native.unsent({ slot, generation }) === 0 && !native.acceptsOutput({ slot, generation })) return false
     this.#asked = total

@@ -16,18 +16,18 @@ import { logFailure } from '../process/report'
 import type { BytesOption } from '../memory/message-types'
 import { type NativeWorkerQueue, nativeBinding } from '../native/binding'
 import { Operation, RecordKind } from '../native/protocol-numbers'
-import { commandWords, Outbox, type Target } from '../poller/command-queue'
+import { commandWords, CommandQueue, type CommandTarget } from '../poller/command-queue'
 import type { Payload } from '../memory/payload'
-import { sharedMemory } from '../memory/thread-memory'
+import { threadMemory } from '../memory/thread-memory'
 import { microtask, nextTick } from '../time/timers'
 import { type Origin, originOf, Source, type WorkerHandler } from './handler'
 import { isThenable, whenSettled } from '../checks/thenables'
 
 /** How often requests are taken before other work of the thread, such as timers and sockets, has its turn. */
-const mostInTurn = 8
+const maxInTurn = 8
 
-/** What a desk works with. */
-export interface DeskOptions {
+/** What a worker’s queue works with. */
+export interface WorkerQueueOptions {
   readonly pool: number
   readonly framing: Framing
   readonly bytes: BytesOption
@@ -40,12 +40,12 @@ export interface DeskOptions {
  * A worker thread's place at its pool: requests come natively, and replies go back natively. Batches and commands are those
  * of an event loop, with a request in the place of a connection.
  */
-export class Desk {
+export class WorkerQueue {
   readonly #batch = new Int32Array(batchWords)
-  readonly #memory = sharedMemory()
+  readonly #memory = threadMemory()
   readonly #native: NativeWorkerQueue
-  readonly #outbox: Outbox
-  readonly #options: DeskOptions
+  readonly #commandQueue: CommandQueue
+  readonly #options: WorkerQueueOptions
   readonly #context = captureContext()
   readonly #allocate = (length: number): Buffer => this.#memory.arena.allocate(length, this.#options.framing)
   /** Where in the batch the record lies that is handled next: a loop that turns within a handler goes on from there. */
@@ -67,20 +67,20 @@ export class Desk {
   #inTurn = 0
 
   /** @throws Error when the pool is closed */
-  constructor(options: DeskOptions) {
+  constructor(options: WorkerQueueOptions) {
     this.#options = options
     this.#memory.keep()
     this.#source = new Source({ poller: 0, slot: 0, generation: 0 }, this.#allocate)
     const commands = new Int32Array(commandWords)
-    const { WorkerQueue } = nativeBinding()
-    this.#native = new WorkerQueue(options.pool, this.#memory.native, this.#batch, commands, {
+    const { WorkerQueue: Native } = nativeBinding()
+    this.#native = new Native(options.pool, this.#memory.native, this.#batch, commands, {
       receiver: this,
       dispatch: () => {
         this.#inTurn = 0
         this.#dispatch()
       },
     })
-    this.#outbox = new Outbox(commands, this.#native, this.#memory, this.#flushLater)
+    this.#commandQueue = new CommandQueue(commands, this.#native, this.#memory, this.#flushLater)
   }
 
   readonly #flushLater = (): void => {
@@ -97,7 +97,7 @@ export class Desk {
     this.#batch[unsettledWord] = this.#dispatches
     if (!this.#native.flush()) return
     this.#inTurn += 1
-    if (this.#inTurn >= mostInTurn) this.#native.wake()
+    if (this.#inTurn >= maxInTurn) this.#native.wake()
     else if (this.#native.receive()) this.#dispatch()
   }
 
@@ -170,7 +170,7 @@ export class Desk {
   #handle(slot: number, chunk: number, start: number, length: number): void {
     this.#taken += 1
     const source = this.#source
-    const target: Target = { slot, generation: 0 }
+    const target: CommandTarget = { slot, generation: 0 }
     try {
       const request = this.#view(chunk, start, length)
       const result: unknown = this.#context.run(this.#options.handler, request, source)
@@ -188,20 +188,20 @@ export class Desk {
     }
   }
 
-  #reply(target: Target, value: unknown, source: Source): void {
+  #reply(target: CommandTarget, value: unknown, source: Source): void {
     try {
       if (value === undefined || value === null) {
-        this.#outbox.command(Operation.Acknowledge, target)
+        this.#commandQueue.command(Operation.Acknowledge, target)
       } else {
-        this.#outbox.message(Operation.Reply, target, this.#options.framing, value as Payload)
+        this.#commandQueue.message(Operation.Reply, target, this.#options.framing, value as Payload)
       }
     } catch (error) {
       this.#fail(target, replyError(error), source)
     }
   }
 
-  #fail(target: Target, error: unknown, source: Source): void {
-    this.#outbox.command(Operation.Destroy, target)
+  #fail(target: CommandTarget, error: unknown, source: Source): void {
+    this.#commandQueue.command(Operation.Destroy, target)
     try {
       this.#options.failed(error, originOf(source))
     } catch (second) {

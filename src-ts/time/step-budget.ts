@@ -1,9 +1,9 @@
 import { setImmediate } from './timers'
 
 /** Most bytes that a thread queues before the event loop has its turn. */
-const mostBytes = 4 * 1024 * 1024
+const maxBytes = 4 * 1024 * 1024
 /** Most sends, flushes, and promises that are over at once, before the event loop has its turn. */
-const mostSteps = 1_024
+const maxSteps = 1_024
 /** Steps that a refusal counts for beside its own: the error that is made for it costs as much as so many sends. */
 const stepsOfRefusal = 7
 
@@ -14,7 +14,7 @@ const stepsOfRefusal = 7
  *
  * Below the bound a step costs a look at a word that the core writes, and two additions: nothing is allocated or called.
  */
-export class Pace {
+export class StepBudget {
   /** Of the host's own, where the core cannot count: the same count, kept by an immediate. */
   #turns: Int32Array = new Int32Array(1)
   #index = 0
@@ -46,7 +46,7 @@ export class Pace {
 
   /** Whether nothing more may be over before the event loop has turned. */
   get isSpent(): boolean {
-    return (this.#steps >= mostSteps || this.#bytes >= mostBytes) && this.isNow(this.#turn)
+    return (this.#steps >= maxSteps || this.#bytes >= maxBytes) && this.isNow(this.#turn)
   }
 
   /** Something was done that need not be waited for; `bytes` were queued by it. */
@@ -122,4 +122,4 @@ export class Pace {
 }
 
 /** One for all connections of this thread, in whatever event loop they lie. */
-export const pace = new Pace()
+export const stepBudget = new StepBudget()

@@ -23,13 +23,13 @@ import { dialStream, inactive, serveStream } from '../support/streams.mjs'
 import { runFixture, socketPath } from '../support/system.mjs'
 
 /** Sends and flushes of a thread that may be over before its event loop has turned. */
-const mostSteps = 1_024
+const maxSteps = 1_024
 /** Waits of a reader in a row that count for nothing, because a message may take some. */
-const mostInVain = 8
+const maxInVain = 8
 
 /** Does a step, again and again, and counts how often the event loop turns. Returns the most steps between two turns. */
-async function mostInTurn(step: (index: number) => unknown, steps = 5_000): Promise<number> {
-  return mostBetweenTurns(async (stepped) => {
+async function maxInTurn(step: (index: number) => unknown, steps = 5_000): Promise<number> {
+  return maxBetweenTurns(async (stepped) => {
     for (let index = 0; index < steps; index += 1) {
       await step(index)
       stepped()
@@ -38,7 +38,7 @@ async function mostInTurn(step: (index: number) => unknown, steps = 5_000): Prom
 }
 
 /** As above, of work that tells of each step. */
-async function mostBetweenTurns(work: (stepped: () => void) => Promise<unknown>): Promise<number> {
+async function maxBetweenTurns(work: (stepped: () => void) => Promise<unknown>): Promise<number> {
   let [now, most] = [0, 0]
   let isOver = false
   const watch = (): void => {
@@ -194,8 +194,8 @@ for (const place of places) {
   for (const [name, { options, begin }] of Object.entries(outputs)) {
     test.serial(`the event loop turns beside ${name}: ${words(place)}`, async (t) => {
       const step = begin(await connected(t, place, options))
-      const most = await mostInTurn(step)
-      t.true(most <= mostSteps + mostInVain, `${most} in a turn`)
+      const most = await maxInTurn(step)
+      t.true(most <= maxSteps + maxInVain, `${most} in a turn`)
     })
   }
 
@@ -204,7 +204,7 @@ for (const place of places) {
     async (t) => {
       const options = { framing, highWaterMark: 100_000 }
       const connection = await connected(t, place, options)
-      const most = await mostInTurn(() => connection.send(Buffer.alloc(10_000)), 200)
+      const most = await maxInTurn(() => connection.send(Buffer.alloc(10_000)), 200)
       t.true(most <= 10, `${most} in a turn`)
       await nextTurn()
       let turned = false
@@ -231,7 +231,7 @@ test.serial('a thread sends 4 MiB in a turn, over all of its connections and eve
     }
   }
   const message = Buffer.alloc(256 * 1024)
-  const most = await mostInTurn((index) => connections[index % connections.length]?.send(message), 200)
+  const most = await maxInTurn((index) => connections[index % connections.length]?.send(message), 200)
   t.true(most <= 16, `${most} in a turn`)
 })
 
@@ -243,7 +243,7 @@ test.serial('below the bounds nothing waits for the event loop', async (t) => {
     setImmediate(() => {
       hasTurned = true
     })
-    for (let sent = 0; sent < mostSteps - 1; sent += 1) await connection.send(tiny)
+    for (let sent = 0; sent < maxSteps - 1; sent += 1) await connection.send(tiny)
     t.false(hasTurned)
   }
 })
@@ -267,7 +267,7 @@ for (const pollers of [0, 1, 2]) {
       const place = { side: 'dialed', pollers, transport: 'tcp' } as const
       for (const options of [{ framing }, {}]) {
         const connection = await connected(t, place, options)
-        for (let sent = 0; sent < mostSteps; sent += 1) void connection.send(tiny)
+        for (let sent = 0; sent < maxSteps; sent += 1) void connection.send(tiny)
         const waiting = connection.send(tiny)
         connection.destroy()
         // Either the loop has turned first, and the next is refused, or it learns it by itself.
@@ -312,9 +312,9 @@ test.serial('the event loop turns beside whoever takes from a pool and gives bac
   const target = { host: '127.0.0.1', port: portOf(server) }
   const pool = new Pool(target, { framing })
   t.teardown(() => pool.close({ timeout: 0 }))
-  t.true((await mostInTurn(async () => pool.put(await pool.get()))) <= mostSteps)
+  t.true((await maxInTurn(async () => pool.put(await pool.get()))) <= maxSteps)
   const refused = async (): Promise<unknown> => pool.call(7 as unknown as string).catch(() => {})
-  t.true((await mostInTurn(refused)) <= mostSteps)
+  t.true((await maxInTurn(refused)) <= maxSteps)
   t.is((await pool.call('still')).toString(), 'still')
   t.is(pool.stats().running, 0)
 })
@@ -328,7 +328,7 @@ test.serial('the event loop turns beside users of a pool who wait for each other
     t.teardown(() => pool.close({ timeout: 0 }))
     // One more than there are connections: each gets what another one has just given back.
     const users = Array.from({ length: connections + 1 })
-    const most = await mostBetweenTurns((stepped) => {
+    const most = await maxBetweenTurns((stepped) => {
       const use = async (): Promise<void> => {
         for (let step = 0; step < 5_000; step += 1) {
           const connection = await pool.get()
@@ -339,7 +339,7 @@ test.serial('the event loop turns beside users of a pool who wait for each other
       return Promise.all(users.map(use))
     })
     // Those who have waited for the turn come first in it.
-    t.true(most <= mostSteps + users.length, `${connections} connections: ${most} in a turn`)
+    t.true(most <= maxSteps + users.length, `${connections} connections: ${most} in a turn`)
     t.is(pool.stats().running, 0)
   }
 })
@@ -368,8 +368,8 @@ test.serial('the event loop turns beside what is refused', async (t) => {
     'a writer of no connection': () => createWriter().flush(),
   }
   for (const [name, attempt] of Object.entries(attempts)) {
-    const most = await mostInTurn(() => attempt().catch(() => {}))
-    t.true(most <= mostSteps, `${name}: ${most} in a turn`)
+    const most = await maxInTurn(() => attempt().catch(() => {}))
+    t.true(most <= maxSteps, `${name}: ${most} in a turn`)
   }
 })
 
@@ -392,8 +392,8 @@ test.serial('the event loop turns beside what is over already', async (t) => {
     'flushes to a stream': () => writerTo(sink).flush(),
   }
   for (const [name, attempt] of Object.entries(attempts)) {
-    const most = await mostInTurn(attempt)
-    t.true(most <= mostSteps + mostInVain, `${name}: ${most} in a turn`)
+    const most = await maxInTurn(attempt)
+    t.true(most <= maxSteps + maxInVain, `${name}: ${most} in a turn`)
   }
 })
 
@@ -439,18 +439,18 @@ test.serial('handlers that set each other let the event loop turn', async (t) =>
     await nextTurn()
     now = 0
   }
-  t.true(most <= mostSteps, `${most} in a turn`)
+  t.true(most <= maxSteps, `${most} in a turn`)
 })
 
 for (const place of places) {
   test.serial(`the event loop turns beside calls that are aborted: ${words(place)}`, async (t) => {
     const connection = await connected(t, place, { framing, id: { offset: 0, size: 4 } })
     const request = Buffer.alloc(4)
-    const most = await mostInTurn((index) => {
+    const most = await maxInTurn((index) => {
       request.writeUInt32BE(index)
       return aborted((signal) => connection.call(request, { signal }))
     })
-    t.true(most <= mostSteps, `${most} in a turn`)
+    t.true(most <= maxSteps, `${most} in a turn`)
   })
 }
 
@@ -479,18 +479,18 @@ for (const pollers of [0, 1, 2]) {
       'dialer.dial': (signal) => dialer.dial({ ...target, signal }),
     }
     for (const [name, attempt] of Object.entries(attempts)) {
-      const later = await mostInTurn(() => aborted(attempt), 2_000)
-      t.true(later <= mostSteps, `${name}: ${later} in a turn`)
-      const before = await mostInTurn(() => attempt(AbortSignal.abort()).catch(() => {}), 2_000)
-      t.true(before <= mostSteps, `${name}, aborted before: ${before} in a turn`)
+      const later = await maxInTurn(() => aborted(attempt), 2_000)
+      t.true(later <= maxSteps, `${name}: ${later} in a turn`)
+      const before = await maxInTurn(() => attempt(AbortSignal.abort()).catch(() => {}), 2_000)
+      t.true(before <= maxSteps, `${name}, aborted before: ${before} in a turn`)
     }
     lines.full.put(lent)
     t.is(String(await lines.full.call('still')), 'still')
     let connection = await dialer.dial(target)
-    const most = await mostInTurn(async () => {
+    const most = await maxInTurn(async () => {
       connection = await dialer.fromFd(connection.detach())
     }, 2_000)
-    t.true(most <= mostSteps, `fromFd: ${most} in a turn`)
+    t.true(most <= maxSteps, `fromFd: ${most} in a turn`)
     await gone(connection)
     await Promise.all(Object.values(lines).map((line) => line.close({ timeout: 0 })))
   })
@@ -509,7 +509,7 @@ test.serial('the event loop turns beside RPC calls that are refused', async (t) 
   t.teardown(() => client.close({ timeout: 0 }))
   const late = { deadline: performance.now() - 1 }
   for (const attempt of [() => client.call('m', {}, late), () => client.send('m', {}, late)]) {
-    const most = await mostInTurn(() => attempt().catch(() => {}))
-    t.true(most <= mostSteps, `${most} in a turn`)
+    const most = await maxInTurn(() => attempt().catch(() => {}))
+    t.true(most <= maxSteps, `${most} in a turn`)
   }
 })
