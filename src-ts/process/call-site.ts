@@ -12,8 +12,8 @@ const { captureStackTrace } = Error
 export type Entry = (...parameters: never[]) => unknown
 
 /**
- * Errors of calls whose stacks are made in a turn of the event loop, and within {@link interval}: each takes some microseconds and
- * some hundred bytes, and thousands may fail at once, or turn after turn.
+ * Errors of calls whose stacks are made in a turn of the event loop, and within {@link interval}. Each stack takes some
+ * microseconds and some hundred bytes. Thousands of calls may fail at once, or turn after turn.
  */
 const maxAtOnce = 100
 /** Milliseconds. */
@@ -121,8 +121,8 @@ async function throwAwaited(error: NetpollError): Promise<never> {
 }
 
 /**
- * Calls that fail one after the other, and reject in one microtask: where thousands run out of time, microtasks of each call's
- * own cost as much as all else, and their garbage has V8 copy what waits.
+ * Calls that fail one after the other, and reject in one microtask. Where thousands run out of time, a microtask for each
+ * call costs as much as all else. Its garbage has V8 copy what waits.
  */
 class Rejections {
   readonly #rejects: ((error: unknown) => void)[] = []

@@ -140,7 +140,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   /**
-   * Stops to listen, answers the requests that were read, and closes the connections. With `codec.encodeGoAway`
+   * Stops listening, answers the requests that were read, and closes the connections. With `codec.encodeGoAway`
    * clients are asked to leave, and served until they have, for at most `maxCloseTime`.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
@@ -188,7 +188,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     }
   }
 
-  /** Nobody waits for the answer to a one-way call. */
+  /** No caller waits for the answer to a one-way call. */
   #encode(
     message: Message<Sent>,
     request: RequestMessage<Received>,

@@ -49,7 +49,7 @@ export abstract class ThriftInput extends Cursor {
   sequence: number | undefined
   /** In what it came, where that may be one or another. An answer goes out in the same. */
   codec: Codec<Uint8Array, ThriftInput> | undefined
-  /** Most elements that its containers may have together, with the fields that nobody knows. */
+  /** Most elements that its containers may have together, with the fields that are unknown. */
   maxElements: number = defaultMaxElements
   protected readonly field: FieldHead = { fname: '', ftype: 0, fid: 0 }
   readonly #head: MessageHead

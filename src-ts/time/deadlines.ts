@@ -1,4 +1,4 @@
-/** Whoever waits until a time. */
+/** A waiter with a deadline. */
 export interface Timed {
   /** When it is given up, on our clock. */
   readonly deadline: number
@@ -13,9 +13,9 @@ const spare = 32
 const maxAtOnce = 500
 
 /**
- * Who waits until when: a binary heap, whose top has the earliest deadline. Whoever is settled stays where it is until it
- * comes to the top, or until the settled outnumber those who wait: so being settled costs a count, and adding whoever waits
- * longest, as calls with one timeout do, a comparison.
+ * Waiters by their deadlines: a binary heap, whose top has the earliest one. A settled waiter stays in its place until it
+ * comes to the top, or until the settled waiters outnumber the others. So settling a waiter costs a count. Adding the
+ * waiter with the latest deadline costs a comparison; calls with one timeout do so.
  */
 export class Deadlines<T extends Timed> {
   // Beside each other, because looking into each of 100,000 objects for its deadline costs a multiple.
@@ -24,7 +24,7 @@ export class Deadlines<T extends Timed> {
   /** Those who wait. */
   #waiting = 0
 
-  /** Adds somebody with a finite deadline, who tells once by {@link settled}. */
+  /** Adds a waiter with a finite deadline, which reports once by {@link settled}. */
   add(timed: T): void {
     this.#waiting += 1
     this.#times.push(timed.deadline)
@@ -40,9 +40,9 @@ export class Deadlines<T extends Timed> {
   }
 
   /**
-   * Takes out those who wait and whose deadlines are at or before `due`, the earliest first, and passes each to `expire`,
-   * which settles it; returns the next deadline, `Infinity` for none. Of very many it takes out a part, and returns a
-   * deadline that is due: who has waited longest is not to wait for all others.
+   * Takes out the waiters whose deadline is at or before `due`, the earliest first, and passes each to `expire`, which
+   * settles it. Returns the next deadline, `Infinity` for none. Of very many waiters it takes out a part, and returns a
+   * deadline that is due. So the earliest waiter does not wait for all others.
    */
   expire(due: number, expire: (timed: T) => void): number {
     let room = maxAtOnce

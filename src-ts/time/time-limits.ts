@@ -4,12 +4,16 @@ import * as clock from './clock'
 import { invalidType } from '../errors'
 
 /**
- * Every limit of time that users give, and `keepAlive`, by who takes it, with its default in milliseconds; 0 is none.
- * `undefined` where it depends: of a call on its connection, of `get` on its pool, and a setter has none.
+ * Every time limit that users give, and `keepAlive`, by the object that takes it, with its default in milliseconds; 0 is
+ * none. `undefined` means that the default depends on the connection of a call, or on the pool of a `get`. A setter has
+ * none.
  *
- * One rule is for all of them, see {@link timeLimit}. Not among them are what is no limit (`backoff`,
- * `connectionAttemptDelay`), what must be finite (`maxCloseTime`), members of the duplex, which do as those of
- * `net.Socket`, and the patience of `close`, see {@link patience}.
+ * One rule holds for all of them, see {@link timeLimit}. Other times are not among them:
+ *
+ * - `backoff` and `connectionAttemptDelay`, which are no limits;
+ * - `maxCloseTime`, which must be finite;
+ * - members of the duplex, which follow those of `net.Socket`;
+ * - the patience of `close`, see {@link patience}.
  */
 export const timeLimits = {
   connection: {
@@ -63,7 +67,7 @@ export function keepAliveSeconds(limit: number): number {
 }
 
 /**
- * How long whoever closes waits for others: 0 is not at all, because it is no limit but what is left of a budget; absent and
+ * How long a closing caller waits for others. 0 is not at all, because it is no limit but the rest of a budget. Absent and
  * `Infinity` are for ever. Otherwise as {@link timeLimit}.
  */
 export function patience(name: string, value: unknown): number | undefined {
