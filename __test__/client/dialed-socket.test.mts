@@ -196,7 +196,8 @@ const lives: Readonly<Record<string, (socket: Socket, target: Target) => unknown
   'told to be silent no longer': (socket, target) =>
     socket
       .connect(target)
-      .setTimeout(1)
+      // Before, it would race with the dial.
+      .once('connect', () => socket.setTimeout(1))
       .once('timeout', () => socket.destroy()),
   'given options': (socket, target) =>
     socket
