@@ -57,7 +57,7 @@ export type {
 export type { LoadBalance } from './process/settings'
 export type { Payload } from './memory/payload'
 export type { PoolStats } from './client/pool-stats'
-export type { GetOptions } from './client/waiting-user'
+export type { GetOptions } from './client/get-options'
 export { Pool } from './client/pool'
 export type { PoolLimits, PoolOptions } from './client/pool-options'
 export type { Reply } from './connection/messages/reply-queue'

@@ -22,7 +22,8 @@ import { whenOver } from '../checks/promises'
 import { endOf } from '../time/time-limits'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
-import { checkGetOptions, type GetOptions, WaitingUser } from './waiting-user'
+import { checkGetOptions, type GetOptions } from './get-options'
+import { WaitingUser } from './waiting-user'
 
 /**
  * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is

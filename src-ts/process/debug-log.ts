@@ -7,9 +7,9 @@ import { known } from './inspection'
 
 /** What the channels tell, as far as lines are made of it. */
 interface Told {
-  readonly server?: { address(): Address | null }
-  readonly connection?: { readonly remoteAddress: Address | undefined }
-  readonly request?: { readonly length: number }
+  readonly server?: { address(): Address | null } | undefined
+  readonly connection?: { readonly remoteAddress: Address | undefined } | undefined
+  readonly request?: { readonly length: number } | undefined
   readonly error?: unknown
 }
 
