@@ -264,7 +264,7 @@ test('a mux gives the places of calls that a refusal has failed to others', asyn
     framing,
     id,
     connections: 1,
-    maxInFlight: 2,
+    maxConcurrentCalls: 2,
     closeTimeout: never,
     requestTimeout,
     onError: () => {},

@@ -6,6 +6,7 @@ import { clearTimeout, setTimeout } from '../time/timers'
 
 /** Options of `close` of a pool or mux. */
 export interface CloseOptions {
+  /** Milliseconds after which connections that are left are destroyed. Default: never. */
   readonly timeout?: number | undefined
 }
 

@@ -135,7 +135,7 @@ export class Life {
     return this.#status < Status.Closing
   }
 
-  /** Whether the peer or the user wants no new calls. */
+  /** Whether the peer or the user wants no new calls. It closes by itself, once the last call has ended. */
   get isLeaving(): boolean {
     return this.#leave === Leave.Leaving
   }

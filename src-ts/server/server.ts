@@ -425,7 +425,7 @@ export class Server<Data = unknown> {
 /** Why nobody accepts any more at a socket that others share. */
 function acceptingFailed(listening: Listener | SharedListener | undefined): NetpollError {
   const reason = listening instanceof SharedListener ? listening.failure : undefined
-  return pollerFailed(reason ?? 'nobody accepts')
+  return pollerFailed(reason ?? 'no thread accepts')
 }
 
 /**

@@ -1,14 +1,11 @@
 import { NetpollError } from '../errors'
-import { ownFile, requireHere } from '../native/own-file'
+import { isBundled, ownFile, requireHere } from '../native/own-file'
 import { version } from '../native/version'
 
 /** Where the file may lie that worker threads run: in this package, or beside a bundle. */
-const places = [
-  '../workers/netpoll-worker.js',
-  './netpoll-worker.js',
-  './netpoll-worker.cjs',
-  './netpoll-worker.mjs',
-]
+const places = isBundled
+  ? ['./workers/netpoll-worker.js', './netpoll-worker.js', './netpoll-worker.cjs', './netpoll-worker.mjs']
+  : ['../workers/netpoll-worker.js']
 
 /**
  * The file that worker threads run. A bundle without one beside it takes that of an installed package of the same version.

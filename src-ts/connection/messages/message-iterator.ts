@@ -127,7 +127,7 @@ export class MessageIterator {
   #next(): Promise<void> {
     if (this.#waiter !== undefined) {
       return stepBudget.refuse(
-        new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else waits for the next message'),
+        new NetpollError('ERR_CONCURRENT_ACCESS', 'Another caller waits for the next message'),
       )
     }
     return new Promise((resolve) => {

@@ -418,5 +418,5 @@ export class StreamInput implements Leftover {
 }
 
 function readElsewhere(): NetpollError {
-  return new NetpollError('ERR_CONCURRENT_ACCESS', 'Somebody else reads from this connection')
+  return new NetpollError('ERR_CONCURRENT_ACCESS', 'Another caller reads from this connection')
 }
