@@ -191,19 +191,28 @@ fn a_dial_goes_out_from_the_local_address_and_port_that_it_is_given() {
     let mut h = Harness::new();
     let (_, remote) = h.listen_tcp(&settings(|_| {}));
     let other: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let first = h.dial_from(other, remote);
-    h.until(|h| h.has(first, "connected"));
-    let Some(Address::Ip(chosen)) = h.poller.local_address(first) else {
-        panic!("no local address");
-    };
-    assert_eq!(chosen.ip(), other.ip());
-    assert_ne!(chosen.port(), 0);
-
-    // The port is free for another destination, and any address of this host will do.
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("binding");
-    let remote = elsewhere.local_addr().expect("an address");
-    let any: SocketAddr = ([0, 0, 0, 0], chosen.port()).into();
-    let second = h.dial_from(any, remote);
+    let another = elsewhere.local_addr().expect("an address");
+    let (chosen, second) = (0..100)
+        .find_map(|_| {
+            let first = h.dial_from(other, remote);
+            h.until(|h| h.has(first, "connected"));
+            let Some(Address::Ip(chosen)) = h.poller.local_address(first) else {
+                panic!("no local address");
+            };
+            assert_eq!(chosen.ip(), other.ip());
+            assert_ne!(chosen.port(), 0);
+
+            // The port is free for another destination, and any address of this host will do.
+            let any: SocketAddr = ([0, 0, 0, 0], chosen.port()).into();
+            match h.try_dial_from(any, another) {
+                Ok(id) => Some((chosen, id)),
+                // Another test has taken the same port.
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .expect("a port that no other test has");
     h.until(|h| h.has(second, "connected"));
     assert_eq!(h.poller.local_address(second), Some(Address::Ip(chosen)));
 }

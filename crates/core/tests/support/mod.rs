@@ -190,12 +190,14 @@ impl Harness {
     }
 
     pub fn dial_from(&mut self, local: SocketAddr, remote: SocketAddr) -> Id {
-        let id = self
-            .poller
-            .dial_from(local, remote, settings(|_| {}), None)
-            .expect("dialing begins");
+        self.try_dial_from(local, remote).expect("dialing begins")
+    }
+
+    pub fn try_dial_from(&mut self, local: SocketAddr, remote: SocketAddr) -> io::Result<Id> {
+        let settings = settings(|_| {});
+        let id = self.poller.dial_from(local, remote, settings, None)?;
         self.ids.insert(id.slot, id);
-        id
+        Ok(id)
     }
 
     /// Remembers whom a slot belongs to, as for a dial.
