@@ -254,8 +254,9 @@ impl Drop for Lent {
 pub struct Chunk(Inner<Lent>);
 
 impl Chunk {
-    /// First byte of the chunk. The address alone: what may be read or written there, and when, is for whoever does it
-    /// to prove, against the [`super::Region`]s and [`super::Slice`]s of the chunk.
+    /// First byte of the chunk. This is the address alone. The code that reads or writes there has
+    /// to prove what it may access, and when, against the [`super::Region`]s and [`super::Slice`]s
+    /// of the chunk.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.0.memory.pointer.as_ptr()
@@ -278,22 +279,22 @@ impl Chunk {
         self.0.is_same(&other.0)
     }
 
-    /// Whether nobody else refers to this chunk. If so, all that was done through references that are gone, by whichever
-    /// thread, has happened before: the memory may be written again.
+    /// Whether this is the only reference to the chunk. If so, all that was done through references
+    /// that are gone, by whichever thread, has happened before: the memory may be written again.
     #[must_use]
     pub fn is_unshared(&self) -> bool {
         self.0.counts() == Counts { inner: 1, outer: 0 }
     }
 
-    /// A reference for somebody outside, such as an environment of JavaScript.
+    /// A reference for an outside holder, such as an environment of JavaScript.
     #[must_use]
     pub fn export(&self) -> ExportedChunk {
         ExportedChunk(self.0.outer())
     }
 }
 
-/// A reference of somebody outside, who keeps the memory for others that are not counted, such as views. Every environment
-/// has as many as it likes.
+/// A reference of an outside holder, which keeps the memory for others that are not counted, such
+/// as views. Every environment has as many as it likes.
 #[derive(Clone)]
 pub struct ExportedChunk(Outer<Lent>);
 
@@ -310,7 +311,8 @@ impl ExportedChunk {
         self.0.memory.pointer.as_ptr()
     }
 
-    /// Keeps the memory for ever, and counts it: somebody whose reference is not counted may read it.
+    /// Keeps the memory for ever, and counts it: a holder whose reference is not counted may read
+    /// it.
     pub fn keep(&self) {
         if !self.0.is_kept.swap(true, Ordering::Relaxed) {
             self.0.pool.0.kept.fetch_add(1, Ordering::Relaxed);
@@ -320,7 +322,7 @@ impl ExportedChunk {
 
     /// Whether only references of outside are left: nothing is filled, waits, or is being sent.
     ///
-    /// It stays true only as long as nobody makes a [`Self::chunk`] of one of them.
+    /// It stays true only as long as no caller makes a [`Self::chunk`] of one of them.
     #[must_use]
     pub fn is_all_outside(&self) -> bool {
         self.0.counts().inner == 0
@@ -332,10 +334,11 @@ impl ExportedChunk {
         self.0.counts().outer > count
     }
 
-    /// Whether these `count` references, this one included, are all that there are. If so, all that was done through those
-    /// that are gone, by whichever thread, has happened before: memory that only they have read may be written again.
+    /// Whether these `count` references, this one included, are all that there are. If so, all that
+    /// was done through those that are gone, by whichever thread, has happened before. Memory that
+    /// only they have read may be written again.
     ///
-    /// It stays true only as long as nobody makes another, so who asks must have them all.
+    /// It stays true only as long as no holder makes another, so the caller must have them all.
     #[must_use]
     pub fn is_held_by(&self, count: u32) -> bool {
         let Counts { inner, outer } = self.0.counts();

@@ -1,7 +1,8 @@
 //! A counted allocation with references of two kinds, whose numbers are one word.
 //!
-//! Two words that are read one after the other would be of no use: between the two reads a reference of one kind can
-//! become one of the other, so that memory which is read still looks unused.
+//! Two words that are read one after the other would be of no use. Between the two reads a
+//! reference of one kind can become one of the other, so that memory which is read still looks
+//! unused.
 
 use std::alloc::{Layout, alloc};
 use std::ops::Deref;
@@ -16,8 +17,9 @@ use crate::sync::{AtomicWord, fence};
 const INNER: u64 = 1;
 /// One outer reference, in the upper half.
 const OUTER: u64 = 1 << 32;
-/// Inner references beyond this end the process, as with the standard library's `Arc`. So the lower half never
-/// overflows: the other half of its range is more than there are threads to pass the bound at the same time.
+/// Inner references beyond this end the process, as with the standard library's `Arc`. So the lower
+/// half never overflows. The other half of its range is more than there are threads to pass the
+/// bound at the same time.
 const MAX_INNER: u32 = 1 << 31;
 
 struct Node<T> {
@@ -35,7 +37,7 @@ pub(super) struct Counts {
 /// A reference of those who read and write the value.
 pub(super) struct Inner<T>(NonNull<Node<T>>);
 
-/// A reference of somebody who only keeps the value alive.
+/// A reference of a holder that only keeps the value alive.
 pub(super) struct Outer<T>(NonNull<Node<T>>);
 
 // SAFETY: as with the standard library's `Arc`: the references share `&T` between threads, and the last one, on
@@ -90,14 +92,16 @@ impl<T> Outer<T> {
 
 /// The node that a reference refers to.
 fn node<T>(reference: &NonNull<Node<T>>) -> &Node<T> {
-    // SAFETY: made by `Inner::try_new`, and freed by `release` with the last reference. Only `Inner` and `Outer` have such
-    // a pointer, and each is counted, so the node is there for as long as one of them is borrowed.
+    // SAFETY: made by `Inner::try_new`, and freed by `release` with the last reference. Only
+    // `Inner` and `Outer` have such a pointer, and each is counted. So the node is there for as
+    // long as one of them is borrowed.
     unsafe { reference.as_ref() }
 }
 
 impl<T> Node<T> {
-    /// What was done through references that are not counted any more has happened before this returns: dropping one
-    /// releases, and every change of the word in between goes on with that release.
+    /// What was done through references that are not counted any more has happened before this
+    /// returns. Dropping a reference releases, and every change of the word in between goes on with
+    /// that release.
     fn counts(&self) -> Counts {
         let word = self.counts.load(Ordering::Acquire);
         Counts {

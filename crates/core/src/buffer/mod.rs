@@ -8,9 +8,9 @@
 //!                └──────────────────────┴───────────┴──────────────┘
 //! ```
 //!
-//! A [`Region`] is the one owner of bytes that nobody has seen yet. What it commits
-//! becomes readable as [`Slice`]s, which only ever share. A chunk returns to its pool when the last
-//! region, slice and outside holder of it are gone. All the `unsafe` of the crate is in this folder.
+//! A [`Region`] is the one owner of bytes that no reader has seen yet. What it commits becomes
+//! readable as [`Slice`]s, which only ever share. A chunk returns to its pool when the last region,
+//! slice and outside holder of it are gone. All the `unsafe` of the crate is in this folder.
 //!
 //! [`LinkReader`] reads a stream of such pieces without joining them; [`LinkWriter`] makes one.
 

@@ -153,7 +153,7 @@ impl ReadBuffer {
         Ok(region)
     }
 
-    /// A region of exactly `size` bytes, in memory that nobody else has a part of.
+    /// A region of exactly `size` bytes, in memory that no other holder has a part of.
     ///
     /// # Errors
     /// [`OutOfMemory`].

@@ -1,8 +1,8 @@
 //! When to ask a holder of chunks who lets go lazily, such as a garbage collector, to do so now.
 //!
-//! A holder that is left alone keeps many chunks that nobody looks at any more. The pool then has to
-//! allocate, every byte is written to memory that no cache holds, and once a bound of the holder's own
-//! is reached it cleans up at a much higher price.
+//! A holder that is left alone keeps many chunks that no code looks at any more. The pool then has
+//! to allocate, and every byte is written to memory that no cache holds. Once a bound of the
+//! holder's own is reached it cleans up at a much higher price.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The longest interval, as a multiple of the least.
 const MAX: usize = 8;
 
-/// How many times a chunk counts that other holders have as well. It comes back only when the last of them lets go, and
-/// they collect at different times: together they would keep many times what one does.
+/// How many times a chunk counts that other holders have as well. It comes back only when the last
+/// of them lets go. The holders collect at different times: together they would keep many times
+/// what one does.
 const SHARED_WEIGHT: usize = 8;
 
 /// Who has a chunk.
@@ -23,8 +24,9 @@ pub enum Sharing {
     Shared,
 }
 
-/// How often a holder of shared chunks was asked, of all that share them. When one is asked, the others are as well, unless
-/// they were lately: a chunk that they share is not kept by the environment that would be asked last.
+/// How often a holder of shared chunks was asked, of all that share them. When one is asked, the
+/// others are as well, unless they were lately. So a chunk that they share is not kept by the
+/// environment that would be asked last.
 #[derive(Default)]
 pub struct ReclaimRounds(AtomicUsize);
 
@@ -54,8 +56,9 @@ pub struct ReclaimPacer {
 }
 
 impl ReclaimPacer {
-    /// `min` chunks are handed out before the holder is first asked. Asking costs V8 one to two milliseconds where its
-    /// helper threads share one core with it: every 8 MiB, it took a third of a fast upload's time, every 32 MiB little.
+    /// `min` chunks are handed out before the holder is first asked. Asking costs V8 one to two
+    /// milliseconds where its helper threads share one core with it. Every 8 MiB, it took a third
+    /// of a fast upload's time, every 32 MiB little.
     pub fn new(min: usize, rounds: Arc<ReclaimRounds>) -> Self {
         let min = min.max(1);
         Self {

@@ -51,11 +51,11 @@ impl Drop for Hole {
 }
 
 impl Region {
-    /// The right to fill the whole of `chunk`, which must be fresh from its pool: nobody else may
-    /// hold a region, a slice or another reference of it.
+    /// The right to fill the whole of `chunk`, which must be fresh from its pool. No other holder
+    /// may have a region, a slice or another reference of it.
     ///
     /// # Panics
-    /// When somebody does.
+    /// When another holder does.
     #[must_use]
     pub fn over(chunk: Chunk) -> Self {
         assert!(
@@ -91,7 +91,7 @@ impl Region {
         self.end - self.filled
     }
 
-    /// Gives up all but the next `count` bytes, which nobody gets.
+    /// Gives up all but the next `count` bytes, which no other region gets.
     ///
     /// # Panics
     /// When fewer than `count` bytes remain.
@@ -104,10 +104,12 @@ impl Region {
 
     /// The bytes to fill next. They hold whatever the chunk's last use left there.
     pub fn spare(&mut self) -> &mut [u8] {
-        // SAFETY: `filled..end` lies within the chunk, is initialised (chunks are allocated zeroed), and belongs to this
-        // region alone: regions are disjoint, and slices cover only what a region has committed. The region is borrowed
-        // mutably for as long as the result lives. JavaScript can touch all of a chunk that was exported to it; that it
-        // keeps to the messages that it was given is for it to see to, as with any memory that an add-on shares.
+        // SAFETY: `filled..end` lies within the chunk. It is initialised (chunks are allocated
+        // zeroed), and belongs to this region alone: regions are disjoint, and slices cover only
+        // what a region has committed. The region is borrowed mutably for as long as the result
+        // lives. JavaScript can touch all of a chunk that was exported to it. JavaScript has to see
+        // to it that it keeps to the messages that it was given, as with any memory that an add-on
+        // shares.
         unsafe {
             std::slice::from_raw_parts_mut(self.chunk.as_ptr().add(self.filled), self.remaining())
         }

@@ -13,7 +13,8 @@ pub(super) struct Settled {
     prefix: AtomicUsize,
     /// The end of what the first region has committed or given away.
     end: AtomicUsize,
-    /// How many holes there are. Only the first region makes them, and whoever has one may divide it.
+    /// How many holes there are. Only the first region makes them, and each owner of one may divide
+    /// it.
     count: AtomicUsize,
     /// The end of the last hole that there ever was: what the first region has committed behind it has none.
     beyond: AtomicUsize,
@@ -21,7 +22,7 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Nobody writes into a chunk of so many bytes.
+    /// No region writes into a chunk of so many bytes.
     pub(super) fn all(capacity: usize) -> Self {
         Self {
             prefix: AtomicUsize::new(capacity),
@@ -58,7 +59,7 @@ impl Settled {
                 .all(|hole| range.end <= hole.start || hole.end <= range.start)
     }
 
-    /// A region is made over all of the chunk, which nobody else refers to.
+    /// A region is made over all of the chunk, which has no other reference.
     pub(super) fn begin(&self) {
         self.holes().clear();
         self.count.store(0, Ordering::Relaxed);

@@ -58,7 +58,8 @@ impl Slice {
     /// Without a look whether it may.
     ///
     /// # Safety
-    /// The bytes lie within the chunk, and no region writes to them as long as anyone refers to the chunk.
+    /// The bytes lie within the chunk, and no region writes to them as long as any holder refers to
+    /// the chunk.
     pub(super) unsafe fn over(chunk: Chunk, start: usize, length: usize) -> Self {
         Self {
             chunk,
@@ -130,10 +131,11 @@ impl Slice {
 
 impl AsRef<[u8]> for Slice {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: within the chunk, initialised, and written by no region (see `over`); the chunk outlives the borrow,
-        // because this slice holds it. JavaScript can write to a chunk that it knows, while another thread sends from it.
-        // What is read here is then handed to the kernel or copied, and nothing is concluded from it; a user who changes a
-        // message that is being sent may send the old bytes, the new ones or both.
+        // SAFETY: within the chunk, initialised, and written by no region (see `over`); the chunk
+        // outlives the borrow, because this slice holds it. JavaScript can write to a chunk that it
+        // knows, while another thread sends from it. What is read here is then handed to the kernel
+        // or copied, and nothing is concluded from it. A user who changes a message that is being
+        // sent may send the old bytes, the new ones or both.
         unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().add(self.start), self.length) }
     }
 }

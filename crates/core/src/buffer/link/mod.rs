@@ -30,7 +30,8 @@ pub use piece::Piece;
 pub use reader::LinkReader;
 pub use writer::{Flushed, LinkWriter};
 
-/// More bytes were asked for than there are. Whoever returns it has consumed and changed nothing.
+/// More bytes were asked for than there are. The function that returns it has consumed and changed
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotEnoughData {
     /// How many bytes there must be more, at the least.

@@ -11,7 +11,7 @@ use super::super::Slice;
 pub enum Piece {
     /// In a chunk of a pool.
     Pooled(Slice),
-    /// In memory of somebody else's, kept as it is.
+    /// In memory of another owner, kept as it is.
     Owned(Bytes),
 }
 

@@ -1,4 +1,4 @@
-//! Reads a stream of pieces, without joining them where nobody asks for it.
+//! Reads a stream of pieces, without joining them where no caller asks for it.
 
 use std::collections::VecDeque;
 
@@ -8,9 +8,9 @@ use crate::frame::Endian;
 
 /// What has arrived and has not been read.
 ///
-/// Bytes that are asked for as one piece, and lie in one, are shared. Where they lie in several they
-/// are copied into a chunk, and that copy takes their place in the reader: they are not copied again
-/// when they are read or looked at once more.
+/// Bytes that are asked for as one piece, and lie in one, are shared. Where they lie in several
+/// they are copied into a chunk, and that copy takes their place in the reader. They are not copied
+/// again when they are read or looked at once more.
 ///
 /// ```
 /// use netpoll_core::ChunkPool;
@@ -193,8 +193,8 @@ impl LinkReader {
         Ok(Self::over(pieces, count, self.pool.clone()))
     }
 
-    /// Lets go of the memory that this reader keeps without a byte to read in it: what was read is in
-    /// nobody's hands then but of those who hold pieces of it, and these stay as they are.
+    /// Lets go of the memory that this reader keeps without a byte to read in it. Only those who
+    /// hold pieces of what was read keep it then, and these pieces stay as they are.
     pub fn release(&mut self) {
         self.scratch = None;
     }
