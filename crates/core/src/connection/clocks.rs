@@ -152,7 +152,8 @@ impl Connection {
         }
         let unfinished = self.inbound.has_partial() && self.reads() && self.budget() > 0;
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
-        // A stream's pieces are acknowledged late. Who reads them knows whether they are being handled.
+        // A stream's pieces are acknowledged late. Their reader knows whether they are being
+        // handled.
         let handled = self.in_flight == 0 || matches!(self.settings.framing, Framing::Stream);
         let quiet = match self.control {
             // Also half-closed, and while the peer takes nothing: what becomes of it is the owner's matter.
@@ -286,8 +287,9 @@ impl Connection {
         }
     }
 
-    /// Fails if nothing of what is queued has left for too long by `now`, and the peer has acknowledged nothing of what
-    /// left before: `unacknowledged` bytes of it are still on their way.
+    /// Fails if nothing of what is queued has left for too long by `now`, and the peer has
+    /// acknowledged nothing of what left before. `unacknowledged` bytes of it are still on their
+    /// way.
     pub fn expire_write(&mut self, now: Instant, unacknowledged: Option<usize>) {
         let Some(clocks) = self.clocks.as_deref_mut() else {
             return;
@@ -315,9 +317,10 @@ impl Connection {
         }
     }
 
-    /// Has the deadline timer told if it is due by `now`. `unread` says how many bytes may wait in the socket, and is asked only
-    /// where the deadline timer is due: what had come by then is handed over first. More than that is not waited for, so that a
-    /// peer which never stops sending does not put the deadline timer off for good.
+    /// Has the deadline timer told if it is due by `now`. `unread` says how many bytes may wait in
+    /// the socket. It is asked only where the deadline timer is due: what had come by then is
+    /// handed over first. More than that is not waited for, so that a peer which never stops
+    /// sending does not put the deadline timer off for good.
     pub fn expire_deadline_timer(&mut self, now: Instant, unread: impl FnOnce() -> usize) {
         let Some(clocks) = self.clocks.as_deref_mut() else {
             return;

@@ -21,9 +21,10 @@ enum Rest {
     HeldBack,
 }
 
-/// The input of a connection that is not handed over. Most connections have none between two reads, and their messages are
-/// handed over where the socket was read to. What remains of a read lies in memory of the connection's own: a chunk that
-/// all connections read into is kept by none of them for the sake of a few bytes.
+/// The input of a connection that is not handed over. Most connections have none between two reads,
+/// and their messages are handed over where the socket was read to. What remains of a read lies in
+/// memory of the connection's own. So no connection keeps a chunk that all connections read into
+/// for the sake of a few bytes.
 pub struct Inbound {
     backlog: Option<Backlog>,
     rest: Rest,
@@ -32,7 +33,7 @@ pub struct Inbound {
     claim: Claim,
 }
 
-/// Bytes at the front of the tail that a read has filled and nobody has committed.
+/// Bytes at the front of the tail that a read has filled and no caller has committed.
 #[derive(Clone, Copy)]
 struct Fresh {
     length: usize,
@@ -80,8 +81,9 @@ impl Inbound {
         self.claim.release();
     }
 
-    /// Makes `read` fill the right memory. `read` gets one or two pieces of memory and returns how many bytes it filled, in
-    /// order. What it filled must be cut before anyone else reads: see [`Self::decode_filled`].
+    /// Makes `read` fill the right memory. `read` gets one or two pieces of memory and returns how
+    /// many bytes it filled, in order. What it filled must be cut before any other connection
+    /// reads: see [`Self::decode_filled`].
     ///
     /// # Errors
     /// Whatever `read` returns, or that there is no memory to read into; then it was not called.

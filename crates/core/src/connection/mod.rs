@@ -37,7 +37,7 @@ use report::{Pending, Reported};
 enum Control {
     /// Its settings do, and what is in flight.
     Settings,
-    /// Whoever took it over, see [`Connection::take_over`].
+    /// The owner that took it over, see [`Connection::take_over`].
     Owner,
 }
 
@@ -147,7 +147,7 @@ impl Connection {
         &self.outbound
     }
 
-    /// Bytes that came from the socket, also those that nobody wanted any more.
+    /// Bytes that came from the socket, also those that were not wanted any more.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
@@ -398,7 +398,7 @@ impl Connection {
         }
     }
 
-    /// As [`Self::send`], for bytes `start..start + length` of someone else's memory.
+    /// As [`Self::send`], for bytes `start..start + length` of foreign memory.
     pub fn send_foreign(&mut self, owner: Box<dyn ForeignBytes>, start: usize, length: usize) {
         if self.state.accepts_output() {
             let pushed = self.outbound.push_foreign(owner, start, length);
@@ -418,8 +418,9 @@ impl Connection {
         self.in_flight = self.in_flight.saturating_sub(count);
     }
 
-    /// Hands over `count` messages beyond the bound on those in flight, also while it only answers what was read before it
-    /// closes: some may be replies that whoever handles the others waits for.
+    /// Hands over `count` messages beyond the bound on those in flight, also while it only answers
+    /// what was read before it closes. Some may be replies that the handlers of the others wait
+    /// for.
     pub fn allow_beyond(&mut self, count: u32) {
         self.beyond = count;
     }
@@ -434,9 +435,9 @@ impl Connection {
         self.flow = flow;
     }
 
-    /// For a stream that somebody else is the end of from now on. Nothing counts as in flight; it is read whatever
-    /// waits to be sent; neither the peer's end nor [`Self::finish`] before this ends our direction, only
-    /// [`Self::end`] does, and when that is done it is told.
+    /// For a stream whose end is another owner from now on. Nothing counts as in flight, and it is
+    /// read whatever waits to be sent. Neither the peer's end nor [`Self::finish`] before this ends
+    /// our direction: only [`Self::end`] does, and when that is done it is told.
     pub fn take_over(&mut self) {
         self.control = Control::Owner;
         self.in_flight = 0;

@@ -14,11 +14,11 @@ pub trait ForeignBytes {
     fn bytes(&self) -> Option<&[u8]>;
 }
 
-/// Bytes of someone else's memory are not there any more.
+/// Bytes of foreign memory are not there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detached;
 
-/// A part of someone else's memory. Dropped when it has been sent, or never will be.
+/// A part of foreign memory. Dropped when it has been sent, or never will be.
 struct Foreign {
     owner: Box<dyn ForeignBytes>,
     start: usize,
@@ -72,8 +72,8 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Appends `slice`. Where it continues the last one in memory the two become one, so that an
-    /// echo of many small messages leaves as few pieces as it arrived in.
+    /// Appends `slice`. Where it continues the last one in memory the two become one. So an echo of
+    /// many small messages leaves as few pieces as it arrived in.
     ///
     /// # Errors
     /// [`OutOfMemory`]: it is not queued.

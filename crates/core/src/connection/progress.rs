@@ -36,7 +36,7 @@ mod tests {
         assert!(!start.goes_on(Progress::at(2000, Some(1600))));
         assert!(!start.goes_on(Progress::at(1000, None)));
         assert!(!Progress::default().goes_on(start));
-        // Somebody else has written to this socket before.
+        // Another owner has written to this socket before.
         assert!(Progress::at(0, Some(50)).goes_on(Progress::at(0, Some(0))));
     }
 }

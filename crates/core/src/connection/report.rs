@@ -26,8 +26,8 @@ pub(super) struct Pending {
 }
 
 impl Connection {
-    /// Whether more than the high-water mark waits to be sent. Whoever asks is told when it no
-    /// longer does.
+    /// Whether more than the high-water mark waits to be sent. The caller is told when it no longer
+    /// does.
     pub fn ask_congested(&mut self) -> bool {
         self.congested |= self.outbound.remaining() >= self.settings.high_water_mark;
         self.reported.congested |= self.congested;
@@ -78,7 +78,8 @@ impl Connection {
             );
             return;
         }
-        // Not told of a failed connection: what it had queued is lost, and nobody may take that for sent.
+        // Not told of a failed connection: what it had queued is lost, and no caller may take that
+        // for sent.
         if self.congested != self.reported.congested {
             self.reported.congested = self.congested;
             let kind = if self.congested {

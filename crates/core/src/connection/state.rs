@@ -15,8 +15,9 @@
 //!  every state ──Failed─────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A connection that is `Finishing` when somebody takes it over is `Open` again. From `Refused` no way leads back to a
-//! state that reads or hands over. Where our direction has ended, a refusal is as `CloseAsked`.
+//! A connection that is `Finishing` when another owner takes it over is `Open` again. From
+//! `Refused` no way leads back to a state that reads or hands over. Where our direction has ended,
+//! a refusal is as `CloseAsked`.
 
 /// What is known of the peer's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ pub enum State {
     Refused(Peer),
     /// What is queued is sent, nothing else is accepted, input is discarded.
     Flushing(Peer),
-    /// Our side is shut down. Input is read and discarded until the peer ends, because closing a
-    /// socket that has unread input makes the kernel reset the peer, who then loses what is on its way.
+    /// Our side is shut down. Input is read and discarded until the peer ends. Closing a socket
+    /// that has unread input makes the kernel reset the peer, which then loses what is on its way.
     Lingering,
     /// Over.
     Closed,
@@ -80,7 +81,7 @@ pub enum Event {
     Answered,
     /// Send what is queued, then close.
     CloseAsked,
-    /// Somebody else decides from now on when it ends.
+    /// Another owner decides from now on when it ends.
     TakenOver,
     /// The queue is empty.
     Flushed,
@@ -147,8 +148,8 @@ impl State {
         )
     }
 
-    /// Whether what the peer still sends is read and thrown away: a peer that writes all of its requests
-    /// before it reads would otherwise never get to reading what is left to send.
+    /// Whether what the peer still sends is read and thrown away. A peer that writes all of its
+    /// requests before it reads would otherwise never get to reading what is left to send.
     #[must_use]
     pub fn discards(self) -> bool {
         matches!(self, Self::Flushing(Peer::Sending) | Self::Lingering)

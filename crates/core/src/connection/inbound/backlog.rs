@@ -8,8 +8,8 @@ use crate::frame::{Decoded, Decoder};
 
 /// First size of a region for a message whose length is not known yet.
 const SMALLEST_REGION: usize = 4 * 1024;
-/// The least that a region for a message of known length has, unless the message is shorter. From there on it doubles, so
-/// that a header alone makes nobody reserve 16 MiB.
+/// The least that a region for a message of known length has, unless the message is shorter. From
+/// there on it doubles, so that a header alone never makes a connection reserve 16 MiB.
 pub(super) const TRUSTED_REGION: usize = 16 * 1024;
 
 /// Where bytes are that could not be handed over yet. What keeps a chunk that others use, too, counts as all of it.
