@@ -47,7 +47,7 @@ impl Delimiter {
                     end,
                 })
             }
-            // The delimiter may have begun in the last bytes, which are looked at again; a message
+            // The delimiter may have begun in the last bytes, which are looked at again. A message
             // that is too long even if it ended there is refused now.
             None => {
                 let scanned = bytes.len().saturating_sub(width - 1);
