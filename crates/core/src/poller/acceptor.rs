@@ -19,8 +19,9 @@ const LOST_IN_A_ROW: u32 = 64;
 /// Connections accepted before others have their turn.
 pub(super) const ACCEPT_BUDGET: usize = 64;
 
-/// Whether connections can be accepted. A shortage is reported when it begins, and is over when everyone
-/// who waits is accepted: one descriptor that becomes free now and then does not make it a new one.
+/// Whether connections can be accepted. A shortage is reported when it begins, and is over when
+/// every peer that waits is accepted. One descriptor that becomes free now and then does not make
+/// it a new one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Supply {
     Enough,
@@ -32,7 +33,7 @@ enum Supply {
 pub(super) enum Destination {
     /// The listener's own poller.
     Here(Arc<Settings>),
-    /// Whoever a load balancer chooses.
+    /// The member that a load balancer chooses.
     Balanced(LoadBalancer),
 }
 
@@ -61,19 +62,19 @@ pub(super) enum AcceptTrouble {
     Paused { tag: u32, errno: i32 },
     /// A connection could not be watched and was closed.
     Failed { tag: u32, errno: i32 },
-    /// Nobody accepts for it any more.
+    /// No poller accepts for it any more.
     Ended { tag: u32 },
 }
 
 /// What one attempt to accept came to.
 pub(super) enum Accepted {
     Connection(Stream, Address),
-    /// Nobody waits.
+    /// No peer waits.
     Drained,
     /// The peer was gone before it was accepted; the next one may be there.
     Lost,
-    /// Accepting fails, for lack of descriptors or memory as a rule, and has not failed before since
-    /// nobody waited.
+    /// Accepting fails, for lack of descriptors or memory as a rule, and has not failed before
+    /// since no peer waited.
     ShortageBegan(i32),
     /// It fails again, or is not tried yet.
     ShortageGoesOn,
@@ -164,7 +165,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts nobody for a while. Whoever waits is better off in the system's queue than closed.
+    /// Accepts no peer for a while. A peer that waits is better off in the system's queue than
+    /// closed.
     pub(super) fn pause(&mut self, now: Instant) -> Trouble {
         let before = std::mem::replace(
             &mut self.supply,

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-/// The endpoint's timers on the wheel, the earliest last. A deadline that is pushed back leaves its timer
-/// there, and takes another only when that one has fired: so an endpoint has few of them, however often
-/// its deadlines change.
+/// The endpoint's timers on the wheel, the earliest last. A deadline that is pushed back leaves its
+/// timer there, and takes another only when that one has fired. So an endpoint has few of them,
+/// however often its deadlines change.
 #[derive(Default)]
 pub(super) struct Armed(Vec<Instant>);
 

@@ -30,7 +30,7 @@ pub enum Command {
     Flow(Start),
     /// Send what is queued, then end our direction.
     End,
-    /// Leave it to whoever asks when the connection ends.
+    /// Leave it to the caller when the connection ends.
     TakeOver,
     /// Tell once when nothing waits to be sent, with this number.
     TellFlushed(u32),
@@ -66,7 +66,8 @@ pub trait CommandSource {
 pub enum Asked {
     /// Something of the connection.
     Command(Command),
-    /// Bytes `start..start + length` of a buffer of the user's are to be sent. The handle is used up by it.
+    /// Bytes `start..start + length` of a user's buffer are to be sent. The handle is used up by
+    /// it.
     SendForeign {
         /// The buffer.
         handle: u32,

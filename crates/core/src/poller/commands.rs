@@ -46,8 +46,8 @@ impl Poller {
         self.command(id, |endpoint| endpoint.connection().send(slice));
     }
 
-    /// As [`Self::send`], for bytes `start..start + length` of someone else's memory. If they are not there
-    /// any more when it is their turn, the connection fails with [`Reason::ForeignDetached`].
+    /// As [`Self::send`], for bytes `start..start + length` of foreign memory. If they are not
+    /// there any more when it is their turn, the connection fails with [`Reason::ForeignDetached`].
     pub fn send_foreign(
         &mut self,
         id: Id,

@@ -1,9 +1,10 @@
 //! Where a dial goes, for as long as it is not established.
 //!
-//! On one host the system may choose the dialed port itself as the local one, where nobody listens on it. TCP then connects
-//! the socket to itself (simultaneous open, RFC 9293, 3.5): calls would be answered by their own requests, and the real
-//! server could not start. Such a socket is reset, because one that is just closed keeps the port in TIME_WAIT, and the dial
-//! is tried again, for which the system chooses another port.
+//! On one host the system may choose the dialed port itself as the local one, where no server
+//! listens on it. TCP then connects the socket to itself (simultaneous open, RFC 9293, 3.5). Calls
+//! would be answered by their own requests, and the real server could not start. Such a socket is
+//! reset, because one that is just closed keeps the port in TIME_WAIT. The dial is then tried
+//! again, for which the system chooses another port.
 
 use std::io;
 use std::net::SocketAddr;

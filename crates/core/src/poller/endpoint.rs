@@ -39,9 +39,9 @@ const DIALING: Watch = Watch {
 /// Who else may have an endpoint's socket open: then closing does not end its watch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
-    /// Nobody, but for a moment in which the process makes another.
+    /// Not shared, but for a moment in which the process makes another.
     Nobody,
-    /// Whoever the socket was adopted from.
+    /// The owner that the socket was adopted from.
     Others,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Endpoint {
     armed: Armed,
     /// The deadline for closing that has passed while there was something to do.
     deferred: Option<Instant>,
-    /// That it was accepted, by which listener, as long as nobody was told.
+    /// That it was accepted, by which listener, as long as no consumer was told.
     introduction: Option<u32>,
     /// Its part of what was assigned to this poller.
     _share: Option<LoadShare>,
@@ -198,10 +198,11 @@ impl Endpoint {
         self.stream.unwatch(registry)
     }
 
-    /// The last that is done before the socket is closed, which ends the watch where nobody shares the socket.
+    /// The last that is done before the socket is closed, which ends the watch where no other owner
+    /// shares the socket.
     pub(super) fn unwatch(&mut self, registry: &Registry) {
-        // Of one that is watched by level the system would tell in each look. Of another an edge finds nobody, but the same
-        // socket could not be watched again under the same number.
+        // Of one that is watched by level the system would tell in each look. Of another an edge
+        // finds no endpoint, but the same socket could not be watched again under the same number.
         if self.watch.trigger == Trigger::Level || self.sharing == Sharing::Others {
             // It fails only where it is watched no longer.
             let _ = self.stream.unwatch(registry);
@@ -318,8 +319,9 @@ impl Endpoint {
         self.armed.pending()
     }
 
-    /// The wheel has fired: gives up what should have happened by `now`. A stall of the process is not the
-    /// peer's: nothing runs out for which the socket is ready and we have not come round to it.
+    /// The wheel has fired: gives up what should have happened by `now`. A stall of the process is
+    /// not the peer's. Nothing runs out for which the socket is ready and we have not come round to
+    /// it.
     pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {
         self.armed.fired();
         let unacknowledged = if self.connection.wants_unacknowledged(now) {
@@ -346,8 +348,8 @@ impl Endpoint {
         });
     }
 
-    /// Who has something to do is served once more before it fails to close in time; once, so that a peer
-    /// that keeps us busy for good does not escape its deadline.
+    /// An endpoint that has something to do is served once more before it fails to close in time.
+    /// This is done once, so that a peer that keeps us busy for good does not escape its deadline.
     fn expire_stage(&mut self, now: Instant, work: Work, unacknowledged: Option<usize>) {
         let Some(deadline) = self
             .connection
@@ -415,7 +417,7 @@ impl Endpoint {
         }
     }
 
-    /// Nobody was reached but this socket itself, see [`Dialing`].
+    /// No peer was reached but this socket itself, see [`Dialing`].
     fn dial_again(&mut self, registry: &Registry) -> io::Result<()> {
         self.stream.reset_on_close()?;
         let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);

@@ -13,7 +13,8 @@ pub struct PollerWaker(pub(super) mio::Waker);
 
 impl Wake for PollerWaker {
     fn wake(&self) {
-        // It fails only where the descriptor is none any more, and then nobody is left to be woken.
+        // It fails only where the descriptor is none any more, and then no poller is left to be
+        // woken.
         let _ = self.0.wake();
     }
 }

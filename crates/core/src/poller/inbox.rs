@@ -26,7 +26,8 @@ impl Poller {
         self.handle.clone()
     }
 
-    /// Waits at the inbox alone, whatever the sockets have to tell, and reads it: who has no batch to fill can serve none of them.
+    /// Waits at the inbox alone, whatever the sockets have to tell, and reads it. A poller that has
+    /// no batch to fill can serve none of them.
     pub fn await_inbox(&mut self) {
         self.handle.inbox().await_wake();
         self.has_messages = true;

@@ -21,7 +21,8 @@ use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
 
-/// Connections that are accepted before a listener closes, at most: who comes without end must not keep it.
+/// Connections that are accepted before a listener closes, at most: peers that come without end
+/// must not keep it.
 const MAX_WAITING: usize = 65_536;
 
 impl Poller {
@@ -53,7 +54,8 @@ impl Poller {
     /// # Errors
     /// The system's.
     pub fn attend_for(&mut self, listener: Listener, balancer: LoadBalancer) -> io::Result<Id> {
-        // Nobody is given the listener's own records but whoever drives this poller, who knows the slot.
+        // The listener's own records are given to the driver of this poller alone, which knows the
+        // slot.
         let tag = self.next_id()?.slot;
         self.attend(listener, Destination::Balanced(balancer), tag)
     }
@@ -73,12 +75,12 @@ impl Poller {
         Ok(id)
     }
 
-    /// Stops listening. Connections that wait to be accepted are reset by the system, unless someone else
-    /// listens on the same socket.
+    /// Stops listening. Connections that wait to be accepted are reset by the system, unless
+    /// another owner listens on the same socket.
     pub fn unlisten(&mut self, id: Id) {
         if let Some(Occupant::Acceptor(acceptor)) = self.slots.find(id) {
-            // Closing ends the watch only where nobody shares the socket. Should this fail, an event of it
-            // finds nobody.
+            // Closing ends the watch only where no other owner shares the socket. Should this fail,
+            // an event of it finds no listener.
             let _ = self.poll.registry().deregister(acceptor.listener_mut());
             self.rest(id.slot);
         }
@@ -95,8 +97,9 @@ impl Poller {
         }
     }
 
-    /// Whoever drives this poller has found that it cannot go on, and drops it: the servers that get connections of its
-    /// listeners are told that nobody accepts any more. What comes of its own connections its driver says.
+    /// The driver of this poller has found that it cannot go on, and drops it. The servers that get
+    /// connections of its listeners are told that no poller accepts any more. What comes of its own
+    /// connections its driver says.
     pub fn tell_failed(&self) {
         for occupant in self.slots.occupants() {
             if let Occupant::Acceptor(acceptor) = occupant
@@ -107,8 +110,9 @@ impl Poller {
         }
     }
 
-    /// As [`Self::unlisten`], but who waits to be accepted is taken on before. Returns how many connections the listener has
-    /// accepted in all: of each a record tells, sooner or later, that it was accepted or that this has failed.
+    /// As [`Self::unlisten`], but peers that wait to be accepted are taken on before. Returns how
+    /// many connections the listener has accepted in all. Of each a record tells, sooner or later,
+    /// that it was accepted or that this has failed.
     pub fn accept_and_unlisten(&mut self, id: Id, now: Instant) -> u64 {
         let mut accepted = 0;
         for _ in 0..MAX_WAITING {

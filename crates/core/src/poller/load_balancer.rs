@@ -18,7 +18,7 @@ pub enum LoadBalance {
     RoundRobin,
     /// Any.
     Random,
-    /// Whoever has the fewest.
+    /// The member that has the fewest.
     LeastConnections,
 }
 
@@ -42,7 +42,8 @@ struct Members {
     balance: LoadBalance,
     next: usize,
     next_key: u64,
-    /// State of a xorshift generator (Marsaglia, 2003): who gets a connection need not be unpredictable.
+    /// State of a xorshift generator (Marsaglia, 2003): which member gets a connection need not be
+    /// unpredictable.
     random: u64,
 }
 
@@ -91,7 +92,7 @@ impl LoadBalancer {
         members.list.len()
     }
 
-    /// Nobody can be accepted for lack of descriptors or memory: tells one of the members.
+    /// No peer can be accepted for lack of descriptors or memory: tells one of the members.
     pub(super) fn tell_paused(&self, errno: i32) {
         let members = self.members();
         for Member { handle, tag, .. } in &members.list {
@@ -102,7 +103,7 @@ impl LoadBalancer {
         }
     }
 
-    /// Nobody accepts any more: tells every server that has members, once.
+    /// No poller accepts any more: tells every server that has members, once.
     pub(super) fn tell_failed(&self) {
         let members = self.members();
         let mut told: Vec<(ThreadId, u32)> = Vec::new();

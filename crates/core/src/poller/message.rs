@@ -23,7 +23,7 @@ pub enum PollerMessage {
         /// The system's error number.
         errno: i32,
     },
-    /// Nobody accepts for a listener elsewhere, whose records say `tag`, any more.
+    /// No poller accepts any more for a listener elsewhere, whose records say `tag`.
     AcceptEnded {
         /// The tag.
         tag: u32,

@@ -1,5 +1,5 @@
 //! Places for listeners and connections. A place is used again, an id never is: it carries a
-//! generation, so that whoever holds an old one reaches nobody.
+//! generation, so that the holder of an old one reaches no connection.
 
 use super::acceptor::Acceptor;
 use super::endpoint::Endpoint;
@@ -10,7 +10,8 @@ use crate::id::Id;
 /// Who sits in a place.
 pub(super) enum Occupant {
     Vacant,
-    /// A connection was here, and where its peer was, until whoever gets the batch has seen its end.
+    /// A connection was here, and where its peer was, until the consumer that gets the batch has
+    /// seen its end.
     Gone(Option<Address>),
     Acceptor(Acceptor),
     Endpoint(Box<Endpoint>),
@@ -89,7 +90,7 @@ impl Slots {
         }
     }
 
-    /// Who has this id, if nobody else took the place meanwhile.
+    /// The endpoint that has this id, if no other took the place meanwhile.
     pub(super) fn find(&mut self, id: Id) -> Option<&mut Occupant> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         (slot.generation == id.generation).then_some(&mut slot.occupant)

@@ -28,11 +28,11 @@ use crate::work::Task;
 const EVENTS: usize = 1024;
 /// What the system says of messages in the inbox. No id has it: slots are far fewer.
 const INBOX: Token = Token(usize::MAX);
-/// Records after which a turn takes nobody else on. A few busy peers and their server work at the same
-/// time only if the first of them gets its replies while the others are still being read.
+/// Records after which a turn takes no other connection on. A few busy peers and their server work
+/// at the same time only if the first gets its replies while the others are being read.
 const TURN_RECORDS: usize = 64;
-/// Bytes read after which a turn takes nobody else on: what is still in the processor's cache when
-/// the replies leave is sent for much less.
+/// Bytes read after which a turn takes no other connection on. What is still in the processor's
+/// cache when the replies leave is sent for much less.
 const TURN_BYTES: usize = 256 * 1024;
 
 /// Sockets, what is known about them, and the list of those that have something to do.
@@ -42,11 +42,11 @@ pub struct Poller {
     pub(super) slots: Slots,
     ready: VecDeque<u32>,
     pub(super) unflushed: Vec<Id>,
-    /// Slots whose listener or connection has gone. Records about it may not have been looked at yet,
-    /// so nobody else gets such a slot before the next turn.
+    /// Slots whose listener or connection has gone. Records about it may not have been looked at
+    /// yet, so no other gets such a slot before the next turn.
     resting: Vec<u32>,
     pub(super) wheel: Wheel,
-    /// Whether anyone has looked what is ready since deadlines were last acted on.
+    /// Whether the poller has looked what is ready since deadlines were last acted on.
     polled: Polled,
     read_buffer: ReadBuffer,
     pub(super) handle: PollerHandle,
@@ -174,8 +174,9 @@ impl Poller {
         Ok(())
     }
 
-    /// Looks at everybody whom the last look has not told of; whether that was possible. The system begins with them, but need
-    /// not come to an end: of sockets that are watched by level it tells again, in turn.
+    /// Looks at every endpoint that the last look has not told of; whether that was possible. The
+    /// system begins with them, but need not come to an end: of sockets that are watched by level
+    /// it tells again, in turn.
     fn look_at_rest(&mut self) -> bool {
         let mut told = EVENTS;
         while told <= self.slots.count() {
@@ -233,11 +234,11 @@ impl Poller {
         count
     }
 
-    /// Reads the inbox, then serves everyone who is ready, each once, until the batch is full. Whoever has more to do waits
-    /// for the next turn: see [`Self::has_ready`].
+    /// Reads the inbox, then serves every endpoint that is ready, each once, until the batch is
+    /// full. An endpoint that has more to do waits for the next turn: see [`Self::has_ready`].
     ///
-    /// `batch` must either have been seen by whoever gets the records, and cleared: then slots whose end it told of are free
-    /// again. Or nobody has seen it, and it is added to.
+    /// `batch` must either have been seen by the consumer that gets the records, and cleared: then
+    /// slots whose end it told of are free again. Or no consumer has seen it, and it is added to.
     pub fn turn(&mut self, now: Instant, batch: &mut Batch) {
         if batch.is_empty() {
             for slot in batch.take_vacated() {

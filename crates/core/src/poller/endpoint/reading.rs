@@ -8,8 +8,9 @@ use crate::buffer::{OutOfMemory, ReadBuffer};
 use crate::connection::{State, Unfilled};
 use crate::reason::{Call, Reason};
 
-/// The most messages of one connection in a round. Between rounds its replies leave, and show whether the
-/// peer reads them: who sends many requests at once and reads nothing gets no more than so many answered.
+/// The most messages of one connection in a round. Between rounds its replies leave, and show
+/// whether the peer reads them. A peer that sends many requests at once and reads nothing gets no
+/// more than so many answered.
 const ROUND_MESSAGES: usize = 64;
 /// Bytes of what is thrown away that are read at once where there is no memory for more.
 const MIN_DISCARDED: usize = 4 * 1024;

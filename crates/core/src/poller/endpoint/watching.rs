@@ -35,8 +35,8 @@ impl Endpoint {
         }
     }
 
-    /// What is told in each look must go away by being served. Bytes that stay in the socket do not, nor does an end that was
-    /// read, or that nobody reads.
+    /// What is told in each look must go away by being served. Bytes that stay in the socket do
+    /// not, nor does an end that was read, or that the connection does not read.
     fn trigger(&self) -> Trigger {
         let Trigger::Level = self.stream.trigger_while_read() else {
             return Trigger::Edge;
