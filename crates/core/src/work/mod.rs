@@ -1,9 +1,10 @@
 //! Messages that are handled elsewhere than where their connections are: what Netpoll's goroutine pool is to Go.
 //!
-//! A poller makes a [`Task`] of each message and gives it to the [`WorkPool`], which assigns it to a [`WorkerQueue`]. Whoever
-//! sits there, such as a worker thread with a JavaScript environment of its own, takes it, and answers the poller's inbox.
-//! The connection puts the answers in the order of its messages (`connection/answers.rs`). A task that is dropped
-//! without an answer, because its queue is gone, answers so by itself: nobody waits for it in vain.
+//! A poller makes a [`Task`] of each message and gives it to the [`WorkPool`], which assigns it to
+//! a [`WorkerQueue`]. The worker there, such as a worker thread with a JavaScript environment of
+//! its own, takes it, and answers the poller's inbox. The connection puts the answers in the order
+//! of its messages (`connection/answers.rs`). A task that is dropped without an answer, because its
+//! queue is gone, answers so by itself: no connection waits for it in vain.
 
 mod pool;
 mod queue;

@@ -113,8 +113,9 @@ impl<Task, Waiter> std::fmt::Debug for WorkPool<Task, Waiter> {
 }
 
 impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
-    /// A pool without workers. `grow` is woken when tasks, or those who would submit some, wait and every worker is busy, once
-    /// until a worker opens or closes: whoever has as many as it may need not be told for every task.
+    /// A pool without workers. `grow` is woken when tasks, or pollers that would submit some, wait
+    /// and every worker is busy, once until a worker opens or closes. An owner that has as many as
+    /// it may need not be told for every task.
     pub fn new(settings: WorkSettings, grow: Box<dyn Wake + Send + Sync>) -> Self {
         Self(Arc::new(SharedPool {
             settings,
@@ -209,7 +210,8 @@ impl<Task: Assignable, Waiter: Wake> WorkPool<Task, Waiter> {
             dropped.push(std::mem::take(&mut worker.assigned));
         }
         let waiters = std::mem::take(&mut state.waiters);
-        // A dropped task answers its connection, and who is woken may look here at once.
+        // A dropped task answers its connection, and the waiter that is woken may look here at
+        // once.
         drop(state);
         drop(dropped);
         waiters.iter().for_each(Wake::wake);
@@ -323,8 +325,8 @@ impl<Task: Assignable, Waiter: Wake> PoolState<Task, Waiter> {
         }
     }
 
-    /// What a worker that closes had not begun goes to the others, before what came later. Without memory for that nobody gets
-    /// it: it is given back, to be dropped.
+    /// What a worker that closes had not begun goes to the others, before what came later. Without
+    /// memory for that no worker gets it: it is given back, to be dropped.
     pub(super) fn reassign(
         &mut self,
         tasks: VecDeque<Task>,

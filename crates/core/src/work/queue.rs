@@ -1,4 +1,4 @@
-//! Where whoever handles tasks takes them.
+//! Where the handler of tasks takes them.
 
 use super::pool::{Assignable, WorkPool};
 use crate::inbox::Wake;
@@ -43,7 +43,7 @@ impl<Task: Assignable, Waiter: Wake> WorkerQueue<Task, Waiter> {
         let mut state = shared.state();
         let worker = &mut state.workers[key];
         worker.taken = worker.taken.saturating_sub(count);
-        // Whoever reports looks right afterwards, and needs no waker.
+        // The worker that reports looks right afterwards, and needs no waker.
         worker.woken = true;
         state.refill(key, &shared.settings);
         state.wake_waiters(&shared.settings);

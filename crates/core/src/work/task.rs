@@ -53,7 +53,7 @@ pub enum Answer {
     Reply(Bytes),
     /// Its handler failed: the connection closes once the replies before it have left.
     Failed,
-    /// Whoever had it is gone.
+    /// The worker that had it is gone.
     Lost,
 }
 

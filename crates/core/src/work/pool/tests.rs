@@ -142,7 +142,7 @@ fn workers_take_turns_as_far_as_they_have_room() {
     // Only the second has room.
     office.submit([6]);
     assert_eq!(clerks[1].take(), [6]);
-    // Nobody has.
+    // No worker has.
     office.submit([7]);
     assert_eq!(clerks.each_mut().map(Clerk::take).concat(), []);
     assert_eq!(office.pool.stats().queued, 1);
@@ -291,7 +291,7 @@ fn more_workers_are_asked_for_once() {
     assert_eq!(office.growth.wakes(), 0);
     let _second = office.hire();
     assert_eq!(office.growth.wakes(), 1);
-    // Whoever has been asked is not asked for every task, but again once a worker has gone.
+    // An owner that has been asked is not asked for every task, but again once a worker has gone.
     office.submit([3, 4]);
     assert_eq!(office.growth.wakes(), 0);
     first.queue.finish(1);
@@ -389,7 +389,7 @@ fn only_a_worker_without_work_retires_and_only_where_enough_are_left() {
     first.queue.finish(1);
     assert!(first.queue.retire());
     assert!(!second.queue.retire(), "the last");
-    // A retired worker is nobody's, whatever is done with it.
+    // A retired worker has no owner, whatever is done with it.
     assert!(first.queue.retire());
     office.submit([1, 2]);
     assert_eq!(first.take(), []);
@@ -424,7 +424,8 @@ fn a_closed_pool_drops_what_no_worker_has() {
     office.pool.close();
 }
 
-/// Whoever reads what nobody will handle learns so by submitting it: with no room for it, it would ask for ever.
+/// A poller that reads what no worker will handle learns so by submitting it: with no room for it,
+/// it would ask for ever.
 #[test]
 fn a_closed_pool_has_room() {
     let office = Office::new(Assignment::RoundRobin, 1, 0);
