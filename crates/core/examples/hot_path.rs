@@ -1,5 +1,5 @@
-//! The way of a message through the core, over and over, for counting instructions: requests are read
-//! from a socket pair, cut and handed over, and sent back from where they lie.
+//! The way of a message through the core, over and over, for counting instructions. Requests are
+//! read from a socket pair, cut and handed over, and sent back from where they lie.
 //!
 //!     hot_path SHAPE TURNS
 //!

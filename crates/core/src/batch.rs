@@ -132,8 +132,8 @@ impl Batch {
         });
     }
 
-    /// These slots are free once whoever gets this batch has seen it. Without memory to note them they stay in `slots`, for
-    /// a later one.
+    /// These slots are free once the consumer that gets this batch has seen it. Without memory to
+    /// note them they stay in `slots`, for a later one.
     pub(crate) fn vacate_afterwards(&mut self, slots: &mut Vec<u32>) {
         if self.vacated.try_reserve(slots.len()).is_ok() {
             self.vacated.append(slots);

@@ -1,4 +1,4 @@
-//! Batches on their way from a poller's thread to whoever gets them, and empty ones on their way back.
+//! Batches on their way from a poller's thread to their consumer, and empty ones on their way back.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use crate::inbox::Wake;
 use crate::sync::{Mutex, MutexGuard};
 
-/// A queue that is bounded by how many batches there are: a producer that finds no empty one reads nothing, so that the
-/// kernel's buffers fill and the peers wait.
+/// A queue that is bounded by how many batches there are. A producer that finds no empty one reads
+/// nothing, so that the kernel's buffers fill and the peers wait.
 ///
 /// ```
 /// use netpoll_core::{Handoff, Wake};
@@ -94,12 +94,12 @@ impl<Batch, Consumer: Wake, Producer: Wake> Handoff<Batch, Consumer, Producer> {
         self.state().empty.push_front(batch);
     }
 
-    /// The newest batch that was handed over, to be added to and pushed again, if `predicate` holds for it and nobody has
-    /// taken it. Only for the producer.
+    /// The newest batch that was handed over, to be added to and pushed again. It is there if
+    /// `predicate` holds for it and the consumer has not taken it. Only for the producer.
     pub fn take_back(&self, predicate: impl FnOnce(&Batch) -> bool) -> Option<Batch> {
         let mut state = self.state();
         let fits = state.full.back().is_some_and(predicate);
-        // Whoever was told of it finds it again, or nothing, and is told once more.
+        // The consumer that was told of it finds it again, or nothing, and is told once more.
         if fits { state.full.pop_back() } else { None }
     }
 

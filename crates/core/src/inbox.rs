@@ -1,4 +1,5 @@
-//! The one way to somebody who owns something alone: whoever wants anything of it leaves a message.
+//! The one way to an owner that has something alone: each sender that wants anything of it leaves a
+//! message.
 
 use std::sync::PoisonError;
 
@@ -92,8 +93,8 @@ impl<Message, Waker: Wake> Inbox<Message, Waker> {
         }
     }
 
-    /// Waits until somebody posts or wakes, unless that has happened since the owner has looked. The waker is not woken for it.
-    /// Only for the owner.
+    /// Waits until a sender posts or wakes, unless that has happened since the owner has looked.
+    /// The waker is not woken for it. Only for the owner.
     pub fn await_wake(&self) {
         let mut state = self.state();
         while state.owner != Owner::Woken {

@@ -46,8 +46,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// The same place, with the port of `address`, to which a socket was bound that asked for it: the system chooses one
-    /// where port 0 is asked for.
+    /// The same place, with the port of `address`, to which a socket was bound that asked for it.
+    /// The system chooses a port where port 0 is asked for.
     #[must_use]
     pub fn bound_to(mut self, address: &Address) -> Self {
         if let (Self::Port { address: asked, .. }, Address::Ip(bound)) = (&mut self, address) {
@@ -119,7 +119,7 @@ impl Listener {
     /// Listens on a duplicate of `descriptor`, which must be a listening TCP or unix stream socket. On
     /// platforms that do not tell whether a socket listens, a bound one is made to.
     ///
-    /// Puts the socket in non-blocking mode, for everyone who shares it.
+    /// Puts the socket in non-blocking mode, for all that share it.
     ///
     /// # Errors
     /// `ENOTSOCK`, `EINVAL` for another kind of socket, or the system's; then nothing has changed.

@@ -1,5 +1,6 @@
-//! Runs a poller on a thread of its own, which it never leaves: one that serves connections and hands its batches over
-//! ([`PollerThread::serve`]), or one that only accepts for others ([`PollerThread::accept`]).
+//! Runs a poller on a thread of its own, which it never leaves. One kind serves connections and
+//! hands its batches over ([`PollerThread::serve`]), the other only accepts for others
+//! ([`PollerThread::accept`]).
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,8 @@ use crate::poller::{Poller, PollerHandle, PollerMessage};
 /// messages grow old.
 const BATCHES: usize = 4;
 
-/// Records for which there must be room in a batch without messages, so that it is added to while the consumer has not come
-/// to it: what one connection may need, and more.
+/// Records for which a batch without messages must have room, so that it is added to while the
+/// consumer has not come to it. That is what one connection may need, and more.
 const ROOM: usize = 128;
 
 /// Records of a batch that only connections for others fill.
@@ -51,7 +52,7 @@ impl Failure {
         self.0.get().map(String::as_str)
     }
 
-    /// Nobody else sets it: a thread fails once.
+    /// No other code sets it: a thread fails once.
     fn set(&self, reason: String) {
         let _ = self.0.set(reason);
     }
@@ -141,8 +142,9 @@ impl PollerThread {
         &self.running.failure
     }
 
-    /// Has the poller serve its connections from now on. Its batches, which `new_batch` makes, go to who takes them from what
-    /// this returns; `consumer` wakes that side, also when the thread has failed.
+    /// Has the poller serve its connections from now on. Its batches, which `new_batch` makes, go
+    /// to the consumer that takes them from what this returns. `consumer` wakes that side, also
+    /// when the thread has failed.
     pub fn serve<Consumer>(
         &mut self,
         consumer: Consumer,
@@ -224,8 +226,8 @@ impl PollerHandle {
         let _ = self.visit(question).recv_timeout(limit);
     }
 
-    /// Posts messages, and waits for the poller to catch up where too many wait for it: nothing else tells their sender that it
-    /// does not keep up.
+    /// Posts messages, and waits for the poller to catch up where too many wait for it. Nothing
+    /// else tells their sender that it does not keep up.
     pub fn post_paced(&self, messages: &mut Vec<PollerMessage>) {
         if self.post_all(messages) > MAX_WAITING {
             // It comes to this message last.
@@ -251,7 +253,8 @@ fn serve<Consumer: Wake>(
     handoff: &Batches<Consumer>,
     is_stopped: &AtomicBool,
 ) -> io::Result<()> {
-    // Looked at after the inbox was taken: before that, a wake-up wakes nobody who is awake already.
+    // Looked at after the inbox was taken: before that, a wake-up reaches a poller that is awake
+    // already.
     while !is_stopped.load(Ordering::Acquire) {
         // News of connections are few, and must not keep others waiting whose messages go to workers.
         let blank = handoff.blank().or_else(|| {

@@ -81,8 +81,9 @@ numbers! {
     AcceptPaused = 8,
     /// Nothing was read or written for the idle timeout, and nothing is in handling.
     Idle = 9,
-    /// The deadline timer that was set has come. `start` is its number, `length` how many microseconds after its time the socket was
-    /// looked at last: every reply that had come by then stands before this record.
+    /// The deadline timer that was set has come. `start` is its number, `length` how many
+    /// microseconds after its time the socket was looked at last. Every reply that had come by then
+    /// stands before this record.
     DeadlineTimer = 10,
     /// Bytes read in all, right before [`Self::Closed`]: the low 32 bits are `start`, the high ones
     /// `length`.
@@ -94,13 +95,14 @@ numbers! {
     /// The id of the message that follows at once: its low 32 bits are `start`, the high ones `length`. Only where
     /// the settings have an id field, and not of a message that is too short to have one.
     Correlation = 14,
-    /// Where the message that follows at once comes from, in batches for workers: `slot` is the number of the poller, `start`
-    /// and `length` are slot and generation of the connection.
+    /// Where the message that follows at once comes from, in batches for workers. `slot` is the
+    /// number of the poller, `start` and `length` are slot and generation of the connection.
     Source = 15,
     /// An accepted connection cannot be watched and was closed; `slot` is its listener's tag, `start` the system's error
     /// number.
     AcceptFailed = 16,
-    /// Nobody accepts for a listener any more, because the poller that did has failed; `slot` is its tag.
+    /// No poller accepts for a listener any more, because the one that did has failed; `slot` is
+    /// its tag.
     AcceptEnded = 17,
     /// How long a message would be that is refused, as [`Self::BytesRead`], right before the record that tells of the refusal.
     /// Not where nothing announces a length.
@@ -144,7 +146,7 @@ numbers! {
     WriteTimeout = 12,
     /// As above.
     IdleTimeout = 13,
-    /// Send bytes of a buffer of the user's, whose handle is used up by it.
+    /// Send bytes of a user's buffer, whose handle is used up by it.
     SendForeign = 14,
     /// Leave it to JavaScript when the connection ends.
     TakeOver = 15,
@@ -186,7 +188,7 @@ numbers! {
     ReadTimeout = 10_006,
     /// The peer took nothing of what was queued within the time allowed.
     WriteTimeout = 10_007,
-    /// Someone else's memory was taken away or shrunk before it was sent.
+    /// Foreign memory was taken away or shrunk before it was sent.
     ForeignDetached = 10_008,
     /// The system had no memory for what arrived, or for what was to be sent.
     OutOfMemory = 10_009,

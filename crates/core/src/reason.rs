@@ -28,7 +28,7 @@ pub enum Reason {
     ReadTimeout,
     /// The peer took nothing of what was queued within the time allowed.
     WriteTimeout,
-    /// Someone else's memory was taken away or shrunk before it was sent.
+    /// Foreign memory was taken away or shrunk before it was sent.
     ForeignDetached,
     /// The system had no memory for what arrived, or for what was to be sent.
     OutOfMemory,

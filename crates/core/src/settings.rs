@@ -22,10 +22,10 @@ pub enum HalfOpen {
 /// What a connection does about a peer that does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenCongested {
-    /// It reads no further requests either: whoever does not read replies is not served.
+    /// It reads no further requests either: a peer that does not read replies is not served.
     StopReading,
-    /// It goes on reading, because what waits to be sent are requests, and what arrives are replies:
-    /// two sides that both stopped would wait for each other.
+    /// It goes on reading. What waits to be sent are requests, and what arrives are replies: two
+    /// sides that both stopped would wait for each other.
     KeepReading,
 }
 
@@ -41,10 +41,10 @@ pub enum Start {
 /// Who handles messages.
 #[derive(Clone, Debug, Default)]
 pub enum Handling {
-    /// Whoever gets the poller's batches.
+    /// The consumer that gets the poller's batches.
     #[default]
     Owner,
-    /// Workers, and nobody else sees them.
+    /// Workers, and no other consumer sees them.
     Workers {
         /// The workers.
         pool: Workers,
@@ -53,7 +53,7 @@ pub enum Handling {
     },
 }
 
-/// A reply that is the same for everyone.
+/// A reply that is the same for every peer.
 #[derive(Clone)]
 pub struct LostReply(pub Slice);
 
@@ -84,7 +84,8 @@ pub struct Settings {
     pub max_in_flight: Option<NonZeroU32>,
     /// Who handles messages.
     pub handling: Handling,
-    /// In which order answers of workers are sent. Whoever else handles messages sends in an order of its own.
+    /// In which order answers of workers are sent. Other handlers of messages send in an order of
+    /// their own.
     pub reply_order: ReplyOrder,
     /// Bytes waiting to be sent, at which the connection counts as congested.
     pub high_water_mark: usize,
@@ -108,13 +109,15 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// How long a TCP peer is silent before the kernel probes it. `None`: it never does.
     pub keep_alive: Option<Duration>,
-    /// Bound on the bytes of messages that are unfinished or held back, shared by everyone who has the same settings.
+    /// Bound on the bytes of messages that are unfinished or held back, shared by all connections
+    /// that have the same settings.
     pub unfinished: Arc<UnfinishedBound>,
 }
 
 impl Settings {
-    /// Of connections whose input `framing` cuts, and nothing else: no bound on messages in flight, no time limits but five
-    /// seconds for closing, 64 KiB of output until a connection is congested, 64 MiB for unfinished messages.
+    /// Of connections whose input `framing` cuts, and nothing else. They have no bound on messages
+    /// in flight, and no time limits but five seconds for closing. They have 64 KiB of output until
+    /// a connection is congested, and 64 MiB for unfinished messages.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! Listening sockets that servers of several threads share: each gets its part of the connections.
 //!
-//! A thread accepts for all of them, with a poller of its own, so that no server has to stay for the others. It lives as long
-//! as a server listens so. Should it fail, every server that has a part is told, its sockets are closed, so that no peer
-//! connects in vain, and the next server that listens so starts another.
+//! A thread accepts for all of them, with a poller of its own, so that no server has to stay for
+//! the others. It lives as long as a server listens so. Should it fail, every server that has a
+//! part is told. Its sockets are closed, so that no peer connects in vain, and the next server that
+//! listens so starts another.
 
 use std::collections::HashMap;
 use std::io;
@@ -62,8 +63,9 @@ impl SharedListeners {
         }
     }
 
-    /// From now on `handle` gets its part of the connections at a place, whose socket is opened if no server shares it yet:
-    /// then `balance` says who gets a connection. Records of them say `tag`.
+    /// From now on `handle` gets its part of the connections at a place, whose socket is opened if
+    /// no server shares it yet. Then `balance` says which server gets a connection. Records of them
+    /// say `tag`.
     ///
     /// # Errors
     /// The system's, of opening the socket or starting the thread; `ECANCELED` where the thread fails meanwhile.

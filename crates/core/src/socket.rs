@@ -81,7 +81,7 @@ impl Stream {
 
     /// A duplicate of `descriptor`, which must be a connected TCP or unix stream socket.
     ///
-    /// Puts the socket in non-blocking mode, for everyone who shares it.
+    /// Puts the socket in non-blocking mode, for all that share it.
     ///
     /// # Errors
     /// `ENOTSOCK`, `ENOTCONN`, `EINVAL` for another kind of socket, or the system's; then nothing has
@@ -233,8 +233,9 @@ impl Stream {
         }
     }
 
-    /// Has the kernel probe an idle peer after `idle`, or no longer: every second then, and ten probes without an answer
-    /// end the connection with `ETIMEDOUT`, as in Node.js. Means nothing to a unix socket.
+    /// Has the kernel probe an idle peer after `idle`, or no longer. It probes every second then,
+    /// and ten probes without an answer end the connection with `ETIMEDOUT`, as in Node.js. Means
+    /// nothing to a unix socket.
     ///
     /// # Errors
     /// The system's.
@@ -296,7 +297,8 @@ pub enum Connected {
     NotYet,
     /// The other end is there.
     Yes,
-    /// The socket is its own other end: the system gave it the port that was dialed, on which nobody listens.
+    /// The socket is its own other end: the system gave it the port that was dialed, on which no
+    /// server listens.
     ToItself,
 }
 

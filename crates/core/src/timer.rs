@@ -1,8 +1,9 @@
 //! A hashed timer wheel: arming and expiring cost the same for ten timers and for 100,000.
 //!
 //! After "Hashed and Hierarchical Timing Wheels" (Varghese and Lauck, 1987), scheme 6. The clock is
-//! an argument. Timers are not cancelled while who armed them lives: who did asks, when one fires,
-//! whether it still applies, so that pushing a deadline back costs one store and no visit to the wheel.
+//! an argument. Timers are not cancelled while the owner that armed them lives. That owner asks,
+//! when one fires, whether it still applies, so that pushing a deadline back costs one store and no
+//! visit to the wheel.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ struct Timer {
     tick: u64,
 }
 
-/// Timers by the key of whoever armed them.
+/// Timers by the key of the owner that armed them.
 pub struct Wheel {
     origin: Instant,
     /// Everything up to this tick has fired.
@@ -56,8 +57,9 @@ impl Wheel {
         Ok(())
     }
 
-    /// Takes a timer off that has not fired: whoever armed it goes, and it would be kept, and wake the
-    /// process, until its deadline. One that was late when it was armed stays, as it fires at the next tick.
+    /// Takes a timer off that has not fired. The owner that armed it goes, and the timer would be
+    /// kept, and wake the process, until its deadline. One that was late when it was armed stays,
+    /// as it fires at the next tick.
     pub fn disarm(&mut self, key: u64, deadline: Instant) {
         let tick = self.tick(deadline);
         let slot = tick as usize % SLOTS;

@@ -1,5 +1,6 @@
-//! What the core does, a line each on stderr, where it is built with the feature `trace`: transitions of connections, accepts,
-//! and closes with their reason. Without the feature nothing of it is left in the program.
+//! What the core does, a line each on stderr, where it is built with the feature `trace`. The lines
+//! tell of transitions of connections, accepts, and closes with their reason. Without the feature
+//! nothing of it is left in the program.
 
 use crate::id::Id;
 

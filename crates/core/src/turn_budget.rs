@@ -1,8 +1,9 @@
 //! How long JavaScript handles messages of one driver until its event loop has turned, and how many of them at a time.
 //!
-//! Handlers that begin with `await` do their work in microtasks, which run when JavaScript is left. So the clock is looked at
-//! then, and JavaScript is entered again for the rest. How many messages lie between two looks depends on what they have
-//! cost: where that is little, a whole batch does, and nothing is added to its one call.
+//! Handlers that begin with `await` do their work in microtasks, which run when JavaScript is left.
+//! So the clock is looked at then, and JavaScript is entered again for the rest. How many messages
+//! lie between two looks depends on what they have cost. Where that is little, a whole batch does,
+//! and nothing is added to its one call.
 
 use std::cell::Cell;
 use std::time::Duration;

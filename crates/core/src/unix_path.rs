@@ -1,4 +1,5 @@
-//! The files of unix sockets: who is there, what permissions they have, and how a dead one is replaced.
+//! The files of unix sockets: what listens there, what permissions they have, and how a dead one is
+//! replaced.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
@@ -19,7 +20,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::listener::Access;
 
-/// How often a lock that someone else holds is tried, and how long each time is waited.
+/// How often a lock that another owner holds is tried, and how long each time is waited.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
@@ -58,8 +59,8 @@ pub(crate) fn listen(path: &Path, access: Access, backlog: i32) -> io::Result<So
         }
         other => other?,
     };
-    // Whoever sees the file before it listens is refused, so nobody connects under other permissions
-    // than those asked for.
+    // A peer that sees the file before it listens is refused, so no peer connects under other
+    // permissions than those asked for.
     let listening = match access {
         Access::Umask => Ok(()),
         Access::Mode(mode) => set_access(path, mode),
@@ -73,11 +74,13 @@ pub(crate) fn listen(path: &Path, access: Access, backlog: i32) -> io::Result<So
     Ok(socket)
 }
 
-/// Keeps others of our kind from looking at `path` until we listen there: a socket that is bound and does
-/// not listen yet looks dead, and one found dead may have been replaced before it is removed.
+/// Keeps others of our kind from looking at `path` until we listen there. A socket that is bound
+/// and does not listen yet looks dead, and one found dead may have been replaced before it is
+/// removed.
 ///
-/// The lock is one of the system's on the directory. Other programs lock directories for their own ends,
-/// and for as long as they like; so, and where the directory cannot be read, it is done without.
+/// The lock is one of the system's locks, on the directory. Other programs lock directories for
+/// their own ends, and for as long as they like. So, and where the directory cannot be read, it is
+/// done without.
 fn lock_directory(path: &Path) -> Option<File> {
     let directory = File::open(directory_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
@@ -221,7 +224,7 @@ fn set_access(path: &Path, mode: u32) -> io::Result<()> {
 pub enum Occupant {
     /// Nothing.
     Nobody,
-    /// A socket that nobody listens on any more.
+    /// A socket that no process listens on any more.
     DeadSocket,
     /// A socket that answers, or something that is no socket.
     InUse,
@@ -243,7 +246,7 @@ pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
     match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
-        // Connected, or a full backlog: someone is there.
+        // Connected, or a full backlog: a process listens there.
         _ => Ok(Occupant::InUse),
     }
 }

@@ -1,9 +1,10 @@
 //! How the system is asked to tell of a stream.
 //!
-//! Mio knows edges: what has happened is told once. A read that does not fill its space has emptied the socket as a rule,
-//! and the next edge tells what comes. A read from a unix socket stops earlier where a descriptor was passed along, and no
-//! edge is to come for what stands behind. So on Linux unix sockets are watched by level while they are read: each look of
-//! the poller tells of them anew for as long as they hold something, and no call has to ask.
+//! Mio knows edges: what has happened is told once. A read that does not fill its space has emptied
+//! the socket as a rule, and the next edge tells what comes. A read from a unix socket stops
+//! earlier where a descriptor was passed along, and no edge is to come for what stands behind. So
+//! on Linux unix sockets are watched by level while they are read. Each look of the poller tells of
+//! them anew for as long as they hold something, and no call has to ask.
 
 use std::io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -73,7 +74,8 @@ impl Stream {
         either!(self, Self, socket => socket.reregister(registry, token, watch.interest))
     }
 
-    /// Ends [`Self::watch`]. Closing does so as well, but only where nobody else has the same socket open.
+    /// Ends [`Self::watch`]. Closing does so as well, but only where no other owner has the same
+    /// socket open.
     ///
     /// # Errors
     /// The system's.

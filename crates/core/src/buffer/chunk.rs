@@ -254,9 +254,8 @@ impl Drop for Lent {
 pub struct Chunk(Inner<Lent>);
 
 impl Chunk {
-    /// First byte of the chunk. This is the address alone. The code that reads or writes there has
-    /// to prove what it may access, and when, against the [`super::Region`]s and [`super::Slice`]s
-    /// of the chunk.
+    /// First byte of the chunk. This is the address alone. The caller has to prove what it may read
+    /// or write there, and when, against the [`super::Region`]s and [`super::Slice`]s of the chunk.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.0.memory.pointer.as_ptr()
