@@ -92,7 +92,7 @@ fn one_who_is_gone_before_it_is_accepted_harms_nobody() {
     peer.set_nonblocking(true).expect("non-blocking");
     h.peer_writes(&mut peer, &frame(b"ping"), support::echo);
     assert_eq!(h.peer_reads(&mut peer, 8, support::echo), frame(b"ping"));
-    // Those that were accepted after all are closed; nobody stays.
+    // Those that were accepted after all are closed; no connection stays.
     drop(peer);
     h.until(|h| h.accepted().iter().all(|id| h.reason(*id).is_some()));
 }
@@ -267,7 +267,7 @@ fn all_addresses_are_those_of_ipv4_too_unless_told_otherwise() {
     let _peer = TcpStream::connect(ipv4(both)).expect("connecting");
     h.until_accepted(1);
     let (_, only) = h.opens(&listen(Unspecified::OnlyIpv6));
-    // Somebody else may listen there; this one does not.
+    // Another socket may listen there; this one does not.
     let _stranger = TcpStream::connect(ipv4(only));
     let ipv6 = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], only.port()));
     let peer = TcpStream::connect(ipv6).expect("connecting");
@@ -421,7 +421,7 @@ fn a_listener_that_no_longer_accepts_is_tried_again_now_and_then_and_reported_on
         .poller
         .adopt(tcp.as_fd(), settings(|_| {}), 0)
         .expect("adopted");
-    // Whoever shares the socket can do that.
+    // Every owner of the shared socket can do that.
     SockRef::from(&tcp)
         .shutdown(Shutdown::Both)
         .expect("shutting down");

@@ -277,7 +277,7 @@ fn more_pieces_than_one_call_takes_leave_in_order() {
     assert!(got == expected);
 }
 
-/// One that does not read holds nobody else up.
+/// One that does not read holds no other peer up.
 #[test]
 fn a_congested_peer_leaves_the_others_alone() {
     let mut h = Harness::new();

@@ -17,7 +17,8 @@ use support::{
 
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Its further requests are not handed over while it takes no replies, and nobody waits for that for ever.
+/// Its further requests are not handed over while it takes no replies, and the server does not wait
+/// for that for ever.
 #[test]
 fn finishing_waits_for_replies_but_not_for_ever_for_a_peer_that_takes_none() {
     let mut h = Harness::new();
@@ -72,7 +73,7 @@ fn close_sends_everything_though_input_is_unread() {
         let (got, end) = h.peer_reads_to_end(&mut peer, |_, _| {});
         assert!(end.is_ok(), "unix: {unix}, {end:?} after {}", got.len());
         assert!(got == reply, "unix: {unix}, {} arrived", got.len());
-        // The peer goes on sending for a while; nobody resets it.
+        // The peer goes on sending for a while; the connection does not reset it.
         for _ in 0..50 {
             h.peer_writes(&mut peer, &[8; 10_000], |_, _| {});
         }
@@ -120,8 +121,8 @@ fn lingering_ends_with_its_timeout() {
     assert_eq!(h.reason(id), Some(Reason::Normal.code()));
 }
 
-/// Its time is over although there is always something to discard: the peer sends without end, and reads
-/// what was `queued` for it or not at all.
+/// Its time is over although there is always something to discard. The peer sends without end, and
+/// reads what was `queued` for it or not at all.
 fn ends_in_spite_of_a_flood(queued: usize, reason: Reason) {
     let mut h = Harness::new();
     let (id, mut peer) = h.unix(&settings(|s| s.close_timeout = TIMEOUT));
@@ -712,8 +713,8 @@ fn a_reset_of_a_paused_half_open_connection_is_told() {
     }
 }
 
-/// The peer writes all of its requests before it reads an answer: 3 MB that nobody takes, while the
-/// answers fill up the other direction.
+/// The peer writes all of its requests before it reads an answer: 3 MB that no handler takes, while
+/// the answers fill up the other direction.
 #[test]
 fn closing_is_not_stopped_by_a_peer_that_writes_before_it_reads() {
     let mut h = Harness::new();

@@ -13,8 +13,8 @@ use netpoll_core::{Address, Reason};
 use socket2::{Domain, SockAddr, Socket, Type};
 use support::{Harness, SocketFile, frame, settings};
 
-/// A TCP listener that accepts nobody and whose backlog is full, so that connecting hangs. The streams
-/// keep it full.
+/// A TCP listener that accepts no peer and whose backlog is full, so that connecting hangs. The
+/// streams keep it full.
 fn full_listener() -> (TcpListener, Vec<TcpStream>, Address) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -23,7 +23,7 @@ fn full_listener() -> (TcpListener, Vec<TcpStream>, Address) {
     let listener = TcpListener::from(socket);
     let address = listener.local_addr().expect("an address");
     let mut streams = Vec::new();
-    // A backlog of zero takes one, or a few; whoever comes after gets no answer.
+    // A backlog of zero takes one, or a few; a peer that comes after gets no answer.
     loop {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_nonblocking(true).expect("non-blocking");
@@ -222,7 +222,7 @@ fn a_local_address_that_cannot_be_had_fails_at_once() {
     let mut h = Harness::new();
     let listener = TcpListener::bind("127.0.0.1:0").expect("binding");
     let remote = listener.local_addr().expect("an address");
-    // 192.0.2.0/24 is for documentation: nobody has it.
+    // 192.0.2.0/24 is for documentation: no host has it.
     let foreign: SocketAddr = ([192, 0, 2, 1], 0).into();
     for (local, errno) in [(foreign, libc::EADDRNOTAVAIL), (remote, libc::EADDRINUSE)] {
         let error = h

@@ -1,4 +1,5 @@
-//! No descriptor is left. One test, and so a process of its own: nobody else's descriptors change.
+//! No descriptor is left. One test, and so a process of its own: the descriptors of no other test
+//! change.
 
 mod support;
 
@@ -66,12 +67,13 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
         assert!((20..=250).contains(&wakes), "{wakes} in ten seconds");
         assert_eq!(paused(&h), 1);
         assert!(h.accepted().is_empty());
-        // Somebody who comes meanwhile changes nothing.
+        // A peer that comes meanwhile changes nothing.
         hoard.pop();
         peers.push(UnixStream::connect(file.path()).expect("connecting"));
         h.quiesce();
         assert_eq!(h.log.len(), 1);
-        // Enough for four, but nobody looks before it is time: a newcomer makes no attempt either.
+        // Enough for four, but the listener does not look before it is time: a newcomer makes no
+        // attempt either.
         hoard.truncate(hoard.len() - 5);
         peers.push(UnixStream::connect(file.path()).expect("connecting"));
         h.quiesce();
@@ -106,7 +108,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_itself() {
         h.turn();
         assert_eq!(h.poller.next_wake(), None);
 
-        // Everyone was accepted in between, so the next shortage is another one.
+        // Every peer was accepted in between, so the next shortage is another one.
         let mut hoard = Vec::new();
         while let Ok(file) = File::open("/dev/null") {
             hoard.push(file);

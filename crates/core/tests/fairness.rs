@@ -1,4 +1,4 @@
-//! Nobody starves, a turn is bounded, and what is left over is known to be.
+//! No connection starves, a turn is bounded, and what is left over is known to be.
 
 mod support;
 
@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 
 use support::{Harness, What, echo, frame, is_readable, settings, unread_by_other_end};
 
-/// Records after which a turn takes nobody else on.
+/// Records after which a turn takes no other connection on.
 const TURN_RECORDS: usize = 64;
-/// Message bytes after which a turn takes nobody else on.
+/// Message bytes after which a turn takes no other connection on.
 const TURN_BYTES: usize = 256 * 1024;
 /// The most that one read takes.
 const MOST_READ: usize = 128 * 1024;
@@ -63,7 +63,7 @@ fn a_full_turn_leaves_the_rest_to_the_next_and_says_so() {
     let mut turns = 0;
     while h.poller.has_ready() {
         let entries = h.turn();
-        // Whoever is served last may fill up what the others left.
+        // The connection that is served last may fill up what the others left.
         assert!(entries.len() < TURN_RECORDS + 10, "{}", entries.len());
         turns += 1;
         assert!(turns < 50);
@@ -191,7 +191,7 @@ fn a_small_batch_loses_nothing() {
     }
 }
 
-/// A unix socket reports write readiness at every read of its peer to whoever asks.
+/// A unix socket reports write readiness at every read of its peer to each owner that asks.
 #[test]
 fn write_readiness_is_asked_for_only_while_output_is_pending() {
     use std::os::fd::AsRawFd;

@@ -34,7 +34,8 @@ impl Memory {
         }
     }
 
-    /// Reads until `bytes` are taken or nobody reads any more; how many were taken, and how many messages they made.
+    /// Reads until `bytes` are taken or the connection does not read any more; how many were taken,
+    /// and how many messages they made.
     fn feed(&mut self, connection: &mut Connection, bytes: &[u8]) -> (usize, usize) {
         let (mut taken, mut messages) = (0, 0);
         while taken < bytes.len() {
@@ -70,7 +71,7 @@ impl Memory {
         at
     }
 
-    /// Whoever gets the messages lets go of them at once.
+    /// The consumer of the messages lets go of them at once.
     fn hand_over(&mut self) -> usize {
         let kinds = self.batch.records().iter().map(|record| record.kind());
         let count = kinds
@@ -80,7 +81,7 @@ impl Memory {
         count
     }
 
-    /// Bytes of chunks that somebody keeps, beside the one that is read into.
+    /// Bytes of chunks that are kept, beside the one that is read into.
     fn kept(&self) -> usize {
         self.pool.stats().live_bytes - CHUNK
     }
@@ -196,7 +197,8 @@ fn a_few_messages_that_are_held_back_keep_no_chunk_each() {
     }
 }
 
-/// As many as the bound has room for hold as much as they can; whoever comes then is refused.
+/// As many as the bound has room for hold as much as they can; a connection that comes then is
+/// refused.
 #[test]
 fn what_stays_in_a_chunk_that_others_use_counts_as_all_of_it() {
     let wire = frame(&[7; 100_000]);
@@ -224,7 +226,8 @@ fn what_stays_in_a_chunk_that_others_use_counts_as_all_of_it() {
     }
 }
 
-/// Random peers with random framings send random pieces of random messages, whoever reads them has more room or less.
+/// Random peers with random framings send random pieces of random messages, whether their reader
+/// has more room or less.
 #[test]
 fn the_bound_holds_whatever_peers_send() {
     for seed in 0..if cfg!(miri) { 1 } else { 10 } {

@@ -418,7 +418,7 @@ fn a_slot_rests_until_the_batch_that_told_of_its_end_has_been_seen() {
     let first = UnixStream::connect(file.path()).expect("connecting");
     let old = h.until_accepted(1);
     let (mut seen, mut unseen) = (Batch::with_capacity(64), Batch::with_capacity(64));
-    // Its last record is in a batch that nobody has looked at.
+    // Its last record is in a batch that the consumer has not looked at.
     h.poller.fail(old, Reason::Normal);
     h.flush();
     let now = h.now();
@@ -485,7 +485,7 @@ fn a_slot_that_no_record_tells_of_is_free_after_the_next_turn() {
     assert_eq!(batch.records()[0].slot, old.slot);
 }
 
-/// Nobody has looked at a batch meanwhile: it tells of more, and of the same slots.
+/// The consumer has not looked at a batch meanwhile: it tells of more, and of the same slots.
 #[test]
 fn a_batch_that_nobody_has_seen_is_added_to() {
     let mut h = Harness::new();

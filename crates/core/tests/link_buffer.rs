@@ -12,7 +12,8 @@ use serde_json::Value;
 const TABLE: &str = include_str!("../../../testdata/link-buffer.json");
 const CHUNK_SIZE: usize = 64 * 1024;
 
-/// Every word that a step may use: a misspelt one would be an expectation that nobody looks at.
+/// Every word that a step may use: a misspelt one would be an expectation that the test does not
+/// look at.
 const WORDS: [&str; 23] = [
     "do",
     "on",

@@ -56,7 +56,7 @@ impl Table {
         self.keys.push(key);
     }
 
-    /// Somebody connects, and whoever gets the connection is told.
+    /// A peer connects, and the member that gets the connection is told.
     fn connect(&mut self) -> UnixStream {
         let peer = UnixStream::connect(self.file.path()).expect("connecting");
         peer.set_nonblocking(true).expect("non-blocking");
@@ -236,7 +236,7 @@ fn without_members_connections_are_closed() {
     for mut peer in table.connect_many(3) {
         assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
     }
-    // Somebody comes.
+    // A member comes.
     table.member(Harness::new(), &settings(|_| {}));
     let _peer = table.connect();
     assert_eq!(table.shares(), [1]);
@@ -272,7 +272,7 @@ fn connections_on_their_way_count() {
     let peers: Vec<UnixStream> = (0..10)
         .map(|_| UnixStream::connect(table.file.path()).expect("connecting"))
         .collect();
-    // Nobody but the door has looked meanwhile.
+    // Only the door has looked meanwhile.
     table.door.quiesce();
     table.settle();
     assert_eq!(table.shares(), [5, 5]);
@@ -327,7 +327,7 @@ fn slots_of_assigned_connections_are_used_again() {
     assert!(generations.len() <= 6, "{generations:?}");
 }
 
-/// The tags of the listeners of which a member was told that nobody accepts any more.
+/// The tags of the listeners of which a member was told that no poller accepts any more.
 fn failed_listeners(member: &Harness) -> Vec<u32> {
     let failed = member
         .log
@@ -356,7 +356,7 @@ fn each_server_is_told_once_when_the_poller_that_accepts_has_panicked() {
     }
     let told: Vec<Vec<u32>> = table.members.iter().map(failed_listeners).collect();
     assert_eq!(told, [vec![0], vec![1], vec![2], vec![]]);
-    // What was assigned before goes on, and nobody connects in vain.
+    // What was assigned before goes on, and no peer connects in vain.
     let mut peer = peer;
     peer.write_all(&frame(b"x")).expect("room");
     assert_eq!(table.members[0].peer_reads(&mut peer, 5, echo), frame(b"x"));

@@ -56,7 +56,7 @@ fn nothing_is_left_behind() {
             h.quiesce();
             h.until(|_| open_descriptors() == quiet);
             h.log.clear();
-            // The poller reads into one; nobody else has any.
+            // The poller reads into one; no other holder has any.
             assert_eq!(h.pool.stats().live, 1, "round {round}");
         }
         assert!(h.pool.stats().cached <= 16);

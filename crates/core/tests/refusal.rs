@@ -1,4 +1,5 @@
-//! After a refusal no byte of that connection is parsed, whatever waits: the bytes that follow may be of anybody's choice.
+//! After a refusal no byte of that connection is parsed, whatever waits: any peer may have chosen
+//! the bytes that follow.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! A read that does not fill its space has emptied the socket, unless it stopped at something that is no byte of the
-//! stream: then what stands behind must not wait for an event that has come already.
+//! A read that does not fill its space has emptied the socket, unless it stopped at something that
+//! is no byte of the stream. Then what stands behind must not wait for an event that has come
+//! already.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;

@@ -1,4 +1,4 @@
-//! Who holds the id of a connection that is gone reaches nobody.
+//! The holder of an id of a connection that is gone reaches no connection.
 
 mod support;
 
@@ -90,8 +90,8 @@ fn ids_that_never_were_are_nobodys() {
     assert_eq!(h.poller.peer_address(id), None);
 }
 
-/// While the records of a turn are looked at, somebody listens no more and others are opened: none of
-/// them may get a slot that records still mean otherwise.
+/// While the records of a turn are looked at, a listener closes and others are opened. None of them
+/// may get a slot that records still mean otherwise.
 #[test]
 fn the_slot_of_a_closed_listener_rests_until_the_next_turn() {
     let mut h = Harness::new();

@@ -136,7 +136,7 @@ fn a_stall_of_the_process_is_not_the_peers() {
     assert_eq!(h.life(id), ["accepted"]);
 }
 
-/// Nobody is given up because the news of others came first.
+/// No peer is given up because the news of others came first.
 #[test]
 fn a_stall_is_nobodys_however_many_have_sent_meanwhile() {
     const MANY: usize = 1200;
@@ -238,8 +238,8 @@ fn who_handles_a_message_or_waits_to_send_is_not_idle() {
     assert_eq!(h.story(id).len(), before, "closing is not idleness");
 }
 
-/// Its pieces are acknowledged late, and whoever reads them knows whether they are being handled.
-/// Paused, with a request in the socket, or in the core, because others are in handling.
+/// Its pieces are acknowledged late, and their reader knows whether they are being handled. Paused,
+/// with a request in the socket, or in the core, because others are in handling.
 #[test]
 fn a_peer_whose_request_waits_for_us_is_not_idle() {
     let mut h = Harness::new();

@@ -99,7 +99,7 @@ impl Shop {
     }
 }
 
-/// The bytes of the peer's that have come, without waiting; whether they end there.
+/// The bytes of the peer that have come, without waiting; whether they end there.
 fn read_all(peer: &mut UnixStream) -> (Vec<u8>, bool) {
     let mut got = Vec::new();
     let ended = support::read_available(peer, &mut got, usize::MAX).expect("no error");
@@ -233,7 +233,7 @@ fn what_is_lost_closes_the_connection_once_the_replies_before_it_have_left() {
     let (id, mut peer) = shop.h.unix(&shop.settings(|_| {}));
     send(&mut peer, &[b"a", b"b", b"c"]);
     let [a, b, c] = in_order(shop.take(), [0, 1, 2]);
-    // Whoever had it is gone.
+    // The worker that had it is gone.
     drop(b);
     shop.reply(c, b"C");
     assert_eq!(read_all(&mut peer), (vec![], false));
@@ -286,7 +286,7 @@ fn a_worker_that_closes_leaves_to_others_what_it_has_not_taken() {
     send(&mut peer, &[b"e", b"f"]);
     shop.h.quiesce();
     other.finish(2);
-    // Assigned to the other worker are the fifth and sixth now, and nobody has looked.
+    // Assigned to the other worker are the fifth and sixth now, and no worker has looked.
     other.close();
     shop.reply(a, b"A");
     shop.reply(c, b"C");
@@ -297,7 +297,7 @@ fn a_worker_that_closes_leaves_to_others_what_it_has_not_taken() {
         shop.reply(task, reply);
     }
     assert_eq!(read_all(&mut peer), (b"A".to_vec(), false));
-    // What it had taken is answered by whoever has it.
+    // What it had taken is answered by the worker that has it.
     b.origin.answer(Answer::Reply(Bytes::Empty));
     drop(d);
     shop.h.quiesce();
@@ -400,7 +400,7 @@ fn a_connection_that_waits_for_room_may_go() {
     assert_eq!(shop.take().len(), 0);
     shop.h.poller.destroy(id);
     shop.h.until_closed(id);
-    // Somebody else has its slot when there is room again.
+    // Another connection has its slot when there is room again.
     let mut heir = UnixStream::connect(file.path()).expect("connecting");
     assert_eq!(shop.h.until_accepted(3).slot, id.slot);
     shop.reply(a, b"A");
@@ -594,7 +594,7 @@ fn a_long_message_that_is_not_whole_does_not_end_the_turns_of_others() {
     for peer in &mut *others {
         send(peer, &[b"short"]);
     }
-    // One turn, for everybody who is ready.
+    // One turn, for every connection that is ready.
     shop.h.look();
     shop.h.turn();
     let mut tasks = Vec::new();

@@ -75,8 +75,9 @@ fn memory_is_lent_again_after_everybody_has_read_it() {
     });
 }
 
-/// The arena of `crates/node/src/chunk_exports.rs`: the table and a finalizer have a reference of outside each, and when there
-/// are no others, the environment's thread writes anew what pollers and workers have sent.
+/// The arena of `crates/node/src/chunk_exports.rs`: the table and a finalizer have a reference of
+/// outside each. When there are no others, the environment's thread writes anew what pollers and
+/// workers have sent.
 #[test]
 fn who_sees_that_others_have_let_go_may_write_what_they_have_read() {
     model(4, || {
@@ -105,8 +106,9 @@ fn who_sees_that_others_have_let_go_may_write_what_they_have_read() {
     });
 }
 
-/// One environment asks whether its chunk is idle, while another, which knows it as well, makes a reference of one kind out
-/// of the other: sends what it has received, and forgets the chunk meanwhile.
+/// One environment asks whether its chunk is idle. Another, which knows it as well, makes a
+/// reference of one kind out of the other: sends what it has received, and forgets the chunk
+/// meanwhile.
 #[test]
 fn a_reference_that_changes_its_kind_is_never_overlooked() {
     model(4, || {
@@ -132,8 +134,9 @@ fn a_reference_that_changes_its_kind_is_never_overlooked() {
     });
 }
 
-/// One chunk that two environments have exported, each with a table and a finalizer. They are torn down in any order, while
-/// the poller lets go of it, too; each sees when nothing but exports is left, and the memory comes back once.
+/// One chunk that two environments have exported, each with a table and a finalizer. They are torn
+/// down in any order, while the poller lets go of it, too. Each sees when nothing but exports is
+/// left, and the memory comes back once.
 #[test]
 fn two_environments_that_are_torn_down_in_any_order_return_a_chunk_once() {
     model(3, || {
@@ -163,7 +166,7 @@ fn two_environments_that_are_torn_down_in_any_order_return_a_chunk_once() {
     });
 }
 
-/// As above, and whoever takes the memory next writes it, wherever it is.
+/// As above, and the thread that takes the memory next writes it, wherever it is.
 #[test]
 fn memory_that_two_environments_had_is_lent_again_after_both_have_read_it() {
     model(3, || {

@@ -109,7 +109,8 @@ impl Wake for Nudge {
     }
 }
 
-/// The thread driver: who makes batches sleeps at its inbox, for messages, for a batch, and for its end.
+/// The thread driver: the producer of batches sleeps at its inbox, for messages, for a batch, and
+/// for its end.
 #[test]
 fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
     model(3, || {

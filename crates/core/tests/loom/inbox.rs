@@ -43,8 +43,8 @@ fn every_message_arrives_once_and_in_its_senders_order() {
     });
 }
 
-/// How `crates/node/src/drivers/thread.rs` ends: the flag is looked at after the inbox was taken, and not between waking up
-/// and that, where a wake-up wakes nobody.
+/// How `crates/node/src/drivers/thread.rs` ends. The flag is looked at after the inbox was taken,
+/// and not between waking up and that, where a wake-up reaches no sleeping thread.
 #[test]
 fn an_owner_that_is_woken_sees_what_was_set_before() {
     model(3, || {

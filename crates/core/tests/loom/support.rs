@@ -11,8 +11,9 @@ pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     builder.check(body);
 }
 
-/// What somebody sleeps at, and is woken by. As with mio's waker and N-API's threadsafe functions, who is woken before
-/// falling asleep does not. Who waits for a wake-up that was lost is a deadlock, which loom finds.
+/// What a thread sleeps at, and is woken by. As with mio's waker and N-API's threadsafe functions,
+/// a thread that is woken before falling asleep does not. A thread that waits for a wake-up that
+/// was lost is a deadlock, which loom finds.
 #[derive(Clone, Default)]
 pub struct Waker(Arc<State>);
 
@@ -26,7 +27,7 @@ struct State {
 }
 
 impl Waker {
-    /// Until somebody wakes us.
+    /// Until another thread wakes us.
     pub fn sleep(&self) {
         let mut woken = self.0.woken.lock().expect("no test panics here");
         while !*woken {

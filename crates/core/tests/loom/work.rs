@@ -221,7 +221,7 @@ fn pool(assignment: Assignment, concurrency: usize, max_queued: usize) -> Pool {
     WorkPool::new(settings, Box::new(GrowthIsAskedFor))
 }
 
-/// Of models in which nobody opens a worker.
+/// Of models in which no thread opens a worker.
 struct GrowthIsAskedFor;
 
 impl Wake for GrowthIsAskedFor {

@@ -1,7 +1,7 @@
 //! Drives a [`Poller`] by hand, in the thread of the test, with non-blocking sockets as peers.
 //!
-//! Nothing here sleeps: whoever waits for something takes steps until it is there, and fails after a
-//! deadline that is far beyond what a loaded machine needs.
+//! Nothing here sleeps. A test that waits for something takes steps until it is there, and fails
+//! after a deadline that is far beyond what a loaded machine needs.
 #![allow(
     dead_code,
     reason = "every test binary uses its own part of this module"
@@ -599,7 +599,7 @@ pub fn listen_at(address: &Address, backlog: i32) -> Listen {
     Listen { place, backlog }
 }
 
-/// A frame is a length of four bytes and as many bytes; the message is all of it, so that an echo
+/// A frame is a length of four bytes and as many bytes. The message is all of it, so that an echo
 /// needs no header of its own.
 pub fn whole_frames(max_length: usize) -> Framing {
     Framing::LengthField(LengthField::new(0, 4, 0, 0, Endian::Big, max_length).expect("valid"))
