@@ -713,8 +713,8 @@ fn a_reset_of_a_paused_half_open_connection_is_told() {
     }
 }
 
-/// The peer writes all of its requests before it reads an answer: 3 MB that no handler takes, while
-/// the answers fill up the other direction.
+/// The peer writes all of its requests before it reads an answer. No handler takes these 3 MB,
+/// while the answers fill up the other direction.
 #[test]
 fn closing_is_not_stopped_by_a_peer_that_writes_before_it_reads() {
     let mut h = Harness::new();

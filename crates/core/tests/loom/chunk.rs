@@ -107,7 +107,7 @@ fn who_sees_that_others_have_let_go_may_write_what_they_have_read() {
 }
 
 /// One environment asks whether its chunk is idle. Another, which knows it as well, makes a
-/// reference of one kind out of the other: sends what it has received, and forgets the chunk
+/// reference of one kind out of the other. It sends what it has received, and forgets the chunk
 /// meanwhile.
 #[test]
 fn a_reference_that_changes_its_kind_is_never_overlooked() {

@@ -1,6 +1,7 @@
 //! Models of what threads share. Each test is run once for every order of events, and every value
-//! that a load may see, up to a number of preemptions that it states (`LOOM_MAX_PREEMPTIONS`
-//! replaces it). The system is not modelled: a [`Waker`] stands in for what wakes the threads.
+//! that a load may see, up to a number of preemptions. The test states that number
+//! (`LOOM_MAX_PREEMPTIONS` replaces it). The system is not modelled: a [`Waker`] stands in for what
+//! wakes the threads.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p netpoll-core --test loom

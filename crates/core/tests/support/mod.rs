@@ -1,6 +1,6 @@
 //! Drives a [`Poller`] by hand, in the thread of the test, with non-blocking sockets as peers.
 //!
-//! Nothing here sleeps. A test that waits for something takes steps until it is there, and fails
+//! Nothing here sleeps. A test that waits for something takes steps until it is there. It fails
 //! after a deadline that is far beyond what a loaded machine needs.
 #![allow(
     dead_code,
