@@ -1,5 +1,5 @@
-//! Between batches of records and one JavaScript environment: a batch up, its commands down. Where batches come from and who
-//! carries commands out is for a driver to say.
+//! Between batches of records and one JavaScript environment: a batch up, its commands down. A
+//! driver says where batches come from and what carries commands out.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ pub trait Sink {
     /// Something is asked of a connection.
     fn command(&mut self, id: Id, command: Command);
 
-    /// Bytes `start..start + length` of a buffer of the user's are to be sent.
+    /// Bytes `start..start + length` of a user's buffer are to be sent.
     fn foreign(&mut self, id: Id, array: QueuedArray, start: usize, length: usize);
 }
 
@@ -58,8 +58,8 @@ pub struct Bridge {
 pub enum Settled {
     /// When JavaScript has come back.
     OnReturn,
-    /// When JavaScript flushes, as it does after each batch: it is called within a call of the host's, which sees to that
-    /// once it is over.
+    /// When JavaScript flushes, as it does after each batch. It is called within a host call, which
+    /// sees to that once it is over.
     AtFlush,
 }
 
@@ -157,8 +157,8 @@ impl Bridge {
         }
     }
 
-    /// Whether JavaScript is handling a batch, or may be doing what that has made due at once: then a loop that turns may turn
-    /// within a handler.
+    /// Whether JavaScript is handling a batch, or may be doing what that has made due at once. Then
+    /// a loop that turns may turn within a handler.
     pub fn is_delivering(&self) -> bool {
         // A handler that runs after an `await`, once the call is over, may wait for the rest.
         let may_be_within = self.settled == Settled::AtFlush && self.words.is_waiting();
@@ -170,8 +170,9 @@ impl Bridge {
         self.words.is_waiting()
     }
 
-    /// Has the rest of the last batch handled, before the next one takes its words: where it has been left, and where the
-    /// event loop turns within a handler, which may wait for it.
+    /// Has the rest of the last batch handled, before the next one takes its words. This is done
+    /// where the rest has been left, and where the event loop turns within a handler, which may
+    /// wait for it.
     pub fn resume(&self) -> Delivered {
         if self.has_rest() {
             self.go_on()
@@ -289,14 +290,15 @@ impl Bridge {
         self.memory.forget_collected();
     }
 
-    /// Nobody looks for the chunks of the last batch any more.
+    /// JavaScript does not look for the chunks of the last batch any more.
     fn let_go(&self) {
         let handles = &mut *self.handles.borrow_mut();
         self.memory.batch_handled(handles);
         handles.clear();
     }
 
-    /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
+    /// Between two JavaScript tasks: if everything in its arena was sent, it may begin at the front
+    /// again.
     pub fn reset_arena_if_idle(&self) {
         self.memory.reset_arena_if_idle();
     }

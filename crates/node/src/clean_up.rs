@@ -41,8 +41,8 @@ impl<Owner: EndsWithEnvironment> CleanUp<Owner> {
 
     /// Nothing is left to end. On the environment's thread. Not for a hook that has run: its owner forgets it then.
     pub fn remove(self) {
-        // SAFETY: added with the same function and data, and not called since. The reference is given back by whoever does not
-        // call it any more.
+        // SAFETY: added with the same function and data, and not called since. The side that does
+        // not call it any more gives the reference back.
         unsafe {
             let status = sys::napi_remove_env_cleanup_hook(
                 self.env.raw(),

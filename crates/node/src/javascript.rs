@@ -11,7 +11,7 @@ pub struct JavaScript {
     context: sys::napi_async_context,
 }
 
-/// A value of JavaScript's, held until this is dropped, on its environment's thread.
+/// A JavaScript value, held until this is dropped, on its environment's thread.
 pub struct Procedure {
     env: Env,
     reference: sys::napi_ref,
@@ -101,9 +101,9 @@ impl JavaScript {
         work()
     }
 
-    /// Calls a function that may start asynchronous work, and then everything that this makes due in the microtask queue,
-    /// unless something of JavaScript's is being called already: then that comes to it. Must be called within
-    /// [`Self::scoped`].
+    /// Calls a function that may start asynchronous work, and then everything that this makes due
+    /// in the microtask queue. Where a JavaScript function is being called already, that comes to
+    /// the queue instead. Must be called within [`Self::scoped`].
     pub fn enter(&self, function: &Procedure, arguments: &[sys::napi_value]) {
         let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();
@@ -186,10 +186,11 @@ impl JavaScript {
         }
     }
 
-    /// As [`Self::call`], and runs no code of the user's.
+    /// As [`Self::call`], and runs no user code.
     ///
     /// # Errors
-    /// What it throws; nothing in an environment that is being terminated, where there is nobody left to tell.
+    /// What it throws; nothing in an environment that is being terminated, where no caller is left
+    /// to tell.
     pub fn attempt(
         &self,
         function: &Procedure,

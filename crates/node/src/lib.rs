@@ -9,13 +9,13 @@
 //! | messages that worker threads handle | `api/work_pool.rs`, `drivers/worker.rs` |
 //! | the memory that both sides read and write | `shared_words.rs` |
 //! | chunks become `ArrayBuffer`s, and come back | `memory/mod.rs`, `memory/external_memory.rs`, `memory/chunk_exports.rs`, `memory/end_watch.rs`, `memory/sweep_watch.rs` |
-//! | buffers of the user's that are sent where they lie | `memory/foreign_bytes.rs` |
+//! | user buffers that are sent where they lie | `memory/foreign_bytes.rs` |
 //! | how often the event loop has turned | `memory/loop_turns.rs` |
 //! | entering JavaScript | `javascript.rs` |
 //! | what ends, with its environment or before | `clean_up.rs` |
 //! | what JavaScript calls, and its options | `api/` |
 
-// What JavaScript passes is owned by whoever is called.
+// What JavaScript passes is owned by the function that is called.
 #![allow(clippy::needless_pass_by_value)]
 
 mod api;

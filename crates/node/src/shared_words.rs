@@ -1,13 +1,15 @@
-//! Arrays of 32-bit words that Rust and JavaScript both read and write: batches on the way up, commands on the way down, and
-//! the arena that outgoing bytes are written to. They spare a call across the boundary for every message.
+//! Arrays of 32-bit words that Rust and JavaScript both read and write. They are batches on the way
+//! up, commands on the way down, and the arena that outgoing bytes are written to. They spare a
+//! call across the boundary for every message.
 //!
 //! ```text
 //! batch:    [records, chunks, slice, left, unsettled, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
+//!
 //! commands: [count, (operation, slot, generation, handle, start, length) × n]
 //! arena:    [cursor, handle, holds, loops with commands, turns of the event loop]
 //! ```
 //!
-//! JavaScript allocates them, so that they live exactly as long as its environment; both sides run
+//! JavaScript allocates them, so that they live exactly as long as its environment. Both sides run
 //! on one thread, and no view of them outlives a function here.
 
 use napi::bindgen_prelude::{FromNapiValue, Int32Array};
@@ -69,8 +71,8 @@ impl Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
-        // SAFETY: made by `of`, and deleted once, on the environment's thread: whoever has words does not leave that. Nobody
-        // reads them any more.
+        // SAFETY: made by `of`, and deleted once, on the environment's thread: the owner of words
+        // does not leave that. No code reads them any more.
         unsafe { sys::napi_delete_reference(self.env.raw(), self.reference) };
     }
 }
@@ -111,7 +113,7 @@ impl SharedWords {
         self.batch.write(0, records.len() as i32);
         self.batch.write(1, handles.len() as i32);
         self.batch.write(3, records.len() as i32);
-        // SAFETY: both targets lie within the array (just checked) and not in Rust's own memory;
+        // SAFETY: both targets lie within the array (just checked) and not in Rust's own memory.
         // `Record` is four 32-bit words without padding, and a handle is one.
         unsafe {
             let target = self.batch.pointer;

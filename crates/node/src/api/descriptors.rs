@@ -53,9 +53,10 @@ impl EventLoop {
         outcome
     }
 
-    /// Gives the descriptor of a connection away, in non-blocking mode, after what commands have asked for
-    /// before. No further record tells of it. `EAGAIN` while bytes wait to be sent, or have been read and
-    /// not been handed over; `ENOTCONN` where it is not open: either leaves it as it is.
+    /// Gives the descriptor of a connection away, in non-blocking mode, after what commands have
+    /// asked for before. No further record tells of it. `EAGAIN` while bytes wait to be sent, or
+    /// have been read and not been handed over. `ENOTCONN` where it is not open. Either leaves it
+    /// as it is.
     #[napi]
     pub fn detach(&self, id: NativeId) -> DetachOutcome {
         self.driver().carry_out();
@@ -88,8 +89,8 @@ fn given(descriptor: i32, adopt: impl FnOnce(BorrowedFd<'_>) -> io::Result<Id>) 
     if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: open, as was just seen; JavaScript, which waits for this, gives it away, and
-    // nobody else is told of it before it is either duplicated and closed or handed back.
+    // SAFETY: open, as was just seen. JavaScript, which waits for this, gives it away, and no other
+    // owner is told of it before it is either duplicated and closed or handed back.
     let given = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
     let result = adopt(given.as_fd());
     if result.is_ok() {

@@ -88,9 +88,10 @@ pub struct EventLoop(RefCell<Driver>);
 
 #[napi]
 impl EventLoop {
-    /// `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
-    /// `commands` are the shared words. `failed` is called once, with the reason, when the poller cannot go on: it is gone
-    /// then, with all of its sockets, and tells nothing more.
+    /// `placement` says where the poller runs: in the environment's event loop, or on a thread of
+    /// its own. `batch` and `commands` are the shared words. `failed` is called once, with the
+    /// reason, when the poller cannot go on. It is gone then, with all of its sockets, and tells
+    /// nothing more.
     ///
     /// @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
     #[napi(constructor)]
@@ -127,8 +128,8 @@ impl EventLoop {
         Ok(Self(RefCell::new(driver)))
     }
 
-    /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load balancer it gives its connections
-    /// out, and records are for whoever gets them.
+    /// Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load
+    /// balancer it gives its connections out, and records are for the members that get them.
     #[napi]
     pub fn listen(
         &self,
@@ -215,7 +216,7 @@ impl EventLoop {
         self.driver().carry_out();
     }
 
-    /// As `carryOut`, between two tasks of JavaScript's.
+    /// As `carryOut`, between two JavaScript tasks.
     #[napi]
     pub fn flush(&self) {
         self.driver().flush();
@@ -288,7 +289,7 @@ impl EventLoop {
         accepts.unwrap_or_default()
     }
 
-    /// Whether more than the high-water mark waits to be sent. Whoever asks gets a record when it no
+    /// Whether more than the high-water mark waits to be sent. The caller gets a record when it no
     /// longer does.
     #[napi]
     pub fn is_congested(&self, id: NativeId) -> bool {
@@ -321,8 +322,9 @@ impl EventLoop {
             .map_or(u32::MAX, |handle| handle.serial())
     }
 
-    /// Ends the poller, which has nothing open, and keeps nothing of JavaScript's any more. Returns false where JavaScript has
-    /// not come to all that it is to be told: then it goes on. Whatever is asked of it afterwards is asked in vain.
+    /// Ends the poller, which has nothing open, and keeps no JavaScript value any more. Returns
+    /// false where JavaScript has not come to all that it is to be told: then it goes on. Whatever
+    /// is asked of it afterwards is asked in vain.
     #[napi]
     pub fn end(&self) -> bool {
         let has_ended = self.driver().end();

@@ -200,7 +200,8 @@ fn parse_scoped(address: &str, port: u16) -> io::Result<SocketAddr> {
     if !ip.is_unicast_link_local() {
         return Ok(SocketAddr::new(IpAddr::V6(ip), port));
     }
-    // The system's resolver knows interfaces by name and by number, and asks nobody about an address.
+    // The system's resolver knows interfaces by name and by number, and asks no server about an
+    // address.
     let found = (address, port).to_socket_addrs().ok();
     let first = found.and_then(|mut addresses| addresses.next());
     first.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))

@@ -63,8 +63,8 @@ impl SharedListener {
         Ok(Self(part))
     }
 
-    /// Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
-    /// gets a connection. Records of them say `tag`.
+    /// Gets a part of the connections at `place`, whose socket is opened if no server shares it
+    /// yet. Then `balance` says which server gets a connection. Records of them say `tag`.
     ///
     /// @throws when the balance is none
     #[napi]
@@ -102,7 +102,7 @@ impl SharedListener {
         LISTENERS.address(member.as_ref()?).map(SocketAddress::from)
     }
 
-    /// Why nobody accepts at the socket any more; `undefined` while somebody does.
+    /// Why no poller accepts at the socket any more; `undefined` while one does.
     #[napi(getter)]
     pub fn failure(&self) -> Option<String> {
         let member = self.0.member.borrow();

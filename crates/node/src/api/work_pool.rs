@@ -152,7 +152,7 @@ impl WorkPool {
     #[napi]
     pub fn close(&self) {
         POOLS.close(self.ending.number);
-        // No thread wakes any more, and nothing of JavaScript's is kept.
+        // No thread wakes any more, and no JavaScript value is kept.
         self.ending.waker.dismiss();
         drop(self.ending.growth.take());
         if let Some(clean_up) = self.ending.clean_up.take() {

@@ -58,10 +58,11 @@ impl Sink for Poller {
 }
 
 impl Turns {
-    /// Looks which sockets are ready, and serves them in rounds: JavaScript gets the batch of each round
-    /// in one call, and what it replied leaves in one system call per connection. The rounds are bounded, and their time
-    /// is, because everyone else in this loop waits meanwhile. Nothing new is taken before the rest of the last batch is
-    /// handled: its words are needed, and slots of which it tells.
+    /// Looks which sockets are ready, and serves them in rounds. JavaScript gets the batch of each
+    /// round in one call, and what it replied leaves in one system call per connection. The rounds
+    /// are bounded, and their time is, because all other code in this loop waits meanwhile. Nothing
+    /// new is taken before the rest of the last batch is handled: its words are needed, and slots
+    /// of which it tells.
     fn turn(&self) -> io::Result<NextTurn> {
         if self.bridge.begin() || self.bridge.resume() == Delivered::InPart {
             return Ok(self.flush());
@@ -223,8 +224,8 @@ impl InlineDriver {
         Ok(driver)
     }
 
-    /// Ends the poller before its environment ends, and lets go of everything of JavaScript's. False while JavaScript handles
-    /// a batch: then it goes on.
+    /// Ends the poller before its environment ends, and lets go of every JavaScript value. False
+    /// while JavaScript handles a batch: then it goes on.
     pub fn end(&self) -> bool {
         let turns = self.turns.borrow().clone();
         let is_waiting = turns.is_some_and(|turns| turns.bridge.is_waiting());
@@ -314,8 +315,8 @@ impl InlineDriver {
     fn open(self: &Rc<Self>, descriptor: c_int) -> io::Result<()> {
         let libuv = self.libuv;
         let event_loop = self.event_loop;
-        // SAFETY: memory of the right size for each handle, which stays until its close callback has
-        // run: every handle that is initialised is counted, and holds a reference to `self`.
+        // SAFETY: memory of the right size for each handle, which stays until its close callback
+        // has run. Every handle that is initialised is counted, and holds a reference to `self`.
         unsafe {
             uv_result((libuv.poll_init)(event_loop, self.poll, descriptor))?;
             self.opened(self.poll);
@@ -367,11 +368,12 @@ impl InlineDriver {
         }
     }
 
-    /// Ends the poller with its sockets, and tells JavaScript, so that nobody waits for anything of it.
+    /// Ends the poller with its sockets, and tells JavaScript, so that no caller waits for anything
+    /// of it.
     fn fail(&self, turns: Rc<Turns>, failure: &str) {
         self.close();
         turns.bridge.tell_failed(&turns.failed, failure);
-        // Nobody looks for commands any more: none may be left, for what they name is kept.
+        // No poller looks for commands any more: none may be left, for what they name is kept.
         turns.bridge.take_commands(&mut Nowhere);
         drop(turns);
         if let Some(clean_up) = self.clean_up.take() {

@@ -1,8 +1,9 @@
 //! Serves the drivers of an environment while its event loop turns within a handler, as `deasync` has it.
 //!
-//! What a loop calls in one phase it takes out of a queue first. So a loop that turns within such a callback does not come to
-//! those behind it, whatever wakes them: neither to the waker of another driver nor to its prepare handle. Here one
-//! handle, which libuv has put back before it calls, serves all drivers.
+//! What a loop calls in one phase it takes out of a queue first. So a loop that turns within such a
+//! callback does not come to those behind it, whatever wakes them. It comes neither to the waker of
+//! another driver nor to its prepare handle. Here one handle, which libuv has put back before it
+//! calls, serves all drivers.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -21,7 +22,8 @@ pub trait Nesting {
     /// Has the rest of that batch handled and then what is new, and carries out what JavaScript has asked for.
     fn serve(&self);
 
-    /// One of the others has panicked, and must not be called again: nobody may wait for what it would have done.
+    /// One of the others has panicked, and must not be called again: no caller may wait for what it
+    /// would have done.
     fn failed(&self, failure: &str);
 }
 
@@ -159,8 +161,8 @@ fn guarded<T>(nesting: &dyn Nesting, work: impl FnOnce(&dyn Nesting) -> T) -> Op
 
 unsafe extern "C" fn on_prepare(handle: *mut Handle) {
     let Some(libuv) = libuv::libuv() else { return };
-    // SAFETY: libuv calls this with the prepare handle while it is open, and its data is the box of `start`, which is freed by
-    // close callbacks alone.
+    // SAFETY: libuv calls this with the prepare handle while it is open. Its data is the box of
+    // `start`, which is freed by close callbacks alone.
     let watch = unsafe {
         let handles: *const Handles = (libuv.handle_get_data)(handle).cast();
         (*handles).watch.upgrade()

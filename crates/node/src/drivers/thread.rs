@@ -42,9 +42,10 @@ pub struct ThreadDriver {
     handle: PollerHandle,
     waker: EventLoopWaker,
     handoff: Arc<Batches<EventLoopWaker>>,
-    /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back, and the slots of whose end it
-    /// tells, once JavaScript has come to all of it: before what is new is handled within one of its handlers. So handlers
-    /// that wait may be more than there are batches.
+    /// The batch that JavaScript has; between two of them, an empty one. The poller gets it back,
+    /// and the slots of whose end it tells, once JavaScript has come to all of it. That is before
+    /// what is new is handled within one of its handlers. So handlers that wait may be more than
+    /// there are batches.
     batch: RefCell<Batch>,
     /// What it has taken the place of.
     spare: RefCell<Option<Batch>>,
@@ -128,8 +129,8 @@ impl ThreadDriver {
         Ok(driver)
     }
 
-    /// Ends the poller before its environment ends, and lets go of everything of JavaScript's. False while JavaScript handles
-    /// a batch, or has not been given one: then it goes on.
+    /// Ends the poller before its environment ends, and lets go of every JavaScript value. False
+    /// while JavaScript handles a batch, or has not been given one: then it goes on.
     pub fn end(&self) -> bool {
         let is_waiting = self
             .entrance()
@@ -213,7 +214,8 @@ impl ThreadDriver {
         drop(self.nested_turns.take());
         self.waker.close();
         self.thread.borrow_mut().stop();
-        // Whoever keeps a part of the driver for longer keeps no chunks of messages that nobody gets.
+        // An owner that keeps a part of the driver for longer keeps no chunks of messages that no
+        // handler gets.
         while self.handoff.take().is_some() {}
     }
 }
@@ -270,7 +272,7 @@ impl Woken for ThreadDriver {
         }
         if let Some(Entrance { bridge, failed }) = entrance.as_deref() {
             bridge.tell_failed(failed, failure);
-            // Nobody looks for commands any more: none may be left, for what they name is kept.
+            // No poller looks for commands any more: none may be left, for what they name is kept.
             bridge.take_commands(&mut Nowhere);
         }
         self.discard_batches();

@@ -1,8 +1,9 @@
 //! Wakes an environment's event loop from any thread, by threadsafe functions of N-API: the one way that every host has.
 //!
-//! A threadsafe function that is called while its environment is torn down aborts the process. So it lies behind a lock,
-//! and whoever owns the waker closes it in a clean-up hook of the environment, which must be added after
-//! [`EventLoopWaker::install`]: hooks run last-in first-out, so it comes before the function's own end.
+//! A threadsafe function that is called while its environment is torn down aborts the process. So
+//! it lies behind a lock, and the owner of the waker closes it in a clean-up hook of the
+//! environment. The hook must be added after [`EventLoopWaker::install`]: hooks run last-in
+//! first-out, so it comes before the function's own end.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -20,7 +21,8 @@ pub trait Woken {
     /// The waker was woken. An exception that this leaves pending is an uncaught one.
     fn woken(&self);
 
-    /// [`Self::woken`] has panicked, and must not be called again: nobody may wait for what it would have done.
+    /// [`Self::woken`] has panicked, and must not be called again: no caller may wait for what it
+    /// would have done.
     fn failed(&self, failure: &str);
 }
 
@@ -83,8 +85,9 @@ impl Function {
     }
 }
 
-/// Two that take turns. A threadsafe function that is called while it runs goes on running, up to a thousand times, and
-/// nobody else in its event loop has a turn meanwhile: the other one runs once the loop comes to it.
+/// Two that take turns. A threadsafe function that is called while it runs goes on running, up to a
+/// thousand times. Nothing else in its event loop has a turn meanwhile: the other one runs once the
+/// loop comes to it.
 ///
 /// Neither is called while it is to run anyway. Otherwise calls would become more and more where one who is told leaves a
 /// part for later, and has itself told again.
@@ -160,7 +163,7 @@ impl EventLoopWaker {
         Ok(waker)
     }
 
-    /// One that wakes nobody.
+    /// One that wakes no event loop.
     pub fn silent() -> Self {
         Self(Arc::new(Mutex::new(None)))
     }

@@ -169,7 +169,8 @@ impl Woken for WorkDriver {
         }
     }
 
-    /// Whoever waits for a reply is told, and the thread ends as by any exception: its pool starts another.
+    /// Each caller that waits for a reply is told, and the thread ends as by any exception: its
+    /// pool starts another.
     fn failed(&self, failure: &str) {
         self.waker.set_referenced(self.env, Referenced::No);
         self.stop();
@@ -260,8 +261,8 @@ impl WorkerQueue {
         Ok(Self(driver))
     }
 
-    /// Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
-    /// there are requests to `receive`, or to `wake` for.
+    /// Sends the replies that the commands in the shared words are, between two JavaScript tasks.
+    /// Returns whether there are requests to `receive`, or to `wake` for.
     #[napi]
     pub fn flush(&self) -> bool {
         self.0.bridge.end_slice();
@@ -297,7 +298,7 @@ impl WorkerQueue {
         is_there
     }
 
-    /// Has `dispatch` called for requests that are there, after whoever else has work in this thread.
+    /// Has `dispatch` called for requests that are there, after all other work in this thread.
     #[napi]
     pub fn wake(&self) {
         self.0.waker.wake();

@@ -6,9 +6,10 @@
 //! | views alone, but it is found again (dormant) | more bytes may come, and none have come lately | more bytes; a collection |
 //! | views alone | nothing but exports refers to the chunk | a collection |
 //!
-//! Collecting the last view gives this environment's references back. So a view is valid as long as it exists, and nobody
-//! counts messages. An environment has two references to each chunk that it knows, the table's and the finalizer's, and
-//! others may have theirs: none of it shows in the count of those who fill or send the chunk.
+//! Collecting the last view gives this environment's references back. So a view is valid as long as
+//! it exists, and no code counts messages. An environment has two references to each chunk that it
+//! knows, the table's and the finalizer's, and others may have theirs. None of it shows in the
+//! count of those that fill or send the chunk.
 
 mod moved;
 
@@ -41,7 +42,7 @@ const SWEEP_TURNS: u32 = 256;
 pub enum Holder {
     /// JavaScript's table: more bytes may come.
     Table,
-    /// Views only, or whoever asked for the chunk.
+    /// Views only, or the caller that asked for the chunk.
     Views,
 }
 
@@ -328,16 +329,17 @@ impl ChunkExports {
         !self.0.borrow().held.is_empty()
     }
 
-    /// Bytes of an exported chunk; `None` where handle or bounds make no sense, and where a poller may still read into
-    /// them: JavaScript can name any range of a chunk. Costs one load for each message, beside the reference.
+    /// Bytes of an exported chunk. `None` where handle or bounds make no sense, and where a poller
+    /// may still read into them: JavaScript can name any range of a chunk. Costs one load for each
+    /// message, beside the reference.
     pub fn slice(&self, handle: u32, start: usize, length: usize) -> Option<Slice> {
         let table = self.0.borrow();
         let export = table.exports.get(handle as usize)?;
         Slice::checked(export.chunk.chunk(), start, length)
     }
 
-    /// Whether nothing waits to be sent from this chunk, whoever has sent from it is done reading, and no other environment
-    /// knows it: it may be written anew.
+    /// Whether nothing waits to be sent from this chunk, each sender from it is done reading, and
+    /// no other environment knows it: it may be written anew.
     pub fn is_idle(&self, handle: u32) -> bool {
         let table = self.0.borrow();
         table
@@ -436,9 +438,10 @@ impl ExportTable {
         taken
     }
 
-    /// The last view was collected, perhaps that of whoever the memory was moved to. Bytes that still come need another
-    /// `ArrayBuffer`. The handle stays as long as commands wait that may name it, and as a batch names it: whoever has moved
-    /// its memory gets the rest from there, which must not be another chunk's.
+    /// The last view was collected, perhaps that of the environment the memory was moved to. Bytes
+    /// that still come need another `ArrayBuffer`. The handle stays as long as commands wait that
+    /// may name it, and as a batch names it. User code that has moved its memory gets the rest from
+    /// there, which must not be another chunk's.
     fn finalized(&mut self, handle: u32) {
         let Some(export) = self.exports.get_mut(handle as usize) else {
             return;
@@ -492,7 +495,7 @@ impl ExportTable {
     }
 }
 
-/// Nothing is borrowed meanwhile: who is told lets go of the table.
+/// Nothing is borrowed meanwhile: the callback that is told lets go of the table.
 fn tell_emptied(table: &Rc<RefCell<ExportTable>>) {
     let emptied = {
         let mut table = table.borrow_mut();

@@ -1,10 +1,11 @@
 //! Tells that an environment ends, before Node.js takes back what native modules have lent to it.
 //!
-//! When an environment ends, Node.js detaches every external `ArrayBuffer` and runs its finalizer, also where user code has
-//! moved the memory to another environment, which goes on reading it. Afterwards nobody can tell the two apart, and clean-up
-//! hooks run later still. But it goes through its `ArrayBuffer`s from the newest to the oldest. So there is a tiny one that
-//! is always the newest, is held as long as its environment lives, and is never seen by user code: its finalizer runs while
-//! all others are as user code has left them.
+//! When an environment ends, Node.js detaches every external `ArrayBuffer` and runs its finalizer.
+//! It does so also where user code has moved the memory to another environment, which goes on
+//! reading it. Afterwards no code can tell the two apart, and clean-up hooks run later still. But
+//! Node.js goes through its `ArrayBuffer`s from the newest to the oldest. So there is a tiny one
+//! that is always the newest, is held as long as its environment lives, and is never seen by user
+//! code. Its finalizer runs while all others are as user code has left them.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -56,8 +57,9 @@ impl EndWatch {
             is_current: is_current.clone(),
         }));
         let (mut value, mut buffer) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: the memory is the hint's own, which `finalize` frees, and is neither read nor written as bytes: nobody has
-        // the `ArrayBuffer`. The handle is used within the scope of the caller.
+        // SAFETY: the memory is the hint's own, which `finalize` frees, and is neither read nor
+        // written as bytes: no code has the `ArrayBuffer`. The handle is used within the scope of
+        // the caller.
         unsafe {
             let status = sys::napi_create_external_arraybuffer(
                 self.env.raw(),

@@ -1,5 +1,5 @@
-//! Whether JavaScript may read memory that the engine has not allocated. Engines with a sandbox for memory, as Electron has
-//! one, allow it to no one.
+//! Whether JavaScript may read memory that the engine has not allocated. Engines with a sandbox for
+//! memory, as Electron has one, allow it to no add-on.
 
 use std::ffi::c_void;
 use std::ptr;

@@ -1,6 +1,7 @@
-//! Memory of the user's that is sent where it lies: typed arrays, each held by a strong reference until
-//! it has been sent. Its memory may be transferred away or shrink meanwhile, so pointer and length are
-//! asked for again before every write. Memory that other threads can write to is refused: JavaScript copies it.
+//! User memory that is sent where it lies: typed arrays, each held by a strong reference until it
+//! has been sent. Its memory may be transferred away or shrink meanwhile, so pointer and length are
+//! asked for again before every write. Memory that other threads can write to is refused:
+//! JavaScript copies it.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -134,10 +135,12 @@ impl ForeignBytes for QueuedArray {
         let env = self.table.env.raw();
         let mut scope = ptr::null_mut();
         let mut array = ptr::null_mut();
-        // SAFETY: on the environment's thread, which exists as long as the table has entries: a queue of a poller on another
-        // thread never gets such an array (`drivers/thread.rs` copies it). The scope is closed once. The memory is that of an
-        // `ArrayBuffer` (`attach` refuses others), which only JavaScript of this thread can write, move or free, and which
-        // `self` keeps alive. JavaScript does not run before the write is over: the poller is borrowed for that long.
+        // SAFETY: on the environment's thread, which exists as long as the table has entries. A
+        // queue of a poller on another thread never gets such an array (`drivers/thread.rs` copies
+        // it). The scope is closed once. The memory is that of an `ArrayBuffer` (`attach` refuses
+        // others). Only JavaScript of this thread can write, move or free it, and `self` keeps it
+        // alive. JavaScript does not run before the write is over: the poller is borrowed for that
+        // long.
         unsafe {
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
                 return None;

@@ -1,6 +1,7 @@
-//! Counts how often the environment's event loop turns, in a word that JavaScript reads: what JavaScript may do between two
-//! turns is bounded, and asking would cost it a call for every message. Tells the memory of an environment of each turn, also
-//! of those in which Node.js ends it: before it waits, which is when V8 may collect, and afterwards.
+//! Counts how often the environment's event loop turns, in a word that JavaScript reads. What
+//! JavaScript may do between two turns is bounded, and asking would cost it a call for every
+//! message. Tells the memory of an environment of each turn, also of those in which Node.js ends
+//! it. It tells before the loop waits, which is when V8 may collect, and afterwards.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -49,8 +50,9 @@ impl LoopTurns {
             memory: RefCell::new(Some(memory)),
             clean_up: Cell::default(),
         });
-        // SAFETY: memory of the right sizes, which stays until both close callbacks have run, as does what the handles' data
-        // points to: each has a reference to `turns`, which its close callback gives back.
+        // SAFETY: memory of the right sizes, which stays until both close callbacks have run. So
+        // does what the handles' data points to: each has a reference to `turns`, which its close
+        // callback gives back.
         unsafe {
             (libuv.check_init)(event_loop, check);
             (libuv.prepare_init)(event_loop, prepare);

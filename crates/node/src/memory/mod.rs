@@ -30,8 +30,8 @@ use crate::shared_words::ArenaWords;
 
 /// Size of an ordinary chunk in bytes, unless the process is configured otherwise.
 const CHUNK_SIZE: usize = 256 * 1024;
-/// Bytes of free chunks kept for reuse: as many as come back at once when garbage is collected, which is asked for when so
-/// many were handed out.
+/// Bytes of free chunks kept for reuse: as many as come back at once when garbage is collected.
+/// Collection is asked for when so many were handed out.
 const CACHED_BYTES: usize = 32 * 1024 * 1024;
 
 /// The chunks of the whole process. It outlives every environment.
@@ -96,7 +96,7 @@ pub struct MemoryCallbacks<'env> {
     pub collect: Function<'env, (), ()>,
 }
 
-/// What is called of JavaScript's.
+/// The JavaScript functions that are called.
 struct HeldCallbacks {
     javascript: JavaScript,
     adopt: Procedure,
@@ -132,8 +132,9 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Appends the handles of `chunks` to `handles`, making known those that are new. They stay what they are until
-    /// [`Self::batch_handled`]. Runs no code of the user's: [`Self::tell_troubles`] does. Must be called within a scope.
+    /// Appends the handles of `chunks` to `handles`, making known those that are new. They stay
+    /// what they are until [`Self::batch_handled`]. Runs no user code: [`Self::tell_troubles`]
+    /// does. Must be called within a scope.
     pub fn make_known(&self, chunks: &[Chunk], handles: &mut Vec<u32>) {
         let callbacks = self.callbacks.borrow().clone();
         let Some(callbacks) = callbacks else {
@@ -213,8 +214,8 @@ impl SharedMemory {
         self.troubles.borrow_mut().push(trouble);
     }
 
-    /// Makes uncaught exceptions of what has gone wrong. Returns whether anything has: then code of the user's has run, which
-    /// may have turned the event loop. Nothing may be borrowed meanwhile.
+    /// Makes uncaught exceptions of what has gone wrong. Returns whether anything has: then user
+    /// code has run, which may have turned the event loop. Nothing may be borrowed meanwhile.
     pub fn tell_troubles(&self) -> bool {
         if self.troubles.borrow().is_empty() {
             return false;
@@ -264,7 +265,8 @@ impl SharedMemory {
         }
     }
 
-    /// Between two tasks of JavaScript's: if everything in its arena was sent, it may begin at the front again.
+    /// Between two JavaScript tasks: if everything in its arena was sent, it may begin at the front
+    /// again.
     pub fn reset_arena_if_idle(&self) {
         if !self.arena.is_held() && self.exports.is_idle(self.arena.handle()) {
             self.arena.reset();
@@ -312,7 +314,7 @@ impl SharedMemory {
         self.bridges.get()
     }
 
-    /// Takes over a buffer of the user's that was attached; `None` where the handle makes no sense.
+    /// Takes over a user's buffer that was attached; `None` where the handle makes no sense.
     pub fn take_foreign(&self, handle: u32) -> Option<QueuedArray> {
         self.foreign.take(handle)
     }
@@ -399,8 +401,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Calls nothing any more before `resume`, when no poller is left, and so keeps nothing of JavaScript's. Returns false
-    /// while JavaScript's table holds chunks: then it goes on.
+    /// Calls nothing any more before `resume`, when no poller is left, and so keeps no JavaScript
+    /// value. Returns false while JavaScript's table holds chunks: then it goes on.
     #[napi]
     pub fn suspend(&self) -> bool {
         let is_held = self.0.exports.has_held();

@@ -101,8 +101,9 @@ pub fn next_turn<Owner: Sweeping + 'static>(env: sys::napi_env, owner: &Rc<Owner
     is_posted
 }
 
-/// Whether the environment ends: no JavaScript may be entered any more. Cheap enough for every turn of the event loop: a call
-/// that lacks its arguments is refused for that, unless it is refused because of the end.
+/// Whether the environment ends: no JavaScript may be entered any more. Cheap enough for every turn
+/// of the event loop. A call that lacks its arguments is refused for that, unless it is refused
+/// because of the end.
 pub fn is_ending(env: sys::napi_env) -> bool {
     // SAFETY: on the environment's thread. Null is refused before anything is read or written.
     let status =

@@ -44,8 +44,9 @@ impl ExportTable {
 }
 
 impl Ending for RefCell<ExportTable> {
-    /// Memory that user code has moved may be read for as long as the process lives. Whose `ArrayBuffer` was collected, but
-    /// whose memory was not freed, counts as moved as well: [`Sweeping`] has seen to it that V8 has freed the rest.
+    /// Memory that user code has moved may be read for as long as the process lives. An export
+    /// whose `ArrayBuffer` was collected, but whose memory was not freed, counts as moved as well.
+    /// [`Sweeping`] has seen to it that V8 has freed the rest.
     fn ends(&self) {
         let table = &mut *self.borrow_mut();
         table.sweeps.has_ended = true;
