@@ -1,10 +1,10 @@
 //! `netpoll-bench`: load clients for servers that answer length-prefixed messages
-//! or HTTP, or move one large stream, and the bare servers that mark how fast
-//! such servers can be.
+//! or HTTP, or move one large stream. Beside them are the bare servers that mark
+//! how fast such servers can be.
 //!
-//! Reading order: [`args`] says what can be asked for; [`client`] drives a
-//! server with requests and measures it, [`transfer`] with one stream; [`server`]
-//! has the ceilings they are compared with; [`report`] prints what was found.
+//! Reading order: [`args`] says what can be asked for. [`client`] drives a
+//! server with requests and measures it, [`transfer`] with one stream. [`server`]
+//! has the ceilings they are compared with. [`report`] prints what was found.
 
 mod address;
 mod args;

@@ -109,8 +109,8 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Listens at `address`. A unix socket file that no one listens on any more
-    /// is replaced.
+    /// Listens at `address`. A unix socket file that no process listens on any
+    /// more is replaced.
     pub fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => TcpListener::bind(*address).map(Self::Tcp),

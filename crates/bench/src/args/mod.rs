@@ -121,7 +121,7 @@ pub struct ClientOptions {
     /// What requests look like.
     #[command(flatten)]
     pub message: MessageOptions,
-    /// Take the replies of a connection in any order: a number at the start of each
+    /// Take the replies of a connection in any order. A number at the start of each
     /// payload, of at least 16 bytes, tells whose reply it is.
     #[arg(long)]
     pub any_order: bool,

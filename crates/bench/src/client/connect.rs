@@ -1,7 +1,7 @@
 //! Opens many connections without overrunning the server.
 //!
-//! A server queues only so many connections that it has not accepted yet, and
-//! one too many costs a second or more of the kernel's patience. So after each
+//! A server queues only so many connections that it has not accepted yet. One
+//! too many costs a second or more of the kernel's patience. So after each
 //! batch its last connection makes one round trip: connections are accepted in
 //! order, so its reply tells that the whole batch has been.
 

@@ -12,7 +12,7 @@ use super::frames::Mismatch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// No one listens there.
+    /// No server listens there.
     Refused,
     /// The connection could not be opened for another reason.
     Connect,

@@ -1,9 +1,9 @@
-//! HTTP/1.1 as far as a load needs it: the same `GET` request over and over, one
-//! at a time on each connection, and responses that say their length.
+//! HTTP/1.1 as far as a load needs it. The same `GET` request goes out over and
+//! over, one at a time on each connection, and responses say their length.
 //!
 //! What a fast, well-behaved server does not send is refused rather than coped
-//! with: another status than 200, a chunked body, no or two lengths, or a
-//! connection that is not kept.
+//! with. That is another status than 200, a chunked body, no or two lengths, or
+//! a connection that is not kept.
 
 use super::exchange::Exchange;
 use super::failure::{Failure, Kind};

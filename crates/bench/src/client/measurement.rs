@@ -1,8 +1,8 @@
 //! What is measured between the end of the warm-up and the end of the run.
 //!
 //! Throughput counts the replies that arrive in this window. Latency takes the
-//! requests that were sent (or due) in it, also when their reply arrives after
-//! its end, so that slow ones are not left out.
+//! requests that were sent (or due) in it. It does so also when their reply
+//! arrives after its end, so that slow ones are not left out.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! The load client: opens connections, drives them, measures.
 //!
-//! [`connect`] and [`idle`] open connections; [`load`] is the loop over all of
-//! them; [`connection`] is one of them, whose requests and the check of their
+//! [`connect`] and [`idle`] open connections. [`load`] is the loop over all of
+//! them. [`connection`] is one of them, whose requests and the check of their
 //! replies are an [`exchange`]: of framed messages in [`frames`], of HTTP in
-//! [`http`]; [`pace`] and [`schedule`] say when a request may go, and
-//! [`time_limit`] how long it may take; [`phase`] says what is warm-up and what is measured by
-//! [`measurement`]; [`failure`] counts what went wrong.
+//! [`http`]. [`pace`] and [`schedule`] say when a request may go, and
+//! [`time_limit`] how long it may take. [`phase`] says what is warm-up and what
+//! is measured by [`measurement`]. [`failure`] counts what went wrong.
 //!
 //! [`churn`] is another loop, over connections that come and go, and [`slow`] is no
 //! load at all but peers that are slow.

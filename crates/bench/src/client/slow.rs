@@ -47,8 +47,8 @@ struct Peer {
     taken: u64,
 }
 
-/// Says `slow ready` once the server takes no more, and goes on until the standard input ends; then says
-/// `taken` and how many bytes the server took in all.
+/// Says `slow ready` once the server takes no more, and goes on until the standard input ends. Then
+/// says `taken` and how many bytes the server took in all.
 pub fn run(plan: Plan<'_>, failures: &mut Failures) -> Result<()> {
     let streams = match plan.target.open(plan.connections, Sources::Chosen) {
         Ok(streams) => streams,

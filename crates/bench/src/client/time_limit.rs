@@ -1,5 +1,5 @@
-//! How long a request may take. Who is past it has lost its connection, as with any client that
-//! cannot tell a late reply from the next one.
+//! How long a request may take. A request that is past it has lost its connection, as with any
+//! client that cannot tell a late reply from the next one.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Replies to messages: a length of four bytes, big-endian, and the payload, of
 //! which the first four bytes come back inverted.
 //!
-//! It is the least that a server must do whose replies are not its requests: it
+//! It is the least that a server must do whose replies are not its requests. It
 //! waits for all of a message and changes it where it lies, mostly in the buffer
 //! that it was read to. An unfinished message is completed in memory of its own.
 

@@ -1,7 +1,7 @@
 //! Sends back whatever it reads, one read and one write in each turn.
 //!
-//! What a socket does not take is kept for that connection, which is then not
-//! read until the rest is sent, so a slow peer costs at most one read's worth.
+//! What a socket does not take is kept for that connection. It is then not read
+//! until the rest is sent, so a slow peer costs at most one read's worth.
 
 use std::io;
 

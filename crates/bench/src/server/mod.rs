@@ -2,7 +2,7 @@
 //!
 //! The loop is the same for all of them: one thread, one poller, one turn for
 //! each connection and wake-up. What a connection does in its turn is its
-//! [`Service`]: [`echo`] sends back what it reads, [`answer`] replies to messages,
+//! [`Service`]. [`echo`] sends back what it reads, [`answer`] replies to messages,
 //! [`transfer`] takes or sends one large stream.
 
 pub mod answer;

@@ -1,7 +1,7 @@
 //! How a transfer speaks, the same on both sides.
 //!
 //! The client's first byte says the direction. To upload, it then sends what it
-//! likes and ends its direction, and the server answers with the number of bytes
+//! likes and ends its direction. The server answers with the number of bytes
 //! that came after the first, and closes. To download, it sends a number of
 //! bytes, and the server sends that many and closes. Numbers are big-endian.
 //!

@@ -2,9 +2,9 @@
 //!
 //! As many frames as may be in flight stand in a ring, each with its length
 //! already in place. A request overwrites the start of its payload (or, when
-//! every byte is verified, all of it) and goes out from where it stands, so that
+//! every byte is verified, all of it). It goes out from where it stands, so that
 //! any number of requests leaves in one write. It stays there until answered,
-//! which makes it what its reply is compared with: replies are compared as they
+//! which makes it what its reply is compared with. Replies are compared as they
 //! come in, wherever they are split, and are never stored.
 //!
 //! [`replies`] is how they are found and compared.

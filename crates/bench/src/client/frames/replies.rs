@@ -1,6 +1,6 @@
 //! Finds the request that a reply belongs to, and compares.
 //!
-//! Where replies may come in any order, the place of an answered request in the
+//! Replies may come in any order. Then the place of an answered request in the
 //! ring is free again once all older ones are answered, too.
 
 use super::{DISTINCT, Mismatch, Order, Shape};
