@@ -67,7 +67,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // It is over already, or nobody needs it any more.
+        // It is over already, or no caller needs it any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

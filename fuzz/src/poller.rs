@@ -1,5 +1,5 @@
-//! A poller over real sockets, with peers that send anything, leave as they like and read when they like, and a clock that is
-//! put forward.
+//! A poller over real sockets. Its peers send anything, leave as they like and read when they like, and
+//! its clock is put forward.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -64,7 +64,7 @@ macro_rules! either {
 
 impl Socket {
     fn write(&mut self, bytes: &[u8]) -> usize {
-        // Who is gone already takes nothing.
+        // A peer that is gone already takes nothing.
         either!(self, socket => socket.write(bytes)).unwrap_or(0)
     }
 
@@ -111,7 +111,7 @@ struct Line {
     messages: usize,
     in_flight: u32,
     refused: Option<u32>,
-    /// Whether nobody has asked for its end, or has let it run out of time.
+    /// Whether no caller has asked for its end, or has let it run out of time.
     is_let_be: bool,
 }
 
