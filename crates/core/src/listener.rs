@@ -40,7 +40,7 @@ pub enum Place {
     Path {
         /// The path; nothing may be there but a dead socket.
         path: PathBuf,
-        /// Who may connect.
+        /// Which users may connect.
         access: Access,
     },
 }

@@ -284,7 +284,7 @@ fn accept(poller: &mut Poller, is_stopped: &AtomicBool) -> io::Result<()> {
     while !is_stopped.load(Ordering::Acquire) {
         poller.wait(timeout(poller))?;
         poller.turn(Instant::now(), &mut batch);
-        // Who shares a socket is told of its troubles by the load balancer.
+        // The load balancer tells those that share a socket of its troubles.
         batch.clear();
     }
     Ok(())

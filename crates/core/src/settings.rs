@@ -38,7 +38,7 @@ pub enum Start {
     Paused,
 }
 
-/// Who handles messages.
+/// What handles messages.
 #[derive(Clone, Debug, Default)]
 pub enum Handling {
     /// The consumer that gets the poller's batches.
@@ -82,7 +82,7 @@ pub struct Settings {
     /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
     /// need no acknowledgement, and closing waits for none: replies that a client reads.
     pub max_in_flight: Option<NonZeroU32>,
-    /// Who handles messages.
+    /// What handles messages.
     pub handling: Handling,
     /// In which order answers of workers are sent. Other handlers of messages send in an order of
     /// their own.

@@ -244,7 +244,7 @@ fn a_shared_port_has_connections_for_everyone_who_listens_on_it() {
         served.len() == 2
     });
     assert!(served.contains(&1) && served.contains(&2));
-    // Who does not ask for it gets no share.
+    // A listener that does not ask for it gets no share.
     let exclusive = on_port(address, PortSharing::Exclusive, Unspecified::Both);
     assert_eq!(h.refusal(&exclusive), Some(libc::EADDRINUSE));
 }

@@ -111,7 +111,7 @@ impl<T> Node<T> {
     }
 
     fn add_inner(&self) {
-        // Who makes a reference has one: nothing needs to be ordered.
+        // The maker of a reference has one: nothing needs to be ordered.
         if self.counts.fetch_add(INNER, Ordering::Relaxed) as u32 > MAX_INNER {
             abort();
         }

@@ -15,7 +15,7 @@ const MAX: usize = 8;
 /// what one does.
 const SHARED_WEIGHT: usize = 8;
 
-/// Who has a chunk.
+/// Which holders have a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// This holder alone.

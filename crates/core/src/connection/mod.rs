@@ -32,7 +32,7 @@ use clocks::{Clocks, Closing};
 use excerpt::Excerpt;
 use report::{Pending, Reported};
 
-/// Who decides how long a connection lasts and when it is read.
+/// What decides how long a connection lasts and when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
     /// Its settings do, and what is in flight.
@@ -206,7 +206,7 @@ impl Connection {
             .saturating_sub(self.in_flight) as usize
     }
 
-    /// Who handles its messages, where its owner does not.
+    /// The workers that handle its messages, where its owner does not.
     #[must_use]
     pub fn workers(&self) -> Option<&Workers> {
         match &self.settings.handling {

@@ -29,7 +29,7 @@ enum Supply {
     Recovering,
 }
 
-/// Who gets the connections of a listener.
+/// Which poller gets the connections of a listener.
 pub(super) enum Destination {
     /// The listener's own poller.
     Here(Arc<Settings>),

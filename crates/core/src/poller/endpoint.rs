@@ -36,7 +36,7 @@ const DIALING: Watch = Watch {
     trigger: Trigger::Edge,
 };
 
-/// Who else may have an endpoint's socket open: then closing does not end its watch.
+/// Which others may have an endpoint's socket open: then closing does not end its watch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     /// Not shared, but for a moment in which the process makes another.

@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::settings::Settings;
 use crate::socket::Stream;
 
-/// Who gets the next connection.
+/// Which member gets the next connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadBalance {
     /// One after the other.

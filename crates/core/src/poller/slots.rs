@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::buffer::OutOfMemory;
 use crate::id::Id;
 
-/// Who sits in a place.
+/// What a place holds.
 pub(super) enum Occupant {
     Vacant,
     /// A connection was here, and where its peer was, until the consumer that gets the batch has

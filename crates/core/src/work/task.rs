@@ -57,7 +57,8 @@ pub enum Answer {
     Lost,
 }
 
-/// Who submits messages and gets their answers: a poller, as it is reached from other threads.
+/// The owner that submits messages and gets their answers: a poller, as it is reached from other
+/// threads.
 pub trait TaskOwner: Send + Sync {
     /// Its number in this process.
     fn serial(&self) -> u32;
