@@ -14,7 +14,7 @@ use crate::memory::SharedMemory;
 use crate::memory::foreign_bytes::QueuedArray;
 use crate::shared_words::SharedWords;
 
-/// Who carries out what JavaScript asks for.
+/// Carries out what JavaScript asks for.
 pub trait Sink {
     /// Something is asked of a connection.
     fn command(&mut self, id: Id, command: Command);
@@ -316,7 +316,7 @@ impl Bridge {
         self.words.publish(batch.records(), handles);
         let published = self.published.get().wrapping_add(batch.len());
         self.published.set(published);
-        // Who has no chunks has no bytes.
+        // A batch that has no chunks has no bytes.
         self.content.set(if batch.chunks().is_empty() {
             Content::Lifecycle
         } else {

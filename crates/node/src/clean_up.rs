@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use napi::{Env, sys};
 
-/// Who has something to end with its environment.
+/// An owner that has something to end with its environment.
 pub trait EndsWithEnvironment: Sized {
     /// The environment ends: called once, on its thread, unless the hook was removed. No JavaScript may be entered.
     fn environment_ends(&self);

@@ -233,7 +233,7 @@ impl JavaScript {
         let mut pending = false;
         let mut error = ptr::null_mut();
         // SAFETY: plain queries. In an environment that is being terminated they fail, and there is
-        // nobody left to tell.
+        // no caller left to tell.
         let is_taken = unsafe {
             sys::napi_is_exception_pending(self.env.raw(), &mut pending) == sys::Status::napi_ok
                 && pending

@@ -89,7 +89,7 @@ fn given(descriptor: i32, adopt: impl FnOnce(BorrowedFd<'_>) -> io::Result<Id>) 
     if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: open, as was just seen. JavaScript, which waits for this, gives it away, and no other
+    // SAFETY: open, as was just seen. JavaScript, which waits for this, gives it away. No other
     // owner is told of it before it is either duplicated and closed or handed back.
     let given = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
     let result = adopt(given.as_fd());

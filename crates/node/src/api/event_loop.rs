@@ -156,7 +156,7 @@ impl EventLoop {
         self.driver().ask(move |poller| poller.unlisten(id));
     }
 
-    /// Stops listening, once who waits to be accepted is. Returns of how many the records
+    /// Stops listening, once the peers that wait to be accepted are. Returns of how many the records
     /// of the listener have told, or will.
     #[napi]
     pub fn accept_and_unlisten(&self, id: NativeId) -> f64 {

@@ -1,4 +1,4 @@
-//! Who gets the connections that a listener accepts.
+//! Which member gets the connections that a listener accepts.
 
 use std::cell::RefCell;
 

@@ -57,7 +57,7 @@ pub struct SettingsOptions {
     pub ordered: bool,
 }
 
-/// Who handles messages, where this thread does not.
+/// The workers that handle messages, where this thread does not.
 #[napi(object, object_to_js = false)]
 pub struct WorkersOptions<'env> {
     /// The workers.

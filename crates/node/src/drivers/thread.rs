@@ -2,7 +2,7 @@
 //!
 //! | on the poller's thread | on the environment's |
 //! |---|---|
-//! | waits, reads its inbox, serves who is ready | |
+//! | waits, reads its inbox, serves the connections that are ready | |
 //! | hands the batch over (`netpoll_core::handoff`), wakes once until the other side has looked | |
 //! | | gives one batch after the other to JavaScript, each in a turn of its own |
 //! | | turns JavaScript's commands into messages, and posts all of a turn at once |

@@ -16,7 +16,7 @@ use netpoll_core::guard::attempt;
 
 use crate::drivers::Referenced;
 
-/// Who is told, on the environment's thread.
+/// The owner that is told, on the environment's thread.
 pub trait Woken {
     /// The waker was woken. An exception that this leaves pending is an uncaught one.
     fn woken(&self);
@@ -89,8 +89,8 @@ impl Function {
 /// thousand times. Nothing else in its event loop has a turn meanwhile: the other one runs once the
 /// loop comes to it.
 ///
-/// Neither is called while it is to run anyway. Otherwise calls would become more and more where one who is told leaves a
-/// part for later, and has itself told again.
+/// Neither is called while it is to run anyway. Otherwise calls would become more and more where the
+/// owner that is told leaves a part for later, and has itself told again.
 struct Pair {
     functions: [Function; 2],
     /// Which of them are to run.
@@ -103,7 +103,7 @@ struct Pair {
 
 impl Pair {
     fn wake(&mut self) {
-        // Who runs may have looked already.
+        // The one that runs may have looked already.
         let next = 1 - self.running.unwrap_or(self.last);
         let is_due = match self.running {
             Some(_) => self.due[next],

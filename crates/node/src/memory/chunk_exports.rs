@@ -339,7 +339,7 @@ impl ChunkExports {
     }
 
     /// Whether nothing waits to be sent from this chunk, each sender from it is done reading, and
-    /// no other environment knows it: it may be written anew.
+    /// no other environment knows it. If so, it may be written anew.
     pub fn is_idle(&self, handle: u32) -> bool {
         let table = self.0.borrow();
         table

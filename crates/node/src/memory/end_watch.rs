@@ -4,8 +4,8 @@
 //! It does so also where user code has moved the memory to another environment, which goes on
 //! reading it. Afterwards no code can tell the two apart, and clean-up hooks run later still. But
 //! Node.js goes through its `ArrayBuffer`s from the newest to the oldest. So there is a tiny one
-//! that is always the newest, is held as long as its environment lives, and is never seen by user
-//! code. Its finalizer runs while all others are as user code has left them.
+//! that is always the newest, is held as long as its environment lives, and is never seen by users.
+//! Its finalizer runs while all others are as user code has left them.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -14,7 +14,7 @@ use std::rc::{Rc, Weak};
 
 use napi::{Env, sys};
 
-/// Who is told.
+/// The owner that is told.
 pub trait Ending {
     /// The environment ends. No JavaScript may be entered.
     fn ends(&self);

@@ -15,7 +15,7 @@ use slab::Slab;
 
 use crate::memory::chunk_pool;
 
-/// Who has a typed array now.
+/// Which side has a typed array now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ArrayHolder {
     /// JavaScript, which has its handle.

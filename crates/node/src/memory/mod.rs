@@ -104,8 +104,8 @@ struct HeldCallbacks {
     collect: Procedure,
 }
 
-/// What has gone wrong while chunks were made known: users hear of it, who may turn the event loop then. So it is told when
-/// nothing is half done.
+/// What has gone wrong while chunks were made known. Users hear of it, and may turn the event loop
+/// then. So it is told when nothing is half done.
 enum ExportTrouble {
     /// What the engine has refused.
     Refused(String),
@@ -127,7 +127,7 @@ pub struct SharedMemory {
     troubles: RefCell<Vec<ExportTrouble>>,
     /// Whether the arena's words say how often the event loop has turned.
     counts_turns: Cell<bool>,
-    /// Who hands messages to this environment.
+    /// How many bridges hand messages to this environment.
     bridges: Cell<u32>,
 }
 

@@ -22,7 +22,8 @@ use napi::sys;
 
 use crate::drivers::libuv::symbol;
 
-/// Who is told. Both are called on the environment's thread, where JavaScript may be entered unless the environment ends.
+/// The owner that is told. Both are called on the environment's thread, where JavaScript may be
+/// entered unless the environment ends.
 pub trait Sweeping: Sized {
     /// A collection has been.
     fn collected(self: &Rc<Self>);
