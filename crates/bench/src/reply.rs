@@ -7,7 +7,7 @@ use clap::ValueEnum;
 pub enum Reply {
     /// It is the same: an echo, which a server may send from where it has read it.
     Echo,
-    /// Its first four bytes are inverted, the rest is the same: a reply has to be
+    /// Its first four bytes are inverted, the rest is the same. A reply has to be
     /// made, and a server that sends back what came is found out.
     Inverted,
 }

@@ -2,7 +2,7 @@
 //!
 //! A server queues only so many connections that it has not accepted yet. One
 //! too many costs a second or more of the kernel's patience. So after each
-//! batch its last connection makes one round trip: connections are accepted in
+//! batch its last connection makes one round trip. Connections are accepted in
 //! order, so its reply tells that the whole batch has been.
 
 use std::io;
