@@ -1,5 +1,5 @@
-//! A poller over real sockets. Its peers send anything, leave as they like and read when they like, and
-//! its clock is put forward.
+//! A poller over real sockets. Its peers send anything, leave as they like and read when they like,
+//! and its clock is put forward.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
