@@ -2,8 +2,8 @@
 //!
 //! A thread accepts for all of them, with a poller of its own, so that no server has to stay for
 //! the others. It lives as long as a server listens so. Should it fail, every server that has a
-//! part is told. Its sockets are closed, so that no peer connects in vain, and the next server that
-//! listens so starts another.
+//! part is told. The thread's sockets are closed, so that no peer connects in vain, and the next
+//! server that listens so starts another.
 
 use std::collections::HashMap;
 use std::io;

@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 
 use support::{Harness, What, echo, frame, is_readable, settings, unread_by_other_end};
 
-/// Records after which a turn takes no other connection on.
+/// Records after which a turn takes no other socket on.
 const TURN_RECORDS: usize = 64;
-/// Message bytes after which a turn takes no other connection on.
+/// Message bytes after which a turn takes no other socket on.
 const TURN_BYTES: usize = 256 * 1024;
 /// The most that one read takes.
 const MOST_READ: usize = 128 * 1024;

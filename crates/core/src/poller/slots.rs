@@ -90,7 +90,7 @@ impl Slots {
         }
     }
 
-    /// The endpoint that has this id, if no other took the place meanwhile.
+    /// The occupant that has this id, if no other took the place meanwhile.
     pub(super) fn find(&mut self, id: Id) -> Option<&mut Occupant> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         (slot.generation == id.generation).then_some(&mut slot.occupant)

@@ -28,10 +28,10 @@ use crate::work::Task;
 const EVENTS: usize = 1024;
 /// What the system says of messages in the inbox. No id has it: slots are far fewer.
 const INBOX: Token = Token(usize::MAX);
-/// Records after which a turn takes no other connection on. A few busy peers and their server work
+/// Records after which a turn takes no other socket on. A few busy peers and their server work
 /// at the same time only if the first gets its replies while the others are being read.
 const TURN_RECORDS: usize = 64;
-/// Bytes read after which a turn takes no other connection on. What is still in the processor's
+/// Bytes read after which a turn takes no other socket on. What is still in the processor's
 /// cache when the replies leave is sent for much less.
 const TURN_BYTES: usize = 256 * 1024;
 
@@ -174,7 +174,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Looks at every endpoint that the last look has not told of; whether that was possible. The
+    /// Looks at every socket that the last look has not told of; whether that was possible. The
     /// system begins with them, but need not come to an end: of sockets that are watched by level
     /// it tells again, in turn.
     fn look_at_rest(&mut self) -> bool {
@@ -234,8 +234,8 @@ impl Poller {
         count
     }
 
-    /// Reads the inbox, then serves every endpoint that is ready, each once, until the batch is
-    /// full. An endpoint that has more to do waits for the next turn: see [`Self::has_ready`].
+    /// Reads the inbox, then serves every socket that is ready, each once, until the batch is
+    /// full. A socket that has more to do waits for the next turn: see [`Self::has_ready`].
     ///
     /// `batch` must either have been seen by the consumer that gets the records, and cleared: then
     /// slots whose end it told of are free again. Or no consumer has seen it, and it is added to.
