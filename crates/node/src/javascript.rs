@@ -102,8 +102,8 @@ impl JavaScript {
     }
 
     /// Calls a function that may start asynchronous work, and then everything that this makes due
-    /// in the microtask queue. Where a JavaScript function is being called already, that comes to
-    /// the queue instead. Must be called within [`Self::scoped`].
+    /// in the microtask queue. Where a JavaScript function is being called already, that call comes
+    /// to the queue instead. Must be called within [`Self::scoped`].
     pub fn enter(&self, function: &Procedure, arguments: &[sys::napi_value]) {
         let (receiver, function) = (self.value(&self.receiver), self.value(function));
         let mut result = ptr::null_mut();

@@ -156,8 +156,8 @@ impl EventLoop {
         self.driver().ask(move |poller| poller.unlisten(id));
     }
 
-    /// Stops listening, once the peers that wait to be accepted are. Returns of how many the records
-    /// of the listener have told, or will.
+    /// Stops listening, once the peers that wait to be accepted are. Returns of how many the
+    /// records of the listener have told, or will.
     #[napi]
     pub fn accept_and_unlisten(&self, id: NativeId) -> f64 {
         let id = id.into();

@@ -89,8 +89,8 @@ impl Function {
 /// thousand times. Nothing else in its event loop has a turn meanwhile: the other one runs once the
 /// loop comes to it.
 ///
-/// Neither is called while it is to run anyway. Otherwise calls would become more and more where the
-/// owner that is told leaves a part for later, and has itself told again.
+/// Neither is called while it is to run anyway. Otherwise calls would become more and more where
+/// the owner that is told leaves a part for later, and has itself told again.
 struct Pair {
     functions: [Function; 2],
     /// Which of them are to run.

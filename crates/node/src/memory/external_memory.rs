@@ -1,5 +1,5 @@
 //! Whether JavaScript may read memory that the engine has not allocated. Engines with a sandbox for
-//! memory, as Electron has one, allow it to no add-on.
+//! memory, as Electron has one, never allow it.
 
 use std::ffi::c_void;
 use std::ptr;
