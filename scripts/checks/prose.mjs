@@ -45,6 +45,8 @@ export function textsOf(file, source) {
     const text = (block ?? lines ?? rest ?? all)
       .replace(/^[ \t]*(?:\/\/[/!]?|\*)/gm, '')
       .replace(/^\s*@\w+/gm, '\n\n')
+      // Blocks of code keep their lines alone.
+      .replace(/```[\s\S]*?```/g, (block) => block.replace(/[^\n]/g, ''))
     return split(text, /\n\s*\n|\n(?=\s*(?:-|\d+\.) )|\|/).map(({ text: each, at: line }) => ({
       text: each,
       at: at + line - 1,
