@@ -9,9 +9,9 @@ import type { Retention } from './retention'
 /** A connection, as far as its end concerns what it is made of. */
 export interface ClosingConnection extends CommandTarget {
   readonly retention: Pick<Retention, 'follow'>
-  /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
+  /** A reader gets `error`; a loop over messages gets `failure`, or just their end. */
   inputEnded(error: () => NetpollError, failure?: NetpollError): void
-  /** Nothing of the peer is taken any more, so no reply comes: whoever calls need not wait for the end. */
+  /** Nothing of the peer is taken any more, so no reply comes: the callers need not wait for the end. */
   failCalls(error: NetpollError): void
   /** No late reply is waited for. */
   forgetLostCalls(): void
@@ -29,7 +29,7 @@ export class Closing {
   readonly #life: Life
   readonly #commandQueue: Pick<CommandQueue, 'command'>
   #error: NetpollError | undefined
-  /** Why it ends in order, if there is more to say than that somebody has closed it. */
+  /** Why it ends in order, if there is more to say than that it was closed. */
   #ending: unknown
   #waiters: (() => void)[] | undefined
 
@@ -84,7 +84,7 @@ export class Closing {
 
   /** Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void {
-    // Who read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
+    // A reader that read until the end and let that be thrown has nothing to report: `onDisconnect` tells of it.
     if (!this.#connection.isTold(error)) this.#connection.tell(error)
     this.#ending ??= error
     this.#closeNow()
@@ -129,10 +129,10 @@ export class Closing {
     this.attempt(() => this.#connection.failCalls(error))
   }
 
-  /** It is gone; returns what those are told who wait. */
+  /** It is gone; returns what the callers that wait are told. */
   over(news: NetpollError | undefined): () => NetpollError {
     this.#error ??= news
-    // Made for those who wait alone: its stack costs more than the rest of closing, and mostly there are none.
+    // Made for the callers that wait alone: its stack costs more than the rest of closing, and mostly there are none.
     let made = this.#error
     return () => {
       made ??= closedHere(this.#ending)

@@ -26,9 +26,9 @@ export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'>
 
 /**
  * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it
- * has taken some, or more have come. One that is done and has left bytes asks for more by that: they are read, however
- * many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at `highWaterMark` while a promise of it is
- * pending.
+ * has taken some, or more have come. A call that is done and has left bytes asks for more by that. They are read,
+ * however many up to `maxBufferedBytes`, so it should refuse what is longer than it would take. Reading pauses at
+ * `highWaterMark` while a promise of it is pending.
  */
 export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
   connection: Connection<Data, Bytes>,
@@ -108,21 +108,21 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Whether messages can still be exchanged: false once the connection is closing or the peer's end or
-   * reset is seen, even before what it sent has been handled. With `allowHalfOpen`: once both sides have ended.
+   * Whether messages can still be exchanged. False once the connection is closing or the peer's end or reset is seen,
+   * even before what it sent has been handled. With `allowHalfOpen`, false once both sides have ended.
    */
   get isActive(): boolean {
     return this.#core.isActive
   }
 
   /**
-   * Aborted once the peer has gone or the connection closes: when {@link isActive} turns false, but not while a server
-   * that closes, or a peer that wants no new calls, still waits for replies. Asked for later, it is aborted already. A
-   * connection has no signal until it is asked for one.
+   * Aborted once the peer has gone or the connection closes: when {@link isActive} turns false. It is not aborted while
+   * a server that closes, or a peer that wants no new calls, still waits for replies. Asked for later, it is aborted
+   * already. A connection has no signal until it is asked for one.
    *
-   * The reason is the error that `onDisconnect` gets, as far as it is known then; after an end in order, {@link detach}
-   * included, the `AbortError` of `AbortController`. Listeners run in the context of `listen` or `dial`. A listener that
-   * throws is an uncaught exception, as with every signal of Node.js, and costs no connection.
+   * The reason is the error that `onDisconnect` gets, as far as it is known then. After an end in order,
+   * {@link detach} included, it is the `AbortError` of `AbortController`. Listeners run in the context of `listen` or
+   * `dial`. A listener that throws is an uncaught exception, as with every signal of Node.js, and costs no connection.
    *
    * A handler may reject with the reason, or with an error whose `cause` it is: `onError` is not told of that.
    *
@@ -164,7 +164,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /**
    * What has arrived and is unread, of a connection without framing.
    *
-   * @throws NetpollError `ERR_UNSUPPORTED` with a framing, where messages are cut before anybody sees the bytes
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing, where messages are cut before the user sees the bytes
    */
   get reader(): Reader {
     return this.#core.reader
@@ -201,11 +201,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @param message copied before this returns, unless it lies in memory of a received message: that is sent
    * from there, so do not change it afterwards
-   * @returns a promise that resolves when more may be sent: at once; for a slow peer, when at most half of
-   * `highWaterMark` waits to be sent; after the event loop has turned, where the connection has queued `highWaterMark`
-   * since it last did, or its thread 4 MiB or 1,024 sends and flushes. While it waits it keeps the process alive
-   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone, which is
-   * no unhandled rejection where nobody waits; `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`
+   * @returns a promise that resolves when more may be sent. Mostly that is at once. For a slow peer it is when at most
+   * half of `highWaterMark` waits to be sent. Where this turn of the event loop has queued much, it is in the next turn.
+   * Much is `highWaterMark` on the connection, or 4 MiB or 1,024 sends and flushes in its thread. While it waits it keeps
+   * the process alive.
+   * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone;
+   * `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`. The rejection of a connection that is gone is not an
+   * unhandled one where no caller waits.
    */
   send(message: Payload): Promise<void> {
     return send(this.#core, message)
@@ -216,10 +218,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * calls are made, they are queued.
    *
    * @returns the reply, a view that stays valid as long as it is held
-   * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, the system's code when
-   * the connection failed, the error of what was refused, `ERR_TOO_MANY_LOST_CALLS`, `ERR_UNSUPPORTED` on a server's
-   * connection (that needs ids in the protocol) and without a framing; the signal's reason when it was aborted; as
-   * {@link send}
+   * @throws NetpollError (as a rejection) `ERR_REQUEST_TIMEOUT`, `ERR_CONN_CLOSED`, `ERR_TOO_MANY_LOST_CALLS`.
+   * The system's code when the connection failed. The error of what was refused. The signal's reason when it was
+   * aborted. `ERR_UNSUPPORTED` without a framing, and on a server's connection, which needs ids in the protocol.
+   * What {@link send} rejects with.
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return call(this.#core, request, options, entry) as Promise<MessageTypes[Bytes]>
@@ -230,18 +232,18 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * closed here; throws when it failed. Leaving the loop leaves the connection open. Meanwhile `onRequest` and `onData`
    * are not called; afterwards what is left is for them, or for the next loop.
    *
-   * @throws NetpollError `ERR_CONCURRENT_ACCESS` when somebody else reads; the system's code
+   * @throws NetpollError `ERR_CONCURRENT_ACCESS` when another reader reads; the system's code
    */
   [Symbol.asyncIterator](): AsyncGenerator<MessageTypes[Bytes], void, undefined> {
     return this.#core.iterate() as AsyncGenerator<MessageTypes[Bytes], void, undefined>
   }
 
   /**
-   * The connection as a stream of Node.js, for libraries that take a `net.Socket`. From then on it belongs to whoever
-   * has the stream: nobody else reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
+   * The connection as a stream of Node.js, for libraries that take a `net.Socket`. From then on it belongs to the user
+   * of the stream: no other code reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
    * the stream ends by itself when the peer does. Asked again, it is the same stream.
    *
-   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while somebody else reads;
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while another reader reads;
    * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
    */
   toDuplex(): ConnectionDuplex {
@@ -265,9 +267,9 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Sends what was accepted before, and what handlers return in this turn of the event loop, then closes, in a way that
-   * the peer receives all of it. Messages that are still being handled then are not answered, nor is what waits behind
-   * them in the order of replies; calls that wait reject with `ERR_CONN_CLOSED`.
+   * Sends what was accepted before, and what handlers return in this turn of the event loop. Then it closes, in a way
+   * that the peer receives all of it. Messages that are still being handled then are not answered, nor is what waits
+   * behind them in the order of replies. Calls that wait reject with `ERR_CONN_CLOSED`.
    *
    * @returns a promise that resolves when the connection is gone: at the peer's end, or after
    * `closeTimeout`
@@ -290,9 +292,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Takes the connection out of use without losing anything: no call of ours begins on it any more, and it closes once
-   * those that wait have their replies, and what the peer has asked is answered. Later calls reject with `ERR_CONN_CLOSED`
-   * and `sent: false`; a pool or mux takes another connection for them. {@link onClose} tells of the end.
+   * Takes the connection out of use without losing anything. No call of ours begins on it any more. It closes once
+   * those that wait have their replies, and what the peer has asked is answered. Later calls reject with
+   * `ERR_CONN_CLOSED` and `sent: false`; a pool or mux takes another connection for them. {@link onClose} tells of the
+   * end.
    *
    * A server with `goAway` asks the peer to leave, and serves it until it has, for at most `maxCloseTime`. Any other side
    * reads no new requests: it ends as `server.close` ends a connection. A stream that {@link toDuplex} has taken over stays
@@ -321,8 +324,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * Gives the socket away: the connection is over here, and its descriptor, in non-blocking mode, belongs to the
    * caller, who has to close it. What is unread in {@link reader} belongs to what the new owner reads first.
    *
-   * @throws NetpollError `EBUSY` while the reply of a call can still come, also of one that was given up; `EAGAIN` while
-   * bytes wait to be sent, or messages to be handed over; `ERR_CONN_CLOSED`, also after a refusal
+   * @throws NetpollError `EBUSY` while the reply of a call can still come, also of one that was given up.
+   * `EAGAIN` while bytes wait to be sent, or messages to be handed over. `ERR_CONN_CLOSED`, also after a refusal.
    */
   detach(): number {
     return detach(this.#core)
@@ -443,11 +446,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
  * A connection without framing as a `stream.Duplex`, with the members that libraries use of `net.Socket`. Made by
  * {@link Connection.toDuplex}.
  *
- * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. What is written is copied before `write` returns,
- * so that its callback comes as soon as the system was given it and more may be written: for a slow peer when it has read, and for a fast one once
- * the event loop has turned, where much was sent in this turn. A chunk that lies in memory of something received is sent
- * from there instead, so do not change it afterwards. `'finish'` comes once the system has everything and our
- * direction has ended.
+ * What arrives is pushed as views of pooled memory, without a copy, but for pieces of up to 1 KiB. `'finish'` comes
+ * once the system has everything and our direction has ended.
+ *
+ * What is written is copied before `write` returns. Its callback comes as soon as the system was given it and more may
+ * be written. For a slow peer that is when it has read. For a fast one it is once the event loop has turned, where much
+ * was sent in this turn. A chunk that lies in memory of something received is sent from there instead, so do not change
+ * it afterwards.
  *
  * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
  * streams of Node.js.

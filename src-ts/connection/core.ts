@@ -30,7 +30,7 @@ import { StreamInput } from './stream/stream-input'
 import { setImmediate } from '../time/timers'
 import { isOwnReason, reasonError, type Refused } from '../native/reasons'
 
-/** What all connections of one server or dialer in one event loop have in common, and who is told of them. */
+/** What all connections of one server or dialer in one event loop have in common, and what is told of them. */
 export type ConnectionGroup = GroupOf<ConnectionCore>
 
 /** Makes what users have of a connection that is a stream of Node.js. */
@@ -189,7 +189,7 @@ export class ConnectionCore {
   }
 
   retire(): void {
-    // Whoever uses the stream ends it.
+    // The user of the stream ends it.
     if (this.#duplex === undefined) retire(this, this.life, this.group)
   }
 
@@ -259,12 +259,12 @@ export class ConnectionCore {
     return this.#deadlineTimer
   }
 
-  /** Whether it is established and nobody has closed it. */
+  /** Whether it is established, and was not closed. */
   get isOpen(): boolean {
     return this.life.isOpen
   }
 
-  /** Whether whoever gets it next finds nothing of those before: nothing asked, unread or unsent. */
+  /** Whether its next user finds nothing of those before: nothing asked, unread or unsent. */
   get isClean(): boolean {
     return (
       this.life.isUntouched &&
@@ -331,7 +331,7 @@ export class ConnectionCore {
 
   /** Answers what was read, then closes. */
   finish(): void {
-    // Whoever uses the stream ends it.
+    // The user of the stream ends it.
     if (this.#duplex !== undefined || !this.life.finish()) return
     this.group.poller.commandQueue.command(Operation.Finish, this)
     this.#stream?.finish()
@@ -501,7 +501,7 @@ export class ConnectionCore {
     return this.#stream?.hasEndedBy(error) === true || this.#signal?.isToldBy(error) === true
   }
 
-  /** Nothing of the peer is taken any more, so no reply comes: whoever calls need not wait for the end. */
+  /** Nothing of the peer is taken any more, so no reply comes: the callers need not wait for the end. */
   failCalls(error: NetpollError): void {
     this.#calls?.failAll(error)
     this.owner?.callsFailed()
@@ -512,7 +512,7 @@ export class ConnectionCore {
     this.#calls?.forgetLost()
   }
 
-  /** Whoever reads gets `error`; whoever iterates over messages gets `failure`, or just their end. */
+  /** A reader gets `error`; a loop over messages gets `failure`, or just their end. */
   inputEnded(error: () => NetpollError, failure?: NetpollError): void {
     if (this.#stream === undefined) this.#messages().end(failure)
     else if (!this.#stream.hasEnded) this.#stream.end(error())

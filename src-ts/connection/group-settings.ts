@@ -12,7 +12,7 @@ export interface Counts {
   requests: number
   /** Calls made so far. */
   calls: number
-  /** Unread bytes of streams beyond `highWaterMark`, that are kept because somebody waits for more. */
+  /** Unread bytes of streams beyond `highWaterMark`, that are kept because a reader waits for more. */
   buffered: number
 }
 
@@ -50,7 +50,7 @@ export interface GroupSettings {
   readonly isGoAway: IsGoAway | undefined
 }
 
-/** What connections have in common, and who is told of them. */
+/** What connections have in common, and what is told of them. */
 export interface GroupOf<Member> extends GroupSettings {
   readonly settings: ConnectionSettings
   /** Something went wrong on a connection, or in the user's code for it. */

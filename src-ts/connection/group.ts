@@ -10,10 +10,10 @@ import { isAsyncFunction } from '../checks/thenables'
 
 export type { ConnectionGroup } from './core'
 
-/** Who handles messages, where no handler of this thread does. */
+/** What handles messages, where no handler of this thread does. */
 export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 
-/** Who is told first of the connections of a group. */
+/** The owner that is told first of the connections of a group. */
 export type GroupOwner = Pick<ConnectionGroup, 'role' | 'goAway' | 'opened' | 'closed'>
 
 /** Joins checked options and their owner, for each of the loops: what is bounded or counted is so for all together. */

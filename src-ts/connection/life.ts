@@ -106,7 +106,7 @@ export class Life {
     return this.#status === Status.Open || this.#status === Status.HalfOpen
   }
 
-  /** Whether it is established and nobody has closed it. */
+  /** Whether it is established, and was not closed. */
   get isOpen(): boolean {
     return this.#status !== Status.Connecting && this.#status < Status.Leaving
   }

@@ -11,7 +11,7 @@ import { isThenable, whenSettled } from '../checks/thenables'
 
 /** How far the hooks of a connection have come. */
 const Phase = {
-  /** Nobody knows of the connection yet. */
+  /** The user does not know of the connection yet. */
   New: 0,
   /** `onPrepare` runs, or `onConnect`, which may take its time. */
   Opening: 1,
@@ -29,7 +29,7 @@ type Phase = (typeof Phase)[keyof typeof Phase]
 export interface LivingConnection {
   readonly facade: Facade
   readonly context: Context
-  /** Whether it is established and nobody has closed it. */
+  /** Whether it is established, and was not closed. */
   readonly isOpen: boolean
   /** The hooks are done: messages may come. */
   begin(): void
@@ -45,7 +45,7 @@ export interface LivingConnection {
 interface End {
   /** Why, where it was not in order. */
   readonly error: NetpollError | undefined
-  /** The part of it that nobody was told yet. */
+  /** The part of it that no hook was told yet. */
   readonly news: NetpollError | undefined
 }
 
@@ -75,7 +75,7 @@ export class Lifecycle {
     this.#phase = Phase.Opening
     const connection = this.#connection
     const { onPrepare, onConnect } = this.#group.hooks
-    // Refused before anybody was asked: the server is closing, or full.
+    // Refused before any hook was asked: the server is closing, or full.
     if (!connection.isOpen) return this.#refuse()
     try {
       const verdict: unknown =
@@ -121,7 +121,7 @@ export class Lifecycle {
   }
 
   #opened(): void {
-    // Whoever dials sets handlers or begins to read only after `dial` has resolved.
+    // The user of a dialer sets handlers or begins to read only after `dial` has resolved.
     if (this.#group.role === 'client') setImmediate(() => this.#begin())
     else this.#begin()
   }
@@ -166,7 +166,7 @@ export class Lifecycle {
   #disconnected({ error, news }: End): void {
     const connection = this.#connection
     const { onDisconnect, onError } = this.#group.hooks
-    // A failure of network or peer that the system names is nobody's fault: told, and not logged.
+    // A failure of network or peer that the system names is no fault of the program: told, and not logged.
     if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
       connection.tell(news)
     }

@@ -18,9 +18,8 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly bytes?: Bytes | undefined
   /**
-   * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left, and a
-   * server stops to read from that connection. Also the unread bytes of a stream at which reading pauses. Default
-   * 262,144.
+   * Bytes waiting to be sent, at which `send` makes its caller wait until half of them have left. A server stops
+   * reading from that connection then. Also the unread bytes of a stream at which reading pauses. Default 262,144.
    */
   readonly highWaterMark?: number | undefined
   /** Whether small writes leave at once (`TCP_NODELAY`). Default true. */
@@ -32,7 +31,7 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly keepAlive?: number | undefined
   /**
    * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for
-   * ever. The message's connection fails with `ERR_READ_TIMEOUT`; whoever reads gets that error.
+   * ever. The message's connection fails with `ERR_READ_TIMEOUT`; the reader gets that error.
    */
   readonly readTimeout?: number | undefined
   /**
@@ -41,8 +40,8 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly writeTimeout?: number | undefined
   /**
-   * Milliseconds without a byte in either direction, nothing being handled and no call waiting, after which a
-   * connection closes with `ERR_IDLE_TIMEOUT`; 0, the default, for never.
+   * Milliseconds without a byte in either direction, after which a connection closes with `ERR_IDLE_TIMEOUT`. It counts
+   * while nothing is being handled and no call waits. 0, the default, for never.
    */
   readonly idleTimeout?: number | undefined
   /**
@@ -51,8 +50,8 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly allowHalfOpen?: boolean | undefined
   /**
-   * Milliseconds that a closing connection waits for a peer that takes nothing of what is left to send, and
-   * then once more for the peer's end. A TCP peer that acknowledges something takes it. Default 2,000.
+   * Milliseconds that a closing connection waits for a peer that takes nothing of what is left to send. Then it waits
+   * as long once more for the peer's end. A TCP peer that acknowledges something takes it. Default 2,000.
    */
   readonly closeTimeout?: number | undefined
   /**
@@ -61,10 +60,10 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
    */
   readonly maxCloseTime?: number | undefined
   /**
-   * Bytes that may be kept of what all connections of this server or dialer have read and not handed over: unfinished
-   * messages, and those that wait because of `maxInFlight`. What shares a chunk with others counts as all of it. Of streams
-   * what is unread beyond `highWaterMark`, because `onData` has left it or a reader waits for more. What a codec has
-   * inflated counts, too, until its call ends. Default 1 GiB.
+   * Bytes that may be kept of what all connections of this server or dialer have read and not handed over. Those are
+   * unfinished messages, and messages that wait because of `maxInFlight`. What shares a chunk with others counts as all
+   * of it. Of streams it is what is unread beyond `highWaterMark`, because `onData` has left it or a reader waits for
+   * more. What a codec has inflated counts, too, until its call ends. Default 1 GiB.
    */
   readonly maxBufferedBytes?: number | undefined
   /**
@@ -115,7 +114,7 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
     | undefined
 }
 
-/** Options of whoever exchanges messages. */
+/** Options of servers and clients that exchange messages. */
 export interface MessageOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** How input is cut into messages: made by `lengthField`, `delimiter` or `varint`. */
   readonly framing: Framing
@@ -130,7 +129,7 @@ export interface MessageOptions<Data = unknown, Bytes extends BytesOption = 'buf
   readonly onData?: undefined
 }
 
-/** Options of whoever exchanges a stream of bytes, and takes the messages out of it, if there are any. */
+/** Options of servers and clients that exchange a stream of bytes, and take messages out of it, if there are any. */
 export interface StreamOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** None: that makes it a stream. */
   readonly framing?: undefined

@@ -156,7 +156,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       ...(ids?.native === undefined ? {} : { idField: ids.native }),
       maxInFlight: framing.isStream ? uncountedPieces : counted,
       highWaterMark,
-      // A server does not serve who does not read; a client that stopped to read might wait for itself.
+      // A server does not serve a peer that does not read; a client that stopped reading might wait for itself.
       stopReadingWhenCongested: role === 'server',
       noDelay: options.noDelay ?? true,
       allowHalfOpen: options.allowHalfOpen ?? false,

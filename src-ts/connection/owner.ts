@@ -1,4 +1,4 @@
-/** Who keeps a dialed connection for later use: a pool or a mux. */
+/** The owner that keeps a dialed connection for later use: a pool or a mux. */
 export interface ConnectionOwner {
   /** The peer has ended or refused: what it still sends are the last replies. */
   inactive(): void

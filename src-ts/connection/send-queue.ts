@@ -144,10 +144,10 @@ export class SendQueue {
     this.#burst = turn === this.#burstTurn ? this.#burst + bytes : bytes
     this.#burstTurn = turn
     if (this.#burst < highWaterMark) return
-    // Who sends in a loop without letting the event loop turn has to learn of a slow peer, too.
+    // A user that sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
     poller.commandQueue.carryOut()
-    // Once congested, the core's word that it is over ends it, and nothing else: those who wait hear it then.
+    // Once congested, the core's word that it is over ends it, and nothing else: the callers that wait hear it then.
     this.#congested ||= poller.native.isCongested({ slot, generation })
   }
 
@@ -203,7 +203,7 @@ export function refusedSend(error: unknown): Promise<never> {
   return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }
 
-/** No unhandled rejection where nobody waits: the connection's hooks tell of its end, which is the peer's doing. */
+/** No unhandled rejection where no caller waits: the connection's hooks tell of its end, which is the peer's doing. */
 function unheard<T>(promise: Promise<T>): Promise<T> {
   whenRejected(promise, ignore)
   return promise

@@ -29,7 +29,7 @@ export class Socket {
     return this.#remoteAddress
   }
 
-  /** Asks where the peer is, or was: the core knows until whoever is told of the end has been told. */
+  /** Asks where the peer is, or was: the core knows until the hooks have been told of the end. */
   keepAddress(): void {
     void this.remoteAddress
   }

@@ -16,8 +16,8 @@ import type { Payload } from '../../memory/payload'
 const maxLost = 2 ** 16
 
 /**
- * Calls of one connection, by the ids that requests and replies carry. Of one that is given up nothing but its id is kept,
- * until its late reply has come: until then no other call may have it.
+ * Calls of one connection, by the ids that requests and replies carry. Of a call that is given up only the id is kept.
+ * It is kept until the late reply has come: until then no other call may have it.
  */
 export class CallsById implements Calls {
   readonly #ids: Ids

@@ -24,7 +24,7 @@ export interface CallOptions {
 
 const callOptionNames = optionNames<CallOptions>({ timeout: true, deadline: true, signal: true })
 
-/** Who is told how a call ends, beside its caller, unless its connection is gone. */
+/** The object that is told how a call ends, beside its caller, unless its connection is gone. */
 export interface CallOwner {
   /** It has its reply. */
   answered(): void
@@ -130,7 +130,8 @@ export class PendingCall {
   #giveUp(reason: unknown, why: 'expired' | 'aborted'): void {
     if (this.#isSettled) return
     this.#settle()
-    // Who aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has turned it.
+    // A user that aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has
+    // turned it.
     if (why === 'aborted') stepBudget.reject(this.#reject, reason)
     else rejectCall(this.#resolve, this.#reject, reason, this.#site)
     this.calls?.gaveUp(this)
@@ -185,7 +186,7 @@ export function expireCalls(deadlines: Deadlines<PendingCall>, due: number): num
 
 const expireCall = (call: PendingCall): void => call.expire()
 
-/** Who is told of the calls of one connection. */
+/** The object that is told of the calls of one connection. */
 export interface CallsListener {
   /** A call waits, the first one. */
   waiting(): void
@@ -215,7 +216,7 @@ export interface Calls {
    * @throws NetpollError `ERR_TOO_MANY_LOST_CALLS`, `ERR_NO_ID`, `ERR_DUPLICATE_ID`; what the user's function throws
    */
   prepare(call: PendingCall, request: Payload): void
-  /** The request of a call was sent, since {@link prepare} without any code of the user's. */
+  /** The request of a call was sent, since {@link prepare} without any code of a user. */
   append(call: PendingCall): void
   /** The caller of a call that was appended no longer waits. Its reply can still come. */
   gaveUp(call: PendingCall): void
@@ -250,7 +251,7 @@ export function tooManyLost(lost: number): NetpollError {
   return wornOut(new NetpollError('ERR_TOO_MANY_LOST_CALLS', message))
 }
 
-/** Replies that may be missing in order: each is one of a count, but who owes so many will not catch up. */
+/** Replies that may be missing in order: each is one of a count, but a peer that owes so many will not catch up. */
 const maxLost = 2 ** 20
 
 /** Calls of one connection, in the order in which their replies come. Of one that is given up, its place is counted. */
@@ -259,7 +260,7 @@ export class CallQueue implements Calls {
   readonly #deadlines = new Deadlines<PendingCall>()
   #head: PendingCall | undefined
   #tail: PendingCall | undefined
-  /** Replies to calls that were given up, and that come after those of everyone who waits. */
+  /** Replies to calls that were given up, and that come after those of all calls that wait. */
   #lostAtEnd = 0
   #lost = 0
 

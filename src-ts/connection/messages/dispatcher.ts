@@ -160,7 +160,7 @@ export class Dispatcher implements ReplyOwner {
   /** The handler was replaced: what waits is for it. */
   handlerChanged(): void {
     if (this.#queue === undefined) return
-    // After whoever sets it, who may have more to prepare.
+    // After the code that sets it, which may have more to prepare.
     microtask(() => this.#left())
   }
 
@@ -168,7 +168,7 @@ export class Dispatcher implements ReplyOwner {
     if (!this.#connection.isOpening) this.#handOver()
   }
 
-  /** Gives what waits for loops to the handler, where there is one and nobody iterates. */
+  /** Gives what waits for loops to the handler, where there is one and no loop iterates. */
   #handOver(): void {
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
@@ -185,12 +185,12 @@ export class Dispatcher implements ReplyOwner {
     return this.#queue?.isEmpty === false || this.#pendingRequests?.isEmpty === false
   }
 
-  /** Whether no message waits for a handler or loop, and nobody iterates over them or has. */
+  /** Whether no message waits for a handler or loop, and no loop iterates over them or has. */
   get isUntouched(): boolean {
     return this.#queue === undefined
   }
 
-  /** Messages one after the other. While somebody iterates the handler gets none. */
+  /** Messages one after the other. While a loop iterates the handler gets none. */
   messages(): AsyncGenerator<Buffer, void, undefined> {
     this.#queue ??= this.#newQueue()
     // Within a hook that comes before messages: it would wait for them, and they for it.

@@ -7,11 +7,11 @@ interface PendingNext {
   readonly resolve: () => void
 }
 
-/** Whom a queue tells of its loops. */
+/** The object that a queue tells of its loops. */
 export interface MessageIteratorOwner {
   /** A loop is done with a message. */
   done(): void
-  /** Nobody iterates any more. */
+  /** No loop iterates any more. */
   left(): void
 }
 
@@ -23,8 +23,8 @@ interface Bounds {
 }
 
 /**
- * Messages that wait for whoever iterates over them. Reading pauses at `maxInFlight` of them; where the replies that the
- * loop waits for may stand behind them, because messages have ids, at `highWaterMark` bytes.
+ * Messages that wait for the loop that iterates over them. Reading pauses at `maxInFlight` of them. Where messages have
+ * ids, the replies that the loop waits for may stand behind them: there it pauses at `highWaterMark` bytes.
  */
 export class MessageIterator {
   readonly #readPause: ReadPause
@@ -53,12 +53,12 @@ export class MessageIterator {
     this.#owner = owner
   }
 
-  /** Whether somebody iterates, or is about to. */
+  /** Whether a loop iterates, or is about to. */
   get isIterated(): boolean {
     return this.#loops > 0
   }
 
-  /** Whether somebody iterates, or has, so that what is left may be for the next loop. */
+  /** Whether a loop iterates, or has, so that what is left may be for the next loop. */
   get isForLoops(): boolean {
     return this.#isForLoops
   }

@@ -5,8 +5,8 @@ const overhead = 64
 
 /**
  * Requests that arrived before they may be handled, on connections where the library goes on reading for the sake of
- * replies: while `onConnect` makes a call, or while `maxInFlight` handlers run that may wait for calls. Reading pauses at
- * so many bytes of them.
+ * replies. That is while `onConnect` makes a call, or while `maxInFlight` handlers run that may wait for calls. Reading
+ * pauses at so many bytes of them.
  */
 export class PendingRequests {
   readonly #readPause: ReadPause
@@ -63,7 +63,7 @@ export class PendingRequests {
     return this.#messages.length === 0
   }
 
-  /** Nobody will handle what waits. */
+  /** No handler will get what waits. */
   clear(): void {
     this.#messages = []
     this.#bytes = 0

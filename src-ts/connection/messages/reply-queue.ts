@@ -3,7 +3,7 @@ import type { Payload } from '../../memory/payload'
 /** What a handler may return: one message, or nothing. */
 export type Reply = Payload | undefined | null | void
 
-/** Who has places among its replies. */
+/** The owner of places among the replies of a connection. */
 export interface ReplyOwner {
   /** A place has its result. */
   settled(place: PendingReply): void

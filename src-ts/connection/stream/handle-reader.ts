@@ -64,7 +64,7 @@ export class HandleReader {
 
   /**
    * What asks `stream` to flow right now, if that is such a layer. It asks from within a call of its handle, which is
-   * then what executes; nothing else tells who it is.
+   * then what executes; nothing else tells which layer it is.
    */
   static asking(stream: SocketStream): HandleReader | undefined {
     // Other hosts have TLS of their own, and name no resource.

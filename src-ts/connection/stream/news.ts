@@ -36,8 +36,8 @@ export class News {
   }
 
   /**
-   * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript for
-   * each, so that promises run in between, and code that has awaited one event may then listen to the next.
+   * Tells one thing: at once, unless another of the same batch was told already. A socket of Node.js enters JavaScript
+   * for each. So promises run in between, and code that has awaited one event may then listen to the next.
    */
   tell<What>(work: (what: What) => void, what: What): void {
     const batch = lineOf(this.#stream)?.group.poller.batch ?? 0

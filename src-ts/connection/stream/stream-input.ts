@@ -51,11 +51,11 @@ export interface StreamConsumer {
   closed(error: NetpollError | undefined): void
 }
 
-/** Who gets the bytes of a stream. */
+/** Which reader gets the bytes of a stream. */
 const State = {
-  /** `onConnect` is not done. Whoever reads is served; `onData` waits. */
+  /** `onConnect` is not done. A reader is served; `onData` waits. */
   Opening: 0,
-  /** `onData` waits for bytes, or there is none and somebody reads. */
+  /** `onData` waits for bytes, or there is none and a reader reads. */
   Idle: 1,
   /** `onData` runs. */
   Running: 2,
@@ -68,14 +68,14 @@ const maxUnacknowledged = 1_000_000
 
 /** Up to here a piece is copied if others wait before it: kept where it is, each could keep a chunk of its own. */
 const smallBehindOthers = 16 * 1024
-/** The same for a consumer, of which nobody knows how long it keeps what it gets. */
+/** The same for a consumer, of which no code knows how long it keeps what it gets. */
 const smallForConsumer = 1024
 
 /**
  * The bytes of a connection without framing: its reader, and when `onData` runs.
  *
- * Every piece that the core hands up counts as a message in flight, so that a graceful close waits for handlers as
- * it does on framed connections. The core is told only once it matters: when nothing more will come.
+ * Every piece that the core hands up counts as a message in flight. So a graceful close waits for handlers as it does
+ * on framed connections. The core is told only once it matters: when nothing more will come.
  */
 export class StreamInput implements Leftover {
   readonly reader: Reader
@@ -131,7 +131,7 @@ export class StreamInput implements Leftover {
     }
   }
 
-  /** The connection is gone. What is left unread is kept by whoever has the reader, and by nobody else. */
+  /** The connection is gone. What is left unread is kept by the owner of the reader, and by nothing else. */
   gone(): void {
     if (this.#claimed > 0) this.#claim(0)
     if (!this.#isWatching) return
@@ -169,7 +169,7 @@ export class StreamInput implements Leftover {
     else this.#connection.readPause.pause(PauseReason.Full)
   }
 
-  /** What is read beyond the high-water mark, because somebody waits for more, counts against a bound for all. */
+  /** What is read beyond the high-water mark, because a reader waits for more, counts against a bound for all. */
   #claim(bytes: number): void {
     const { counts, maxBufferedBytes } = this.#group
     const before = this.#claimed
@@ -200,7 +200,7 @@ export class StreamInput implements Leftover {
   /** `onData` was replaced: what is there already is for it. */
   handlerChanged(): void {
     if (feed.length(this.reader) === 0) return
-    // After whoever sets it, who may have more to prepare; two handlers that set each other may do so for ever.
+    // After the code that sets it, which may have more to prepare; two handlers that set each other may do so for ever.
     stepBudget.settle(() =>
       microtask(() => {
         if (this.#state === State.Idle && this.#consumer === undefined && feed.length(this.reader) > 0)
@@ -218,12 +218,12 @@ export class StreamInput implements Leftover {
     this.#drain()
   }
 
-  /** Whether whoever reads knows the end. */
+  /** Whether a reader knows the end. */
   get hasEnded(): boolean {
     return this.#ended !== undefined
   }
 
-  /** Whether `error` is what whoever reads is told at the end. */
+  /** Whether `error` is what a reader is told at the end. */
   hasEndedBy(error: unknown): boolean {
     return this.#ended !== undefined && error === this.#ended
   }
@@ -253,7 +253,7 @@ export class StreamInput implements Leftover {
     return this.#readDeadline
   }
 
-  /** Whether the stream is in use, so that silence on the wire does not mean that nobody needs it. */
+  /** Whether the stream is in use, so that silence on the wire does not mean that no user needs it. */
   get isBusy(): boolean {
     return this.#state !== State.Idle || this.#isLooping
   }
@@ -263,7 +263,7 @@ export class StreamInput implements Leftover {
     return feed.length(this.reader) > 0
   }
 
-  /** Whether nobody reads, and nothing is left to read. */
+  /** Whether no reader reads, and nothing is left to read. */
   get isUntouched(): boolean {
     const length = feed.length(this.reader)
     const awaited = feed.awaited(this.reader)
@@ -271,7 +271,7 @@ export class StreamInput implements Leftover {
     return length === 0 && awaited === 0 && !isTaken
   }
 
-  /** Whether whoever has read without `onData` may still answer: until it waits for more. */
+  /** Whether a user that has read without `onData` may still answer: until it waits for more. */
   get #isAnswering(): boolean {
     return this.#finishing && this.#connection.onData === undefined
   }
@@ -382,12 +382,12 @@ export class StreamInput implements Leftover {
     this.#connection.fail(error)
   }
 
-  /** Nobody is reading right now. Tells the core that what it handed up is done with, when it matters. */
+  /** No reader reads right now. Tells the core that what it handed up is done with, when it matters. */
   #settle(): void {
     if (this.#wantsMore) this.#connection.readPause.resume(PauseReason.Full)
     if (!this.#draining && this.#unacknowledged < maxUnacknowledged) return
     if (this.#unacknowledged === 0 || this.#consumer !== undefined) return
-    // Who waits for more has to learn that nothing more comes: the core tells that once it has nothing to wait for.
+    // A reader that waits has to learn that nothing more comes: the core tells that once it has nothing to wait for.
     const waits = feed.awaited(this.reader) > 0
     if (!waits && (this.isBusy || this.#isAnswering || (feed.length(this.reader) > 0 && !this.#wantsMore)))
       return

@@ -1,7 +1,7 @@
 import type { Line } from './line'
 import { nextTick } from '../../time/timers'
 
-/** Who is told what became of a write. */
+/** The object that is told what became of a write. */
 export type WriteCallback = (error?: Error | null) => void
 
 /** A write of which the core has not said whether it left. */
