@@ -26,7 +26,7 @@ export class AddressDialer {
     allowListeners(this.#abandonment.signal)
   }
 
-  /** Whom it dials, for people. */
+  /** The address that it dials, for people. */
   get text(): string | undefined {
     const target = this.#target
     return addressText('path' in target ? target.path : target)
@@ -61,7 +61,7 @@ export class AddressDialer {
     this.#abandonment.abort(reason)
   }
 
-  /** Tells of the failure of a dial that nobody waits for. */
+  /** Tells of the failure of a dial that no caller waits for. */
   report(error: unknown): void {
     reportDial(checkedOf(this.#dialer).hooks.onError, error, this.#context)
   }

@@ -13,8 +13,8 @@ export interface CheckedBackoff {
 }
 
 /**
- * How long to wait before the next attempt: twice as long each time, and between a half and all of it by chance, so
- * that those who lost the same server do not come back at once.
+ * How long to wait before the next attempt: twice as long each time, and between a half and all of it by chance. So
+ * clients that lost the same server do not come back at once.
  */
 export class Backoff {
   readonly #min: number

@@ -32,7 +32,7 @@ export interface DialSettings {
   readonly localPort?: number | null | undefined
 }
 
-/** Whom to dial. */
+/** The address to dial. */
 export type DialTarget =
   | {
       /** Port, 1 to 65,535; also as text, as agents have it. */
@@ -54,7 +54,7 @@ export type DialTarget =
       readonly host?: string | null | undefined
     }
 
-/** Whom to dial, and how. */
+/** The address to dial, and how. */
 export type DialOptions = DialTarget &
   DialSettings & {
     /**

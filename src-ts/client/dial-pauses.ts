@@ -18,7 +18,7 @@ export class DialPauses {
     return Number.POSITIVE_INFINITY
   })
   #isBackingOff = false
-  /** Runs while nothing is dialed, also for those who wait: a peer has asked a connection to leave before it was of use. */
+  /** Runs while nothing is dialed, even for callers: a peer has asked a connection to leave before it was of use. */
   #dialPause: NodeJS.Timeout | undefined
   /** Whether it was told that connections end unused, since the last that was of use. */
   #hasToldUnused = false
@@ -30,7 +30,7 @@ export class DialPauses {
     this.#report = report
   }
 
-  /** Whether nothing is dialed, also for those who wait. */
+  /** Whether nothing is dialed, even for callers that wait. */
   get isPaused(): boolean {
     return this.#dialPause !== undefined
   }

@@ -36,7 +36,7 @@ interface Reusable {
 }
 
 /**
- * A {@link ConnectionDuplex} that is there before its connection, as a `net.Socket` is: for libraries that call
+ * A {@link ConnectionDuplex} that is there before its connection, as a `net.Socket` is. It is for libraries that call
  * `stream.connect`, then or to connect again, and for agents, which count the streams that they have been given.
  *
  * What is written before it is connected is kept, up to what `write` says, and sent then. What is set before holds for
@@ -55,7 +55,8 @@ export class DialedSocket extends ConnectionDuplex {
   #isReferenced = true
 
   /**
-   * @param dialer whose options its connections have, without a framing; by default one of all such sockets, which has none
+   * @param dialer the dialer whose options its connections have, without a framing; by default one of all such sockets,
+   * which has none
    * @throws TypeError `ERR_INVALID_ARG_TYPE`
    */
   constructor(dialer: StreamDialer = defaultDialer()) {
@@ -93,7 +94,7 @@ export class DialedSocket extends ConnectionDuplex {
    * Connects; one that was destroyed does so again. A failure is an `'error'`. While it dials it keeps the process alive,
    * whatever `unref` says.
    *
-   * @param options whom to dial, and how
+   * @param options the address to dial, and how
    * @param listener for the next `'connect'`
    * @throws TypeError `ERR_INVALID_ARG_TYPE`
    */

@@ -35,7 +35,7 @@ import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
 import { checkInteger, checkObject, checkPort, checkText } from '../checks/arguments'
 import { dialerOptionNames, type DialerOptions } from './options'
 
-/** Whom to dial, checked. */
+/** The address to dial, checked. */
 export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
 
 /** Where one attempt goes, and from where, if the user cares. */
@@ -92,15 +92,15 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Connects. Of a name's addresses the first that answers is taken: they are tried one after the other,
-   * families in turns, the next as soon as the last one failed or has not answered for
-   * `connectionAttemptDelay` (Happy Eyeballs, RFC 8305). When this resolves or rejects, nothing is left of
-   * the other attempts, or they are being closed.
+   * Connects. Of a name's addresses the first that answers is taken: they are tried one after the other, families in
+   * turns. The next is tried as soon as the last one failed or has not answered for `connectionAttemptDelay` (Happy
+   * Eyeballs, RFC 8305). When this resolves or rejects, nothing is left of the other attempts, or they are being
+   * closed.
    *
-   * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`: for several addresses
-   * that of the first, with those of all in `errors`, and as the `cause` in an `AggregateError`; `ERR_DIAL_TIMEOUT`; `EAFNOSUPPORT` when
-   * no address is of the family of `localAddress`; `ERR_UNSUPPORTED`; the signal's reason when it was
-   * aborted; the lookup's own error for an unknown name
+   * @throws NetpollError (as a rejection) the system's code, such as `ECONNREFUSED`. For several addresses it is that
+   * of the first, with those of all in `errors`, and as the `cause` in an `AggregateError`. `ERR_DIAL_TIMEOUT`;
+   * `EAFNOSUPPORT` when no address is of the family of `localAddress`; `ERR_UNSUPPORTED`. The signal's reason when it
+   * was aborted; the lookup's own error for an unknown name
    */
   dial(options: DialOptions): Promise<Connection<Data, Bytes>> {
     const site = new CallSite(entries.dial)
@@ -129,8 +129,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Makes a connection of a connected TCP or unix stream socket that somebody else has opened, such as
-   * {@link Connection.detach}. From then on it must not be used or closed by anyone else; refused, it is left alone.
+   * Makes a connection of a connected TCP or unix stream socket that was opened elsewhere, such as by
+   * {@link Connection.detach}. From then on no other code may use or close it; refused, it is left alone.
    *
    * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
@@ -139,7 +139,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const site = new CallSite(entries.fromFd)
     return stepBudget.attempt(async () => {
       const connection = await this.#adopt(fd, site)
-      // Who detaches it again at once waits for nothing else.
+      // A user that detaches it again at once waits for nothing else.
       await stepBudget.pass()
       return connection
     })
@@ -197,7 +197,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#established.add(connection)
     const abandon = (): void => connection.destroy(reasonOf(signal))
     await unlessAborted(() => connection.open(), signal, abandon)
-    // Others may have called the dial off since, before its promise could tell anybody.
+    // Others may have called the dial off since, before its promise could tell a caller.
     if (isAborted(signal)) {
       abandon()
       throw reasonOf(signal)
@@ -271,7 +271,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return { abandon: () => connection.destroy() }
   }
 
-  /** Whose event loop gets the next connection. */
+  /** The group whose event loop gets the next connection. */
   #chooseGroup(): ConnectionGroup {
     const groups = this.#currentGroups()
     const [first] = groups as readonly [ConnectionGroup]
@@ -358,12 +358,12 @@ interface Dial {
   readonly context: Context
 }
 
-/** Whom to dial, for all dials of a pool or mux: how is what their options say. */
+/** The address to dial, for all dials of a pool or mux: how is what their options say. */
 export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
 
 /**
- * Checks whom to dial, in the forms that `net.connect` takes: agents pass on what they have, so `null` and an empty
- * text are as absent, a port may be text, and a path goes before host and port.
+ * Checks the address to dial, in the forms that `net.connect` takes. Agents pass on what they have. So `null` and an
+ * empty text are as absent, a port may be text, and a path goes before host and port.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */

@@ -3,7 +3,7 @@ import { LazyTimer } from '../time/lazy-timer'
 import type { CheckedPoolOptions } from './pool-options'
 import { PooledState, type PooledConnection } from './pooled-connection'
 
-/** The connections of a pool that nobody uses, and how long they may stay. */
+/** The connections of a pool that no caller uses, and how long they may stay. */
 export class FreeConnections {
   readonly #options: CheckedPoolOptions
   /** The connection that became free last is used first. */

@@ -6,7 +6,7 @@ import { deadlineOf, endOf, timeLimit } from '../time/time-limits'
 export interface GetOptions {
   /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
   readonly timeout?: number | undefined
-  /** When whoever waits gives up at the latest, a `Date` or milliseconds since the epoch. Default: none. */
+  /** When the caller gives up waiting at the latest, a `Date` or milliseconds since the epoch. Default: none. */
   readonly deadline?: Date | number | undefined
   /** Gives up waiting, and rejects with the signal's reason. */
   readonly signal?: AbortSignal | null | undefined

@@ -34,13 +34,13 @@ export interface AttemptOutcome<Connected> {
 /** Calls back after so many milliseconds, unless the function that it returns is called before. */
 export type StartTimer = (milliseconds: number, callback: () => void) => () => void
 
-/** Why nobody has won. */
+/** Why no attempt has won. */
 export type Loss =
   | { readonly kind: 'abandoned'; readonly reason: unknown }
   /** Every attempt has failed: one error for each address, in their order. */
   | { readonly kind: 'exhausted'; readonly errors: readonly unknown[] }
 
-/** What a race is about, and who is told of its end: one of `won` and `lost`, once. */
+/** What a race is about, and the functions that hear of its end: one of `won` and `lost`, once. */
 export interface RaceRules<Address, Connected> {
   /** At least one, in the order in which they are tried. */
   readonly addresses: readonly Address[]
@@ -51,7 +51,7 @@ export interface RaceRules<Address, Connected> {
   readonly begin: (address: Address, outcome: AttemptOutcome<Connected>) => Attempt
   /** The first attempt has connected; the others were told to end. */
   readonly won: (connected: Connected) => void
-  /** Nobody has connected, and no attempt is left. */
+  /** No attempt has connected, and none is left. */
   readonly lost: (loss: Loss) => void
 }
 
@@ -128,7 +128,7 @@ export class Race<Address, Connected> {
     this.#running.delete(index)
     this.#errors[index] = error
     const wasLast = index === this.#begun - 1
-    // An earlier one that fails hurries nobody: the last has its full delay.
+    // An earlier one that fails does not hurry the next: the last has its full delay.
     if (this.#state.kind === 'racing' && wasLast) this.#beginNext()
     else this.#loseIfNoneRuns()
   }

@@ -6,7 +6,7 @@ import type { Attempt, StartTimer } from './happy-eyeballs'
 /** Milliseconds between two tries: the least, and what it grows to. */
 const pauses = { min: 2, max: 50 }
 
-/** How an attempt that has to wait is tried, and who is told when it fails before it has begun. */
+/** How an attempt that has to wait is tried, and what is told when it fails before it has begun. */
 export interface LaterAttemptRules {
   /** Begins to connect; `undefined` when it has to be tried again. What it throws is the attempt's failure. */
   readonly begin: () => Attempt | undefined
@@ -17,7 +17,8 @@ export interface LaterAttemptRules {
 
 /**
  * An attempt to connect to a unix socket whose backlog is full. TCP waits by itself for a server that does not come to
- * accept; here the system refuses whoever does not block, so it is tried again until there is room or the time is over.
+ * accept. Here the system refuses a caller that does not block. So the attempt is tried again until there is room or
+ * the time is over.
  */
 export class LaterAttempt implements Attempt {
   readonly #rules: LaterAttemptRules

@@ -22,7 +22,7 @@ export interface MuxConnectionListener {
   refused(muxed: MuxConnection, call: PendingCall, request: Payload): void
   /** So many calls were lost on the connection that it takes no more. */
   wornOut(muxed: MuxConnection): void
-  /** The connection takes no more requests, or nobody should give it any. */
+  /** The connection takes no more requests, or no caller should give it any. */
   ending(muxed: MuxConnection): void
   /** The peer or the user wants no more calls on the connection, which closes once its calls have ended. */
   leaving(muxed: MuxConnection): void
@@ -38,7 +38,7 @@ export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
   readonly reconnector: Reconnector
   /** Whether another one was dialed in its place, because of the calls that were lost on it. */
   isReplaced = false
-  /** Whether messages were sent on it, which nobody can tell for lost. */
+  /** Whether messages were sent on it, which no reply can prove lost. */
   hasSent = false
   readonly #listener: MuxConnectionListener
   #calls = 0

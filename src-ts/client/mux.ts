@@ -19,8 +19,8 @@ import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { WaitingSend } from './waiting-send'
 
 /**
- * Many calls at once over few connections to one address. Connections are dialed by the first call, and again when they
- * were lost and somebody calls.
+ * Many calls at once over few connections to one address. Connections are dialed by the first call, and by the next
+ * call after they were lost.
  *
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
@@ -43,7 +43,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #dialError: unknown
 
   /**
-   * @param address whom to dial: `{ host, port }` or `{ path }`
+   * @param address where to dial: `{ host, port }` or `{ path }`
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; NetpollError `ERR_UNSUPPORTED` without a
    * framing
    */
@@ -139,7 +139,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * import { lengthField, Mux } from 'netpoll'
    *
    * const metrics = new Mux({ host: '127.0.0.1', port: 8000 }, { framing: lengthField({ size: 4 }) })
-   * metrics.unref() // what waits for the collector of metrics does not delay the end of the process
+   * metrics.unref() // calls that wait do not keep the process alive
    * metrics.ref()
    * ```
    */
@@ -242,7 +242,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#redialForWaiting()
   }
 
-  /** Nobody waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
+  /** No caller waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
   #letGo({ connection, isReplaced, hasSent }: MuxConnection): void {
     // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
     if (connection.life.isLeaving || connection.life.isEnding) return

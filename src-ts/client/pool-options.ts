@@ -14,18 +14,18 @@ export interface PoolLimits {
    */
   readonly minIdle?: number | undefined
   /**
-   * Milliseconds after which a connection that nobody uses is closed, unless it is one of `minIdle`; 0 for never.
+   * Milliseconds after which a connection that no caller uses is closed, unless it is one of `minIdle`; 0 for never.
    * Default 60,000.
    */
   readonly maxIdleTime?: number | undefined
   /** Milliseconds after which a connection is used no more, once it is free; 0, the default, for ever. */
   readonly maxLifetime?: number | undefined
   /**
-   * Those that may wait for a connection beside those for whom there is room to dial one. Whoever comes then gets
+   * Callers that may wait for a connection beside those for whom there is room to dial one. The next caller gets
    * `ERR_POOL_FULL`. Default: no limit.
    */
   readonly maxWaiters?: number | undefined
-  /** Milliseconds that anyone waits for a connection, until `ERR_POOL_TIMEOUT`; 0, the default, for ever. */
+  /** Milliseconds that a caller waits for a connection, until `ERR_POOL_TIMEOUT`; 0, the default, for ever. */
   readonly waitTimeout?: number | undefined
 }
 

@@ -2,13 +2,13 @@
 export interface PoolStats {
   /** Connections that are established and may be used. */
   readonly connected: number
-  /** Those of them that nobody uses. */
+  /** Those of them that no caller uses. */
   readonly free: number
-  /** Those who wait for a connection. */
+  /** Callers that wait for a connection. */
   readonly pending: number
   /** Those of them for whom no connection is being dialed. */
   readonly queued: number
-  /** Connections that somebody has got, and calls that wait for their reply. */
+  /** Connections that a user has got, and calls that wait for their reply. */
   readonly running: number
   /** All of them: `pending` and `running`. */
   readonly size: number

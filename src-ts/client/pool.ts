@@ -26,8 +26,8 @@ import { checkGetOptions, type GetOptions } from './get-options'
 import { WaitingUser } from './waiting-user'
 
 /**
- * Long connections to one address, each used by one at a time: by a {@link call}, or by whoever has got it until it is
- * put back. Who finds none free waits for the next, or for one that is dialed, first come, first served.
+ * Long connections to one address, each used by one caller at a time: by a {@link call}, or by a user until it is put
+ * back. A caller that finds none free waits for the next, or for one that is dialed. First come, first served.
  *
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
@@ -49,7 +49,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #referenced = true
 
   /**
-   * @param address whom to dial: `{ host, port }` or `{ path }`
+   * @param address where to dial: `{ host, port }` or `{ path }`
    * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
    */
   constructor(address: DialTarget, options: PoolOptions<Data, Bytes> = {}) {
@@ -81,7 +81,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Lends a connection, which nobody else uses until it is given back by {@link put} or {@link discard}.
+   * Lends a connection, which no other caller uses until it is given back by {@link put} or {@link discard}.
    *
    * @throws NetpollError (as a rejection) `ERR_POOL_TIMEOUT`, `ERR_POOL_FULL`, `ERR_POOL_CLOSED`; what the dial rejects
    * with; the signal's reason
@@ -99,8 +99,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Gives back a connection that {@link get} has lent. One that is not as it was is replaced: one that is closing or
-   * gone, that waits for the reply of a call or has unread or unsent bytes, or that somebody else reads or has paused.
+   * Gives back a connection that {@link get} has lent. One that is not as it was is replaced. It may be closing or
+   * gone, wait for the reply of a call, or have unread or unsent bytes. Another reader may read it, or it is paused.
    *
    * @throws NetpollError `ERR_POOL_NOT_LENT` when it is not lent by this pool
    */
@@ -143,10 +143,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Lends nothing more, and closes each connection once it is free. Who waits already is still served.
+   * Lends nothing more, and closes each connection once it is free. Callers that wait already are still served.
    *
-   * @param options.timeout milliseconds after which whoever still waits gets `ERR_POOL_CLOSED`, and connections that are
-   * left are destroyed. Default: never, so that a connection which is not given back keeps the pool
+   * @param options.timeout milliseconds after which callers that still wait get `ERR_POOL_CLOSED`, and connections that
+   * are left are destroyed. Default: never, so that a connection which is not given back keeps the pool
    * @returns a promise that resolves when the last connection is gone
    */
   async close(options: CloseOptions = {}): Promise<void> {
@@ -205,7 +205,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const lend = (pooled: PooledConnection): void => {
       pooled.state = PooledState.Lent
       pooled.wasLent = true
-      // Who takes and gives back in turns, alone or with others, waits for nothing else.
+      // A user that takes and gives back in turns, alone or with others, waits for nothing else.
       stepBudget.settle(() => give(pooled))
     }
     const pooled = this.#take()
@@ -272,7 +272,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialAsNeeded()
   }
 
-  /** Dials for everyone who waits and for those that are kept ready, as far as there is room. */
+  /** Dials for all callers that wait and for connections that are kept ready, as far as there is room. */
   #dialAsNeeded(): void {
     if (this.#pauses.isPaused) return
     const keepsReady = this.#lifecycle.isOpen && !this.#pauses.isBackingOff
@@ -295,7 +295,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const pooled = new PooledConnection(this.#listener, connection, clock.now())
     this.#all.add(pooled)
     if (!this.#referenced) connection.unref()
-    // Whatever the peer has said already is for whoever gets it first.
+    // Whatever the peer has said already is for the first user of the connection.
     this.#handOver(pooled)
   }
 
@@ -306,7 +306,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#pauses.pause()
       return
     }
-    // Who is served by another dial that goes on, or by whoever gives back meanwhile, is not failed.
+    // A caller does not fail where another dial serves it, or a connection that is given back meanwhile.
     if (this.#waiting.length > this.#dialing) this.#waiting.shift()?.fail(error)
     else if (this.#lifecycle.isOpen) this.#pauses.failedInBackground(error)
     this.#dialAsNeeded()
@@ -319,13 +319,13 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#pauses.endedUnused(established)
   }
 
-  /** Somebody is done with a connection: the next one gets it. */
+  /** A caller is done with a connection: the next one gets it. */
   #offer(pooled: PooledConnection): void {
     if (this.#free.isUsable(pooled)) this.#handOver(pooled)
     else this.#retire(pooled)
   }
 
-  /** As {@link #offer}, of a connection on which something may not have left, behind which nobody is to wait. */
+  /** As {@link #offer}, of a connection on which something may not have left, behind which no call is to wait. */
   #offerSent(pooled: PooledConnection): void {
     const { connection } = pooled
     if (!connection.isClean || !connection.hasUnsent) this.#offer(pooled)
@@ -346,7 +346,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
   }
 
-  /** Lets go of a connection that nobody has: one that owes a reply or is half read at once, another one gently. */
+  /** Lets go of a connection that no caller has: one that owes a reply or is half read at once, another one gently. */
   #retire(pooled: PooledConnection): void {
     const { connection } = pooled
     const isOwed =
@@ -435,7 +435,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#followEmpty()
   }
 
-  /** Closing goes on: with nobody waiting no dial is needed, and with nothing left it is over. */
+  /** Closing goes on: with no caller waiting no dial is needed, and with nothing left it is over. */
   #followEmpty(): void {
     if (this.#lifecycle.isOpen) return
     if (this.#waiting.length === 0) this.#abandonDials()

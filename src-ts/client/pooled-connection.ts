@@ -5,7 +5,7 @@ import type { ConnectionOwner } from '../connection/owner'
 import type { Payload } from '../memory/payload'
 import type { CallTarget } from './waiting-call'
 
-/** Who has a connection of a pool. */
+/** The user that has a connection of a pool. */
 export const PooledState = {
   /** It waits for its next use. */
   Free: 0,
@@ -44,7 +44,7 @@ export class PooledConnection implements CallTarget, CallOwner, ConnectionOwner 
   /** When it was established, on our clock. */
   readonly established: number
   state: PooledState = PooledState.Released
-  /** Whether a user has had it, who may have sent what nobody could tell for lost. */
+  /** Whether a user has had it, who may have sent what no reply can prove lost. */
   wasLent = false
   /** Whether it was of use: something was answered on it, or a user has put it back as it was. */
   isProven = false

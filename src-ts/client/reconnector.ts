@@ -6,7 +6,7 @@ import { clearTimeout, setTimeout } from '../time/timers'
 
 /** Where a {@link Reconnector} is. */
 const State = {
-  /** Nobody needs a connection. */
+  /** No caller needs a connection. */
   Resting: 0,
   /** It waits until the next attempt is due. */
   Waiting: 1,
@@ -17,12 +17,12 @@ const State = {
 
 type State = (typeof State)[keyof typeof State]
 
-/** How a {@link Reconnector} dials, and whom it tells. */
+/** How a {@link Reconnector} dials, and what it tells. */
 export interface ReconnectorOptions {
   readonly dial: () => Promise<ConnectionCore>
   readonly backoff: Backoff
   readonly connected: (connection: ConnectionCore, reconnector: Reconnector) => void
-  /** An attempt has failed. Who still needs a connection asks for it again. */
+  /** An attempt has failed. The owner asks again where a connection is still needed. */
   readonly failed: (error: unknown) => void
 }
 
@@ -72,19 +72,19 @@ export class Reconnector {
     this.#notBefore = 0
   }
 
-  /** Somebody waits for a connection: the process stays alive until the next attempt. */
+  /** A caller waits for a connection: the process stays alive until the next attempt. */
   ref(): void {
     this.#referenced = true
     this.#timer?.ref()
   }
 
-  /** Nobody waits for a connection. */
+  /** No caller waits for a connection. */
   unref(): void {
     this.#referenced = false
     this.#timer?.unref()
   }
 
-  /** No connection is needed any more. A dial that is under way has to be abandoned by whoever began it. */
+  /** No connection is needed any more. The owner has to abandon a dial that is under way. */
   stop(): void {
     clearTimeout(this.#timer)
     if (this.#state === State.Waiting) this.#state = State.Resting

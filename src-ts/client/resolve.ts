@@ -23,7 +23,7 @@ export interface LookupLimits {
 
 /**
  * The addresses of a name, at least one, in the lookup's order. An IP address is its own. A lookup cannot be
- * called off: past its limits nobody waits for it, and what it finds is dropped.
+ * called off: past its limits no dial waits for it, and what it finds is dropped.
  *
  * @throws (as a rejection) whatever `lookup` throws or reports; NetpollError `ENOTFOUND` for no address,
  * `ERR_INVALID_IP_ADDRESS` for something that is none, `ERR_DIAL_TIMEOUT`; the signal's reason

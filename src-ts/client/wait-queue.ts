@@ -1,7 +1,7 @@
 import { Deadlines } from '../time/deadlines'
 import { LazyTimer } from '../time/lazy-timer'
 
-/** Somebody who waits in a {@link WaitQueue}. */
+/** A caller that waits in a {@link WaitQueue}. */
 export abstract class QueueEntry {
   /** @internal */
   next: QueueEntry | undefined
@@ -21,7 +21,7 @@ export abstract class QueueEntry {
   }
 }
 
-/** First come, first served; everyone waits as long as they want to. */
+/** First come, first served; each entry waits as long as it wants to. */
 export class WaitQueue<W extends QueueEntry> {
   readonly #left: () => void
   readonly #timer = new LazyTimer((now) => this.#expire(now))
@@ -30,7 +30,7 @@ export class WaitQueue<W extends QueueEntry> {
   #last: W | undefined
   #length = 0
 
-  /** `left` is called when somebody was not served: has given up, or waited too long. */
+  /** `left` is called when an entry was not served: it has given up, or waited too long. */
   constructor(left: () => void) {
     this.#left = left
   }
@@ -51,21 +51,21 @@ export class WaitQueue<W extends QueueEntry> {
     this.#timer.arm(entry.deadline)
   }
 
-  /** Takes out who has waited longest. */
+  /** Takes out the entry that has waited longest. */
   shift(): W | undefined {
     const entry = this.#first
     if (entry !== undefined) this.#remove(entry)
     return entry
   }
 
-  /** Somebody gives up waiting, who may have been served already. */
+  /** An entry gives up waiting, which may have been served already. */
   leave(entry: W): void {
     if (!entry.isQueued) return
     this.#remove(entry)
     this.#left()
   }
 
-  /** Takes out everyone for whom `isMeant` holds, in order. */
+  /** Takes out every entry for which `isMeant` holds, in order. */
   takeAll(isMeant: (entry: W) => boolean = () => true): readonly W[] {
     const taken: W[] = []
     for (let entry = this.#first; entry !== undefined; ) {
@@ -79,7 +79,7 @@ export class WaitQueue<W extends QueueEntry> {
     return taken
   }
 
-  /** Nobody will wait any more. */
+  /** No entry will come any more. */
   stop(): void {
     this.#timer.stop()
   }

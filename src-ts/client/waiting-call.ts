@@ -9,7 +9,7 @@ export interface CallTarget {
   start(call: PendingCall, request: Payload): void
 }
 
-/** Somebody who waits for a connection. */
+/** A caller that waits for a connection. */
 export abstract class ConnectionWaiter<P extends CallTarget> extends QueueEntry {
   abstract serve(target: P): void
   abstract fail(error: unknown): void

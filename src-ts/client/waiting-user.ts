@@ -6,7 +6,7 @@ import type { PooledConnection } from './pooled-connection'
 import type { WaitQueue } from './wait-queue'
 import { ConnectionWaiter } from './waiting-call'
 
-/** Somebody who waits for a connection to use it. */
+/** A user that waits for a connection to use it. */
 export class WaitingUser extends ConnectionWaiter<PooledConnection> {
   readonly deadline: number
   readonly #lend: (pooled: PooledConnection) => void
