@@ -202,9 +202,9 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @param message copied before this returns, unless it lies in memory of a received message: that is sent
    * from there, so do not change it afterwards
    * @returns a promise that resolves when more may be sent. Mostly that is at once. For a slow peer it is when at most
-   * half of `highWaterMark` waits to be sent. Where this turn of the event loop has queued much, it is in the next turn.
-   * Much is `highWaterMark` on the connection, or 4 MiB or 1,024 sends and flushes in its thread. While it waits it keeps
-   * the process alive.
+   * half of `highWaterMark` waits to be sent. Where this turn of the event loop has queued much, it is in the next
+   * turn. Much is `highWaterMark` on the connection, or 4 MiB or 1,024 sends and flushes in its thread. While it waits
+   * it keeps the process alive.
    * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone;
    * `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`. The rejection of a connection that is gone is not an
    * unhandled one where no caller waits.

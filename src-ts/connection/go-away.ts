@@ -76,7 +76,7 @@ export function retire(
   connection.onClose(() => clearTimeout(timer))
 }
 
-/** Whether the peer was asked to leave. The user's function may close the connection, throw, or ask no peer. */
+/** Whether the peer was asked to leave. The user's function may close the connection, throw, or give no message. */
 function isAsked(connection: ServedConnection, life: Life, goAway: GoAway): boolean {
   try {
     const message = life.isWhole ? goAway(connection) : undefined
