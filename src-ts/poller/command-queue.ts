@@ -7,13 +7,13 @@ import { Operation } from '../native/protocol-numbers'
 import { notPayload, type Payload } from '../memory/payload'
 import type { ThreadMemory } from '../memory/thread-memory'
 
-/** Who has commands carried out. */
+/** The part of a poller that has commands carried out. */
 export interface CommandExecutor {
   /** Carries out what is written, in the middle of a task. */
   carryOut(): void
 }
 
-/** Whom a command is for. */
+/** The connection that a command is for. */
 export interface CommandTarget {
   readonly slot: number
   readonly generation: number
@@ -40,8 +40,8 @@ const full = Int32Array.of(capacity)
 export const commandWords = header + words * capacity
 
 /**
- * What leaves for the core. A command is six words in shared memory, and no call: the core carries
- * them out after the turn that they were written in, or before the loop waits.
+ * What leaves for the core. A command is six words in shared memory, and no call. The core carries commands out after
+ * the turn that they were written in, or before the loop waits.
  */
 export class CommandQueue {
   #commands: Int32Array
@@ -63,12 +63,15 @@ export class CommandQueue {
     this.#begun = begun
   }
 
-  /** Changes once the event loop has turned since commands were written: then the core has told who is congested. */
+  /** Changes once the event loop has turned since commands were written: then the core has told which are congested. */
   get turn(): number {
     return this.#turn
   }
 
-  /** Nobody looks for commands any more, so none is written: the arena would wait for it, or no longer for those of others. */
+  /**
+   * The core looks for commands no more, so none is written: the arena would wait for it, or no longer for those of
+   * others.
+   */
   close(): void {
     this.#isClosed = true
     // Full for good: a command looks no further where there is room.
@@ -95,9 +98,9 @@ export class CommandQueue {
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *
    * @returns how many bytes will be sent
-   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; `ENOMEM` when
-   * there is no memory for it; TypeError `ERR_INVALID_ARG_TYPE` when it is no payload; what a list throws that is asked for
-   * its pieces. All of them before anything is added
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE` when its length cannot be said, or a piece cannot be copied; `ENOMEM`
+   * when there is no memory for it. TypeError `ERR_INVALID_ARG_TYPE` when it is no payload. What a list throws that is
+   * asked for its pieces. All of them before anything is added.
    */
   message(last: Operation, target: CommandTarget, framing: Framing, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
@@ -357,7 +360,7 @@ export class CommandQueue {
     commands[0] = count + 1
   }
 
-  /** A buffer of the user's is held for the command that would have named it. */
+  /** A buffer of the user is held for the command that would have named it. */
   #drop(operation: Operation, handle: number): void {
     if (operation === Operation.SendForeign) this.#memory.native.releaseForeign(handle)
   }

@@ -9,7 +9,7 @@ export interface TimerPoller {
   readonly native: Pick<NativePoller, 'now'>
 }
 
-/** Whose deadlines it watches. */
+/** The object whose deadlines it watches. */
 export interface AlarmOwner extends CommandTarget {
   /**
    * Acts on the deadlines that have passed at `due`, and returns the next one, `Infinity` for none. Where it has left some
@@ -51,10 +51,10 @@ export class DeadlineTimer {
   }
 
   /**
-   * It has fired; `late` is how many microseconds after its time the socket was looked at last, and everything handed over
-   * that had come by then. Deadlines have passed up to there: for later ones nobody has looked at the socket, and a process
-   * that stalled might take what came meanwhile for late. Nothing is done when it is not the one that was armed last, which is
-   * still to come.
+   * It has fired. `late` is how many microseconds after its time the socket was looked at last; everything that had
+   * come by then was handed over. Deadlines have passed up to there. For later ones the core has not looked at the
+   * socket, and a process that stalled might take what came meanwhile for late. Nothing is done when it is not the one
+   * that was armed last, which is still to come.
    */
   fired(number: number, late: number): void {
     if (number !== this.#number || this.#armed === Number.POSITIVE_INFINITY) return

@@ -25,7 +25,7 @@ import { pollerGone } from '../native/reasons'
 /** Where a poller runs. */
 export type Placement = 'inline' | 'thread'
 
-/** Who accepts connections on a listener. */
+/** The server that accepts connections on a listener. */
 export interface Acceptor {
   /** A connection was accepted; returns the object that stands for it. */
   accepted(id: NativeId): PolledConnection
@@ -33,7 +33,7 @@ export interface Acceptor {
   acceptPaused(errno: number): void
   /** A connection was accepted and closed, because the system could not watch it. */
   acceptFailed(errno: number): void
-  /** Nobody accepts for it any more: its socket is closed. */
+  /** No thread accepts for it any more: its socket is closed. */
   acceptEnded(): void
   /** Its poller has failed, with everything that it had. */
   failed(error: NetpollError): void
@@ -47,8 +47,8 @@ const maxSliceTime = 10
 /**
  * A poller, as JavaScript sees it: batches of records up, commands down.
  *
- * What keeps the way of a message short: one call for all messages of a turn; records and commands are
- * words in shared memory; connections and chunks are found by index; a message costs one view.
+ * Four things keep the way of a message short. One call hands over all messages of a turn. Records and commands are
+ * words in shared memory. Connections and chunks are found by index. A message costs one view.
  */
 export class Poller {
   readonly memory: ThreadMemory
@@ -108,8 +108,8 @@ export class Poller {
       },
       (reason) => this.#fail(pollerFailed(reason)),
     )
-    // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current task
-    // of JavaScript's and of its microtasks have written theirs.
+    // Inline, the core looks for commands after every turn. A thread has to be told of them: once all of the current
+    // JavaScript task and of its microtasks have written theirs.
     const flush = (): void => {
       this.#isFlushDue = false
       this.#batch[unsettledWord] = 0
@@ -132,7 +132,7 @@ export class Poller {
     if (this.#connectionCount === 1) sendAtExit(this)
   }
 
-  /** Its slot has nothing more to tell, or belongs to somebody else from now on. */
+  /** Its slot has nothing more to tell, or belongs to another connection from now on. */
   forget(connection: PolledConnection): void {
     if (this.#connections[connection.slot] !== connection) return
     this.#connections[connection.slot] = undefined
@@ -180,7 +180,7 @@ export class Poller {
     return this.#connectionCount === 0 && this.#acceptors.size === 0
   }
 
-  /** Whether the poller is gone: it has ended, or could not go on and has told everybody. It takes nothing more. */
+  /** Whether the poller is gone: it has ended, or could not go on and has told its users. It takes nothing more. */
   get isOver(): boolean {
     return this.#hasEnded || this.#hasFailed
   }
@@ -227,7 +227,7 @@ export class Poller {
     if (this.#references === 0) this.native.unref()
   }
 
-  /** The poller has gone: nobody may wait for anything of it. */
+  /** The poller has gone: no connection or server may wait for anything of it. */
   #fail(error: NetpollError): void {
     this.#hasFailed = true
     this.commandQueue.close()
@@ -244,7 +244,7 @@ export class Poller {
     if (acceptors.length === 0) logFailure(error)
   }
 
-  /** What one of them does with it keeps nobody else from being told. */
+  /** What one of them does with it does not keep the others from being told. */
   #tellFailure(tell: () => void): void {
     guarded(tell, (error) => logFailure(error))
   }
@@ -314,8 +314,8 @@ export class Poller {
   }
 
   /**
-   * Where to stop, `at` or behind what is told there of the connection before: promises run then, which may use a connection
-   * whose end is known.
+   * Where to stop: `at`, or behind what is told there of the connection before. Promises run then, which may use a
+   * connection whose end is known.
    */
   #withEnd(at: number, limit: number): number {
     const batch = this.#batch
@@ -326,9 +326,9 @@ export class Poller {
   }
 
   /**
-   * Whatever is thrown costs the connection that it is about: everything else of the batch is delivered. The guard stands
-   * around many records, so that a message pays nothing for it, and in a function of its own: within a `try` V8 makes a view
-   * by three calls, and without one inline.
+   * Whatever is thrown costs the connection that it is about: everything else of the batch is delivered. The guard
+   * stands around many records, so that a message pays nothing for it. It is in a function of its own: within a `try`
+   * V8 makes a view by three calls, and without one inline.
    */
   readonly #deliver = (): void => {
     while (this.#goesOn()) {

@@ -9,10 +9,12 @@ import { setTimeout } from '../time/timers'
 const idleTime = 1_000
 
 /**
- * The event loops of this thread. The first lies in the event loop of Node.js itself; the others are threads of their own,
- * made when a server or dialer asks for so many, and kept: without sockets they sleep. One that has failed is replaced. All end when
- * nothing has been open for a while, and are made again when they are asked for: until then each would keep its descriptors,
- * and all modules of the package, which test runners load again and again.
+ * The event loops of this thread. The first lies in the event loop of Node.js itself. The others are threads of their
+ * own, made when a server or dialer asks for so many, and kept: without sockets they sleep. One that has failed is
+ * replaced.
+ *
+ * All end when nothing has been open for a while, and are made again when they are asked for. Until then each would
+ * keep its descriptors, and all modules of the package, which test runners load again and again.
  */
 let inline: Poller | undefined
 const threads: Poller[] = []
@@ -20,7 +22,7 @@ const threads: Poller[] = []
 /** Whether the host lets the core poll in its own event loop; `undefined` until it was tried. */
 let hasInline: boolean | undefined
 
-/** The loop for whoever asks for none in particular. */
+/** The loop for a caller that asks for none in particular. */
 export function defaultPoller(): Poller {
   if (inline !== undefined && !inline.isOver) return inline
   // Not even asking is safe on Bun.
