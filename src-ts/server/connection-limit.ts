@@ -54,7 +54,7 @@ export class ConnectionLimit {
   }
 }
 
-/** For connections that the user never sees: what becomes of them is told to nobody. */
+/** For connections that the user never sees: no code is told what becomes of them. */
 function strangers(group: ConnectionGroup): ConnectionGroup {
   return { ...group, failed: () => {}, closed: () => false }
 }

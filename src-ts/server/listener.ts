@@ -32,9 +32,9 @@ export interface ListenPortOptions {
   /** Address or name. Default: all addresses, IPv6 and IPv4. */
   readonly host?: string | undefined
   /**
-   * Whether others that ask for it as well, and run as the same user, may listen on the same port
-   * (`SO_REUSEPORT`): several processes, cluster workers or worker threads. Linux distributes connections
-   * among them; macOS gives them all to one. Default false.
+   * Whether others that ask for it as well, and run as the same user, may listen on the same port (`SO_REUSEPORT`).
+   * They are several processes, cluster workers or worker threads. Linux distributes connections among them; macOS
+   * gives them all to one. Default false.
    */
   readonly reusePort?: boolean | undefined
   /** Whether listening on all addresses means those of IPv6 alone. Default false. */
@@ -50,25 +50,25 @@ export interface ListenPortOptions {
 /** Listens on a unix socket. */
 export interface ListenPathOptions {
   /**
-   * Path of a unix socket. A dead socket there is replaced, a live one refused. On Linux a path that begins with a zero byte
-   * is a name of the abstract namespace, as with `node:net`: there is no file, and no permission to connect.
+   * Path of a unix socket. A dead socket there is replaced, a live one refused. On Linux a path that begins with a zero
+   * byte is a name of the abstract namespace, as with `node:net`. Then there is no file, and no permission to connect.
    */
   readonly path: string
   /**
    * Permission bits of the socket's file, such as `0o660`; to connect takes permission to write. They are in
-   * force before anyone can connect, whatever the umask. Default: what the umask leaves of `0o777`.
+   * force before any client can connect, whatever the umask. Default: what the umask leaves of `0o777`.
    */
   readonly mode?: number | undefined
   /** As of a port. */
   readonly shared?: boolean | undefined
 }
 
-/** Listens on a socket that someone else has made. */
+/** Listens on a socket that was made elsewhere. */
 export interface ListenFdOptions {
   /**
-   * Descriptor of a TCP or unix stream socket that listens already, as a service manager passes it. The
-   * server takes it over: from then on it must not be used or closed by anyone else. Refused, it is left
-   * alone. The file of a unix socket is not removed on close.
+   * Descriptor of a TCP or unix stream socket that listens already, as a service manager passes it. The server takes it
+   * over: from then on no other code may use or close it. Refused, it is left alone. The file of a unix socket is not
+   * removed on close.
    */
   readonly fd: number
 }
@@ -166,7 +166,7 @@ export async function resolveName({ name, at }: NamePlace): Promise<PlaceToOpen>
   return at((await lookup(name)).address)
 }
 
-/** Who listens, and who gets the connections. */
+/** What listens, and what gets the connections. */
 export interface ListenTarget {
   readonly poller: Poller
   readonly settings: ConnectionSettings
@@ -234,7 +234,7 @@ export class Listener {
   }
 
   /**
-   * Stops to listen. Connections that were not accepted yet are reset, or accepted before.
+   * Stops listening. Connections that were not accepted yet are reset, or accepted before.
    *
    * @returns how many were accepted since the start, of which records have told or will; 0 for those that were reset
    * @throws NetpollError when the file of a unix socket could not be removed, and stays; it has stopped all the same

@@ -13,7 +13,7 @@ import type { Address } from '../native/address'
 export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
   extends ConnectionOptions<Data, Bytes> {
   /**
-   * Connections that the server holds at most. Whoever comes then is accepted and closed at once. Default: no
+   * Connections that the server holds at most. One more is accepted and closed at once. Default: no
    * limit.
    */
   readonly maxConnections?: number | undefined
@@ -26,9 +26,10 @@ export interface FramedServerOptions<Data = unknown, Bytes extends BytesOption =
   extends AcceptOptions<Data, Bytes>,
     MessageOptions<Data, Bytes> {
   /**
-   * What `close` sends on each connection before anything ends: a message by which clients know that they are to leave, or
-   * a function that gives it, or nothing, for one connection. Then the server serves on until they have left, for at most
-   * `maxCloseTime`. Needs `id`, and an id that no call has. Default: nothing, and `close` ends connections at once.
+   * What `close` sends on each connection before anything ends, by which clients know that they are to leave. It is a
+   * message, or a function that gives it, or nothing, for one connection. Then the server serves on until they have
+   * left, for at most `maxCloseTime`. Needs `id`, and an id that no call has. Default: nothing, and `close` ends
+   * connections at once.
    */
   readonly goAway?: Payload | ((connection: Connection<Data, Bytes>) => Reply) | undefined
   /** Of {@link WorkerServerOptions} alone. */

@@ -59,8 +59,8 @@ export interface ServerStats {
   /** Connections accepted since the start, without those that were dropped. */
   readonly accepted: number
   /**
-   * Connections closed at once since the start: because there were `maxConnections`, or because the system could not
-   * watch another one, of which `onError` is told, too.
+   * Connections closed at once since the start: there were `maxConnections`, or the system could not watch another one,
+   * of which `onError` is told, too.
    */
   readonly dropped: number
   /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
@@ -97,7 +97,7 @@ export class Server<Data = unknown> {
   #accepted = 0
   /** Connections that records have told of, those included that could not be watched. */
   #told = 0
-  /** How many of them are waited for, where the server has stopped to listen. */
+  /** How many of them are waited for, where the server has stopped listening. */
   #expected = 0
   #whenEmpty: (() => void)[] = []
 
@@ -121,9 +121,9 @@ export class Server<Data = unknown> {
   /**
    * Starts to listen.
    *
-   * @throws NetpollError (as a rejection) the system's code, such as `EADDRINUSE` for a port, or a path
-   * with a live socket; `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`; the
-   * signal's reason when it is aborted before the server listens
+   * @throws NetpollError (as a rejection) the system's code, such as `EADDRINUSE` for a port, or a path with a live
+   * socket. `ERR_SERVER_ALREADY_LISTENING`, `ERR_SERVER_CLOSED`, `ERR_UNSUPPORTED`. The signal's reason when it is
+   * aborted before the server listens.
    */
   listen(options: ListenOptions): Promise<this> {
     return stepBudget.attempt(() => this.#listen(options))
@@ -166,10 +166,10 @@ export class Server<Data = unknown> {
   }
 
   /**
-   * Stops to listen, closes idle connections, and busy ones once the requests that were read are
-   * answered. A stream is busy while `onData` or the body of a loop runs; one that somebody has read otherwise,
-   * until that waits for more or closes it; one that `onConnect` reads, until that is done or waits for more.
-   * With `goAway` clients are asked to leave, and served until they have, for at most `maxCloseTime`.
+   * Stops listening and closes idle connections, and busy ones once the requests that were read are answered. A stream
+   * is busy while `onData` or the body of a loop runs. One that its user has read otherwise is busy until the user
+   * waits for more or closes it. One that `onConnect` reads is busy until that is done or waits for more. With `goAway`
+   * clients are asked to leave, and served until they have, for at most `maxCloseTime`.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
    * never, so that a handler which does not end keeps the server
@@ -300,7 +300,7 @@ export class Server<Data = unknown> {
     if (this.#goAway === undefined) this.#detachAcceptors()
     if (this.#referenced) this.#groups[0]?.poller.release()
     try {
-      // Who is to be told to leave must not be turned away before.
+      // A client that is to be told to leave must not be turned away before.
       this.#expected = listening.stop(this.#goAway === undefined ? 'reset' : 'accepted')
     } catch (error) {
       this.#groups[0]?.listenerFailed(error, this.#context as Context)
@@ -313,7 +313,7 @@ export class Server<Data = unknown> {
 
   #askAllToLeave(goAway: GoAway): void {
     for (const connection of this.#connections) connection.askToLeave(goAway)
-    // Whoever does not leave, or is not able to, keeps the server no longer than it keeps a connection that closes.
+    // A client that does not leave, or cannot, keeps the server no longer than it keeps a connection that closes.
     this.#grace = setTimeout(() => this.#finishAll(), this.#checked.settings.maxCloseTime)
     this.#grace.unref()
   }
@@ -422,7 +422,7 @@ export class Server<Data = unknown> {
   }
 }
 
-/** Why nobody accepts any more at a socket that others share. */
+/** Why no thread accepts any more at a socket that others share. */
 function acceptingFailed(listening: Listener | SharedListener | undefined): NetpollError {
   const reason = listening instanceof SharedListener ? listening.failure : undefined
   return pollerFailed(reason ?? 'no thread accepts')
@@ -434,7 +434,7 @@ function acceptingFailed(listening: Listener | SharedListener | undefined): Netp
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
  * @param handler with a framing handles each message, sync or async, and returns the reply: bytes, a string, a list of
- * them, or nothing; without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
+ * them, or nothing. Without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(

@@ -17,7 +17,7 @@ import {
 } from '../native/unix-path'
 import type { LoadBalance } from '../process/settings'
 
-/** Who gets a part of the connections. */
+/** The event loop that gets a part of the connections. */
 export interface SharedTarget {
   readonly poller: Poller
   readonly settings: ConnectionSettings
@@ -29,7 +29,7 @@ export class SharedListener {
   readonly #file: SocketFile | undefined
 
   /**
-   * Joins those who listen at `place`, or opens it.
+   * Joins the servers that listen at `place`, or opens it.
    *
    * @throws NetpollError the system's code
    */
@@ -76,7 +76,7 @@ export class SharedListener {
     return toAddress(this.#parts[0]?.address() ?? null) ?? null
   }
 
-  /** Why nobody accepts at the socket any more. */
+  /** Why no thread accepts at the socket any more. */
   get failure(): string | undefined {
     return this.#parts[0]?.failure ?? undefined
   }
@@ -94,7 +94,7 @@ export class SharedListener {
   }
 }
 
-/** Who joins, and how. */
+/** The event loops that join, and how. */
 interface Joining {
   readonly targets: readonly SharedTarget[]
   readonly tag: number
