@@ -70,7 +70,7 @@ export class NetpollError extends Error {
   /** The port that it was about. */
   readonly port: number | undefined
   /**
-   * Of a call: false when certainly nothing of its request was handed to the system, so that it may be made again; true
+   * Of a call: false when certainly nothing of its request was handed to the system, so that it may be made again. True
    * when something may have been. Not there where it is no error of a call.
    */
   declare readonly sent?: boolean | undefined
@@ -117,8 +117,8 @@ function copied(error: NetpollError, sent: boolean | undefined): NetpollError {
 }
 
 /**
- * Makes an error whose stack would show nothing but this package, as where a timer fires: without one it costs a fraction,
- * which counts where thousands of calls are given up at once.
+ * Makes an error whose stack would show nothing but this package, as where a timer fires. Without a stack it costs a
+ * fraction, which counts where thousands of calls are given up at once.
  */
 export function withoutStack<E extends Error>(make: () => E): E {
   const { stackTraceLimit } = Error
@@ -157,7 +157,7 @@ export function outOfMemory(problem: string, cause?: unknown): NetpollError {
 }
 
 /**
- * An error of somebody else's, such as a lookup's, for one of several calls that fail by it before anything was sent: as much
+ * A foreign error, such as a lookup's, for one of several calls that fail by it before anything was sent. It is as much
  * the same as an error of its own can be.
  */
 export function foreignErrorForCall(error: unknown): unknown {
@@ -218,7 +218,7 @@ export function isOurs(error: unknown): error is NetpollError {
   }
 }
 
-/** Says that the peer has sent what nobody asked for. */
+/** Says that the peer has sent what no call asked for. */
 export function unexpectedMessage(): NetpollError {
   const message = 'A message arrived that no call awaits'
   return withoutStack(() => new NetpollError('ERR_UNEXPECTED_MESSAGE', message))

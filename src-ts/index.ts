@@ -1,9 +1,10 @@
 /**
  * Non-blocking sockets for RPC.
  *
- * The way of a message: the native core reads sockets into chunks and cuts messages (`crates/core`), one
- * call per turn hands them to `poller/poller.ts`, `connection/core.ts` runs the handler and keeps the order of
- * replies (`connection/messages/reply-queue.ts`), `poller/command-queue.ts` frames them into shared memory, and the core sends them.
+ * The way of a message: the native core reads sockets into chunks and cuts messages (`crates/core`). One call per turn
+ * hands them to `poller/poller.ts`. `connection/core.ts` runs the handler and keeps the order of replies
+ * (`connection/messages/reply-queue.ts`). `poller/command-queue.ts` frames replies into shared memory, and the core
+ * sends them.
  *
  * @module netpoll
  */
