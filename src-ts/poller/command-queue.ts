@@ -63,7 +63,7 @@ export class CommandQueue {
     this.#begun = begun
   }
 
-  /** Changes once the event loop has turned since commands were written: then the core has told which are congested. */
+  /** Changes once the event loop has turned since commands were written: then the core has told of congestion. */
   get turn(): number {
     return this.#turn
   }
