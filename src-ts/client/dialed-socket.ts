@@ -22,6 +22,7 @@ interface ConnectionWaiter {
 
 /** A {@link Dialer}, whatever its connections keep. */
 export interface StreamDialer {
+  /** Connects, as `Dialer.dial` does. */
   dial(options: DialOptions): Promise<object>
 }
 
@@ -99,9 +100,17 @@ export class DialedSocket extends ConnectionDuplex {
    * @throws TypeError `ERR_INVALID_ARG_TYPE`
    */
   connect(options: DialOptions, listener?: () => void): this
-  /** @param host `'localhost'` by default */
+  /**
+   * As the first form, to a port, or to the path of a unix socket.
+   *
+   * @param host `'localhost'` by default
+   */
   connect(port: number | string, host?: string, listener?: () => void): this
-  /** @param target a port, or the path of a unix socket */
+  /**
+   * As the second form, without a host.
+   *
+   * @param target a port, or the path of a unix socket
+   */
   connect(target: number | string, listener?: () => void): this
   connect(target: DialOptions | number | string, ...more: readonly unknown[]): this {
     const [host] = more.filter((value) => typeof value === 'string')
