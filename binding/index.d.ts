@@ -47,29 +47,31 @@ export declare class EventLoop {
    */
   adoptStream(descriptor: number, settings: ConnectionSettings): Outcome
   /**
-   * Gives the descriptor of a connection away, in non-blocking mode, after what commands have asked for
-   * before. No further record tells of it. `EAGAIN` while bytes wait to be sent, or have been read and
-   * not been handed over; `ENOTCONN` where it is not open: either leaves it as it is.
+   * Gives the descriptor of a connection away, in non-blocking mode, after what commands have
+   * asked for before. No further record tells of it. `EAGAIN` while bytes wait to be sent, or
+   * have been read and not been handed over. `ENOTCONN` where it is not open. Either leaves it
+   * as it is.
    */
   detach(id: NativeId): DetachOutcome
   /**
-   * `placement` says where the poller runs: in the environment's event loop, or on a thread of its own. `batch` and
-   * `commands` are the shared words. `failed` is called once, with the reason, when the poller cannot go on: it is gone
-   * then, with all of its sockets, and tells nothing more.
+   * `placement` says where the poller runs: in the environment's event loop, or on a thread of
+   * its own. `batch` and `commands` are the shared words. `failed` is called once, with the
+   * reason, when the poller cannot go on. It is gone then, with all of its sockets, and tells
+   * nothing more.
    *
    * @throws inline, where the host offers no libuv loop; where the system refuses, with its error number as `code`
    */
   constructor(placement: 'inline' | 'thread', memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks, failed: (reason: string) => void)
   /**
-   * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load balancer it gives its connections
-   * out, and records are for whoever gets them.
+   * Binds and listens. A dead socket at a path is replaced. Records say `tag`. With a load
+   * balancer it gives its connections out, and records are for the members that get them.
    */
   listen(place: ListenPlace, settings: ConnectionSettings, tag: number, balancer?: ConnectionBalancer | undefined | null): Outcome
   /** Stops listening. */
   unlisten(id: NativeId): void
   /**
-   * Stops listening, once who waits to be accepted is. Returns of how many the records
-   * of the listener have told, or will.
+   * Stops listening, once the peers that wait to be accepted are. Returns of how many the
+   * records of the listener have told, or will.
    */
   acceptAndUnlisten(id: NativeId): number
   /** Where a listener listens. */
@@ -83,7 +85,7 @@ export declare class EventLoop {
   now(): number
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
-  /** As `carryOut`, between two tasks of JavaScript's. */
+  /** As `carryOut`, between two JavaScript tasks. */
   flush(): void
   /** As `carryOut`, and what was asked for has gone to the system as far as that takes it. */
   sendNow(): void
@@ -102,7 +104,7 @@ export declare class EventLoop {
   /** Whether a connection still takes bytes to send. */
   acceptsOutput(id: NativeId): boolean
   /**
-   * Whether more than the high-water mark waits to be sent. Whoever asks gets a record when it no
+   * Whether more than the high-water mark waits to be sent. The caller gets a record when it no
    * longer does.
    */
   isCongested(id: NativeId): boolean
@@ -113,8 +115,9 @@ export declare class EventLoop {
   /** The number of the poller in this process. */
   get serial(): number
   /**
-   * Ends the poller, which has nothing open, and keeps nothing of JavaScript's any more. Returns false where JavaScript has
-   * not come to all that it is to be told: then it goes on. Whatever is asked of it afterwards is asked in vain.
+   * Ends the poller, which has nothing open, and keeps no JavaScript value any more. Returns
+   * false where JavaScript has not come to all that it is to be told: then it goes on. Whatever
+   * is asked of it afterwards is asked in vain.
    */
   end(): boolean
   /** Keeps the process alive. */
@@ -135,8 +138,8 @@ export declare class Memory {
   /** Calls these from now on. A poller needs them. */
   resume(callbacks: MemoryCallbacks): void
   /**
-   * Calls nothing any more before `resume`, when no poller is left, and so keeps nothing of JavaScript's. Returns false
-   * while JavaScript's table holds chunks: then it goes on.
+   * Calls nothing any more before `resume`, when no poller is left, and so keeps no JavaScript
+   * value. Returns false while JavaScript's table holds chunks: then it goes on.
    */
   suspend(): boolean
   /**
@@ -183,15 +186,15 @@ export declare class SharedListener {
   /** A part of nothing yet. It ends with the environment at the latest. */
   constructor()
   /**
-   * Gets a part of the connections at `place`, whose socket is opened if nobody shares it yet: then `balance` says who
-   * gets a connection. Records of them say `tag`.
+   * Gets a part of the connections at `place`, whose socket is opened if no server shares it
+   * yet. Then `balance` says which server gets a connection. Records of them say `tag`.
    *
    * @throws when the balance is none
    */
   join(place: ListenPlace, balance: string, eventLoop: EventLoop, settings: ConnectionSettings, tag: number): JoinOutcome
   /** Where the socket listens, while this is a part of it. */
   address(): SocketAddress | null
-  /** Why nobody accepts at the socket any more; `undefined` while somebody does. */
+  /** Why no poller accepts at the socket any more; `undefined` while one does. */
   get failure(): string | null
   /** Gets no further connection. Returns whether that was the last part, and the socket is closed. */
   leave(): boolean
@@ -206,8 +209,8 @@ export declare class WorkerQueue {
    */
   constructor(pool: number, memory: Memory, batch: Int32Array, commands: Int32Array, callbacks: Callbacks)
   /**
-   * Sends the replies that the commands in the shared words are, between two tasks of JavaScript's. Returns whether
-   * there are requests to `receive`, or to `wake` for.
+   * Sends the replies that the commands in the shared words are, between two JavaScript tasks.
+   * Returns whether there are requests to `receive`, or to `wake` for.
    */
   flush(): boolean
   /** Sends replies in the middle of a task, because the words are full. */
@@ -217,7 +220,7 @@ export declare class WorkerQueue {
    * whether there are any now. Where the event loop has to turn before, `dispatch` is called once it has.
    */
   receive(): boolean
-  /** Has `dispatch` called for requests that are there, after whoever else has work in this thread. */
+  /** Has `dispatch` called for requests that are there, after all other work in this thread. */
   wake(): void
   /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
   retire(): boolean
@@ -408,7 +411,7 @@ export interface SocketAddress {
   path?: string
 }
 
-/** Who handles messages, where this thread does not. */
+/** The workers that handle messages, where this thread does not. */
 export interface WorkersOptions {
   /** The workers. */
   pool: WorkPool
