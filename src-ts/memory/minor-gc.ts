@@ -26,7 +26,7 @@ export function minorCollection(): () => void {
     attempts += 1
     return contextCollect()
   }
-  collect ??= find()
+  // Not before it is needed: a thread that starts in that moment and is ended would have V8 print what failed.
   return () => {
     collect ??= find()
     collect?.({ type: 'minor' })
