@@ -33,8 +33,8 @@ interface Part {
 const header = 1
 const words = 6
 const capacity = 4096
-/** What a closed command queue has in the place of its commands. */
-const full = Int32Array.of(capacity)
+/** What a closed command queue has in the place of its commands: full for good, so that no other state says it is closed. */
+const closed = Int32Array.of(capacity)
 
 /** Words that the commands take: `[count, commands…]`. */
 export const commandWords = header + words * capacity
@@ -53,7 +53,6 @@ export class CommandQueue {
   #gathered: Piece[] | undefined
   /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
   #isCarriedOut = false
-  #isClosed = false
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
   constructor(commands: Int32Array, native: CommandExecutor, memory: ThreadMemory, begun?: () => void) {
@@ -73,9 +72,7 @@ export class CommandQueue {
    * others.
    */
   close(): void {
-    this.#isClosed = true
-    // Full for good: a command looks no further where there is room.
-    this.#commands = full
+    this.#commands = closed
   }
 
   /** Has what is written carried out, in the middle of a turn. */
@@ -338,15 +335,15 @@ export class CommandQueue {
   }
 
   #push(operation: Operation, target: CommandTarget, handle: number, start: number, length: number): void {
-    let commands = this.#commands
+    const commands = this.#commands
     let count = commands[0] as number
     if (count === capacity) {
-      if (this.#isClosed) {
+      if (commands !== closed) this.carryOut()
+      // The poller may have failed just then.
+      if (this.#commands === closed) {
         this.#drop(operation, handle)
         return
       }
-      this.carryOut()
-      commands = this.#commands
       count = 0
     }
     if (count === 0) this.#beginCommands()
