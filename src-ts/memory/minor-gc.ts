@@ -21,14 +21,12 @@ const maxAttempts = 16
 export function minorCollection(): () => void {
   let collect = (globalThis as { gc?: Collect }).gc
   let attempts = 0
-  const find = (): Collect | undefined => {
-    if (attempts === maxAttempts) return undefined
-    attempts += 1
-    return contextCollect()
-  }
   // Not before it is needed: a thread that starts in that moment and is ended would have V8 print what failed.
   return () => {
-    collect ??= find()
+    if (collect === undefined && attempts < maxAttempts) {
+      attempts += 1
+      collect = contextCollect()
+    }
     collect?.({ type: 'minor' })
   }
 }
