@@ -2,9 +2,9 @@
  * Non-blocking sockets for RPC.
  *
  * The way of a message: the native core reads sockets into chunks and cuts messages (`crates/core`). One call per turn
- * hands them to `poller/poller.ts`. `connection/core.ts` runs the handler and keeps the order of replies
- * (`connection/messages/reply-queue.ts`). `poller/command-queue.ts` frames replies into shared memory, and the core
- * sends them.
+ * hands them to `poller/poller.ts`. `connection/messages/dispatcher.ts` runs the handler, and
+ * `reply-queue.ts` beside it keeps the order of replies. `poller/command-queue.ts` frames replies into shared memory,
+ * and the core sends them.
  *
  * @module netpoll
  */

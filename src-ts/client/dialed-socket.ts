@@ -14,7 +14,7 @@ import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 type Callback = (error?: Error | null) => void
 
 /** What the stream has asked for before it was connected: it asks for one write, or its end, at a time. */
-interface ConnectionWaiter {
+interface PendingOutput {
   readonly begin: () => void
   readonly callback: Callback
   readonly bytes: number
@@ -47,7 +47,7 @@ export class DialedSocket extends ConnectionDuplex {
   readonly #dialer: Dialer
   #dial: Dial | undefined
   #isConnected = false
-  #waiting: ConnectionWaiter | undefined
+  #waiting: PendingOutput | undefined
   /** The silence of a connection that is not there yet. */
   #silence: ReturnType<typeof setTimeout> | undefined
   // What was set, for connections to come.

@@ -16,7 +16,7 @@ export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 /** The owner that is told first of the connections of a group. */
 export type GroupOwner = Pick<ConnectionGroup, 'role' | 'goAway' | 'opened' | 'closed'>
 
-/** Joins checked options and their owner, for each of the loops: what is bounded or counted is so for all together. */
+/** Joins checked options and their owner, for each of the pollers: what is bounded or counted is so for all together. */
 export function createGroups(
   pollers: readonly Poller[],
   checked: CheckedOptions,
@@ -45,7 +45,7 @@ export function createGroups(
   return pollers.map((poller) => ({ ...common, poller }))
 }
 
-/** The same in other loops, as many. */
+/** The same in other pollers, as many. */
 export function moveGroups(
   groups: readonly ConnectionGroup[],
   pollers: readonly Poller[],

@@ -10,7 +10,7 @@ export interface TimerPoller {
 }
 
 /** The object whose deadlines it watches. */
-export interface AlarmOwner extends CommandTarget {
+export interface TimerOwner extends CommandTarget {
   /**
    * Acts on the deadlines that have passed at `due`, and returns the next one, `Infinity` for none. Where it has left some
    * of them, that one has passed, too.
@@ -25,7 +25,7 @@ export interface AlarmOwner extends CommandTarget {
  */
 export class DeadlineTimer {
   readonly #poller: TimerPoller
-  readonly #owner: AlarmOwner
+  readonly #owner: TimerOwner
   /** When it fires, on our clock. */
   #armed = Number.POSITIVE_INFINITY
   /** Which of its armings is meant. */
@@ -33,7 +33,7 @@ export class DeadlineTimer {
   /** Up to where deadlines have passed of which the owner has left some. */
   #rest = Number.NEGATIVE_INFINITY
 
-  constructor(poller: TimerPoller, owner: AlarmOwner) {
+  constructor(poller: TimerPoller, owner: TimerOwner) {
     this.#poller = poller
     this.#owner = owner
   }

@@ -186,7 +186,7 @@ export class Poller {
   }
 
   /**
-   * Ends the poller, which has nothing open. What is kept of the loop, such as by a connection that is gone, learns nothing
+   * Ends the poller, which has nothing open. What is kept of it, such as by a connection that is gone, learns nothing
    * more from it. Returns false where there is still something to be told: then it goes on.
    */
   end(): boolean {
@@ -210,7 +210,7 @@ export class Poller {
     return this.#batchUnderWay
   }
 
-  /** Connections of this loop, those that are being dialed or closed included. */
+  /** Connections of this poller, those that are being dialed or closed included. */
   get connections(): number {
     return this.#connectionCount
   }

@@ -5,11 +5,11 @@ import { isBun } from '../native/runtime'
 import { threadMemory } from '../memory/thread-memory'
 import { setTimeout } from '../time/timers'
 
-/** Milliseconds after which the event loops of a thread end that have nothing open. */
+/** Milliseconds after which the pollers of a thread end that have nothing open. */
 const idleTime = 1_000
 
 /**
- * The event loops of this thread. The first lies in the event loop of Node.js itself. The others are threads of their
+ * The pollers of this thread. The first lies in the event loop of Node.js itself. The others are threads of their
  * own, made when a server or dialer asks for so many, and kept: without sockets they sleep. One that has failed is
  * replaced.
  *
@@ -22,7 +22,7 @@ const threads: Poller[] = []
 /** Whether the host lets the core poll in its own event loop; `undefined` until it was tried. */
 let hasInline: boolean | undefined
 
-/** The loop for a caller that asks for none in particular. */
+/** The poller for a caller that asks for none in particular. */
 export function defaultPoller(): Poller {
   if (inline !== undefined && !inline.isOver) return inline
   // Not even asking is safe on Bun.
@@ -39,7 +39,7 @@ export function defaultPoller(): Poller {
   }
 }
 
-/** `pollers` loops on threads of their own; with 0, the one that lies in the event loop of the host. */
+/** `pollers` of them on threads of their own; with 0, the one that lies in the event loop of the host. */
 export function pollersFor(pollers: number): readonly Poller[] {
   if (pollers === 0) return [defaultPoller()]
   return Array.from({ length: pollers }, (_, index) => threadPoller(index))

@@ -86,7 +86,7 @@ export class Server<Data = unknown> {
   /** Ends the time in which clients may leave by themselves. */
   #grace: NodeJS.Timeout | undefined
   #pool: WorkerPool | undefined
-  /** One for each event loop, the listener's first. */
+  /** One for each poller, the listener's first. */
   #groups: readonly ConnectionGroup[] = []
   #context: Context | undefined
   #state: State = 'idle'
@@ -292,8 +292,8 @@ export class Server<Data = unknown> {
   }
 
   #stopListening(): void {
-    const listening = this.#listener
-    if (listening === undefined) return
+    const listener = this.#listener
+    if (listener === undefined) return
     this.#forgetSignal?.()
     this.#listener = undefined
     // Clients that are to leave by themselves are served, also those that another thread is about to hand over.
@@ -301,7 +301,7 @@ export class Server<Data = unknown> {
     if (this.#referenced) this.#groups[0]?.poller.release()
     try {
       // A client that is to be told to leave must not be turned away before.
-      this.#expected = listening.stop(this.#goAway === undefined ? 'reset' : 'accepted')
+      this.#expected = listener.stop(this.#goAway === undefined ? 'reset' : 'accepted')
     } catch (error) {
       this.#groups[0]?.listenerFailed(error, this.#context as Context)
     }
@@ -397,7 +397,7 @@ export class Server<Data = unknown> {
     }
   }
 
-  /** What gives connections to several loops; `undefined` for one, which has them all. */
+  /** What gives connections to several pollers; `undefined` for one, which has them all. */
   #makeBalancer(): ConnectionBalancer | undefined {
     if (this.#groups.length === 1) return undefined
     const { ConnectionBalancer } = nativeBinding()
@@ -423,8 +423,8 @@ export class Server<Data = unknown> {
 }
 
 /** Why no thread accepts any more at a socket that others share. */
-function acceptingFailed(listening: Listener | SharedListener | undefined): NetpollError {
-  const reason = listening instanceof SharedListener ? listening.failure : undefined
+function acceptingFailed(listener: Listener | SharedListener | undefined): NetpollError {
+  const reason = listener instanceof SharedListener ? listener.failure : undefined
   return pollerFailed(reason ?? 'no thread accepts')
 }
 

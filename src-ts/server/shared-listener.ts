@@ -17,13 +17,13 @@ import {
 } from '../native/unix-path'
 import type { LoadBalance } from '../process/settings'
 
-/** The event loop that gets a part of the connections. */
+/** The poller that gets a part of the connections. */
 export interface SharedTarget {
   readonly poller: Poller
   readonly settings: ConnectionSettings
 }
 
-/** A server's part of a socket that it shares with others of its process: one for each of its event loops. */
+/** A server's part of a socket that it shares with others of its process: one for each of its pollers. */
 export class SharedListener {
   readonly #parts: readonly NativeSharedListener[]
   readonly #file: SocketFile | undefined
@@ -94,7 +94,7 @@ export class SharedListener {
   }
 }
 
-/** The event loops that join, and how. */
+/** The pollers that join, and how. */
 interface Joining {
   readonly targets: readonly SharedTarget[]
   readonly tag: number
