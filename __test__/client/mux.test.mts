@@ -2,21 +2,11 @@ import { getEventListeners } from 'node:events'
 import { createServer as createNetServer, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 
-import {
-  type Connection,
-  createServer,
-  type DialTarget,
-  type FramedServerOptions,
-  Mux,
-  type MuxOptions,
-  type NetpollError,
-  type RequestHandler,
-  type Server,
-} from '../../dist/index.mjs'
-import { deferred, Inbox, nextTurn } from '../support/deferred.mjs'
+import { createServer, type DialTarget, Mux, type MuxOptions, type NetpollError } from '../../dist/index.mjs'
+import { deferred, Inbox, nextTurn, until } from '../support/deferred.mjs'
 import { frame, frames } from '../support/frames.mjs'
 import { freePort, fullListener, netServer } from '../support/listeners.mjs'
-import { codeOf, framing, rejection, serve } from '../support/netpoll.mjs'
+import { codeOf, echo, framing, rejection, serve } from '../support/netpoll.mjs'
 import { openSockets, runFixture, socketPath } from '../support/system.mjs'
 
 /** A mux, gone with the test. */
@@ -28,22 +18,6 @@ function muxed<Data = unknown>(
   const mux = new Mux<Data>(target, { framing, backoff: { min: 1, max: 20 }, ...options })
   t.teardown(() => mux.close({ timeout: 0 }))
   return mux
-}
-
-/** A server that echoes, and its connections as they come. */
-async function echo(
-  t: ExecutionContext,
-  options: Partial<FramedServerOptions> = {},
-  handler: RequestHandler = (request) => request,
-): Promise<{ readonly target: DialTarget; readonly accepted: Inbox<Connection>; readonly server: Server }> {
-  const accepted = new Inbox<Connection>()
-  const { server, port } = await serve(t, { onConnect: accepted.push, ...options }, handler)
-  return { target: { host: '127.0.0.1', port }, accepted, server }
-}
-
-/** Turns the event loop until `condition` holds. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await nextTurn()
 }
 
 /** The messages that sockets of a `node:net` server get, whole. */

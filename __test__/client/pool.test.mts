@@ -7,17 +7,14 @@ import {
   createServer,
   type DialTarget,
   type FramedDialerOptions,
-  type FramedServerOptions,
   NetpollError,
   Pool,
   type PoolLimits,
-  type RequestHandler,
-  type Server,
 } from '../../dist/index.mjs'
-import { Inbox, nextTurn } from '../support/deferred.mjs'
+import { Inbox, nextTurn, until } from '../support/deferred.mjs'
 import { frame, frames } from '../support/frames.mjs'
 import { freePort, fullListener, netServer } from '../support/listeners.mjs'
-import { codeOf, framing, rejection, serve } from '../support/netpoll.mjs'
+import { codeOf, echo, framing, rejection, serve } from '../support/netpoll.mjs'
 import { openSockets, runFixture, socketPath } from '../support/system.mjs'
 
 /** A pool, gone with the test. */
@@ -29,22 +26,6 @@ function pooled<Data = unknown>(
   const pool = new Pool<Data>(target, { framing, ...options })
   t.teardown(() => pool.close({ timeout: 0 }))
   return pool
-}
-
-/** A server that echoes, and its connections as they come. */
-async function echo(
-  t: ExecutionContext,
-  options: Partial<FramedServerOptions> = {},
-  handler: RequestHandler = (request) => request,
-): Promise<{ readonly target: DialTarget; readonly accepted: Inbox<Connection>; readonly server: Server }> {
-  const accepted = new Inbox<Connection>()
-  const { server, port } = await serve(t, { onConnect: accepted.push, ...options }, handler)
-  return { target: { host: '127.0.0.1', port }, accepted, server }
-}
-
-/** Turns the event loop until `condition` holds. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await nextTurn()
 }
 
 /** Answers the next request that a socket of a `node:net` server gets. */

@@ -22,26 +22,12 @@ import { TransportClient, TransportServer } from '../../dist/rpc/index.mjs'
 import { deferred, Inbox, nextTurn } from '../support/deferred.mjs'
 import { frame } from '../support/frames.mjs'
 import { JsonCodec, type Json, OrderedJsonCodec } from '../support/json-codec.mjs'
+import { id, isGoAway, leave, request, textOf } from '../support/leaving.mjs'
 import { netServer } from '../support/listeners.mjs'
 import { codeOf, connectPeer, framing, rejection, targetOf } from '../support/netpoll.mjs'
 import type { Target } from '../support/peer.mjs'
 import { places } from '../support/places.mjs'
 import { runFixture, socketPath } from '../support/system.mjs'
-
-const id = { offset: 0, size: 4 } as const
-
-/** Id 0, which no call has. */
-const leave = Buffer.from('\0\0\0\0leave')
-const isGoAway = (message: Buffer): boolean => message.equals(leave)
-
-let lastId = 0
-function request(text: string): Buffer {
-  lastId += 1
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(lastId)
-  return Buffer.concat([bytes, Buffer.from(text)])
-}
-const textOf = (message: Buffer): string => message.toString('utf8', 4)
 
 interface Setting {
   readonly pollers: number

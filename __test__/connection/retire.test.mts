@@ -15,25 +15,13 @@ import {
 import { deferred, Inbox, nextTurn } from '../support/deferred.mjs'
 import { endPlaces, endWords } from '../support/ends.mjs'
 import { frame } from '../support/frames.mjs'
+import { id, isGoAway, leave, request, textOf } from '../support/leaving.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { connectPeer, framing, rejection, targetOf } from '../support/netpoll.mjs'
 import type { Target } from '../support/peer.mjs'
 import { connectionAt, type PlacedOptions } from '../support/placed.mjs'
 import { type Place, places, words } from '../support/places.mjs'
 import { quietTurns } from '../support/streams.mjs'
-
-const id = { offset: 0, size: 4 } as const
-const leave = Buffer.from('\0\0\0\0leave')
-const isGoAway = (message: Buffer): boolean => message.equals(leave)
-
-let lastId = 0
-function request(text: string): Buffer {
-  lastId += 1
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(lastId)
-  return Buffer.concat([bytes, Buffer.from(text)])
-}
-const textOf = (message: Buffer): string => message.toString('utf8', 4)
 
 /** Where a server listens, and what it has accepted. */
 async function serveAt(

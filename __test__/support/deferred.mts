@@ -46,3 +46,8 @@ export class Inbox<T> {
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
+
+/** Turns the event loop until `condition` holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await nextTurn()
+}

@@ -5,12 +5,14 @@ import {
   type Connection,
   createServer,
   Dialer,
+  type DialTarget,
   type FramedDialerOptions,
   type FramedServerOptions,
   lengthField,
   type RequestHandler,
   type Server,
 } from '../../dist/index.mjs'
+import { Inbox } from './deferred.mjs'
 import { Peer, type Target } from './peer.mjs'
 
 export const framing = lengthField({ size: 4 })
@@ -25,6 +27,17 @@ export async function serve<Bytes extends BytesOption = 'buffer'>(
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   return { server, port: portOf(server) }
+}
+
+/** A server that echoes unless it has another handler, and its connections as they come. */
+export async function echo(
+  t: ExecutionContext,
+  options: Partial<FramedServerOptions> = {},
+  handler: RequestHandler = (request) => request,
+): Promise<{ readonly target: DialTarget; readonly accepted: Inbox<Connection>; readonly server: Server }> {
+  const accepted = new Inbox<Connection>()
+  const { server, port } = await serve(t, { onConnect: accepted.push, ...options }, handler)
+  return { target: { host: '127.0.0.1', port }, accepted, server }
 }
 
 export function portOf(server: Server): number {
