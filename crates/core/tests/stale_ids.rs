@@ -14,16 +14,7 @@ use support::{Harness, What, echo, frame, settings};
 #[test]
 fn commands_for_a_connection_that_is_gone_do_not_reach_its_successor() {
     let mut h = Harness::new();
-    let (_, file) = h.listen_unix(&settings(|s| s.high_water_mark = 10));
-    let first = UnixStream::connect(file.path()).expect("connecting");
-    let old = h.until_accepted(1);
-    drop(first);
-    h.until_closed(old);
-    let mut peer = UnixStream::connect(file.path()).expect("connecting");
-    peer.set_nonblocking(true).expect("non-blocking");
-    let new = h.until_accepted(2);
-    assert_eq!(old.slot, new.slot);
-    assert_ne!(old, new);
+    let (old, new, mut peer, _file) = h.succeeded();
     for round in 0..9 {
         match round {
             0 => {

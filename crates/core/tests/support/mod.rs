@@ -430,6 +430,21 @@ impl Harness {
         self.accepted()[count - 1]
     }
 
+    /// The ids of a connection that is gone and of the one that has its slot now, whose peer is returned.
+    pub fn succeeded(&mut self) -> (Id, Id, UnixStream, SocketFile) {
+        let (_, file) = self.listen_unix(&settings(|s| s.high_water_mark = 10));
+        let first = UnixStream::connect(file.path()).expect("connecting");
+        let old = self.until_accepted(1);
+        drop(first);
+        self.until_closed(old);
+        let peer = UnixStream::connect(file.path()).expect("connecting");
+        peer.set_nonblocking(true).expect("non-blocking");
+        let new = self.until_accepted(2);
+        assert_eq!(old.slot, new.slot);
+        assert_ne!(old, new);
+        (old, new, peer, file)
+    }
+
     /// Steps until the connection is over, and returns why.
     pub fn until_closed(&mut self, id: Id) -> u32 {
         self.until(|h| h.reason(id).is_some());
