@@ -3,9 +3,11 @@
 //
 //   node scripts/checks/architecture.mjs
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
+
+import { filesIn, report, root } from './tree.mjs'
 
 const page = 'docs/architecture.md'
 
@@ -22,13 +24,6 @@ const withSymbols = /(?:`([^`\s]+)` )?\(((?:`[^`]+`(?:, | and )?)+)\)/g
 /** Names of the system, which the sources reach by a library. */
 const ofTheSystem = new Set(['EPOLLPRI', 'MSG_CTRUNC'])
 
-/** Paths of all files in `folder`, whose names begin with that of the folder. */
-function filesOf(root, folder) {
-  if (!existsSync(join(root, folder))) return []
-  const paths = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-  return paths.filter((name) => /\.(m?ts|rs|js)$/.test(name)).map((name) => `${folder}/${name}`)
-}
-
 /** A text without its comments: what is only talked about is not there. */
 function code(text) {
   return text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
@@ -40,16 +35,18 @@ function wordsOf(name) {
 }
 
 /** What a page names and a tree does not have. */
-export function checkArchitecture(root, text) {
-  const files = folders.flatMap((folder) => filesOf(root, folder))
-  const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
+export function checkArchitecture(tree, text) {
+  const files = folders
+    .flatMap((folder) => filesIn(tree, folder))
+    .filter((file) => /\.(m?ts|rs|js)$/.test(file))
+  const texts = new Map(files.map((file) => [file, readFileSync(join(tree, file), 'utf8')]))
   const wordsOfFile = new Map(files.map((file) => [file, new Set(code(texts.get(file)).match(/\w+/g))]))
   // Names of others, such as packages, stand in comments alone.
   const allWords = new Set(Array.from(texts.values(), (source) => source.match(/\w+/g) ?? []).flat())
   const found = (name) => {
     const known = files.filter((file) => file === name || file.endsWith(`/${name}`))
     if (known.length > 0) return known
-    return others.some((before) => existsSync(join(root, before + name))) || isFolder(name) ? [] : undefined
+    return others.some((before) => existsSync(join(tree, before + name))) || isFolder(name) ? [] : undefined
   }
   const isFolder = (name) => name.endsWith('/') && files.some((file) => `/${file}`.includes(`/${name}`))
 
@@ -80,9 +77,6 @@ export function checkArchitecture(root, text) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   const problems = checkArchitecture(root, readFileSync(join(root, page), 'utf8'))
-  for (const problem of problems) process.stderr.write(`${problem}\n`)
-  process.stdout.write(`architecture: ${problems.length} problems\n`)
-  process.exitCode = problems.length > 0 ? 1 : 0
+  report('architecture', problems)
 }

@@ -5,10 +5,11 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 
 import { circles, edgesToOpen, wayAround, without } from './graph.mjs'
 import { rustImports } from './rust.mjs'
+import { report, root } from './tree.mjs'
 import { typescriptImports } from './typescript.mjs'
 
 /** Ground first: `docs/architecture.md` says why. */
@@ -50,13 +51,13 @@ function wrongWith(from, to) {
 }
 
 /** All problems of a tree, beside those that are known; and the list of what would have to be known for it to have none. */
-export function checkImports(root, { crates = [], known = [] } = {}) {
+export function checkImports(tree, { crates = [], known = [] } = {}) {
   const problems = []
   const toKnow = []
   const knownEdges = new Set(known)
   const graphs = [
-    { graph: typescriptImports(root, 'src-ts'), limit: maxCircle.typescript },
-    ...crates.map((crate) => ({ graph: rustImports(root, `${crate}/src`), limit: maxCircle.rust })),
+    { graph: typescriptImports(tree, 'src-ts'), limit: maxCircle.typescript },
+    ...crates.map((crate) => ({ graph: rustImports(tree, `${crate}/src`), limit: maxCircle.rust })),
   ]
   const edges = new Set()
   const needed = new Set()
@@ -94,7 +95,6 @@ export function checkImports(root, { crates = [], known = [] } = {}) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   const file = join(root, 'scripts/checks/known-imports.json')
   const crates = ['crates/core', 'crates/node', 'crates/bench']
   if (process.argv.includes('--write-known')) {
@@ -103,7 +103,5 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   }
   const known = JSON.parse(readFileSync(file, 'utf8'))
   const { problems } = checkImports(root, { crates, known })
-  for (const problem of problems) process.stderr.write(`${problem}\n`)
-  process.stdout.write(`imports: ${problems.length} problems, ${known.length} known\n`)
-  process.exitCode = problems.length > 0 ? 1 : 0
+  report('imports', problems, `, ${known.length} known`)
 }

@@ -2,11 +2,12 @@
 //
 //   node scripts/checks/lines.mjs
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 
 import { withoutTests } from './rust.mjs'
+import { filesIn, report, root } from './tree.mjs'
 
 const limit = 400
 
@@ -20,13 +21,11 @@ export function codeLines(file, text) {
 }
 
 /** Files that are too long, and exceptions that are none any more; `folders` are of sources, and not of tests. */
-export function checkLines(root, { folders, exceptions = {} }) {
-  const files = folders.flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((path) => `${folder}/${path}`),
-  )
+export function checkLines(tree, { folders, exceptions = {} }) {
+  const files = folders.flatMap((folder) => filesIn(tree, folder))
   const long = new Map()
   for (const file of files.filter((each) => /\.(m?ts|rs)$/.test(each) && !/\/tests(\.rs|\/)/.test(each))) {
-    const count = codeLines(file, readFileSync(join(root, file), 'utf8'))
+    const count = codeLines(file, readFileSync(join(tree, file), 'utf8'))
     if (count > limit) long.set(file, count)
   }
   const problems = Array.from(long)
@@ -40,11 +39,8 @@ export function checkLines(root, { folders, exceptions = {} }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   const exceptions = JSON.parse(readFileSync(join(root, 'scripts/checks/long-files.json'), 'utf8'))
   const folders = ['src-ts', 'crates/core/src', 'crates/node/src', 'crates/bench/src']
   const problems = checkLines(root, { folders, exceptions })
-  for (const problem of problems) process.stderr.write(`${problem}\n`)
-  process.stdout.write(`lines: ${problems.length} problems, ${Object.keys(exceptions).length} exceptions\n`)
-  process.exitCode = problems.length > 0 ? 1 : 0
+  report('lines', problems, `, ${Object.keys(exceptions).length} exceptions`)
 }

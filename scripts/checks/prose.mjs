@@ -5,7 +5,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
+
+import { root } from './tree.mjs'
 
 const maxWords = 25
 
@@ -91,7 +93,6 @@ export function isRead(file, paths) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   const paths = process.argv.slice(2).filter((argument) => argument !== '--count')
   const all = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n')
   const unknown = paths.find((path) => !all.some((file) => isRead(file, [path])))

@@ -1,16 +1,17 @@
 // Reads which files of a folder import which others of it, types included.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
+
+import { filesIn } from './tree.mjs'
 
 const imports = /\bfrom\s+['"](\.[^'"]*)['"]|\bimport\(\s*['"](\.[^'"]*)['"]|^import\s+['"](\.[^'"]*)['"]/gm
 
 /** The imports of all files in `folder`, whose names begin with that of the folder. */
-export function typescriptImports(root, folder) {
-  const paths = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-  const files = new Set(paths.filter((path) => /\.m?ts$/.test(path)).map((path) => `${folder}/${path}`))
+export function typescriptImports(tree, folder) {
+  const files = new Set(filesIn(tree, folder).filter((file) => /\.m?ts$/.test(file)))
   const read = (file) => {
-    const text = readFileSync(join(root, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+    const text = readFileSync(join(tree, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
     const names = Array.from(text.matchAll(imports), ([, ...found]) => found.find((name) => name))
     const targets = names.map((name) => fileOf(posix.join(posix.dirname(file), name), files))
     return new Set(targets.filter((target) => target !== undefined && target !== file))
