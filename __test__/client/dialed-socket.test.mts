@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 
 import { DialedSocket, Dialer, varint } from '../../dist/index.mjs'
+import { closed } from '../fixtures/support.mjs'
 import { startExample } from '../support/examples.mjs'
 import { netServerAt } from '../support/listeners.mjs'
 import { codeOf } from '../support/netpoll.mjs'
@@ -147,9 +148,9 @@ test('the connection of the Thrift library reconnects by it', async (t) => {
   const client = thrift.createClient(service, connection)
   for (const message of ['before', 'after the server has gone', 'and again']) {
     t.is((await client.echo({ message })).message, message)
-    const closed = once(stream, 'close')
+    const over = once(stream, 'close')
     sockets.at(-1)?.destroy()
-    await closed
+    await over
   }
   await once(stream, 'connect')
   t.is(sockets.length, 4)
@@ -239,10 +240,10 @@ for (const transport of ['tcp', 'unix'] as const) {
           if (words.length >= 6 && !socket.writableEnded) socket.end()
         })
         seen.push(state(socket))
-        const closed = new Promise((resolve) => socket.once('close', resolve))
+        const over = new Promise((resolve) => socket.once('close', resolve))
         live(socket, target as Target)
         seen.push(state(socket))
-        await closed
+        await over
         return [...seen, words, state(socket)]
       }
       t.deepEqual(await seenOf(newSocket), await seenOf(() => new Net()))
@@ -295,7 +296,7 @@ test('a dialer with a framing, or whose hook takes the stream, is an error of th
     }),
   )
   t.deepEqual(codes, ['ERR_UNSUPPORTED', 'ERR_CONCURRENT_ACCESS'])
-  for (const peer of [await sockets.take(), await sockets.take()]) await once(peer.resume(), 'close')
+  for (const peer of [await sockets.take(), await sockets.take()]) await closed(peer)
 })
 
 test('a signal gives up the dial, and is forgotten once it is connected', async (t) => {

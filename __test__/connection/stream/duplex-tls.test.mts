@@ -144,9 +144,10 @@ for (const place of places) {
     const { tls, peer } = await securePair(t, 'netpoll', place, {})
     tls.allowHalfOpen = true
     tls.on('end', () => setImmediate(() => tls.end('the answer')))
+    const closed = once(tls, 'close')
     peer.end()
     t.is(String((await once(peer, 'data'))[0]), 'the answer')
-    await once(tls, 'close')
+    await closed
   })
 }
 
