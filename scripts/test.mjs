@@ -1,19 +1,40 @@
 // Runs the Rust tests and the ava tests, and ends with one line that counts both.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/**
+ * How long ava may print nothing. It gives up by itself after two minutes, but not where a test has asked for more time
+ * by `t.timeout`, up to ten minutes: its timer then fires once, is ignored, and is never set again.
+ */
+const maxSilence = Number(process.env['NETPOLL_TEST_MAX_SILENCE'] ?? 12 * 60_000)
 
 /** Runs a command, shows what it prints, and returns its output and status. */
-function run(command, args) {
+function run(command, args, watch = () => ({ refresh() {}, close() {} })) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const silence = watch(child)
     let output = ''
     child.stdout.on('data', (data) => {
+      silence.refresh()
       process.stdout.write(data)
       output += data
     })
+    child.on('exit', () => silence.close())
     child.on('error', reject)
     child.on('close', (status) => resolve({ output, status }))
   })
+}
+
+/** Ends the test files that `child` runs when it prints nothing for too long, so that it names them and goes on. */
+function endSilent(child) {
+  const timer = setTimeout(() => {
+    const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    const processes = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number))
+    for (const [pid, parent] of processes) if (parent === child.pid) process.kill(pid, 'SIGKILL')
+    timer.refresh()
+  }, maxSilence)
+  return { refresh: () => timer.refresh(), close: () => clearTimeout(timer) }
 }
 
 /** The numbers that `pattern` captures, added up over all of its matches. */
@@ -24,7 +45,11 @@ function sum(output, pattern) {
 }
 
 const rust = await run('cargo', ['test', '--workspace', '--locked'])
-const ava = await run('npx', ['ava', '--tap'])
+const ava = await run(
+  process.execPath,
+  [join('node_modules', 'ava', 'entrypoints', 'cli.mjs'), '--tap'],
+  endSilent,
+)
 
 const passed = sum(rust.output, /^test result: .*? (\d+) passed/gm) + sum(ava.output, /^# pass (\d+)/gm)
 const counted = sum(rust.output, /^test result: .*? (\d+) failed/gm) + sum(ava.output, /^# fail (\d+)/gm)
