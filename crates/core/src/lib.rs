@@ -9,10 +9,10 @@
 //! | the bytes are cut into messages where they lie | [`frame`], `connection/inbound.rs` |
 //! | records of the messages are handed over | [`batch`] |
 //! | or messages go to workers, and their answers come back in order | [`work`], `connection/answers.rs` |
-//! | replies are queued and leave in one call per connection | `connection/outbound.rs`, `poller/endpoint.rs` |
+//! | replies are queued in the link buffer's chain of pieces and leave in one call per connection | `buffer/link/chain.rs`, `connection/outbound.rs`, `poller/endpoint.rs` |
 //!
-//! A stream that is not cut into messages is read and written by `buffer/link/`, without joining its
-//! pieces.
+//! `buffer/link/` has a reader and a writer over the same pieces. They are Netpoll's link buffer for a
+//! stream that is not cut into messages.
 //!
 //! A poller belongs to one thread. Others reach it through its [`inbox`] (`poller/inbox.rs`); connections are assigned to
 //! pollers by `poller/load_balancer.rs`. A [`poller_thread`] drives one and hands its batches over by a [`handoff`]; another accepts

@@ -232,6 +232,7 @@ impl Bench {
                 contains(&(start..start + slice.chunk().capacity()), &addresses(view))
             }
             Piece::Owned(bytes) => contains(&addresses(bytes), &addresses(view)),
+            Piece::Foreign(foreign) => match *foreign.owner() {},
         })
     }
 

@@ -1,7 +1,7 @@
 //! Every safe function of this folder with the worst arguments: it may panic, and must not touch what it has no right to.
 //! The results do not tell; Miri does (`npm run test:long`).
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Buf, Bytes};
@@ -205,5 +205,43 @@ fn readers_and_writers_with_any_numbers() {
         }
         reader.release();
         let _ = reader.read_binary(reader.len());
+    });
+}
+
+/// Foreign memory of 8 bytes, of which any part may be asked for.
+struct Elsewhere(Vec<u8>);
+
+impl ForeignBytes for Elsewhere {
+    fn bytes(&self) -> Option<&[u8]> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn chains_with_any_numbers() {
+    with_pairs(|first, second| {
+        let mut region = Region::over(pool().take());
+        let mut chain: Chain<Box<dyn ForeignBytes>> = Chain::default();
+        let foreign: Box<dyn ForeignBytes> = Box::new(Elsewhere(vec![1; 8]));
+        let pushed = [
+            chain.push_slice(region.append(&[1; 16])),
+            chain.push(Bytes::from_static(b"owned")),
+            chain.push_slice(region.append(&[])),
+        ];
+        assert_eq!(pushed, [Ok(()); 3]);
+        let pushed = chain.push(Foreign::new(foreign, first, second));
+        assert_eq!(pushed.is_ok(), second < usize::MAX);
+        for step in [0, first, second, 1] {
+            try_to(|| chain.advance(step));
+            let mut pieces = [IoSlice::new(&[]); 2];
+            let gathered = try_to(|| chain.gather(first, &mut pieces));
+            if let Some(Ok(count)) = gathered {
+                pieces[..count].iter().for_each(|piece| {
+                    look(piece);
+                });
+            }
+        }
+        chain.clear();
+        assert!(chain.is_empty());
     });
 }

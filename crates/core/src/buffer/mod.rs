@@ -12,7 +12,8 @@
 //! readable as [`Slice`]s, which only ever share. A chunk returns to its pool when the last region,
 //! slice and outside holder of it are gone. All the `unsafe` of the crate is in this folder.
 //!
-//! [`LinkReader`] reads a stream of such pieces without joining them; [`LinkWriter`] makes one.
+//! A [`Chain`] is a stream of such pieces: what waits to be sent is one. [`LinkReader`] reads one
+//! without joining it; [`LinkWriter`] makes one.
 
 mod chunk;
 mod counted;
@@ -25,7 +26,9 @@ mod settled;
 mod slice;
 
 pub use chunk::{Chunk, ChunkPool, ExportedChunk, PoolStats};
-pub use link::{Flushed, LinkReader, LinkWriter, NotEnoughData, Piece};
+pub use link::{
+    Chain, Detached, Flushed, Foreign, ForeignBytes, LinkReader, LinkWriter, NotEnoughData, Piece,
+};
 pub use out_of_memory::OutOfMemory;
 pub(crate) use out_of_memory::try_copy;
 pub use read_buffer::ReadBuffer;

@@ -17,10 +17,11 @@ use std::time::Instant;
 
 pub use clocks::{DeadlineTimer, Input, Limit};
 pub use inbound::{Filled, Inbound, Room, Taken, Unfilled};
-pub use outbound::{Detached, ForeignBytes, Outbound};
+pub use outbound::Outbound;
 pub use state::{Event, Peer, State};
 
 use crate::batch::{Batch, RecordKind};
+pub use crate::buffer::{Detached, ForeignBytes};
 use crate::buffer::{OutOfMemory, ReadBuffer, Slice};
 use crate::frame::FrameError;
 use crate::reason::Reason;

@@ -1,74 +1,16 @@
 //! What waits to be sent on one connection.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::buffer::{OutOfMemory, Slice};
+use crate::buffer::{Chain, Detached, Foreign, ForeignBytes, OutOfMemory, Slice};
 
 /// The most bytes of one system call: macOS refuses calls with 2 GiB or more.
 const MAX: usize = 1 << 30;
 
-/// Memory that is not ours, and may be taken away or shrink before it is sent.
-pub trait ForeignBytes {
-    /// What is there now; `None` where nothing is any more. Asked before every write.
-    fn bytes(&self) -> Option<&[u8]>;
-}
-
-/// Bytes of foreign memory are not there any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Detached;
-
-/// A part of foreign memory. Dropped when it has been sent, or never will be.
-struct Foreign {
-    owner: Box<dyn ForeignBytes>,
-    start: usize,
-    length: usize,
-}
-
-impl Foreign {
-    fn bytes(&self) -> Result<&[u8], Detached> {
-        let end = self.start.checked_add(self.length).ok_or(Detached)?;
-        let all = self.owner.bytes().ok_or(Detached)?;
-        all.get(self.start..end).ok_or(Detached)
-    }
-}
-
-enum Piece {
-    Ours(Slice),
-    Foreign(Foreign),
-}
-
-impl Piece {
-    fn bytes(&self) -> Result<&[u8], Detached> {
-        match self {
-            Self::Ours(slice) => Ok(slice.as_ref()),
-            Self::Foreign(foreign) => foreign.bytes(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Ours(slice) => slice.len(),
-            Self::Foreign(foreign) => foreign.length,
-        }
-    }
-
-    fn advance(&mut self, count: usize) {
-        match self {
-            Self::Ours(slice) => slice.advance(count),
-            Self::Foreign(foreign) => {
-                foreign.start += count;
-                foreign.length -= count;
-            }
-        }
-    }
-}
-
-/// Pieces in the order in which they are sent. None of them is copied.
+/// A chain of pieces in the order in which they are sent. None of them is copied.
 #[derive(Default)]
 pub struct Outbound {
-    pieces: VecDeque<Piece>,
-    queued: usize,
+    chain: Chain<Box<dyn ForeignBytes>>,
 }
 
 impl Outbound {
@@ -77,22 +19,9 @@ impl Outbound {
     ///
     /// # Errors
     /// [`OutOfMemory`]: it is not queued.
+    #[inline]
     pub fn push(&mut self, slice: Slice) -> Result<(), OutOfMemory> {
-        let length = slice.len();
-        let separate = match self.pieces.back_mut() {
-            Some(Piece::Ours(last)) => match last.extend(slice) {
-                Ok(()) => {
-                    self.queued += length;
-                    return Ok(());
-                }
-                Err(slice) => slice,
-            },
-            _ => slice,
-        };
-        if length > 0 {
-            self.append(Piece::Ours(separate))?;
-        }
-        Ok(())
+        self.chain.push_slice(slice)
     }
 
     /// Appends bytes `start..start + length` of `owner`, which is kept until they have been sent.
@@ -105,107 +34,47 @@ impl Outbound {
         start: usize,
         length: usize,
     ) -> Result<(), OutOfMemory> {
-        if length > 0 {
-            self.append(Piece::Foreign(Foreign {
-                owner,
-                start,
-                length,
-            }))?;
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, piece: Piece) -> Result<(), OutOfMemory> {
-        if self.pieces.len() == self.pieces.capacity() {
-            self.grow()?;
-        }
-        self.queued += piece.len();
-        self.pieces.push_back(piece);
-        Ok(())
-    }
-
-    /// Room for as many pieces again: a sender of many small ones decides how many there are.
-    #[cold]
-    fn grow(&mut self) -> Result<(), OutOfMemory> {
-        Ok(self.pieces.try_reserve(1)?)
+        self.chain.push(Foreign::new(owner, start, length))
     }
 
     /// Bytes that wait.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.queued
+        self.chain.len()
     }
 
     /// Whether any bytes wait.
     #[must_use]
     pub fn has_remaining(&self) -> bool {
-        self.queued > 0
+        !self.chain.is_empty()
     }
 
     /// Whether all of it lies in one piece.
     #[must_use]
     pub fn is_one_piece(&self) -> bool {
-        self.pieces.len() == 1
+        self.chain.piece_count() == 1
     }
 
-    /// Puts the first pieces into `target`, as many as there is room for and one system call takes; how
-    /// many they are. Those before memory that was taken away are still given.
+    /// The first pieces, as many as `target` has room for and one system call takes: see
+    /// [`Chain::gather`].
     ///
     /// # Errors
-    /// [`Detached`] when the very first bytes are not there any more.
+    /// As there.
     pub fn gather<'a>(&'a self, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
-        self.gather_at_most(MAX, target)
-    }
-
-    fn gather_at_most<'a>(
-        &'a self,
-        max: usize,
-        target: &mut [IoSlice<'a>],
-    ) -> Result<usize, Detached> {
-        let mut count = 0;
-        let mut room = max;
-        for (place, piece) in target.iter_mut().zip(&self.pieces) {
-            match piece.bytes() {
-                Ok(bytes) if bytes.len() < room => {
-                    room -= bytes.len();
-                    *place = IoSlice::new(bytes);
-                }
-                Ok(bytes) => {
-                    *place = IoSlice::new(&bytes[..room]);
-                    return Ok(count + 1);
-                }
-                Err(Detached) if count > 0 => break,
-                Err(Detached) => return Err(Detached),
-            }
-            count += 1;
-        }
-        Ok(count)
+        self.chain.gather(MAX, target)
     }
 
     /// The first `count` bytes have left.
     ///
     /// # Panics
     /// When fewer are queued.
-    pub fn advance(&mut self, mut count: usize) {
-        assert!(count <= self.queued, "advanced beyond what is queued");
-        self.queued -= count;
-        while count > 0 {
-            let Some(front) = self.pieces.front_mut() else {
-                break;
-            };
-            if count < front.len() {
-                front.advance(count);
-                break;
-            }
-            count -= front.len();
-            self.pieces.pop_front();
-        }
+    pub fn advance(&mut self, count: usize) {
+        self.chain.advance(count);
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.pieces.clear();
-        self.queued = 0;
+        self.chain.clear();
     }
 }
 
@@ -244,7 +113,7 @@ mod tests {
                 outbound.advance(taken);
             }
             assert_eq!(sent, b"abcd1234efgh");
-            assert!(outbound.pieces.is_empty());
+            assert_eq!(outbound.chain.piece_count(), 0);
         }
     }
 
@@ -263,7 +132,7 @@ mod tests {
             (99, "abcdefghijklmnop"),
         ] {
             let mut vectors = [IoSlice::new(&[]); 4];
-            let count = outbound.gather_at_most(max, &mut vectors);
+            let count = outbound.chain.gather(max, &mut vectors);
             let count = count.expect("all is there");
             let bytes: Vec<u8> = vectors[..count].iter().flat_map(|v| v.to_vec()).collect();
             assert_eq!(bytes, expected.as_bytes());
@@ -280,7 +149,7 @@ mod tests {
                 .push(region.append(b"message"))
                 .expect("there is memory");
         }
-        assert_eq!(outbound.pieces.len(), 1);
+        assert_eq!(outbound.chain.piece_count(), 1);
         assert_eq!(outbound.remaining(), 56);
     }
 

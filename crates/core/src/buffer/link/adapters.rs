@@ -14,7 +14,7 @@ impl LinkReader {
     /// # Errors
     /// The source's own, or [`ErrorKind::UnexpectedEof`] when it ends before. What had come is kept.
     pub fn fill_from(&mut self, source: &mut impl Read, count: usize) -> io::Result<()> {
-        while self.length < count {
+        while self.chain.len() < count {
             let mut region = self.take_room(1);
             let came = source.read(region.spare());
             let filled = came.as_ref().copied().unwrap_or(0);
@@ -35,25 +35,20 @@ impl LinkReader {
 
 impl Buf for LinkReader {
     fn remaining(&self) -> usize {
-        self.length
+        self.chain.len()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], AsRef::as_ref)
+        self.chain.pieces.front().map_or(&[], AsRef::as_ref)
     }
 
     fn chunks_vectored<'a>(&'a self, target: &mut [IoSlice<'a>]) -> usize {
-        let mut count = 0;
-        for (place, piece) in target.iter_mut().zip(&self.pieces) {
-            *place = IoSlice::new(piece.as_ref());
-            count += 1;
-        }
-        count
+        // Nothing is foreign here, and so nothing detached.
+        self.chain.gather(usize::MAX, target).unwrap_or(0)
     }
 
     fn advance(&mut self, count: usize) {
-        assert!(count <= self.length, "advanced beyond the reader");
-        self.consume(count, drop);
+        self.chain.advance(count);
     }
 
     /// Shares the bytes where they lie in one piece.
@@ -67,9 +62,9 @@ impl Buf for LinkReader {
 impl Read for LinkReader {
     /// Copies out what is there, and never waits: 0 says that there is nothing at the moment.
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        let count = self.length.min(target.len());
+        let count = self.chain.len().min(target.len());
         let mut filled = 0;
-        self.consume(count, |piece| {
+        self.chain.consume(count, |piece| {
             target[filled..filled + piece.len()].copy_from_slice(piece.as_ref());
             filled += piece.len();
         });

@@ -1,9 +1,9 @@
 //! Reads a stream of pieces, without joining them where no caller asks for it.
 
-use std::collections::VecDeque;
+use std::alloc::{Layout, handle_alloc_error};
 
 use super::super::{ChunkPool, Region};
-use super::{NotEnoughData, Piece};
+use super::{Chain, NotEnoughData, Piece};
 use crate::frame::Endian;
 
 /// What has arrived and has not been read.
@@ -29,9 +29,7 @@ use crate::frame::Endian;
 /// # }
 /// ```
 pub struct LinkReader {
-    /// None of them is empty.
-    pub(super) pieces: VecDeque<Piece>,
-    pub(super) length: usize,
+    pub(super) chain: Chain,
     pub(super) pool: ChunkPool,
     /// Where bytes are joined. Kept for the next time, until `release`.
     scratch: Option<Region>,
@@ -41,13 +39,12 @@ impl LinkReader {
     /// A reader of nothing yet. Joined bytes are put into chunks of `pool`.
     #[must_use]
     pub fn new(pool: ChunkPool) -> Self {
-        Self::over(VecDeque::new(), 0, pool)
+        Self::over(Chain::default(), pool)
     }
 
-    pub(super) fn over(pieces: VecDeque<Piece>, length: usize, pool: ChunkPool) -> Self {
+    fn over(chain: Chain, pool: ChunkPool) -> Self {
         Self {
-            pieces,
-            length,
+            chain,
             pool,
             scratch: None,
         }
@@ -55,26 +52,19 @@ impl LinkReader {
 
     /// Appends what has arrived. Pieces that are neighbours in a chunk become one.
     pub fn push(&mut self, piece: impl Into<Piece>) {
-        let piece = piece.into();
-        self.length += piece.len();
-        let separate = match self.pieces.back_mut() {
-            Some(last) => last.extend(piece).err(),
-            None => Some(piece),
-        };
-        self.pieces
-            .extend(separate.filter(|piece| !piece.is_empty()));
+        append(&mut self.chain, piece);
     }
 
     /// How many bytes can be read.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.length
+        self.chain.len()
     }
 
     /// Whether there is nothing to read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.chain.is_empty()
     }
 
     /// Reads `count` bytes as one piece.
@@ -82,10 +72,10 @@ impl LinkReader {
     /// # Errors
     /// [`NotEnoughData`] beyond [`Self::len`].
     pub fn next(&mut self, count: usize) -> Result<Piece, NotEnoughData> {
-        NotEnoughData::check(count, self.length)?;
+        NotEnoughData::check(count, self.chain.len())?;
         self.join(count);
         let mut read = Piece::default();
-        self.consume(count, |piece| read = piece);
+        self.chain.consume(count, |piece| read = piece);
         Ok(read)
     }
 
@@ -94,9 +84,9 @@ impl LinkReader {
     /// # Errors
     /// [`NotEnoughData`] beyond [`Self::len`].
     pub fn peek(&mut self, count: usize) -> Result<Piece, NotEnoughData> {
-        NotEnoughData::check(count, self.length)?;
+        NotEnoughData::check(count, self.chain.len())?;
         self.join(count);
-        let front = self.pieces.front();
+        let front = self.chain.pieces.front();
         Ok(front.map_or_else(Piece::default, |front| front.clone().split_to(count)))
     }
 
@@ -105,8 +95,8 @@ impl LinkReader {
     /// # Errors
     /// [`NotEnoughData`] beyond [`Self::len`].
     pub fn skip(&mut self, count: usize) -> Result<(), NotEnoughData> {
-        NotEnoughData::check(count, self.length)?;
-        self.consume(count, drop);
+        NotEnoughData::check(count, self.chain.len())?;
+        self.chain.advance(count);
         Ok(())
     }
 
@@ -124,9 +114,10 @@ impl LinkReader {
     /// # Errors
     /// [`NotEnoughData`] beyond [`Self::len`].
     pub fn read_binary(&mut self, count: usize) -> Result<Vec<u8>, NotEnoughData> {
-        NotEnoughData::check(count, self.length)?;
+        NotEnoughData::check(count, self.chain.len())?;
         let mut copy = Vec::with_capacity(count);
-        self.consume(count, |piece| copy.extend_from_slice(piece.as_ref()));
+        self.chain
+            .consume(count, |piece| copy.extend_from_slice(piece.as_ref()));
         Ok(copy)
     }
 
@@ -136,7 +127,7 @@ impl LinkReader {
     /// [`NotEnoughData`] when there is none.
     pub fn read_byte(&mut self) -> Result<u8, NotEnoughData> {
         let value = self.peek_uint(1, 0, Endian::Big)?;
-        self.consume(1, drop);
+        self.chain.advance(1);
         Ok(value as u8)
     }
 
@@ -149,7 +140,7 @@ impl LinkReader {
     /// When `size` is not 1 to 8.
     pub fn read_uint(&mut self, size: usize, endian: Endian) -> Result<u64, NotEnoughData> {
         let value = self.peek_uint(size, 0, endian)?;
-        self.consume(size, drop);
+        self.chain.advance(size);
         Ok(value)
     }
 
@@ -167,7 +158,7 @@ impl LinkReader {
         endian: Endian,
     ) -> Result<u64, NotEnoughData> {
         assert!((1..=8).contains(&size), "a number has 1 to 8 bytes");
-        NotEnoughData::check(offset.saturating_add(size), self.length)?;
+        NotEnoughData::check(offset.saturating_add(size), self.chain.len())?;
         let mut bytes = [0; 8];
         match endian {
             Endian::Big => {
@@ -187,10 +178,10 @@ impl LinkReader {
     /// # Errors
     /// [`NotEnoughData`] beyond [`Self::len`].
     pub fn slice(&mut self, count: usize) -> Result<Self, NotEnoughData> {
-        NotEnoughData::check(count, self.length)?;
-        let mut pieces = VecDeque::new();
-        self.consume(count, |piece| pieces.push_back(piece));
-        Ok(Self::over(pieces, count, self.pool.clone()))
+        NotEnoughData::check(count, self.chain.len())?;
+        let mut slice = Chain::default();
+        self.chain.consume(count, |piece| append(&mut slice, piece));
+        Ok(Self::over(slice, self.pool.clone()))
     }
 
     /// Lets go of the memory that this reader keeps without a byte to read in it. Only those who
@@ -199,30 +190,19 @@ impl LinkReader {
         self.scratch = None;
     }
 
-    /// Takes `count` bytes out, of which there must be as many, and hands over the pieces.
-    pub(super) fn consume(&mut self, count: usize, mut hand_over: impl FnMut(Piece)) {
-        self.length -= count;
-        let mut missing = count;
-        while let Some(front) = self.pieces.front_mut().filter(|_| missing > 0) {
-            if front.len() > missing {
-                hand_over(front.split_to(missing));
-                return;
-            }
-            missing -= front.len();
-            if let Some(piece) = self.pieces.pop_front() {
-                hand_over(piece);
-            }
-        }
-    }
-
     /// Makes the first `count` bytes, of which there must be as many, one piece.
     fn join(&mut self, count: usize) {
-        if self.pieces.front().is_none_or(|front| front.len() >= count) {
+        if self
+            .chain
+            .pieces
+            .front()
+            .is_none_or(|front| front.len() >= count)
+        {
             return;
         }
         let (mut region, mut joined) = self.begin_join(count);
         while joined.len() < count {
-            let Some(mut front) = self.pieces.pop_front() else {
+            let Some(mut front) = self.chain.pieces.pop_front() else {
                 break;
             };
             let copied = front.split_to(front.len().min(count - joined.len()));
@@ -231,10 +211,10 @@ impl LinkReader {
                 .extend(appended.into())
                 .expect("the region follows what was joined");
             if !front.is_empty() {
-                self.pieces.push_front(front);
+                self.chain.pieces.push_front(front);
             }
         }
-        self.pieces.push_front(joined);
+        self.chain.pieces.push_front(joined);
         self.scratch = Some(region);
     }
 
@@ -243,10 +223,10 @@ impl LinkReader {
     /// A copy that was made before is continued where it ends. If it must move, then to twice the room:
     /// looking ahead a byte more each time must not copy everything each time.
     fn begin_join(&mut self, count: usize) -> (Region, Piece) {
-        let room = match (self.pieces.front(), self.scratch.take()) {
+        let room = match (self.chain.pieces.front(), self.scratch.take()) {
             (Some(Piece::Pooled(front)), Some(scratch)) if scratch.follows(front) => {
                 if scratch.remaining() >= count - front.len() {
-                    let begun = self.pieces.pop_front();
+                    let begun = self.chain.pieces.pop_front();
                     return (scratch, begun.unwrap_or_default());
                 }
                 2 * count
@@ -277,7 +257,7 @@ impl LinkReader {
     fn copy_ahead(&self, offset: usize, target: &mut [u8]) {
         let mut skipped = offset;
         let mut filled = 0;
-        for piece in &self.pieces {
+        for piece in &self.chain.pieces {
             if filled == target.len() {
                 break;
             }
@@ -287,6 +267,14 @@ impl LinkReader {
             filled += count;
             skipped = skipped.saturating_sub(piece.len());
         }
+    }
+}
+
+/// Pieces of a reader are as many as its caller makes: where there is no memory for them the process
+/// ends, as with any list.
+fn append(chain: &mut Chain, piece: impl Into<Piece>) {
+    if chain.push(piece).is_err() {
+        handle_alloc_error(Layout::new::<Piece>());
     }
 }
 

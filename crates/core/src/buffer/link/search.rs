@@ -29,7 +29,7 @@ impl LinkReader {
         assert!(!delimiter.is_empty(), "a delimiter has at min one byte");
         let finder = memmem::Finder::new(delimiter);
         let mut passed = 0;
-        for (place, piece) in self.pieces.iter().enumerate() {
+        for (place, piece) in self.chain.pieces.iter().enumerate() {
             let bytes = piece.as_ref();
             let first = from.saturating_sub(passed).min(bytes.len());
             if let Some(index) = finder.find(&bytes[first..]) {
@@ -50,7 +50,7 @@ impl LinkReader {
     fn begins_at(&self, place: usize, start: usize, expected: &[u8]) -> bool {
         let mut expected = expected;
         let mut start = start;
-        for piece in self.pieces.range(place..) {
+        for piece in self.chain.pieces.range(place..) {
             let bytes = &piece.as_ref()[start..];
             let count = bytes.len().min(expected.len());
             if bytes[..count] != expected[..count] {
