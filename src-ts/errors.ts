@@ -52,6 +52,9 @@ export interface SystemErrorDetails {
   readonly errors?: readonly unknown[] | undefined
 }
 
+/** @internal Whether it is an error of our class, whatever it may look like. */
+export let isNetpollError: (error: unknown) => error is NetpollError
+
 /**
  * What goes wrong with connections and servers, told apart by `code`: the system's own name of the
  * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
@@ -79,6 +82,11 @@ export class NetpollError extends Error {
   /** Tells errors of this class from all other values, whatever those are. */
   readonly #isOurs = true
 
+  static {
+    isNetpollError = (error): error is NetpollError =>
+      typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
+  }
+
   constructor(code: NetpollErrorCode | (string & {}), message: string, details: SystemErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
     this.code = code
@@ -89,25 +97,20 @@ export class NetpollError extends Error {
     if (details.sent !== undefined) this.sent = details.sent
     if (details.errors !== undefined) this.errors = details.errors
   }
+}
 
-  /** @internal Whether it is an error of this class, whatever it may look like. */
-  static isOne(error: unknown): error is NetpollError {
-    return typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
-  }
+/** The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
+export function errorForCall(error: unknown, sent: boolean): unknown {
+  if (!isNetpollError(error)) return error
+  // Where it was found says nothing of the call: `process/call-site.ts` sees to that.
+  return copied(error, sent)
+}
 
-  /** @internal The same error for one more call, which may add to it what it likes. Another's error stays what it is. */
-  static forCall(error: unknown, sent: boolean): unknown {
-    if (!NetpollError.isOne(error)) return error
-    // Where it was found says nothing of the call: `process/call-site.ts` sees to that.
-    return copied(error, sent)
-  }
-
-  /** @internal The same error as a stream tells it: named as what `net.Socket` tells. */
-  static ofStream(error: NetpollError): NetpollError {
-    const own = copied(error, error.sent)
-    Object.assign(own, { name: 'Error' })
-    return own
-  }
+/** The same error as a stream tells it: named as what `net.Socket` tells. */
+export function errorOfStream(error: NetpollError): NetpollError {
+  const own = copied(error, error.sent)
+  Object.assign(own, { name: 'Error' })
+  return own
 }
 
 function copied(error: NetpollError, sent: boolean | undefined): NetpollError {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import test from 'ava'
 import { Arena, arenaWords } from '../../dist/memory/arena.js'
 import { adoptChunk } from '../../dist/memory/chunk.js'
-import { delimiter, type Framing, lengthField, streamFraming, varint } from '../../dist/framing/framing.js'
+import { Delimiter, type FramingRules, LengthField, streamRules, Varint } from '../../dist/framing/rules.js'
 import { Operation } from '../../dist/native/protocol-numbers.js'
 import { commandWords, CommandQueue } from '../../dist/poller/command-queue.js'
 import type { ThreadMemory } from '../../dist/memory/thread-memory.js'
@@ -122,7 +122,7 @@ class Lender {
   }
 }
 
-type Sent = { readonly payload: (lender: Lender, framing: Framing) => unknown; readonly text: string }
+type Sent = { readonly payload: (lender: Lender, framing: FramingRules) => unknown; readonly text: string }
 
 const part = (letter: string, length: number): string => letter.repeat(length)
 const received = (lender: Lender, letter: string, length: number): Buffer =>
@@ -154,11 +154,11 @@ const payloads: readonly Sent[] = [
   },
 ]
 
-const framings: readonly (readonly [string, Framing, (text: string) => string])[] = [
-  ['lengthField', lengthField({ size: 4 }), (text) => `${header(text.length)}${text}`],
-  ['varint', varint(), (text) => `${varintOf(text.length)}${text}`],
-  ['delimiter', delimiter('\r\n'), (text) => `${text}\r\n`],
-  ['stream', streamFraming, (text) => text],
+const framings: readonly (readonly [string, FramingRules, (text: string) => string])[] = [
+  ['lengthField', new LengthField({ size: 4 }), (text) => `${header(text.length)}${text}`],
+  ['varint', new Varint({}), (text) => `${varintOf(text.length)}${text}`],
+  ['delimiter', new Delimiter(Buffer.from('\r\n'), {}), (text) => `${text}\r\n`],
+  ['stream', streamRules, (text) => text],
 ]
 
 function header(length: number): string {

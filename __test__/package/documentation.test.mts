@@ -89,7 +89,7 @@ test('the guide of options has every option, with the default that its type says
     'client/options',
     'client/dial-options',
     'server/listener',
-    'framing/framing',
+    'framing/options',
     'framing/message-id',
     'client/pool-options',
     'client/mux-options',

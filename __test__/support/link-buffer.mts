@@ -1,6 +1,7 @@
 import { threadMemory } from '../../dist/memory/thread-memory.js'
-import { Reader, Writer } from '../../dist/index.mjs'
-import * as internals from '../../dist/link-buffer/reader.js'
+import type { Reader, Writer } from '../../dist/index.mjs'
+import * as readers from '../../dist/link-buffer/reader.js'
+import * as writers from '../../dist/link-buffer/writer.js'
 
 /** What a connection does with its reader. */
 export type FilledReader = Reader & { push(chunk: Buffer, start: number, length: number): void }
@@ -10,7 +11,8 @@ interface Feed {
 }
 
 /** What users do not get at. */
-const { feed } = internals as unknown as { readonly feed: Feed }
+const { feed, newReader } = readers as unknown as { readonly feed: Feed; readonly newReader: () => Reader }
+const { newWriter } = writers as unknown as { readonly newWriter: NewWriter }
 
 interface Piece {
   readonly memory: Uint8Array
@@ -25,7 +27,7 @@ interface Written {
   readonly length: number
 }
 
-type InternalWriter = new (arena: unknown, flush: (written: Written) => Promise<void>) => Writer
+type NewWriter = (arena: unknown, flush: (written: Written) => Promise<void>) => Writer
 
 /** The handle of memory that is not the core's, whose pieces count from their own start. */
 const foreign = -1
@@ -49,7 +51,7 @@ export interface FlushedPiece {
 
 /** A reader without a connection. */
 export function emptyReader(): FilledReader {
-  return Object.assign(new Reader(), {
+  return Object.assign(newReader(), {
     push(this: Reader, chunk: Buffer, start: number, length: number): void {
       feed.push(this, chunk, start, length)
     },
@@ -63,7 +65,7 @@ export class CollectingWriter {
   #length = 0
 
   constructor() {
-    this.writer = new (Writer as unknown as InternalWriter)(threadMemory().arena, async (written) => {
+    this.writer = newWriter(threadMemory().arena, async (written) => {
       // The memory is used again afterwards.
       this.#flushed = Array.from(views(written), (view) => {
         return { bytes: Buffer.copyBytesFrom(view), memory: view.buffer, start: view.byteOffset }

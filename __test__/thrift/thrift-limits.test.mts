@@ -474,6 +474,35 @@ for (const mode of modes) {
     t.like(client.stats().inflation, { held: 0, waiting: 0 })
     t.true(client.stats().inflation.inflated > 900_000)
   })
+
+  test(`thrift theader: what middleware makes of a call holds no inflated reply when it is over; ${named}`, async (t) => {
+    const answer = (request: Buffer): Buffer => {
+      const sequence = request.readInt32BE(4)
+      return compressedFrame(thriftMessage('ping', { type: 2, id: sequence }), { sequence }).subarray(4)
+    }
+    const server = createServer({ framing: lengthField({ size: 4 }) }, answer)
+    t.teardown(() => server.close({ timeout: 0 }))
+    const path = socketPath(t)
+    await server.listen(mode.socket === 'unix' ? { path } : { host: '127.0.0.1', port: 0 })
+    const target = mode.socket === 'unix' ? { path } : { host: '127.0.0.1', port: portOf(server) }
+    for (const remade of [
+      (call: object) => call,
+      (call: object) => ({ ...call }),
+      (call: object) => Object.create(call) as object,
+      (call: object) => new Proxy(call, {}),
+    ]) {
+      const client = createThriftClient<InteropClient>(Interop, target, {
+        transport: 'theader',
+        pollers: mode.pollers,
+        middleware: [(next) => (call) => next(remade(call) as typeof call)],
+      })
+      t.teardown(() => client.close({ timeout: 0 }))
+      for (let call = 0; call < 3; call += 1) await client.service.ping()
+      t.like(client.stats().inflation, { held: 0, waiting: 0 })
+      t.true(client.stats().inflation.inflated > 0)
+      t.is(codeOf(await rejection(client.withOptions({ deadline: 1 }).ping())), 'ERR_REQUEST_TIMEOUT')
+    }
+  })
 }
 
 /** What Node.js 22 and later have. */

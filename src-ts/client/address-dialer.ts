@@ -1,9 +1,10 @@
 import { addressText } from '../native/address'
 import type { ConnectionCore } from '../connection/core'
+import type { BufferBound } from '../connection/group'
 import { coreOf } from '../connection/connection'
 import { captureContext } from '../process/async-context'
 import type { DialTarget } from './dial-options'
-import { checkDestination, checkedOf, type Destination, Dialer, targetNames } from './dialer'
+import { boundOfDialer, checkDestination, checkedOf, type Destination, Dialer, targetNames } from './dialer'
 import { NetpollError, streamCall } from '../errors'
 import { reportDial } from '../process/report'
 import { hostRealm } from '../checks/host-realm'
@@ -51,9 +52,9 @@ export class AddressDialer {
     return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
   }
 
-  /** As of {@link Dialer}. */
-  replaceClaim(before: number, now: number): boolean {
-    return this.#dialer.replaceClaim(before, now)
+  /** What counts against `maxBufferedBytes` of its connections. */
+  get bound(): BufferBound {
+    return boundOfDialer(this.#dialer)
   }
 
   /** Gives up all dials, now and from now on. */

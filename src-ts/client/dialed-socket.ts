@@ -4,7 +4,7 @@ import { type Connection, ConnectionDuplex, coreOf } from '../connection/connect
 import type { DialOptions } from './dial-options'
 import { checkedOf, Dialer, isDialer } from './dialer'
 import { lateLine } from '../connection/stream/duplex'
-import { invalidType, NetpollError, systemError } from '../errors'
+import { isNetpollError, errorOfStream, invalidType, NetpollError, systemError } from '../errors'
 import { hostRealm } from '../checks/host-realm'
 import { forgetSignal, isAborted, reasonOf, takeSignal } from '../abort'
 import { byteLength, type StreamChunk } from '../connection/stream/duplex-write'
@@ -305,7 +305,7 @@ function checkTarget(target: unknown): void {
 }
 
 function asOfStream(error: unknown): Error {
-  return NetpollError.isOne(error) ? NetpollError.ofStream(error) : (error as Error)
+  return isNetpollError(error) ? errorOfStream(error) : (error as Error)
 }
 
 /** As the system tells it of a socket. */
@@ -313,11 +313,11 @@ function connectedBefore(isConnecting: boolean, { host, path, port }: DialOption
   const { EALREADY, EISCONN } = constants.errno
   const where =
     typeof path === 'string' ? { address: path } : { address: host ?? 'localhost', port: Number(port) }
-  return NetpollError.ofStream(systemError(isConnecting ? EALREADY : EISCONN, 'connect', where))
+  return errorOfStream(systemError(isConnecting ? EALREADY : EISCONN, 'connect', where))
 }
 
 /** What a write that waits is told, in the words of Node.js. */
 function neverConnected(): NetpollError {
   const message = 'Socket closed before the connection was established'
-  return NetpollError.ofStream(new NetpollError('ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message))
+  return errorOfStream(new NetpollError('ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message))
 }

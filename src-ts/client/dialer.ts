@@ -14,7 +14,7 @@ import {
   type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { isOurs, NetpollError, systemError, withoutStack } from '../errors'
+import { isNetpollError, isOurs, NetpollError, systemError, withoutStack } from '../errors'
 import { pollersFor } from '../poller/pollers'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
@@ -25,7 +25,13 @@ import type { BytesOption } from '../memory/message-types'
 import type { SocketAddress } from '../native/binding'
 import { checkConnectionOptions, type CheckedOptions } from '../connection/options'
 import { stepBudget } from '../time/step-budget'
-import { createGroups, moveGroups, type ConnectionGroup } from '../connection/group'
+import {
+  boundOf,
+  type BufferBound,
+  createGroups,
+  moveGroups,
+  type ConnectionGroup,
+} from '../connection/group'
 import { whenOver } from '../checks/promises'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from '../abort'
@@ -59,6 +65,9 @@ export interface DialerStats {
 /** @internal The options of a dialer. */
 export let checkedOf: (dialer: Dialer) => CheckedOptions
 
+/** @internal What counts against its `maxBufferedBytes`. */
+export let boundOfDialer: (dialer: Dialer) => BufferBound
+
 /** @internal Whether it is one, of this copy of the package. */
 export let isDialer: (value: unknown) => value is Dialer
 
@@ -81,6 +90,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   static {
     checkedOf = (dialer) => dialer.#checked
+    boundOfDialer = (dialer) => boundOf(() => dialer.#groups)
     isDialer = (value): value is Dialer => typeof value === 'object' && value !== null && #checked in value
   }
 
@@ -169,11 +179,6 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
   }
 
-  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
-  replaceClaim(before: number, now: number): boolean {
-    return this.#groups[0]?.settings.replaceClaim(before, now) ?? true
-  }
-
   /** @internal For `util.inspect`. */
   [inspectCustom](depth?: number | null, options?: Inspection): unknown {
     if (!(#checked in this)) return this
@@ -187,7 +192,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return connection.facade as Connection & Connection<Data, Bytes>
     } catch (error) {
       this.#failed += 1
-      if (NetpollError.isOne(error)) site.giveTo(error)
+      if (isNetpollError(error)) site.giveTo(error)
       throw error
     }
   }

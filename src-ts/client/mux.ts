@@ -4,6 +4,7 @@ import { CallMaker } from './call-maker'
 import { ClientLifecycle, type CloseOptions } from './client-lifecycle'
 import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import type { ConnectionCore } from '../connection/core'
+import type { BufferBound } from '../connection/group'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
@@ -17,6 +18,9 @@ import { Reconnector } from './reconnector'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { WaitingSend } from './waiting-send'
+
+/** @internal What counts against its `maxBufferedBytes`. */
+export let boundOfMux: (mux: Mux) => BufferBound
 
 /**
  * Many calls at once over few connections to one address. Connections are dialed by the first call, and by the next
@@ -41,6 +45,10 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #referenced = true
   /** Why there is no connection. */
   #dialError: unknown
+
+  static {
+    boundOfMux = (mux) => mux.#dialer.bound
+  }
 
   /**
    * @param address where to dial: `{ host, port }` or `{ path }`
@@ -158,11 +166,6 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     for (const { connection } of this.#all) connection.unref()
     for (const reconnector of this.#reconnectors) reconnector.unref()
     return this
-  }
-
-  /** @internal As of {@link Dialer}. */
-  replaceClaim(before: number, now: number): boolean {
-    return this.#dialer.replaceClaim(before, now)
   }
 
   /** @internal For `util.inspect`. */

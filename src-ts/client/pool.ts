@@ -5,6 +5,7 @@ import { type CallOptions, isWornOut, type PendingCall } from '../connection/cal
 import { beginAt, rejectCall, siteOf } from '../process/call-site'
 import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
+import type { BufferBound } from '../connection/group'
 import { type Connection, coreOf } from '../connection/connection'
 import { DialPauses } from './dial-pauses'
 import type { DialTarget } from './dial-options'
@@ -24,6 +25,9 @@ import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { checkGetOptions, type GetOptions } from './get-options'
 import { WaitingUser } from './waiting-user'
+
+/** @internal What counts against its `maxBufferedBytes`. */
+export let boundOfPool: (pool: Pool) => BufferBound
 
 /**
  * Long connections to one address, each used by one caller at a time: by a {@link call}, or by a user until it is put
@@ -47,6 +51,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #dialing = 0
   #running = 0
   #referenced = true
+
+  static {
+    boundOfPool = (pool) => pool.#dialer.bound
+  }
 
   /**
    * @param address where to dial: `{ host, port }` or `{ path }`
@@ -167,11 +175,6 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#pauses.unref()
     for (const pooled of this.#all) pooled.connection.unref()
     return this
-  }
-
-  /** @internal As of {@link Dialer}. */
-  replaceClaim(before: number, now: number): boolean {
-    return this.#dialer.replaceClaim(before, now)
   }
 
   /** @internal For `util.inspect`. */

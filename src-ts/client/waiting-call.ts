@@ -1,5 +1,5 @@
 import type { CallOwner, PendingCall } from '../connection/calls/pending-call'
-import { foreignErrorForCall, NetpollError } from '../errors'
+import { foreignErrorForCall, isNetpollError } from '../errors'
 import { keepPayload, type Payload } from '../memory/payload'
 import { QueueEntry, type WaitQueue } from './wait-queue'
 
@@ -49,7 +49,7 @@ export class WaitingCall<P extends CallTarget> extends ConnectionWaiter<P> imple
   }
 
   fail(error: unknown): void {
-    this.#call.fail(NetpollError.isOne(error) ? error : foreignErrorForCall(error))
+    this.#call.fail(isNetpollError(error) ? error : foreignErrorForCall(error))
   }
 
   expire(now: number): void {

@@ -8,6 +8,7 @@ import { send, sendLast } from './sending'
 import { requiredLimit } from '../time/time-limits'
 import { ConnectionCore, type NewDuplex, type ConnectionGroup } from './core'
 import { StreamDuplex } from './stream/duplex'
+import type { Line } from './stream/line'
 import type { Reader } from '../link-buffer/reader'
 import type { Writer } from '../link-buffer/writer'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
@@ -36,6 +37,9 @@ export type DataHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = 
 
 /** @internal What the package keeps of a connection that a user has: nothing that users set, replace or wrap comes between. */
 export let coreOf: (connection: unknown) => ConnectionCore | undefined
+
+/** The stream that users have of a connection. */
+let newDuplex: NewDuplex
 
 /** What users have of a connection that the package keeps. */
 let newFacade: (core: ConnectionCore) => Connection
@@ -457,9 +461,18 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
  * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
  * streams of Node.js.
  */
-export class ConnectionDuplex extends StreamDuplex<Connection> {}
+export class ConnectionDuplex extends StreamDuplex<Connection> {
+  static {
+    newDuplex = (line) => new ConnectionDuplex(line, line.group.allowHalfOpen)
+  }
 
-const newDuplex: NewDuplex = (line) => new ConnectionDuplex(line, line.group.allowHalfOpen)
+  protected constructor()
+  /** @internal */
+  protected constructor(line: Line | undefined, allowHalfOpen: boolean)
+  protected constructor(line?: Line, allowHalfOpen = false) {
+    super(line, allowHalfOpen)
+  }
+}
 
 /** Where users call. */
 const entry = Connection.prototype.call

@@ -18,7 +18,7 @@ import type { GroupOf } from './group-settings'
 import { guarded } from '../process/report'
 import { Lifecycle } from './lifecycle'
 import type { Reader } from '../link-buffer/reader'
-import { isEmptyWriter, Writer } from '../link-buffer/writer'
+import { isEmptyWriter, newWriter, type Writer } from '../link-buffer/writer'
 import type { NativeId } from '../native/binding'
 import { checkHandler, type Facade, type GoAway, type MessageHandler, type StreamHandler } from './hooks'
 import { Operation } from '../native/protocol-numbers'
@@ -143,7 +143,7 @@ export class ConnectionCore {
   }
 
   get writer(): Writer {
-    this.#writer ??= new Writer(this.group.poller.memory.arena, (written) => flush(this, written))
+    this.#writer ??= newWriter(this.group.poller.memory.arena, (written) => flush(this, written))
     return this.#writer
   }
 

@@ -1,4 +1,4 @@
-import type { Framing } from '../framing/framing'
+import type { FramingRules } from '../framing/rules'
 import type { Ids } from '../framing/message-id'
 import type { BytesOption } from '../memory/message-types'
 import type { ConnectionSettings } from '../native/binding'
@@ -21,7 +21,7 @@ export interface GroupSettings {
   readonly poller: Poller
   /** What is counted of all groups of one server or dialer. */
   readonly counts: Counts
-  readonly framing: Framing
+  readonly framing: FramingRules
   /** How replies are matched; `undefined`: in order. */
   readonly ids: Ids | undefined
   /** Whether the core counts messages in handling, so that each has to be acknowledged. */

@@ -16,6 +16,14 @@ export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 /** The owner that is told first of the connections of a group. */
 export type GroupOwner = Pick<ConnectionGroup, 'role' | 'goAway' | 'opened' | 'closed'>
 
+/** What counts against `maxBufferedBytes` of a server or dialer. */
+export type BufferBound = Pick<ConnectionSettings, 'replaceClaim'>
+
+/** The bound that groups have in common, as long as there are any. */
+export function boundOf(groups: () => readonly ConnectionGroup[]): BufferBound {
+  return { replaceClaim: (before, now) => groups()[0]?.settings.replaceClaim(before, now) ?? true }
+}
+
 /** Joins checked options and their owner, for each of the pollers: what is bounded or counted is so for all together. */
 export function createGroups(
   pollers: readonly Poller[],

@@ -1,6 +1,6 @@
 /** The user's functions, as the parts of a connection call them: they know what they are called with by no more than this. */
 import { invalidType, invalidValue } from '../errors'
-import type { Framing } from '../framing/framing'
+import type { FramingRules } from '../framing/rules'
 import type { Payload } from '../memory/payload'
 import type { Context } from '../process/async-context'
 
@@ -39,7 +39,7 @@ export interface Hooks {
 }
 
 /** Checks a handler that is given to a connection. */
-export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, framing: Framing): void {
+export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, framing: FramingRules): void {
   if (handler !== undefined && typeof handler !== 'function') {
     throw invalidType(name, 'of type function', handler)
   }
@@ -50,7 +50,7 @@ export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, fra
 export function checkPlace(
   handles: 'onRequest' | 'onData',
   handler: unknown,
-  framing: Framing,
+  framing: FramingRules,
   argument: string,
 ): void {
   const { isStream } = framing

@@ -1,6 +1,7 @@
 import { checkLoadBalance, checkPollers, type LoadBalance, processSettings } from '../process/settings'
 import { invalidType, invalidValue } from '../errors'
-import { Framing, streamFraming } from '../framing/framing'
+import { type Framing, rulesOf } from '../framing/framing'
+import { type FramingRules, streamRules } from '../framing/rules'
 import { checkPlace, type Hooks, type IsGoAway } from './hooks'
 import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
@@ -72,7 +73,7 @@ const hookNames = [
 
 /** Options after checking: nothing is optional any more. */
 export interface CheckedOptions {
-  readonly framing: Framing
+  readonly framing: FramingRules
   /** How replies are matched; `undefined`: in order. */
   readonly ids: Ids | undefined
   /** Whether the core counts messages in handling, so that each has to be acknowledged. */
@@ -107,7 +108,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   handling: Handling = 'here',
 ): CheckedOptions {
   const framing =
-    options.framing === undefined ? streamFraming : checkFraming('options.framing', options.framing)
+    options.framing === undefined ? streamRules : checkFraming('options.framing', options.framing)
   const ids = checkIds(options.id)
   if (ids !== undefined && framing.isStream) {
     throw invalidValue('options.id', 'needs a framing', typeof options.id)
@@ -176,14 +177,15 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
 }
 
 /** Checks a framing that must be there. */
-export function checkFraming(name: string, framing: unknown): Framing {
-  if (framing instanceof Framing) return framing
+export function checkFraming(name: string, framing: unknown): FramingRules {
+  const rules = rulesOf(framing)
+  if (rules !== undefined) return rules
   throw invalidType(name, 'made by lengthField, delimiter or varint', framing)
 }
 
 function checkHooks<Data, Bytes extends BytesOption>(
   options: AnyOptions<Data, Bytes>,
-  framing: Framing,
+  framing: FramingRules,
 ): Hooks {
   for (const name of hookNames) checkFunction(name, options[name])
   for (const name of ['onRequest', 'onData'] as const) {

@@ -4,8 +4,8 @@ import { copyBytes } from '../memory/allocation'
 import { bufferOf, isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { invalidType, NetpollError } from '../errors'
 import { foreign, type Piece } from './pieces'
-import { feed, Reader } from './reader'
-import { Writer } from './writer'
+import { feed, newReader, type Reader } from './reader'
+import { newWriter, type Writer } from './writer'
 import { stepBudget } from '../time/step-budget'
 import { threadMemory } from '../memory/thread-memory'
 import { checkObject } from '../checks/arguments'
@@ -21,7 +21,7 @@ import { checkObject } from '../checks/arguments'
  */
 export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Reader {
   const iterator = iterate(source)
-  const reader: Reader = new Reader({
+  const reader = newReader({
     consumed: () => {},
     awaited: () => void pull(reader, iterator),
   })
@@ -30,7 +30,7 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
 
 /** A writer that belongs to no connection. {@link Writer.append} adds its bytes to one that does. */
 export function createWriter(): Writer {
-  return new Writer(threadMemory().arena)
+  return newWriter(threadMemory().arena)
 }
 
 /**
@@ -42,7 +42,7 @@ export function createWriter(): Writer {
 export function writerTo(target: Writable): Writer {
   checkObject('target', target)
   if (typeof target.write !== 'function') throw invalidType('target', 'a stream to write to', target)
-  return new Writer(threadMemory().arena, async ({ first, length }) => {
+  return newWriter(threadMemory().arena, async ({ first, length }) => {
     let takesMore = true
     for (let piece = first; piece !== undefined; piece = piece.next) takesMore = target.write(bytesOf(piece))
     stepBudget.step(length)

@@ -7,6 +7,7 @@ import { delimiterBytes, find } from './search'
 import { checkAttached, noChunk, type Segment } from './segments'
 import type { SmallPieces } from './small-pieces'
 import { checkInteger } from '../checks/arguments'
+import { checkOwn, own } from '../checks/own-constructor'
 
 const maxLengthNames = optionNames<{ readonly maxLength?: number }>({ maxLength: true })
 
@@ -55,6 +56,9 @@ interface Feed {
 /** @internal */
 export let feed: Feed
 
+/** @internal Makes a reader for its owner. */
+export let newReader: (owner?: ReaderOwner) => Reader
+
 interface PendingRead {
   /** How many bytes have to be there; for a delimiter one more than there were. */
   needed: number
@@ -96,6 +100,7 @@ export class Reader {
   #notifyConsumed = false
 
   static {
+    newReader = (owner) => new Reader(own, owner)
     feed = {
       push: (reader, chunk, start, length) => reader.#push(chunk, start, length),
       endsAt: (reader, chunk, start) => reader.#endsAt(chunk, start),
@@ -114,8 +119,8 @@ export class Reader {
     }
   }
 
-  /** @internal Readers come from connections, {@link slice} and `readerFrom`. */
-  constructor(owner?: ReaderOwner) {
+  private constructor(given: typeof own, owner?: ReaderOwner) {
+    checkOwn(given, 'Readers come from connections, slice and readerFrom')
     this.#owner = owner
   }
 
@@ -234,7 +239,7 @@ export class Reader {
   /** The next `length` bytes as a reader of their own, which shares their memory; consumed. Throws as {@link next}. */
   slice(length: number): Reader {
     this.#require(length)
-    const slice = new Reader()
+    const slice = new Reader(own)
     while (slice.#length < length) {
       const piece = Math.min(length - slice.#length, this.#end - this.#at)
       slice.#push(this.#chunk, this.#at, piece)

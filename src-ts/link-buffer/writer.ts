@@ -8,6 +8,7 @@ import { stepBudget } from '../time/step-budget'
 import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 import { checkInteger } from '../checks/arguments'
+import { checkOwn, own } from '../checks/own-constructor'
 
 /** Where a writer gets what {@link Writer.malloc} hands out: the arena, or memory that no connection sends from. */
 export interface WriterMemory {
@@ -26,6 +27,9 @@ export interface WriterMemory {
 
 /** @internal Whether nothing waits to be flushed, whatever users have made of the writer. */
 export let isEmptyWriter: (writer: Writer) => boolean
+
+/** @internal Makes a writer that takes memory from there, and sends by `flush`. */
+export let newWriter: (memory: WriterMemory, flush?: Flush) => Writer
 
 /** Sends what was written; resolves when more may be written. */
 export type Flush = (written: Written) => Promise<void>
@@ -48,11 +52,12 @@ export class Writer {
   #held: number | undefined
 
   static {
+    newWriter = (memory, flush) => new Writer(own, memory, flush)
     isEmptyWriter = (writer) => writer.#length === 0
   }
 
-  /** @internal Writers come from connections and `createWriter`. */
-  constructor(arena: WriterMemory, flush?: Flush) {
+  private constructor(given: typeof own, arena: WriterMemory, flush?: Flush) {
+    checkOwn(given, 'Writers come from connections, createWriter and writerTo')
     this.#arena = arena
     this.#flush = flush
   }

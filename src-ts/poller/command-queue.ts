@@ -1,7 +1,7 @@
 import { checkLent } from '../memory/arena'
 import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { chunkHandle } from '../memory/chunk'
-import type { Framing } from '../framing/framing'
+import type { FramingRules } from '../framing/rules'
 import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
 import { notPayload, type Payload } from '../memory/payload'
@@ -99,7 +99,7 @@ export class CommandQueue {
    * when there is no memory for it. TypeError `ERR_INVALID_ARG_TYPE` when it is no payload. What a list throws that is
    * asked for its pieces. All of them before anything is added.
    */
-  message(last: Operation, target: CommandTarget, framing: Framing, payload: Payload): number {
+  message(last: Operation, target: CommandTarget, framing: FramingRules, payload: Payload): number {
     if (typeof payload === 'string') return this.#string(last, target, framing, payload)
     if (isUint8Array(payload)) return this.#bytes(last, target, framing, payload)
     if (Array.isArray(payload)) return this.#pieces(last, target, framing, payload)
@@ -111,7 +111,7 @@ export class CommandQueue {
    *
    * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
    */
-  written(target: CommandTarget, framing: Framing, { first, length }: Written): number {
+  written(target: CommandTarget, framing: FramingRules, { first, length }: Written): number {
     const before = framing.headerLength(length)
     const trailer = framing.trailer
     const at = this.#takeEnvelope(framing, before, length)
@@ -133,7 +133,7 @@ export class CommandQueue {
     return before + length + trailer.length
   }
 
-  #bytes(last: Operation, target: CommandTarget, framing: Framing, bytes: Uint8Array): number {
+  #bytes(last: Operation, target: CommandTarget, framing: FramingRules, bytes: Uint8Array): number {
     const length = lengthOf(bytes)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
@@ -170,7 +170,7 @@ export class CommandQueue {
     return total
   }
 
-  #string(last: Operation, target: CommandTarget, framing: Framing, text: string): number {
+  #string(last: Operation, target: CommandTarget, framing: FramingRules, text: string): number {
     const length = Buffer.byteLength(text)
     const before = framing.headerLength(length)
     const trailer = framing.trailer
@@ -182,7 +182,12 @@ export class CommandQueue {
     return total
   }
 
-  #pieces(last: Operation, target: CommandTarget, framing: Framing, payload: readonly unknown[]): number {
+  #pieces(
+    last: Operation,
+    target: CommandTarget,
+    framing: FramingRules,
+    payload: readonly unknown[],
+  ): number {
     const pieces = this.#gather(payload)
     // From here on nothing of the user's runs that could change them.
     let length = 0
@@ -217,7 +222,7 @@ export class CommandQueue {
   }
 
   /** The parts of a list with more to copy than fits into the arena: nothing is added before there is memory for all. */
-  #takePieces(pieces: readonly Piece[], framing: Framing, before: number, length: number): Part[] {
+  #takePieces(pieces: readonly Piece[], framing: FramingRules, before: number, length: number): Part[] {
     const { arena } = this.#memory
     const parts: Part[] = []
     if (before > 0) {
@@ -282,7 +287,7 @@ export class CommandQueue {
     this.#copy(Operation.Send, target, piece)
   }
 
-  #header(target: CommandTarget, framing: Framing, before: number, length: number): void {
+  #header(target: CommandTarget, framing: FramingRules, before: number, length: number): void {
     if (before === 0) return
     const at = this.#memory.arena.take(before)
     framing.writeHeader(this.#memory.arena.memory, at, length)
@@ -305,7 +310,7 @@ export class CommandQueue {
   }
 
   /** Takes room for header and trailer of a message, which lies elsewhere, and fills it; returns where. */
-  #takeEnvelope(framing: Framing, before: number, length: number): number {
+  #takeEnvelope(framing: FramingRules, before: number, length: number): number {
     const { arena } = this.#memory
     const { trailer } = framing
     const at = arena.take(before + trailer.length)
@@ -394,7 +399,7 @@ function pieceLength(piece: Piece): number {
 
 /** Whether header and trailer stand around `length` bytes from `start` in their chunk already. */
 function isFramed(
-  framing: Framing,
+  framing: FramingRules,
   chunk: Buffer | undefined,
   start: number,
   length: number,

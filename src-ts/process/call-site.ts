@@ -1,6 +1,6 @@
 import { processSettings } from './settings'
 import * as clock from '../time/clock'
-import { NetpollError, withoutStack } from '../errors'
+import { isNetpollError, type NetpollError, withoutStack } from '../errors'
 import { stepBudget } from '../time/step-budget'
 import { whenOver } from '../checks/promises'
 import { microtask } from '../time/timers'
@@ -66,7 +66,7 @@ export function siteOf(entry: Entry): CallSite | undefined {
 
 /** Has the stack of an error of ours begin where `entry`, which is running, was called. */
 export function beginAt(error: unknown, entry: Entry): void {
-  if (!NetpollError.isOne(error)) return
+  if (!isNetpollError(error)) return
   capture(error, entry)
   followed.add(error)
 }
@@ -83,7 +83,7 @@ export function rejectCall<Reply>(
   error: unknown,
   site: CallSite | undefined,
 ): void {
-  if (NetpollError.isOne(error)) {
+  if (isNetpollError(error)) {
     if (site !== undefined) {
       site.giveTo(error)
       followed.add(error)

@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util'
 
-import { NetpollError } from '../errors'
+import { isNetpollError } from '../errors'
 import { isError } from '../checks/kinds'
 
 /** More than this of one error tells nothing more, and may be what a peer has sent. */
@@ -46,14 +46,14 @@ function shown(show: () => string): string {
 }
 
 function summary(error: unknown): string {
-  if (NetpollError.isOne(error)) return `${error.code}: ${error.message}`
+  if (isNetpollError(error)) return `${error.code}: ${error.message}`
   if (types.isNativeError(error)) return `${classOf(error) ?? 'Error'}: ${error.message}`
   return isError(error) ? error.message : shallow(error)
 }
 
 function fullText(error: unknown, causes: number): string {
   // Without all that it has and that is not there: most have neither a system call nor an address.
-  if (!NetpollError.isOne(error)) return shallow(error)
+  if (!isNetpollError(error)) return shallow(error)
   const { stack = '' } = error
   const frames = /\n {4}at [\s\S]*$/.exec(stack)?.[0] ?? ''
   const isCaused = error.cause !== undefined && causes > 0

@@ -1,5 +1,6 @@
 import { optionNames } from '../checks/known-options'
-import { takeSignal, systemTimeOf } from '../extension'
+import { deadlineOf, takeSignal, systemTimeOf } from '../extension'
+import { checkOwn, own } from '../checks/own-constructor'
 import type { Claim } from './inflater'
 import { type Metadata, noMetadata } from './message'
 
@@ -27,6 +28,27 @@ export const callOptionNames = optionNames<RpcCallOptions>({
   metadata: true,
 })
 
+/** @internal */
+export let newClientCall: <Body>(
+  kind: 'call' | 'oneway',
+  method: string,
+  body: Body,
+  end: number,
+  options: RpcCallOptions,
+) => ClientCall<Body>
+
+/** @internal When a call is given up, on our clock, which does not follow when the system's is set. */
+export let endOfCall: (call: ClientCall) => number
+
+/**
+ * @internal Has `claim` count the bytes of the inflated reply until the call is over. It takes the place of the claim of an
+ * earlier reply: middleware may call more than once. False where `call` is an object that middleware has made.
+ */
+export let holdClaim: (call: ClientCall, claim: Claim) => boolean
+
+/** @internal The call is over: its reply is the caller's. */
+export let releaseClaim: (call: ClientCall) => void
+
 /** A call, as the client's middleware sees it. */
 export class ClientCall<Body = unknown> {
   /** Whether a reply is awaited. */
@@ -37,8 +59,6 @@ export class ClientCall<Body = unknown> {
   readonly body: Body
   /** When the call is given up, in milliseconds since the epoch; `Infinity` for never. The protocol may tell the server. */
   readonly deadline: number
-  /** @internal The same on our clock, which does not follow when the system's is set. */
-  readonly end: number
   /** Gives the call up. */
   readonly signal: AbortSignal | undefined
   /** Metadata of the request. Middleware may replace it. */
@@ -46,22 +66,38 @@ export class ClientCall<Body = unknown> {
   /** Metadata of the reply or error; empty before it arrives. */
   replyMetadata: Metadata = noMetadata
 
-  /** @internal Counts the bytes of the inflated reply. */
-  claim: Claim | undefined
+  readonly #end: number
+  #claim: Claim | undefined
 
-  /** @internal */
-  constructor(
+  static {
+    newClientCall = (kind, method, body, end, options) =>
+      new ClientCall(own, kind, method, body, end, options)
+    // Middleware may call with an object of its own in place of the call, such as a copy with another body.
+    endOfCall = (call: Pick<ClientCall, 'deadline'>) =>
+      #end in call ? call.#end : deadlineOf('call.deadline', call.deadline)
+    holdClaim = (call, claim) => {
+      if (!(#claim in call)) return false
+      call.#claim?.release()
+      call.#claim = claim
+      return true
+    }
+    releaseClaim = (call) => call.#claim?.release()
+  }
+
+  private constructor(
+    given: typeof own,
     kind: 'call' | 'oneway',
     method: string,
     body: Body,
     end: number,
     { signal, metadata = noMetadata }: RpcCallOptions,
   ) {
+    checkOwn(given, 'Calls come from clients')
     this.kind = kind
     this.method = method
     this.body = body
     this.deadline = systemTimeOf(end)
-    this.end = end
+    this.#end = end
     this.signal = takeSignal(signal)
     this.metadata = metadata
   }

@@ -14,11 +14,19 @@ import {
 import type { DialTarget, PoolStats } from '../index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
-import { ClientCall, callOptionNames, type RpcCallOptions } from './client-call'
+import {
+  callOptionNames,
+  type ClientCall,
+  endOfCall,
+  holdClaim,
+  newClientCall,
+  releaseClaim,
+  type RpcCallOptions,
+} from './client-call'
 import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
-import { RpcError } from './errors'
+import { isRpcError, RpcError } from './errors'
 import { Inflater, type InflationStats } from './inflater'
 import { type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CompressedMessage, Message } from './message'
@@ -76,8 +84,9 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     this.#endpoint = chain<ClientCall<Sent>, Received | undefined>(middleware, (call) =>
       call.kind === 'call' ? this.#exchange(call) : this.#send(call),
     )
-    this.#link = openLink(address, codec, linkOptions)
-    this.#inflater = new Inflater(this.#link)
+    const { link, bound } = openLink(address, codec, linkOptions)
+    this.#link = link
+    this.#inflater = new Inflater(bound)
     this.#requestTimeout = timeLimit('options.requestTimeout', taken.requestTimeout, 0)
   }
 
@@ -93,13 +102,13 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const site = siteOf(entry)
     let call: ClientCall<Sent> | undefined
     try {
-      call = new ClientCall('call', method, body, this.#end(options), options)
+      call = newClientCall('call', method, body, this.#end(options), options)
       return (await this.#endpoint(call)) as Received
     } catch (error) {
       follow(error, entry, site)
       return await stepBudget.refuse(error)
     } finally {
-      call?.claim?.release()
+      if (call !== undefined) releaseClaim(call)
     }
   }
 
@@ -111,7 +120,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
     try {
       const end = this.#end(options)
-      await this.#endpoint(new ClientCall('oneway', method, body, end, options))
+      await this.#endpoint(newClientCall('oneway', method, body, end, options))
     } catch (error) {
       return stepBudget.refuse(error)
     }
@@ -151,7 +160,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       case 'reply':
         return answer.body
       case 'error':
-        if (RpcError.isOne(answer.error)) markFollowed(answer.error)
+        if (isRpcError(answer.error)) markFollowed(answer.error)
         throw answer.error
       default:
         throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${answer.kind}`)
@@ -159,14 +168,17 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 
   async #inflate(message: CompressedMessage<Received>, call: ClientCall<Sent>): Promise<Message<Received>> {
-    // Middleware may call more than once.
-    call.claim?.release()
     const claim = this.#inflater.newClaim()
-    call.claim = claim
-    const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < call.end
-    if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
-    throwIfAborted(call.signal)
-    throw deadlinePassed()
+    const end = endOfCall(call)
+    const isHeld = holdClaim(call, claim)
+    try {
+      const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < end
+      if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
+      throwIfAborted(call.signal)
+      throw deadlinePassed()
+    } finally {
+      if (!isHeld) claim.release()
+    }
   }
 
   /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
@@ -202,7 +214,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
 const entry = TransportClient.prototype.call
 
 /** Milliseconds until the deadline, 0 for ever. */
-function timeLeft({ end }: ClientCall): number {
+function timeLeft(call: ClientCall): number {
+  const end = endOfCall(call)
   if (end === Number.POSITIVE_INFINITY) return 0
   const left = Math.ceil(end - clock.now())
   if (left > 0) return left

@@ -3,11 +3,12 @@ import {
   bufferView,
   refusePromise,
   foreign,
+  newWriter,
   type Piece,
   type Written,
   type WriterMemory,
 } from '../extension'
-import { Writer, type Payload } from '../index'
+import type { Payload, Writer } from '../index'
 import type { Codec } from './codec'
 import type { Message } from './message'
 import { isThenable } from '../checks/thenables'
@@ -51,7 +52,7 @@ export class Encoder<Sent, Received> {
   }
 
   #newWriter(): Writer {
-    return new Writer(new Slab(), (written) => {
+    return newWriter(new Slab(), (written) => {
       this.#written = written
       return flushed
     })

@@ -7,6 +7,9 @@ export type RpcErrorCode =
   /** A handler has thrown something that says no more. */
   | 'ERR_RPC_INTERNAL'
 
+/** @internal Whether it is an error of our class, whatever it may look like. */
+export let isRpcError: (error: unknown) => error is RpcError
+
 /** An error that reaches the caller: a handler throws it, the codec sends it, and the call rejects with it. */
 export class RpcError extends Error {
   /** `'RpcError'`. */
@@ -16,6 +19,11 @@ export class RpcError extends Error {
   /** Tells errors of this class from all other values, whatever those are. */
   readonly #isOurs = true
 
+  static {
+    isRpcError = (error): error is RpcError =>
+      typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
+  }
+
   constructor(
     code: RpcErrorCode | (string & {}),
     message: string,
@@ -23,10 +31,5 @@ export class RpcError extends Error {
   ) {
     super(message, options)
     this.code = code
-  }
-
-  /** @internal Whether it is an error of this class, whatever it may look like. */
-  static isOne(error: unknown): error is RpcError {
-    return typeof error === 'object' && error !== null && #isOurs in error && error.#isOurs
   }
 }

@@ -9,7 +9,7 @@ import {
   type PoolStats,
   type PoolOptions,
 } from '../index'
-import { refusePromise, muxOptionNames, poolOptionNames } from '../extension'
+import { boundOfMux, boundOfPool, muxOptionNames, poolOptionNames, refusePromise } from '../extension'
 import { invalidValue } from '../errors'
 import { type OptionNames, optionNames } from '../checks/known-options'
 import { type Codec, decodeMessage } from './codec'
@@ -62,7 +62,7 @@ function wrongKind(kind: unknown): TypeError {
 }
 
 /** The connections of a client: a mux, or a pool. */
-export interface Link extends BufferBound {
+export interface Link {
   call(request: Payload, options: CallOptions): Promise<Buffer>
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions): Promise<void>
@@ -70,12 +70,16 @@ export interface Link extends BufferBound {
   close(options?: { readonly timeout?: number | undefined }): Promise<void>
 }
 
-/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+/**
+ * A link, and what counts against its `maxBufferedBytes`.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
 export function openLink<Sent, Received>(
   address: DialTarget,
   codec: Codec<Sent, Received>,
   options: LinkOptions,
-): Link {
+): { readonly link: Link; readonly bound: BufferBound } {
   const { kind = 'mux', ...others } = options
   const { framing, id } = codec
   const connection = {
@@ -86,8 +90,14 @@ export function openLink<Sent, Received>(
     ...(id !== undefined &&
       codec.isGoAway && { isGoAway: (bytes: Buffer): boolean => saysGoAway(codec, bytes) }),
   }
-  if (kind === 'mux') return new Mux(address, connection)
-  if (kind === 'pool') return new PoolLink(new Pool(address, connection))
+  if (kind === 'mux') {
+    const mux = new Mux(address, connection)
+    return { link: mux, bound: boundOfMux(mux) }
+  }
+  if (kind === 'pool') {
+    const pool = new Pool(address, connection)
+    return { link: new PoolLink(pool), bound: boundOfPool(pool) }
+  }
   throw wrongKind(kind)
 }
 
@@ -117,10 +127,6 @@ class PoolLink implements Link {
     } finally {
       this.#pool.put(connection)
     }
-  }
-
-  replaceClaim(before: number, now: number): boolean {
-    return this.#pool.replaceClaim(before, now)
   }
 
   stats(): PoolStats {

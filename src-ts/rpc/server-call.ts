@@ -11,10 +11,13 @@ import {
 } from '../extension'
 import type { Connection } from '../index'
 import { NetpollError } from '../errors'
+import { checkOwn, own } from '../checks/own-constructor'
 import { type Metadata, noMetadata, type RequestMessage } from './message'
 
 /** @internal The handler of a call is done, whatever it has made of the call. */
 export let finishCall: <Body>(call: ServerCall<Body>) => void
+/** @internal */
+export let newServerCall: <Body>(request: RequestMessage<Body>, connection: Connection) => ServerCall<Body>
 let abandon: (call: ServerCall) => void
 
 /**
@@ -43,12 +46,13 @@ export class ServerCall<Body = unknown> {
   #timer: NodeJS.Timeout | undefined
 
   static {
+    newServerCall = (request, connection) => new ServerCall(own, request, connection)
     finishCall = (call) => call.#finish()
     abandon = (call) => call.#abandon()
   }
 
-  /** @internal */
-  constructor(request: RequestMessage<Body>, connection: Connection) {
+  private constructor(given: typeof own, request: RequestMessage<Body>, connection: Connection) {
+    checkOwn(given, 'Calls come from servers')
     this.request = request
     this.connection = connection
     this.#core = coreOf(connection)

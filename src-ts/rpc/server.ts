@@ -13,6 +13,7 @@ import {
   type ErrorListener,
   report,
   announceBy,
+  boundOfServer,
   isAborted,
   takeSignal,
   serverOptionNames,
@@ -27,7 +28,7 @@ import { RpcError } from './errors'
 import type { InflationStats } from './inflater'
 import type { Message, RequestMessage } from './message'
 import type { Method } from './method'
-import { finishCall, ServerCall } from './server-call'
+import { finishCall, newServerCall, type ServerCall } from './server-call'
 
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {
@@ -103,7 +104,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
       if (codec.id === undefined) throw invalidValue('codec.encodeGoAway', 'needs codec.id', 'a function')
       announceBy(this.#server, () => this.#encoder.encodeGoAway())
     }
-    this.#compressed = new CompressedCalls(this.#server, {
+    this.#compressed = new CompressedCalls(boundOfServer(this.#server), {
       decode: (bytes) => decodeMessage(codec, bytes),
       begin: (message, connection) => this.#begin(message, connection),
     })
@@ -168,7 +169,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     if (request.kind === 'reply' || request.kind === 'error') {
       throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${request.kind}`)
     }
-    return this.#answer(request, new ServerCall(request, connection), connection)
+    return this.#answer(request, newServerCall(request, connection), connection)
   }
 
   async #answer(

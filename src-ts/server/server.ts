@@ -34,7 +34,13 @@ import {
   type RequestHandler,
 } from '../connection/options'
 import { stepBudget } from '../time/step-budget'
-import { createGroups, type GroupOwner, type ConnectionGroup } from '../connection/group'
+import {
+  boundOf,
+  type BufferBound,
+  createGroups,
+  type GroupOwner,
+  type ConnectionGroup,
+} from '../connection/group'
 import { whenRejected } from '../checks/promises'
 import { SharedListener } from './shared-listener'
 import { threadMemory } from '../memory/thread-memory'
@@ -44,6 +50,7 @@ import { clearTimeout, microtask, setTimeout } from '../time/timers'
 import { type CheckedWorkers, checkWorkers } from '../workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
 import { checkFunction } from '../checks/arguments'
+import { checkOwn, own } from '../checks/own-constructor'
 import {
   checkHandling,
   type FramedServerOptions,
@@ -76,6 +83,11 @@ type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 /** @internal Has `close` ask clients to leave, whether or not the server knows of ids. */
 export let announceBy: (server: Server, goAway: GoAway) => void
 
+/** @internal What counts against its `maxBufferedBytes`. */
+export let boundOfServer: (server: Server) => BufferBound
+
+let newServer: <Data>(options: ServerOptions<Data>) => Server<Data>
+
 /** A server for framed messages. Made by {@link createServer}. */
 export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
@@ -105,10 +117,12 @@ export class Server<Data = unknown> {
     announceBy = (server, goAway) => {
       server.#goAway = goAway
     }
+    boundOfServer = (server) => boundOf(() => server.#groups)
+    newServer = (options) => new Server(own, options)
   }
 
-  /** @internal */
-  constructor(options: ServerOptions<Data>) {
+  private constructor(given: typeof own, options: ServerOptions<Data>) {
+    checkOwn(given, 'Servers are made by createServer')
     checkHandling(options)
     const { workers } = options
     this.#workers = workers === undefined ? undefined : checkWorkers(workers)
@@ -223,11 +237,6 @@ export class Server<Data = unknown> {
       ...(workers && { workers }),
       chunks: threadMemory().native.chunkStats(),
     }
-  }
-
-  /** @internal Replaces a claim of so many bytes of `maxBufferedBytes`. False beyond it: then it is to be taken back. */
-  replaceClaim(before: number, now: number): boolean {
-    return this.#groups[0]?.settings.replaceClaim(before, now) ?? true
   }
 
   /** @internal For `util.inspect`. */
@@ -454,7 +463,7 @@ export function createServer<Data>(
 ): Server<Data> {
   checkFunction('handler', handler)
   const taken = takeOptions<ServerOptions<Data>>('options', options, serverOptionNames)
-  if (handler === undefined) return new Server(taken)
+  if (handler === undefined) return newServer(taken)
   const name = taken.framing === undefined ? 'onData' : 'onRequest'
-  return new Server({ ...taken, [name]: handler } as ServerOptions<Data>)
+  return newServer({ ...taken, [name]: handler } as ServerOptions<Data>)
 }

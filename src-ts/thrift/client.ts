@@ -9,6 +9,7 @@ import {
 } from '../rpc/index'
 import { invalidValue } from '../errors'
 import { type OptionNames, takeOptions } from '../checks/known-options'
+import { checkOwn, own } from '../checks/own-constructor'
 import { whenOver, whenRejected } from '../checks/promises'
 import { binary } from './binary'
 import { compact } from './compact'
@@ -45,6 +46,12 @@ function thriftClientNames(options: ThriftClientOptions): Partial<OptionNames<Th
 const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
 const protocols = { binary, compact }
 
+let newClient: <Client extends object>(
+  service: ThriftService<Client>,
+  address: DialTarget,
+  options: ThriftClientOptions,
+) => ThriftClient<Client>
+
 /** Calls a Thrift service at one address. Made by {@link createThriftClient}. */
 export class ThriftClient<Client extends object> {
   /** The generated client. Calls reject with exceptions of the service or of Thrift, or with why there is no reply. */
@@ -54,8 +61,17 @@ export class ThriftClient<Client extends object> {
   readonly #Output: Protocol['Output']
   readonly #onewayFailed: (error: unknown) => void
 
-  /** @internal */
-  constructor(service: ThriftService<Client>, address: DialTarget, options: ThriftClientOptions) {
+  static {
+    newClient = (service, address, options) => new ThriftClient(own, service, address, options)
+  }
+
+  private constructor(
+    given: typeof own,
+    service: ThriftService<Client>,
+    address: DialTarget,
+    options: ThriftClientOptions,
+  ) {
+    checkOwn(given, 'Clients are made by createThriftClient')
     const taken = takeOptions('options', options, thriftClientNames(options))
     const { transport, protocol, maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } =
       taken
@@ -109,7 +125,7 @@ export function createThriftClient<Client extends object>(
   options: ThriftClientOptions = {},
 ): ThriftClient<Client> {
   checkService(service)
-  return new ThriftClient(service, address, options)
+  return newClient(service, address, options)
 }
 
 function choose<Choices extends object>(name: string, choices: Choices, choice: keyof Choices) {

@@ -1,5 +1,5 @@
 import { describe } from '../extension'
-import { RpcError } from '../rpc/index'
+import { isRpcError } from '../rpc/extension'
 import { isError } from '../checks/kinds'
 import type { GeneratedCallback } from './generated'
 import { TApplicationException } from './library'
@@ -165,7 +165,7 @@ function settle(
 /** Asks the user's value, which may be a proxy. */
 function travelsAsItIs(error: unknown): boolean {
   try {
-    return RpcError.isOne(error) || error instanceof TApplicationException
+    return isRpcError(error) || error instanceof TApplicationException
   } catch {
     return false
   }

@@ -4,7 +4,7 @@
  */
 import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
-import { framingFrom } from '../framing/framing'
+import { rulesFrom } from '../framing/rules'
 import { useAddon } from '../native/binding'
 import { clearInterval, setImmediate, setInterval } from '../time/timers'
 import { WorkerQueue } from './worker-queue'
@@ -52,7 +52,7 @@ async function run(start: WorkerStart): Promise<void> {
   const { pool, framing, bytes, idleTimeout } = start
   const workerQueue = new WorkerQueue({
     pool,
-    framing: framingFrom(framing),
+    framing: rulesFrom(framing),
     bytes,
     handler: inner as WorkerHandler,
     failed,

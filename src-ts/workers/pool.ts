@@ -1,7 +1,7 @@
 import { setEnvironmentData, Worker } from 'node:worker_threads'
 
 import { serverClosed } from '../errors'
-import { frame, type Framing } from '../framing/framing'
+import { frame, type FramingRules } from '../framing/rules'
 import type { BytesOption } from '../memory/message-types'
 import { addonPath, type NativeWorkPool, nativeBinding } from '../native/binding'
 import type { NativeWorkers } from '../connection/group'
@@ -25,7 +25,7 @@ export interface WorkerStats {
 
 /** The owner of a pool. */
 export interface WorkerPoolOwner {
-  readonly framing: Framing
+  readonly framing: FramingRules
   readonly bytes: BytesOption
   /** A handler has failed for a request from there. */
   failed(error: unknown, source: FailedSource): void

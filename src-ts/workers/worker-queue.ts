@@ -11,7 +11,7 @@ import {
 import { type Chunk, messageAs } from '../memory/chunk'
 import { captureContext } from '../process/async-context'
 import { replyError } from '../errors'
-import type { Framing } from '../framing/framing'
+import type { FramingRules } from '../framing/rules'
 import { logFailure } from '../process/report'
 import type { BytesOption } from '../memory/message-types'
 import { type NativeWorkerQueue, nativeBinding } from '../native/binding'
@@ -29,7 +29,7 @@ const maxInTurn = 8
 /** What a worker’s queue works with. */
 export interface WorkerQueueOptions {
   readonly pool: number
-  readonly framing: Framing
+  readonly framing: FramingRules
   readonly bytes: BytesOption
   readonly handler: WorkerHandler
   /** A handler has failed. */

@@ -1,7 +1,7 @@
 import { beginAt, type CallSite, rejectCall } from '../../process/call-site'
 import * as clock from '../../time/clock'
 import { Deadlines } from '../../time/deadlines'
-import { NetpollError, withoutStack } from '../../errors'
+import { errorForCall, NetpollError, withoutStack } from '../../errors'
 import { optionNames, refuseUnknown } from '../../checks/known-options'
 import type { MessageId } from '../../framing/message-id'
 import { stepBudget } from '../../time/step-budget'
@@ -108,7 +108,7 @@ export class PendingCall {
     if (this.#isSettled) return
     this.#settle()
     const sent = this.startsAt !== undefined && written > this.startsAt
-    rejectCall(this.#resolve, this.#reject, NetpollError.forCall(error, sent), this.#site)
+    rejectCall(this.#resolve, this.#reject, errorForCall(error, sent), this.#site)
   }
 
   /** It was refused by `error`, which is its own. */
@@ -160,7 +160,7 @@ export function refuseAtOnce(
   entry: (...parameters: never[]) => unknown,
 ): void {
   if (call !== undefined) call.owner = undefined
-  const own = call === undefined ? error : NetpollError.forCall(error, call.startsAt !== undefined)
+  const own = call === undefined ? error : errorForCall(error, call.startsAt !== undefined)
   beginAt(own, entry)
   stepBudget.reject(call === undefined ? reject : (failure) => call.refuse(failure), own)
 }

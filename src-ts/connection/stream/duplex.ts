@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Arena } from '../../memory/arena'
 import { bufferView } from '../../memory/chunk'
 import type { Facade } from '../hooks'
-import { invalidType, NetpollError } from '../../errors'
+import { errorOfStream, invalidType, type NetpollError } from '../../errors'
 import { PauseReason } from '../read-pause'
 import { HandleReader } from './handle-reader'
 import type { StreamConsumer } from './stream-input'
@@ -320,7 +320,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
       closed: (error) => {
         if (lineOf(this) !== line) return
         this.#gone = true
-        this.#news.tell(closed, error && NetpollError.ofStream(error))
+        this.#news.tell(closed, error && errorOfStream(error))
       },
     }
   }

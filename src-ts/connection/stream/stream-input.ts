@@ -6,7 +6,7 @@ import { type ReadPause, PauseReason } from '../read-pause'
 import type { Facade, StreamHandler } from '../hooks'
 import type { Closing } from '../closing'
 import type { Life } from '../life'
-import { feed, Reader } from '../../link-buffer/reader'
+import { feed, newReader, type Reader } from '../../link-buffer/reader'
 import { SmallPieces } from '../../link-buffer/small-pieces'
 import { Operation } from '../../native/protocol-numbers'
 import type { CommandTarget } from '../../poller/command-queue'
@@ -108,7 +108,7 @@ export class StreamInput implements Leftover {
     this.#connection = connection
     this.#group = group
     this.readTimeout = group.readTimeout
-    this.reader = new Reader({
+    this.reader = newReader({
       consumed: () => this.#consumed(),
       awaited: () => this.#awaited(),
     })
