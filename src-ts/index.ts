@@ -58,7 +58,7 @@ export type {
 export type { LoadBalance } from './process/settings'
 export type { Payload } from './memory/payload'
 export type { PoolStats } from './client/pool-stats'
-export type { CloseOptions } from './client/client-lifecycle'
+export type { CloseOptions } from './time/close-options'
 export type { GetOptions } from './client/get-options'
 export { Pool } from './client/pool'
 export type { PoolLimits, PoolOptions } from './client/pool-options'

@@ -14,9 +14,6 @@ export function optionNames<Options extends object>(all: OptionNames<Options>): 
   return Object.freeze(Object.assign(Object.create(null), all)) as OptionNames<Options>
 }
 
-/** Of whatever closes in order. */
-export const closeOptionNames = optionNames<{ readonly timeout?: number }>({ timeout: true })
-
 /**
  * Takes each option once: a getter that says something else later, or an object that is changed, changes nothing any more.
  * Inherited ones count, so that defaults may be a prototype; `undefined` is as absent.

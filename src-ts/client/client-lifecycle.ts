@@ -1,14 +1,7 @@
-import { closeOptionNames, refuseUnknown } from '../checks/known-options'
 import type { NetpollError } from '../errors'
 import { stepBudget } from '../time/step-budget'
-import { patience } from '../time/time-limits'
+import { type CloseOptions, closeTimeout } from '../time/close-options'
 import { clearTimeout, setTimeout } from '../time/timers'
-
-/** Options of `close` of a pool or mux. */
-export interface CloseOptions {
-  /** Milliseconds after which connections that are left are destroyed. Default: never. */
-  readonly timeout?: number | undefined
-}
 
 /** A pool or mux, as its lifecycle sees it. */
 export interface ClosableClient {
@@ -55,8 +48,7 @@ export class ClientLifecycle {
 
   /** Waits until nothing is left; after `timeout` milliseconds what is left is destroyed. */
   async close(options: CloseOptions): Promise<void> {
-    refuseUnknown('options', options, closeOptionNames)
-    const timeout = patience('options.timeout', options.timeout)
+    const timeout = closeTimeout(options)
     if (this.#state === 'open') {
       this.#state = 'closing'
       this.#client.beginClose()

@@ -1,13 +1,15 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
 import { CallMaker } from './call-maker'
-import { ClientLifecycle, type CloseOptions } from './client-lifecycle'
+import { ClientLifecycle } from './client-lifecycle'
+import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import type { ConnectionCore } from '../connection/core'
 import type { BufferBound } from '../connection/group'
 import type { DialTarget } from './dial-options'
 import { NetpollError } from '../errors'
-import { type Inspection, inspectCustom, show } from '../process/inspection'
+import { type Inspection, inspectCustom } from '../process/inspection'
+import { showClient } from './show-client'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { MuxConnection, type MuxConnectionListener } from './mux-connection'
 import { type CheckedMuxOptions, type MuxOptions, partMuxOptions } from './mux-options'
@@ -171,14 +173,9 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal For `util.inspect`. */
   [inspectCustom](depth?: number | null, options?: Inspection): unknown {
     if (!(#lifecycle in this)) return this
-    const { state } = this.#lifecycle
-    return show(
-      this,
-      'Mux',
-      { state, address: this.#dialer.text, ...Mux.prototype.stats.call(this) },
-      depth,
-      options,
-    )
+    const stats = Mux.prototype.stats.call(this)
+    const shown = { name: 'Mux', lifecycle: this.#lifecycle, dialer: this.#dialer, stats } as const
+    return showClient(this, shown, depth, options)
   }
 
   /** As {@link close}. */

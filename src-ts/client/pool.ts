@@ -1,18 +1,20 @@
 import { AddressDialer } from './address-dialer'
 import { CallMaker } from './call-maker'
-import { ClientLifecycle, type CloseOptions } from './client-lifecycle'
+import { ClientLifecycle } from './client-lifecycle'
+import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, isWornOut, type PendingCall } from '../connection/calls/pending-call'
 import { beginAt, rejectCall, siteOf } from '../process/call-site'
 import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
 import type { BufferBound } from '../connection/group'
 import { type Connection, coreOf } from '../connection/connection'
-import { DialPauses } from './dial-pauses'
+import { DialPause } from './dial-pause'
 import type { DialTarget } from './dial-options'
 import type { NetpollError } from '../errors'
 import { FreeConnections } from './free-connections'
 import { PooledState, PooledConnection, type PooledConnectionListener } from './pooled-connection'
-import { type Inspection, inspectCustom, show } from '../process/inspection'
+import { type Inspection, inspectCustom } from '../process/inspection'
+import { showClient } from './show-client'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
@@ -43,7 +45,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #free: FreeConnections
   readonly #waiting = new WaitQueue<ConnectionWaiter<PooledConnection>>(() => this.#followEmpty())
   readonly #listener: PooledConnectionListener
-  readonly #pauses: DialPauses
+  readonly #pause: DialPause
   readonly #lifecycle: ClientLifecycle
   readonly #calls: CallMaker
   /** When calls were last given up that had waited for a connection, and why. */
@@ -66,7 +68,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialer = new AddressDialer(address, ofDialer)
     const dialAsNeeded = (): void => this.#dialAsNeeded()
     this.#free = new FreeConnections(ofPool, (pooled) => this.#retire(pooled), dialAsNeeded)
-    this.#pauses = new DialPauses(dialAsNeeded, (error) => this.#dialer.report(error))
+    this.#pause = new DialPause(dialAsNeeded, (error) => this.#dialer.report(error))
     this.#lifecycle = new ClientLifecycle({
       isEmpty: () => this.#all.size === 0 && this.#dialing === 0 && this.#waiting.length === 0,
       beginClose: () => this.#beginClose(),
@@ -78,7 +80,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#startOrWait(call, request),
     )
     this.#listener = {
-      proved: () => this.#pauses.proved(),
+      proved: () => this.#pause.proved(),
       called: (pooled) => this.#called(pooled),
       gaveUp: (pooled) => this.#gaveUp(pooled),
       refused: (pooled, call, request) => this.#refused(pooled, call, request),
@@ -164,7 +166,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Connections that are in use keep the process alive. The default; free ones never do. */
   ref(): this {
     this.#referenced = true
-    this.#pauses.ref()
+    this.#pause.ref()
     for (const pooled of this.#all) if (pooled.state !== PooledState.Free) pooled.connection.ref()
     return this
   }
@@ -172,7 +174,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Lets the process end whatever is in use. */
   unref(): this {
     this.#referenced = false
-    this.#pauses.unref()
+    this.#pause.unref()
     for (const pooled of this.#all) pooled.connection.unref()
     return this
   }
@@ -180,14 +182,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** @internal For `util.inspect`. */
   [inspectCustom](depth?: number | null, options?: Inspection): unknown {
     if (!(#lifecycle in this)) return this
-    const { state } = this.#lifecycle
-    return show(
-      this,
-      'Pool',
-      { state, address: this.#dialer.text, ...Pool.prototype.stats.call(this) },
-      depth,
-      options,
-    )
+    const stats = Pool.prototype.stats.call(this)
+    const shown = { name: 'Pool', lifecycle: this.#lifecycle, dialer: this.#dialer, stats } as const
+    return showClient(this, shown, depth, options)
   }
 
   /** As {@link close}. */
@@ -277,8 +274,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Dials for all callers that wait and for connections that are kept ready, as far as there is room. */
   #dialAsNeeded(): void {
-    if (this.#pauses.isPaused) return
-    const keepsReady = this.#lifecycle.isOpen && !this.#pauses.isBackingOff
+    if (this.#pause.isForAll) return
+    const keepsReady = this.#lifecycle.isOpen && !this.#pause.isOn
     const wanted = this.#waiting.length + (keepsReady ? this.#free.missing : 0)
     const { connections } = this.#options
     while (this.#dialing < wanted && this.#all.size + this.#dialing < connections) this.#dial()
@@ -306,12 +303,12 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialing -= 1
     if (isWornOut(error) && this.#waiting.length > 0 && this.#lifecycle.isOpen) {
       // The peer was reached, and wants its clients elsewhere: perhaps it restarts.
-      this.#pauses.pause()
+      this.#pause.begin()
       return
     }
     // A caller does not fail where another dial serves it, or a connection that is given back meanwhile.
     if (this.#waiting.length > this.#dialing) this.#waiting.shift()?.fail(error)
-    else if (this.#lifecycle.isOpen) this.#pauses.failedInBackground(error)
+    else if (this.#lifecycle.isOpen) this.#pause.failedInBackground(error)
     this.#dialAsNeeded()
     this.#followEmpty()
   }
@@ -319,7 +316,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** The peer has ended a connection, perhaps before it was of use. */
   #lost({ isProven, established }: PooledConnection): void {
     if (isProven || this.#options.minIdle === 0 || !this.#lifecycle.isOpen) return
-    this.#pauses.endedUnused(established)
+    this.#pause.endedUnused(established)
   }
 
   /** A caller is done with a connection: the next one gets it. */
@@ -401,7 +398,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #refused(pooled: PooledConnection, call: PendingCall, request: Payload): void {
     this.#running -= 1
     // It was dialed in vain, and the next would hardly be of use.
-    if (!pooled.isProven && !pooled.wasLent && this.#lifecycle.isOpen) this.#pauses.pause()
+    if (!pooled.isProven && !pooled.wasLent && this.#lifecycle.isOpen) this.#pause.begin()
     if (pooled.wasLent) this.#retire(pooled)
     else this.#drop(pooled)
     const other = this.#take()
@@ -446,12 +443,12 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   #abandonDials(): void {
-    this.#pauses.endPause()
+    this.#pause.end()
     this.#dialer.abandon(poolClosed())
   }
 
   #beginClose(): void {
-    this.#pauses.stopKeepingReady()
+    this.#pause.stopKeepingReady()
     for (const pooled of this.#free.takeAll()) this.#retire(pooled)
     if (this.#waiting.length === 0) this.#abandonDials()
   }

@@ -11,7 +11,7 @@ import {
   endOf,
   timeLimit,
 } from '../extension'
-import type { DialTarget, PoolStats } from '../index'
+import type { CloseOptions, DialTarget, PoolStats } from '../index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
 import {
@@ -136,7 +136,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    */
-  close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     return this.#link.close(options)
   }
 

@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  type CloseOptions,
   type DialTarget,
   Mux,
   type MuxOptions,
@@ -67,7 +68,7 @@ export interface Link {
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions): Promise<void>
   stats(): PoolStats
-  close(options?: { readonly timeout?: number | undefined }): Promise<void>
+  close(options?: CloseOptions): Promise<void>
 }
 
 /**
@@ -133,7 +134,7 @@ class PoolLink implements Link {
     return this.#pool.stats()
   }
 
-  close(options?: { readonly timeout?: number | undefined }): Promise<void> {
+  close(options?: CloseOptions): Promise<void> {
     return this.#pool.close(options)
   }
 }

@@ -1,5 +1,6 @@
 import {
   type Address,
+  type CloseOptions,
   type Connection,
   type ListenOptions,
   type Payload,
@@ -147,7 +148,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     await this.#server.close(options)
     for (const resolve of this.#whenDown.splice(0)) resolve()
   }

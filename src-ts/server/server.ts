@@ -18,7 +18,7 @@ import {
   resolveName,
   type Sharing,
 } from './listener'
-import { closeOptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
+import { takeOptions } from '../checks/known-options'
 import type { BytesOption } from '../memory/message-types'
 import {
   type ChunkStats,
@@ -45,7 +45,7 @@ import { whenRejected } from '../checks/promises'
 import { SharedListener } from './shared-listener'
 import { threadMemory } from '../memory/thread-memory'
 import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
-import { patience } from '../time/time-limits'
+import { type CloseOptions, closeTimeout } from '../time/close-options'
 import { clearTimeout, microtask, setTimeout } from '../time/timers'
 import { type CheckedWorkers, checkWorkers } from '../workers/options'
 import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
@@ -189,9 +189,8 @@ export class Server<Data = unknown> {
    * never, so that a handler which does not end keeps the server
    * @returns a promise that resolves when the last connection is gone
    */
-  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    refuseUnknown('options', options, closeOptionNames)
-    const timeout = patience('options.timeout', options.timeout)
+  async close(options: CloseOptions = {}): Promise<void> {
+    const timeout = closeTimeout(options)
     if (this.#state === 'idle' || this.#state === 'starting') this.#state = 'closed'
     if (this.#state === 'listening') {
       this.#state = 'closing'

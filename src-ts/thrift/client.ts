@@ -1,5 +1,5 @@
 import { follow, siteOf, captureContext, report } from '../extension'
-import type { DialTarget } from '../index'
+import type { CloseOptions, DialTarget } from '../index'
 import { clientNames, callOptionNames } from '../rpc/extension'
 import {
   TransportClient,
@@ -103,7 +103,7 @@ export class ThriftClient<Client extends object> {
   }
 
   /** As `close` of a `TransportClient`. */
-  close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     return this.#transport.close(options)
   }
 

@@ -1,25 +1,25 @@
 import { isOurs, NetpollError } from '../errors'
 import * as clock from '../time/clock'
-import { LazyTimer } from '../time/lazy-timer'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { Backoff } from './backoff'
 
 /** Milliseconds until connections are dialed again that are to be kept ready, at most: the first time, and at last. */
-const pauses = { min: 100, max: 30_000 }
+const delays = { min: 100, max: 30_000 }
 
-/** When a pool dials again whose connections were of no use. */
-export class DialPauses {
+/** What is not dialed meanwhile. */
+type Scope =
+  /** Connections that are to be kept ready: the last of them could not be had, or ended before it was of use. */
+  | 'spare'
+  /** Any, even for callers that wait: a peer has asked a connection to leave before it was of use. */
+  | 'all'
+
+/** The pause of a pool whose connections were of no use. */
+export class DialPause {
   readonly #resume: () => void
   readonly #report: (error: unknown) => void
-  readonly #backoff = new Backoff(pauses)
-  readonly #redial = new LazyTimer(() => {
-    this.#isBackingOff = false
-    this.#resume()
-    return Number.POSITIVE_INFINITY
-  })
-  #isBackingOff = false
-  /** Runs while nothing is dialed, even for callers: a peer has asked a connection to leave before it was of use. */
-  #dialPause: NodeJS.Timeout | undefined
+  readonly #backoff = new Backoff(delays)
+  #scope: Scope | undefined
+  #timer: NodeJS.Timeout | undefined
   /** Whether it was told that connections end unused, since the last that was of use. */
   #hasToldUnused = false
   #referenced = true
@@ -31,74 +31,74 @@ export class DialPauses {
   }
 
   /** Whether nothing is dialed, even for callers that wait. */
-  get isPaused(): boolean {
-    return this.#dialPause !== undefined
+  get isForAll(): boolean {
+    return this.#scope === 'all'
   }
 
-  /** Whether nothing is dialed to be kept ready. */
-  get isBackingOff(): boolean {
-    return this.#isBackingOff
+  /** Whether something is not dialed: what is to be kept ready, at least. */
+  get isOn(): boolean {
+    return this.#scope !== undefined
   }
 
   /** A connection that was to be kept ready cannot be had: that is tried again later. */
   failedInBackground(error: unknown): void {
-    this.#backOff()
+    this.#begin('spare')
     if (isOurs(error) && error.code === 'ERR_CONN_CLOSED') this.#tellUnused()
     else this.#report(error)
   }
 
   /** The peer has ended a connection that was of no use. The next would hardly be, unless this one had lasted. */
   endedUnused(established: number): void {
-    if (clock.now() - established >= pauses.max) return
-    this.#backOff()
+    if (clock.now() - established >= delays.max) return
+    this.#begin('spare')
     this.#tellUnused()
   }
 
   /** Dials nothing for a while. Keeps the process: what waits is served afterwards. */
-  pause(): void {
-    if (this.#dialPause !== undefined) return
-    this.#dialPause = setTimeout(() => {
-      this.#dialPause = undefined
-      this.#resume()
-    }, this.#backoff.delay())
-    if (!this.#referenced) this.#dialPause.unref()
+  begin(): void {
+    this.#begin('all')
   }
 
   /** A connection was of use: whatever is missing is dialed at once. */
   proved(): void {
     this.#backoff.reset()
     this.#hasToldUnused = false
-    if (!this.#isBackingOff && this.#dialPause === undefined) return
-    this.#isBackingOff = false
-    this.endPause()
+    if (this.#scope === undefined) return
+    this.end()
     this.#resume()
   }
 
-  endPause(): void {
-    clearTimeout(this.#dialPause)
-    this.#dialPause = undefined
+  /** Nothing is kept ready any more; callers still wait for the end of a pause that is for all. */
+  stopKeepingReady(): void {
+    if (this.#scope === 'spare') this.end()
   }
 
-  /** Nothing is kept ready any more. */
-  stopKeepingReady(): void {
-    this.#redial.stop()
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#scope = undefined
   }
 
   ref(): void {
     this.#referenced = true
-    this.#dialPause?.ref()
+    if (this.#scope === 'all') this.#timer?.ref()
   }
 
   unref(): void {
     this.#referenced = false
-    this.#dialPause?.unref()
+    this.#timer?.unref()
   }
 
-  /** Keeps nothing ready for a while. */
-  #backOff(): void {
-    if (this.#isBackingOff) return
-    this.#isBackingOff = true
-    this.#redial.arm(clock.now() + this.#backoff.delay())
+  /** A pause that is on goes on; one for all takes the place of one for what is spare. */
+  #begin(scope: Scope): void {
+    if (this.#scope === 'all' || this.#scope === scope) return
+    this.end()
+    this.#scope = scope
+    this.#timer = setTimeout(() => {
+      this.end()
+      this.#resume()
+    }, this.#backoff.delay())
+    if (scope === 'spare' || !this.#referenced) this.#timer.unref()
   }
 
   #tellUnused(): void {
