@@ -1,5 +1,5 @@
-// Checks that what docs/architecture.md names is there: each path, each symbol behind a path in that file, and each other
-// symbol somewhere in the sources.
+// Checks that what docs/architecture.md names is there: each path, the definition of each symbol behind a path in that file,
+// and each other symbol somewhere in the sources.
 //
 //   node scripts/checks/architecture.mjs
 
@@ -34,13 +34,37 @@ function wordsOf(name) {
   return name.match(/\w+/g) ?? []
 }
 
+/** Whether `source` defines what ends a symbol, such as `take` of `Pool.#take`: what is only used there is defined elsewhere. */
+function defines(source, symbolName) {
+  const name = wordsOf(symbolName).at(-1)
+  const keyword = 'fn|struct|enum|trait|union|mod|static|const|let|class|function\\*?|interface|type'
+  if (new RegExp(`\\b(?:${keyword}) (?:mut )?${name}\\b`).test(source)) return true
+  // What a class has: a field at the beginning of a line, or a method, behind whose parameters stands a type or a body.
+  const modifiers = '(?:(?:static|readonly|declare|abstract|override|async|get|set) |\\*)*'
+  if (new RegExp(`^ +${modifiers}#?${name}[?!]?(?:: [^\\n]*)? = `, 'm').test(source)) return true
+  for (const { index, 0: found } of source.matchAll(
+    new RegExp(`^ +${modifiers}#?${name}(?:<[^()]*>)?\\(`, 'gm'),
+  )) {
+    if (/^\s*[:{]/.test(behindParentheses(source, index + found.length))) return true
+  }
+  return false
+}
+
+/** The text behind the parenthesis that closes one which is open at `from`. */
+function behindParentheses(source, from) {
+  let depth = 1
+  let at = from
+  for (; depth > 0 && at < source.length; at += 1) depth += { '(': 1, ')': -1 }[source[at]] ?? 0
+  return source.slice(at, at + 100)
+}
+
 /** What a page names and a tree does not have. */
 export function checkArchitecture(tree, text) {
   const files = folders
     .flatMap((folder) => filesIn(tree, folder))
     .filter((file) => /\.(m?ts|rs|js)$/.test(file))
   const texts = new Map(files.map((file) => [file, readFileSync(join(tree, file), 'utf8')]))
-  const wordsOfFile = new Map(files.map((file) => [file, new Set(code(texts.get(file)).match(/\w+/g))]))
+  const sources = new Map(files.map((file) => [file, code(texts.get(file))]))
   // Names of others, such as packages, stand in comments alone.
   const allWords = new Set(Array.from(texts.values(), (source) => source.match(/\w+/g) ?? []).flat())
   const found = (name) => {
@@ -68,8 +92,8 @@ export function checkArchitecture(tree, text) {
         if (path.test(each)) name = each
         if (name === undefined || !path.test(name) || path.test(each) || !symbol.test(each)) continue
         const candidates = found(name) ?? []
-        const has = (file) => wordsOf(each).every((word) => wordsOfFile.get(file).has(word))
-        if (candidates.length > 0 && !candidates.some(has)) tell(`${name} has no ${each}`)
+        const has = (file) => defines(sources.get(file), each)
+        if (candidates.length > 0 && !candidates.some(has)) tell(`${name} defines no ${each}`)
       }
     }
   }

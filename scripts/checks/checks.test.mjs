@@ -203,8 +203,14 @@ test('prose: texts are paragraphs, items, cells, comments and messages, with the
 })
 
 const described = {
-  'src-ts/client/pool.ts': '/** Not `drained`. */\nexport class Pool {\n  #take() {}\n}\n',
-  'crates/core/src/timer.rs': 'pub fn expire() {}\n',
+  'src-ts/client/pool.ts': [
+    '/** Not `drained`. */\nexport class Pool {\n  static readonly #least = 1\n  readonly #called = () => {}',
+    '  async #take() {\n    renew(this)\n    this.#lend()\n    return used(#least)\n  }',
+    '  override close<T>(\n    when: (now: T) => void,\n  ): void {}\n  get isOpen(): boolean {}\n}',
+    'export interface Stats {\n  of(one: Pool): Stats\n}\nexport let first: Pool\nexport function* all() {}\n',
+  ].join('\n'),
+  'crates/core/src/timer.rs':
+    'pub(crate) const fn expire() {\n    wait();\n}\npub enum Slot {}\ntrait Wheel {}\nstatic mut COUNT: u8 = 1;\n',
   'crates/core/tests/wheel.rs': '',
 }
 
@@ -215,10 +221,19 @@ for (const [text, problem] of [
   ['`client/gone.ts`', 'there is no client/gone.ts'],
   ['`ool.ts`', 'there is no ool.ts'],
   ['`server/`', 'there is no server/'],
-  ['`client/pool.ts` (`Pool`, `expire`)', 'client/pool.ts has no expire'],
-  ['`client/pool.ts` (`drained`)', 'client/pool.ts has no drained'],
+  ['`client/pool.ts` (`Pool`, `expire`)', 'client/pool.ts defines no expire'],
+  ['`client/pool.ts` (`drained`)', 'client/pool.ts defines no drained'],
+  ['`client/pool.ts` (`#least`, `#called`, `#take`, `close`, `isOpen`)', undefined],
+  ['`client/pool.ts` (`Stats`, `of`, `first`, `all`)', undefined],
+  ['`timer.rs` (`expire`, `Slot`, `Wheel`, `COUNT`)', undefined],
+  // What is only used is defined elsewhere.
+  ['`client/pool.ts` (`#lend`)', 'client/pool.ts defines no #lend'],
+  ['`client/pool.ts` (`renew`)', 'client/pool.ts defines no renew'],
+  ['`client/pool.ts` (`used`)', 'client/pool.ts defines no used'],
+  ['`client/pool.ts` (`when`)', 'client/pool.ts defines no when'],
+  ['`timer.rs` (`wait`)', 'timer.rs defines no wait'],
   ['it (`Pool`, `client/pool.ts`, `#take`, `timer.rs`, `expire`)', undefined],
-  ['it (`client/pool.ts`, `expire`)', 'client/pool.ts has no expire'],
+  ['it (`client/pool.ts`, `expire`)', 'client/pool.ts defines no expire'],
   ['`Pool.give`', 'no source has Pool.give'],
   ['`poolClosed()`', 'no source has poolClosed()'],
 ]) {
