@@ -58,6 +58,18 @@ export let isNetpollError: (error: unknown) => error is NetpollError
 /**
  * What goes wrong with connections and servers, told apart by `code`: the system's own name of the
  * error, or one of {@link NetpollErrorCode}. Wrong arguments are `TypeError`s, as in Node.js.
+ *
+ * @example
+ * ```ts
+ * import { Dialer, NetpollError } from 'netpoll'
+ *
+ * try {
+ *   await new Dialer().dial({ path: '/run/nothing-listens.sock' })
+ * } catch (error) {
+ *   if (!(error instanceof NetpollError)) throw error
+ *   console.log(error.code, error.syscall) // ENOENT connect
+ * }
+ * ```
  */
 export class NetpollError extends Error {
   /** `'NetpollError'`; of what a stream tells `'Error'`, as of errors of `net.Socket`. */

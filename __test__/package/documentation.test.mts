@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
+import * as netpoll from '../../dist/index.mjs'
+import * as rpc from '../../dist/rpc/index.mjs'
+import * as thrift from '../../dist/thrift/index.mjs'
 import {
   addCertificate,
   checkBlocks,
@@ -13,12 +16,13 @@ import {
   isProgram,
   promisedOutput,
   runBlock,
+  sourceFiles,
 } from '../support/code-blocks.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = join(root, '.test', 'documentation')
 const files = [...documentationFiles(root), 'CONTRIBUTING.md', 'benches/README.md', 'docs/architecture.md']
-const blocks = files.flatMap((file) => codeBlocks(root, file))
+const blocks = [...files, ...sourceFiles(root)].flatMap((file) => codeBlocks(root, file))
 
 let complaints = ''
 test.before(() => {
@@ -47,6 +51,35 @@ for (const block of blocks.filter(isProgram)) {
       printed.splice(0, at + 1)
     }
   })
+}
+
+test('an example is a program: what is in another language is none', (t) => {
+  const examples = blocks.filter(({ file }) => file.startsWith('src-ts/'))
+  const tags = sourceFiles(root).reduce((count, file) => count + read(file).split('* @example').length - 1, 0)
+  t.is(examples.length, tags)
+  for (const { file, line, language } of examples) t.is(language, 'ts', `${file}:${line}`)
+})
+
+test('each class and function that users import has an example, or a member of it has', (t) => {
+  const missing = Object.entries({ '': netpoll, 'rpc/': rpc, 'thrift/': thrift }).flatMap(
+    ([folder, exported]) =>
+      Object.keys(exported).filter((name) => {
+        const definition = new RegExp(`^export (?:abstract )?(?:class|function|const) ${name}\\b`, 'm')
+        const file = sourceFiles(root).find(
+          (each) => (folder === '' || each.startsWith(`src-ts/${folder}`)) && definition.test(read(each)),
+        )
+        return file === undefined || !hasExample(read(file), definition)
+      }),
+  )
+  t.deepEqual(missing, ['noMetadata'])
+})
+
+/** Whether the comment of a definition has an example, or one of a comment within it. */
+function hasExample(source: string, definition: RegExp): boolean {
+  const at = definition.exec(source)?.index ?? 0
+  const comment = source.slice(0, at).split('/**').at(-1) ?? ''
+  const body = /^[\s\S]*?\n\}/.exec(source.slice(at))?.[0] ?? ''
+  return comment.includes('* @example') || body.includes('* @example')
 }
 
 test('code blocks are programs, or commands that there are', (t) => {

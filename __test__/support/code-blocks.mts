@@ -1,4 +1,4 @@
-// The code blocks of the documentation as programs: written to files, compiled, and run to see what they print.
+// The code blocks of the documentation, and the examples in comments of the sources, as programs: written to files, compiled, and run to see what they print.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path'
 
 import { freePort } from './listeners.mjs'
 
-/** A fenced block of a Markdown file. */
+/** A fenced block of a Markdown file, or of a comment. */
 export interface CodeBlock {
-  /** Path of the Markdown file, from the root of the repository. */
+  /** Path of the file, from the root of the repository. */
   readonly file: string
   /** Line of the opening fence. */
   readonly line: number
@@ -22,11 +22,38 @@ export function documentationFiles(root: string): readonly string[] {
   return ['README.md', ...guides.map((name) => `docs/guides/${name}`)]
 }
 
-/** The blocks of one file, in their order. */
+/** The sources of the package, whose comments have examples. */
+export function sourceFiles(root: string): readonly string[] {
+  const paths = readdirSync(join(root, 'src-ts'), { recursive: true, encoding: 'utf8' })
+  return paths
+    .filter((path) => /\.m?ts$/.test(path))
+    .map((path) => `src-ts/${path}`)
+    .sort()
+}
+
+/** The blocks of one file, in their order: of a source those in its comments. */
 export function codeBlocks(root: string, file: string): readonly CodeBlock[] {
+  const whole = readFileSync(join(root, file), 'utf8')
+  const text = file.endsWith('.md') ? whole : commentsOf(whole)
+  return blocksOf(file, text)
+}
+
+/** What the comments of a source say, each line where it was. */
+function commentsOf(source: string): string {
+  let isComment = false
+  const lines = source.split('\n').map((line) => {
+    if (/^\s*\/\*\*/.test(line)) isComment = true
+    const said = isComment ? line.replace(/^\s*(?:\/\*\*|\*\/|\*) ?/, '') : ''
+    if (line.includes('*/')) isComment = false
+    return said
+  })
+  return lines.join('\n')
+}
+
+function blocksOf(file: string, all: string): readonly CodeBlock[] {
   const blocks: CodeBlock[] = []
   let open: { readonly line: number; readonly language: string; readonly lines: string[] } | undefined
-  for (const [index, text] of readFileSync(join(root, file), 'utf8').split('\n').entries()) {
+  for (const [index, text] of all.split('\n').entries()) {
     const fence = /^\s*```(.*)$/.exec(text)
     if (fence === null) open?.lines.push(text)
     else if (open === undefined) open = { line: index + 1, language: fence[1] ?? '', lines: [] }
@@ -58,7 +85,7 @@ function declaredFile({ source }: CodeBlock): string | undefined {
 
 /** Name of the module that a block becomes, without its extension. */
 export function moduleName({ file, line }: CodeBlock): string {
-  return `${file.replace(/\.md$/, '').replaceAll('/', '-')}-${line}`
+  return `${file.replace(/\.(md|m?ts)$/, '').replaceAll('/', '-')}-${line}`
 }
 
 /** As strict as can be. */

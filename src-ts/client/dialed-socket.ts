@@ -42,6 +42,26 @@ interface Reusable {
  *
  * What is written before it is connected is kept, up to what `write` says, and sent then. What is set before holds for
  * each of its connections. Of the events of `net.Socket` it has `'connect'` and `'ready'`, and not `'lookup'`.
+ *
+ * @example
+ * ```ts
+ * import { once } from 'node:events'
+ * import { createServer, DialedSocket } from 'netpoll'
+ *
+ * const server = createServer({
+ *   onData({ reader, writer }) {
+ *     writer.writeBinary(reader.next(reader.length))
+ *     void writer.flush()
+ *   },
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const socket = new DialedSocket()
+ * socket.connect({ host: '127.0.0.1', port: 8000 })
+ * socket.write('hello')
+ * console.log(String((await once(socket, 'data'))[0])) // hello
+ * socket.destroy()
+ * ```
  */
 export class DialedSocket extends ConnectionDuplex {
   readonly #dialer: Dialer
@@ -129,27 +149,32 @@ export class DialedSocket extends ConnectionDuplex {
     return this
   }
 
+  /** As of a duplex; while it is not connected, the time counts from this call. */
   override setTimeout(milliseconds: number, callback?: () => void): this {
     super.setTimeout(milliseconds, callback)
     if (!this.#isConnected) this.#watchSilence()
     return this
   }
 
+  /** As of a duplex, and for connections to come. */
   override setNoDelay(on: unknown = true): this {
     this.#noDelay = on
     return super.setNoDelay(on)
   }
 
+  /** As of a duplex, and for connections to come. */
   override setKeepAlive(enable: unknown = false, initialDelay?: number): this {
     this.#keepAlive = [enable, initialDelay]
     return super.setKeepAlive(enable, initialDelay)
   }
 
+  /** As of a duplex, and for connections to come. */
   override ref(): this {
     this.#isReferenced = true
     return super.ref()
   }
 
+  /** As of a duplex, and for connections to come; a dial that is under way keeps the process alive. */
   override unref(): this {
     this.#isReferenced = false
     return super.unref()

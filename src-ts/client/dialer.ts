@@ -76,6 +76,21 @@ export let isDialer: (value: unknown) => value is Dialer
  *
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({ framing }, (request) => request)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const dialer = new Dialer({ framing, connectTimeout: 5_000, requestTimeout: 1_000 })
+ * const connection = await dialer.dial({ host: 'localhost', port: 8000 })
+ * console.log(String(await connection.call('hello'))) // hello
+ * await connection.close()
+ * console.log(dialer.stats().dialed, dialer.stats().connections) // 1 0
+ * ```
  */
 export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #checked: CheckedOptions
@@ -144,6 +159,20 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @throws NetpollError (as a rejection) the system's code, such as `EBADF`, `ENOTSOCK`, `ENOTCONN`;
    * `ERR_CONN_CLOSED` when a hook closes it; TypeError `ERR_INVALID_ARG_VALUE`
+   *
+   * @example
+   * ```ts
+   * import { createServer, Dialer, lengthField } from 'netpoll'
+   *
+   * const framing = lengthField({ size: 4 })
+   * const server = createServer({ framing }, (request) => request)
+   * await server.listen({ host: '127.0.0.1', port: 8000 })
+   *
+   * const dialer = new Dialer({ framing })
+   * const first = await dialer.dial({ host: '127.0.0.1', port: 8000 })
+   * const second = await dialer.fromFd(first.detach())
+   * console.log(String(await second.call('still there'))) // still there
+   * ```
    */
   fromFd(fd: number): Promise<Connection<Data, Bytes>> {
     const site = new CallSite(entries.fromFd)

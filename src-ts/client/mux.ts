@@ -30,6 +30,20 @@ export let boundOfMux: (mux: Mux) => BufferBound
  *
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ *
+ * @example
+ * ```ts
+ * import { createServer, lengthField, Mux } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({ framing }, (request) => request)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const mux = new Mux({ host: '127.0.0.1', port: 8000 }, { framing, connections: 2 })
+ * const replies = await Promise.all(['a', 'b', 'c'].map((name) => mux.call(name)))
+ * console.log(replies.map(String).join()) // a,b,c
+ * await mux.close()
+ * ```
  */
 export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedMuxOptions

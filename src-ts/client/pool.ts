@@ -37,6 +37,25 @@ export let boundOfPool: (pool: Pool) => BufferBound
  *
  * @typeParam Data what the user keeps in `connection.data`
  * @typeParam Bytes the option `bytes`: inferred, unless `Data` is given
+ *
+ * @example
+ * ```ts
+ * import { createServer, lengthField, Pool } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({ framing }, (request) => request)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const pool = new Pool({ host: '127.0.0.1', port: 8000 }, { framing, connections: 10, waitTimeout: 1_000 })
+ * console.log(String(await pool.call('hello', { timeout: 500 }))) // hello
+ * const connection = await pool.get()
+ * try {
+ *   console.log(String(await connection.call('again'))) // again
+ * } finally {
+ *   pool.put(connection)
+ * }
+ * await pool.close({ timeout: 5_000 })
+ * ```
  */
 export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #options: CheckedPoolOptions

@@ -194,6 +194,17 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * messages may lie there. Never sent, they stay as they are.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   *
+   * @example
+   * ```ts
+   * import { createServer, lengthField } from 'netpoll'
+   *
+   * const server = createServer({ framing: lengthField({ size: 4 }) }, (request, connection) => {
+   *   const reply = connection.allocate(8)
+   *   reply.writeBigUInt64BE(BigInt(request.length))
+   *   return reply
+   * })
+   * ```
    */
   allocate(length: number): Buffer {
     const { poller, framing } = this.#core.group
@@ -212,6 +223,21 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError (as a rejection) `ERR_CONN_CLOSED` or the system's code when the connection is gone;
    * `ERR_FRAME_TOO_LARGE`; TypeError `ERR_INVALID_ARG_TYPE`. The rejection of a connection that is gone is not an
    * unhandled one where no caller waits.
+   *
+   * @example
+   * ```ts
+   * import { createServer, Dialer, lengthField } from 'netpoll'
+   *
+   * const framing = lengthField({ size: 4 })
+   * const server = createServer({ framing, onConnect: (connection) => connection.send('welcome') })
+   * await server.listen({ host: '127.0.0.1', port: 8000 })
+   *
+   * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+   * for await (const message of connection) {
+   *   console.log(String(message)) // welcome
+   *   break
+   * }
+   * ```
    */
   send(message: Payload): Promise<void> {
     return send(this.#core, message)
@@ -226,6 +252,19 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * The system's code when the connection failed. The error of what was refused. The signal's reason when it was
    * aborted. `ERR_UNSUPPORTED` without a framing, and on a server's connection, which needs ids in the protocol.
    * What {@link send} rejects with.
+   *
+   * @example
+   * ```ts
+   * import { createServer, Dialer, lengthField } from 'netpoll'
+   *
+   * const framing = lengthField({ size: 4 })
+   * const server = createServer({ framing }, (request) => `${request}!`)
+   * await server.listen({ host: '127.0.0.1', port: 8000 })
+   *
+   * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+   * const replies = await Promise.all(['a', 'b'].map((name) => connection.call(name, { timeout: 1_000 })))
+   * console.log(replies.map(String).join()) // a!,b!
+   * ```
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return call(this.#core, request, options, entry) as Promise<MessageTypes[Bytes]>
@@ -249,6 +288,26 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while another reader reads;
    * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
+   *
+   * @example
+   * ```ts
+   * import { text } from 'node:stream/consumers'
+   * import { pipeline } from 'node:stream/promises'
+   * import { createServer, Dialer } from 'netpoll'
+   *
+   * const server = createServer({
+   *   onConnect(connection) {
+   *     const duplex = connection.toDuplex()
+   *     pipeline(duplex, duplex).catch((error: Error) => duplex.destroy(error))
+   *   },
+   * })
+   * await server.listen({ host: '127.0.0.1', port: 8000 })
+   *
+   * const connection = await new Dialer({ allowHalfOpen: true }).dial({ host: '127.0.0.1', port: 8000 })
+   * const duplex = connection.toDuplex()
+   * duplex.end('hello')
+   * console.log(await text(duplex)) // hello
+   * ```
    */
   toDuplex(): ConnectionDuplex {
     return this.#core.toDuplex(newDuplex) as ConnectionDuplex
@@ -460,6 +519,19 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
  *
  * Errors have the system's code, such as `ECONNRESET`. A listener that throws is an uncaught exception, as with the
  * streams of Node.js.
+ *
+ * @example
+ * ```ts
+ * import { createInterface } from 'node:readline'
+ * import { createServer } from 'netpoll'
+ *
+ * const server = createServer({
+ *   onConnect(connection) {
+ *     const duplex = connection.toDuplex()
+ *     createInterface({ input: duplex }).on('line', (line) => duplex.write(`${line.toUpperCase()}\n`))
+ *   },
+ * })
+ * ```
  */
 export class ConnectionDuplex extends StreamDuplex<Connection> {
   static {

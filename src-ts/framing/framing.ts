@@ -29,6 +29,15 @@ let newFraming: (rules: FramingRules) => Framing
  * How a byte stream is cut into messages, and what surrounds a message on the wire. Made by
  * {@link lengthField}, {@link delimiter} or {@link varint}. It cannot be changed, and any number of servers and dialers may
  * share it.
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4, maxLength: 64 * 1024 })
+ * const server = createServer({ framing }, (request) => request)
+ * const dialer = new Dialer({ framing })
+ * ```
  */
 export class Framing {
   readonly #rules: FramingRules
@@ -53,6 +62,18 @@ Object.freeze(Framing.prototype)
  * Messages behind a length in a header of fixed size.
  *
  * @throws TypeError with `ERR_INVALID_ARG_VALUE` when the numbers describe no frame
+ *
+ * @example
+ * ```ts
+ * import { lengthField } from 'netpoll'
+ *
+ * // Four bytes of length, then the message.
+ * lengthField({ size: 4 })
+ * // A length that counts its own two bytes, in little-endian order.
+ * lengthField({ size: 2, adjustment: -2, endian: 'little' })
+ * // MySQL: a length of three bytes, then a sequence number that it does not count, and that is the message's first byte.
+ * lengthField({ size: 3, adjustment: 1, endian: 'little' })
+ * ```
  */
 export function lengthField(options: LengthFieldOptions): Framing {
   const taken = takeOptions('options', options, lengthFieldNames)
@@ -77,6 +98,18 @@ export function lengthField(options: LengthFieldOptions): Framing {
  * reply must not contain it.
  *
  * @throws TypeError with `ERR_INVALID_ARG_VALUE` when `bytes` is empty
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, delimiter } from 'netpoll'
+ *
+ * const framing = delimiter('\n', { maxLength: 8 * 1024 })
+ * const server = createServer({ framing }, (line) => String(line).toUpperCase())
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+ * console.log(String(await connection.call('a line'))) // A LINE
+ * ```
  */
 export function delimiter(bytes: Uint8Array | string, options: MaxLengthOptions = {}): Framing {
   if (typeof bytes !== 'string' && !isUint8Array(bytes)) {
@@ -87,7 +120,16 @@ export function delimiter(bytes: Uint8Array | string, options: MaxLengthOptions 
   return newFraming(new Delimiter(raw, takeMaxLength(options)))
 }
 
-/** Messages behind a protobuf base-128 varint that counts their bytes. */
+/**
+ * Messages behind a protobuf base-128 varint that counts their bytes.
+ *
+ * @example
+ * ```ts
+ * import { createServer, varint } from 'netpoll'
+ *
+ * const server = createServer({ framing: varint({ maxLength: 1024 ** 2 }) }, (message) => message)
+ * ```
+ */
 export function varint(options: MaxLengthOptions = {}): Framing {
   return newFraming(new Varint(takeMaxLength(options)))
 }

@@ -18,6 +18,16 @@ import { checkObject } from '../checks/arguments'
  * duplex can still be written to, and has to be ended.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
+ *
+ * @example
+ * ```ts
+ * import { createReadStream } from 'node:fs'
+ * import { readerFrom } from 'netpoll'
+ *
+ * const reader = readerFrom(createReadStream('certificate.pem'))
+ * await reader.fillUntil('\n')
+ * console.log(String(reader.until('\n')).trim()) // -----BEGIN CERTIFICATE-----
+ * ```
  */
 export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Reader {
   const iterator = iterate(source)
@@ -28,7 +38,24 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
   return reader
 }
 
-/** A writer that belongs to no connection. {@link Writer.append} adds its bytes to one that does. */
+/**
+ * A writer that belongs to no connection. {@link Writer.append} adds its bytes to one that does.
+ *
+ * @example
+ * ```ts
+ * import { PassThrough } from 'node:stream'
+ * import { createWriter, writerTo } from 'netpoll'
+ *
+ * const body = createWriter()
+ * body.writeString('hello')
+ * const target = new PassThrough()
+ * const writer = writerTo(target)
+ * writer.writeUint(body.mallocLength, 2)
+ * writer.append(body)
+ * await writer.flush()
+ * console.log(target.read().toString('hex')) // 000568656c6c6f
+ * ```
+ */
 export function createWriter(): Writer {
   return newWriter(threadMemory().arena)
 }
@@ -38,6 +65,18 @@ export function createWriter(): Writer {
  * never will.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
+ *
+ * @example
+ * ```ts
+ * import { PassThrough } from 'node:stream'
+ * import { writerTo } from 'netpoll'
+ *
+ * const target = new PassThrough()
+ * const writer = writerTo(target)
+ * writer.writeString('hello')
+ * await writer.flush()
+ * console.log(String(target.read())) // hello
+ * ```
  */
 export function writerTo(target: Writable): Writer {
   checkObject('target', target)

@@ -76,6 +76,17 @@ interface PendingRead {
  * sides into one piece, once; every other view copies nothing.
  *
  * The contract is that of the reader of CloudWeGo's Netpoll (`nocopy.go`).
+ *
+ * @example
+ * ```ts
+ * import { readerFrom } from 'netpoll'
+ *
+ * const reader = readerFrom([Buffer.from([0, 0, 0, 2]), Buffer.from('okay')])
+ * await reader.fill(4)
+ * const size = reader.readUint(4)
+ * await reader.fill(size)
+ * console.log(reader.readString(size), reader.length) // ok 2
+ * ```
  */
 export class Reader {
   /** The first segment, taken apart: nearly always the only one. */

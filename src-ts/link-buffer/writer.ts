@@ -41,6 +41,27 @@ export type Flush = (written: Written) => Promise<void>
  * On a framed connection everything between two flushes is one message.
  *
  * The contract is that of the writer of CloudWeGo's Netpoll (`nocopy.go`).
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer } from 'netpoll'
+ *
+ * const server = createServer({
+ *   onData({ reader, writer }) {
+ *     const header = writer.malloc(2)
+ *     header.writeUInt16BE(reader.length)
+ *     writer.writeBinary(reader.next(reader.length)) // sent from where it arrived
+ *     void writer.flush()
+ *   },
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const { reader, writer } = await new Dialer().dial({ host: '127.0.0.1', port: 8000 })
+ * writer.writeString('hello')
+ * await writer.flush()
+ * await reader.fill(7)
+ * console.log(reader.readUint(2), reader.readString(5)) // 5 hello
+ * ```
  */
 export class Writer {
   readonly #arena: WriterMemory

@@ -56,6 +56,13 @@ const maxChunk = 16 * 1024 * 1024
  * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for another `chunkSize` than that of existing
  * chunks, which the first `listen` or `dial` of the process makes.
  * @throws NetpollError `ERR_UNSUPPORTED`, with a `chunkSize` on an unsupported host
+ *
+ * @example
+ * ```ts
+ * import { configure } from 'netpoll'
+ *
+ * configure({ pollers: 2, loadBalance: 'leastConnections', logger: (line) => process.stdout.write(`${line}\n`) })
+ * ```
  */
 export function configure(options: ProcessOptions): void {
   const current = processSettings()

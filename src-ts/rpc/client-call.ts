@@ -49,7 +49,19 @@ export let holdClaim: (call: ClientCall, claim: Claim) => boolean
 /** @internal The call is over: its reply is the caller's. */
 export let releaseClaim: (call: ClientCall) => void
 
-/** A call, as the client's middleware sees it. */
+/**
+ * A call, as the client's middleware sees it.
+ *
+ * @example
+ * ```ts
+ * import type { ClientCall, Middleware } from 'netpoll/rpc'
+ *
+ * const traced: Middleware<ClientCall, unknown> = (next) => async (call) => {
+ *   call.metadata = { ...call.metadata, trace: crypto.randomUUID() }
+ *   return await next(call)
+ * }
+ * ```
+ */
 export class ClientCall<Body = unknown> {
   /** Whether a reply is awaited. */
   readonly kind: 'call' | 'oneway'

@@ -53,7 +53,28 @@ export interface TransportClientStats extends PoolStats {
   readonly inflation: InflationStats
 }
 
-/** Makes calls to one address. It never retries: only the caller knows whether a retry is safe. */
+/**
+ * Makes calls to one address. It never retries: only the caller knows whether a retry is safe.
+ *
+ * @example
+ * ```ts
+ * import { lengthField } from 'netpoll'
+ * import { type Codec, TransportClient, TransportServer } from 'netpoll/rpc'
+ *
+ * const codec: Codec<string> = {
+ *   framing: lengthField({ size: 4 }),
+ *   encode: (message, writer) => void writer.writeString(JSON.stringify(message)),
+ *   decode: (bytes) => JSON.parse(String(bytes)),
+ * }
+ * const server = new TransportServer(codec, { onRequest: ({ body }) => body })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const client = new TransportClient({ host: '127.0.0.1', port: 8000 }, codec, { kind: 'pool', connections: 10 })
+ * console.log(await client.call('echo', 'hello', { timeout: 1_000 })) // hello
+ * await client.send('note', 'not answered')
+ * await client.close()
+ * ```
+ */
 export class TransportClient<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
   readonly #encoder: Encoder<Sent, Received>

@@ -10,6 +10,24 @@ import { checkObject } from '../checks/arguments'
  *
  * @typeParam Sent bodies as they are given to {@link encode}: arguments of a call, result of a handler
  * @typeParam Received bodies as {@link decode} makes them
+ *
+ * @example
+ * ```ts
+ * import { lengthField } from 'netpoll'
+ * import { type Codec, TransportClient, TransportServer } from 'netpoll/rpc'
+ *
+ * const codec: Codec<string> = {
+ *   framing: lengthField({ size: 4 }),
+ *   encode: (message, writer) => void writer.writeString(JSON.stringify(message)),
+ *   decode: (bytes) => JSON.parse(String(bytes)),
+ * }
+ * const server = new TransportServer(codec, { onRequest: ({ method, body }) => `${method} ${body}` })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const client = new TransportClient({ host: '127.0.0.1', port: 8000 }, codec)
+ * console.log(await client.call('greet', 'you')) // greet you
+ * await client.close()
+ * ```
  */
 export interface Codec<Sent = unknown, Received = Sent> {
   /** How bytes are cut into messages. */

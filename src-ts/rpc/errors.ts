@@ -10,7 +10,21 @@ export type RpcErrorCode =
 /** @internal Whether it is an error of our class, whatever it may look like. */
 export let isRpcError: (error: unknown) => error is RpcError
 
-/** An error that reaches the caller: a handler throws it, the codec sends it, and the call rejects with it. */
+/**
+ * An error that reaches the caller: a handler throws it, the codec sends it, and the call rejects with it.
+ *
+ * @example
+ * ```ts
+ * import { RpcError, type TransportHandler } from 'netpoll/rpc'
+ *
+ * const handler: TransportHandler<string> = {
+ *   onRequest({ method, body }) {
+ *     if (method !== 'echo') throw new RpcError('ERR_RPC_UNKNOWN_METHOD', method)
+ *     return body
+ *   },
+ * }
+ * ```
+ */
 export class RpcError extends Error {
   /** `'RpcError'`. */
   override readonly name = 'RpcError'

@@ -24,6 +24,16 @@ let abandon: (call: ServerCall) => void
  * A call, as its handler and the server's middleware see it.
  *
  * @typeParam Body what the codec makes of the request
+ *
+ * @example
+ * ```ts
+ * import { setTimeout } from 'node:timers/promises'
+ * import type { TransportHandler } from 'netpoll/rpc'
+ *
+ * const handler: TransportHandler<string> = {
+ *   onRequest: async ({ body, signal }) => await setTimeout(1_000, body, { signal }), // ends when the caller gives up
+ * }
+ * ```
  */
 export class ServerCall<Body = unknown> {
   /** The decoded body of the request. */

@@ -70,7 +70,28 @@ export interface TransportServerStats extends ServerStats {
   readonly inflation: InflationStats
 }
 
-/** Serves calls: decodes requests, runs their handler, encodes what it returns or throws. */
+/**
+ * Serves calls: decodes requests, runs their handler, encodes what it returns or throws.
+ *
+ * @example
+ * ```ts
+ * import { lengthField } from 'netpoll'
+ * import { type Codec, TransportServer } from 'netpoll/rpc'
+ *
+ * const codec: Codec<string> = {
+ *   framing: lengthField({ size: 4 }),
+ *   encode: (message, writer) => void writer.writeString(JSON.stringify(message)),
+ *   decode: (bytes) => JSON.parse(String(bytes)),
+ * }
+ * const server = new TransportServer(codec, {
+ *   onRequest: (call) => `${call.method} of ${call.body}`,
+ *   onError: (error) => console.log(error),
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ * console.log(server.stats().connections) // 0
+ * await server.close({ timeout: 5_000 })
+ * ```
+ */
 export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #codec: Codec<Sent, Received>
   readonly #encoder: Encoder<Sent, Received>

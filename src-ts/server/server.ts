@@ -88,7 +88,19 @@ export let boundOfServer: (server: Server) => BufferBound
 
 let newServer: <Data>(options: ServerOptions<Data>) => Server<Data>
 
-/** A server for framed messages. Made by {@link createServer}. */
+/**
+ * A server for framed messages. Made by {@link createServer}.
+ *
+ * @example
+ * ```ts
+ * import { createServer, lengthField } from 'netpoll'
+ *
+ * const server = createServer({ framing: lengthField({ size: 4 }), maxConnections: 10_000 }, (request) => request)
+ * await server.listen({ path: '/run/echo.sock' })
+ * console.log(server.listening, server.stats().connections) // true 0
+ * process.once('SIGTERM', () => void server.close({ timeout: 5_000 }))
+ * ```
+ */
 export class Server<Data = unknown> {
   readonly #checked: CheckedOptions
   readonly #connectionLimit: ConnectionLimit
@@ -444,6 +456,20 @@ function acceptingFailed(listener: Listener | SharedListener | undefined): Netpo
  * @param handler with a framing handles each message, sync or async, and returns the reply: bytes, a string, a list of
  * them, or nothing. Without one it reads what has arrived. It goes before `options.onRequest` and `options.onData`.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({ framing }, (request) => `${request}, too`)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+ * console.log(String(await connection.call('me'))) // me, too
+ * await connection.close()
+ * await server.close()
+ * ```
  */
 export function createServer<Data = unknown, Bytes extends BytesOption = 'buffer'>(
   options: FramedServerOptions<Data, Bytes>,

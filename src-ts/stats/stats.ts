@@ -22,6 +22,15 @@ export interface ThreadStats {
  * The current counts of this thread. Each worker thread has its own connections and listeners.
  *
  * @throws NetpollError `ERR_UNSUPPORTED` if the host is not Node.js
+ *
+ * @example
+ * ```ts
+ * import { createServer, lengthField, stats } from 'netpoll'
+ *
+ * const server = createServer({ framing: lengthField({ size: 4 }) }, (request) => request)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ * console.log(stats().listeners, stats().connections) // 1 0
+ * ```
  */
 export function stats(): ThreadStats {
   let connections = 0

@@ -52,7 +52,20 @@ let newClient: <Client extends object>(
   options: ThriftClientOptions,
 ) => ThriftClient<Client>
 
-/** Calls a Thrift service at one address. Made by {@link createThriftClient}. */
+/**
+ * Calls a Thrift service at one address. Made by {@link createThriftClient}.
+ *
+ * @example
+ * ```ts
+ * import { createThriftClient } from 'netpoll/thrift'
+ * import Echo from './gen-nodejs/Echo.js'
+ *
+ * const client = createThriftClient(Echo, { host: '127.0.0.1', port: 9090 })
+ * const urgent = client.withOptions({ timeout: 100, metadata: { trace: 'a1' } })
+ * console.log(typeof urgent.echo, client.stats().running) // function 0
+ * await client.close()
+ * ```
+ */
 export class ThriftClient<Client extends object> {
   /** The generated client. Calls reject with exceptions of the service or of Thrift, or with why there is no reply. */
   readonly service: Client
@@ -118,6 +131,19 @@ export class ThriftClient<Client extends object> {
  *
  * @param address the server's address: `{ host, port }` or `{ path }`
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ *
+ * @example
+ * ```ts
+ * import { createThriftClient, createThriftServer } from 'netpoll/thrift'
+ * import Echo from './gen-nodejs/Echo.js'
+ * import { Request, Response } from './gen-nodejs/echo_types.js'
+ *
+ * const server = createThriftServer(Echo, { echo: ({ message }: Request) => new Response({ message }) })
+ * await server.listen({ host: '127.0.0.1', port: 9090 })
+ *
+ * const { service } = createThriftClient(Echo, { host: '127.0.0.1', port: 9090 }, { transport: 'ttheader' })
+ * console.log((await service.echo(new Request({ message: 'hello' }))).message) // hello
+ * ```
  */
 export function createThriftClient<Client extends object>(
   service: ThriftService<Client>,

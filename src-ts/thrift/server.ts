@@ -38,6 +38,17 @@ export type ThriftServer = TransportServer<Uint8Array, ThriftInput>
  * @param handler the service's methods, or a function that gets a call (deadline, signal, metadata) and returns them. A
  * method returns a result or a promise, and throws the exceptions that the service declares.
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ *
+ * @example
+ * ```ts
+ * import { createThriftServer } from 'netpoll/thrift'
+ * import Echo from './gen-nodejs/Echo.js'
+ * import { type Request, Response } from './gen-nodejs/echo_types.js'
+ *
+ * const server = createThriftServer(Echo, { echo: ({ message }: Request) => new Response({ message }) })
+ * await server.listen({ host: '127.0.0.1', port: 9090 })
+ * console.log(server.stats().requests) // 0
+ * ```
  */
 export function createThriftServer<Handler extends object>(
   service: ThriftService,

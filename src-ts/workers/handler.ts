@@ -15,6 +15,26 @@ export interface WorkerRequest {
  *
  * @typeParam Bytes the server's option `bytes`
  * @param request a view of pooled memory that is valid as long as it is held; do not change it
+ *
+ * @example
+ * ```ts
+ * import { isMainThread } from 'node:worker_threads'
+ * import { createServer, lengthField, type WorkerHandler } from 'netpoll'
+ *
+ * const handler: WorkerHandler = (request, { allocate }) => {
+ *   const reply = allocate(8)
+ *   reply.writeDoubleBE(Math.sqrt(Number(request)))
+ *   return reply
+ * }
+ * export default handler
+ *
+ * if (isMainThread) {
+ *   const workers = { module: import.meta.url, threads: 2 }
+ *   const server = createServer({ framing: lengthField({ size: 4 }), workers })
+ *   await server.listen({ host: '127.0.0.1', port: 8000 })
+ *   await server.close()
+ * }
+ * ```
  */
 export type WorkerHandler<Bytes extends BytesOption = 'buffer'> = (
   request: MessageTypes[Bytes],

@@ -1,6 +1,12 @@
 /**
  * What a worker thread runs: loads the handler's module, and takes requests for it. Users who bundle make a file of this
  * name of the entry `netpoll/worker`.
+ *
+ * @example
+ * ```ts
+ * // netpoll-worker.ts, an entry of its own beside the bundle
+ * import 'netpoll/worker'
+ * ```
  */
 import { getEnvironmentData, parentPort } from 'node:worker_threads'
 
