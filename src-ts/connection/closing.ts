@@ -104,11 +104,11 @@ export class Closing {
   /** The core has refused what the peer has sent, and closes. */
   refused(error: NetpollError): void {
     this.#life.refused()
-    const isNews = this.#error === undefined
+    const isFirst = this.#error === undefined
     this.#error ??= error
     this.#connection.failCalls(error)
     this.#connection.inputEnded(() => error, error)
-    if (isNews) this.#connection.tell(error)
+    if (isFirst) this.#connection.tell(error)
     this.#connection.abortSignal()
   }
 
@@ -130,8 +130,8 @@ export class Closing {
   }
 
   /** It is gone; returns what the callers that wait are told. */
-  over(news: NetpollError | undefined): () => NetpollError {
-    this.#error ??= news
+  over(unreported: NetpollError | undefined): () => NetpollError {
+    this.#error ??= unreported
     // Made for the callers that wait alone: its stack costs more than the rest of closing, and mostly there are none.
     let made = this.#error
     return () => {

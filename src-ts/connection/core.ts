@@ -464,9 +464,9 @@ export class ConnectionCore {
     if (this.#lifecycle.isOpening) this.socket.keepAddress()
     this.life.closed()
     this.retention.follow()
-    const news =
+    const unreported =
       this.closing.error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
-    const gone = this.closing.over(news)
+    const gone = this.closing.over(unreported)
     const { error } = this.closing
     this.closing.tellEach([
       () => endCalls(this.#calls, gone, this.socket.writtenInAll),
@@ -477,7 +477,7 @@ export class ConnectionCore {
       () => this.owner?.closed(),
       () => this.abortSignal(),
       () => {
-        if (this.group.closed(this, error)) this.#lifecycle.closed({ error, news })
+        if (this.group.closed(this, error)) this.#lifecycle.closed({ error, unreported })
       },
     ])
   }

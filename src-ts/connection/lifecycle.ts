@@ -46,7 +46,7 @@ interface End {
   /** Why, where it was not in order. */
   readonly error: NetpollError | undefined
   /** The part of it that no hook was told yet. */
-  readonly news: NetpollError | undefined
+  readonly unreported: NetpollError | undefined
 }
 
 /**
@@ -163,12 +163,12 @@ export class Lifecycle {
   }
 
   /** Runs `onDisconnect`, and what comes after it once it is done. */
-  #disconnected({ error, news }: End): void {
+  #disconnected({ error, unreported }: End): void {
     const connection = this.#connection
     const { onDisconnect, onError } = this.#group.hooks
     // A failure of network or peer that the system names is no fault of the program: told, and not logged.
-    if (news !== undefined && (errnoOf(news) === undefined || onError !== undefined)) {
-      connection.tell(news)
+    if (unreported !== undefined && (errnoOf(unreported) === undefined || onError !== undefined)) {
+      connection.tell(unreported)
     }
     if (channels.close.hasSubscribers) {
       connection.context.run(publish, channels.close, { connection: connection.facade, error })

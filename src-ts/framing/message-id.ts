@@ -39,8 +39,8 @@ export abstract class Ids {
   /** The id of a request that is to be sent. */
   abstract ofRequest(request: Payload): MessageId | undefined
 
-  /** The id of a received message; `told` is what the core has read. */
-  abstract ofMessage(message: Buffer, told: MessageId | undefined): MessageId | undefined
+  /** The id of a received message; `fromCore` is what the core has read. */
+  abstract ofMessage(message: Buffer, fromCore: MessageId | undefined): MessageId | undefined
 }
 
 class FieldIds extends Ids {
@@ -68,8 +68,8 @@ class FieldIds extends Ids {
     return this.native.littleEndian ? idOf(first, second) : idOf(second, first)
   }
 
-  ofMessage(_message: Buffer, told: MessageId | undefined): MessageId | undefined {
-    return told
+  ofMessage(_message: Buffer, fromCore: MessageId | undefined): MessageId | undefined {
+    return fromCore
   }
 
   #number(bytes: Uint8Array, at: number, size: number): number {

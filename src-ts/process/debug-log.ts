@@ -6,7 +6,7 @@ import { describe } from './describe'
 import { known } from './inspection'
 
 /** What the channels tell, as far as lines are made of it. */
-interface Told {
+interface Published {
   readonly server?: { address(): Address | null } | undefined
   readonly connection?: { readonly remoteAddress: Address | undefined } | undefined
   readonly request?: { readonly length: number } | undefined
@@ -15,11 +15,12 @@ interface Told {
 
 /** What a line says after the name of its channel. */
 const texts = {
-  listen: ({ server }: Told) => addressText(server?.address()),
+  listen: ({ server }: Published) => addressText(server?.address()),
   connect: peerOf,
-  request: (told: Told) => `${peerOf(told)}: ${told.request?.length} bytes`,
-  error: (told: Told) => `${peerOf(told)}: ${describe(told.error)}`,
-  close: (told: Told) => `${peerOf(told)}: ${told.error === undefined ? 'in order' : describe(told.error)}`,
+  request: (published: Published) => `${peerOf(published)}: ${published.request?.length} bytes`,
+  error: (published: Published) => `${peerOf(published)}: ${describe(published.error)}`,
+  close: (published: Published) =>
+    `${peerOf(published)}: ${published.error === undefined ? 'in order' : describe(published.error)}`,
 } as const
 
 /**
@@ -31,11 +32,13 @@ export function printWhenDebugging(channels: { readonly [Name in keyof typeof te
   if (!print.enabled) return
   for (const name of Object.keys(texts) as readonly (keyof typeof texts)[]) {
     // A subscriber that throws is an uncaught exception, and users may have put anything in place of a member.
-    channels[name].subscribe((told) => known(() => print(`${name} ${texts[name](told as Told)}`)))
+    channels[name].subscribe((published) =>
+      known(() => print(`${name} ${texts[name](published as Published)}`)),
+    )
   }
 }
 
-function peerOf({ connection }: Told): string {
+function peerOf({ connection }: Published): string {
   if (connection === undefined) return 'a listener'
   return known(() => addressText(connection.remoteAddress)) ?? 'an unknown peer'
 }

@@ -15,7 +15,7 @@ export interface MessageReader<Received, Answer> {
 type Turn = 'begun' | 'refused'
 
 /** Messages of one connection, the first of which is being inflated. */
-interface Line {
+interface MessageQueue {
   /** That of the last. */
   turn: Promise<Turn>
   length: number
@@ -29,7 +29,7 @@ export class CompressedCalls<Received, Answer> {
   readonly #inflater: Inflater
   readonly #reader: MessageReader<Received, Answer>
   /** Connections on which a message is being inflated: few, and none where none is compressed. */
-  readonly #lines = new Map<Connection, Line>()
+  readonly #queues = new Map<Connection, MessageQueue>()
   /** What calls hold, by the connection with which they end at the latest. */
   readonly #claims = new Map<Connection, Set<Claim>>()
 
@@ -43,23 +43,23 @@ export class CompressedCalls<Received, Answer> {
   }
 
   /** Behind which a message of `connection` waits. The hot path: while nothing is being inflated, nothing is looked up. */
-  lineOf(connection: Connection): Line | undefined {
-    return this.#lines.size === 0 ? undefined : this.#lines.get(connection)
+  queueOf(connection: Connection): MessageQueue | undefined {
+    return this.#queues.size === 0 ? undefined : this.#queues.get(connection)
   }
 
   /** A compressed message that none is before. */
   begin(message: CompressedMessage<Received>, connection: Connection): Promise<Answer | undefined> {
-    const line: Line = { turn: begun, length: 0 }
-    this.#lines.set(connection, line)
-    return this.#inTurn(line, connection, (turned) => this.#inflate(message, connection, turned))
+    const queue: MessageQueue = { turn: begun, length: 0 }
+    this.#queues.set(connection, queue)
+    return this.#inTurn(queue, connection, (turned) => this.#inflate(message, connection, turned))
   }
 
   /** A message that waits behind others. */
-  follow(line: Line, bytes: Buffer, connection: Connection): Promise<Answer | undefined> {
-    const before = line.turn
+  follow(queue: MessageQueue, bytes: Buffer, connection: Connection): Promise<Answer | undefined> {
+    const before = queue.turn
     // Where it arrived, a handler of others may transfer the memory away.
     const kept = copyOf(bytes)
-    return this.#inTurn(line, connection, async (turned) => {
+    return this.#inTurn(queue, connection, async (turned) => {
       if ((await before) === 'refused' || !takesReplies(connection)) return undefined
       const message = this.#reader.decode(kept)
       if (message.kind === 'compressed') return this.#inflate(message, connection, turned)
@@ -71,21 +71,21 @@ export class CompressedCalls<Received, Answer> {
 
   /** After a message that is refused none is read: its connection closes. */
   async #inTurn(
-    line: Line,
+    queue: MessageQueue,
     connection: Connection,
     work: (turned: (turn: Turn) => void) => Promise<Answer | undefined>,
   ): Promise<Answer | undefined> {
     let settle: (turn: Turn) => void = () => {}
-    line.turn = new Promise((resolve) => {
+    queue.turn = new Promise((resolve) => {
       settle = resolve
     })
-    line.length += 1
+    queue.length += 1
     let isOver = false
     const turned = (turn: Turn): void => {
       if (isOver) return
       isOver = true
-      line.length -= 1
-      if (line.length === 0) this.#lines.delete(connection)
+      queue.length -= 1
+      if (queue.length === 0) this.#queues.delete(connection)
       settle(turn)
     }
     try {

@@ -180,8 +180,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   }
 
   #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {
-    const line = this.#compressed.lineOf(connection)
-    if (line !== undefined) return this.#compressed.follow(line, bytes, connection)
+    const queue = this.#compressed.queueOf(connection)
+    if (queue !== undefined) return this.#compressed.follow(queue, bytes, connection)
     const message = decodeMessage(this.#codec, bytes)
     if (message.kind === 'compressed') return this.#compressed.begin(message, connection)
     return this.#begin(message, connection)

@@ -120,7 +120,7 @@ export class Server<Data = unknown> {
   #forgetSignal: (() => void) | undefined
   #accepted = 0
   /** Connections that records have told of, those included that could not be watched. */
-  #told = 0
+  #reported = 0
   /** How many of them are waited for, where the server has stopped listening. */
   #expected = 0
   #whenEmpty: (() => void)[] = []
@@ -272,7 +272,7 @@ export class Server<Data = unknown> {
   }
 
   get #isEmpty(): boolean {
-    return this.#connections.size === 0 && this.#told >= this.#expected
+    return this.#connections.size === 0 && this.#reported >= this.#expected
   }
 
   #followEmpty(): void {
@@ -281,7 +281,7 @@ export class Server<Data = unknown> {
 
   #accept(id: NativeId, group: ConnectionGroup): ConnectionCore {
     const context = this.#context as Context
-    this.#told += 1
+    this.#reported += 1
     if (this.#connectionLimit.isFull(this.#connections.size))
       return this.#connectionLimit.drop(id, group, context)
     const connection = createConnection(id, group, 'open', context)
@@ -399,7 +399,7 @@ export class Server<Data = unknown> {
       acceptPaused: (errno) => group.listenerFailed(systemError(errno, 'accept'), context),
       acceptFailed: (errno) => {
         this.#connectionLimit.failed()
-        this.#told += 1
+        this.#reported += 1
         this.#followEmpty()
         group.listenerFailed(systemError(errno, 'accept'), context)
       },

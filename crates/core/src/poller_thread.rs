@@ -310,17 +310,17 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     #[derive(Clone)]
-    struct Told(Arc<Mutex<SyncSender<()>>>);
+    struct TestWaker(Arc<Mutex<SyncSender<()>>>);
 
-    impl Wake for Told {
+    impl Wake for TestWaker {
         fn wake(&self) {
             let _ = self.0.lock().expect("nothing panics here").try_send(());
         }
     }
 
-    fn told() -> (Told, Receiver<()>) {
+    fn test_waker() -> (TestWaker, Receiver<()>) {
         let (sender, receiver) = mpsc::sync_channel(1);
-        (Told(Arc::new(Mutex::new(sender))), receiver)
+        (TestWaker(Arc::new(Mutex::new(sender))), receiver)
     }
 
     fn thread() -> PollerThread {
@@ -335,7 +335,7 @@ mod tests {
     fn a_question_is_answered_until_the_thread_is_stopped() {
         let mut thread = thread();
         let handle = thread.handle().clone();
-        let (consumer, _told) = told();
+        let (consumer, _told) = test_waker();
         thread.serve(consumer, new_batch);
         assert_eq!(handle.ask(|poller| poller.has_ready()), Some(false));
         thread.stop();
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn the_consumer_is_told_of_a_panic() {
         let mut thread = thread();
-        let (consumer, told) = told();
+        let (consumer, told) = test_waker();
         thread.serve(consumer, new_batch);
         assert_eq!(
             thread.handle().ask(|_| -> () { panic!("on purpose") }),
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn a_poller_without_an_empty_batch_still_reads_its_inbox() {
         let mut thread = thread();
-        let (consumer, _told) = told();
+        let (consumer, _told) = test_waker();
         let handoff = thread.serve(consumer, new_batch);
         let mut taken = Vec::new();
         // It may have one in its hands, which it gives back.

@@ -223,7 +223,7 @@ fn set_access(path: &Path, mode: u32) -> io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occupant {
     /// Nothing.
-    Nobody,
+    Vacant,
     /// A socket that no process listens on any more.
     DeadSocket,
     /// A socket that answers, or something that is no socket.
@@ -236,7 +236,7 @@ pub enum Occupant {
 /// The system's, such as a folder that may not be read.
 pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Vacant),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => return Ok(Occupant::InUse),
         Ok(_) => {}
@@ -245,7 +245,7 @@ pub fn unix_occupant(path: &Path) -> io::Result<Occupant> {
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Occupant::DeadSocket),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Vacant),
         // Connected, or a full backlog: a process listens there.
         _ => Ok(Occupant::InUse),
     }

@@ -150,7 +150,7 @@ fn what_stands_at_a_path_is_told_apart() {
     let file = SocketFile::new();
     assert_eq!(
         unix_occupant(file.path()).expect("a look"),
-        Occupant::Nobody
+        Occupant::Vacant
     );
     let mut h = Harness::new();
     let id = h

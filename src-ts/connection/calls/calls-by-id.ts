@@ -27,7 +27,7 @@ export class CallsById implements Calls {
   readonly #lost = new Set<MessageId>()
   readonly #deadlines = new Deadlines<PendingCall>()
   /** The id of the next message, as the core has read it. */
-  #told: MessageId | undefined
+  #idFromCore: MessageId | undefined
 
   constructor(ids: Ids, listener: CallsListener) {
     this.#ids = ids
@@ -84,13 +84,13 @@ export class CallsById implements Calls {
   }
 
   identify(low: number, high: number): void {
-    if (this.#calls.size + this.#lost.size > 0) this.#told = idOf(low, high)
+    if (this.#calls.size + this.#lost.size > 0) this.#idFromCore = idOf(low, high)
   }
 
   reply(message: Buffer): boolean {
     if (this.#calls.size + this.#lost.size === 0) return false
-    const id = this.#ids.ofMessage(message, this.#told)
-    this.#told = undefined
+    const id = this.#ids.ofMessage(message, this.#idFromCore)
+    this.#idFromCore = undefined
     if (id === undefined) return false
     const call = this.#calls.get(id)
     if (call !== undefined) {

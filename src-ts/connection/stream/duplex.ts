@@ -12,7 +12,7 @@ import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { WriteCallbacks } from './write-callbacks'
 import type { LateLine, Line } from './line'
-import { News } from './news'
+import { EventQueue } from './event-queue'
 import { lineOf, setLine, SocketDuplex } from './socket-duplex'
 import { brokenPipe, canceled, endedByPeer } from './duplex-errors'
 
@@ -43,14 +43,14 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
   timeout: number | undefined
   readonly #isHalfOpen: boolean
-  readonly #news = new News(this)
+  readonly #events = new EventQueue(this)
   #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
   /** Of a write that waits until more may be written. */
   #written: Callback | undefined
   readonly #ready = (): void => {
-    if (this.#written !== undefined) this.#news.tell(this.#writable, undefined)
+    if (this.#written !== undefined) this.#events.tell(this.#writable, undefined)
   }
   readonly #writable = (): void => {
     const written = this.#written
@@ -278,7 +278,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     const line = lineOf(this)
     if (written !== undefined) {
       setImmediate(() => {
-        if (lineOf(this) === line) this.#news.run(written, end)
+        if (lineOf(this) === line) this.#events.run(written, end)
       })
     }
     if (this.#gone || line === undefined) {
@@ -302,25 +302,25 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
         if (lineOf(this) !== line) return
         const view = bufferView(chunk, start, length)
         // A stream that does not flow calls no listener, so that nothing has to lie between its pieces.
-        if (this.readableFlowing !== true && this.#news.isEmpty) this.#news.run(push, view)
-        else this.#news.tell(push, view)
+        if (this.readableFlowing !== true && this.#events.isEmpty) this.#events.run(push, view)
+        else this.#events.tell(push, view)
       },
       ended: () => {
-        if (lineOf(this) === line) this.#news.tell(end, undefined)
+        if (lineOf(this) === line) this.#events.tell(end, undefined)
       },
       endSent: () => {
-        if (lineOf(this) === line) this.#news.tell(endSent, undefined)
+        if (lineOf(this) === line) this.#events.tell(endSent, undefined)
       },
       flushed: (question) => {
         if (lineOf(this) === line) this.#flushed(line.core, question)
       },
       idle: () => {
-        if (lineOf(this) === line) this.#news.tell(idle, undefined)
+        if (lineOf(this) === line) this.#events.tell(idle, undefined)
       },
       closed: (error) => {
         if (lineOf(this) !== line) return
         this.#gone = true
-        this.#news.tell(closed, error && errorOfStream(error))
+        this.#events.tell(closed, error && errorOfStream(error))
       },
     }
   }
@@ -411,7 +411,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #closeLater(): void {
     if (this.#isCloseDue) return
     this.#isCloseDue = true
-    setImmediate(() => this.#news.run(this.#close, undefined))
+    setImmediate(() => this.#events.run(this.#close, undefined))
   }
 
   readonly #close = (): void => {
@@ -465,11 +465,11 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #join(line: Line): void {
     setLine(this, line)
     if (this.writableLength > 0) this.#callbacks = new WriteCallbacks(line)
-    this.#news.hold()
+    this.#events.hold()
   }
 
   #announce(tell: () => void): void {
-    this.#news.release(tell)
+    this.#events.release(tell)
     microtask(this.#begin)
   }
 
@@ -491,7 +491,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#final = undefined
     this.#peerEnded = false
     this.#gone = false
-    this.#news.forget()
+    this.#events.forget()
     this.#isCloseDue = false
     this.#reads = true
     this.#hasAsked = false

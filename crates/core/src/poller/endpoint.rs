@@ -40,7 +40,7 @@ const DIALING: Watch = Watch {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     /// Not shared, but for a moment in which the process makes another.
-    Nobody,
+    Exclusive,
     /// The owner that the socket was adopted from.
     Others,
 }
@@ -150,7 +150,7 @@ impl Endpoint {
             connection,
             readiness: Readiness::default(),
             watch,
-            sharing: Sharing::Nobody,
+            sharing: Sharing::Exclusive,
             peer: None,
             dialing: None,
             armed: Armed::default(),

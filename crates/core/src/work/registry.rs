@@ -57,9 +57,9 @@ mod tests {
     use crate::inbox::Wake;
     use crate::work::{Assignment, WorkSettings};
 
-    struct Nobody;
+    struct NoWaker;
 
-    impl Wake for Nobody {
+    impl Wake for NoWaker {
         fn wake(&self) {}
     }
 
@@ -70,7 +70,7 @@ mod tests {
             max_queued: 1,
             min_workers: 1,
         };
-        Workers::new(settings, Box::new(Nobody))
+        Workers::new(settings, Box::new(NoWaker))
     }
 
     #[test]

@@ -2,13 +2,13 @@ import { setImmediate } from '../../time/timers'
 import { lineOf, type SocketDuplex } from './socket-duplex'
 import { throwLater } from './write-callbacks'
 
-/** What the listeners of a stream are told, one thing after the other. */
-export class News {
+/** The events of a stream, of which its listeners are told one after the other. */
+export class EventQueue {
   readonly #stream: SocketDuplex
   /** The batch of which something was told last. */
-  #toldBatch = 0
+  #lastBatch = 0
   /** What has come behind that, in its order. */
-  readonly #untold: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   constructor(stream: SocketDuplex) {
     this.#stream = stream
@@ -16,23 +16,23 @@ export class News {
 
   /** Whether nothing waits to be told. */
   get isEmpty(): boolean {
-    return this.#untold.length === 0
+    return this.#waiting.length === 0
   }
 
   /** From now on everything waits, until {@link release}. */
   hold(): void {
-    this.#untold.push(nothing)
+    this.#waiting.push(nothing)
   }
 
   /** Tells the first thing, which the others have waited for. */
   release(tell: () => void): void {
-    this.#untold[0] = () => this.run(tell, undefined)
+    this.#waiting[0] = () => this.run(tell, undefined)
     this.#tellNext()
   }
 
   /** What waits is not told. */
   forget(): void {
-    this.#untold.length = 0
+    this.#waiting.length = 0
   }
 
   /**
@@ -41,17 +41,17 @@ export class News {
    */
   tell<What>(work: (what: What) => void, what: What): void {
     const batch = lineOf(this.#stream)?.group.poller.batch ?? 0
-    if (this.#untold.length === 0 && (batch === 0 || batch !== this.#toldBatch)) {
-      this.#toldBatch = batch
+    if (this.#waiting.length === 0 && (batch === 0 || batch !== this.#lastBatch)) {
+      this.#lastBatch = batch
       this.run(work, what)
     } else {
-      this.#untold.push(() => this.run(work, what))
+      this.#waiting.push(() => this.run(work, what))
       // One for each: promises run between immediates.
       setImmediate(this.#tellNext)
     }
   }
 
-  readonly #tellNext = (): void => this.#untold.shift()?.()
+  readonly #tellNext = (): void => this.#waiting.shift()?.()
 
   /** The other connections of the same batch must not suffer from a listener that throws. */
   run<What>(work: (what: What) => void, what: What): void {
