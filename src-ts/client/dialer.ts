@@ -11,18 +11,16 @@ import {
   checkDialSettings,
   checkFamily,
   type DialOptions,
-  type DialTarget,
   defaultDialSettings,
 } from './dial-options'
-import { isNetpollError, isOurs, NetpollError, systemError, withoutStack } from '../errors'
+import { isNetpollError, isOurs, NetpollError, systemError } from '../errors'
 import { pollersFor } from '../poller/pollers'
-import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
+import { type Attempt, type AttemptOutcome, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
-import { optionNames, takeOptions } from '../checks/known-options'
+import { takeOptions } from '../checks/known-options'
 import { LaterAttempt } from './later-attempt'
 import type { BytesOption } from '../memory/message-types'
-import type { SocketAddress } from '../native/binding'
 import { checkConnectionOptions, type CheckedOptions } from '../connection/options'
 import { stepBudget } from '../time/step-budget'
 import {
@@ -33,22 +31,12 @@ import {
   type ConnectionGroup,
 } from '../connection/group'
 import { whenOver } from '../checks/promises'
-import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
+import { checkDestination, connectError, findRoutes, type Route } from './routes'
 import { forgetSignal, isAborted, reasonOf, takeSignal, throwIfAborted } from '../abort'
 import { deadlineOf, endOf } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
-import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
-import { checkInteger, checkObject, checkPort, checkText } from '../checks/arguments'
+import { checkInteger, checkObject } from '../checks/arguments'
 import { dialerOptionNames, type DialerOptions } from './options'
-
-/** The address to dial, checked. */
-export type Destination = { readonly path: string } | { readonly host: string; readonly port: number }
-
-/** Where one attempt goes, and from where, if the user cares. */
-interface Route {
-  readonly remote: SocketAddress
-  readonly local: SocketAddress | undefined
-}
 
 /** What a dialer has done and holds. */
 export interface DialerStats {
@@ -392,70 +380,6 @@ interface Dial {
   readonly context: Context
 }
 
-/** The address to dial, for all dials of a pool or mux: how is what their options say. */
-export const targetNames = optionNames<DialTarget>({ host: true, port: true, path: true })
-
-/**
- * Checks the address to dial, in the forms that `net.connect` takes. Agents pass on what they have. So `null` and an
- * empty text are as absent, a port may be text, and a path goes before host and port.
- *
- * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
- */
-export function checkDestination(options: DialTarget): Destination {
-  const given: { readonly path?: unknown; readonly port?: unknown; readonly host?: unknown } = options
-  const path = given.path ?? ''
-  if (path !== '') {
-    checkText('options.path', path)
-    checkSocketPath('connect', path)
-    return { path }
-  }
-  const port = numberIn(given.port)
-  const host = given.host === '' ? 'localhost' : (given.host ?? 'localhost')
-  checkPort(port, 1, given.port)
-  checkText('options.host', host)
-  return { port, host }
-}
-
-/** The number that a text says, as `net.connect` reads it: NaN for one that says none. Anything else is what it is. */
-function numberIn(value: unknown): unknown {
-  if (typeof value !== 'string') return value
-  return value.trim() === '' ? Number.NaN : Number(value)
-}
-
-async function findRoutes(
-  destination: Destination,
-  settings: CheckedDialSettings,
-  limits: LookupLimits,
-): Promise<readonly Route[]> {
-  if ('path' in destination) return [{ remote: { path: systemPath(destination.path) }, local: undefined }]
-  const { host, port } = destination
-  const found = await resolveHost(host, settings.lookup, limits)
-  return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
-    remote: { address, port },
-    local: localEnd(family, settings),
-  }))
-}
-
-/** Those of the family of the local address, if one was asked for. */
-function reachable(
-  addresses: readonly ResolvedAddress[],
-  { localAddress }: CheckedDialSettings,
-): readonly ResolvedAddress[] {
-  if (localAddress === undefined) return addresses
-  const usable = addresses.filter(({ family }) => family === localAddress.family)
-  if (usable.length > 0) return usable
-  throw systemError(constants.errno.EAFNOSUPPORT, 'bind', { address: localAddress.address })
-}
-
-function localEnd(
-  family: 4 | 6,
-  { localAddress, localPort }: CheckedDialSettings,
-): SocketAddress | undefined {
-  if (localAddress !== undefined) return { address: localAddress.address, port: localPort }
-  if (localPort === 0) return undefined
-  return { address: family === 4 ? '0.0.0.0' : '::', port: localPort }
-}
-
 function startTimer(milliseconds: number, callback: () => void): () => void {
   const timer = setTimeout(callback, milliseconds)
   return () => clearTimeout(timer)
@@ -475,19 +399,4 @@ function lossError(loss: Loss): unknown {
   const message = `${first.message}; no other of ${errors.length} addresses could be connected to either`
   const cause = new AggregateError(errors, 'Each address failed')
   return new NetpollError(code, message, { errno, syscall, address, port, errors, cause })
-}
-
-function connectError(errno: number, { remote, local }: Route): NetpollError {
-  // Of the dial it is the caller's frame that counts.
-  return withoutStack(() => attemptError(errno, remote, local))
-}
-
-function attemptError(errno: number, remote: SocketAddress, local: SocketAddress | undefined): NetpollError {
-  if (remote.port === undefined) {
-    return systemError(errno, 'connect', { address: shownPath(remote.path ?? '') })
-  }
-  const { address = '', port } = remote
-  // What the system says may be about either end.
-  const from = local && `${local.address}:${local.port}`
-  return systemError(errno, 'connect', { address, port, from })
 }
