@@ -101,9 +101,9 @@ fn batches_arrive_in_order_and_nobody_sleeps_for_ever_with_two_batches() {
 }
 
 /// As `crates/node/src/drivers/thread.rs` has it.
-struct Nudge(Arc<Inbox<usize, Waker>>);
+struct WakeByInbox(Arc<Inbox<usize, Waker>>);
 
-impl Wake for Nudge {
+impl Wake for WakeByInbox {
     fn wake(&self) {
         self.0.wake();
     }
@@ -116,7 +116,7 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
     model(3, || {
         let (waker, waker) = (Waker::default(), Waker::default());
         let inbox = Arc::new(Inbox::new(waker.clone()));
-        let handoff = Handoff::new(batches(1), waker.clone(), Nudge(inbox.clone()));
+        let handoff = Handoff::new(batches(1), waker.clone(), WakeByInbox(inbox.clone()));
         let handoff = Arc::new(handoff);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let (inbox, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
