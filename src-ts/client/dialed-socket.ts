@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { type Connection, ConnectionDuplex, coreOf } from '../connection/connection'
 import type { DialOptions } from './dial-options'
 import { checkedOf, Dialer, isDialer } from './dialer'
-import { lateLine } from '../connection/stream/duplex'
+import { lateTransport } from '../connection/stream/duplex'
 import { isNetpollError, errorOfStream, invalidType, NetpollError, systemError } from '../errors'
 import { hostRealm } from '../checks/host-realm'
 import { forgetSignal, isAborted, reasonOf, takeSignal } from '../abort'
@@ -136,7 +136,7 @@ export class DialedSocket extends ConnectionDuplex {
     const [host] = more.filter((value) => typeof value === 'string')
     const options = targetOf(target, host)
     if (this.destroyed) {
-      lateLine.restart(this)
+      lateTransport.restart(this)
       this.#isConnected = false
       ;(this as unknown as Reusable)._undestroy()
     }
@@ -264,14 +264,14 @@ export class DialedSocket extends ConnectionDuplex {
     try {
       this.#take(connection)
     } catch (error) {
-      lateLine.restart(this)
+      lateTransport.restart(this)
       connection.destroy()
       this.destroy(asOfStream(error))
       return
     }
     this.#isConnected = true
     this.#setAgain()
-    lateLine.announce(this, () => {
+    lateTransport.announce(this, () => {
       this.emit('connect')
       this.emit('ready')
     })
@@ -281,8 +281,8 @@ export class DialedSocket extends ConnectionDuplex {
   }
 
   #take(connection: Connection): void {
-    const duplex = coreOf(connection)?.toDuplex((line) => {
-      lateLine.join(this, line)
+    const duplex = coreOf(connection)?.toDuplex((transport) => {
+      lateTransport.join(this, transport)
       return this
     })
     if (duplex === this) return

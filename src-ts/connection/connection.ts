@@ -8,7 +8,7 @@ import { send, sendLast } from './sending'
 import { requiredLimit } from '../time/time-limits'
 import { ConnectionCore, type NewDuplex, type ConnectionGroup } from './core'
 import { StreamDuplex } from './stream/duplex'
-import type { Line } from './stream/line'
+import type { StreamTransport } from './stream/transport'
 import type { Reader } from '../link-buffer/reader'
 import type { Writer } from '../link-buffer/writer'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
@@ -535,14 +535,14 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
  */
 export class ConnectionDuplex extends StreamDuplex<Connection> {
   static {
-    newDuplex = (line) => new ConnectionDuplex(line, line.group.allowHalfOpen)
+    newDuplex = (transport) => new ConnectionDuplex(transport, transport.group.allowHalfOpen)
   }
 
   protected constructor()
   /** @internal */
-  protected constructor(line: Line | undefined, allowHalfOpen: boolean)
-  protected constructor(line?: Line, allowHalfOpen = false) {
-    super(line, allowHalfOpen)
+  protected constructor(transport: StreamTransport | undefined, allowHalfOpen: boolean)
+  protected constructor(transport?: StreamTransport, allowHalfOpen = false) {
+    super(transport, allowHalfOpen)
   }
 }
 

@@ -4,7 +4,7 @@ import { createCalls, endCalls } from './calls/connection-calls'
 import { type Chunk, messageAs } from '../memory/chunk'
 import type { Context } from '../process/async-context'
 import { consumerOf, type StreamDuplex } from './stream/duplex'
-import type { Line } from './stream/line'
+import type { StreamTransport } from './stream/transport'
 import { NetpollError } from '../errors'
 import type { Excerpt } from '../native/excerpt'
 import { ReadPause, PauseReason } from './read-pause'
@@ -34,7 +34,7 @@ import { isOwnReason, reasonError, type Refused } from '../native/reasons'
 export type ConnectionGroup = GroupOf<ConnectionCore>
 
 /** Makes what users have of a connection that is a stream of Node.js. */
-export type NewDuplex = (line: Line) => StreamDuplex
+export type NewDuplex = (transport: StreamTransport) => StreamDuplex
 
 /**
  * One connection, as the package has it; what users have of it, and what its public members mean, is `Connection`. Users
@@ -163,9 +163,9 @@ export class ConnectionCore {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.life.isClosing && !this.life.isClosed) throw this.closing.closedError()
-    const line = { core: this, sendQueue: this.sendQueue, group: this.group }
-    const duplex = create(line)
-    const consumer = consumerOf(duplex, line)
+    const transport = { core: this, sendQueue: this.sendQueue, group: this.group }
+    const duplex = create(transport)
+    const consumer = consumerOf(duplex, transport)
     stream.takeOver(consumer)
     if (this.life.isClosed) consumer.closed(stream.failure)
     this.#duplex = duplex

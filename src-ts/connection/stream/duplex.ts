@@ -11,9 +11,9 @@ import { byteLength, type StreamChunk, sendChunk, sendChunks } from './duplex-wr
 import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { WriteCallbacks } from './write-callbacks'
-import type { LateLine, Line } from './line'
+import type { LateTransport, StreamTransport } from './transport'
 import { EventQueue } from './event-queue'
-import { lineOf, setLine, SocketDuplex } from './socket-duplex'
+import { transportOf, setTransport, SocketDuplex } from './socket-duplex'
 import { brokenPipe, canceled, endedByPeer } from './duplex-errors'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
@@ -33,10 +33,10 @@ interface WithStates {
 type Callback = (error?: Error | null) => void
 
 /** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
-export let consumerOf: (duplex: StreamDuplex, line: Line) => StreamConsumer
+export let consumerOf: (duplex: StreamDuplex, transport: StreamTransport) => StreamConsumer
 
 /** @internal */
-export let lateLine: LateLine<StreamDuplex>
+export let lateTransport: LateTransport<StreamDuplex>
 
 /** What `ConnectionDuplex` is made of, which says what `Owner` is: the connection that users have. */
 export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Owner> {
@@ -76,21 +76,21 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #reader: HandleReader | undefined
 
   static {
-    consumerOf = (duplex, line) => duplex.#consumer(line)
-    lateLine = {
-      join: (duplex, line) => duplex.#join(line),
+    consumerOf = (duplex, transport) => duplex.#consumer(transport)
+    lateTransport = {
+      join: (duplex, transport) => duplex.#join(transport),
       announce: (duplex, tell) => duplex.#announce(tell),
       restart: (duplex) => duplex.#restart(),
     }
   }
 
   /** @internal */
-  constructor(line: Line | undefined, allowHalfOpen: boolean) {
-    super(line, { allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
+  constructor(transport: StreamTransport | undefined, allowHalfOpen: boolean) {
+    super(transport, { allowHalfOpen, decodeStrings: false, emitClose: false, highWaterMark })
     this.#isHalfOpen = allowHalfOpen
     this.on('end', this.#endTold)
     // What the same call does with the stream, such as to pause it, comes before.
-    if (line !== undefined) microtask(this.#begin)
+    if (transport !== undefined) microtask(this.#begin)
   }
 
   /** Bytes written so far, those included that wait to be sent. */
@@ -117,7 +117,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     }
     this.timeout = milliseconds
     this.#silentAt = -1
-    lineOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), maxTimeout))
+    transportOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), maxTimeout))
     if (callback !== undefined) {
       if (milliseconds === 0) this.removeListener('timeout', callback)
       else this.once('timeout', callback)
@@ -142,8 +142,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
       return false
     }
     if (callback === undefined) return super.write(chunk, encoding as BufferEncoding)
-    const line = lineOf(this)
-    if (line !== undefined) this.#callbacks ??= new WriteCallbacks(line)
+    const transport = transportOf(this)
+    if (transport !== undefined) this.#callbacks ??= new WriteCallbacks(transport)
     const confirmed = this.#confirmed(callback)
     if (typeof encoding === 'function') return super.write(chunk, confirmed)
     return super.write(chunk, encoding as BufferEncoding, confirmed)
@@ -171,18 +171,18 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
    */
   readonly #begin = (): void => {
     if (this.#hasAsked) return
-    if (lineOf(this)?.group.role === 'client' && this.isPaused()) this.#stopReading()
+    if (transportOf(this)?.group.role === 'client' && this.isPaused()) this.#stopReading()
     else this.read(0)
   }
 
   #stopReading(): void {
     this.#reads = false
-    lineOf(this)?.core.readPause.pause(PauseReason.Full)
+    transportOf(this)?.core.readPause.pause(PauseReason.Full)
     this.#lookLater()
   }
 
   /** Something is to be read, sent or closed. */
-  #expect(core: Line['core']): void {
+  #expect(core: StreamTransport['core']): void {
     core.retention.isExpectant = true
     if (!this.#reads) this.#lookLater()
   }
@@ -201,11 +201,11 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#isLookDue = false
     if (this.#isExpecting) return
     this.#question = (this.#question + 1) & maxQuestion
-    lineOf(this)?.core.tellFlushed(this.#question)
+    transportOf(this)?.core.tellFlushed(this.#question)
   }
 
   /** What was written after the question has made another look due, or another question. */
-  #flushed(core: Line['core'], question: number): void {
+  #flushed(core: StreamTransport['core'], question: number): void {
     if (question !== this.#question || this.#isLookDue || this.#isExpecting) return
     core.retention.isExpectant = false
   }
@@ -234,31 +234,32 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** @internal */
   override _read(): void {
     this.#hasAsked = true
-    const line = lineOf(this)
-    if (line === undefined) return
-    line.core.readPause.resume(PauseReason.Full)
+    const transport = transportOf(this)
+    if (transport === undefined) return
+    transport.core.readPause.resume(PauseReason.Full)
     if (this.#peerEnded) return
     this.#reads = true
-    line.core.retention.isExpectant = true
+    transport.core.retention.isExpectant = true
   }
 
   /** @internal */
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
-    const line = lineOf(this)
-    if (this.#gone || line === undefined) callback(brokenPipe())
-    else this.#pass(line, callback, (arena) => sendChunk(line.sendQueue, arena, { chunk, encoding }))
+    const transport = transportOf(this)
+    if (this.#gone || transport === undefined) callback(brokenPipe())
+    else
+      this.#pass(transport, callback, (arena) => sendChunk(transport.sendQueue, arena, { chunk, encoding }))
   }
 
   /** @internal */
   override _writev(chunks: readonly StreamChunk[], callback: Callback): void {
-    const line = lineOf(this)
-    if (this.#gone || line === undefined) callback(brokenPipe())
-    else this.#pass(line, callback, (arena) => sendChunks(line.sendQueue, arena, chunks))
+    const transport = transportOf(this)
+    if (this.#gone || transport === undefined) callback(brokenPipe())
+    else this.#pass(transport, callback, (arena) => sendChunks(transport.sendQueue, arena, chunks))
   }
 
   /** @internal */
   override _final(callback: Callback): void {
-    const core = lineOf(this)?.core
+    const core = transportOf(this)?.core
     if (this.#gone || core === undefined) callback()
     else {
       this.#final = callback
@@ -275,23 +276,23 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
-    const line = lineOf(this)
+    const transport = transportOf(this)
     if (written !== undefined) {
       setImmediate(() => {
-        if (lineOf(this) === line) this.#events.run(written, end)
+        if (transportOf(this) === transport) this.#events.run(written, end)
       })
     }
-    if (this.#gone || line === undefined) {
+    if (this.#gone || transport === undefined) {
       this.#closeLater()
     } else {
-      this.#leave(line, error)
-      this.#expect(line.core)
+      this.#leave(transport, error)
+      this.#expect(transport.core)
     }
     this.#callbacks?.over(end)
   }
 
   /** A duplex that has begun anew hears nothing more of the connection before. */
-  #consumer(line: Line): StreamConsumer {
+  #consumer(transport: StreamTransport): StreamConsumer {
     const push = (view: Buffer): void => this.#push(view)
     const end = (): void => this.#end()
     const endSent = (): void => this.#endSent()
@@ -299,26 +300,26 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
       received: (chunk, start, length) => {
-        if (lineOf(this) !== line) return
+        if (transportOf(this) !== transport) return
         const view = bufferView(chunk, start, length)
         // A stream that does not flow calls no listener, so that nothing has to lie between its pieces.
         if (this.readableFlowing !== true && this.#events.isEmpty) this.#events.run(push, view)
         else this.#events.tell(push, view)
       },
       ended: () => {
-        if (lineOf(this) === line) this.#events.tell(end, undefined)
+        if (transportOf(this) === transport) this.#events.tell(end, undefined)
       },
       endSent: () => {
-        if (lineOf(this) === line) this.#events.tell(endSent, undefined)
+        if (transportOf(this) === transport) this.#events.tell(endSent, undefined)
       },
       flushed: (question) => {
-        if (lineOf(this) === line) this.#flushed(line.core, question)
+        if (transportOf(this) === transport) this.#flushed(transport.core, question)
       },
       idle: () => {
-        if (lineOf(this) === line) this.#events.tell(idle, undefined)
+        if (transportOf(this) === transport) this.#events.tell(idle, undefined)
       },
       closed: (error) => {
-        if (lineOf(this) !== line) return
+        if (transportOf(this) !== transport) return
         this.#gone = true
         this.#events.tell(closed, error && errorOfStream(error))
       },
@@ -342,18 +343,18 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** What cannot be sent destroys it: behind a gap nothing may follow. */
-  #pass(line: Line, callback: Callback, send: (arena: Arena) => number): void {
+  #pass(transport: StreamTransport, callback: Callback, send: (arena: Arena) => number): void {
     try {
-      this.#dispatched += send(line.group.poller.memory.arena)
+      this.#dispatched += send(transport.group.poller.memory.arena)
     } catch (error) {
       callback(error as Error)
       return
     }
-    this.#passedOn(line, callback)
+    this.#passedOn(transport, callback)
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
-  #passedOn({ core, sendQueue }: Line, callback: Callback): void {
+  #passedOn({ core, sendQueue }: StreamTransport, callback: Callback): void {
     if (!this.#reads) this.#expect(core)
     if (sendQueue.isReady) {
       callback()
@@ -372,7 +373,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   #idle(): void {
-    const core = lineOf(this)?.core
+    const core = transportOf(this)?.core
     if (core === undefined) return
     const moved = core.socket.bytesRead + core.socket.bytesWritten
     if (moved === this.#silentAt) return
@@ -451,7 +452,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     return this.#callbacks?.over(late) === true ? late : undefined
   }
 
-  #leave({ core, group }: Line, error: Error | null): void {
+  #leave({ core, group }: StreamTransport, error: Error | null): void {
     if (this.writableFinished) {
       // The peer has to receive all of it: closing while it still sends would reset it.
       void core.close()
@@ -462,9 +463,9 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     }
   }
 
-  #join(line: Line): void {
-    setLine(this, line)
-    if (this.writableLength > 0) this.#callbacks = new WriteCallbacks(line)
+  #join(transport: StreamTransport): void {
+    setTransport(this, transport)
+    if (this.writableLength > 0) this.#callbacks = new WriteCallbacks(transport)
     this.#events.hold()
   }
 
@@ -476,7 +477,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** What the connection before has left is forgotten; its `'close'` is still told. */
   #restart(): void {
     const hadError = this.errored !== null
-    if (this.destroyed && lineOf(this) !== undefined && !this.#isCloseDue) {
+    if (this.destroyed && transportOf(this) !== undefined && !this.#isCloseDue) {
       setImmediate(() => this.emit('close', hadError))
     }
     Reflect.deleteProperty(this, 'write')
@@ -484,7 +485,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.allowHalfOpen = this.#isHalfOpen
     const { _readableState: readable } = this as unknown as WithStates
     readable.autoDestroy = true
-    setLine(this, undefined)
+    setTransport(this, undefined)
     this.#callbacks = undefined
     this.#dispatched = 0
     this.#written = undefined

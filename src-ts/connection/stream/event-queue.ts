@@ -1,5 +1,5 @@
 import { setImmediate } from '../../time/timers'
-import { lineOf, type SocketDuplex } from './socket-duplex'
+import { transportOf, type SocketDuplex } from './socket-duplex'
 import { throwLater } from './write-callbacks'
 
 /** The events of a stream, of which its listeners are told one after the other. */
@@ -40,7 +40,7 @@ export class EventQueue {
    * for each. So promises run in between, and code that has awaited one event may then listen to the next.
    */
   tell<What>(work: (what: What) => void, what: What): void {
-    const batch = lineOf(this.#stream)?.group.poller.batch ?? 0
+    const batch = transportOf(this.#stream)?.group.poller.batch ?? 0
     if (this.#waiting.length === 0 && (batch === 0 || batch !== this.#lastBatch)) {
       this.#lastBatch = batch
       this.run(work, what)
@@ -55,10 +55,10 @@ export class EventQueue {
 
   /** The other connections of the same batch must not suffer from a listener that throws. */
   run<What>(work: (what: What) => void, what: What): void {
-    const line = lineOf(this.#stream)
+    const transport = transportOf(this.#stream)
     try {
-      if (line === undefined) work(what)
-      else line.core.context.run(work, what, undefined)
+      if (transport === undefined) work(what)
+      else transport.core.context.run(work, what, undefined)
     } catch (error) {
       throwLater(error)
     }

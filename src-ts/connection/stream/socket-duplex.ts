@@ -5,32 +5,32 @@ import type { Address, TcpAddress } from '../../native/address'
 import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
 import { maxKeepAlive } from '../../time/time-limits'
-import type { Line } from './line'
+import type { StreamTransport } from './transport'
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
 const usualKeepAlive = 7_200
 
 /** @internal The connection of a stream; `undefined` until one that dials is connected. */
-export let lineOf: (duplex: SocketDuplex) => Line | undefined
+export let transportOf: (duplex: SocketDuplex) => StreamTransport | undefined
 
 /** @internal Gives a stream its connection, or takes it away. */
-export let setLine: (duplex: SocketDuplex, line: Line | undefined) => void
+export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | undefined) => void
 
 /** A stream with the members that libraries use of `net.Socket`, as far as they tell or set what its connection is. */
 export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
-  #line: Line | undefined
+  #transport: StreamTransport | undefined
 
   static {
-    lineOf = (duplex) => duplex.#line
-    setLine = (duplex, line) => {
-      duplex.#line = line
+    transportOf = (duplex) => duplex.#transport
+    setTransport = (duplex, transport) => {
+      duplex.#transport = transport
     }
   }
 
   /** @internal */
-  constructor(line: Line | undefined, options: DuplexOptions) {
+  constructor(transport: StreamTransport | undefined, options: DuplexOptions) {
     super(options)
-    this.#line = line
+    this.#transport = transport
   }
 
   /**
@@ -39,8 +39,9 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
    * @throws NetpollError `ERR_CONN_CLOSED` of a {@link DialedSocket} that is not connected yet
    */
   get connection(): Owner {
-    if (this.#line === undefined) throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
-    return this.#line.core.facade as Owner
+    if (this.#transport === undefined)
+      throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
+    return this.#transport.core.facade as Owner
   }
 
   /** Always false: a connection is established before the user has it. */
@@ -66,22 +67,22 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
 
   /** Bytes received so far. */
   get bytesRead(): number {
-    return this.#line?.core.socket.bytesRead ?? 0
+    return this.#transport?.core.socket.bytesRead ?? 0
   }
 
   /** The peer's IP address; `undefined` on a unix socket. */
   get remoteAddress(): string | undefined {
-    return host(this.#line?.core.socket.remoteAddress)?.address
+    return host(this.#transport?.core.socket.remoteAddress)?.address
   }
 
   /** The peer's port; `undefined` on a unix socket. */
   get remotePort(): number | undefined {
-    return host(this.#line?.core.socket.remoteAddress)?.port
+    return host(this.#transport?.core.socket.remoteAddress)?.port
   }
 
   /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.#line?.core.socket.remoteAddress)?.family
+    return host(this.#transport?.core.socket.remoteAddress)?.family
   }
 
   /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
@@ -105,7 +106,7 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
   }
 
   get #localHost(): TcpAddress | undefined {
-    return this.destroyed ? undefined : host(this.#line?.core.socket.localAddress)
+    return this.destroyed ? undefined : host(this.#transport?.core.socket.localAddress)
   }
 
   /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
@@ -127,9 +128,9 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
     )
   }
 
-  #setOption(set: (socket: Line['core']['socket']) => void): this {
+  #setOption(set: (socket: StreamTransport['core']['socket']) => void): this {
     try {
-      if (this.#line !== undefined) set(this.#line.core.socket)
+      if (this.#transport !== undefined) set(this.#transport.core.socket)
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
     }
@@ -138,13 +139,13 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
 
   /** See {@link Connection.ref}. */
   ref(): this {
-    this.#line?.core.ref()
+    this.#transport?.core.ref()
     return this
   }
 
   /** See {@link Connection.unref}. */
   unref(): this {
-    this.#line?.core.unref()
+    this.#transport?.core.unref()
     return this
   }
 
@@ -157,7 +158,7 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
 
   /** Destroys it and resets the peer (TCP only; a unix socket just closes). */
   resetAndDestroy(): this {
-    if (!this.destroyed) this.#line?.core.closing.resetAndDestroy()
+    if (!this.destroyed) this.#transport?.core.closing.resetAndDestroy()
     return this.destroy()
   }
 }

@@ -1,4 +1,4 @@
-import type { Line } from './line'
+import type { StreamTransport } from './transport'
 import { nextTick } from '../../time/timers'
 
 /** The object that is told what became of a write. */
@@ -16,16 +16,16 @@ interface Untold {
  * at the end of the turn that no peer is there for them. Only a write with a callback is looked at before.
  */
 export class WriteCallbacks {
-  readonly #core: Line['core']
-  readonly #sendQueue: Line['sendQueue']
-  readonly #group: Line['group']
+  readonly #core: StreamTransport['core']
+  readonly #sendQueue: StreamTransport['sendQueue']
+  readonly #group: StreamTransport['group']
   /** What {@link SendQueue.total} was when the core was last asked. */
   #asked = 0
   #untold: Untold[] = []
   /** How the connection has ended, and how many bytes had left by then. */
   #end: { readonly error: Error; readonly left: number } | undefined
 
-  constructor({ core, sendQueue, group }: Line) {
+  constructor({ core, sendQueue, group }: StreamTransport) {
     this.#core = core
     this.#sendQueue = sendQueue
     this.#group = group

@@ -26,16 +26,16 @@ export interface DuplexConnection extends CommandTarget {
 }
 
 /** The connection of a duplex, and what it sends by. */
-export interface Line {
+export interface StreamTransport {
   readonly core: DuplexConnection
   readonly sendQueue: SendQueue
   readonly group: Pick<GroupSettings, 'allowHalfOpen' | 'poller' | 'role'>
 }
 
 /** For a duplex that is there before its connection. */
-export interface LateLine<Stream> {
+export interface LateTransport<Stream> {
   /** Gives it its connection. What that tells waits until it is announced. */
-  readonly join: (duplex: Stream, line: Line) => void
+  readonly join: (duplex: Stream, transport: StreamTransport) => void
   /** Says that it is connected, by `tell`, before all else that it is told. */
   readonly announce: (duplex: Stream, tell: () => void) => void
   /** Makes it as new, without a connection. */
