@@ -78,6 +78,8 @@ const environment = () => ({
   // its threads hold back, is filled by chance: with 8 MB they were 18 MB apart now and then, with 2 MB no more than 3.
   ASAN_OPTIONS: [
     'detect_leaks=0',
+    // The tests of exhausted memory want a refusal, as the system gives it, and no report.
+    'allocator_may_return_null=1',
     'quarantine_size_mb=2',
     'thread_local_quarantine_size_kb=64',
     `log_path=${join(reports, 'report')}`,

@@ -1,5 +1,5 @@
-import { cpSync, mkdirSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { cpSync, mkdirSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
@@ -20,8 +20,8 @@ async function installedTwice(t: ExecutionContext): Promise<typeof first> {
   for (const path of ['package.json', 'dist'])
     cpSync(join(root, path), join(folder, path), { recursive: true })
   mkdirSync(join(folder, 'binding'))
-  const addon = loadedAddon()
-  cpSync(addon, join(folder, 'binding', basename(addon)))
+  const [name = ''] = readdirSync(join(root, 'binding')).filter((file) => file.endsWith('.node'))
+  cpSync(loadedAddon(), join(folder, 'binding', name))
   return (await import(pathToFileURL(join(folder, 'dist', 'index.mjs')).href)) as typeof first
 }
 

@@ -19,7 +19,9 @@ for (const pollers of [0, 1, 2]) {
   onLinux(`a connection that cannot be watched is reported and counted, pollers: ${pollers}`, async (t) => {
     const library = join(dirname(socketPath(t)), 'refuse.so')
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl'])
-    const server = fork(fixture, [String(pollers)], { env: { ...process.env, LD_PRELOAD: library } })
+    // A sanitizer's library comes first.
+    const preloaded = [process.env['LD_PRELOAD'], library].filter(Boolean).join(':')
+    const server = fork(fixture, [String(pollers)], { env: { ...process.env, LD_PRELOAD: preloaded } })
     t.teardown(() => server.kill('SIGKILL'))
     const [port] = (await once(server, 'message')) as [number]
     const told = once(server, 'message')
