@@ -16,7 +16,7 @@ function runProgram(words) {
 
 /** @param {readonly string[]} words */
 async function compareAll(words) {
-  const { compare } = await import('./compare/main.mjs')
+  const { compare } = await import('./questions/main.mjs')
   // Ends servers that an error left running, too: the exit hooks see to it.
   process.exit(await compare(words))
 }

@@ -3,7 +3,7 @@ import test from 'ava'
 import { benchModule, type Claim, rowOf, type Section, sectionOf } from '../support/benches.mjs'
 
 const { claims } = await benchModule<{ claims(sections: readonly Section[]): readonly Claim[] }>(
-  'compare/claims.mjs',
+  'questions/claims.mjs',
 )
 
 const find = (sections: readonly Section[], start: string): Claim => {

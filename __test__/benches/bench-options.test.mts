@@ -26,7 +26,7 @@ interface Known {
 const { readOptions, usage } = await benchModule<{
   readOptions(words: readonly string[], known: Known): Task
   usage(questions: readonly string[]): string
-}>('compare/options.mjs')
+}>('questions/options.mjs')
 
 const known: Known = { questions: ['pool', 'mux'], peers: ['netpoll', 'bare'], out: '/results' }
 const read = (text: string): Task => readOptions(text.split(' ').filter(Boolean), known)

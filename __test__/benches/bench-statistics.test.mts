@@ -17,7 +17,7 @@ const { middle, ratioOfRounds, row, warningsAbout } = await benchModule<{
     remark?: string,
   ): Row
   warningsAbout(rows: readonly Row[], measured?: 'server' | 'client'): readonly string[]
-}>('compare/section.mjs')
+}>('questions/section.mjs')
 
 const { busySide } = await benchModule<{ busySide(server: number, client: number): string }>(
   'runner/throughput.mjs',

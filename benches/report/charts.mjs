@@ -3,7 +3,7 @@
 import { barChart } from './bar-chart.mjs'
 import { latencyChart } from './latency-chart.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
+/** @typedef {import('../questions/section.mjs').Section} Section */
 
 /** Columns worth a chart of their own, and what to call it. */
 const BARS = /** @type {Readonly<Record<string, { title: string, better: 'more' | 'less' }>>} */ ({

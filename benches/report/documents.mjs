@@ -10,7 +10,7 @@ import { claimsMarkdown, sectionsMarkdown } from './markdown.mjs'
 import { overviewChart } from './overview-chart.mjs'
 import { asFile } from './svg.mjs'
 
-/** @typedef {import('../compare/suite.mjs').Results} Results */
+/** @typedef {import('../questions/suite.mjs').Results} Results */
 
 /** The charts that the text shows, by section and name. */
 const CHARTS = [

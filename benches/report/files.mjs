@@ -9,7 +9,7 @@ import { overviewChart } from './overview-chart.mjs'
 import { page } from './page.mjs'
 import { asFile } from './svg.mjs'
 
-/** @typedef {import('../compare/suite.mjs').Results} Results */
+/** @typedef {import('../questions/suite.mjs').Results} Results */
 
 /** More digits than any of these figures is worth. */
 const DIGITS = 5

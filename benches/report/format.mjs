@@ -3,7 +3,7 @@
 /** What stands for a figure that is not known. */
 export const UNKNOWN = '–'
 
-/** @type {Readonly<Record<import('../compare/section.mjs').Unit, (value: number) => string>>} */
+/** @type {Readonly<Record<import('../questions/section.mjs').Unit, (value: number) => string>>} */
 const FORMATS = {
   rate: (value) => whole(value),
   count: (value) => whole(value),
@@ -20,7 +20,7 @@ const FORMATS = {
 
 /**
  * @param {number | null | undefined} value
- * @param {import('../compare/section.mjs').Unit} unit
+ * @param {import('../questions/section.mjs').Unit} unit
  */
 export const format = (value, unit) =>
   value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : FORMATS[unit](value)

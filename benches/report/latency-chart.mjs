@@ -4,8 +4,8 @@ import { format } from './format.mjs'
 import { element, escapeText, label } from './svg.mjs'
 import { tone } from './tone.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
-/** @typedef {import('../compare/section.mjs').Row} Row */
+/** @typedef {import('../questions/section.mjs').Section} Section */
+/** @typedef {import('../questions/section.mjs').Row} Row */
 
 const ROW = 27
 const HEAD = 78

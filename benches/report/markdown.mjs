@@ -2,7 +2,7 @@
 
 import { format } from './format.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
+/** @typedef {import('../questions/section.mjs').Section} Section */
 
 /**
  * A table whose first column is text and whose others are figures.
@@ -37,7 +37,7 @@ export function sectionMarkdown({ title, about, columns, rows, warnings }) {
   return `### ${title}\n\n${about}\n\n${body}\n${told}`
 }
 
-/** @param {readonly import('../compare/claims.mjs').Claim[]} claims */
+/** @param {readonly import('../questions/claims.mjs').Claim[]} claims */
 export function claimsMarkdown(claims) {
   const lines = claims.map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
   return markdownTable(['', 'measured', 'needed', 'verdict'], lines, 3)

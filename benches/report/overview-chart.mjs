@@ -3,7 +3,7 @@
 import { barChart } from './bar-chart.mjs'
 import { label, moved } from './svg.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
+/** @typedef {import('../questions/section.mjs').Section} Section */
 
 const PANEL = 480
 const HEAD = 58

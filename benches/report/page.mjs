@@ -6,9 +6,9 @@ import { PAGE_STYLE } from './page-style.mjs'
 import { escapeText, inPage } from './svg.mjs'
 import { tilesOf } from './tiles.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
-/** @typedef {import('../compare/claims.mjs').Claim} Claim */
-/** @typedef {import('../compare/suite.mjs').Results} Results */
+/** @typedef {import('../questions/section.mjs').Section} Section */
+/** @typedef {import('../questions/claims.mjs').Claim} Claim */
+/** @typedef {import('../questions/suite.mjs').Results} Results */
 
 /** @param {Results} results */
 export function page(results) {

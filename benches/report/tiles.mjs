@@ -1,9 +1,9 @@
 // The few figures that one should take away.
 
-import { ratioOfRounds } from '../compare/section.mjs'
+import { ratioOfRounds } from '../questions/section.mjs'
 import { format } from './format.mjs'
 
-/** @typedef {import('../compare/section.mjs').Section} Section */
+/** @typedef {import('../questions/section.mjs').Section} Section */
 
 /**
  * @typedef {object} Tile
@@ -36,7 +36,7 @@ export function tilesOf(sections) {
 
 /**
  * @param {Section} section
- * @param {import('../compare/section.mjs').Row} own
+ * @param {import('../questions/section.mjs').Row} own
  * @param {string} peer
  * @param {string} key
  */
