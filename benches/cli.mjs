@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// `npx netpoll-bench` measures netpoll beside others on this machine, shortly, and `npx netpoll-bench compare` at
-// length. With another command, such as `client` or `server`, it is the program netpoll-bench: a load client and
-// reference servers.
+// `npx netpoll-bench` measures netpoll beside others on this machine, shortly; `compare` measures at length, `sweep`
+// what goals are about, and `rpc` Thrift and Redis. With another command, such as `client` or `server`, it is the
+// program netpoll-bench: a load client and reference servers.
 
 import { spawnSync } from 'node:child_process'
 
@@ -15,19 +15,23 @@ function runProgram(words) {
 }
 
 /** @param {readonly string[]} words */
-async function compareAll(words) {
-  const { compare } = await import('./questions/main.mjs')
-  // Ends servers that an error left running, too: the exit hooks see to it.
-  process.exit(await compare(words))
+async function main(words) {
+  const [first = '', ...rest] = words
+  const isPreset = /^(compare|sweep|rpc)$/.test(first)
+  if (!isPreset && first !== '' && !first.startsWith('-')) return runProgram(words)
+  const [{ run }, { PRESETS }] = await Promise.all([
+    import('./questions/main.mjs'),
+    import('./questions/presets.mjs'),
+  ])
+  return isPreset
+    ? run(PRESETS[/** @type {'compare' | 'sweep' | 'rpc'} */ (first)], rest)
+    : run(PRESETS.short, words)
 }
 
-const words = process.argv.slice(2)
-const [first = '-', ...rest] = words
 try {
-  if (first.startsWith('-')) await import('./run.mjs')
-  else if (first === 'compare') await compareAll(rest)
-  else process.exitCode = runProgram(words)
+  // Ends servers that an error left running, too: the exit hooks see to it.
+  process.exit(await main(process.argv.slice(2)))
 } catch (error) {
   console.error(`netpoll-bench: ${error instanceof Error ? error.message : error}`)
-  process.exitCode = 1
+  process.exit(1)
 }

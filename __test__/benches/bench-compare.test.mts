@@ -13,10 +13,9 @@ import { benchModule, type Results } from '../support/benches.mjs'
 await benchModule('runner/built.mjs')
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-const compare = (...words: readonly string[]) =>
-  spawnSync(process.execPath, [join(root, 'benches', 'cli.mjs'), 'compare', ...words], {
-    encoding: 'utf8',
-  })
+const bench = (...words: readonly string[]) =>
+  spawnSync(process.execPath, [join(root, 'benches', 'cli.mjs'), ...words], { encoding: 'utf8' })
+const compare = (...words: readonly string[]) => bench('compare', ...words)
 
 test('compare measures servers that need nothing but Node.js, and writes what it found', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'netpoll-compare-'))
@@ -30,7 +29,7 @@ test('compare measures servers that need nothing but Node.js, and writes what it
   t.deepEqual(problems, [])
   t.deepEqual(
     sections.map(({ id }) => id),
-    ['unix-pool-100', 'unix-mux-100', 'idle-memory'],
+    ['unix-pool-100', 'unix-mux-100', 'unix-4x64', 'idle-memory'],
   )
   for (const { rows } of sections) {
     t.deepEqual(
@@ -42,10 +41,65 @@ test('compare measures servers that need nothing but Node.js, and writes what it
   t.true(existsSync(join(folder, 'charts', 'unix-pool-100-rate.svg')))
 })
 
+test('the short run measures every form of our handler, and writes nothing', (t) => {
+  const { status, stdout, stderr } = bench('--quick', '--scenario', 'tcp-100x1')
+  t.is(status, 0, `${stdout}\n${stderr}`)
+  for (const label of ['netpoll', 'netpoll, allocate', 'netpoll, by reference', 'node:net', 'bare loop']) {
+    t.regex(stdout, new RegExp(`^  ${label}  .* µs`, 'm'), label)
+  }
+  t.regex(stdout, /÷ bare loop/)
+  t.notRegex(stdout, /written to/)
+})
+
+test('the sweep measures a size on servers of its own, with what V8 itself takes', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'netpoll-sweep-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const words = ['--quick', '--only', 'sweep', '--sizes', '64,1024', '--peers', 'netpoll,node,bare', '--out']
+  const { status, stdout, stderr } = bench('sweep', ...words, folder)
+  t.is(status, 0, `${stdout}\n${stderr}`)
+  const { sections } = JSON.parse(await readFile(join(folder, 'results.json'), 'utf8')) as Results
+  t.deepEqual(
+    sections.map(({ id }) => id),
+    ['sweep-tcp-64', 'sweep-tcp-1024'],
+  )
+  for (const { rows } of sections) {
+    t.deepEqual(
+      rows.map(({ peer }) => peer),
+      ['netpoll', 'node', 'bare', 'filling'],
+    )
+    for (const { values } of rows) t.true((values['cpu'] ?? 0) > 0)
+    for (const { peer, values } of rows) t.is((values['peak'] ?? 0) > 0, peer !== 'filling')
+  }
+})
+
+test('streams, clients and workers are measured, too', (t) => {
+  const words = ['--quick', '--only', 'transfer,large-calls,two-workers,http', '--peers']
+  const peers = ['netpoll', 'netpollDuplex', 'netpollWorkers', 'netpollHttp', 'nodeTransfer', 'nodeHttp']
+  const { status, stdout, stderr } = bench(...words, peers.join(','))
+  t.is(status, 0, `${stdout}\n${stderr}`)
+  for (const row of [
+    /netpoll, toDuplex\(\) .* MB /,
+    /netpoll Mux .* µs /,
+    /two workers .* µs /,
+    /http over netpoll/,
+  ]) {
+    t.regex(stdout, row)
+  }
+  t.regex(stdout, /Client, download: toDuplex\(\), to a net\.Socket/)
+})
+
+test('another build of the package is measured beside this one', (t) => {
+  const words = ['--quick', '--only', 'tcp-4x64', '--peers', 'netpoll,bare', '--before', root]
+  const { status, stdout, stderr } = bench(...words)
+  t.is(status, 0, `${stdout}\n${stderr}`)
+  t.regex(stdout, /^  netpoll, before  .* µs/m)
+  t.regex(stdout, /to the build before .* × netpoll, before/)
+})
+
 test('compare says what there is to ask, and refuses what there is not', (t) => {
   const list = compare('--list')
   t.is(list.status, 0)
-  t.regex(list.stdout, /^questions: pool idle mux /)
+  t.regex(list.stdout, /^questions: .*pool idle mux /)
   t.regex(list.stdout, /^peers: netpoll /m)
   const wrong = compare('--only', 'nothing')
   t.is(wrong.status, 1)

@@ -20,7 +20,7 @@ const { middle, ratioOfRounds, row, warningsAbout } = await benchModule<{
 }>('questions/section.mjs')
 
 const { busySide } = await benchModule<{ busySide(server: number, client: number): string }>(
-  'runner/throughput.mjs',
+  'runner/rounds.mjs',
 )
 
 const { Latencies } = await benchModule<{

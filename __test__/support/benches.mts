@@ -41,6 +41,8 @@ export interface Section {
   readonly columns: readonly Column[]
   readonly rows: readonly Row[]
   readonly warnings: readonly string[]
+  readonly size?: number
+  readonly run?: string
 }
 
 export interface Claim {

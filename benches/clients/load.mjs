@@ -3,11 +3,12 @@
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 
+import { readEndpoint } from '../servers/control.mjs'
 import { Latencies } from './latencies.mjs'
 
 /**
  * @typedef {object} Arguments
- * @property {{ host: string, port: number } | { path: string }} endpoint Whom to call.
+ * @property {import('../servers/control.mjs').Endpoint} endpoint Whom to call.
  * @property {number} connections
  * @property {number} callers Loops that each wait for one reply at a time.
  * @property {number} size Bytes of a request.
@@ -39,17 +40,6 @@ export function readArguments() {
     warmUp: Number(values['warm-up']),
     duration: Number(values.duration),
   }
-}
-
-/**
- * @param {string | undefined} tcp
- * @param {string | undefined} unix
- */
-function readEndpoint(tcp, unix) {
-  if (unix !== undefined) return { path: unix }
-  const match = /^\[?(.+?)\]?:(\d+)$/.exec(tcp ?? '')
-  if (match?.[1] === undefined) throw new Error('expected --tcp HOST:PORT or --unix PATH')
-  return { host: match[1], port: Number(match[2]) }
 }
 
 /**

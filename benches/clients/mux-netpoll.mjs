@@ -1,8 +1,9 @@
 // Calls by a `Mux`: few connections, many callers, and each call with a timeout of its own.
 
-import { lengthField, Mux } from 'netpoll'
+import { netpoll } from '../servers/package.mjs'
 import { readArguments, runCallers } from './load.mjs'
 
+const { lengthField, Mux } = netpoll
 const settings = readArguments()
 const { endpoint, connections, timeout } = settings
 const mux = new Mux(endpoint, { framing: lengthField({ size: 4 }), connections })

@@ -1,8 +1,9 @@
 // Calls by a `Pool`, and each call with a timeout of its own.
 
-import { lengthField, Pool } from 'netpoll'
+import { netpoll } from '../servers/package.mjs'
 import { readArguments, runCallers } from './load.mjs'
 
+const { lengthField, Pool } = netpoll
 const settings = readArguments()
 const { endpoint, connections, callers, timeout } = settings
 // Connections beyond those that callers use stay idle.

@@ -2,12 +2,12 @@
 // the replies to what came together leave together.
 
 import { announce, obeyStandardInput, readArguments } from '../servers/control.mjs'
-import { chooseHandler } from '../servers/handler.mjs'
+import { ordinaryHandler } from '../servers/handler.mjs'
 import { BunOutput, listen } from './bun-socket.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
 const { endpoint, task } = readArguments()
-const handler = chooseHandler(task)
+const handler = ordinaryHandler(task)
 
 /** One connection. */
 class Connection {

@@ -1,12 +1,12 @@
 // `Bun.listen` with a write for each reply, as in its documentation.
 
 import { announce, obeyStandardInput, readArguments } from '../servers/control.mjs'
-import { chooseHandler } from '../servers/handler.mjs'
+import { ordinaryHandler } from '../servers/handler.mjs'
 import { BunOutput, listen } from './bun-socket.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
 const { endpoint, task } = readArguments()
-const handler = chooseHandler(task)
+const handler = ordinaryHandler(task)
 
 /** One connection. */
 class Connection {

@@ -3,11 +3,11 @@
 import { createServer } from 'node:net'
 
 import { announce, obeyStandardInput, readArguments } from '../servers/control.mjs'
-import { chooseHandler } from '../servers/handler.mjs'
+import { ordinaryHandler } from '../servers/handler.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
-const { endpoint, task, onConnect } = readArguments()
-const handler = chooseHandler(task)
+const { endpoint, task } = readArguments()
+const handler = ordinaryHandler(task)
 
 const server = createServer({ noDelay: true }, (socket) => {
   const cutter = new FrameCutter()
@@ -18,7 +18,6 @@ const server = createServer({ noDelay: true }, (socket) => {
   })
   socket.on('error', () => socket.destroy())
 })
-if (onConnect) server.on('connection', () => {})
 
 /**
  * @param {import('node:net').Socket} socket

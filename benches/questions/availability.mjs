@@ -28,8 +28,7 @@ export function missingFamilies() {
   for (const { family, needs } of Object.values(PEERS)) {
     const path = needs.find((path) => !existsSync(path))
     if (path === undefined) continue
-    if (NEEDED.includes(family))
-      throw new Error(`${path} is not built: \`npm run bench:full\` builds it first`)
+    if (NEEDED.includes(family)) throw new Error(`${path} is not built: \`npm run bench\` builds it first`)
     missing.set(
       family,
       `${TOOLS[family] ?? family} is not installed, or \`node benches/peers/build.mjs\` has not run`,

@@ -1,110 +1,109 @@
-// What this package should show, and whether it does.
+// Whether this package shows what it should.
 
+import { format } from '../report/format.mjs'
 import { median } from '../runner/statistics.mjs'
-import { ALONE, CONCURRENCIES } from './scenarios.mjs'
+import { BOUNDS, COMPARISONS, STEPS } from './goals.mjs'
 import { knownRatios } from './section.mjs'
 
 /** @typedef {import('./section.mjs').Section} Section */
 /** @typedef {import('./section.mjs').Row} Row */
+/** @typedef {import('./goals.mjs').Limit} Limit */
 
 /**
  * @typedef {object} Claim
  * @property {string} text
  * @property {string} figure What was measured.
  * @property {string} needed
- * @property {'reached' | 'NOT REACHED' | 'too close' | 'not measured'} verdict
- */
-
-const SUBJECT = 'netpoll'
-const COLLECTED = ['node', 'bun', 'goNet', 'goNetpoll', 'gnet', 'evio', 'netty']
-
-/**
- * A figure of the subject as a multiple of another's.
- *
- * @typedef {object} Comparison
- * @property {string} to
- * @property {readonly number[]} ratios Round by round.
- * @property {number} value Their median.
+ * @property {'reached' | 'goal reached' | 'NOT REACHED' | 'too close' | 'not measured'} verdict
  */
 
 /** So many of the rounds have to say the same: four of five. */
 const AGREED = 0.8
 
 /**
- * Judges all claims.
+ * Judges all goals, or those that are about one peer alone, where the others are left out.
  *
  * @param {readonly Section[]} sections
+ * @param {import('./presets.mjs').Scope} [scope]
  * @returns {readonly Claim[]}
  */
-export function claims(sections) {
-  /** @param {string} id */
-  const find = (id) => sections.find((section) => section.id === id)
+export function claims(sections, scope = 'full') {
+  const known = new Map(sections.map((section) => [section.id, section]))
+  const comparisons = COMPARISONS.filter(({ to }) => scope !== 'short' || to.length === 1)
   return [
-    ...[100, 1000].flatMap((concurrency) => poolClaims(find(`pool-${concurrency}`), concurrency)),
-    ...CONCURRENCIES.map((concurrency) => idleClaim(find(`idle-${concurrency}`), concurrency)),
-    ...CONCURRENCIES.flatMap((concurrency) => muxClaims(find(`mux-${concurrency}`), concurrency)),
-    halfLoadClaim(find('half-pool-100')),
-    workersClaim(find('scaling-hot')),
+    ...comparisons.map((goal) => judgeComparison(goal, known.get(goal.section))),
+    ...STEPS.map((goal) => judgeSteps(goal, known)),
+    ...BOUNDS.map((goal) => judgeBound(goal, known.get(goal.section))),
   ]
 }
 
 /**
+ * @param {import('./goals.mjs').Comparison} goal
  * @param {Section | undefined} section
- * @param {number} concurrency
- * @returns {readonly Claim[]}
  */
-function poolClaims(section, concurrency) {
-  const scenario = `Scenario 1, ${concurrency}`
-  const nearest = least(compareRates(section, COLLECTED))
-  const dearest = most(compareCosts(section, COLLECTED))
-  return [
-    atLeast(`${scenario}: throughput, to the fastest garbage-collected peer`, nearest, 1),
-    atMost(`${scenario}: CPU per request, to the thriftiest garbage-collected peer`, dearest, 1),
-    atLeast(`${scenario}: throughput, to the bare loop`, least(compareRates(section, ['bare'])), 0.85),
-  ]
+function judgeComparison({ text, of, to, plus, named, figure, limit }, section) {
+  const compared = of.flatMap((peer) => {
+    const all = to.flatMap((other) => {
+      const ratios = ratiosBetween(section, { of: peer, to: other, plus, figure })
+      const label = named ?? rowOf(section, other)?.label ?? other
+      return ratios.length === 0 ? [] : [{ label, ratios, value: median(ratios) }]
+    })
+    return extreme(all, limit.side === 'least' ? 'lowest' : 'highest')
+  })
+  const [best] = extreme(compared, limit.side === 'least' ? 'highest' : 'lowest')
+  if (best === undefined) return claim(text, '', limit, [])
+  return claim(text, `${best.value.toFixed(2)} × ${best.label}`, limit, best.ratios)
 }
 
 /**
+ * One figure as a multiple of another, round by round.
+ *
  * @param {Section | undefined} section
- * @param {number} concurrency
+ * @param {{ of: string, to: string, plus: string | undefined, figure: 'rate' | 'cpu' }} what
  */
-function idleClaim(section, concurrency) {
-  const comparison = compare(rowOf(section, SUBJECT)?.rounds, rowOf(section, ALONE)?.rounds, 'no idle ones')
-  return atLeast(`Scenario 2, ${concurrency}: throughput, to scenario 1`, comparison, 0.9)
-}
-
-/**
- * @param {Section | undefined} section
- * @param {number} concurrency
- * @returns {readonly Claim[]}
- */
-function muxClaims(section, concurrency) {
-  /** @type {(peers: readonly string[], needed: number, what: string) => Claim} */
-  const rate = (peers, needed, what) =>
-    atLeast(`Scenario 3, ${concurrency}: throughput, to ${what}`, least(compareRates(section, peers)), needed)
-  return [
-    rate(['node', 'bun', 'goNet', 'goNetpoll'], 5, 'the fastest of node:net, Bun, Go net and Netpoll'),
-    rate(['goNetpollMux'], 5, "Netpoll's own way of multiplexing"),
-    rate(['nodeCorked'], 1.8, 'node:net corked by hand'),
-    rate(['gnet', 'evio', 'netty'], 1, 'the fastest of gnet, evio and Netty'),
-  ]
-}
-
-/** @param {Section | undefined} section */
-function halfLoadClaim(section) {
-  const dearest = most(compareCosts(section, COLLECTED))
-  return atMost('Half load: CPU per request, to the thriftiest garbage-collected peer', dearest, 1.1)
-}
-
-/** @param {Section | undefined} section */
-function workersClaim(section) {
-  const [workers, one] = [rowOf(section, 'netpollWorkers'), rowOf(section, SUBJECT)]
-  const comparison = compare(workers?.rounds, one?.rounds, 'one thread')
-  return atLeast(
-    'One hot connection, computing handler: workers on two cores, to one thread',
-    comparison,
-    1.8,
+function ratiosBetween(section, { of, to, plus, figure }) {
+  /** @param {string} peer */
+  const rounds = (peer) => {
+    const row = rowOf(section, peer)
+    return (figure === 'cpu' ? row?.cpuRounds : undefined) ?? row?.rounds ?? []
+  }
+  const added = plus === undefined ? [] : rounds(plus)
+  const others = rounds(to).map((each, round) =>
+    plus === undefined ? each : (each ?? Number.NaN) + (added[round] ?? Number.NaN),
   )
+  return knownRatios(rounds(of), others)
+}
+
+/**
+ * @param {import('./goals.mjs').Steps} goal
+ * @param {ReadonlyMap<string, Section>} known
+ */
+function judgeSteps({ text, sections, of, to, plus, limit }, known) {
+  const ratios = sections.map((id) => {
+    const section = known.get(id)
+    return {
+      title: section?.title ?? '',
+      ratio: median(ratiosBetween(section, { of, to, plus, figure: 'cpu' })),
+    }
+  })
+  const rises = ratios.slice(1).flatMap(({ title, ratio }, index) => {
+    const value = ratio - (ratios[index]?.ratio ?? Number.NaN)
+    return Number.isFinite(value) ? [{ title, value }] : []
+  })
+  const [worst] = extreme(rises, 'highest')
+  if (worst === undefined) return claim(text, '', limit, [])
+  return claim(text, `${worst.value.toFixed(2)} at ${worst.title}`, limit, [worst.value])
+}
+
+/**
+ * @param {import('./goals.mjs').Bound} goal
+ * @param {Section | undefined} section
+ */
+function judgeBound({ text, of, key, limit }, section) {
+  const value = rowOf(section, of)?.values[key]
+  const unit = section?.columns.find((column) => column.key === key)?.unit ?? 'count'
+  if (value === null || value === undefined) return claim(text, '', limit, [], unit)
+  return claim(text, format(value, unit), limit, [value], unit)
 }
 
 /**
@@ -114,84 +113,46 @@ function workersClaim(section) {
 const rowOf = (section, peer) => section?.rows.find((row) => row.peer === peer)
 
 /**
- * @param {readonly (number | null)[] | undefined} own
- * @param {readonly (number | null)[] | undefined} others
- * @param {string} to
- * @returns {Comparison | undefined}
+ * @template {{ value: number }} Figure
+ * @param {readonly Figure[]} figures
+ * @param {'lowest' | 'highest'} which
  */
-function compare(own, others, to) {
-  const ratios = knownRatios(own ?? [], others ?? [])
-  return ratios.length === 0 ? undefined : { to, ratios, value: median(ratios) }
-}
-
-/**
- * @param {Section | undefined} section
- * @param {readonly string[]} peers
- * @param {(row: Row) => readonly (number | null)[] | undefined} figures
- * @returns {readonly Comparison[]}
- */
-function compareAll(section, peers, figures) {
-  const own = rowOf(section, SUBJECT)
-  if (own === undefined) return []
-  return peers.flatMap((peer) => {
-    const other = rowOf(section, peer)
-    const comparison = other === undefined ? undefined : compare(figures(own), figures(other), other.label)
-    return comparison ?? []
-  })
-}
-
-/** @type {(section: Section | undefined, peers: readonly string[]) => readonly Comparison[]} */
-const compareRates = (section, peers) => compareAll(section, peers, ({ rounds }) => rounds)
-
-/** @type {(section: Section | undefined, peers: readonly string[]) => readonly Comparison[]} */
-const compareCosts = (section, peers) =>
-  compareAll(section, peers, ({ rounds, cpuRounds }) => cpuRounds ?? rounds)
-
-/** @param {readonly Comparison[]} comparisons */
-const least = (comparisons) => comparisons.toSorted((one, other) => one.value - other.value)[0]
-
-/** @param {readonly Comparison[]} comparisons */
-const most = (comparisons) => comparisons.toSorted((one, other) => other.value - one.value)[0]
+const extreme = (figures, which) =>
+  figures
+    .toSorted((one, other) => (which === 'lowest' ? one.value - other.value : other.value - one.value))
+    .slice(0, 1)
 
 /**
  * @param {string} text
- * @param {Comparison | undefined} comparison
- * @param {number} needed
+ * @param {string} figure
+ * @param {Limit} limit
+ * @param {readonly number[]} rounds
+ * @param {import('./section.mjs').Unit} [unit] Of the limit; as it is by default.
  * @returns {Claim}
  */
-const atLeast = (text, comparison, needed) =>
-  claim(text, comparison, `at least ${needed}`, (value) => value >= needed)
-
-/**
- * @param {string} text
- * @param {Comparison | undefined} comparison
- * @param {number} needed
- * @returns {Claim}
- */
-const atMost = (text, comparison, needed) =>
-  claim(text, comparison, `at most ${needed}`, (value) => value <= needed)
-
-/**
- * @param {string} text
- * @param {Comparison | undefined} comparison
- * @param {string} needed
- * @param {(value: number) => boolean} isReached
- * @returns {Claim}
- */
-function claim(text, comparison, needed, isReached) {
-  if (comparison === undefined) return { text, figure: '', needed, verdict: 'not measured' }
-  const { to, ratios, value } = comparison
-  return { text, figure: `${value.toFixed(2)} × ${to}`, needed, verdict: verdictOf(ratios, isReached) }
+function claim(text, figure, { side, value, goal }, rounds, unit) {
+  const written = (/** @type {number} */ number) =>
+    unit === undefined || unit === 'ratio' ? String(Math.round(number * 100) / 100) : format(number, unit)
+  const wished = goal === undefined ? '' : `, goal ${written(goal)}`
+  const needed = `at ${side} ${written(value)}${wished}`
+  return { text, figure, needed, verdict: verdictOf(rounds, side, value, goal) }
 }
 
 /**
  * Whether nearly all rounds say the same.
  *
- * @param {readonly number[]} ratios
- * @param {(ratio: number) => boolean} isReached
+ * @param {readonly number[]} rounds
+ * @param {Limit['side']} side
+ * @param {number} value
+ * @param {number | undefined} goal
+ * @returns {Claim['verdict']}
  */
-function verdictOf(ratios, isReached) {
-  const agreeing = ratios.filter(isReached).length / ratios.length
-  if (agreeing >= AGREED) return 'reached'
-  return 1 - agreeing >= AGREED ? 'NOT REACHED' : 'too close'
+function verdictOf(rounds, side, value, goal) {
+  if (rounds.length === 0) return 'not measured'
+  /** @param {number} limit */
+  const agreeing = (limit) =>
+    rounds.filter((round) => (side === 'least' ? round >= limit : round <= limit)).length / rounds.length
+  if (goal !== undefined && agreeing(goal) >= AGREED) return 'goal reached'
+  if (agreeing(value) >= AGREED) return 'reached'
+  return 1 - agreeing(value) >= AGREED ? 'NOT REACHED' : 'too close'
 }

@@ -1,67 +1,73 @@
-// A fixed rate, half of what each server reaches: the server sleeps and wakes between small batches, which
-// costs more for each request than full speed. Latency counts from when a request was due, so that a stall
-// is charged for all who had to wait in it (no coordinated omission).
+// A fixed rate: the server sleeps and wakes between small batches, which costs more for each request than full speed.
+// Latency counts from when a request was due, so that a stall is charged for all who had to wait in it (no coordinated
+// omission).
 
-import { PEERS } from '../runner/peers.mjs'
-import { progress } from '../runner/progress.mjs'
-import { whole } from '../runner/table.mjs'
-import { TIMEOUT } from './scenarios.mjs'
-import { row, warningsAbout } from './section.mjs'
-import { loadRow } from './server-test.mjs'
+import { roundOf, interleave } from '../runner/rounds.mjs'
+import { measureServers } from './server-test.mjs'
+import { peersOf, scenarioOf, TIMEOUT } from './scenarios.mjs'
+import { COLUMNS, sectionOf } from './section.mjs'
+
+/** Whose load it is, and whose rate half load is half of. */
+const FULL = 'pool-100'
+/** Requests a second, for all alike. */
+const FIXED = 36_000
 
 /** @type {readonly import('./section.mjs').Column[]} */
-const COLUMNS = [
-  { key: 'cpu', label: 'CPU/request', unit: 'microseconds' },
+const SHOWN = [
+  COLUMNS.cpu,
   { key: 'asked', label: 'asked/s', unit: 'rate' },
-  { key: 'rate', label: 'answered/s', unit: 'rate' },
-  { key: 'p50', label: 'p50', unit: 'microseconds' },
-  { key: 'p99', label: 'p99', unit: 'microseconds' },
-  { key: 'p999', label: 'p99.9', unit: 'microseconds' },
+  { ...COLUMNS.rate, label: 'answered/s' },
+  ...[COLUMNS.p50, COLUMNS.p99, COLUMNS.p999],
 ]
 
 /**
- * @param {import('./scenarios.mjs').ServerScenario} scenario Whose load it is.
- * @param {import('./section.mjs').Section} full What each server reaches at full speed.
- * @param {import('./options.mjs').Options} options
- * @param {import('../runner/fleet.mjs').Fleet} fleet
- * @returns {Promise<import('./section.mjs').Section>}
+ * Half of what each server reaches.
+ *
+ * @param {import('./questions.mjs').Context} context
  */
-export async function measureHalfLoad(scenario, full, options, fleet) {
-  const reached = full.rows.flatMap(({ peer, values }) => {
-    const { rate } = values
-    // A server that failed at full speed has no rate to halve.
-    return rate ? [{ peer: /** @type {import('../runner/peers.mjs').PeerName} */ (peer), rate }] : []
-  })
-  const benches = await fleet.benches(
-    scenario.transport,
-    reached.map(({ peer }) => peer),
-  )
-  const runs = benches.map((bench, index) => ({
-    bench,
-    rate: Math.round((reached[index]?.rate ?? 0) / 2),
-    rounds: /** @type {import('../runner/bench.mjs').Report[]} */ ([]),
-  }))
+export async function measureHalfLoad(context) {
+  const known = context.sections.find(({ id }) => id === FULL)
+  const full = known ?? (await measureServers(scenarioOf(FULL), context))
+  const rates = new Map(full.rows.map(({ peer, values }) => [peer, (values['rate'] ?? 0) / 2]))
+  return measureRates(`half-${FULL}`, '100 connections at half of what each server reaches', rates, context)
+}
+
+/**
+ * The same rate for all.
+ *
+ * @param {import('./questions.mjs').Context} context
+ */
+export async function measureFixedLoad(context) {
+  const rates = new Map(chosen(context).map(({ id }) => [id, FIXED]))
+  return measureRates('half-fixed', '100 connections, 36,000 requests a second', rates, context)
+}
+
+/** @param {import('./questions.mjs').Context} context */
+function chosen({ options, subjects }) {
+  return subjects(peersOf(scenarioOf(FULL), options.scope))
+}
+
+/**
+ * @param {string} id
+ * @param {string} title
+ * @param {ReadonlyMap<string, number>} rates By server.
+ * @param {import('./questions.mjs').Context} context
+ */
+async function measureRates(id, title, rates, context) {
+  const { options, fleet } = context
+  const { transport, shape } = scenarioOf(FULL)
+  // A server that failed at full speed has no rate to halve.
+  const subjects = chosen(context).filter((subject) => (rates.get(subject.id) ?? 0) > 0)
   const { seconds, warmUp } = options
-  for (let round = 1; round <= options.rounds; round += 1) {
-    for (const { bench, rate, rounds } of runs) {
-      const { label } = PEERS[bench.peer]
-      progress(`half load · round ${round}/${options.rounds} · ${label} at ${whole(rate)}/s`)
-      const report = await bench.drive({ shape: scenario.shape, seconds, warmUp, rate, timeout: TIMEOUT })
-      if (report !== undefined) rounds.push(report)
-    }
-  }
-  const rows = runs.map(({ bench, rate, rounds }) => {
-    const { peer, label, family, values } = loadRow(bench.peer, rounds)
-    const cpu = rounds.map(({ server }) => server.cpuMicrosecondsPerRequest ?? Number.NaN)
-    return row({ peer, label, family }, cpu, { ...values, asked: rate })
-  })
-  return {
-    id: `half-${scenario.id}`,
-    group: 'Half load',
-    title: `${scenario.title} at half of what each server reaches`,
-    about: 'Requests are due on a fixed schedule; latency counts from when they were due.',
-    columns: COLUMNS,
-    rows,
-    warnings: warningsAbout(rows),
-  }
+  const runs = (await fleet.benches(transport, subjects)).map((bench) => ({
+    subject: bench.subject,
+    measure: async () => {
+      const rate = Math.round(rates.get(bench.subject.id) ?? Number.NaN)
+      const round = roundOf(await bench.drive({ shape, seconds, warmUp, rate, timeout: TIMEOUT }))
+      return round && { ...round, figures: { ...round.figures, asked: rate } }
+    },
+  }))
+  const about = 'Requests are due on a fixed schedule; latency counts from when they were due.'
+  const head = { id, group: 'Half load', title, about, columns: SHOWN }
+  return sectionOf(head, await interleave(`half load · ${title}`, runs, options.rounds))
 }

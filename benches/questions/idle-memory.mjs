@@ -1,42 +1,39 @@
-// What idle connections cost in memory.
+// What idle connections cost: memory, and the speed of the busy ones.
 
 import { Bench } from '../runner/bench.mjs'
-import { PEERS } from '../runner/peers.mjs'
 import { progress } from '../runner/progress.mjs'
-import { pool } from './scenarios.mjs'
-import { row } from './section.mjs'
+import { roundOf } from '../runner/rounds.mjs'
+import { ONE_AT_A_TIME, pool, TIMEOUT } from './scenarios.mjs'
+import { middle, row } from './section.mjs'
 
 const COUNT = 10_000
 const QUICK_COUNT = 200
+
+/** @type {readonly import('../runner/peers.mjs').PeerName[]} */
+const SHORT = ['netpoll', 'netpollOnConnect', 'node', 'bare']
 
 /** @type {readonly import('./section.mjs').Column[]} */
 const COLUMNS = [
   { key: 'each', label: 'each connection', unit: 'bytes' },
   { key: 'before', label: 'before', unit: 'bytes' },
   { key: 'after', label: 'with them', unit: 'bytes' },
+  { key: 'without', label: 'requests/s without them', unit: 'rate' },
+  { key: 'kept', label: 'kept beside them', unit: 'share' },
 ]
 
 /**
- * @param {readonly import('../runner/peers.mjs').PeerName[]} peers
- * @param {import('./options.mjs').Options} options
+ * @param {import('./questions.mjs').Context} context
  * @returns {Promise<import('./section.mjs').Section>}
  */
-export async function measureIdleMemory(peers, options) {
+export async function measureIdleMemory({ options, subjects }) {
   const count = options.quick ? QUICK_COUNT : COUNT
+  const peers =
+    options.scope !== 'full' ? SHORT : [...SHORT, ...ONE_AT_A_TIME.filter((peer) => !SHORT.includes(peer))]
   const rows = []
-  for (const peer of peers) {
-    const { label, family, inverted } = PEERS[peer]
-    progress(`${count} idle connections · ${label}`)
-    const bench = await Bench.start(peer, 'tcp', inverted)
+  for (const subject of subjects(peers)) {
+    const bench = await Bench.start(subject, 'tcp')
     try {
-      // Load first, so that what any load allocates is not charged to the idle ones.
-      await bench.drive({ shape: pool(100), seconds: options.seconds, warmUp: options.warmUp })
-      const before = await bench.collectedMemory()
-      const holder = await bench.holdIdle(count, 'inverted')
-      const after = await bench.collectedMemory()
-      await holder.stop()
-      const each = Math.max(0, after - before) / count
-      rows.push(row({ peer, label, family }, [each], { each, before, after }))
+      rows.push(await measurePeer(bench, count, options))
     } finally {
       await bench.stop()
     }
@@ -46,9 +43,52 @@ export async function measureIdleMemory(peers, options) {
     group: 'Idle connections',
     title: `Memory of ${count.toLocaleString('en-US')} idle connections`,
     about:
-      'Resident memory after a forced collection, with and without them, after a load of 100 connections.',
+      'Resident memory after a forced collection, with and without them, after a load of 100 connections, whose speed is compared, too.',
     columns: COLUMNS,
     rows,
     warnings: [],
   }
+}
+
+/**
+ * @param {Bench} bench
+ * @param {number} count
+ * @param {import('./options.mjs').Options} options
+ */
+async function measurePeer(bench, count, { seconds, warmUp, rounds }) {
+  const { id, label, family } = bench.subject
+  const load = { shape: pool(100), seconds, warmUp, timeout: TIMEOUT }
+  /** @type {{ without: number[], beside: number[] }} */
+  const rates = { without: [], beside: [] }
+  /** @type {(state: 'without' | 'beside', round: number) => Promise<void>} */
+  const measure = async (state, round) => {
+    progress(`${count} idle connections · round ${round}/${rounds} · ${label} ${state} them`)
+    const rate = roundOf(await bench.drive(load))?.figures['rate']
+    if (rate) rates[state].push(rate)
+  }
+  progress(`${count} idle connections · ${label} · memory`)
+  // Load first, so that what any load allocates is not charged to the idle ones.
+  await bench.drive(load)
+  const before = await bench.collectedMemory()
+  let holder = await bench.holdIdle(count)
+  const after = await bench.collectedMemory()
+  // In the order beside, without, without, beside, …: drift meets both alike.
+  for (let round = 1; round <= rounds; round += 1) {
+    if (round % 2 === 1) {
+      await measure('beside', round)
+      await holder.stop()
+      // The server has closed them all once it answers again at full speed.
+      await bench.drive({ ...load, seconds: warmUp, warmUp: 0 })
+      await measure('without', round)
+    } else {
+      await measure('without', round)
+      holder = await bench.holdIdle(count)
+      await measure('beside', round)
+    }
+  }
+  await holder.stop()
+  const each = Math.max(0, after - before) / count
+  const without = middle(rates.without, (rate) => rate)
+  const kept = middle(rates.beside, (rate) => without && rate / without)
+  return row({ peer: id, label, family }, [each], { each, before, after, without, kept })
 }

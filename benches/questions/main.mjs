@@ -1,14 +1,12 @@
-// `netpoll-bench compare`: this package beside its peers, everything in one go.
+// A run of the benchmark: reads what is asked, measures it, and says what was found.
 
 import { readFile } from 'node:fs/promises'
 
-import { updateDocuments } from '../report/documents.mjs'
-import { writeResults } from '../report/files.mjs'
 import { claimsText } from '../report/text.mjs'
 import { fromRoot } from '../runner/paths.mjs'
 import { PEERS } from '../runner/peers.mjs'
 import { print } from '../runner/progress.mjs'
-import { readOptions, usage } from './options.mjs'
+import { readOptions, usage, versionOf } from './options.mjs'
 import { QUESTIONS } from './questions.mjs'
 import { measureAll } from './suite.mjs'
 import { versions } from './versions.mjs'
@@ -16,29 +14,34 @@ import { versions } from './versions.mjs'
 const KNOWN = {
   questions: QUESTIONS.map(({ name }) => name),
   peers: Object.keys(PEERS),
-  out: fromRoot('benches/results'),
 }
 
 /**
  * @param {import('./suite.mjs').Results} results
- * @param {{ out: string, docs: boolean }} where
+ * @param {{ out: string | undefined, docs: boolean }} where
  */
 async function write(results, { out, docs }) {
-  await writeResults(results, out)
-  print(`\nwritten to ${out}`)
+  // Charts come from libraries that take their time to load.
+  if (out !== undefined) {
+    const { writeResults } = await import('../report/files.mjs')
+    await writeResults(results, out)
+    print(`\nwritten to ${out}`)
+  }
   if (!docs) return
+  const { updateDocuments } = await import('../report/documents.mjs')
   for (const path of await updateDocuments(results, fromRoot(''))) print(`updated ${path}`)
 }
 
 /**
- * @param {readonly string[]} words The words of the command line after `compare`.
+ * @param {import('./presets.mjs').Preset} preset
+ * @param {readonly string[]} words The words of the command line after the name of the preset.
  * @returns {Promise<number>} The exit code.
  */
-export async function compare(words) {
-  const task = readOptions(words, KNOWN)
+export async function run(preset, words) {
+  const task = readOptions(words, preset, KNOWN)
   switch (task.kind) {
     case 'help':
-      console.log(usage(KNOWN.questions))
+      console.log(usage(preset, KNOWN.questions))
       return 0
     case 'list':
       console.log(`questions: ${KNOWN.questions.join(' ')}\npeers: ${KNOWN.peers.join(' ')}`)
@@ -47,8 +50,8 @@ export async function compare(words) {
       await write(JSON.parse(await readFile(task.file, 'utf8')), task)
       return 0
     case 'measure': {
-      const results = await measureAll(task.options, versions())
-      print(claimsText(results.claims))
+      const results = await measureAll(task.options, versions(versionOf(task.options.node)))
+      print(claimsText(results.claims.filter(({ verdict }) => verdict !== 'not measured')))
       for (const warning of results.warnings) print(`warning: ${warning}`)
       for (const problem of results.problems) print(`error: ${problem}`)
       await write(results, task.options)

@@ -1,87 +1,114 @@
-// What `netpoll-bench compare` was asked to do.
+// What a run was asked to do.
 
+import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 
-/** @param {readonly string[]} questions Names. */
-export const usage = (questions) => `Usage: netpoll-bench compare [options]
+/**
+ * @param {import('./presets.mjs').Preset} preset
+ * @param {readonly string[]} questions Names.
+ */
+export const usage = (preset, questions) => `${preset.usage}
 
-Measures this package beside its peers, everything in one go, and writes the results as JSON, as Markdown
-tables, and as charts.
-
-  --only LIST        only these questions, of ${questions.join(',')}
+  --all              also ask what takes longer
+  --only LIST        only these questions (--scenario NAME is the same), of ${questions.join(',')}
   --peers LIST       only these servers and clients; the others are left out. Names: --list
-  --rounds N         interleaved rounds (5)
-  --seconds N        measured seconds in each round (1)
+  --rounds N         interleaved rounds (${preset.rounds})
+  --seconds N        measured seconds in each round (${preset.seconds})
+  --sizes LIST       bytes of the requests of the sweep
   --quick            one short round of each, to see that everything runs
-  --out FOLDER       where the results go (benches/results)
+  --node FILE        the Node.js of all servers and clients (the one that runs this)
+  --nodes LIST       files of several Node.js, for the question nodes
+  --before FOLDER    another build of this package, to measure beside this one
+  --out FOLDER       where the results go${preset.out === undefined ? '' : ' (benches/results)'}
   --docs             also update docs/benchmarks.md, its charts, and the chart of the README
   --render FILE      measure nothing: make tables and charts of the results in FILE again
   --list             print questions and peers
   --help             print this`
 
 /**
+ * @typedef {{ version: string, program: string }} NodeProgram
+ *
  * @typedef {object} Options
  * @property {readonly string[]} questions Names.
  * @property {readonly string[] | undefined} peers Names; all if there are none.
+ * @property {import('./presets.mjs').Scope} scope
  * @property {number} rounds
  * @property {number} seconds Measured seconds in each round.
  * @property {number} warmUp Seconds of load before each.
+ * @property {readonly number[]} sizes Bytes of the requests of the sweep.
  * @property {boolean} quick
- * @property {string} out
+ * @property {string} node
+ * @property {readonly NodeProgram[]} nodes
+ * @property {string | undefined} before
+ * @property {string | undefined} out
  * @property {boolean} docs
  */
 
 /**
- * @typedef {{ kind: 'help' } | { kind: 'list' } | { kind: 'render', file: string, out: string, docs: boolean }
+ * @typedef {{ kind: 'help' } | { kind: 'list' }
+ *   | { kind: 'render', file: string, out: string | undefined, docs: boolean }
  *   | { kind: 'measure', options: Options }} Task
  */
 
 /**
- * @param {readonly string[]} words The words of the command line, without `compare`.
- * @param {{ questions: readonly string[], peers: readonly string[], out: string }} known All names, and where
- *   results go by default.
+ * @param {readonly string[]} words The words of the command line, without the preset.
+ * @param {import('./presets.mjs').Preset} preset
+ * @param {{ questions: readonly string[], peers: readonly string[] }} known All names.
  * @returns {Task}
  */
-export function readOptions(words, known) {
+export function readOptions(words, preset, known) {
   const { values } = parseArgs({
     args: [...words],
     options: {
-      only: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      scenario: { type: 'string', multiple: true, default: [] },
       peers: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      sizes: { type: 'string' },
       quick: { type: 'boolean', default: false },
-      out: { type: 'string', default: known.out },
+      node: { type: 'string', default: process.execPath },
+      nodes: { type: 'string' },
+      before: { type: 'string' },
+      out: { type: 'string' },
       docs: { type: 'boolean', default: false },
       render: { type: 'string' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
-  const { quick, out, docs } = values
+  const { quick, docs, node, before, out = preset.out } = values
   if (values.help) return { kind: 'help' }
   if (values.list) return { kind: 'list' }
   if (values.render !== undefined) return { kind: 'render', file: values.render, out, docs }
+  const asked = names([...values.only, ...values.scenario].join(','), known.questions, 'question')
+  const usual = values.all ? [...preset.questions, ...preset.more] : preset.questions
   const options = {
-    questions: values.only === undefined ? known.questions : names(values.only, known.questions, 'question'),
+    questions: asked.length === 0 ? usual : asked,
     peers: values.peers === undefined ? undefined : names(values.peers, known.peers, 'peer'),
-    rounds: positive('--rounds', values.rounds ?? (quick ? '1' : '5')),
-    seconds: positive('--seconds', values.seconds ?? (quick ? '0.2' : '1')),
+    scope: preset.scope,
+    rounds: positive('--rounds', values.rounds ?? (quick ? '1' : String(preset.rounds))),
+    seconds: positive('--seconds', values.seconds ?? (quick ? '0.2' : String(preset.seconds))),
     warmUp: quick ? 0.05 : 0.3,
-    quick,
-    out,
-    docs,
+    sizes:
+      values.sizes === undefined ? preset.sizes : list(values.sizes).map((size) => positive('--sizes', size)),
+    ...{ quick, node, before, out, docs },
+    nodes: list(values.nodes ?? '').map((program) => ({ version: versionOf(program), program })),
   }
   return { kind: 'measure', options }
 }
 
+/** @param {string} text */
+const list = (text) => text.split(',').filter(Boolean)
+
 /**
- * @param {string} list
+ * @param {string} text
  * @param {readonly string[]} known
  * @param {string} what
  */
-function names(list, known, what) {
-  const asked = list.split(',')
+function names(text, known, what) {
+  const asked = list(text)
   const unknown = asked.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`there is no ${what} ${unknown}`)
   return asked
@@ -95,4 +122,12 @@ function positive(option, text) {
   const value = Number(text)
   if (!(value > 0)) throw new Error(`${option} must be a number above 0`)
   return value
+}
+
+/** @param {string} program */
+export function versionOf(program) {
+  const { stdout, error } = spawnSync(program, ['--version'], { encoding: 'utf8' })
+  const version = /^v(\d\S+)/.exec(stdout ?? '')?.[1]
+  if (version === undefined) throw new Error(`${program} is no Node.js`, { cause: error })
+  return version
 }

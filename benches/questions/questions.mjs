@@ -1,15 +1,21 @@
-// Everything that is asked, in the order in which it runs.
+// Everything that can be asked, in the order in which it runs.
 
-import { SERVER_SCENARIOS, ONE_AT_A_TIME } from './scenarios.mjs'
-import { CLIENTS } from '../runner/clients.mjs'
-import { CLIENT_SCENARIOS, measureClients } from './client-test.mjs'
-import { measureHalfLoad } from './half-load.mjs'
+import { subjectOf } from '../runner/bench.mjs'
+import { CLIENT_SCENARIOS, LARGE_CALLS, measureClients } from './client-test.mjs'
+import { measureGrowth } from './growth.mjs'
+import { measureFixedLoad, measureHalfLoad } from './half-load.mjs'
 import { measureIdleMemory } from './idle-memory.mjs'
-import { measureScaling, SCALING_PEERS } from './scaling.mjs'
+import { measureNodeVersions, VERSIONED } from './node-versions.mjs'
+import { measureRedis, measureThrift } from './rpc.mjs'
+import { measureScaling, measureTwoWorkers } from './scaling.mjs'
+import { SERVER_SCENARIOS } from './scenarios.mjs'
 import { measureServers } from './server-test.mjs'
 import { measureSlowPeers } from './slow-peers.mjs'
+import { measureSize, sweepId, TRANSPORTS } from './sweep.mjs'
+import { DIRECTIONS, measureClientTransfer, measureServerTransfer } from './transfer.mjs'
 
 /** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
+/** @typedef {import('../runner/bench.mjs').Subject} Subject */
 /** @typedef {import('./section.mjs').Section} Section */
 
 /**
@@ -18,77 +24,143 @@ import { measureSlowPeers } from './slow-peers.mjs'
  * @typedef {object} Context
  * @property {import('./options.mjs').Options} options
  * @property {import('../runner/fleet.mjs').Fleet} fleet
- * @property {(peers: readonly PeerName[]) => readonly PeerName[]} available Those that are asked for and there.
+ * @property {(peers: readonly PeerName[]) => readonly Subject[]} subjects Those that are asked for and there.
+ * @property {(subjects: readonly Subject[]) => readonly Subject[]} before With ours on the build before, too, if one
+ *   was named.
  * @property {readonly Section[]} sections What is known already.
  */
 
 /**
+ * @typedef {object} Part
+ * @property {string} id A part that belongs to several questions is asked once.
+ * @property {(context: Context) => Promise<readonly Section[]>} ask
+ *
  * @typedef {object} Question
  * @property {string} name
- * @property {readonly ((context: Context) => Promise<readonly Section[]>)[]} parts
+ * @property {(options: Pick<import('./options.mjs').Options, 'sizes' | 'scope'>) => readonly Part[]} parts
  */
-
-/** Whose load half load is half of. */
-const HALF_LOAD = 'pool-100'
 
 /**
+ * @param {string} id
+ * @param {(context: Context) => Promise<Section | readonly Section[]>} ask
+ * @returns {Part}
+ */
+const part = (id, ask) => ({ id, ask: async (context) => [await ask(context)].flat() })
+
+/**
+ * Scenarios of the server test.
+ *
  * @param {string} name
- * @param {string} prefix Of the scenarios that belong to it.
+ * @param {string} [ids] Of the scenarios that belong to it: one, or how all of them begin, up to a hyphen.
  * @returns {Question}
  */
-const serverTest = (name, prefix) => ({
-  name,
-  parts: SERVER_SCENARIOS.filter(({ id }) => id.startsWith(prefix)).map(
-    (scenario) =>
-      async ({ options, fleet, available }) => [
-        await measureServers(scenario, available(scenario.peers), options, fleet),
-      ],
-  ),
-})
-
-/** @param {Context} context */
-async function halfLoad({ options, fleet, available, sections }) {
-  const scenario = SERVER_SCENARIOS.find(({ id }) => id === HALF_LOAD)
-  if (scenario === undefined) throw new Error(`there is no scenario ${HALF_LOAD}`)
-  const known = sections.find(({ id }) => id === HALF_LOAD)
-  const full = known ?? (await measureServers(scenario, available(scenario.peers), options, fleet))
-  return [await measureHalfLoad(scenario, full, options, fleet)]
+function serverTest(name, ids = name) {
+  const scenarios = SERVER_SCENARIOS.filter(
+    ({ id }) => id === ids || (ids.endsWith('-') && id.startsWith(ids)),
+  )
+  const parts = scenarios.map((scenario) =>
+    part(scenario.id, (context) => measureServers(scenario, withBefore(scenario.id, context))),
+  )
+  return { name, parts: () => parts }
 }
 
-/** Peers that batch by hand show nothing here: with one request at a time there is no batch. */
-const SLOW_SIDE_PEERS = ONE_AT_A_TIME.filter((peer) => peer !== 'netpollPollers' && peer !== 'netpollWorkers')
+/** Where the ordinary handler is compared with the build before. */
+const COMPARED = 'tcp-4x64'
+
+/**
+ * @param {string} id
+ * @param {Context} context
+ * @returns {Context}
+ */
+const withBefore = (id, context) =>
+  id === COMPARED ? { ...context, subjects: (peers) => context.before(context.subjects(peers)) } : context
+
+/** @type {(name: string, ...parts: readonly Part[]) => Question} */
+const question = (name, ...parts) => ({ name, parts: () => parts })
+
+/** @param {readonly import('./client-test.mjs').ClientScenario[]} scenarios */
+const clientParts = (scenarios) =>
+  scenarios.map((scenario) => part(scenario.id, (context) => measureClients(scenario, context)))
 
 /** @type {Question} */
-const clientTest = {
-  name: 'clients',
-  parts: CLIENT_SCENARIOS.map((scenario) => async ({ options, fleet, available }) => {
-    const [server] = await fleet.benches('tcp', ['bare'])
-    if (server === undefined) throw new Error('there is no server')
-    const peers = CLIENTS[scenario.sharing].map(({ peer }) => peer)
-    return [await measureClients(scenario, available([...peers, 'bare']), options, server)]
-  }),
+const sweep = {
+  name: 'sweep',
+  parts: ({ sizes, scope }) =>
+    (scope === 'full' ? TRANSPORTS : TRANSPORTS.slice(0, 1)).flatMap((transport) =>
+      sizes.map((size) => part(sweepId(transport, size), (context) => measureSize(transport, size, context))),
+    ),
 }
 
 /** @type {readonly Question[]} */
 export const QUESTIONS = [
+  serverTest('tcp-100x1', 'pool-100'),
+  serverTest('tcp-4x64', 'tcp-4x64'),
+  serverTest('unix-100x1', 'unix-pool-100'),
+  serverTest('unix-4x64'),
+  serverTest('tcp-20x32k'),
   serverTest('pool', 'pool-'),
   serverTest('idle', 'idle-'),
   serverTest('mux', 'mux-'),
-  { name: 'half-load', parts: [halfLoad] },
-  serverTest('sizes', 'size-'),
+  question('half-load', part('half-load', measureHalfLoad), part('half-fixed', measureFixedLoad)),
+  question('half-fixed', part('half-fixed', measureFixedLoad)),
+  sweep,
   serverTest('unix', 'unix-'),
-  serverTest('churn', 'churn'),
-  {
-    name: 'idle-memory',
-    parts: [async ({ options, available }) => [await measureIdleMemory(available(ONE_AT_A_TIME), options)]],
-  },
-  {
-    name: 'slow-peers',
-    parts: [async ({ options, available }) => [await measureSlowPeers(available(SLOW_SIDE_PEERS), options)]],
-  },
-  {
-    name: 'two-cores',
-    parts: [({ options, available }) => measureScaling(available(SCALING_PEERS), options)],
-  },
-  clientTest,
+  serverTest('churn'),
+  serverTest('stream', 'stream-'),
+  serverTest('contexts', 'contexts-'),
+  serverTest('timers', 'timers-'),
+  serverTest('http'),
+  question('transfer', ...DIRECTIONS.flatMap(transfers)),
+  question('idle-memory', part('idle-memory', measureIdleMemory)),
+  question('slow-peers', part('slow-peers', measureSlowPeers)),
+  question('two-cores', part('scaling', measureScaling), part('two-workers', measureTwoWorkers)),
+  question('two-workers', part('two-workers', measureTwoWorkers)),
+  question('clients', ...clientParts([...CLIENT_SCENARIOS, ...LARGE_CALLS])),
+  question('large-calls', ...clientParts(LARGE_CALLS)),
+  question(
+    'thrift',
+    ...['pool', 'mux'].map((sharing) =>
+      part(`thrift-${sharing}`, (context) => measureThrift(/** @type {'pool' | 'mux'} */ (sharing), context)),
+    ),
+  ),
+  question(
+    'redis',
+    ...['set', 'get'].map((command) =>
+      part(`redis-${command}`, (context) => measureRedis(/** @type {'set' | 'get'} */ (command), context)),
+    ),
+  ),
+  question(
+    'nodes',
+    ...VERSIONED.map((load) => part(`nodes-${load}`, (context) => measureNodeVersions(load, context))),
+  ),
+  question('growth', part('growth', measureGrowth)),
 ]
+
+/** @param {(typeof DIRECTIONS)[number]} direction */
+function transfers(direction) {
+  return [
+    part(`transfer-${direction}`, (context) => measureServerTransfer(direction, context)),
+    part(`client-transfer-${direction}`, (context) => measureClientTransfer(direction, context)),
+  ]
+}
+
+/**
+ * Subjects, each of ours on the ordinary handler followed by the same on another build.
+ *
+ * @param {string | undefined} build
+ * @returns {Context['before']}
+ */
+export const addBefore = (build) => (subjects) =>
+  subjects.flatMap((subject) =>
+    build !== undefined && subject.peer === 'netpoll'
+      ? [
+          subject,
+          subjectOf(subject.peer, {
+            ...subject,
+            id: `${subject.id}Before`,
+            label: `${subject.label}, before`,
+            build,
+          }),
+        ]
+      : [subject],
+  )

@@ -1,55 +1,65 @@
 // Two cores: a handler that computes for about a millisecond, on a server with one core and with all. The
 // client shares a core with it, and needs next to nothing of it.
 
-import { Bench } from '../runner/bench.mjs'
-import { PEERS } from '../runner/peers.mjs'
+import { Bench, subjectOf } from '../runner/bench.mjs'
 import { cores } from '../runner/processes.mjs'
-import { progress } from '../runner/progress.mjs'
+import { interleave, roundOf } from '../runner/rounds.mjs'
 import { pool } from './scenarios.mjs'
-import { middle, ratioOfRounds, row, warningsAbout } from './section.mjs'
+import { COLUMNS, middle, ratioOfRounds, row, sectionOf, warningsAbout } from './section.mjs'
 
 /** Rounds of computing for each request, which take a millisecond or less. */
 const WORK = 500_000
 const QUICK_WORK = 5_000
 
-/** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
+/** @typedef {import('./questions.mjs').Context} Context */
+/** @typedef {import('../runner/bench.mjs').Subject} Subject */
+/** @typedef {import('../runner/rounds.mjs').Round} Round */
 
-/** @type {readonly PeerName[]} */
-const ON_GO = ['goNet', 'goNetMux', 'goNetpoll', 'goNetpollMux']
-/** @type {readonly PeerName[]} */
-export const SCALING_PEERS = ['netpoll', 'netpollWorkers', 'node', 'nodeCluster', ...ON_GO, 'netty', 'tokio']
+/** @type {readonly import('../runner/peers.mjs').PeerName[]} */
+const PEERS = [
+  'netpoll',
+  'netpollWorkers',
+  'node',
+  'nodeCluster',
+  'goNet',
+  'goNetMux',
+  'goNetpoll',
+  'goNetpollMux',
+  'netty',
+  'tokio',
+]
 
-/** @type {readonly { id: string, title: string, shape: import('../runner/bench.mjs').Frames }[]} */
+const GROUP = 'Two cores'
+const HOT = { ...pool(1), inFlight: 32, anyOrder: true }
 const LOADS = [
-  { id: 'hot', title: 'one connection × 32 requests', shape: { ...pool(1), inFlight: 32, anyOrder: true } },
+  { id: 'hot', title: 'one connection × 32 requests', shape: HOT },
   { id: 'spread', title: '32 connections', shape: pool(32) },
 ]
 
 /** @type {readonly import('./section.mjs').Column[]} */
-const COLUMNS = [
+const SHOWN = [
   { key: 'both', label: 'requests/s, all cores', unit: 'rate' },
   { key: 'one', label: 'one core', unit: 'rate' },
   { key: 'factor', label: 'factor', unit: 'ratio' },
 ]
 
 /**
- * @param {readonly PeerName[]} peers
- * @param {import('./options.mjs').Options} options
+ * @param {Context} context
  * @returns {Promise<readonly import('./section.mjs').Section[]>}
  */
-export async function measureScaling(peers, options) {
+export async function measureScaling({ options, subjects }) {
   if (cores === undefined) return []
   const sections = []
   for (const { id, title, shape } of LOADS) {
     const rows = []
-    for (const peer of peers) rows.push(await measurePeer(peer, title, shape, options))
+    for (const subject of subjects(PEERS)) rows.push(await measurePeer(subject, title, shape, options))
     sections.push({
       id: `scaling-${id}`,
-      group: 'Two cores',
+      group: GROUP,
       title: `A handler that computes for a millisecond, ${title}`,
       about:
         'Each server on one core and on both; how fast it computes is its language, the factor is its own.',
-      columns: COLUMNS,
+      columns: SHOWN,
       rows,
       warnings: warningsAbout(rows),
     })
@@ -58,41 +68,75 @@ export async function measureScaling(peers, options) {
 }
 
 /**
- * @param {PeerName} peer
+ * Our workers alone: two threads beside one, pinned to no core.
+ *
+ * @param {Context} context
+ */
+export async function measureTwoWorkers({ options, subjects }) {
+  const ways = subjects(['netpollWorkers']).flatMap((subject) =>
+    ['1', '2'].map((threads) =>
+      subjectOf(subject.peer, {
+        ...subject,
+        id: `workers${threads}`,
+        label: threads === '1' ? 'one worker' : 'two workers',
+        words: ['--threads', threads],
+        place: 'unpinned',
+      }),
+    ),
+  )
+  const head = {
+    id: 'two-workers',
+    group: GROUP,
+    title: 'Two workers beside one, one connection × 32 requests',
+    about: 'Each request computes for a millisecond. The server is not pinned to a core.',
+    columns: [COLUMNS.rate, COLUMNS.cpu, COLUMNS.p99],
+  }
+  return sectionOf(head, await measureComputing(ways, head.title, HOT, options))
+}
+
+/**
+ * @param {Subject} subject
  * @param {string} title
  * @param {import('../runner/bench.mjs').Frames} shape
  * @param {import('./options.mjs').Options} options
  */
-async function measurePeer(peer, title, shape, options) {
-  const { label, family, inverted } = PEERS[peer]
-  const words = [...inverted, '--work', String(options.quick ? QUICK_WORK : WORK)]
-  /** @type {Record<'server' | 'all', number[]>} */
-  const rates = { server: [], all: [] }
-  const benches = {
-    server: await Bench.start(peer, 'tcp', words, 'server'),
-    all: await Bench.start(peer, 'tcp', words, 'all'),
+async function measurePeer(subject, title, shape, options) {
+  const ways = /** @type {const} */ (['server', 'all']).map((place) => ({ ...subject, place }))
+  const measured = await measureComputing(ways, title, shape, options)
+  const [one = [], both = []] = measured.map(({ rounds }) =>
+    rounds.map(({ figures }) => figures['rate'] ?? Number.NaN),
+  )
+  const named = { ...subject, peer: subject.id }
+  const known = row(named, both, {})
+  const values = {
+    both: middle(both, (rate) => rate),
+    one: middle(one, (rate) => rate),
+    factor: ratioOfRounds(known, row(named, one, {})),
   }
+  return { ...known, values }
+}
+
+/**
+ * @param {readonly Subject[]} subjects
+ * @param {string} title
+ * @param {import('../runner/bench.mjs').Frames} shape
+ * @param {import('./options.mjs').Options} options
+ */
+async function measureComputing(subjects, title, shape, { quick, rounds, seconds, warmUp }) {
+  /** @type {Bench[]} */
+  const benches = []
   try {
-    const { seconds, warmUp } = options
-    for (let round = 1; round <= options.rounds; round += 1) {
-      for (const place of /** @type {const} */ (['server', 'all'])) {
-        progress(`two cores · ${title} · round ${round}/${options.rounds} · ${label}`)
-        const report = await benches[place].drive({ shape, seconds, warmUp, waiting: 'sleep' })
-        if (report !== undefined) rates[place].push(report.requestsPerSecond)
-      }
+    for (const subject of subjects) {
+      const words = [...subject.words, '--work', String(quick ? QUICK_WORK : WORK)]
+      benches.push(await Bench.start({ ...subject, words }, 'tcp'))
     }
+    const load = { shape, seconds, warmUp, waiting: /** @type {const} */ ('sleep') }
+    const runs = benches.map((bench) => ({
+      subject: bench.subject,
+      measure: async () => roundOf(await bench.drive(load)),
+    }))
+    return await interleave(`two cores · ${title}`, runs, rounds)
   } finally {
-    await Promise.all(Object.values(benches).map((bench) => bench.stop()))
-  }
-  const named = { peer, label, family }
-  const one = row(named, rates.server, {})
-  const both = row(named, rates.all, {})
-  return {
-    ...both,
-    values: {
-      both: middle(rates.all, (rate) => rate),
-      one: middle(rates.server, (rate) => rate),
-      factor: ratioOfRounds(both, one),
-    },
+    await Promise.all(benches.map((bench) => bench.stop()))
   }
 }

@@ -1,5 +1,8 @@
 // The server test: what is asked of every server. Scenarios 1 to 3 are those of cloudwego/netpoll-benchmark.
 
+import { FORM_PEERS } from '../runner/peers.mjs'
+import { COLUMNS } from './section.mjs'
+
 const KIBIBYTE = 1024
 /** Seconds that a request may take. */
 export const TIMEOUT = 1
@@ -10,7 +13,7 @@ export const CONCURRENCIES = /** @type {const} */ ([100, 500, 1000])
 /** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
 
 /** @type {readonly PeerName[]} */
-const OURS = ['netpoll', 'netpollBuffers', 'netpollStream', 'netpollPollers', 'netpollWorkers']
+const OURS = ['netpoll', 'netpollAllocate', 'netpollStream', 'netpollPollers', 'netpollWorkers']
 /** @type {readonly PeerName[]} */
 const OTHERS = ['gnet', 'evio', 'netty', 'tokio', 'bare']
 
@@ -31,9 +34,7 @@ export const ONE_AT_A_TIME = [...OURS, 'node', 'bun', 'goNet', 'goNetpoll', ...O
 /** @type {readonly PeerName[]} */
 const IN_JAVASCRIPT = ['node', 'nodeCorked', 'bun', 'bunBatched']
 /** @type {readonly PeerName[]} */
-const ON_GO_NET = ['goNet', 'goNetMux', 'goNetBatched']
-/** @type {readonly PeerName[]} */
-const ON_GO_NETPOLL = ['goNetpoll', 'goNetpollMux', 'goNetpollBatched']
+const IN_GO = ['goNet', 'goNetMux', 'goNetBatched', 'goNetpoll', 'goNetpollMux', 'goNetpollBatched']
 
 /**
  * Servers for loads with many requests at a time on a connection: also those that batch by hand, or answer
@@ -41,33 +42,34 @@ const ON_GO_NETPOLL = ['goNetpoll', 'goNetpollMux', 'goNetpollBatched']
  *
  * @type {readonly PeerName[]}
  */
-export const MANY_AT_A_TIME = [...OURS, ...IN_JAVASCRIPT, ...ON_GO_NET, ...ON_GO_NETPOLL, ...OTHERS]
-
-/** @type {readonly PeerName[]} */
-const OF_ALL_SIZES = [
-  'netpoll',
-  'netpollBuffers',
-  'netpollByReference',
-  'netpollStream',
-  'node',
-  'bun',
-  'goNet',
-  'goNetpoll',
-  ...OTHERS,
-]
+const MANY_AT_A_TIME = [...OURS, ...IN_JAVASCRIPT, ...IN_GO, ...OTHERS]
 
 /**
- * @typedef {object} ServerScenario
- * @property {string} id
- * @property {string} group
- * @property {string} title
- * @property {string} about
- * @property {readonly PeerName[]} peers
- * @property {'tcp' | 'unix'} transport
- * @property {import('../runner/bench.mjs').Shape} shape
+ * Servers of the sweep of sizes: each form of our handler, and peers.
+ *
+ * @type {readonly PeerName[]}
+ */
+export const OF_ALL_SIZES = [...FORM_PEERS, 'node', 'bun', 'goNet', 'goNetpoll', ...OTHERS]
+
+/** @type {readonly PeerName[]} */
+export const SHORT = [...FORM_PEERS, 'node', 'bare']
+
+/**
+ * @typedef {import('./section.mjs').Head & {
+ *   peers: readonly PeerName[],
+ *   short: readonly PeerName[],
+ *   goals: readonly PeerName[],
+ *   transport: 'tcp' | 'unix',
+ *   shape: import('../runner/bench.mjs').Shape,
+ * }} ServerScenario
+ *   `short` are those of the peers that the short run measures, `goals` those that goals are about.
  */
 
 /** @typedef {import('../runner/bench.mjs').Frames} Frames */
+
+export const SERVER_COLUMNS = [
+  ...[COLUMNS.rate, COLUMNS.cpu, COLUMNS.p50, COLUMNS.p99, COLUMNS.p999, COLUMNS.memory],
+]
 
 /**
  * As many connections as requests under way.
@@ -81,7 +83,6 @@ export const pool = (connections, size = KIBIBYTE) => ({
   connections,
   inFlight: 1,
   size,
-  reply: 'inverted',
 })
 
 /**
@@ -93,37 +94,60 @@ export const pool = (connections, size = KIBIBYTE) => ({
 const mux = (concurrency) => ({ ...pool(4), inFlight: concurrency / 4, anyOrder: true })
 
 /**
+ * @param {Pick<ServerScenario, 'id' | 'group' | 'title' | 'about' | 'peers' | 'shape'> & Partial<ServerScenario>} what
+ * @returns {ServerScenario}
+ */
+function scenario(what) {
+  const short = what.short ?? SHORT.filter((peer) => what.peers.includes(peer))
+  return { transport: 'tcp', columns: SERVER_COLUMNS, goals: short, ...what, short }
+}
+
+/**
+ * The peers of a scenario that a run measures.
+ *
+ * @param {Pick<ServerScenario, 'peers' | 'short' | 'goals'>} scenario
+ * @param {import('./presets.mjs').Scope} scope
+ */
+export const peersOf = ({ peers, short, goals }, scope) =>
+  scope === 'full' ? peers : scope === 'goals' ? goals : short
+
+/**
+ * The forms first, then the other peers.
+ *
+ * @param {readonly PeerName[]} peers
+ */
+const withForms = (peers) => [...new Set([...FORM_PEERS, ...peers])]
+
+/**
  * @param {number} concurrency
  * @returns {readonly ServerScenario[]}
  */
 const threeScenarios = (concurrency) => [
-  {
+  scenario({
     id: `pool-${concurrency}`,
     group: 'Scenario 1: a pool of long connections',
     title: `${concurrency} connections`,
     about: 'Each connection has one request of 1 KiB under way.',
-    peers: ONE_AT_A_TIME,
-    transport: 'tcp',
+    peers: concurrency === 100 ? withForms(ONE_AT_A_TIME) : ONE_AT_A_TIME,
+    goals: [...SHORT, 'bun', 'goNet', 'goNetpoll', 'gnet', 'evio', 'netty'],
     shape: pool(concurrency),
-  },
-  {
+  }),
+  scenario({
     id: `idle-${concurrency}`,
     group: 'Scenario 2: the same with 80 % idle connections',
     title: `${concurrency} connections beside ${4 * concurrency} idle ones`,
     about: 'Four times as many connections are open beside those of scenario 1 and send nothing.',
     peers: ['netpoll', ALONE, ...ONE_AT_A_TIME.slice(1)],
-    transport: 'tcp',
     shape: { ...pool(concurrency), idle: 4 * concurrency },
-  },
-  {
+  }),
+  scenario({
     id: `mux-${concurrency}`,
     group: 'Scenario 3: multiplexing over 4 connections',
     title: `4 connections × ${concurrency / 4} requests`,
     about: 'Four connections carry all requests of 1 KiB; replies may come in any order.',
-    peers: MANY_AT_A_TIME,
-    transport: 'tcp',
+    peers: concurrency === 100 ? withForms(MANY_AT_A_TIME) : MANY_AT_A_TIME,
     shape: mux(concurrency),
-  },
+  }),
 ]
 
 /** By scenario, then by concurrency. */
@@ -131,54 +155,88 @@ const NETPOLL_BENCHMARK = [0, 1, 2].flatMap((index) =>
   CONCURRENCIES.flatMap((concurrency) => threeScenarios(concurrency)[index] ?? []),
 )
 
+const UNIX = { group: 'Unix sockets', transport: /** @type {const} */ ('unix') }
+const LOADED = {
+  group: 'Deeper batches',
+  about: 'Each of four connections has 64 requests of 1 KiB under way.',
+}
+const WAYS = {
+  group: 'Other ways to run it',
+  about: 'The load of the scenario that the title names.',
+}
+
 /**
- * @param {number} size
+ * The same loads on a server that does more.
+ *
+ * @param {string} name
  * @param {string} title
- * @returns {ServerScenario}
+ * @param {readonly PeerName[]} peers The first is the one in question.
  */
-const sized = (size, title) => ({
-  id: `size-${size}`,
-  group: 'Payload sizes',
-  title: `${title}, 20 connections`,
-  about: 'Twenty connections have one request each under way.',
-  peers: OF_ALL_SIZES,
-  transport: 'tcp',
-  shape: pool(20, size),
-})
+const variants = (name, title, peers) =>
+  [
+    { load: 'tcp-100x1', text: 'TCP, 100 connections × 1', shape: pool(100) },
+    { load: 'tcp-4x64', text: 'TCP, 4 connections × 64', shape: mux(256) },
+  ].map(({ load, text, shape }) =>
+    scenario({ ...WAYS, id: `${name}-${load}`, title: `${title}: ${text}`, peers, short: peers, shape }),
+  )
 
 /** @type {readonly ServerScenario[]} */
 export const SERVER_SCENARIOS = [
   ...NETPOLL_BENCHMARK,
-  sized(128, '128 B'),
-  sized(KIBIBYTE, '1 KiB'),
-  sized(8 * KIBIBYTE, '8 KiB'),
-  sized(64 * KIBIBYTE, '64 KiB'),
-  sized(1024 * KIBIBYTE, '1 MiB'),
-  {
-    id: 'unix-pool-100',
-    group: 'Unix sockets',
-    title: '100 connections',
-    about: 'Scenario 1 over unix sockets.',
-    peers: ONE_AT_A_TIME,
-    transport: 'unix',
+  scenario({
+    ...LOADED,
+    id: 'tcp-4x64',
+    title: '4 connections × 64 requests',
+    peers: withForms(MANY_AT_A_TIME),
+    goals: [...SHORT, 'gnet', 'evio', 'netty'],
+    shape: mux(256),
+  }),
+  scenario({
+    ...{ ...UNIX, id: 'unix-pool-100', title: '100 connections', about: 'Scenario 1 over unix sockets.' },
+    peers: withForms(ONE_AT_A_TIME),
     shape: pool(100),
-  },
-  {
-    id: 'unix-mux-100',
-    group: 'Unix sockets',
-    title: '4 connections × 25 requests',
+  }),
+  scenario({
+    ...{ ...UNIX, id: 'unix-mux-100', title: '4 connections × 25 requests' },
     about: 'Scenario 3 over unix sockets.',
     peers: MANY_AT_A_TIME,
-    transport: 'unix',
     shape: mux(100),
-  },
-  {
+  }),
+  scenario({
+    ...{ ...LOADED, ...UNIX, id: 'unix-4x64', title: '4 connections × 64 requests' },
+    peers: withForms(ONE_AT_A_TIME),
+    shape: mux(256),
+  }),
+  scenario({
+    id: 'tcp-20x32k',
+    group: 'Large messages',
+    title: '20 connections × 1 request of 32 KiB',
+    about: 'The sweep has all sizes.',
+    peers: SHORT,
+    shape: pool(20, 32 * KIBIBYTE),
+  }),
+  scenario({
     id: 'churn',
     group: 'Connection churn',
     title: '50 connections at a time',
     about: 'Each connection is opened, sends one request, gets its reply, and is closed.',
     peers: ONE_AT_A_TIME,
-    transport: 'tcp',
     shape: { protocol: 'churn', connections: 50, size: KIBIBYTE },
-  },
+  }),
+  ...variants('stream', 'messages cut in JavaScript', ['netpollStream', 'netpoll', 'bare']),
+  ...variants('contexts', 'AsyncLocalStorage in use', ['netpollContexts', 'netpoll']),
+  ...variants('timers', '100,000 timers armed', ['netpollTimers', 'netpoll']),
+  scenario({
+    ...{ ...WAYS, id: 'http', title: 'HTTP/1.1 by node:http, 100 kept connections × 1 request' },
+    peers: ['netpollHttp', 'nodeHttp'],
+    short: ['netpollHttp', 'nodeHttp'],
+    shape: { protocol: 'http', connections: 100 },
+  }),
 ]
+
+/** @param {string} id */
+export function scenarioOf(id) {
+  const found = SERVER_SCENARIOS.find((scenario) => scenario.id === id)
+  if (found === undefined) throw new Error(`there is no scenario ${id}`)
+  return found
+}

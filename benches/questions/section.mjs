@@ -1,7 +1,9 @@
-// What one question comes to: a table that describes itself, so that whoever prints or draws it needs to
-// know nothing of the question.
+// What one question comes to: a table that describes itself, so that what prints or draws it needs to know nothing of
+// the question.
 
+import { busySide } from '../runner/rounds.mjs'
 import { median, ratiosOfRounds, spread } from '../runner/statistics.mjs'
+import { percent } from '../runner/table.mjs'
 
 /**
  * How a figure is to be read.
@@ -23,21 +25,42 @@ import { median, ratiosOfRounds, spread } from '../runner/statistics.mjs'
  * @property {string} family
  * @property {Readonly<Record<string, number | null>>} values By the keys of columns; `null` is not known.
  * @property {readonly number[]} rounds The figure of the first column in each round.
- * @property {readonly (number | null)[]} [cpuRounds] Processor time for each request in each round, where it is no column's.
+ * @property {readonly (number | null)[]} [cpuRounds] Processor time for each request in each round, where it is known.
  * @property {number} spread Highest less lowest round, as a part of the median.
  * @property {string} remark
  */
 
 /**
- * @typedef {object} Section
+ * @typedef {object} Head
  * @property {string} id
  * @property {string} group
  * @property {string} title
  * @property {string} about
  * @property {readonly Column[]} columns The first is what the question is about.
- * @property {readonly Row[]} rows
- * @property {readonly string[]} warnings
+ * @property {number} [size] Bytes of a request, where sections of a group differ in it.
  */
+
+/**
+ * @typedef {Head & { rows: readonly Row[], warnings: readonly string[], run?: string | undefined }} Section
+ *   `run` says when and how it was measured, where that is not what the document says.
+ */
+
+/** Columns that several questions have. */
+export const COLUMNS = /** @type {const} */ ({
+  rate: { key: 'rate', label: 'requests/s', unit: 'rate' },
+  cpu: { key: 'cpu', label: 'CPU/request', unit: 'microseconds' },
+  p50: { key: 'p50', label: 'p50', unit: 'microseconds' },
+  p99: { key: 'p99', label: 'p99', unit: 'microseconds' },
+  p999: { key: 'p999', label: 'p99.9', unit: 'microseconds' },
+  memory: { key: 'memory', label: 'memory', unit: 'bytes' },
+  peak: { key: 'peak', label: 'peak memory', unit: 'bytes' },
+})
+
+/** Whom others are compared with in a column of their own. */
+const COMPARED = /** @type {const} */ ({
+  bare: { key: 'toBare', label: '÷ bare loop', unit: 'ratio' },
+  node: { key: 'toNode', label: '÷ node:net', unit: 'ratio' },
+})
 
 /** Of rounds that differ by more it is said. */
 const NOISY = 0.15
@@ -66,6 +89,74 @@ export function middle(rounds, pick) {
 export function row({ peer, label, family }, rounds, values, remark = '') {
   const known = spread(rounds)
   return { peer, label, family, values, rounds, spread: Number.isFinite(known) ? known : 0, remark }
+}
+
+/**
+ * A section of what took turns.
+ *
+ * @param {Head} head
+ * @param {Awaited<ReturnType<typeof import('../runner/rounds.mjs').interleave>>} measured
+ * @param {'server' | 'client'} [side] Which is in question; the other should not be the bottleneck.
+ * @returns {Section}
+ */
+export function sectionOf(head, measured, side = 'server') {
+  const rows = measured.map(({ subject, rounds }) => rowOf(head.columns, subject, rounds, side))
+  return { ...head, rows, warnings: warningsAbout(rows, side) }
+}
+
+/**
+ * @param {readonly Column[]} columns
+ * @param {{ id: string, label: string, family: string }} subject
+ * @param {readonly import('../runner/rounds.mjs').Round[]} rounds
+ * @param {'server' | 'client'} side
+ * @returns {Row}
+ */
+function rowOf(columns, { id, label, family }, rounds, side) {
+  /** @param {string} key */
+  const each = (key) => rounds.map(({ figures }) => figures[key] ?? Number.NaN)
+  const values = Object.fromEntries(columns.map(({ key }) => [key, middle(each(key), (figure) => figure)]))
+  const known = row({ peer: id, label, family }, each(columns[0]?.key ?? ''), values, remarkOn(rounds, side))
+  return each('cpu').some(Number.isFinite) ? { ...known, cpuRounds: each('cpu') } : known
+}
+
+/**
+ * Which side kept the other waiting, from the shares of a core that both used.
+ *
+ * @param {readonly import('../runner/rounds.mjs').Round[]} rounds
+ * @param {'server' | 'client'} side
+ */
+function remarkOn(rounds, side) {
+  if (rounds.length === 0) return 'failed'
+  const server = middle(rounds, ({ serverShare }) => serverShare)
+  const client = middle(rounds, ({ clientShare }) => clientShare)
+  if (server === null && client === null) return ''
+  const shares = { server: server ?? Number.NaN, client: client ?? Number.NaN }
+  const told = Object.entries(shares).map(([name, share]) => `${name} ${percent(share)}`)
+  const order = side === 'server' ? told : told.toReversed()
+  const timedOut = rounds.reduce((sum, round) => sum + (round.timedOut ?? 0), 0)
+  const late = timedOut === 0 ? '' : `; ${timedOut} connections timed out`
+  return `${busySide(shares.server, shares.client)} (${order.join(', ')})${late}`
+}
+
+/**
+ * The section with the first column of each row as a multiple of that of the bare loop and of `node:net`, where they
+ * were measured.
+ *
+ * @param {Section} section
+ * @returns {Section}
+ */
+export function withRatios(section) {
+  const others = Object.entries(COMPARED).flatMap(([peer, column]) => {
+    const other = section.rows.find((row) => row.peer === peer)
+    return other === undefined ? [] : [{ other, column }]
+  })
+  const rows = section.rows.map((row) => {
+    const ratios = others.map(({ other, column }) => [column.key, ratioOfRounds(row, other)])
+    return { ...row, values: { ...row.values, ...Object.fromEntries(ratios) } }
+  })
+  const [first, ...rest] = section.columns
+  const added = others.map(({ column }) => column)
+  return { ...section, columns: first === undefined ? [] : [first, ...added, ...rest], rows }
 }
 
 /**

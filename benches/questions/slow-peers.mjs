@@ -2,14 +2,17 @@
 // trickle. What do the fast ones lose, and where do the replies stay?
 
 import { Bench } from '../runner/bench.mjs'
-import { PEERS } from '../runner/peers.mjs'
 import { progress } from '../runner/progress.mjs'
-import { pool, TIMEOUT } from './scenarios.mjs'
+import { interleave, roundOf } from '../runner/rounds.mjs'
+import { ONE_AT_A_TIME, pool, TIMEOUT } from './scenarios.mjs'
 import { middle, row, warningsAbout } from './section.mjs'
 
 const SLOW_PEERS = 4
 /** Bytes that each sends at most, in case the server keeps them all. */
 const LIMIT = 64 * 1024 * 1024
+
+/** Where handlers run matters little here. */
+const PEERS = ONE_AT_A_TIME.filter((peer) => peer !== 'netpollPollers' && peer !== 'netpollWorkers')
 
 /** @type {readonly import('./section.mjs').Column[]} */
 const COLUMNS = [
@@ -21,22 +24,21 @@ const COLUMNS = [
   { key: 'memory', label: 'memory added', unit: 'bytes' },
 ]
 
-/** @typedef {import('../runner/bench.mjs').Report} Report */
-
 /**
- * @param {readonly import('../runner/peers.mjs').PeerName[]} peers
- * @param {import('./options.mjs').Options} options
+ * @param {import('./questions.mjs').Context} context
  * @returns {Promise<import('./section.mjs').Section>}
  */
-export async function measureSlowPeers(peers, options) {
+export async function measureSlowPeers({ options, subjects }) {
   const rows = []
-  for (const peer of peers) {
-    const bench = await Bench.start(peer, 'tcp', PEERS[peer].inverted)
+  for (const subject of subjects(PEERS)) {
+    const bench = await Bench.start(subject, 'tcp')
     try {
       rows.push(await measurePeer(bench, options))
     } catch (error) {
       // A server that keeps every reply may not get through them in time; the others are measured all the same.
-      rows.push(failedRow(peer, error))
+      const nothing = Object.fromEntries(COLUMNS.map(({ key }) => [key, null]))
+      const reason = error instanceof Error ? error.message : error
+      rows.push(row({ ...subject, peer: subject.id }, [], nothing, `failed: ${reason}`))
     } finally {
       await bench.stop()
     }
@@ -54,58 +56,36 @@ export async function measureSlowPeers(peers, options) {
 }
 
 /**
- * @param {import('../runner/peers.mjs').PeerName} peer
- * @param {unknown} error
- */
-function failedRow(peer, error) {
-  const { label, family } = PEERS[peer]
-  const nothing = Object.fromEntries(COLUMNS.map(({ key }) => [key, null]))
-  return row(
-    { peer, label, family },
-    [],
-    nothing,
-    `failed: ${error instanceof Error ? error.message : error}`,
-  )
-}
-
-/**
  * @param {Bench} bench
  * @param {import('./options.mjs').Options} options
  */
-async function measurePeer(bench, options) {
-  const { peer } = bench
-  const { label, family } = PEERS[peer]
-  const load = { shape: pool(100), seconds: options.seconds, warmUp: options.warmUp, timeout: TIMEOUT }
-  /** @type {(state: string) => Promise<Report[]>} */
+async function measurePeer(bench, { seconds, warmUp, rounds, quick }) {
+  const { subject } = bench
+  const load = { shape: pool(100), seconds, warmUp, timeout: TIMEOUT }
+  /** @param {string} state */
   const measure = async (state) => {
-    const reports = []
-    for (let round = 1; round <= options.rounds; round += 1) {
-      progress(`slow peers · round ${round}/${options.rounds} · ${label} ${state}`)
-      const report = await bench.drive(load)
-      if (report !== undefined) reports.push(report)
-    }
-    return reports
+    const run = { subject, measure: async () => roundOf(await bench.drive(load)) }
+    const [measured] = await interleave(`slow peers · ${state}`, [run], rounds)
+    const found = measured?.rounds ?? []
+    /** @param {string} key */
+    const each = (key) => found.map(({ figures }) => figures[key] ?? Number.NaN)
+    return { rates: each('rate'), p99: middle(each('p99'), (figure) => figure) }
   }
-  if (!options.quick) await bench.drive(load)
+  if (!quick) await bench.drive(load)
   const without = await measure('without')
   const memory = await bench.collectedMemory()
-  progress(`slow peers · ${label} · filling it`)
-  const holder = await bench.holdSlow({ count: SLOW_PEERS, limit: LIMIT, reply: 'inverted' })
+  progress(`slow peers · ${subject.label} · filling it`)
+  const holder = await bench.holdSlow({ count: SLOW_PEERS, limit: LIMIT })
   const beside = await measure('beside')
   const added = Math.max(0, bench.memory() - memory)
   await holder.stop()
-  const rate = middle(beside, ({ requestsPerSecond }) => requestsPerSecond)
-  const rateWithout = middle(without, ({ requestsPerSecond }) => requestsPerSecond)
-  return row(
-    { peer, label, family },
-    beside.map(({ requestsPerSecond }) => requestsPerSecond),
-    {
-      beside: rate,
-      without: rateWithout,
-      kept: rate === null || rateWithout === null ? null : rate / rateWithout,
-      p99: middle(beside, ({ latencyMicroseconds }) => latencyMicroseconds.p99),
-      p99Without: middle(without, ({ latencyMicroseconds }) => latencyMicroseconds.p99),
-      memory: added,
-    },
-  )
+  const [rate, rateWithout] = [beside.rates, without.rates].map((rates) => middle(rates, (each) => each))
+  return row({ ...subject, peer: subject.id }, beside.rates, {
+    beside: rate ?? null,
+    without: rateWithout ?? null,
+    kept: rate && rateWithout ? rate / rateWithout : null,
+    p99: beside.p99,
+    p99Without: without.p99,
+    memory: added,
+  })
 }

@@ -1,13 +1,14 @@
 // Asks all questions in one go.
 
-import { problems } from '../runner/bench.mjs'
+import { problems, subjectOf } from '../runner/bench.mjs'
 import { Fleet } from '../runner/fleet.mjs'
 import { describeMachine, NoiseCheck } from '../runner/machine.mjs'
 import { print, setProgressPrefix } from '../runner/progress.mjs'
 import { sectionText } from '../report/text.mjs'
 import { choosePeers, missingFamilies } from './availability.mjs'
 import { claims } from './claims.mjs'
-import { QUESTIONS } from './questions.mjs'
+import { versionOf } from './options.mjs'
+import { addBefore, QUESTIONS } from './questions.mjs'
 
 /** @typedef {import('./section.mjs').Section} Section */
 
@@ -32,10 +33,11 @@ import { QUESTIONS } from './questions.mjs'
  * @returns {Promise<Results>}
  */
 export async function measureAll(options, versions) {
-  const machine = describeMachine()
+  const machine = describeMachine(versionOf(options.node))
   print(machine)
   const missing = missingFamilies()
-  const skipped = [...missing].map(([family, reason]) => `${family}: ${reason}`)
+  const skipped =
+    options.scope === 'short' ? [] : [...missing].map(([family, reason]) => `${family}: ${reason}`)
   for (const line of skipped) print(`skipped: ${line}`)
   const noise = new NoiseCheck()
   const warnings = [await noise.before()]
@@ -50,7 +52,7 @@ export async function measureAll(options, versions) {
     warnings: warnings.filter((warning) => warning !== undefined),
     problems,
     sections,
-    claims: claims(sections),
+    claims: claims(sections, options.scope),
   }
 }
 
@@ -61,21 +63,38 @@ export async function measureAll(options, versions) {
 async function askAll(options, available) {
   /** @type {Section[]} */
   const sections = []
-  const fleet = new Fleet('inverted')
-  const asked = QUESTIONS.filter(({ name }) => options.questions.includes(name))
-  const parts = asked.flatMap(({ name, parts }) => parts.map((part) => ({ name, part })))
-  for (const [index, { name, part }] of parts.entries()) {
+  const fleet = new Fleet()
+  const { node, before } = options
+  const context = {
+    ...{ options, fleet, sections },
+    subjects: (/** @type {Parameters<typeof available>[0]} */ peers) =>
+      available(peers).map((peer) => subjectOf(peer, { node })),
+    before: addBefore(before),
+  }
+  const parts = partsOf(options)
+  for (const [index, { id, ask }] of parts.entries()) {
     setProgressPrefix(`${index + 1}/${parts.length} · `)
     try {
-      for (const section of await part({ options, fleet, available, sections })) {
+      for (const section of await ask(context)) {
         sections.push(section)
         print(sectionText(section))
       }
     } catch (error) {
       // The others are measured all the same.
-      problems.push(`${name}: ${error instanceof Error ? error.message : error}`)
+      problems.push(`${id}: ${error instanceof Error ? error.message : error}`)
     }
   }
   await fleet.stop()
   return sections
+}
+
+/**
+ * What is asked, each part once.
+ *
+ * @param {Pick<import('./options.mjs').Options, 'questions' | 'sizes' | 'scope'>} options
+ */
+export function partsOf(options) {
+  const asked = QUESTIONS.filter(({ name }) => options.questions.includes(name))
+  const parts = asked.flatMap((question) => question.parts(options))
+  return [...new Map(parts.map((part) => [part.id, part])).values()]
 }

@@ -38,11 +38,14 @@ function ask(command, words, pattern) {
  */
 const lockedCrate = (name) => find('Cargo.lock', new RegExp(`name = "${name}"\nversion = "(.+)"`))
 
-/** @returns {Readonly<Record<string, string>>} */
-export function versions() {
+/**
+ * @param {string} node That of servers and clients.
+ * @returns {Readonly<Record<string, string>>}
+ */
+export function versions(node) {
   return {
     netpoll: `${find('package.json', /"version": "(.+)"/)} (${ask('git', ['rev-parse', '--short', 'HEAD'], /^(\w+)/)})`,
-    'Node.js': process.versions.node,
+    'Node.js': node,
     Bun: find('benches/peers/package.json', /"@oven\/bun-linux-x64": "(.+)"/),
     Go: ask('go', ['version'], /go(\d\S+)/),
     'cloudwego/netpoll': find('benches/peers/go/go.mod', /cloudwego\/netpoll v(\S+)/),

@@ -1,8 +1,10 @@
 // Calls a Thrift echo by this package.
 
-import { createThriftClient } from '../../dist/thrift/index.mjs'
+import { loadThrift } from '../servers/package.mjs'
 import { measure } from './load.mjs'
 import { CALLERS, EchoServer, MUX_CONNECTIONS, readArguments } from './service.mjs'
+
+const { createThriftClient } = await loadThrift()
 
 const { port, transport, sharing, seconds } = readArguments()
 const connections = sharing === 'mux' ? MUX_CONNECTIONS : CALLERS

@@ -9,6 +9,8 @@ import { BENCH_PROGRAM } from './built.mjs'
 import { PEERS } from './peers.mjs'
 import { residentMemory, runToEnd, Service } from './processes.mjs'
 
+/** @typedef {import('./peers.mjs').PeerName} PeerName */
+
 const directory = await mkdtemp(join(tmpdir(), 'netpoll-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 let sockets = 0
@@ -48,7 +50,6 @@ let sockets = 0
  * @property {number} connections
  * @property {number} inFlight Requests at a time on each.
  * @property {number} size Bytes of payload.
- * @property {import('../servers/handler.mjs').Reply} [reply]
  * @property {boolean} [anyOrder] Whether replies may come in any order.
  * @property {number} [idle] Connections beside those that send nothing.
  */
@@ -75,21 +76,50 @@ let sockets = 0
  */
 
 /**
+ * A server to be measured: a peer, as it is or in a way of its own.
+ *
+ * @typedef {object} Subject
+ * @property {string} id Different for each in a scenario.
+ * @property {PeerName} peer
+ * @property {string} label
+ * @property {string} family
+ * @property {string} node The Node.js that it runs on, if on any.
+ * @property {string | undefined} build A folder with another build of this package.
+ * @property {readonly string[]} words More words for it.
+ * @property {import('./processes.mjs').Place} place Which cores it gets.
+ */
+
+/**
+ * @param {PeerName} peer
+ * @param {Partial<Subject>} [way] What is not as usual.
+ * @returns {Subject}
+ */
+export function subjectOf(peer, way = {}) {
+  const { label, family } = PEERS[peer]
+  const usual = {
+    node: process.execPath,
+    build: undefined,
+    words: [],
+    place: /** @type {const} */ ('server'),
+  }
+  return { id: peer, peer, label, family, ...usual, ...way }
+}
+
+/**
  * The words that ask the client for a shape.
  *
  * @param {Shape} shape
  * @param {readonly string[]} endpoint
+ * @param {import('../servers/handler.mjs').Reply} reply
  */
-function shapeWords(shape, endpoint) {
+function shapeWords(shape, endpoint, reply) {
   const connections = ['--connections', String(shape.connections)]
   if (shape.protocol === 'http') return ['http', ...endpoint, ...connections]
-  const size = ['--size', String(shape.size)]
-  if (shape.protocol === 'churn')
-    return ['churn', ...endpoint, ...connections, ...size, '--reply', 'inverted']
-  const { inFlight, reply = 'echo', anyOrder = false, idle = 0 } = shape
+  const messages = [...connections, '--size', String(shape.size), '--reply', reply]
+  if (shape.protocol === 'churn') return ['churn', ...endpoint, ...messages]
+  const { inFlight, anyOrder = false, idle = 0 } = shape
   return [
-    ...['client', ...endpoint, ...connections, ...size, '--in-flight', String(inFlight)],
-    ...['--reply', reply, '--idle', String(idle)],
+    ...['client', ...endpoint, ...messages, '--in-flight', String(inFlight), '--idle', String(idle)],
     ...(anyOrder ? ['--any-order'] : []),
   ]
 }
@@ -103,37 +133,36 @@ export const problems = /** @type {string[]} */ ([])
 /** A running server. */
 export class Bench {
   #service
-  #peer
   #endpoint
+  #peer
+  /** @readonly */
+  subject
 
   /**
+   * @param {Subject} subject
    * @param {Service} service
-   * @param {import('./peers.mjs').PeerName} peer
    * @param {readonly string[]} endpoint
    */
-  constructor(service, peer, endpoint) {
+  constructor(subject, service, endpoint) {
+    this.subject = subject
+    this.#peer = /** @type {import('./peers.mjs').Peer} */ (PEERS[subject.peer])
     this.#service = service
-    this.#peer = peer
     this.#endpoint = endpoint
   }
 
   /**
-   * @param {import('./peers.mjs').PeerName} peer
+   * @param {Subject} subject
    * @param {'tcp' | 'unix'} transport
-   * @param {readonly string[]} [options]
-   * @param {'server' | 'all'} [place] Which cores it gets.
    */
-  static async start(peer, transport, options = [], place = 'server') {
+  static async start(subject, transport) {
     sockets += 1
     const address = transport === 'tcp' ? '127.0.0.1:0' : join(directory, `${sockets}.sock`)
-    const { label, command } = PEERS[peer]
-    const service = new Service(label, command({ transport, address, options }), place)
+    const { peer, label, node, build, words, place } = subject
+    const { command, after = [] } = /** @type {import('./peers.mjs').Peer} */ (PEERS[peer])
+    const all = [...command(node), `--${transport}`, address, ...after, ...words]
+    const service = new Service(label, all, place, build)
     const actual = await service.expect('listening ')
-    return new Bench(service, peer, [`--${transport}`, actual])
-  }
-
-  get peer() {
-    return this.#peer
+    return new Bench(subject, service, [`--${transport}`, actual])
   }
 
   /** The words that tell a client where it listens. */
@@ -151,7 +180,7 @@ export class Bench {
    */
   drive({ shape, seconds, count, warmUp = 0, rate, timeout, waiting = 'busy-poll' }) {
     return this.#run([
-      ...shapeWords(shape, this.#endpoint),
+      ...shapeWords(shape, this.#endpoint, this.#peer.reply),
       ...(count === undefined ? ['--duration', String(seconds)] : ['--count', String(count)]),
       ...(rate === undefined ? [] : ['--rate', String(rate)]),
       ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
@@ -182,7 +211,7 @@ export class Bench {
       const report = output === '' ? undefined : JSON.parse(output)
       if (report?.requests > 0 && report.errors.every(isTimeout)) return report
       const task = words.filter((word) => !this.#endpoint.includes(word)).join(' ')
-      problems.push(`${PEERS[this.#peer].label}, ${task}: ${errors || `exit code ${code}`}`)
+      problems.push(`${this.subject.label}, ${task}: ${errors || `exit code ${code}`}`)
       return undefined
     }
     return JSON.parse(output)
@@ -192,10 +221,17 @@ export class Bench {
    * Opens connections that stay idle until stopped.
    *
    * @param {number} count
-   * @param {import('../servers/handler.mjs').Reply} [reply]
    */
-  async holdIdle(count, reply = 'echo') {
-    const words = ['client', ...this.#endpoint, '--reply', reply, '--idle', String(count), '--idle-hold']
+  async holdIdle(count) {
+    const words = [
+      'client',
+      ...this.#endpoint,
+      '--reply',
+      this.#peer.reply,
+      '--idle',
+      String(count),
+      '--idle-hold',
+    ]
     const holder = new Service('the idle client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('idle ready')
     return holder
@@ -204,10 +240,10 @@ export class Bench {
   /**
    * Opens connections that send up to so many bytes each and read little, until stopped.
    *
-   * @param {{ count: number, limit: number, reply: import('../servers/handler.mjs').Reply }} peers
+   * @param {{ count: number, limit: number }} peers
    */
-  async holdSlow({ count, limit, reply }) {
-    const what = ['--connections', String(count), '--limit', String(limit), '--reply', reply]
+  async holdSlow({ count, limit }) {
+    const what = ['--connections', String(count), '--limit', String(limit), '--reply', this.#peer.reply]
     const words = ['slow', ...this.#endpoint, ...what]
     const holder = new Service('the slow client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('slow ready')
@@ -221,7 +257,7 @@ export class Bench {
 
   /** Resident memory after a forced collection, in bytes. */
   async collectedMemory() {
-    if (PEERS[this.#peer].collects) {
+    if (this.#peer.collects) {
       this.#service.say('gc')
       await this.#service.expect('memory ')
     }

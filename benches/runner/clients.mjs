@@ -15,7 +15,7 @@ import { fromRoot } from './paths.mjs'
  * @typedef {object} Client
  * @property {PeerName} peer
  * @property {string} label
- * @property {readonly string[]} command
+ * @property {(node: string) => readonly string[]} command
  */
 
 /** @type {Readonly<Record<Sharing, readonly Client[]>>} */
@@ -42,7 +42,7 @@ export const CLIENTS = {
  * @returns {Client}
  */
 function onNode(peer, label, file) {
-  return { peer, label, command: [process.execPath, fromRoot(`benches/clients/${file}`)] }
+  return { peer, label, command: (node) => [node, fromRoot(`benches/clients/${file}`)] }
 }
 
 /**
@@ -52,5 +52,5 @@ function onNode(peer, label, file) {
  * @returns {Client}
  */
 function inGo(peer, label, name) {
-  return { peer, label, command: [GO_PEERS, 'client', name] }
+  return { peer, label, command: () => [GO_PEERS, 'client', name] }
 }

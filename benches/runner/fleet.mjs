@@ -1,41 +1,25 @@
-// The servers that keep running from scenario to scenario. A server without load
-// costs nothing.
+// The servers that keep running from scenario to scenario. A server without load costs nothing.
 
 import { Bench } from './bench.mjs'
-import { PEERS } from './peers.mjs'
 
 /** One server of each kind and transport, started when first needed. */
 export class Fleet {
   /** @type {Map<string, Bench>} */
   #benches = new Map()
-  #reply
-
-  /** @param {import('../servers/handler.mjs').Reply} [reply] What the servers answer. */
-  constructor(reply = 'echo') {
-    this.#reply = reply
-  }
 
   /**
    * @param {'tcp' | 'unix'} transport
-   * @param {readonly import('./peers.mjs').PeerName[]} peers
+   * @param {readonly import('./bench.mjs').Subject[]} subjects
    */
-  async benches(transport, peers) {
+  async benches(transport, subjects) {
     const found = []
-    for (const peer of peers) {
-      const key = `${transport} ${peer}`
-      const bench = this.#benches.get(key) ?? (await this.#start(peer, transport))
+    for (const subject of subjects) {
+      const key = `${transport} ${subject.id}`
+      const bench = this.#benches.get(key) ?? (await Bench.start(subject, transport))
       this.#benches.set(key, bench)
       found.push(bench)
     }
     return found
-  }
-
-  /**
-   * @param {import('./peers.mjs').PeerName} peer
-   * @param {'tcp' | 'unix'} transport
-   */
-  #start(peer, transport) {
-    return Bench.start(peer, transport, this.#reply === 'inverted' ? PEERS[peer].inverted : [])
   }
 
   async stop() {

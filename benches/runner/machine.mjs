@@ -10,15 +10,15 @@ const QUIET_SAMPLE = 300
 const BUSY = 0.15
 const STOLEN = 0.02
 
-/** A line about the machine. */
-export function describeMachine() {
+/** A line about the machine, and the Node.js that is measured. */
+export function describeMachine(nodeVersion = process.versions.node) {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
   const memory = Math.round(totalmem() / 2 ** 30)
   const pinned =
     cores === undefined
       ? 'not pinned to cores'
       : `server on core ${cores.server}, client on core ${cores.client}`
-  return `${type()} ${release()}, Node ${process.versions.node}, ${availableParallelism()} cores (${model}), ${memory} GiB; ${pinned}`
+  return `${type()} ${release()}, Node ${nodeVersion}, ${availableParallelism()} cores (${model}), ${memory} GiB; ${pinned}`
 }
 
 /**

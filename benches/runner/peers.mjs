@@ -1,7 +1,6 @@
 // The servers that are measured beside each other, and how each is started.
 
-import { existsSync } from 'node:fs'
-
+import { FORMS } from '../servers/forms.mjs'
 import {
   BENCH_PROGRAM,
   BUN,
@@ -14,68 +13,51 @@ import {
 import { fromRoot } from './paths.mjs'
 
 /**
- * @typedef {object} ServerRequest
- * @property {'tcp' | 'unix'} transport
- * @property {string} address What to listen on.
- * @property {readonly string[]} [options] More words for the server.
- */
-
-/**
  * What a server is made of.
  *
  * @typedef {'netpoll' | 'node' | 'bun' | 'go' | 'netty' | 'tokio' | 'bare'} Family
- */
-
-/**
- * What the short run measures; each names a family and its main server.
  *
- * @typedef {'netpoll' | 'node' | 'bare'} MainFamily
- */
-
-/** @type {readonly MainFamily[]} */
-export const FAMILIES = ['netpoll', 'node', 'bare']
-
-/**
- * @typedef {'netpoll' | 'netpollPollers' | 'netpollWorkers' | 'netpollStream' | 'netpollByReference' | 'netpollBuffers'
- *   | 'netpollAlone'
- *   | 'netpollContexts' | 'netpollTimers' | 'netpollHttp' | 'netpollTransfer'
- *   | 'node' | 'nodeCorked' | 'nodeCluster' | 'nodeHttp' | 'nodeTransfer'
- *   | 'bun' | 'bunBatched'
- *   | 'goNet' | 'goNetBatched' | 'goNetMux' | 'goNetpoll' | 'goNetpollBatched' | 'goNetpollMux'
- *   | 'gnet' | 'evio' | 'netty' | 'tokio' | 'bare' | 'bareTransfer'} PeerName
- */
-
-/**
  * @typedef {object} Peer
  * @property {string} label
  * @property {Family} family
  * @property {boolean} collects Whether it has a garbage collector to be asked to run.
- * @property {readonly string[]} inverted Words that make its replies messages of their own, where they are
- *   not anyway.
+ * @property {import('../servers/handler.mjs').Reply} reply
  * @property {readonly string[]} needs Files that must have been built.
- * @property {(request: ServerRequest) => readonly string[]} command
+ * @property {(node: string) => readonly string[]} command The program and its words, on that Node.js if on any.
+ * @property {readonly string[]} [after] Words behind the address.
  */
 
-const INVERTED = ['--reply', 'inverted']
+/** The forms of this package's handler; the first is the ordinary one. */
+export const FORM_PEERS = /** @type {readonly import('../servers/forms.mjs').FormName[]} */ (
+  Object.keys(FORMS)
+)
 
-/** @type {Readonly<Record<PeerName, Peer>>} */
+const FORM_ENTRIES = /** @type {Readonly<Record<import('../servers/forms.mjs').FormName, Peer>>} */ (
+  Object.fromEntries(
+    FORM_PEERS.map((name) => {
+      const { label, reply } = FORMS[name]
+      return [name, { ...ours(label, 'netpoll.mjs', ['--form', name]), reply }]
+    }),
+  )
+)
+
 export const PEERS = {
-  netpoll: ours('netpoll', 'netpoll.mjs'),
+  ...FORM_ENTRIES,
   netpollAlone: ours('netpoll, no idle ones', 'netpoll.mjs'),
+  netpollOnConnect: ours('netpoll, onConnect', 'netpoll.mjs', ['--on-connect']),
   netpollPollers: ours('netpoll, poller thread', 'netpoll.mjs', ['--pollers', '1']),
   netpollWorkers: ours('netpoll, workers', 'netpoll-workers.mjs'),
-  netpollByReference: ours('netpoll, by reference', 'netpoll.mjs', ['--by-reference']),
-  netpollBuffers: ours('netpoll, Buffer replies', 'netpoll.mjs', ['--plain-buffers']),
   netpollStream: ours('netpoll, stream', 'netpoll-stream.mjs'),
   netpollContexts: ours('netpoll, a context for each', 'netpoll.mjs', ['--contexts']),
   netpollTimers: ours('netpoll, timers armed', 'netpoll.mjs', ['--timers']),
-  netpollHttp: ours('http over netpoll', 'http-netpoll.mjs'),
-  netpollTransfer: ours('netpoll', 'netpoll-transfer.mjs'),
+  netpollHttp: ours('http over netpoll', 'http.mjs', ['--over', 'netpoll']),
+  netpollTransfer: ours('netpoll, reader and writer', 'netpoll-transfer.mjs'),
+  netpollDuplex: ours('netpoll, toDuplex()', 'stream-transfer.mjs', ['--over', 'netpoll']),
   node: onNode('node:net', 'peers/node-net.mjs'),
   nodeCorked: onNode('node:net, corked', 'peers/node-net-corked.mjs'),
   nodeCluster: onNode('node:cluster', 'peers/node-cluster.mjs'),
-  nodeHttp: onNode('http over node:net', 'servers/http-node.mjs'),
-  nodeTransfer: onNode('node:net', 'servers/node-net-transfer.mjs'),
+  nodeHttp: onNode('http over node:net', 'servers/http.mjs'),
+  nodeTransfer: onNode('node:net', 'servers/stream-transfer.mjs'),
   bun: onBun('Bun.listen', 'bun-listen.mjs'),
   bunBatched: onBun('Bun.listen, batched', 'bun-listen-batched.mjs'),
   goNet: inGo('Go net', 'net'),
@@ -86,143 +68,79 @@ export const PEERS = {
   goNetpollMux: inGo('Go Netpoll, mux', 'netpoll-mux'),
   gnet: inGo('gnet', 'gnet'),
   evio: inGo('evio', 'evio'),
-  netty: onNetty(),
-  tokio: onTokio(),
-  bare: onMio('server', INVERTED),
+  netty: native(
+    'Netty',
+    'netty',
+    [NETTY_CLASSES, NETTY_LIBRARIES],
+    [
+      ...['java', '-Dio.netty.leakDetection.level=disabled'],
+      ...['-cp', `${NETTY_CLASSES}:${NETTY_LIBRARIES}/*`, 'netpoll.bench.Server'],
+    ],
+  ),
+  tokio: { ...native('tokio', 'tokio', [TOKIO_SERVER], [TOKIO_SERVER]), collects: false },
+  bare: onMio('server', ['--reply', 'inverted']),
   bareTransfer: onMio('transfer-server', []),
 }
 
-/**
- * @param {readonly PeerName[]} peers
- * @param {readonly Family[]} families
- */
-export const selectPeers = (peers, families) => peers.filter((peer) => families.includes(PEERS[peer].family))
-
-/**
- * @param {string} program
- * @param {readonly string[]} words
- * @param {ServerRequest} request
- */
-const listening = (program, words, { transport, address, options = [] }) => [
-  ...[program, ...words, `--${transport}`, address],
-  ...options,
-]
+/** @typedef {keyof typeof PEERS} PeerName */
 
 /**
  * @param {string} label
  * @param {string} file
- * @param {readonly string[]} [always] Words that this peer is always started with.
+ * @param {readonly string[]} [words]
  * @returns {Peer}
  */
-function ours(label, file, always = []) {
-  const peer = onNode(label, `servers/${file}`, always)
-  return { ...peer, family: 'netpoll', needs: [PACKAGE] }
+function ours(label, file, words) {
+  return { ...onNode(label, `servers/${file}`, words), family: 'netpoll', needs: [PACKAGE] }
 }
 
 /**
  * @param {string} label
  * @param {string} file
- * @param {readonly string[]} [always]
+ * @param {readonly string[]} [words]
  * @returns {Peer}
  */
-function onNode(label, file, always = []) {
+function onNode(label, file, words = []) {
   const script = fromRoot(`benches/${file}`)
   return {
-    label,
-    family: 'node',
-    collects: true,
-    inverted: INVERTED,
-    needs: [],
-    command: (request) => listening(process.execPath, ['--expose-gc', script, ...always], request),
+    ...native(label, 'node', [], []),
+    command: (node) => [node, '--expose-gc', script, ...words],
   }
 }
 
 /**
  * @param {string} label
  * @param {string} file
- * @returns {Peer}
  */
 function onBun(label, file) {
-  const script = fromRoot(`benches/peers/${file}`)
-  return {
-    label,
-    family: 'bun',
-    collects: true,
-    inverted: INVERTED,
-    needs: [BUN],
-    command: (request) => listening(BUN, ['--expose-gc', script], request),
-  }
+  return native(label, 'bun', [BUN], [BUN, '--expose-gc', fromRoot(`benches/peers/${file}`)])
 }
 
 /**
  * @param {string} label
  * @param {string} name
- * @returns {Peer}
  */
 function inGo(label, name) {
-  return {
-    label,
-    family: 'go',
-    collects: true,
-    inverted: [],
-    needs: [GO_PEERS],
-    command: (request) => listening(GO_PEERS, ['server', name], request),
-  }
-}
-
-/** @returns {Peer} */
-function onNetty() {
-  const words = [
-    '-Dio.netty.leakDetection.level=disabled',
-    ...['-cp', `${NETTY_CLASSES}:${NETTY_LIBRARIES}/*`, 'netpoll.bench.Server'],
-  ]
-  return {
-    label: 'Netty',
-    family: 'netty',
-    collects: true,
-    inverted: [],
-    needs: [NETTY_CLASSES, NETTY_LIBRARIES],
-    command: (request) => listening('java', words, request),
-  }
-}
-
-/** @returns {Peer} */
-function onTokio() {
-  return {
-    label: 'tokio',
-    family: 'tokio',
-    collects: false,
-    inverted: [],
-    needs: [TOKIO_SERVER],
-    command: (request) => listening(TOKIO_SERVER, [], request),
-  }
+  return native(label, 'go', [GO_PEERS], [GO_PEERS, 'server', name])
 }
 
 /**
  * @param {string} subcommand
- * @param {readonly string[]} inverted
+ * @param {readonly string[]} after
  * @returns {Peer}
  */
-function onMio(subcommand, inverted) {
-  return {
-    label: 'bare loop',
-    family: 'bare',
-    collects: false,
-    inverted,
-    needs: [BENCH_PROGRAM],
-    command: (request) => [...listening(BENCH_PROGRAM, [subcommand], request), '--exit-with-stdin'],
-  }
+function onMio(subcommand, after) {
+  const peer = native('bare loop', 'bare', [BENCH_PROGRAM], [BENCH_PROGRAM, subcommand])
+  return { ...peer, collects: false, after: [...after, '--exit-with-stdin'] }
 }
 
 /**
- * Finds out early what has not been built.
- *
- * @param {readonly MainFamily[]} names
+ * @param {string} label
+ * @param {Family} family
+ * @param {readonly string[]} needs
+ * @param {readonly string[]} command
+ * @returns {Peer}
  */
-export function checkBuilt(names) {
-  const needed = [BENCH_PROGRAM, ...(names.includes('netpoll') ? [PACKAGE] : [])]
-  const missing = needed.filter((path) => !existsSync(path))
-  if (missing.length > 0) {
-    throw new Error(`${missing.join(' and ')} not built: \`npm run bench\` builds it first`)
-  }
+function native(label, family, needs, command) {
+  return { label, family, collects: true, reply: 'inverted', needs, command: () => command }
 }

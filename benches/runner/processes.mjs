@@ -26,15 +26,15 @@ for (const [signal, number] of /** @type {const} */ ([
 }
 
 /**
- * Whose cores a process gets: the server's, the client's, or both.
+ * Whose cores a process gets: the server's, the client's, both, or all that there are.
  *
- * @typedef {'server' | 'client' | 'all'} Place
+ * @typedef {'server' | 'client' | 'all' | 'unpinned'} Place
  */
 
 /** Which core each side runs on; none where the system cannot pin. */
 export const cores = chooseCores()
 
-/** @returns {Record<Place, string> | undefined} */
+/** @returns {Record<Exclude<Place, 'unpinned'>, string> | undefined} */
 function chooseCores() {
   if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).error !== undefined)
     return undefined
@@ -52,12 +52,15 @@ function chooseCores() {
  * @param {readonly string[]} command
  * @param {Place} place
  * @param {import('node:child_process').StdioOptions} stdio
+ * @param {string} [build] A folder with another build of this package.
  */
-function start(command, place, stdio) {
+function start(command, place, stdio, build) {
   // `taskset` becomes the command, so the process id is the command's own.
-  const pinned = cores === undefined ? command : ['taskset', '-c', cores[place], ...command]
+  const pinned =
+    cores === undefined || place === 'unpinned' ? command : ['taskset', '-c', cores[place], ...command]
   const [program = '', ...words] = pinned
-  const child = spawn(program, words, { stdio })
+  const env = build === undefined ? process.env : { ...process.env, NETPOLL_BUILD: build }
+  const child = spawn(program, words, { stdio, env })
   running.add(child)
   child.once('exit', () => running.delete(child))
   child.once('error', () => running.delete(child))
@@ -75,10 +78,11 @@ export class Service {
    * @param {string} name
    * @param {readonly string[]} command
    * @param {Place} place
+   * @param {string} [build] A folder with another build of this package.
    */
-  constructor(name, command, place) {
+  constructor(name, command, place, build) {
     this.#name = name
-    this.#child = start(command, place, ['pipe', 'pipe', 'inherit'])
+    this.#child = start(command, place, ['pipe', 'pipe', 'inherit'], build)
     this.#child.on('error', () => {})
     // A write to one that has ended is noticed by the missing answer.
     this.#child.stdin?.on('error', () => {})
@@ -132,10 +136,12 @@ export class Service {
  * Runs a command to its end.
  *
  * @param {readonly string[]} command
+ * @param {Place} [place]
+ * @param {string} [build] A folder with another build of this package.
  * @returns {Promise<{ code: number | null, output: string, errors: string }>}
  */
-export async function runToEnd(command) {
-  const child = start(command, 'client', ['ignore', 'pipe', 'pipe'])
+export async function runToEnd(command, place = 'client', build = undefined) {
+  const child = start(command, place, ['ignore', 'pipe', 'pipe'], build)
   let output = ''
   let errors = ''
   child.stdout?.setEncoding('utf8').on('data', (text) => {

@@ -5,16 +5,19 @@ import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
+/** @typedef {{ host: string, port: number } | { path: string }} Endpoint */
+
 /**
  * @typedef {object} Arguments
- * @property {{ host: string, port: number } | { path: string }} endpoint Where to listen.
+ * @property {Endpoint} endpoint Where to listen.
+ * @property {import('./forms.mjs').FormName} form Of the handler.
  * @property {import('./handler.mjs').Task} task What is done with each request.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
- * @property {boolean} byReference Whether an inverted reply refers to its request.
- * @property {boolean} plainBuffers Whether replies are made in `Buffer`s of the heap.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
  * @property {number} pollers Threads of the core's own.
+ * @property {number | undefined} threads Worker threads.
+ * @property {'netpoll' | 'net'} over Whose connections carry streams.
  */
 
 /** @returns {Arguments} */
@@ -23,38 +26,39 @@ export function readArguments() {
     options: {
       tcp: { type: 'string' },
       unix: { type: 'string' },
-      reply: { type: 'string', default: 'echo' },
+      form: { type: 'string', default: 'netpoll' },
       hold: { type: 'string' },
       work: { type: 'string', default: '0' },
       'on-connect': { type: 'boolean', default: false },
-      'by-reference': { type: 'boolean', default: false },
-      'plain-buffers': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
       pollers: { type: 'string', default: '0' },
+      threads: { type: 'string' },
+      over: { type: 'string', default: 'net' },
     },
   })
   return {
     endpoint: readEndpoint(values.tcp, values.unix),
-    task: {
-      reply: values.reply === 'inverted' ? 'inverted' : 'echo',
-      hold: values.hold === undefined ? undefined : Number(values.hold),
-      work: Number(values.work),
-    },
+    form: /** @type {import('./forms.mjs').FormName} */ (values.form),
+    task: { hold: optional(values.hold), work: Number(values.work) },
     onConnect: values['on-connect'],
-    byReference: values['by-reference'],
-    plainBuffers: values['plain-buffers'],
     contexts: values.contexts,
     timers: values.timers,
     pollers: Number(values.pollers),
+    threads: optional(values.threads),
+    over: values.over === 'netpoll' ? 'netpoll' : 'net',
   }
 }
+
+/** @param {string | undefined} text */
+const optional = (text) => (text === undefined ? undefined : Number(text))
 
 /**
  * @param {string | undefined} tcp
  * @param {string | undefined} unix
+ * @returns {Endpoint}
  */
-function readEndpoint(tcp, unix) {
+export function readEndpoint(tcp, unix) {
   if (unix !== undefined) return { path: unix }
   const match = /^\[?(.+?)\]?:(\d+)$/.exec(tcp ?? '')
   if (match?.[1] === undefined) throw new Error('expected --tcp HOST:PORT or --unix PATH')

@@ -1,4 +1,4 @@
-// The handler of every server in JavaScript: what it replies, and what it does before.
+// The ordinary handler of every server in JavaScript: an async function that makes its reply in a new `Buffer`.
 
 import { setImmediate, setTimeout } from 'node:timers/promises'
 
@@ -10,65 +10,42 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
  */
 
 /**
+ * What is done with a request before it is answered.
+ *
  * @typedef {object} Task
- * @property {Reply} reply
- * @property {number | undefined} hold Milliseconds to hold each request before it is answered; 0 is until
- *   the next turn of the event loop.
+ * @property {number | undefined} hold Milliseconds to hold each request; 0 is until the next turn of the event loop.
  * @property {number} work Rounds of computing for each request.
  */
 
 /**
- * Where a reply is made: what has `Buffer`s for it.
- *
- * @typedef {object} Memory
- * @property {(length: number) => Buffer} allocate
- */
-
-/** @type {Memory} */
-const heap = { allocate: (length) => Buffer.allocUnsafe(length) }
-
-/**
- * The second argument of the handler is where its replies are made: a connection of this package, or `Buffer`'s pool.
- *
  * @param {Task} task
- * @returns {(request: Buffer, memory?: Memory) => Promise<Buffer>}
+ * @returns {(request: Buffer) => Promise<Buffer>}
  */
-export function chooseHandler({ reply, hold, work }) {
-  const answer = reply === 'echo' ? echo : inverted
+export function ordinaryHandler({ hold, work }) {
   if (work > 0) {
-    return async (request, memory = heap) => {
+    return async (request) => {
       compute(work)
-      return answer(request, memory)
+      return respondInBuffer(request)
     }
   }
-  if (hold === undefined) return async (request, memory = heap) => answer(request, memory)
+  if (hold === undefined) return async (request) => respondInBuffer(request)
   const wait = hold === 0 ? () => setImmediate() : () => setTimeout(hold)
-  return async (request, memory = heap) => {
+  return async (request) => {
     await wait()
-    return answer(request, memory)
+    return respondInBuffer(request)
   }
 }
 
 /** @param {Buffer} request */
-const echo = (request) => request
+export const respondInBuffer = (request) => respond(request, Buffer.allocUnsafe(request.length))
 
 /**
- * The inverted reply without a copy: a new word, and the rest of the request where it lies.
+ * Makes the reply to a request in memory of its length.
  *
  * @param {Buffer} request
+ * @param {Buffer} reply
  */
-export async function invertByReference(request) {
-  const word = Buffer.allocUnsafe(4)
-  word.writeInt32BE(~request.readInt32BE(0), 0)
-  return [word, request.subarray(4)]
-}
-
-/**
- * @param {Buffer} request
- * @param {Memory} memory
- */
-function inverted(request, memory) {
-  const reply = memory.allocate(request.length)
+export function respond(request, reply) {
   reply.set(request)
   reply.writeInt32BE(~request.readInt32BE(0), 0)
   return reply

@@ -1,16 +1,16 @@
 // Framing by the user: a stream on this package, whose messages are cut in
 // JavaScript. It answers as `netpoll.mjs` does, where the core cuts them.
 
-import { createServer } from 'netpoll'
 import { announce, obeyStandardInput, readArguments } from './control.mjs'
-import { chooseHandler } from './handler.mjs'
+import { ordinaryHandler } from './handler.mjs'
+import { netpoll } from './package.mjs'
 
 const HEADER_SIZE = 4
 
 const { endpoint, task } = readArguments()
-const handler = chooseHandler(task)
+const handler = ordinaryHandler(task)
 
-const server = createServer({
+const server = netpoll.createServer({
   async onData({ reader, writer }) {
     let needed = HEADER_SIZE
     while (reader.length >= needed) {

@@ -1,13 +1,13 @@
 // The subject of a transfer: a stream on this package, read and written through
 // its reader and writer.
 
-import { createServer } from 'netpoll'
 import { announce, obeyStandardInput, readArguments } from './control.mjs'
+import { netpoll } from './package.mjs'
 import { COUNT_SIZE, decodeCount, encodeCount, nextBlock, UPLOAD } from './transfer-protocol.mjs'
 
 const { endpoint } = readArguments()
 
-const server = createServer({
+const server = netpoll.createServer({
   allowHalfOpen: true,
   async onData(connection) {
     const { reader, writer } = connection

@@ -1,34 +1,34 @@
-// The subject: the same server on this package.
+// The subject: a server on this package, whose handler has one of the forms.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-import { createServer, Dialer, lengthField } from 'netpoll'
 import { announce, obeyStandardInput, readArguments } from './control.mjs'
-import { chooseHandler, invertByReference } from './handler.mjs'
+import { FORMS } from './forms.mjs'
+import { respondInBuffer } from './handler.mjs'
+import { netpoll } from './package.mjs'
 
 const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
-const { endpoint, task, onConnect, byReference, plainBuffers, contexts, timers, pollers } = readArguments()
-const limits = { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE }
+const { createServer, Dialer, lengthField } = netpoll
+const { endpoint, form, task, onConnect, contexts, timers, pollers } = readArguments()
 const framing = lengthField({ size: 4 })
-const options = timers ? { framing, pollers, ...limits } : { framing, pollers }
-
-/** @returns {import('netpoll').RequestHandler} */
-function handlerUnderTest() {
-  if (contexts) {
-    const storage = new AsyncLocalStorage()
-    return async (request) => {
-      storage.enterWith(request)
-      return request
-    }
-  }
-  if (byReference) return invertByReference
-  const handler = chooseHandler(task)
-  return plainBuffers ? (request) => handler(request) : handler
+const options = {
+  framing,
+  pollers,
+  ...(onConnect ? { onConnect() {} } : {}),
+  ...(timers ? { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE } : {}),
 }
+const server = contexts ? serveWithContexts() : FORMS[form].serve(createServer, options, task)
 
-const server = createServer(onConnect ? { ...options, onConnect() {} } : options, handlerUnderTest())
+/** Each request enters an asynchronous context of its own. */
+function serveWithContexts() {
+  const storage = new AsyncLocalStorage()
+  return createServer(options, async (request) => {
+    storage.enterWith(request)
+    return respondInBuffer(request)
+  })
+}
 
 /** Has as many calls wait as a busy client would, each under its own time limit. */
 async function armTimers() {
@@ -45,8 +45,4 @@ async function armTimers() {
 if (timers) await armTimers()
 await server.listen(endpoint)
 announce(server.address())
-obeyStandardInput(() => {
-  // Not every version of the package has it.
-  const { stats } = /** @type {{ stats?: () => object }} */ (server)
-  return stats === undefined ? {} : { stats: stats.call(server) }
-})
+obeyStandardInput(() => ({ stats: server.stats() }))

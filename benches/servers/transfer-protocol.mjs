@@ -32,3 +32,22 @@ export const decodeCount = (bytes) => Number(bytes.readBigUInt64BE())
  * @param {number} left Bytes still to be sent.
  */
 export const nextBlock = (left) => (left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left))
+
+/**
+ * Writes so many bytes, in blocks and no faster than the stream takes them.
+ *
+ * @param {import('node:stream').Writable} stream
+ * @param {number} left
+ * @param {() => void} done
+ */
+export function writeBlocks(stream, left, done) {
+  while (left > 0) {
+    const block = nextBlock(left)
+    left -= block.length
+    if (!stream.write(block)) {
+      stream.once('drain', () => writeBlocks(stream, left, done))
+      return
+    }
+  }
+  done()
+}

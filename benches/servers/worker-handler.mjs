@@ -2,6 +2,6 @@
 
 import { workerData } from 'node:worker_threads'
 
-import { chooseHandler } from './handler.mjs'
+import { ordinaryHandler } from './handler.mjs'
 
-export default chooseHandler(workerData)
+export default ordinaryHandler(workerData)

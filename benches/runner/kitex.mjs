@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-import { fromRoot } from '../runner/paths.mjs'
+import { fromRoot } from './paths.mjs'
 
 // Where Go is installed by its own archive, which changes no PATH.
 const env = { ...process.env, PATH: [process.env['PATH'], '/usr/local/go/bin'].join(delimiter) }
