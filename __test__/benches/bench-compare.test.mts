@@ -70,6 +70,7 @@ test('the sweep measures a size on servers of its own, with what V8 itself takes
     for (const { values } of rows) t.true((values['cpu'] ?? 0) > 0)
     for (const { peer, values } of rows) t.is((values['peak'] ?? 0) > 0, peer !== 'filling')
   }
+  t.true(existsSync(join(folder, 'charts', 'sweep-tcp-cpu.svg')))
 })
 
 test('streams, clients and workers are measured, too', (t) => {

@@ -25,8 +25,9 @@ const { markdownTable, sectionMarkdown, sectionsMarkdown, claimsMarkdown } = awa
   claimsMarkdown(claims: readonly Claim[]): string
 }>('report/markdown.mjs')
 const { sectionText } = await benchModule<{ sectionText(section: Section): string }>('report/text.mjs')
-const { fill, updateDocuments } = await benchModule<{
+const { fill, merge, updateDocuments } = await benchModule<{
   fill(document: string, name: string, text: string): string
+  merge(before: Results | undefined, now: Results): Results
   updateDocuments(results: Results, folder: string): Promise<readonly string[]>
 }>('report/documents.mjs')
 const { resultsText, writeResults } = await benchModule<{
@@ -79,6 +80,40 @@ test('a section in Markdown has its rows and warnings; the subject stands out', 
 test('a section without remarks has no column for them', (t) => {
   const text = sectionMarkdown(sectionOf('a', [rowOf('netpoll', [1, 2, 3])]))
   t.false(text.includes('bottleneck'))
+})
+
+test('names that look like markup are shown as they are', (t) => {
+  const text = sectionMarkdown(
+    sectionOf('a', [rowOf('x', [1], { label: '<b> & c' })], { title: 'A <title>', warnings: ['<noisy>'] }),
+  )
+  for (const shown of ['### A &lt;title&gt;', '| &lt;b&gt; &amp; c |', '> &lt;noisy&gt;'])
+    t.true(text.includes(shown), shown)
+})
+
+test('sizes are columns of tables', (t) => {
+  const text = sectionsMarkdown(
+    [64, 256].map((size) =>
+      sectionOf(
+        `sweep-tcp-${size}`,
+        [
+          rowOf('netpoll', [1], { values: { cpu: size / 10, toBare: 1.5, peak: 2e6 } }),
+          rowOf('filling', [1], { values: { cpu: 0.5 } }),
+        ],
+        { size, title: `${size} B`, warnings: ['too noisy'] },
+      ),
+    ),
+  )
+  t.regex(text, /^## A group\n\nAbout it\.\n\n### Processor time/)
+  t.regex(
+    text,
+    /\|  \| 64 B \| 256 B \|\n\| --- \| ---: \| ---: \|\n\| \*\*netpoll\*\* \| 6\.40 µs \| 25\.6 µs \|/,
+  )
+  t.regex(
+    text,
+    /### Peak of resident memory\n\n.*\n.*\n\| \*\*netpoll\*\* \| 2\.00 MB \| 2\.00 MB \|\n\| filling \| – \| – \|/,
+  )
+  // Once for all that say the same.
+  t.is(text.split('> too noisy').length, 2)
 })
 
 test('sections stand under their groups', (t) => {
@@ -151,6 +186,29 @@ test('the documentation gets tables, charts and figures', async (t) => {
   ])
   const shown = /^a\n<!-- chart: begin -->\n\n\[!\[.*overview\.svg.*\n\n<!-- chart: end -->\nb\n$/
   t.regex(await readFile(readme, 'utf8'), shown)
+})
+
+test('a table that is measured by itself leaves the others, which say when they were measured', async (t) => {
+  const before = resultsOf([pool, sectionOf('mux-100', []), sectionOf('old', [], { run: 'long ago' })])
+  const later = { date: '2026-02-03', versions: { 'Node.js': '24.0.0' } }
+  const now = resultsOf([sectionOf('mux-100', [rowOf('node', [1])]), sectionOf('new', [])], later)
+  const { sections, date, claims } = merge(before, now)
+  t.deepEqual(
+    sections.map(({ id, run }) => [id, run]),
+    [
+      ['pool-100', 'Measured on 2026-01-02 with Node.js 20.0.0: 3 rounds of 1 s, A machine; pinned.'],
+      ['mux-100', undefined],
+      ['old', 'long ago'],
+      ['new', undefined],
+    ],
+  )
+  t.is(sections[1]?.rows.length, 1)
+  t.is(date, '2026-02-03')
+  t.true(claims.length > 0)
+  t.is(merge(undefined, now), now)
+  t.true(sectionsMarkdown(sections).includes('> long ago'))
+  // The same run once more says nothing.
+  t.is(merge(before, resultsOf([pool])).sections[1]?.run, undefined)
 })
 
 test('a quick run leaves the README alone', async (t) => {

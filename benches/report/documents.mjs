@@ -1,24 +1,28 @@
 // The documentation's part of the results: tables between marks of `docs/benchmarks.md`, its charts, and the
 // chart of the README.
 
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { chartsOf } from './charts.mjs'
-import { resultsText } from './files.mjs'
-import { claimsMarkdown, sectionsMarkdown } from './markdown.mjs'
-import { overviewChart } from './overview-chart.mjs'
-import { asFile } from './svg.mjs'
+import { claims } from '../questions/claims.mjs'
+import { allCharts, resultsText } from './files.mjs'
+import { claimsMarkdown, escapeText, sectionsMarkdown } from './markdown.mjs'
+import { OVERVIEW } from './overview.mjs'
 
 /** @typedef {import('../questions/suite.mjs').Results} Results */
 
-/** The charts that the text shows, by section and name. */
+/** The charts that the text shows. */
 const CHARTS = [
+  'overview',
   'pool-1000-rate',
   'pool-100-latency',
   'mux-1000-rate',
   'half-pool-100-cpu',
   'idle-memory-each',
+  'sweep-tcp-cpu',
+  'sweep-tcp-peak',
+  'sweep-unix-cpu',
 ]
 
 /**
@@ -36,48 +40,70 @@ export function fill(document, name, text) {
 }
 
 /**
+ * New results with what was known before of what they do not measure, so that each table can be measured by itself. An
+ * older section says when and how it was measured, where that differs.
+ *
+ * @param {Results | undefined} before
+ * @param {Results} now
+ * @returns {Results}
+ */
+export function merge(before, now) {
+  if (before === undefined) return now
+  const [then, today] = [describeRun(before), describeRun(now)]
+  const known = before.sections.map((section) => {
+    const run = section.run ?? then
+    return run === today ? section : { ...section, run }
+  })
+  const measured = new Map(now.sections.map((section) => [section.id, section]))
+  const ids = new Set(known.map(({ id }) => id))
+  const kept = known.map((section) => measured.get(section.id) ?? section)
+  const sections = [...kept, ...now.sections.filter(({ id }) => !ids.has(id))]
+  return { ...now, sections, claims: claims(sections) }
+}
+
+/**
+ * When and how a run was measured.
+ *
+ * @param {Results} results
+ */
+const describeRun = ({ machine, date, method, versions }) =>
+  `Measured on ${date} with Node.js ${versions['Node.js']}: ${method.rounds} rounds of ${method.seconds} s, ${machine.split(',')[0]}.`
+
+/**
  * Updates `docs/benchmarks.md`, the folder `docs/benchmarks` and, unless the run was a quick one, `README.md`;
  * returns what was written.
  *
- * @param {Results} results
+ * @param {Results} measured
  * @param {string} root
  */
-export async function updateDocuments(results, root) {
+export async function updateDocuments(measured, root) {
   const path = join(root, 'docs', 'benchmarks.md')
-  const charts = join(root, 'docs', 'benchmarks')
-  await mkdir(charts, { recursive: true })
+  const folder = join(root, 'docs', 'benchmarks')
+  const file = join(folder, 'results.json')
+  const before = existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : undefined
+  const results = merge(before, measured)
+  await mkdir(folder, { recursive: true })
   let text = await readFile(path, 'utf8')
   text = fill(text, 'run', runMarkdown(results))
   text = fill(text, 'claims', claimsMarkdown(results.claims))
   text = fill(text, 'tables', sectionsMarkdown(results.sections))
   await writeFile(path, text)
-  const written = [path]
-  /** @type {(name: string, content: string) => Promise<void>} */
-  const write = async (name, content) => {
-    await writeFile(join(charts, name), content)
-    written.push(join(charts, name))
-  }
-  await write('results.json', resultsText(results))
-  const overview = overviewChart(results)
-  if (overview !== undefined) {
-    await write('overview.svg', asFile(overview))
-    if (!results.method.quick) written.push(await showInReadme(overview.title, join(root, 'README.md')))
-  }
-  for (const section of results.sections) {
-    for (const { name, drawing } of chartsOf(section)) {
-      const file = `${section.id}-${name}`
-      if (CHARTS.includes(file)) await write(`${file}.svg`, asFile(drawing))
-    }
+  await writeFile(file, resultsText(results))
+  const written = [path, file]
+  for (const { name, svg } of allCharts(results)) {
+    if (!CHARTS.includes(name)) continue
+    const chart = join(folder, `${name}.svg`)
+    await writeFile(chart, svg)
+    written.push(chart)
+    if (name === 'overview' && !results.method.quick)
+      written.push(await showInReadme(join(root, 'README.md')))
   }
   return written
 }
 
-/**
- * @param {string} title
- * @param {string} path
- */
-async function showInReadme(title, path) {
-  const picture = `[![${title}](docs/benchmarks/overview.svg)](docs/benchmarks.md)`
+/** @param {string} path */
+async function showInReadme(path) {
+  const picture = `[![${OVERVIEW}](docs/benchmarks/overview.svg)](docs/benchmarks.md)`
   await writeFile(path, fill(await readFile(path, 'utf8'), 'chart', picture))
   return path
 }
@@ -88,7 +114,6 @@ function runMarkdown({ machine, date, method, versions, warnings, problems, skip
   const quick = method.quick ? ['A quick run, to see that everything runs: no figure means anything.'] : []
   const told = [...quick, ...warnings, ...problems, ...skipped.map((line) => `skipped: ${line}`)]
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
-  return [`${machine}; ${rounds}, ${date}. ${list.join(', ')}.`, ...told.map((line) => `> ${line}`)].join(
-    '\n\n',
-  )
+  const line = `${machine}; ${rounds}, ${date}. ${list.join(', ')}.`
+  return [line, ...told.map((warning) => `> ${escapeText(warning)}`)].join('\n\n')
 }

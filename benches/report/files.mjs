@@ -3,11 +3,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { chartsOf } from './charts.mjs'
-import { claimsMarkdown, sectionsMarkdown } from './markdown.mjs'
-import { overviewChart } from './overview-chart.mjs'
+import { print } from '../runner/progress.mjs'
+import { chartsOf, chartsOfGroup } from './charts.mjs'
+import { canDraw } from './drawing.mjs'
+import { claimsMarkdown, groupsOf, sectionsMarkdown } from './markdown.mjs'
+import { overviewChart } from './overview.mjs'
 import { page } from './page.mjs'
-import { asFile } from './svg.mjs'
 
 /** @typedef {import('../questions/suite.mjs').Results} Results */
 
@@ -28,7 +29,24 @@ export const resultsText = (results) => `${JSON.stringify(results, round, 1)}\n`
 const round = (_key, value) => (typeof value === 'number' ? Number(value.toPrecision(DIGITS)) : value)
 
 /**
- * Writes `results.json`, `results.md`, `index.html` and a file in `charts` for each chart.
+ * All charts, by the name of their file.
+ *
+ * @param {Results} results
+ * @returns {readonly { name: string, svg: string }[]}
+ */
+export function allCharts(results) {
+  const overview = overviewChart(results)
+  return [
+    ...(overview === undefined ? [] : [{ name: 'overview', svg: overview }]),
+    ...groupsOf(results.sections).flatMap(({ members }) => chartsOfGroup(members)),
+    ...results.sections.flatMap((section) =>
+      chartsOf(section).map(({ name, svg }) => ({ name: `${section.id}-${name}`, svg })),
+    ),
+  ]
+}
+
+/**
+ * Writes `results.json`, `results.md`, and, where charts can be drawn, `index.html` and a file in `charts` for each.
  *
  * @param {Results} results
  * @param {string} folder
@@ -40,12 +58,10 @@ export async function writeResults(results, folder) {
   await writeFile(join(folder, 'results.json'), resultsText(results))
   const markdown = `${claimsMarkdown(results.claims)}\n\n${sectionsMarkdown(results.sections)}`
   await writeFile(join(folder, 'results.md'), markdown)
-  await writeFile(join(folder, 'index.html'), page(results))
-  const overview = overviewChart(results)
-  if (overview !== undefined) await writeFile(join(charts, 'overview.svg'), asFile(overview))
-  for (const section of results.sections) {
-    for (const { name, drawing } of chartsOf(section)) {
-      await writeFile(join(charts, `${section.id}-${name}.svg`), asFile(drawing))
-    }
+  if (!canDraw) {
+    print('no charts: they need @observablehq/plot, linkedom and marked')
+    return
   }
+  await writeFile(join(folder, 'index.html'), await page(results))
+  for (const { name, svg } of allCharts(results)) await writeFile(join(charts, `${name}.svg`), svg)
 }

@@ -1,8 +1,12 @@
-// Results as Markdown tables.
+// Results as Markdown.
 
 import { format } from './format.mjs'
 
 /** @typedef {import('../questions/section.mjs').Section} Section */
+
+/** @param {string} text */
+export const escapeText = (text) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
 /**
  * A table whose first column is text and whose others are figures.
@@ -18,10 +22,10 @@ export function markdownTable(header, rows, texts = 0) {
 }
 
 /** @param {string} text */
-const escapeCell = (text) => text.replaceAll('|', '\\|')
+const escapeCell = (text) => escapeText(text).replaceAll('|', '\\|')
 
 /** @param {Section} section */
-export function sectionMarkdown({ title, about, columns, rows, warnings }) {
+export function sectionTable({ columns, rows }) {
   const header = ['', ...columns.map(({ label }) => label), 'spread', 'bottleneck']
   const lines = rows.map(({ peer, label, values, spread, remark }) => [
     peer === 'netpoll' ? `**${label}**` : label,
@@ -32,28 +36,88 @@ export function sectionMarkdown({ title, about, columns, rows, warnings }) {
   // Questions that nobody is a bottleneck of need no such column.
   const remarks = rows.some(({ remark }) => remark !== '')
   const cut = remarks ? lines : lines.map((cells) => cells.slice(0, -1))
-  const body = markdownTable(remarks ? header : header.slice(0, -1), cut, remarks ? 1 : 0)
-  const told = warnings.map((warning) => `\n> ${warning}\n`).join('')
-  return `### ${title}\n\n${about}\n\n${body}\n${told}`
+  return markdownTable(remarks ? header : header.slice(0, -1), cut, remarks ? 1 : 0)
 }
+
+/** @param {Section} section */
+const toldOf = ({ warnings, run }) => [...warnings, ...(run === undefined ? [] : [run])]
+
+/**
+ * What stands over the figures of a section.
+ *
+ * @param {Section} section
+ */
+export const sectionHead = ({ title, about }) => `### ${escapeText(title)}\n\n${about}\n`
+
+/** @param {Section} section */
+export const sectionNotes = (section) =>
+  toldOf(section)
+    .map((warning) => `\n> ${escapeText(warning)}\n`)
+    .join('')
+
+/** @param {Section} section */
+export const sectionMarkdown = (section) =>
+  `${sectionHead(section)}\n${sectionTable(section)}\n${sectionNotes(section)}`
 
 /** @param {readonly import('../questions/claims.mjs').Claim[]} claims */
 export function claimsMarkdown(claims) {
-  const lines = claims.map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
+  const lines = claims
+    .filter(({ verdict }) => verdict !== 'not measured')
+    .map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
   return markdownTable(['', 'measured', 'needed', 'verdict'], lines, 3)
 }
+
+/**
+ * Sections by their groups.
+ *
+ * @param {readonly Section[]} sections
+ */
+export const groupsOf = (sections) =>
+  [...new Set(sections.map(({ group }) => group))].map((title) => ({
+    title,
+    members: sections.filter(({ group }) => group === title),
+  }))
 
 /**
  * All sections, under the headings of their groups.
  *
  * @param {readonly Section[]} sections
  */
-export function sectionsMarkdown(sections) {
-  const groups = [...new Set(sections.map(({ group }) => group))]
-  return groups
-    .map((group) => {
-      const members = sections.filter((section) => section.group === group)
-      return `## ${group}\n\n${members.map(sectionMarkdown).join('\n')}`
+export const sectionsMarkdown = (sections) =>
+  groupsOf(sections)
+    .map(({ title, members }) => {
+      const sized = members.filter(({ size }) => size !== undefined)
+      const others = members.filter(({ size }) => size === undefined)
+      const parts = [...others.map(sectionMarkdown), ...(sized.length === 0 ? [] : [sizesMarkdown(sized)])]
+      return `## ${escapeText(title)}\n\n${parts.join('\n')}`
     })
     .join('\n')
+
+/** What is told of every size, in a table of its own. */
+const BY_SIZE = /** @type {const} */ ([
+  { key: 'cpu', unit: 'microseconds', title: 'Processor time of the server for each request' },
+  { key: 'toBare', unit: 'ratio', title: 'As a multiple of the bare loop' },
+  { key: 'toNode', unit: 'ratio', title: 'As a multiple of node:net' },
+  { key: 'rate', unit: 'rate', title: 'Requests per second' },
+  { key: 'peak', unit: 'bytes', title: 'Peak of resident memory' },
+])
+
+/**
+ * Sections that differ in their size, as tables with a column for each.
+ *
+ * @param {readonly Section[]} sections
+ */
+export function sizesMarkdown(sections) {
+  const header = ['', ...sections.map(({ title }) => title)]
+  const peers = new Map(sections.flatMap(({ rows }) => rows.map(({ peer, label }) => [peer, label])))
+  const tables = BY_SIZE.map(({ key, unit, title }) => {
+    const lines = [...peers].map(([peer, label]) => [
+      peer === 'netpoll' ? `**${label}**` : label,
+      ...sections.map(({ rows }) => format(rows.find((row) => row.peer === peer)?.values[key], unit)),
+    ])
+    return `### ${title}\n\n${markdownTable(header, lines)}\n`
+  })
+  const [first] = sections
+  const notes = [...new Set(sections.flatMap(toldOf))].map((note) => `\n> ${escapeText(note)}\n`)
+  return `${first?.about ?? ''}\n\n${tables.join('\n')}${notes.join('')}`
 }
