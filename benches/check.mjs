@@ -30,11 +30,7 @@ const TOLERANCES = { instructions: 0.03, ratios: 0.15 }
 /** @typedef {import('./check/verdicts.mjs').Expectation} Expectation */
 /** @typedef {Record<Part, Record<string, Expectation>>} Expectations */
 
-/**
- * @param {Part} part
- * @param {readonly Measured[]} measured
- * @param {Expectations} expectations
- */
+/** @param {Part} part @param {readonly Measured[]} measured @param {Expectations} expectations */
 function report(part, measured, expectations) {
   const better = part === 'ratios' ? 'more' : 'less'
   const verdicts = measured.map((figure) => judge(figure, expectations[part][figure.name], better))
@@ -51,11 +47,7 @@ function report(part, measured, expectations) {
   return verdicts
 }
 
-/**
- * @param {Part} part
- * @param {readonly Measured[]} measured
- * @param {Expectations} expectations
- */
+/** @param {Part} part @param {readonly Measured[]} measured @param {Expectations} expectations */
 function update(part, measured, expectations) {
   for (const { name, value } of measured) {
     const tolerance = expectations[part][name]?.tolerance ?? TOLERANCES[part]
@@ -63,10 +55,7 @@ function update(part, measured, expectations) {
   }
 }
 
-/**
- * @param {Part} part
- * @param {{ rounds: number, quick: boolean }} options
- */
+/** @param {Part} part @param {{ rounds: number, quick: boolean }} options */
 async function measure(part, { rounds, quick }) {
   if (part === 'ratios') return measureRatios({ rounds, quick, seconds: quick ? 0.2 : 1 })
   const reason = whyNotCounted()

@@ -40,10 +40,7 @@ function instructionsPerMessage(shape) {
   return (collected(shape, many) - collected(shape, few)) / ((many - few) * MESSAGES)
 }
 
-/**
- * @param {string} shape
- * @param {number} turns
- */
+/** @param {string} shape @param {number} turns */
 function collected(shape, turns) {
   const words = ['--tool=callgrind', '--callgrind-out-file=/dev/null', PROGRAM, shape, String(turns)]
   const count = collectedIn(run('valgrind', words))
@@ -51,18 +48,13 @@ function collected(shape, turns) {
   return count
 }
 
-/**
- * @param {string} output What callgrind prints at its end.
- */
+/** @param {string} output What callgrind prints at its end. */
 export function collectedIn(output) {
   const count = /Collected : (\d+)/.exec(output)?.[1]
   return count === undefined ? undefined : Number(count)
 }
 
-/**
- * @param {string} command
- * @param {readonly string[]} words
- */
+/** @param {string} command @param {readonly string[]} words */
 function run(command, words) {
   const { status, stderr, error } = spawnSync(command, words, { cwd: fromRoot(''), encoding: 'utf8' })
   if (error !== undefined) throw error

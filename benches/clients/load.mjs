@@ -10,6 +10,8 @@ import { Latencies } from './latencies.mjs'
  * @typedef {object} Arguments
  * @property {import('../servers/control.mjs').Endpoint} endpoint Whom to call.
  * @property {number} connections
+ * @property {'pool' | 'mux'} sharing Whether a call has a connection alone, or all share a few.
+ * @property {boolean} corked
  * @property {number} callers Loops that each wait for one reply at a time.
  * @property {number} size Bytes of a request.
  * @property {number} timeout Milliseconds that each call may take.
@@ -25,6 +27,8 @@ export function readArguments() {
       unix: { type: 'string' },
       connections: { type: 'string', default: '100' },
       callers: { type: 'string', default: '100' },
+      sharing: { type: 'string', default: 'pool' },
+      corked: { type: 'boolean', default: false },
       size: { type: 'string', default: '1024' },
       timeout: { type: 'string', default: '1000' },
       'warm-up': { type: 'string', default: '1' },
@@ -35,6 +39,8 @@ export function readArguments() {
     endpoint: readEndpoint(values.tcp, values.unix),
     connections: Number(values.connections),
     callers: Number(values.callers),
+    sharing: values.sharing === 'mux' ? 'mux' : 'pool',
+    corked: values.corked,
     size: Number(values.size),
     timeout: Number(values.timeout),
     warmUp: Number(values['warm-up']),
@@ -83,10 +89,7 @@ export async function runCallers({ callers, size, warmUp, duration }, call) {
   await once(process.stdin.resume(), 'end')
 }
 
-/**
- * @param {Uint8Array} reply
- * @param {Buffer} request
- */
+/** @param {Uint8Array} reply @param {Buffer} request */
 function isReply(reply, request) {
   const last = request.length - 1
   if (reply.length !== request.length || reply[last] !== request[last]) return false

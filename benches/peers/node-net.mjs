@@ -1,5 +1,5 @@
-// The peer: length-prefixed messages on plain `node:net`, as one would write it, with a write for each
-// reply.
+// The peer: length-prefixed messages on plain `node:net`, as one would write it, with a write for each reply. Corked by
+// hand, the replies of a turn of the event loop leave in one system call.
 
 import { createServer } from 'node:net'
 
@@ -7,24 +7,26 @@ import { announce, obeyStandardInput, readArguments } from '../servers/control.m
 import { ordinaryHandler } from '../servers/handler.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
-const { endpoint, task } = readArguments()
+const { endpoint, task, corked } = readArguments()
 const handler = ordinaryHandler(task)
 
 const server = createServer({ noDelay: true }, (socket) => {
   const cutter = new FrameCutter()
   socket.on('data', (chunk) => {
+    if (corked) socket.cork()
     for (const request of cutter.cut(chunk)) answer(socket, request)
+    if (corked) setImmediate(uncork, socket)
   })
   socket.on('error', () => socket.destroy())
 })
 
-/**
- * @param {import('node:net').Socket} socket
- * @param {Buffer} request
- */
+/** @param {import('node:net').Socket} socket @param {Buffer} request */
 async function answer(socket, request) {
   socket.write(frame(await handler(request)))
 }
+
+/** @param {import('node:net').Socket} socket */
+const uncork = (socket) => socket.uncork()
 
 server.listen(endpoint, () => announce(server.address()))
 obeyStandardInput()

@@ -5,18 +5,6 @@ import { median } from '../runner/statistics.mjs'
 import { BOUNDS, COMPARISONS, STEPS } from './goals.mjs'
 import { knownRatios } from './section.mjs'
 
-/** @typedef {import('./section.mjs').Section} Section */
-/** @typedef {import('./section.mjs').Row} Row */
-/** @typedef {import('./goals.mjs').Limit} Limit */
-
-/**
- * @typedef {object} Claim
- * @property {string} text
- * @property {string} figure What was measured.
- * @property {string} needed
- * @property {'reached' | 'goal reached' | 'NOT REACHED' | 'too close' | 'not measured'} verdict
- */
-
 /** So many of the rounds have to say the same: four of five. */
 const AGREED = 0.8
 
@@ -24,7 +12,7 @@ const AGREED = 0.8
  * Judges all goals, or those that are about one peer alone, where the others are left out.
  *
  * @param {readonly Section[]} sections
- * @param {import('./presets.mjs').Scope} [scope]
+ * @param {Scope} [scope]
  * @returns {readonly Claim[]}
  */
 export function claims(sections, scope = 'full') {
@@ -37,10 +25,7 @@ export function claims(sections, scope = 'full') {
   ]
 }
 
-/**
- * @param {import('./goals.mjs').Comparison} goal
- * @param {Section | undefined} section
- */
+/** @param {Comparison} goal @param {Section | undefined} section */
 function judgeComparison({ text, of, to, plus, named, figure, limit }, section) {
   const compared = of.flatMap((peer) => {
     const all = to.flatMap((other) => {
@@ -74,10 +59,7 @@ function ratiosBetween(section, { of, to, plus, figure }) {
   return knownRatios(rounds(of), others)
 }
 
-/**
- * @param {import('./goals.mjs').Steps} goal
- * @param {ReadonlyMap<string, Section>} known
- */
+/** @param {Steps} goal @param {ReadonlyMap<string, Section>} known */
 function judgeSteps({ text, sections, of, to, plus, limit }, known) {
   const ratios = sections.map((id) => {
     const section = known.get(id)
@@ -95,10 +77,7 @@ function judgeSteps({ text, sections, of, to, plus, limit }, known) {
   return claim(text, `${worst.value.toFixed(2)} at ${worst.title}`, limit, [worst.value])
 }
 
-/**
- * @param {import('./goals.mjs').Bound} goal
- * @param {Section | undefined} section
- */
+/** @param {Bound} goal @param {Section | undefined} section */
 function judgeBound({ text, of, key, limit }, section) {
   const value = rowOf(section, of)?.values[key]
   const unit = section?.columns.find((column) => column.key === key)?.unit ?? 'count'
@@ -106,10 +85,7 @@ function judgeBound({ text, of, key, limit }, section) {
   return claim(text, format(value, unit), limit, [value], unit)
 }
 
-/**
- * @param {Section | undefined} section
- * @param {string} peer
- */
+/** @param {Section | undefined} section @param {string} peer */
 const rowOf = (section, peer) => section?.rows.find((row) => row.peer === peer)
 
 /**
@@ -127,7 +103,7 @@ const extreme = (figures, which) =>
  * @param {string} figure
  * @param {Limit} limit
  * @param {readonly number[]} rounds
- * @param {import('./section.mjs').Unit} [unit] Of the limit; as it is by default.
+ * @param {Unit} [unit] Of the limit; as it is by default.
  * @returns {Claim}
  */
 function claim(text, figure, { side, value, goal }, rounds, unit) {

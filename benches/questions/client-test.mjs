@@ -17,9 +17,6 @@ const SHOWN = [
   { ...COLUMNS.memory, label: 'client memory' },
 ]
 
-/** @typedef {import('./questions.mjs').Context} Context */
-/** @typedef {import('../runner/rounds.mjs').Round} Round */
-
 /**
  * @typedef {object} ClientScenario
  * @property {string} id
@@ -31,10 +28,7 @@ const SHOWN = [
  * @property {number} [size] Bytes of a request and of its reply.
  */
 
-/**
- * @param {number} callers
- * @returns {readonly ClientScenario[]}
- */
+/** @param {number} callers @returns {readonly ClientScenario[]} */
 const threeScenarios = (callers) => [
   {
     id: `client-pool-${callers}`,
@@ -89,11 +83,7 @@ export const LARGE_CALLS = [
   },
 ]
 
-/**
- * @param {ClientScenario} scenario
- * @param {Context} context
- * @returns {Promise<import('./section.mjs').Section>}
- */
+/** @param {ClientScenario} scenario @param {Context} context @returns {Promise<Section>} */
 export async function measureClients(scenario, { options, fleet, subjects, before }) {
   const { id, title, about, sharing } = scenario
   const [server] = await fleet.benches('tcp', [subjectOf('bare', { node: options.node })])
@@ -119,7 +109,7 @@ export async function measureClients(scenario, { options, fleet, subjects, befor
  * @param {readonly string[]} command
  * @param {string | undefined} build
  * @param {ClientScenario} scenario
- * @param {import('./options.mjs').Options} options
+ * @param {Options} options
  * @param {import('../runner/bench.mjs').Bench} server
  * @returns {Promise<Round>}
  */
@@ -157,7 +147,7 @@ async function runClient(command, build, { connections, callers, size = SIZE }, 
  * The load client itself, asleep while no reply is there, as the others are.
  *
  * @param {ClientScenario} scenario
- * @param {import('./options.mjs').Options} options
+ * @param {Options} options
  * @param {import('../runner/bench.mjs').Bench} server
  * @returns {Promise<Round | undefined>}
  */

@@ -4,49 +4,6 @@ import { FORM_PEERS } from '../runner/peers.mjs'
 import { ALONE, CONCURRENCIES } from './scenarios.mjs'
 import { FILLING, SIZES, sizeText, sweepId } from './sweep.mjs'
 
-/**
- * What is needed, and what one would like to see.
- *
- * @typedef {{ side: 'least' | 'most', value: number, goal: number | undefined }} Limit
- */
-
-/**
- * A figure as a multiple of another's. Of several others the least favourable counts, of several subjects the best.
- *
- * @typedef {object} Comparison
- * @property {string} text
- * @property {string} section
- * @property {'rate' | 'cpu'} figure
- * @property {readonly string[]} of
- * @property {readonly string[]} to
- * @property {string} [plus] A row whose figure is added to each of the others.
- * @property {string} [named] What the other is called.
- * @property {Limit} limit
- */
-
-/**
- * A figure of its own.
- *
- * @typedef {object} Bound
- * @property {string} text
- * @property {string} section
- * @property {string} of
- * @property {string} key Its column.
- * @property {Limit} limit
- */
-
-/**
- * How much a ratio rises from one section to the next.
- *
- * @typedef {object} Steps
- * @property {string} text
- * @property {readonly string[]} sections
- * @property {string} of
- * @property {string} to
- * @property {string} [plus]
- * @property {Limit} limit
- */
-
 const SUBJECT = ['netpoll']
 const BY_REFERENCE = ['netpollByReference']
 const DUPLEX = ['netpollDuplex']

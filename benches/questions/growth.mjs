@@ -1,7 +1,7 @@
 // Memory over a long run: resident memory after each of ten parts, while handlers keep their requests across an
 // `await` or make large replies.
 
-import { Bench } from '../runner/bench.mjs'
+import { withServer } from '../runner/fleet.mjs'
 import { progress } from '../runner/progress.mjs'
 import { whole } from '../runner/table.mjs'
 import { pool } from './scenarios.mjs'
@@ -18,7 +18,7 @@ const LOADS = [
   { id: 'large', label: 'replies of 32 KiB', words: [], shape: pool(20, 32 * 1024) },
 ]
 
-/** @type {readonly import('./section.mjs').Column[]} */
+/** @type {readonly Column[]} */
 const COLUMNS = [
   { key: 'growth', label: 'last ÷ second', unit: 'ratio' },
   { key: 'peak', label: 'peak', unit: 'bytes' },
@@ -27,44 +27,39 @@ const COLUMNS = [
   })),
 ]
 
-/**
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<readonly import('./section.mjs').Section[]>}
- */
+/** @param {Context} context @returns {Promise<readonly Section[]>} */
 export async function measureGrowth({ options, subjects }) {
   const count = options.quick ? QUICK_PART : PART
   const rows = []
   for (const subject of subjects(['netpoll'])) {
-    for (const { id, label, words, shape } of LOADS) {
-      const bench = await Bench.start({ ...subject, words }, 'tcp')
-      try {
-        const resident = []
-        let peak = null
-        for (let part = 1; part <= PARTS; part += 1) {
-          progress(`growth · ${label} · ${whole((part - 1) * count)} of ${whole(PARTS * count)}`)
-          const report = await bench.drive({ shape, count })
-          peak = report?.server.peakResidentBytes ?? peak
-          resident.push(bench.memory())
-        }
-        const growth = (resident.at(-1) ?? Number.NaN) / (resident[1] ?? Number.NaN)
-        const parts = Object.fromEntries(resident.map((bytes, index) => [`part${index + 1}`, bytes]))
-        const named = { peer: id, label: `netpoll, ${label}`, family: subject.family }
-        rows.push(row(named, [growth], { growth, peak, ...parts }))
-      } finally {
-        await bench.stop()
-      }
+    for (const load of LOADS) {
+      rows.push(
+        await withServer({ ...subject, words: load.words }, (bench) => measureLoad(bench, load, count)),
+      )
     }
   }
   if (rows.length === 0) return []
-  return [
-    {
-      id: 'growth',
-      group: 'Memory over time',
-      title: `Resident memory after each ${whole(count)} requests`,
-      about: 'Requests are held by an async function, or answered with a new `Buffer` of 32 KiB.',
-      columns: COLUMNS,
-      rows,
-      warnings: [],
-    },
-  ]
+  const title = `Resident memory after each ${whole(count)} requests`
+  const about = 'Requests are held by an async function, or answered with a new `Buffer` of 32 KiB.'
+  return [{ id: 'growth', group: 'Memory over time', title, about, columns: COLUMNS, rows, warnings: [] }]
+}
+
+/**
+ * @param {import('../runner/bench.mjs').Bench} bench
+ * @param {(typeof LOADS)[number]} load
+ * @param {number} count Requests of each part.
+ */
+async function measureLoad(bench, { id, label, shape }, count) {
+  const resident = []
+  let peak = null
+  for (let part = 1; part <= PARTS; part += 1) {
+    progress(`growth · ${label} · ${whole((part - 1) * count)} of ${whole(PARTS * count)}`)
+    const report = await bench.drive({ shape, count })
+    peak = report?.server.peakResidentBytes ?? peak
+    resident.push(bench.memory())
+  }
+  const growth = (resident.at(-1) ?? Number.NaN) / (resident[1] ?? Number.NaN)
+  const parts = Object.fromEntries(resident.map((bytes, index) => [`part${index + 1}`, bytes]))
+  const named = { peer: id, label: `netpoll, ${label}`, family: bench.subject.family }
+  return row(named, [growth], { growth, peak, ...parts })
 }

@@ -12,7 +12,7 @@ const FULL = 'pool-100'
 /** Requests a second, for all alike. */
 const FIXED = 36_000
 
-/** @type {readonly import('./section.mjs').Column[]} */
+/** @type {readonly Column[]} */
 const SHOWN = [
   COLUMNS.cpu,
   { key: 'asked', label: 'asked/s', unit: 'rate' },
@@ -23,7 +23,7 @@ const SHOWN = [
 /**
  * Half of what each server reaches.
  *
- * @param {import('./questions.mjs').Context} context
+ * @param {Context} context
  */
 export async function measureHalfLoad(context) {
   const known = context.sections.find(({ id }) => id === FULL)
@@ -35,14 +35,14 @@ export async function measureHalfLoad(context) {
 /**
  * The same rate for all.
  *
- * @param {import('./questions.mjs').Context} context
+ * @param {Context} context
  */
 export async function measureFixedLoad(context) {
   const rates = new Map(chosen(context).map(({ id }) => [id, FIXED]))
   return measureRates('half-fixed', '100 connections, 36,000 requests a second', rates, context)
 }
 
-/** @param {import('./questions.mjs').Context} context */
+/** @param {Context} context */
 function chosen({ options, subjects }) {
   return subjects(peersOf(scenarioOf(FULL), options.scope))
 }
@@ -51,7 +51,7 @@ function chosen({ options, subjects }) {
  * @param {string} id
  * @param {string} title
  * @param {ReadonlyMap<string, number>} rates By server.
- * @param {import('./questions.mjs').Context} context
+ * @param {Context} context
  */
 async function measureRates(id, title, rates, context) {
   const { options, fleet } = context

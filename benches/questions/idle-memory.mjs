@@ -1,6 +1,6 @@
 // What idle connections cost: memory, and the speed of the busy ones.
 
-import { Bench } from '../runner/bench.mjs'
+import { withServer } from '../runner/fleet.mjs'
 import { progress } from '../runner/progress.mjs'
 import { roundOf } from '../runner/rounds.mjs'
 import { ONE_AT_A_TIME, pool, TIMEOUT } from './scenarios.mjs'
@@ -9,10 +9,10 @@ import { middle, row } from './section.mjs'
 const COUNT = 10_000
 const QUICK_COUNT = 200
 
-/** @type {readonly import('../runner/peers.mjs').PeerName[]} */
+/** @type {readonly PeerName[]} */
 const SHORT = ['netpoll', 'netpollOnConnect', 'node', 'bare']
 
-/** @type {readonly import('./section.mjs').Column[]} */
+/** @type {readonly Column[]} */
 const COLUMNS = [
   { key: 'each', label: 'each connection', unit: 'bytes' },
   { key: 'before', label: 'before', unit: 'bytes' },
@@ -21,22 +21,14 @@ const COLUMNS = [
   { key: 'kept', label: 'kept beside them', unit: 'share' },
 ]
 
-/**
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<import('./section.mjs').Section>}
- */
+/** @param {Context} context @returns {Promise<Section>} */
 export async function measureIdleMemory({ options, subjects }) {
   const count = options.quick ? QUICK_COUNT : COUNT
   const peers =
     options.scope !== 'full' ? SHORT : [...SHORT, ...ONE_AT_A_TIME.filter((peer) => !SHORT.includes(peer))]
   const rows = []
   for (const subject of subjects(peers)) {
-    const bench = await Bench.start(subject, 'tcp')
-    try {
-      rows.push(await measurePeer(bench, count, options))
-    } finally {
-      await bench.stop()
-    }
+    rows.push(await withServer(subject, (bench) => measurePeer(bench, count, options)))
   }
   return {
     id: 'idle-memory',
@@ -50,11 +42,7 @@ export async function measureIdleMemory({ options, subjects }) {
   }
 }
 
-/**
- * @param {Bench} bench
- * @param {number} count
- * @param {import('./options.mjs').Options} options
- */
+/** @param {import('../runner/bench.mjs').Bench} bench @param {number} count @param {Options} options */
 async function measurePeer(bench, count, { seconds, warmUp, rounds }) {
   const { id, label, family } = bench.subject
   const load = { shape: pool(100), seconds, warmUp, timeout: TIMEOUT }

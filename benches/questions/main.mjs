@@ -16,10 +16,7 @@ const KNOWN = {
   peers: Object.keys(PEERS),
 }
 
-/**
- * @param {import('./suite.mjs').Results} results
- * @param {{ out: string | undefined, docs: boolean }} where
- */
+/** @param {Results} results @param {{ out: string | undefined, docs: boolean }} where */
 async function write(results, { out, docs }) {
   // Charts come from libraries that take their time to load.
   if (out !== undefined) {
@@ -33,7 +30,7 @@ async function write(results, { out, docs }) {
 }
 
 /**
- * @param {import('./presets.mjs').Preset} preset
+ * @param {Preset} preset
  * @param {readonly string[]} words The words of the command line after the name of the preset.
  * @returns {Promise<number>} The exit code.
  */

@@ -1,7 +1,7 @@
 // The forms of a handler, and `node:net`, on several versions of Node.js in the same rounds.
 
 import { subjectOf } from '../runner/bench.mjs'
-import { Fleet } from '../runner/fleet.mjs'
+import { withServers } from '../runner/fleet.mjs'
 import { FORM_PEERS } from '../runner/peers.mjs'
 import { measureLoads } from '../runner/rounds.mjs'
 import { median } from '../runner/statistics.mjs'
@@ -12,8 +12,8 @@ export const VERSIONED = /** @type {const} */ (['tcp-4x64', 'pool-100'])
 
 /**
  * @param {(typeof VERSIONED)[number]} load
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<readonly import('./section.mjs').Section[]>}
+ * @param {Context} context
+ * @returns {Promise<readonly Section[]>}
  */
 export async function measureNodeVersions(load, { options, subjects }) {
   const { nodes, seconds, warmUp } = options
@@ -25,16 +25,11 @@ export async function measureNodeVersions(load, { options, subjects }) {
       subjectOf(peer, { id: `${peer} ${version}`, label: `${label} on ${version}`, node: program }),
     ),
   )
-  const fleet = new Fleet()
-  try {
-    const benches = await fleet.benches(transport, [...ways, ...subjects(['bare'])])
-    const name = `Node.js versions · ${load}`
-    const asked = { shape, seconds, warmUp, timeout: TIMEOUT }
-    const measured = await measureLoads(name, benches, () => asked, options)
+  const asked = { shape, seconds, warmUp, timeout: TIMEOUT }
+  return withServers(transport, [...ways, ...subjects(['bare'])], async (benches) => {
+    const measured = await measureLoads(`Node.js versions · ${load}`, benches, () => asked, options)
     return [versionsSection(load, `${group}, ${title}`, nodes, measured)]
-  } finally {
-    await fleet.stop()
-  }
+  })
 }
 
 /**
@@ -42,9 +37,9 @@ export async function measureNodeVersions(load, { options, subjects }) {
  *
  * @param {string} load
  * @param {string} title
- * @param {readonly import('./options.mjs').NodeProgram[]} nodes
- * @param {Awaited<ReturnType<typeof measureLoads>>} measured
- * @returns {import('./section.mjs').Section}
+ * @param {readonly Options['nodes'][number][]} nodes
+ * @param {readonly Turns[]} measured
+ * @returns {Section}
  */
 export function versionsSection(load, title, nodes, measured) {
   const names = [...new Set(measured.map(({ subject }) => subject.id.split(' ')[0] ?? ''))]

@@ -3,10 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 
-/**
- * @param {import('./presets.mjs').Preset} preset
- * @param {readonly string[]} questions Names.
- */
+/** @param {Preset} preset @param {readonly string[]} questions Names. */
 export const usage = (preset, questions) => `${preset.usage}
 
   --all              also ask what takes longer
@@ -26,25 +23,6 @@ export const usage = (preset, questions) => `${preset.usage}
   --help             print this`
 
 /**
- * @typedef {{ version: string, program: string }} NodeProgram
- *
- * @typedef {object} Options
- * @property {readonly string[]} questions Names.
- * @property {readonly string[] | undefined} peers Names; all if there are none.
- * @property {import('./presets.mjs').Scope} scope
- * @property {number} rounds
- * @property {number} seconds Measured seconds in each round.
- * @property {number} warmUp Seconds of load before each.
- * @property {readonly number[]} sizes Bytes of the requests of the sweep.
- * @property {boolean} quick
- * @property {string} node
- * @property {readonly NodeProgram[]} nodes
- * @property {string | undefined} before
- * @property {string | undefined} out
- * @property {boolean} docs
- */
-
-/**
  * @typedef {{ kind: 'help' } | { kind: 'list' }
  *   | { kind: 'render', file: string, out: string | undefined, docs: boolean }
  *   | { kind: 'measure', options: Options }} Task
@@ -52,7 +30,7 @@ export const usage = (preset, questions) => `${preset.usage}
 
 /**
  * @param {readonly string[]} words The words of the command line, without the preset.
- * @param {import('./presets.mjs').Preset} preset
+ * @param {Preset} preset
  * @param {{ questions: readonly string[], peers: readonly string[] }} known All names.
  * @returns {Task}
  */
@@ -102,11 +80,7 @@ export function readOptions(words, preset, known) {
 /** @param {string} text */
 const list = (text) => text.split(',').filter(Boolean)
 
-/**
- * @param {string} text
- * @param {readonly string[]} known
- * @param {string} what
- */
+/** @param {string} text @param {readonly string[]} known @param {string} what */
 function names(text, known, what) {
   const asked = list(text)
   const unknown = asked.find((name) => !known.includes(name))
@@ -114,10 +88,7 @@ function names(text, known, what) {
   return asked
 }
 
-/**
- * @param {string} option
- * @param {string} text
- */
+/** @param {string} option @param {string} text */
 function positive(option, text) {
   const value = Number(text)
   if (!(value > 0)) throw new Error(`${option} must be a number above 0`)

@@ -3,24 +3,6 @@
 import { fromRoot } from '../runner/paths.mjs'
 import { SIZES } from './sweep.mjs'
 
-/**
- * Beside whom: `node:net` and the bare loop, those that goals name, or everyone.
- *
- * @typedef {'short' | 'goals' | 'full'} Scope
- */
-
-/**
- * @typedef {object} Preset
- * @property {string} usage The command and what it does.
- * @property {Scope} scope
- * @property {readonly string[]} questions
- * @property {readonly string[]} more Asked, too, with `--all`.
- * @property {number} rounds
- * @property {number} seconds Measured seconds in each round.
- * @property {readonly number[]} sizes Of the sweep.
- * @property {string | undefined} out Where results go; without, they are only printed.
- */
-
 const HEADLINE = ['tcp-100x1', 'tcp-4x64', 'unix-100x1']
 const results = fromRoot('benches/results')
 

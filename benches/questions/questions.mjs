@@ -14,32 +14,6 @@ import { measureSlowPeers } from './slow-peers.mjs'
 import { measureSize, sweepId, TRANSPORTS } from './sweep.mjs'
 import { DIRECTIONS, measureClientTransfer, measureServerTransfer } from './transfer.mjs'
 
-/** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
-/** @typedef {import('../runner/bench.mjs').Subject} Subject */
-/** @typedef {import('./section.mjs').Section} Section */
-
-/**
- * What every question gets.
- *
- * @typedef {object} Context
- * @property {import('./options.mjs').Options} options
- * @property {import('../runner/fleet.mjs').Fleet} fleet
- * @property {(peers: readonly PeerName[]) => readonly Subject[]} subjects Those that are asked for and there.
- * @property {(subjects: readonly Subject[]) => readonly Subject[]} before With ours on the build before, too, if one
- *   was named.
- * @property {readonly Section[]} sections What is known already.
- */
-
-/**
- * @typedef {object} Part
- * @property {string} id A part that belongs to several questions is asked once.
- * @property {(context: Context) => Promise<readonly Section[]>} ask
- *
- * @typedef {object} Question
- * @property {string} name
- * @property {(options: Pick<import('./options.mjs').Options, 'sizes' | 'scope'>) => readonly Part[]} parts
- */
-
 /**
  * @param {string} id
  * @param {(context: Context) => Promise<Section | readonly Section[]>} ask
@@ -67,11 +41,7 @@ function serverTest(name, ids = name) {
 /** Where the ordinary handler is compared with the build before. */
 const COMPARED = 'tcp-4x64'
 
-/**
- * @param {string} id
- * @param {Context} context
- * @returns {Context}
- */
+/** @param {string} id @param {Context} context @returns {Context} */
 const withBefore = (id, context) =>
   id === COMPARED ? { ...context, subjects: (peers) => context.before(context.subjects(peers)) } : context
 

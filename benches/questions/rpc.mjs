@@ -11,9 +11,6 @@ import { print } from '../runner/progress.mjs'
 import { interleave } from '../runner/rounds.mjs'
 import { COLUMNS, sectionOf } from './section.mjs'
 
-/** @typedef {import('./questions.mjs').Context} Context */
-/** @typedef {import('../runner/rounds.mjs').Round} Round */
-
 /**
  * @typedef {object} Pair
  * @property {{ id: string, label: string, family: string }} subject
@@ -26,16 +23,10 @@ import { COLUMNS, sectionOf } from './section.mjs'
 /** Whose files stay in the checkout. */
 const isThere = () => existsSync(fromRoot('benches/rpc'))
 
-/**
- * @param {string} node
- * @param {string} name
- */
+/** @param {string} node @param {string} name */
 const script = (node, name) => [node, '--no-warnings', fromRoot(`benches/rpc/${name}.mjs`)]
 
-/**
- * @param {'pool' | 'mux'} sharing
- * @param {Context} context
- */
+/** @param {'pool' | 'mux'} sharing @param {Context} context */
 export async function measureThrift(sharing, context) {
   if (!isThere()) return []
   const shared = sharing === 'pool' ? 'a pool of 100 connections' : 'a mux of 4 connections'
@@ -53,11 +44,7 @@ export async function measureThrift(sharing, context) {
   return [sectionOf(head, await measurePairs(head.title, pairs, readThrift, context.options))]
 }
 
-/**
- * @param {'pool' | 'mux'} sharing
- * @param {Context} context
- * @returns {readonly Pair[]}
- */
+/** @param {'pool' | 'mux'} sharing @param {Context} context @returns {readonly Pair[]} */
 function thriftPairs(sharing, { options, subjects, before }) {
   const { node, seconds } = options
   const shared = ['--sharing', sharing, '--seconds', String(seconds)]
@@ -90,19 +77,13 @@ function thriftPairs(sharing, { options, subjects, before }) {
   return [...library, ...ours, go]
 }
 
-/**
- * @param {string} output
- * @returns {Round['figures']}
- */
+/** @param {string} output @returns {Figures} */
 function readThrift(output) {
   const { rate, clientMicroseconds } = JSON.parse(/^result (.+)$/m.exec(output)?.[1] ?? '{}')
   return { rate: rate ?? null, cpu: clientMicroseconds ?? null }
 }
 
-/**
- * @param {'set' | 'get'} command
- * @param {Context} context
- */
+/** @param {'set' | 'get'} command @param {Context} context */
 export async function measureRedis(command, { options, subjects }) {
   if (!isThere()) return []
   if (spawnSync('redis-benchmark', ['--version']).status !== 0) {
@@ -143,8 +124,8 @@ export async function measureRedis(command, { options, subjects }) {
 /**
  * @param {string} title
  * @param {readonly Pair[]} pairs
- * @param {(output: string) => Round['figures']} read
- * @param {import('./options.mjs').Options} options
+ * @param {(output: string) => Figures} read
+ * @param {Options} options
  */
 function measurePairs(title, pairs, read, { rounds }) {
   const runs = pairs.map((pair) => ({ subject: pair.subject, measure: () => measurePair(pair, read) }))
@@ -155,7 +136,7 @@ function measurePairs(title, pairs, read, { rounds }) {
  * One round: a server and a client.
  *
  * @param {Pair} pair
- * @param {(output: string) => Round['figures']} read
+ * @param {(output: string) => Figures} read
  * @returns {Promise<Round>}
  */
 async function measurePair({ subject, server, client, warmUp, build }, read) {

@@ -1,9 +1,9 @@
 // Two cores: a handler that computes for about a millisecond, on a server with one core and with all. The
 // client shares a core with it, and needs next to nothing of it.
 
-import { Bench, subjectOf } from '../runner/bench.mjs'
+import { withServers } from '../runner/fleet.mjs'
 import { cores } from '../runner/processes.mjs'
-import { interleave, roundOf } from '../runner/rounds.mjs'
+import { interleave, runOf } from '../runner/rounds.mjs'
 import { pool } from './scenarios.mjs'
 import { COLUMNS, middle, ratioOfRounds, row, sectionOf, warningsAbout } from './section.mjs'
 
@@ -11,11 +11,7 @@ import { COLUMNS, middle, ratioOfRounds, row, sectionOf, warningsAbout } from '.
 const WORK = 500_000
 const QUICK_WORK = 5_000
 
-/** @typedef {import('./questions.mjs').Context} Context */
-/** @typedef {import('../runner/bench.mjs').Subject} Subject */
-/** @typedef {import('../runner/rounds.mjs').Round} Round */
-
-/** @type {readonly import('../runner/peers.mjs').PeerName[]} */
+/** @type {readonly PeerName[]} */
 const PEERS = [
   'netpoll',
   'netpollWorkers',
@@ -36,17 +32,14 @@ const LOADS = [
   { id: 'spread', title: '32 connections', shape: pool(32) },
 ]
 
-/** @type {readonly import('./section.mjs').Column[]} */
+/** @type {readonly Column[]} */
 const SHOWN = [
   { key: 'both', label: 'requests/s, all cores', unit: 'rate' },
   { key: 'one', label: 'one core', unit: 'rate' },
   { key: 'factor', label: 'factor', unit: 'ratio' },
 ]
 
-/**
- * @param {Context} context
- * @returns {Promise<readonly import('./section.mjs').Section[]>}
- */
+/** @param {Context} context @returns {Promise<readonly Section[]>} */
 export async function measureScaling({ options, subjects }) {
   if (cores === undefined) return []
   const sections = []
@@ -74,15 +67,10 @@ export async function measureScaling({ options, subjects }) {
  */
 export async function measureTwoWorkers({ options, subjects }) {
   const ways = subjects(['netpollWorkers']).flatMap((subject) =>
-    ['1', '2'].map((threads) =>
-      subjectOf(subject.peer, {
-        ...subject,
-        id: `workers${threads}`,
-        label: threads === '1' ? 'one worker' : 'two workers',
-        words: ['--threads', threads],
-        place: 'unpinned',
-      }),
-    ),
+    ['one', 'two'].map((name, index) => ({
+      ...{ ...subject, id: `workers${index + 1}`, label: `${name} worker${index === 0 ? '' : 's'}` },
+      ...{ words: ['--threads', String(index + 1)], place: /** @type {const} */ ('unpinned') },
+    })),
   )
   const head = {
     id: 'two-workers',
@@ -94,12 +82,7 @@ export async function measureTwoWorkers({ options, subjects }) {
   return sectionOf(head, await measureComputing(ways, head.title, HOT, options))
 }
 
-/**
- * @param {Subject} subject
- * @param {string} title
- * @param {import('../runner/bench.mjs').Frames} shape
- * @param {import('./options.mjs').Options} options
- */
+/** @param {Subject} subject @param {string} title @param {Frames} shape @param {Options} options */
 async function measurePeer(subject, title, shape, options) {
   const ways = /** @type {const} */ (['server', 'all']).map((place) => ({ ...subject, place }))
   const measured = await measureComputing(ways, title, shape, options)
@@ -119,24 +102,18 @@ async function measurePeer(subject, title, shape, options) {
 /**
  * @param {readonly Subject[]} subjects
  * @param {string} title
- * @param {import('../runner/bench.mjs').Frames} shape
- * @param {import('./options.mjs').Options} options
+ * @param {Frames} shape
+ * @param {Options} options
  */
-async function measureComputing(subjects, title, shape, { quick, rounds, seconds, warmUp }) {
-  /** @type {Bench[]} */
-  const benches = []
-  try {
-    for (const subject of subjects) {
-      const words = [...subject.words, '--work', String(quick ? QUICK_WORK : WORK)]
-      benches.push(await Bench.start({ ...subject, words }, 'tcp'))
-    }
-    const load = { shape, seconds, warmUp, waiting: /** @type {const} */ ('sleep') }
-    const runs = benches.map((bench) => ({
-      subject: bench.subject,
-      measure: async () => roundOf(await bench.drive(load)),
-    }))
-    return await interleave(`two cores · ${title}`, runs, rounds)
-  } finally {
-    await Promise.all(benches.map((bench) => bench.stop()))
-  }
+function measureComputing(subjects, title, shape, { quick, rounds, seconds, warmUp }) {
+  const computing = ['--work', String(quick ? QUICK_WORK : WORK)]
+  const ways = subjects.map((subject) => ({ ...subject, words: [...subject.words, ...computing] }))
+  const load = { shape, seconds, warmUp, waiting: /** @type {const} */ ('sleep') }
+  return withServers('tcp', ways, (benches) =>
+    interleave(
+      `two cores · ${title}`,
+      benches.map((bench) => runOf(bench, load)),
+      rounds,
+    ),
+  )
 }

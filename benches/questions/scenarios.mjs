@@ -10,8 +10,6 @@ export const TIMEOUT = 1
 /** How many requests are under way at a time. */
 export const CONCURRENCIES = /** @type {const} */ ([100, 500, 1000])
 
-/** @typedef {import('../runner/peers.mjs').PeerName} PeerName */
-
 /** @type {readonly PeerName[]} */
 const OURS = ['netpoll', 'netpollAllocate', 'netpollStream', 'netpollPollers', 'netpollWorkers']
 /** @type {readonly PeerName[]} */
@@ -55,17 +53,15 @@ export const OF_ALL_SIZES = [...FORM_PEERS, 'node', 'bun', 'goNet', 'goNetpoll',
 export const SHORT = [...FORM_PEERS, 'node', 'bare']
 
 /**
- * @typedef {import('./section.mjs').Head & {
+ * @typedef {Head & {
  *   peers: readonly PeerName[],
  *   short: readonly PeerName[],
  *   goals: readonly PeerName[],
  *   transport: 'tcp' | 'unix',
- *   shape: import('../runner/bench.mjs').Shape,
- * }} ServerScenario
+ *   shape: Shape,
+ * }} Scenario
  *   `short` are those of the peers that the short run measures, `goals` those that goals are about.
  */
-
-/** @typedef {import('../runner/bench.mjs').Frames} Frames */
 
 export const SERVER_COLUMNS = [
   ...[COLUMNS.rate, COLUMNS.cpu, COLUMNS.p50, COLUMNS.p99, COLUMNS.p999, COLUMNS.memory],
@@ -94,8 +90,8 @@ export const pool = (connections, size = KIBIBYTE) => ({
 const mux = (concurrency) => ({ ...pool(4), inFlight: concurrency / 4, anyOrder: true })
 
 /**
- * @param {Pick<ServerScenario, 'id' | 'group' | 'title' | 'about' | 'peers' | 'shape'> & Partial<ServerScenario>} what
- * @returns {ServerScenario}
+ * @param {Pick<Scenario, 'id' | 'group' | 'title' | 'about' | 'peers' | 'shape'> & Partial<Scenario>} what
+ * @returns {Scenario}
  */
 function scenario(what) {
   const short = what.short ?? SHORT.filter((peer) => what.peers.includes(peer))
@@ -105,8 +101,8 @@ function scenario(what) {
 /**
  * The peers of a scenario that a run measures.
  *
- * @param {Pick<ServerScenario, 'peers' | 'short' | 'goals'>} scenario
- * @param {import('./presets.mjs').Scope} scope
+ * @param {Pick<Scenario, 'peers' | 'short' | 'goals'>} scenario
+ * @param {Scope} scope
  */
 export const peersOf = ({ peers, short, goals }, scope) =>
   scope === 'full' ? peers : scope === 'goals' ? goals : short
@@ -118,10 +114,7 @@ export const peersOf = ({ peers, short, goals }, scope) =>
  */
 const withForms = (peers) => [...new Set([...FORM_PEERS, ...peers])]
 
-/**
- * @param {number} concurrency
- * @returns {readonly ServerScenario[]}
- */
+/** @param {number} concurrency @returns {readonly Scenario[]} */
 const threeScenarios = (concurrency) => [
   scenario({
     id: `pool-${concurrency}`,
@@ -180,7 +173,7 @@ const variants = (name, title, peers) =>
     scenario({ ...WAYS, id: `${name}-${load}`, title: `${title}: ${text}`, peers, short: peers, shape }),
   )
 
-/** @type {readonly ServerScenario[]} */
+/** @type {readonly Scenario[]} */
 export const SERVER_SCENARIOS = [
   ...NETPOLL_BENCHMARK,
   scenario({

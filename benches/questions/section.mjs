@@ -5,46 +5,6 @@ import { busySide } from '../runner/rounds.mjs'
 import { median, ratiosOfRounds, spread } from '../runner/statistics.mjs'
 import { percent } from '../runner/table.mjs'
 
-/**
- * How a figure is to be read.
- *
- * @typedef {'rate' | 'microseconds' | 'bytes' | 'share' | 'ratio' | 'count'} Unit
- */
-
-/**
- * @typedef {object} Column
- * @property {string} key
- * @property {string} label
- * @property {Unit} unit
- */
-
-/**
- * @typedef {object} Row
- * @property {string} peer
- * @property {string} label
- * @property {string} family
- * @property {Readonly<Record<string, number | null>>} values By the keys of columns; `null` is not known.
- * @property {readonly number[]} rounds The figure of the first column in each round.
- * @property {readonly (number | null)[]} [cpuRounds] Processor time for each request in each round, where it is known.
- * @property {number} spread Highest less lowest round, as a part of the median.
- * @property {string} remark
- */
-
-/**
- * @typedef {object} Head
- * @property {string} id
- * @property {string} group
- * @property {string} title
- * @property {string} about
- * @property {readonly Column[]} columns The first is what the question is about.
- * @property {number} [size] Bytes of a request, where sections of a group differ in it.
- */
-
-/**
- * @typedef {Head & { rows: readonly Row[], warnings: readonly string[], run?: string | undefined }} Section
- *   `run` says when and how it was measured, where that is not what the document says.
- */
-
 /** Columns that several questions have. */
 export const COLUMNS = /** @type {const} */ ({
   rate: { key: 'rate', label: 'requests/s', unit: 'rate' },
@@ -95,7 +55,7 @@ export function row({ peer, label, family }, rounds, values, remark = '') {
  * A section of what took turns.
  *
  * @param {Head} head
- * @param {Awaited<ReturnType<typeof import('../runner/rounds.mjs').interleave>>} measured
+ * @param {readonly Turns[]} measured
  * @param {'server' | 'client'} [side] Which is in question; the other should not be the bottleneck.
  * @returns {Section}
  */
@@ -107,7 +67,7 @@ export function sectionOf(head, measured, side = 'server') {
 /**
  * @param {readonly Column[]} columns
  * @param {{ id: string, label: string, family: string }} subject
- * @param {readonly import('../runner/rounds.mjs').Round[]} rounds
+ * @param {readonly Round[]} rounds
  * @param {'server' | 'client'} side
  * @returns {Row}
  */
@@ -122,7 +82,7 @@ function rowOf(columns, { id, label, family }, rounds, side) {
 /**
  * Which side kept the other waiting, from the shares of a core that both used.
  *
- * @param {readonly import('../runner/rounds.mjs').Round[]} rounds
+ * @param {readonly Round[]} rounds
  * @param {'server' | 'client'} side
  */
 function remarkOn(rounds, side) {

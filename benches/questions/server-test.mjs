@@ -4,18 +4,14 @@ import { measureLoads } from '../runner/rounds.mjs'
 import { ALONE, peersOf, TIMEOUT } from './scenarios.mjs'
 import { sectionOf, withRatios } from './section.mjs'
 
-/**
- * @param {import('./scenarios.mjs').ServerScenario} scenario
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<import('./section.mjs').Section>}
- */
+/** @param {Scenario} scenario @param {Context} context @returns {Promise<Section>} */
 export async function measureServers(scenario, { options, fleet, subjects }) {
   const { id, group, title, about, columns, transport, shape } = scenario
   const benches = await fleet.benches(transport, subjects(peersOf(scenario, options.scope)))
   // A connection that comes and goes, or speaks HTTP, is no request with a time limit.
   const timeout = shape.protocol === 'frames' ? TIMEOUT : undefined
   const { seconds, warmUp } = options
-  /** @type {(bench: import('../runner/bench.mjs').Bench) => import('../runner/bench.mjs').Load} */
+  /** @type {(bench: import('../runner/bench.mjs').Bench) => Load} */
   const loadOf = ({ subject }) => ({
     shape: subject.peer === ALONE ? withoutIdle(shape) : shape,
     seconds,
@@ -29,8 +25,8 @@ export async function measureServers(scenario, { options, fleet, subjects }) {
 /**
  * The same without connections that send nothing.
  *
- * @param {import('../runner/bench.mjs').Shape} shape
- * @returns {import('../runner/bench.mjs').Shape}
+ * @param {Shape} shape
+ * @returns {Shape}
  */
 function withoutIdle(shape) {
   return 'idle' in shape ? { ...shape, idle: 0 } : shape

@@ -1,9 +1,9 @@
 // Slow peers beside fast ones: they send requests as fast as the server takes them and read replies at a
 // trickle. What do the fast ones lose, and where do the replies stay?
 
-import { Bench } from '../runner/bench.mjs'
+import { withServer } from '../runner/fleet.mjs'
 import { progress } from '../runner/progress.mjs'
-import { interleave, roundOf } from '../runner/rounds.mjs'
+import { interleave, runOf } from '../runner/rounds.mjs'
 import { ONE_AT_A_TIME, pool, TIMEOUT } from './scenarios.mjs'
 import { middle, row, warningsAbout } from './section.mjs'
 
@@ -14,7 +14,7 @@ const LIMIT = 64 * 1024 * 1024
 /** Where handlers run matters little here. */
 const PEERS = ONE_AT_A_TIME.filter((peer) => peer !== 'netpollPollers' && peer !== 'netpollWorkers')
 
-/** @type {readonly import('./section.mjs').Column[]} */
+/** @type {readonly Column[]} */
 const COLUMNS = [
   { key: 'beside', label: 'requests/s', unit: 'rate' },
   { key: 'without', label: 'without slow peers', unit: 'rate' },
@@ -24,23 +24,17 @@ const COLUMNS = [
   { key: 'memory', label: 'memory added', unit: 'bytes' },
 ]
 
-/**
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<import('./section.mjs').Section>}
- */
+/** @param {Context} context @returns {Promise<Section>} */
 export async function measureSlowPeers({ options, subjects }) {
   const rows = []
   for (const subject of subjects(PEERS)) {
-    const bench = await Bench.start(subject, 'tcp')
     try {
-      rows.push(await measurePeer(bench, options))
+      rows.push(await withServer(subject, (bench) => measurePeer(bench, options)))
     } catch (error) {
       // A server that keeps every reply may not get through them in time; the others are measured all the same.
       const nothing = Object.fromEntries(COLUMNS.map(({ key }) => [key, null]))
       const reason = error instanceof Error ? error.message : error
       rows.push(row({ ...subject, peer: subject.id }, [], nothing, `failed: ${reason}`))
-    } finally {
-      await bench.stop()
     }
   }
   return {
@@ -55,17 +49,13 @@ export async function measureSlowPeers({ options, subjects }) {
   }
 }
 
-/**
- * @param {Bench} bench
- * @param {import('./options.mjs').Options} options
- */
+/** @param {import('../runner/bench.mjs').Bench} bench @param {Options} options */
 async function measurePeer(bench, { seconds, warmUp, rounds, quick }) {
   const { subject } = bench
   const load = { shape: pool(100), seconds, warmUp, timeout: TIMEOUT }
   /** @param {string} state */
   const measure = async (state) => {
-    const run = { subject, measure: async () => roundOf(await bench.drive(load)) }
-    const [measured] = await interleave(`slow peers · ${state}`, [run], rounds)
+    const [measured] = await interleave(`slow peers · ${state}`, [runOf(bench, load)], rounds)
     const found = measured?.rounds ?? []
     /** @param {string} key */
     const each = (key) => found.map(({ figures }) => figures[key] ?? Number.NaN)

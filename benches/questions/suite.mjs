@@ -1,47 +1,48 @@
 // Asks all questions in one go.
 
+import { existsSync } from 'node:fs'
+
 import { problems, subjectOf } from '../runner/bench.mjs'
 import { Fleet } from '../runner/fleet.mjs'
 import { describeMachine, NoiseCheck } from '../runner/machine.mjs'
+import { PEERS } from '../runner/peers.mjs'
 import { print, setProgressPrefix } from '../runner/progress.mjs'
 import { sectionText } from '../report/text.mjs'
-import { choosePeers, missingFamilies } from './availability.mjs'
 import { claims } from './claims.mjs'
 import { versionOf } from './options.mjs'
 import { addBefore, QUESTIONS } from './questions.mjs'
 
-/** @typedef {import('./section.mjs').Section} Section */
+/** What a family needs that may not be installed. */
+const TOOLS = /** @type {Readonly<Record<string, string>>} */ ({
+  bun: 'Bun',
+  tokio: 'Rust',
+  go: 'Go',
+  netty: 'Java or Maven',
+})
 
-/**
- * Everything that was found, as it is written to a file.
- *
- * @typedef {object} Results
- * @property {string} machine
- * @property {string} date
- * @property {{ rounds: number, seconds: number, quick: boolean }} method
- * @property {Readonly<Record<string, string>>} versions
- * @property {readonly string[]} skipped
- * @property {readonly string[]} warnings
- * @property {readonly string[]} problems
- * @property {readonly Section[]} sections
- * @property {readonly import('./claims.mjs').Claim[]} claims
- */
+/** The families that cannot be measured here. */
+function missingFamilies() {
+  const missing = Object.values(PEERS).filter(({ needs }) => needs.some((path) => !existsSync(path)))
+  const needed = missing.find(({ family }) => TOOLS[family] === undefined)
+  if (needed !== undefined) {
+    throw new Error(`${needed.needs.join(' and ')} not built: \`npm run bench\` builds it first`)
+  }
+  return [...new Set(missing.map(({ family }) => family))]
+}
 
-/**
- * @param {import('./options.mjs').Options} options
- * @param {Readonly<Record<string, string>>} versions
- * @returns {Promise<Results>}
- */
+/** @param {Options} options @param {Readonly<Record<string, string>>} versions @returns {Promise<Results>} */
 export async function measureAll(options, versions) {
   const machine = describeMachine(versionOf(options.node))
   print(machine)
   const missing = missingFamilies()
-  const skipped =
-    options.scope === 'short' ? [] : [...missing].map(([family, reason]) => `${family}: ${reason}`)
-  for (const line of skipped) print(`skipped: ${line}`)
+  const skipped = missing.map(
+    (family) =>
+      `${family}: ${TOOLS[family]} is not installed, or \`node benches/peers/build.mjs\` has not run`,
+  )
+  for (const line of options.scope === 'short' ? [] : skipped) print(`skipped: ${line}`)
   const noise = new NoiseCheck()
   const warnings = [await noise.before()]
-  const sections = await askAll(options, choosePeers(options.peers, missing))
+  const sections = await askAll(options, missing)
   warnings.push(noise.after())
   return {
     machine,
@@ -56,20 +57,18 @@ export async function measureAll(options, versions) {
   }
 }
 
-/**
- * @param {import('./options.mjs').Options} options
- * @param {ReturnType<typeof choosePeers>} available
- */
-async function askAll(options, available) {
+/** @param {Options} options @param {readonly string[]} missing Families. */
+async function askAll(options, missing) {
   /** @type {Section[]} */
   const sections = []
   const fleet = new Fleet()
-  const { node, before } = options
+  const { node, before, peers: asked } = options
+  /** @param {PeerName} peer */
+  const isMeasured = (peer) => (asked?.includes(peer) ?? true) && !missing.includes(PEERS[peer].family)
+  /** @type {Context} */
   const context = {
-    ...{ options, fleet, sections },
-    subjects: (/** @type {Parameters<typeof available>[0]} */ peers) =>
-      available(peers).map((peer) => subjectOf(peer, { node })),
-    before: addBefore(before),
+    ...{ options, fleet, sections, before: addBefore(before) },
+    subjects: (peers) => peers.filter(isMeasured).map((peer) => subjectOf(peer, { node })),
   }
   const parts = partsOf(options)
   for (const [index, { id, ask }] of parts.entries()) {
@@ -91,7 +90,7 @@ async function askAll(options, available) {
 /**
  * What is asked, each part once.
  *
- * @param {Pick<import('./options.mjs').Options, 'questions' | 'sizes' | 'scope'>} options
+ * @param {Pick<Options, 'questions' | 'sizes' | 'scope'>} options
  */
 export function partsOf(options) {
   const asked = QUESTIONS.filter(({ name }) => options.questions.includes(name))

@@ -1,7 +1,7 @@
 // The sweep of sizes: what a request costs a server, from 64 B to 4 MiB, and the most memory that it took.
 
 import { fromRoot } from '../runner/paths.mjs'
-import { Fleet } from '../runner/fleet.mjs'
+import { withServers } from '../runner/fleet.mjs'
 import { runToEnd } from '../runner/processes.mjs'
 import { measureLoads } from '../runner/rounds.mjs'
 import { OF_ALL_SIZES, pool, SHORT } from './scenarios.mjs'
@@ -31,8 +31,8 @@ export const sizeText = (size) =>
  *
  * @param {'tcp' | 'unix'} transport
  * @param {number} size
- * @param {import('./questions.mjs').Context} context
- * @returns {Promise<import('./section.mjs').Section>}
+ * @param {Context} context
+ * @returns {Promise<Section>}
  */
 export async function measureSize(transport, size, { options, subjects }) {
   const { seconds, warmUp, node } = options
@@ -46,24 +46,15 @@ export async function measureSize(transport, size, { options, subjects }) {
   }
   const load = { shape: pool(CONNECTIONS, size), seconds, warmUp, timeout: PATIENCE }
   const filling = { subject: FILLING, measure: () => measureFilling(node, size, seconds) }
-  const fleet = new Fleet()
-  try {
-    const benches = await fleet.benches(transport, subjects(options.scope === 'full' ? OF_ALL_SIZES : SHORT))
+  const peers = subjects(options.scope === 'full' ? OF_ALL_SIZES : SHORT)
+  const others = peers.some(({ peer }) => peer === 'netpoll') ? [filling] : []
+  return withServers(transport, peers, async (benches) => {
     const title = `${head.group} · ${head.title}`
-    const isAsked = benches.some(({ subject }) => subject.peer === 'netpoll')
-    return withRatios(
-      sectionOf(head, await measureLoads(title, benches, () => load, options, isAsked ? [filling] : [])),
-    )
-  } finally {
-    await fleet.stop()
-  }
+    return withRatios(sectionOf(head, await measureLoads(title, benches, () => load, options, others)))
+  })
 }
 
-/**
- * @param {string} node
- * @param {number} size
- * @param {number} seconds
- */
+/** @param {string} node @param {number} size @param {number} seconds */
 async function measureFilling(node, size, seconds) {
   const words = ['--size', String(size), '--seconds', String(seconds)]
   const { code, output } = await runToEnd([node, fromRoot('benches/servers/filling.mjs'), ...words], 'server')

@@ -33,15 +33,10 @@ function ask(command, words, pattern) {
   return pattern.exec(`${stdout}${stderr}`)?.[1] ?? 'not installed'
 }
 
-/**
- * @param {string} name
- */
+/** @param {string} name */
 const lockedCrate = (name) => find('Cargo.lock', new RegExp(`name = "${name}"\nversion = "(.+)"`))
 
-/**
- * @param {string} node That of servers and clients.
- * @returns {Readonly<Record<string, string>>}
- */
+/** @param {string} node That of servers and clients. @returns {Readonly<Record<string, string>>} */
 export function versions(node) {
   return {
     netpoll: `${find('package.json', /"version": "(.+)"/)} (${ask('git', ['rev-parse', '--short', 'HEAD'], /^(\w+)/)})`,

@@ -3,8 +3,6 @@
 import { format } from './format.mjs'
 import { canDraw, colour, draw, tone } from './drawing.mjs'
 
-/** @typedef {import('../questions/section.mjs').Section} Section */
-/** @typedef {import('../questions/section.mjs').Row} Row */
 /** @typedef {import('@observablehq/plot').Markish} Mark */
 
 /** Columns worth a chart of their own, and what to call it. */
@@ -91,24 +89,6 @@ const heading = (plot, title, note, height) => [
 ]
 
 /**
- * The names of rows before them, ours in bold.
- *
- * @param {typeof import('@observablehq/plot')} plot
- * @param {readonly Row[]} rows
- * @returns {readonly Mark[]}
- */
-const names = (plot, rows) =>
-  [true, false].map((own) =>
-    plot.text(
-      rows.filter(({ peer }) => (peer === 'netpoll') === own),
-      {
-        ...{ y: 'label', text: 'label', frameAnchor: 'left', textAnchor: 'end', dx: -10 },
-        fontWeight: own ? 650 : 400,
-      },
-    ),
-  )
-
-/**
  * The figures of one column of a section, best first: each has its name before it and its figure behind it, so that no
  * axis is needed.
  *
@@ -139,7 +119,7 @@ export function barChart(section, { key, title, better, width = 620, peers }) {
     ...{ width, height: HEAD + bars.length * ROW + 12 },
     ...{ marginLeft: NAMES, marginRight: FIGURES, marginTop: HEAD, marginBottom: 12 },
     x: { axis: null, domain: [0, Math.max(...bars.map(({ end }) => end), Number.MIN_VALUE)] },
-    y: { axis: null, domain: bars.map(({ label }) => label), padding: 0.4 },
+    y: { label: null, tickSize: 0, domain: bars.map(({ label }) => label), padding: 0.4 },
     marks: [
       ...heading(plot, title, `${better} is better`, 20),
       plot.barX(bars, {
@@ -161,7 +141,6 @@ export function barChart(section, { key, title, better, width = 620, peers }) {
         dx: 8,
         fill: colour('muted'),
       }),
-      ...names(plot, bars),
       plot.ruleX([0], { stroke: colour('muted'), strokeOpacity: 0.5 }),
     ],
   }))
@@ -184,7 +163,7 @@ export function latencyChart(section) {
     ...{ width: 620, height: HEAD + 32 + rows.length * ROW + 6 },
     ...{ marginLeft: NAMES, marginRight: 24, marginTop: HEAD + 32, marginBottom: 6 },
     x: { type: 'log', label: null, axis: 'top', tickFormat: (/** @type {number} */ each) => duration(each) },
-    y: { axis: null, domain: rows.map(({ label }) => label), padding: 0.4 },
+    y: { label: null, tickSize: 0, domain: rows.map(({ label }) => label), padding: 0.4 },
     marks: [
       plot.gridX({ strokeOpacity: 0.15 }),
       plot.text(['Latency: ● p50 ■ p99 ○ p99.9'], {
@@ -207,7 +186,6 @@ export function latencyChart(section) {
         strokeWidth: 2,
         r: 4,
       }),
-      ...names(plot, rows),
     ],
   }))
 }

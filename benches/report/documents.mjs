@@ -10,8 +10,6 @@ import { allCharts, resultsText } from './files.mjs'
 import { claimsMarkdown, escapeText, sectionsMarkdown } from './markdown.mjs'
 import { OVERVIEW } from './overview.mjs'
 
-/** @typedef {import('../questions/suite.mjs').Results} Results */
-
 /** The charts that the text shows. */
 const CHARTS = [
   'overview',

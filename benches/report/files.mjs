@@ -10,8 +10,6 @@ import { claimsMarkdown, groupsOf, sectionsMarkdown } from './markdown.mjs'
 import { overviewChart } from './overview.mjs'
 import { page } from './page.mjs'
 
-/** @typedef {import('../questions/suite.mjs').Results} Results */
-
 /** More digits than any of these figures is worth. */
 const DIGITS = 5
 
@@ -22,10 +20,7 @@ const DIGITS = 5
  */
 export const resultsText = (results) => `${JSON.stringify(results, round, 1)}\n`
 
-/**
- * @param {string} _key
- * @param {unknown} value
- */
+/** @param {string} _key @param {unknown} value */
 const round = (_key, value) => (typeof value === 'number' ? Number(value.toPrecision(DIGITS)) : value)
 
 /**

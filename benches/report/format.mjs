@@ -3,7 +3,7 @@
 /** What stands for a figure that is not known. */
 export const UNKNOWN = '–'
 
-/** @type {Readonly<Record<import('../questions/section.mjs').Unit, (value: number) => string>>} */
+/** @type {Readonly<Record<Unit, (value: number) => string>>} */
 const FORMATS = {
   rate: (value) => whole(value),
   count: (value) => whole(value),
@@ -18,10 +18,7 @@ const FORMATS = {
   ratio: (value) => value.toFixed(2),
 }
 
-/**
- * @param {number | null | undefined} value
- * @param {import('../questions/section.mjs').Unit} unit
- */
+/** @param {number | null | undefined} value @param {Unit} unit */
 export const format = (value, unit) =>
   value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : FORMATS[unit](value)
 

@@ -2,8 +2,6 @@
 
 import { format } from './format.mjs'
 
-/** @typedef {import('../questions/section.mjs').Section} Section */
-
 /** @param {string} text */
 export const escapeText = (text) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
@@ -59,7 +57,7 @@ export const sectionNotes = (section) =>
 export const sectionMarkdown = (section) =>
   `${sectionHead(section)}\n${sectionTable(section)}\n${sectionNotes(section)}`
 
-/** @param {readonly import('../questions/claims.mjs').Claim[]} claims */
+/** @param {readonly Claim[]} claims */
 export function claimsMarkdown(claims) {
   const lines = claims
     .filter(({ verdict }) => verdict !== 'not measured')

@@ -5,8 +5,6 @@ import { canDraw, colour, FONTS, themes } from './drawing.mjs'
 import { escapeText } from './markdown.mjs'
 import { FORM_PEERS } from '../runner/peers.mjs'
 
-/** @typedef {import('../questions/section.mjs').Section} Section */
-
 const PANEL = 480
 const HEAD = 58
 const FOOT = 30
@@ -23,7 +21,7 @@ const MULTIPLEXED = [
 export const OVERVIEW = 'Requests per second, 1 KiB each way, server on one core'
 
 /**
- * @param {Pick<import('../questions/suite.mjs').Results, 'sections' | 'machine' | 'date'>} results
+ * @param {Pick<Results, 'sections' | 'machine' | 'date'>} results
  * @returns {string | undefined} Nothing where the two were not measured.
  */
 export function overviewChart({ sections, machine, date }) {

@@ -13,9 +13,6 @@ import {
   sizesMarkdown,
 } from './markdown.mjs'
 
-/** @typedef {import('../questions/section.mjs').Section} Section */
-/** @typedef {import('../questions/suite.mjs').Results} Results */
-
 const STYLE = `
 ${themes(':root')}
 body{max-width:76rem;margin:0 auto;padding:2rem 1.5rem 4rem;background:var(--page);color:var(--ink);font:16px/1.55 ${FONTS}}

@@ -3,7 +3,7 @@
 import { table } from '../runner/table.mjs'
 import { format } from './format.mjs'
 
-/** @param {import('../questions/section.mjs').Section} section */
+/** @param {Section} section */
 export function sectionText({ group, title, columns, rows, warnings }) {
   const header = ['', ...columns.map(({ label }) => label), 'spread', '']
   const lines = rows.map(({ label, values, spread, remark }) => [
@@ -16,7 +16,7 @@ export function sectionText({ group, title, columns, rows, warnings }) {
   return `\n${group} · ${title}\n${table(header, lines)}\n${told}`
 }
 
-/** @param {readonly import('../questions/claims.mjs').Claim[]} claims */
+/** @param {readonly Claim[]} claims */
 export function claimsText(claims) {
   const lines = claims.map(({ text, figure, needed, verdict }) => [text, figure, needed, verdict])
   return `\nGoals and verdicts\n${table(['', 'measured', 'needed', ''], lines)}`

@@ -9,91 +9,11 @@ import { BENCH_PROGRAM } from './built.mjs'
 import { PEERS } from './peers.mjs'
 import { residentMemory, runToEnd, Service } from './processes.mjs'
 
-/** @typedef {import('./peers.mjs').PeerName} PeerName */
-
 const directory = await mkdtemp(join(tmpdir(), 'netpoll-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 let sockets = 0
 
-/**
- * What `netpoll-bench client --json` prints.
- *
- * @typedef {object} Report
- * @property {number} seconds
- * @property {number} requests
- * @property {number} requestsPerSecond
- * @property {number} unsent
- * @property {{ mean: number, p50: number, p90: number, p99: number, p999: number, max: number }} latencyMicroseconds
- * @property {{ cpuShare: number }} client
- * @property {{ cpuShare: number | null, cpuMicrosecondsPerRequest: number | null,
- *   residentBytes: number | null, peakResidentBytes: number | null }} server
- * @property {readonly { kind: string, count: number }[]} errors
- */
-
-/**
- * What `netpoll-bench transfer --json` prints.
- *
- * @typedef {object} TransferReport
- * @property {number} seconds
- * @property {number} bytes
- * @property {number} megabytesPerSecond
- * @property {{ cpuShare: number }} client
- * @property {{ cpuShare: number | null, cpuMillisecondsPerGibibyte: number | null,
- *   residentBytes: number | null, peakResidentBytes: number | null }} server
- */
-
-/**
- * Messages on connections that stay.
- *
- * @typedef {object} Frames
- * @property {'frames'} protocol
- * @property {number} connections
- * @property {number} inFlight Requests at a time on each.
- * @property {number} size Bytes of payload.
- * @property {boolean} [anyOrder] Whether replies may come in any order.
- * @property {number} [idle] Connections beside those that send nothing.
- */
-
-/**
- * What connections send.
- *
- * @typedef {Frames
- *   | { protocol: 'churn', connections: number, size: number }
- *   | { protocol: 'http', connections: number }} Shape
- */
-
-/**
- * The load of one run.
- *
- * @typedef {object} Load
- * @property {Shape} shape
- * @property {number} [seconds]
- * @property {number} [count]
- * @property {number} [warmUp] Seconds.
- * @property {number} [rate] Requests per second on a schedule.
- * @property {number} [timeout] Seconds that each request may take.
- * @property {'busy-poll' | 'sleep'} [waiting] What the client does while no reply is there.
- */
-
-/**
- * A server to be measured: a peer, as it is or in a way of its own.
- *
- * @typedef {object} Subject
- * @property {string} id Different for each in a scenario.
- * @property {PeerName} peer
- * @property {string} label
- * @property {string} family
- * @property {string} node The Node.js that it runs on, if on any.
- * @property {string | undefined} build A folder with another build of this package.
- * @property {readonly string[]} words More words for it.
- * @property {import('./processes.mjs').Place} place Which cores it gets.
- */
-
-/**
- * @param {PeerName} peer
- * @param {Partial<Subject>} [way] What is not as usual.
- * @returns {Subject}
- */
+/** @param {PeerName} peer @param {Partial<Subject>} [way] What is not as usual. @returns {Subject} */
 export function subjectOf(peer, way = {}) {
   const { label, family } = PEERS[peer]
   const usual = {
@@ -110,7 +30,7 @@ export function subjectOf(peer, way = {}) {
  *
  * @param {Shape} shape
  * @param {readonly string[]} endpoint
- * @param {import('../servers/handler.mjs').Reply} reply
+ * @param {Reply} reply
  */
 function shapeWords(shape, endpoint, reply) {
   const connections = ['--connections', String(shape.connections)]
@@ -138,27 +58,20 @@ export class Bench {
   /** @readonly */
   subject
 
-  /**
-   * @param {Subject} subject
-   * @param {Service} service
-   * @param {readonly string[]} endpoint
-   */
+  /** @param {Subject} subject @param {Service} service @param {readonly string[]} endpoint */
   constructor(subject, service, endpoint) {
     this.subject = subject
-    this.#peer = /** @type {import('./peers.mjs').Peer} */ (PEERS[subject.peer])
+    this.#peer = /** @type {Peer} */ (PEERS[subject.peer])
     this.#service = service
     this.#endpoint = endpoint
   }
 
-  /**
-   * @param {Subject} subject
-   * @param {'tcp' | 'unix'} transport
-   */
+  /** @param {Subject} subject @param {'tcp' | 'unix'} transport */
   static async start(subject, transport) {
     sockets += 1
     const address = transport === 'tcp' ? '127.0.0.1:0' : join(directory, `${sockets}.sock`)
     const { peer, label, node, build, words, place } = subject
-    const { command, after = [] } = /** @type {import('./peers.mjs').Peer} */ (PEERS[peer])
+    const { command, after = [] } = /** @type {Peer} */ (PEERS[peer])
     const all = [...command(node), `--${transport}`, address, ...after, ...words]
     const service = new Service(label, all, place, build)
     const actual = await service.expect('listening ')
@@ -176,7 +89,7 @@ export class Bench {
 
   /**
    * @param {Load} load
-   * @returns {Promise<Report | undefined>} Nothing if the client failed, which is then a problem.
+   * @returns {Promise<LoadReport | undefined>} Nothing if the client failed, which is then a problem.
    */
   drive({ shape, seconds, count, warmUp = 0, rate, timeout, waiting = 'busy-poll' }) {
     return this.#run([
@@ -200,9 +113,7 @@ export class Bench {
     return this.#run(['transfer', ...this.#endpoint, ...what, '--busy-poll'])
   }
 
-  /**
-   * @param {readonly string[]} words What the client is asked to do.
-   */
+  /** @param {readonly string[]} words What the client is asked to do. */
   async #run(words) {
     const always = ['--pid', String(this.#service.pid), '--json']
     const { code, output, errors } = await runToEnd([BENCH_PROGRAM, ...words, ...always])
@@ -223,15 +134,8 @@ export class Bench {
    * @param {number} count
    */
   async holdIdle(count) {
-    const words = [
-      'client',
-      ...this.#endpoint,
-      '--reply',
-      this.#peer.reply,
-      '--idle',
-      String(count),
-      '--idle-hold',
-    ]
+    const what = ['--reply', this.#peer.reply, '--idle', String(count), '--idle-hold']
+    const words = ['client', ...this.#endpoint, ...what]
     const holder = new Service('the idle client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('idle ready')
     return holder

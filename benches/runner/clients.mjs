@@ -3,33 +3,26 @@
 import { GO_PEERS } from './built.mjs'
 import { fromRoot } from './paths.mjs'
 
-/** @typedef {import('./peers.mjs').PeerName} PeerName */
-
 /**
  * How calls use connections: each has one alone, or all share a few.
  *
  * @typedef {'pool' | 'mux'} Sharing
- */
-
-/**
- * @typedef {object} Client
- * @property {PeerName} peer
- * @property {string} label
- * @property {(node: string) => readonly string[]} command
+ *
+ * @typedef {{ peer: PeerName, label: string, command: (node: string) => readonly string[] }} Client
  */
 
 /** @type {Readonly<Record<Sharing, readonly Client[]>>} */
 export const CLIENTS = {
   pool: [
-    onNode('netpoll', 'netpoll Pool', 'pool-netpoll.mjs'),
-    onNode('node', 'node:net', 'pool-node-net.mjs'),
+    onNode('netpoll', 'netpoll Pool', 'netpoll.mjs', ['--sharing', 'pool']),
+    onNode('node', 'node:net', 'node-net.mjs', ['--sharing', 'pool']),
     inGo('goNet', 'Go net', 'net-pool'),
     inGo('goNetpoll', 'Go Netpoll', 'netpoll-pool'),
   ],
   mux: [
-    onNode('netpoll', 'netpoll Mux', 'mux-netpoll.mjs'),
-    onNode('node', 'node:net', 'mux-node-net.mjs'),
-    onNode('nodeCorked', 'node:net, corked', 'mux-node-net-corked.mjs'),
+    onNode('netpoll', 'netpoll Mux', 'netpoll.mjs', ['--sharing', 'mux']),
+    onNode('node', 'node:net', 'node-net.mjs', ['--sharing', 'mux']),
+    onNode('nodeCorked', 'node:net, corked', 'node-net.mjs', ['--sharing', 'mux', '--corked']),
     inGo('goNetMux', 'Go net, mux', 'net-mux'),
     inGo('goNetpollMux', 'Go Netpoll, mux', 'netpoll-mux'),
   ],
@@ -39,18 +32,14 @@ export const CLIENTS = {
  * @param {PeerName} peer
  * @param {string} label
  * @param {string} file
+ * @param {readonly string[]} words
  * @returns {Client}
  */
-function onNode(peer, label, file) {
-  return { peer, label, command: (node) => [node, fromRoot(`benches/clients/${file}`)] }
+function onNode(peer, label, file, words) {
+  return { peer, label, command: (node) => [node, fromRoot(`benches/clients/${file}`), ...words] }
 }
 
-/**
- * @param {PeerName} peer
- * @param {string} label
- * @param {string} name
- * @returns {Client}
- */
+/** @param {PeerName} peer @param {string} label @param {string} name @returns {Client} */
 function inGo(peer, label, name) {
   return { peer, label, command: () => [GO_PEERS, 'client', name] }
 }

@@ -7,14 +7,11 @@ export class Fleet {
   /** @type {Map<string, Bench>} */
   #benches = new Map()
 
-  /**
-   * @param {'tcp' | 'unix'} transport
-   * @param {readonly import('./bench.mjs').Subject[]} subjects
-   */
+  /** @param {'tcp' | 'unix'} transport @param {readonly Subject[]} subjects */
   async benches(transport, subjects) {
     const found = []
     for (const subject of subjects) {
-      const key = `${transport} ${subject.id}`
+      const key = `${transport} ${subject.id} ${subject.place}`
       const bench = this.#benches.get(key) ?? (await Bench.start(subject, transport))
       this.#benches.set(key, bench)
       found.push(bench)
@@ -25,5 +22,38 @@ export class Fleet {
   async stop() {
     await Promise.all([...this.#benches.values()].map((bench) => bench.stop()))
     this.#benches.clear()
+  }
+}
+
+/**
+ * Starts servers for one use of them, and stops them whatever happens.
+ *
+ * @template Result
+ * @param {Transport} transport
+ * @param {readonly Subject[]} subjects
+ * @param {(benches: readonly Bench[]) => Promise<Result>} use
+ */
+export async function withServers(transport, subjects, use) {
+  const fleet = new Fleet()
+  try {
+    return await use(await fleet.benches(transport, subjects))
+  } finally {
+    await fleet.stop()
+  }
+}
+
+/**
+ * The same of one server.
+ *
+ * @template Result
+ * @param {Subject} subject
+ * @param {(bench: Bench) => Promise<Result>} use
+ */
+export async function withServer(subject, use) {
+  const bench = await Bench.start(subject, 'tcp')
+  try {
+    return await use(bench)
+  } finally {
+    await bench.stop()
   }
 }

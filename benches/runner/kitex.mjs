@@ -10,9 +10,7 @@ import { fromRoot } from './paths.mjs'
 const env = { ...process.env, PATH: [process.env['PATH'], '/usr/local/go/bin'].join(delimiter) }
 const folder = fromRoot('.interop/bench-kitex')
 
-/**
- * @param {readonly string[]} words
- */
+/** @param {readonly string[]} words */
 function go(words) {
   const { status } = spawnSync('go', words, { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] })
   if (status !== 0) throw new Error(`go ${words.join(' ')} has failed`)

@@ -12,27 +12,10 @@ import {
 } from './built.mjs'
 import { fromRoot } from './paths.mjs'
 
-/**
- * What a server is made of.
- *
- * @typedef {'netpoll' | 'node' | 'bun' | 'go' | 'netty' | 'tokio' | 'bare'} Family
- *
- * @typedef {object} Peer
- * @property {string} label
- * @property {Family} family
- * @property {boolean} collects Whether it has a garbage collector to be asked to run.
- * @property {import('../servers/handler.mjs').Reply} reply
- * @property {readonly string[]} needs Files that must have been built.
- * @property {(node: string) => readonly string[]} command The program and its words, on that Node.js if on any.
- * @property {readonly string[]} [after] Words behind the address.
- */
-
 /** The forms of this package's handler; the first is the ordinary one. */
-export const FORM_PEERS = /** @type {readonly import('../servers/forms.mjs').FormName[]} */ (
-  Object.keys(FORMS)
-)
+export const FORM_PEERS = /** @type {readonly FormName[]} */ (Object.keys(FORMS))
 
-const FORM_ENTRIES = /** @type {Readonly<Record<import('../servers/forms.mjs').FormName, Peer>>} */ (
+const FORM_ENTRIES = /** @type {Readonly<Record<FormName, Peer>>} */ (
   Object.fromEntries(
     FORM_PEERS.map((name) => {
       const { label, reply } = FORMS[name]
@@ -54,7 +37,7 @@ export const PEERS = {
   netpollTransfer: ours('netpoll, reader and writer', 'netpoll-transfer.mjs'),
   netpollDuplex: ours('netpoll, toDuplex()', 'stream-transfer.mjs', ['--over', 'netpoll']),
   node: onNode('node:net', 'peers/node-net.mjs'),
-  nodeCorked: onNode('node:net, corked', 'peers/node-net-corked.mjs'),
+  nodeCorked: onNode('node:net, corked', 'peers/node-net.mjs', ['--corked']),
   nodeCluster: onNode('node:cluster', 'peers/node-cluster.mjs'),
   nodeHttp: onNode('http over node:net', 'servers/http.mjs'),
   nodeTransfer: onNode('node:net', 'servers/stream-transfer.mjs'),
@@ -82,24 +65,12 @@ export const PEERS = {
   bareTransfer: onMio('transfer-server', []),
 }
 
-/** @typedef {keyof typeof PEERS} PeerName */
-
-/**
- * @param {string} label
- * @param {string} file
- * @param {readonly string[]} [words]
- * @returns {Peer}
- */
+/** @param {string} label @param {string} file @param {readonly string[]} [words] @returns {Peer} */
 function ours(label, file, words) {
   return { ...onNode(label, `servers/${file}`, words), family: 'netpoll', needs: [PACKAGE] }
 }
 
-/**
- * @param {string} label
- * @param {string} file
- * @param {readonly string[]} [words]
- * @returns {Peer}
- */
+/** @param {string} label @param {string} file @param {readonly string[]} [words] @returns {Peer} */
 function onNode(label, file, words = []) {
   const script = fromRoot(`benches/${file}`)
   return {
@@ -108,27 +79,17 @@ function onNode(label, file, words = []) {
   }
 }
 
-/**
- * @param {string} label
- * @param {string} file
- */
+/** @param {string} label @param {string} file */
 function onBun(label, file) {
   return native(label, 'bun', [BUN], [BUN, '--expose-gc', fromRoot(`benches/peers/${file}`)])
 }
 
-/**
- * @param {string} label
- * @param {string} name
- */
+/** @param {string} label @param {string} name */
 function inGo(label, name) {
   return native(label, 'go', [GO_PEERS], [GO_PEERS, 'server', name])
 }
 
-/**
- * @param {string} subcommand
- * @param {readonly string[]} after
- * @returns {Peer}
- */
+/** @param {string} subcommand @param {readonly string[]} after @returns {Peer} */
 function onMio(subcommand, after) {
   const peer = native('bare loop', 'bare', [BENCH_PROGRAM], [BENCH_PROGRAM, subcommand])
   return { ...peer, collects: false, after: [...after, '--exit-with-stdin'] }

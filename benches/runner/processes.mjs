@@ -25,12 +25,6 @@ for (const [signal, number] of /** @type {const} */ ([
   process.once(signal, () => process.exit(128 + number))
 }
 
-/**
- * Whose cores a process gets: the server's, the client's, both, or all that there are.
- *
- * @typedef {'server' | 'client' | 'all' | 'unpinned'} Place
- */
-
 /** Which core each side runs on; none where the system cannot pin. */
 export const cores = chooseCores()
 

@@ -7,28 +7,10 @@ import { whole } from './table.mjs'
 const SATURATED = 0.9
 
 /**
- * What one round comes to.
- *
- * @typedef {object} Round
- * @property {Readonly<Record<string, number | null>>} figures By the keys of columns; `null` is not known.
- * @property {number | null} [serverShare] The share of a core that the server used.
- * @property {number | null} [clientShare]
- * @property {number} [timedOut] Connections whose request was not answered in time.
- */
-
-/**
- * One of those that take turns.
- *
- * @typedef {object} Run
- * @property {{ id: string, label: string, family: string }} subject
- * @property {() => Promise<Round | undefined>} measure Nothing if it failed, which is then a problem.
- */
-
-/**
  * @param {string} title
  * @param {readonly Run[]} runs
  * @param {number} count
- * @returns {Promise<readonly { subject: Run['subject'], rounds: readonly Round[] }[]>}
+ * @returns {Promise<readonly Turns[]>}
  */
 export async function interleave(title, runs, count) {
   const measured = runs.map(({ subject }) => ({ subject, rounds: /** @type {Round[]} */ ([]) }))
@@ -45,10 +27,7 @@ export async function interleave(title, runs, count) {
   return measured
 }
 
-/**
- * @param {import('./bench.mjs').Report | undefined} report
- * @returns {Round | undefined}
- */
+/** @param {LoadReport | undefined} report @returns {Round | undefined} */
 export function roundOf(report) {
   if (report === undefined) return undefined
   const { requests, requestsPerSecond, latencyMicroseconds, server, client, errors } = report
@@ -69,11 +48,23 @@ export function roundOf(report) {
 }
 
 /**
+ * A server under a load.
+ *
+ * @param {import('./bench.mjs').Bench} bench
+ * @param {Load} load
+ * @returns {Run}
+ */
+export const runOf = (bench, load) => ({
+  subject: bench.subject,
+  measure: async () => roundOf(await bench.drive(load)),
+})
+
+/**
  * Lets each server take turns under its load.
  *
  * @param {string} title
  * @param {readonly import('./bench.mjs').Bench[]} benches
- * @param {(bench: import('./bench.mjs').Bench) => import('./bench.mjs').Load} loadOf What each is asked.
+ * @param {(bench: import('./bench.mjs').Bench) => Load} loadOf What each is asked.
  * @param {{ rounds: number, quick: boolean }} options
  * @param {readonly Run[]} [others] What takes turns with them.
  */
@@ -83,10 +74,7 @@ export async function measureLoads(title, benches, loadOf, { rounds, quick }, ot
     progress(`${title} · ${bench.subject.label} · warm-up`)
     await bench.drive({ ...loadOf(bench), seconds: 0.5, warmUp: 0 })
   }
-  const runs = benches.map((bench) => ({
-    subject: bench.subject,
-    measure: async () => roundOf(await bench.drive(loadOf(bench))),
-  }))
+  const runs = benches.map((bench) => runOf(bench, loadOf(bench)))
   return interleave(title, [...runs, ...others], rounds)
 }
 

@@ -10,8 +10,9 @@ import { parseArgs } from 'node:util'
 /**
  * @typedef {object} Arguments
  * @property {Endpoint} endpoint Where to listen.
- * @property {import('./forms.mjs').FormName} form Of the handler.
+ * @property {FormName} form Of the handler.
  * @property {import('./handler.mjs').Task} task What is done with each request.
+ * @property {boolean} corked Whether the replies of a turn of the event loop leave together.
  * @property {boolean} onConnect Whether to set an `onConnect` hook.
  * @property {boolean} contexts Whether each request enters an asynchronous context of its own.
  * @property {boolean} timers Whether every time limit is set, and many calls wait under one.
@@ -29,6 +30,7 @@ export function readArguments() {
       form: { type: 'string', default: 'netpoll' },
       hold: { type: 'string' },
       work: { type: 'string', default: '0' },
+      corked: { type: 'boolean', default: false },
       'on-connect': { type: 'boolean', default: false },
       contexts: { type: 'boolean', default: false },
       timers: { type: 'boolean', default: false },
@@ -39,8 +41,9 @@ export function readArguments() {
   })
   return {
     endpoint: readEndpoint(values.tcp, values.unix),
-    form: /** @type {import('./forms.mjs').FormName} */ (values.form),
+    form: /** @type {FormName} */ (values.form),
     task: { hold: optional(values.hold), work: Number(values.work) },
+    corked: values.corked,
     onConnect: values['on-connect'],
     contexts: values.contexts,
     timers: values.timers,
@@ -53,11 +56,7 @@ export function readArguments() {
 /** @param {string | undefined} text */
 const optional = (text) => (text === undefined ? undefined : Number(text))
 
-/**
- * @param {string | undefined} tcp
- * @param {string | undefined} unix
- * @returns {Endpoint}
- */
+/** @param {string | undefined} tcp @param {string | undefined} unix @returns {Endpoint} */
 export function readEndpoint(tcp, unix) {
   if (unix !== undefined) return { path: unix }
   const match = /^\[?(.+?)\]?:(\d+)$/.exec(tcp ?? '')

@@ -9,7 +9,7 @@ import { ordinaryHandler, respond, respondInBuffer } from './handler.mjs'
  * @typedef {object} Form
  * @property {string} label
  * @property {string} about How its replies are made.
- * @property {import('./handler.mjs').Reply} reply What the load client expects.
+ * @property {Reply} reply What the load client expects.
  * @property {(createServer: typeof import('netpoll').createServer, options: FramedOptions,
  *   task: import('./handler.mjs').Task) => import('netpoll').Server} serve
  */
@@ -44,8 +44,6 @@ export const FORMS = {
     serve: (createServer, options) => createServer(options, async (request) => request),
   }),
 }
-
-/** @typedef {keyof typeof FORMS} FormName */
 
 /** @param {Form} form */
 function form(form) {

@@ -3,13 +3,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 
 /**
- * What a reply is: an echo of its request, or a message whose first word is inverted, made in memory of its
- * own as the result of serializing is. `netpoll-bench client --reply` asks for the same.
- *
- * @typedef {'echo' | 'inverted'} Reply
- */
-
-/**
  * What is done with a request before it is answered.
  *
  * @typedef {object} Task
@@ -17,10 +10,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
  * @property {number} work Rounds of computing for each request.
  */
 
-/**
- * @param {Task} task
- * @returns {(request: Buffer) => Promise<Buffer>}
- */
+/** @param {Task} task @returns {(request: Buffer) => Promise<Buffer>} */
 export function ordinaryHandler({ hold, work }) {
   if (work > 0) {
     return async (request) => {

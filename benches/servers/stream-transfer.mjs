@@ -25,10 +25,7 @@ await serveStreams(readArguments(), (stream) => {
   stream.on('error', () => stream.destroy())
 })
 
-/**
- * @param {import('node:stream').Duplex} stream
- * @param {number} received Bytes that have come already.
- */
+/** @param {import('node:stream').Duplex} stream @param {number} received Bytes that have come already. */
 function count(stream, received) {
   stream.on('data', (chunk) => {
     received += chunk.length
