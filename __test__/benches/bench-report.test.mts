@@ -27,8 +27,8 @@ const { markdownTable, sectionMarkdown, sectionsMarkdown, claimsMarkdown } = awa
 const { sectionText } = await benchModule<{ sectionText(section: Section): string }>('report/text.mjs')
 const { fill, merge, updateDocuments } = await benchModule<{
   fill(document: string, name: string, text: string): string
-  merge(before: Results | undefined, now: Results): Results
-  updateDocuments(results: Results, folder: string): Promise<readonly string[]>
+  merge(before: Results, now: Results): Results
+  updateDocuments(results: Results, folder: string, others?: 'kept' | 'gone'): Promise<readonly string[]>
 }>('report/documents.mjs')
 const { resultsText, writeResults } = await benchModule<{
   resultsText(results: Results): string
@@ -116,6 +116,20 @@ test('sizes are columns of tables', (t) => {
   t.is(text.split('> too noisy').length, 2)
 })
 
+test('what a group has in common is said once', (t) => {
+  const run = 'Measured long ago.'
+  const group = (...runs: readonly (string | undefined)[]) =>
+    sectionsMarkdown(
+      runs.map((each, index) => sectionOf(`a${index}`, [], each === undefined ? {} : { run: each })),
+    )
+  t.regex(group(run, run), /^## A group\n\n> Measured long ago\.\n\n### Title of a0/)
+  t.is(group(run, run).split(run).length, 2)
+  t.regex(
+    group(run, undefined),
+    /^## A group\n\n### Title of a0\n[^]*> Measured long ago\.\n[^]*### Title of a1/,
+  )
+})
+
 test('sections stand under their groups', (t) => {
   const sections = [
     sectionOf('a', [], { group: 'One' }),
@@ -184,6 +198,13 @@ test('the documentation gets tables, charts and figures', async (t) => {
     'pool-1000-rate.svg',
     'results.json',
   ])
+  const later = resultsOf([sectionOf('new', [])], { date: '2026-02-03' })
+  await updateDocuments(later, folder, 'kept')
+  const kept = await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8')
+  t.true(kept.includes('### Title of pool-100') && kept.includes('### Title of new'))
+  t.true(kept.includes('> Measured on 2026-01-02'))
+  await updateDocuments(later, folder)
+  t.false((await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8')).includes('### Title of pool-100'))
   const shown = /^a\n<!-- chart: begin -->\n\n\[!\[.*overview\.svg.*\n\n<!-- chart: end -->\nb\n$/
   t.regex(await readFile(readme, 'utf8'), shown)
 })
@@ -205,7 +226,6 @@ test('a table that is measured by itself leaves the others, which say when they 
   t.is(sections[1]?.rows.length, 1)
   t.is(date, '2026-02-03')
   t.true(claims.length > 0)
-  t.is(merge(undefined, now), now)
   t.true(sectionsMarkdown(sections).includes('> long ago'))
   // The same run once more says nothing.
   t.is(merge(before, resultsOf([pool])).sections[1]?.run, undefined)

@@ -7,6 +7,7 @@ import { fromRoot } from '../runner/paths.mjs'
 import { PEERS } from '../runner/peers.mjs'
 import { print } from '../runner/progress.mjs'
 import { readOptions, usage, versionOf } from './options.mjs'
+import { PRESETS } from './presets.mjs'
 import { QUESTIONS } from './questions.mjs'
 import { measureAll } from './suite.mjs'
 import { versions } from './versions.mjs'
@@ -16,8 +17,12 @@ const KNOWN = {
   peers: Object.keys(PEERS),
 }
 
-/** @param {Results} results @param {{ out: string | undefined, docs: boolean }} where */
-async function write(results, { out, docs }) {
+/**
+ * @param {Results} results
+ * @param {{ out: string | undefined, docs: boolean }} where
+ * @param {'kept' | 'gone'} others What becomes of what the documentation shows beside these results.
+ */
+async function write(results, { out, docs }, others) {
   // Charts come from libraries that take their time to load.
   if (out !== undefined) {
     const { writeResults } = await import('../report/files.mjs')
@@ -26,7 +31,7 @@ async function write(results, { out, docs }) {
   }
   if (!docs) return
   const { updateDocuments } = await import('../report/documents.mjs')
-  for (const path of await updateDocuments(results, fromRoot(''))) print(`updated ${path}`)
+  for (const path of await updateDocuments(results, fromRoot(''), others)) print(`updated ${path}`)
 }
 
 /**
@@ -44,14 +49,16 @@ export async function run(preset, words) {
       console.log(`questions: ${KNOWN.questions.join(' ')}\npeers: ${KNOWN.peers.join(' ')}`)
       return 0
     case 'render':
-      await write(JSON.parse(await readFile(task.file, 'utf8')), task)
+      await write(JSON.parse(await readFile(task.file, 'utf8')), task, 'gone')
       return 0
     case 'measure': {
       const results = await measureAll(task.options, versions(versionOf(task.options.node)))
       print(claimsText(results.claims.filter(({ verdict }) => verdict !== 'not measured')))
       for (const warning of results.warnings) print(`warning: ${warning}`)
       for (const problem of results.problems) print(`error: ${problem}`)
-      await write(results, task.options)
+      const { questions, peers } = task.options
+      const isWhole = preset === PRESETS.compare && preset.questions === questions && peers === undefined
+      await write(results, task.options, isWhole ? 'gone' : 'kept')
       return results.problems.length === 0 ? 0 : 1
     }
   }

@@ -41,12 +41,11 @@ export function fill(document, name, text) {
  * New results with what was known before of what they do not measure, so that each table can be measured by itself. An
  * older section says when and how it was measured, where that differs.
  *
- * @param {Results | undefined} before
+ * @param {Results} before
  * @param {Results} now
  * @returns {Results}
  */
 export function merge(before, now) {
-  if (before === undefined) return now
   const [then, today] = [describeRun(before), describeRun(now)]
   const known = before.sections.map((section) => {
     const run = section.run ?? then
@@ -73,13 +72,14 @@ const describeRun = ({ machine, date, method, versions }) =>
  *
  * @param {Results} measured
  * @param {string} root
+ * @param {'kept' | 'gone'} [others] What becomes of sections that were not measured.
  */
-export async function updateDocuments(measured, root) {
+export async function updateDocuments(measured, root, others = 'gone') {
   const path = join(root, 'docs', 'benchmarks.md')
   const folder = join(root, 'docs', 'benchmarks')
   const file = join(folder, 'results.json')
-  const before = existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : undefined
-  const results = merge(before, measured)
+  const isMerged = others === 'kept' && existsSync(file)
+  const results = isMerged ? merge(JSON.parse(await readFile(file, 'utf8')), measured) : measured
   await mkdir(folder, { recursive: true })
   let text = await readFile(path, 'utf8')
   text = fill(text, 'run', runMarkdown(results))

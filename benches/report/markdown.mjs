@@ -84,12 +84,23 @@ export const groupsOf = (sections) =>
 export const sectionsMarkdown = (sections) =>
   groupsOf(sections)
     .map(({ title, members }) => {
-      const sized = members.filter(({ size }) => size !== undefined)
-      const others = members.filter(({ size }) => size === undefined)
+      const { shared, own } = splitRun(members)
+      const sized = own.filter(({ size }) => size !== undefined)
+      const others = own.filter(({ size }) => size === undefined)
       const parts = [...others.map(sectionMarkdown), ...(sized.length === 0 ? [] : [sizesMarkdown(sized)])]
-      return `## ${escapeText(title)}\n\n${parts.join('\n')}`
+      return `## ${escapeText(title)}\n\n${shared}${parts.join('\n')}`
     })
     .join('\n')
+
+/** When and how a group was measured, if all of it was, is said once. @param {readonly Section[]} members */
+function splitRun(members) {
+  const [run, ...others] = new Set(members.map((section) => section.run))
+  if (run === undefined || others.length > 0) return { shared: '', own: members }
+  return {
+    shared: `> ${escapeText(run)}\n\n`,
+    own: members.map((section) => ({ ...section, run: undefined })),
+  }
+}
 
 /** What is told of every size, in a table of its own. */
 const BY_SIZE = /** @type {const} */ ([
