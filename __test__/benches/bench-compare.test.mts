@@ -93,7 +93,7 @@ test('another build of the package is measured beside this one', (t) => {
   const words = ['--quick', '--only', 'tcp-4x64', '--peers', 'netpoll,bare', '--before', root]
   const { status, stdout, stderr } = bench(...words)
   t.is(status, 0, `${stdout}\n${stderr}`)
-  t.regex(stdout, /^  netpoll, before  .* µs/m)
+  t.regex(stdout, /^ {2}netpoll, before {2}.* µs/m)
   t.regex(stdout, /to the build before .* × netpoll, before/)
 })
 
