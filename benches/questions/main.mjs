@@ -53,7 +53,8 @@ export async function run(preset, words) {
       return 0
     case 'measure': {
       const results = await measureAll(task.options, versions(versionOf(task.options.node)))
-      print(claimsText(results.claims.filter(({ verdict }) => verdict !== 'not measured')))
+      const judged = results.claims.filter(({ verdict }) => verdict !== 'not measured')
+      if (judged.length > 0) print(claimsText(judged))
       for (const warning of results.warnings) print(`warning: ${warning}`)
       for (const problem of results.problems) print(`error: ${problem}`)
       const { questions, peers } = task.options
