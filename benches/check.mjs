@@ -11,7 +11,7 @@ import { problems } from './runner/bench.mjs'
 import { describeMachine } from './runner/machine.mjs'
 import { fromRoot } from './runner/paths.mjs'
 import { print } from './runner/progress.mjs'
-import { table } from './runner/table.mjs'
+import { table } from './report/text.mjs'
 
 const USAGE = `Usage: npm run bench:check -- [options]
 

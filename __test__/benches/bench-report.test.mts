@@ -16,7 +16,7 @@ import {
 } from '../support/benches.mjs'
 
 const { format } = await benchModule<{ format(value: number | null | undefined, unit: Unit): string }>(
-  'report/format.mjs',
+  'runner/format.mjs',
 )
 const { markdownTable, sectionMarkdown, sectionsMarkdown, claimsMarkdown } = await benchModule<{
   markdownTable(header: readonly string[], rows: readonly (readonly string[])[], texts?: number): string

@@ -1,6 +1,6 @@
 // Whether this package shows what it should.
 
-import { format } from '../report/format.mjs'
+import { format } from '../runner/format.mjs'
 import { median } from '../runner/statistics.mjs'
 import { BOUNDS, COMPARISONS, STEPS } from './goals.mjs'
 import { knownRatios } from './section.mjs'

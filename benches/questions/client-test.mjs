@@ -28,60 +28,40 @@ const SHOWN = [
  * @property {number} [size] Bytes of a request and of its reply.
  */
 
-/** @param {number} callers @returns {readonly ClientScenario[]} */
-const threeScenarios = (callers) => [
-  {
-    id: `client-pool-${callers}`,
-    title: `Scenario 1: ${callers} callers`,
-    about: 'As many connections as callers; each call has one alone.',
-    sharing: 'pool',
-    connections: callers,
-    callers,
-  },
-  {
+/** @param {string} id @param {string} title @param {number} callers @returns {ClientScenario} */
+const pooled = (id, title, callers) => ({
+  ...{ id: `client-pool-${id}`, title, about: 'As many connections as callers; each call has one alone.' },
+  ...{ sharing: 'pool', connections: callers, callers },
+})
+
+/** @param {string} id @param {string} title @param {number} callers @returns {ClientScenario} */
+const shared = (id, title, callers) => ({
+  ...{ id: `client-mux-${id}`, title: `${title}, 4 connections`, about: 'All calls share four connections.' },
+  ...{ sharing: 'mux', connections: 4, callers },
+})
+
+/** @param {number} callers @returns {ClientScenario} */
+const besideIdle = (callers) => ({
+  ...pooled('', `Scenario 2: ${callers} callers, ${5 * callers} connections`, callers),
+  ...{
     id: `client-idle-${callers}`,
-    title: `Scenario 2: ${callers} callers, ${5 * callers} connections`,
     about: 'The same with 80 % idle connections.',
-    sharing: 'pool',
     connections: 5 * callers,
-    callers,
   },
-  {
-    id: `client-mux-${callers}`,
-    title: `Scenario 3: ${callers} callers, 4 connections`,
-    about: 'All calls share four connections.',
-    sharing: 'mux',
-    connections: 4,
-    callers,
-  },
+})
+
+/** @type {readonly ClientScenario[]} */
+export const CLIENT_SCENARIOS = [
+  ...CONCURRENCIES.map((callers) => pooled(`${callers}`, `Scenario 1: ${callers} callers`, callers)),
+  ...CONCURRENCIES.map(besideIdle),
+  ...CONCURRENCIES.map((callers) => shared(`${callers}`, `Scenario 3: ${callers} callers`, callers)),
 ]
 
 /** @type {readonly ClientScenario[]} */
-export const CLIENT_SCENARIOS = [0, 1, 2].flatMap((index) =>
-  CONCURRENCIES.flatMap((callers) => threeScenarios(callers)[index] ?? []),
-)
-
-/** @type {readonly ClientScenario[]} */
-export const LARGE_CALLS = [
-  {
-    id: 'client-pool-32k',
-    title: 'Calls of 32 KiB both ways, 20 callers',
-    about: 'As many connections as callers; each call has one alone.',
-    sharing: 'pool',
-    connections: 20,
-    callers: 20,
-    size: LARGE,
-  },
-  {
-    id: 'client-mux-32k',
-    title: 'Calls of 32 KiB both ways, 20 callers, 4 connections',
-    about: 'All calls share four connections.',
-    sharing: 'mux',
-    connections: 4,
-    callers: 20,
-    size: LARGE,
-  },
-]
+export const LARGE_CALLS = [pooled, shared].map((calls) => ({
+  ...calls('32k', 'Calls of 32 KiB both ways, 20 callers', 20),
+  size: LARGE,
+}))
 
 /** @param {ClientScenario} scenario @param {Context} context @returns {Promise<Section>} */
 export async function measureClients(scenario, { options, fleet, subjects, before }) {

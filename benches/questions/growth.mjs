@@ -3,7 +3,7 @@
 
 import { withServer } from '../runner/fleet.mjs'
 import { progress } from '../runner/progress.mjs'
-import { whole } from '../runner/table.mjs'
+import { whole } from '../runner/format.mjs'
 import { pool } from './scenarios.mjs'
 import { row } from './section.mjs'
 

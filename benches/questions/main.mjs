@@ -12,10 +12,7 @@ import { QUESTIONS } from './questions.mjs'
 import { measureAll } from './suite.mjs'
 import { versions } from './versions.mjs'
 
-const KNOWN = {
-  questions: QUESTIONS.map(({ name }) => name),
-  peers: Object.keys(PEERS),
-}
+const KNOWN = { questions: QUESTIONS.map(({ name }) => name), peers: Object.keys(PEERS) }
 
 /**
  * @param {Results} results

@@ -52,18 +52,7 @@ export const OF_ALL_SIZES = [...FORM_PEERS, 'node', 'bun', 'goNet', 'goNetpoll',
 /** @type {readonly PeerName[]} */
 export const SHORT = [...FORM_PEERS, 'node', 'bare']
 
-/**
- * @typedef {Head & {
- *   peers: readonly PeerName[],
- *   short: readonly PeerName[],
- *   goals: readonly PeerName[],
- *   transport: 'tcp' | 'unix',
- *   shape: Shape,
- * }} Scenario
- *   `short` are those of the peers that the short run measures, `goals` those that goals are about.
- */
-
-export const SERVER_COLUMNS = [
+const COLUMNS_OF_LOADS = [
   ...[COLUMNS.rate, COLUMNS.cpu, COLUMNS.p50, COLUMNS.p99, COLUMNS.p999, COLUMNS.memory],
 ]
 
@@ -74,12 +63,7 @@ export const SERVER_COLUMNS = [
  * @param {number} [size]
  * @returns {Frames}
  */
-export const pool = (connections, size = KIBIBYTE) => ({
-  protocol: 'frames',
-  connections,
-  inFlight: 1,
-  size,
-})
+export const pool = (connections, size = KIBIBYTE) => ({ protocol: 'frames', connections, inFlight: 1, size })
 
 /**
  * Four connections for all requests.
@@ -95,7 +79,7 @@ const mux = (concurrency) => ({ ...pool(4), inFlight: concurrency / 4, anyOrder:
  */
 function scenario(what) {
   const short = what.short ?? SHORT.filter((peer) => what.peers.includes(peer))
-  return { transport: 'tcp', columns: SERVER_COLUMNS, goals: short, ...what, short }
+  return { transport: 'tcp', columns: COLUMNS_OF_LOADS, goals: short, ...what, short }
 }
 
 /**
@@ -153,10 +137,7 @@ const LOADED = {
   group: 'Deeper batches',
   about: 'Each of four connections has 64 requests of 1 KiB under way.',
 }
-const WAYS = {
-  group: 'Other ways to run it',
-  about: 'The load of the scenario that the title names.',
-}
+const WAYS = { group: 'Other ways to run it', about: 'The load of the scenario that the title names.' }
 
 /**
  * The same loads on a server that does more.

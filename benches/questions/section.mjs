@@ -3,7 +3,7 @@
 
 import { busySide } from '../runner/rounds.mjs'
 import { median, ratiosOfRounds, spread } from '../runner/statistics.mjs'
-import { percent } from '../runner/table.mjs'
+import { format } from '../runner/format.mjs'
 
 /** Columns that several questions have. */
 export const COLUMNS = /** @type {const} */ ({
@@ -91,7 +91,7 @@ function remarkOn(rounds, side) {
   const client = middle(rounds, ({ clientShare }) => clientShare)
   if (server === null && client === null) return ''
   const shares = { server: server ?? Number.NaN, client: client ?? Number.NaN }
-  const told = Object.entries(shares).map(([name, share]) => `${name} ${percent(share)}`)
+  const told = Object.entries(shares).map(([name, share]) => `${name} ${format(share, 'share')}`)
   const order = side === 'server' ? told : told.toReversed()
   const timedOut = rounds.reduce((sum, round) => sum + (round.timedOut ?? 0), 0)
   const late = timedOut === 0 ? '' : `; ${timedOut} connections timed out`

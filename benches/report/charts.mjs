@@ -1,6 +1,6 @@
 // Which charts there are, and how each is drawn.
 
-import { format } from './format.mjs'
+import { format } from '../runner/format.mjs'
 import { canDraw, colour, draw, tone } from './drawing.mjs'
 
 /** @typedef {import('@observablehq/plot').Markish} Mark */

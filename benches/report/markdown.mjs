@@ -1,6 +1,6 @@
 // Results as Markdown.
 
-import { format } from './format.mjs'
+import { format } from '../runner/format.mjs'
 
 /** @param {string} text */
 export const escapeText = (text) =>
@@ -22,16 +22,27 @@ export function markdownTable(header, rows, texts = 0) {
 /** @param {string} text */
 const escapeCell = (text) => escapeText(text).replaceAll('|', '\\|')
 
-/** @param {Section} section */
-export function sectionTable({ columns, rows }) {
-  const header = ['', ...columns.map(({ label }) => label), 'spread', 'bottleneck']
-  const lines = rows.map(({ peer, label, values, spread, remark }) => [
-    peer === 'netpoll' ? `**${label}**` : label,
+/** The rows of a table, as text. @param {Section} section */
+export const cellsOf = ({ columns, rows }) =>
+  rows.map(({ label, values, spread, remark }) => [
+    label,
     ...columns.map(({ key, unit }) => format(values[key], unit)),
     format(spread, 'share'),
     remark,
   ])
-  // Questions that nobody is a bottleneck of need no such column.
+
+/** @param {string} peer @param {string | undefined} label */
+const named = (peer, label = '') => (peer === 'netpoll' ? `**${label}**` : label)
+
+/** @param {Section} section */
+export function sectionTable(section) {
+  const { columns, rows } = section
+  const header = ['', ...columns.map(({ label }) => label), 'spread', 'bottleneck']
+  const lines = cellsOf(section).map(([label, ...cells], row) => [
+    named(rows[row]?.peer ?? '', label),
+    ...cells,
+  ])
+  // Questions without a bottleneck need no such column.
   const remarks = rows.some(({ remark }) => remark !== '')
   const cut = remarks ? lines : lines.map((cells) => cells.slice(0, -1))
   return markdownTable(remarks ? header : header.slice(0, -1), cut, remarks ? 1 : 0)
@@ -121,7 +132,7 @@ export function sizesMarkdown(sections) {
   const peers = new Map(sections.flatMap(({ rows }) => rows.map(({ peer, label }) => [peer, label])))
   const tables = BY_SIZE.map(({ key, unit, title }) => {
     const lines = [...peers].map(([peer, label]) => [
-      peer === 'netpoll' ? `**${label}**` : label,
+      named(peer, label),
       ...sections.map(({ rows }) => format(rows.find((row) => row.peer === peer)?.values[key], unit)),
     ])
     return `### ${title}\n\n${markdownTable(header, lines)}\n`

@@ -73,10 +73,7 @@ function ours(label, file, words) {
 /** @param {string} label @param {string} file @param {readonly string[]} [words] @returns {Peer} */
 function onNode(label, file, words = []) {
   const script = fromRoot(`benches/${file}`)
-  return {
-    ...native(label, 'node', [], []),
-    command: (node) => [node, '--expose-gc', script, ...words],
-  }
+  return { ...native(label, 'node', [], []), command: (node) => [node, '--expose-gc', script, ...words] }
 }
 
 /** @param {string} label @param {string} file */

@@ -1,7 +1,7 @@
 // Rounds: everything under measurement takes turns, so that what else the machine does meets all alike.
 
 import { progress } from './progress.mjs'
-import { whole } from './table.mjs'
+import { whole } from './format.mjs'
 
 /** A side that is busy for so much of the time has nothing left to give. */
 const SATURATED = 0.9

@@ -1,8 +1,5 @@
 // Figures as people read them.
 
-/** What stands for a figure that is not known. */
-export const UNKNOWN = '–'
-
 /** @type {Readonly<Record<Unit, (value: number) => string>>} */
 const FORMATS = {
   rate: (value) => whole(value),
@@ -18,16 +15,12 @@ const FORMATS = {
   ratio: (value) => value.toFixed(2),
 }
 
-/** @param {number | null | undefined} value @param {Unit} unit */
+/** What is not known is a dash. @param {number | null | undefined} value @param {Unit} unit */
 export const format = (value, unit) =>
-  value === null || value === undefined || !Number.isFinite(value) ? UNKNOWN : FORMATS[unit](value)
+  value === null || value === undefined || !Number.isFinite(value) ? '–' : FORMATS[unit](value)
 
 /** @param {number} value */
-const whole = (value) => Math.round(value).toLocaleString('en-US')
+export const whole = (value) => Math.round(value).toLocaleString('en-US')
 
-/**
- * Three digits that mean something.
- *
- * @param {number} value
- */
+/** Three digits that mean something. @param {number} value */
 const significant = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : whole(value))
