@@ -21,11 +21,7 @@ export function whyNotCounted() {
   return spawnSync('valgrind', ['--version']).error === undefined ? undefined : 'valgrind is not installed'
 }
 
-/**
- * Builds the program and counts.
- *
- * @returns {readonly import('./verdicts.mjs').Measured[]}
- */
+/** Builds the program and counts. @returns {readonly import('./verdicts.mjs').Measured[]} */
 export function countInstructions() {
   run('cargo', ['build', '--release', '--locked', '--package', 'netpoll-core', '--example', 'hot_path'])
   return SHAPES.map((shape) => {

@@ -9,11 +9,7 @@ export class FrameCutter {
   /** @type {Buffer} */
   #pending = EMPTY
 
-  /**
-   * The payloads of all messages that are whole now.
-   *
-   * @param {Buffer} chunk
-   */
+  /** The payloads of all messages that are whole now. @param {Buffer} chunk */
   cut(chunk) {
     const pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
     const payloads = []

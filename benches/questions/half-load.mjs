@@ -20,11 +20,7 @@ const SHOWN = [
   ...[COLUMNS.p50, COLUMNS.p99, COLUMNS.p999],
 ]
 
-/**
- * Half of what each server reaches.
- *
- * @param {Context} context
- */
+/** Half of what each server reaches. @param {Context} context */
 export async function measureHalfLoad(context) {
   const known = context.sections.find(({ id }) => id === FULL)
   const full = known ?? (await measureServers(scenarioOf(FULL), context))
@@ -32,11 +28,7 @@ export async function measureHalfLoad(context) {
   return measureRates(`half-${FULL}`, '100 connections at half of what each server reaches', rates, context)
 }
 
-/**
- * The same rate for all.
- *
- * @param {Context} context
- */
+/** The same rate for all. @param {Context} context */
 export async function measureFixedLoad(context) {
   const rates = new Map(chosen(context).map(({ id }) => [id, FIXED]))
   return measureRates('half-fixed', '100 connections, 36,000 requests a second', rates, context)

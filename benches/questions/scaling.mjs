@@ -60,11 +60,7 @@ export async function measureScaling({ options, subjects }) {
   return sections
 }
 
-/**
- * Our workers alone: two threads beside one, pinned to no core.
- *
- * @param {Context} context
- */
+/** Our workers alone: two threads beside one, pinned to no core. @param {Context} context */
 export async function measureTwoWorkers({ options, subjects }) {
   const ways = subjects(['netpollWorkers']).flatMap((subject) =>
     ['one', 'two'].map((name, index) => ({

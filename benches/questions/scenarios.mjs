@@ -65,12 +65,7 @@ const COLUMNS_OF_LOADS = [
  */
 export const pool = (connections, size = KIBIBYTE) => ({ protocol: 'frames', connections, inFlight: 1, size })
 
-/**
- * Four connections for all requests.
- *
- * @param {number} concurrency
- * @returns {Frames}
- */
+/** Four connections for all requests. @param {number} concurrency @returns {Frames} */
 const mux = (concurrency) => ({ ...pool(4), inFlight: concurrency / 4, anyOrder: true })
 
 /**
@@ -91,11 +86,7 @@ function scenario(what) {
 export const peersOf = ({ peers, short, goals }, scope) =>
   scope === 'full' ? peers : scope === 'goals' ? goals : short
 
-/**
- * The forms first, then the other peers.
- *
- * @param {readonly PeerName[]} peers
- */
+/** The forms first, then the other peers. @param {readonly PeerName[]} peers */
 const withForms = (peers) => [...new Set([...FORM_PEERS, ...peers])]
 
 /** @param {number} concurrency @returns {readonly Scenario[]} */

@@ -22,12 +22,7 @@ export async function measureServers(scenario, { options, fleet, subjects }) {
   return withRatios(sectionOf({ id, group, title, about, columns }, measured))
 }
 
-/**
- * The same without connections that send nothing.
- *
- * @param {Shape} shape
- * @returns {Shape}
- */
+/** The same without connections that send nothing. @param {Shape} shape @returns {Shape} */
 function withoutIdle(shape) {
   return 'idle' in shape ? { ...shape, idle: 0 } : shape
 }

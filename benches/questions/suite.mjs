@@ -87,11 +87,7 @@ async function askAll(options, missing) {
   return sections
 }
 
-/**
- * What is asked, each part once.
- *
- * @param {Pick<Options, 'questions' | 'sizes' | 'scope'>} options
- */
+/** What is asked, each part once. @param {Pick<Options, 'questions' | 'sizes' | 'scope'>} options */
 export function partsOf(options) {
   const asked = QUESTIONS.filter(({ name }) => options.questions.includes(name))
   const parts = asked.flatMap((question) => question.parts(options))

@@ -8,12 +8,7 @@ import { fromRoot } from '../runner/paths.mjs'
 /** @param {string} path */
 const read = (path) => readFileSync(fromRoot(path), 'utf8')
 
-/**
- * What a pattern captures in a file of the repository.
- *
- * @param {string} path
- * @param {RegExp} pattern
- */
+/** What a pattern captures in a file of the repository. @param {string} path @param {RegExp} pattern */
 const find = (path, pattern) => (existsSync(fromRoot(path)) && pattern.exec(read(path))?.[1]) || 'unknown'
 
 /**

@@ -24,12 +24,7 @@ const NAMES = 168
 const FIGURES = 96
 const QUANTILES = /** @type {const} */ (['p50', 'p99', 'p999'])
 
-/**
- * The charts of one section.
- *
- * @param {Section} section
- * @returns {readonly { name: string, svg: string }[]}
- */
+/** The charts of one section. @param {Section} section @returns {readonly { name: string, svg: string }[]} */
 export function chartsOf(section) {
   // Of many sizes one chart tells more than one for each.
   if (!canDraw || section.size !== undefined) return []
@@ -44,12 +39,7 @@ export function chartsOf(section) {
   return bars.toSpliced(1, 0, { name: 'latency', svg: latencyChart(section) })
 }
 
-/**
- * At half load the rate was given, and says nothing.
- *
- * @param {Section} section
- * @param {string} key
- */
+/** At half load the rate was given, and says nothing. @param {Section} section @param {string} key */
 const isAside = (section, key) => key === 'rate' && section.columns.some((column) => column.key === 'asked')
 
 /**

@@ -58,11 +58,7 @@ export function merge(before, now) {
   return { ...now, sections, claims: claims(sections) }
 }
 
-/**
- * When and how a run was measured.
- *
- * @param {Results} results
- */
+/** When and how a run was measured. @param {Results} results */
 const describeRun = ({ machine, date, method, versions }) =>
   `Measured on ${date} with Node.js ${versions['Node.js']}: ${method.rounds} rounds of ${method.seconds} s, ${machine.split(',')[0]}.`
 

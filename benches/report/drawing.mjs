@@ -25,11 +25,7 @@ const COLOURS = /** @type {const} */ ({
   doubt: ['#8a5a00', '#e0b050'],
 })
 
-/**
- * The colours as variables of what a selector finds.
- *
- * @param {string} selector
- */
+/** The colours as variables of what a selector finds. @param {string} selector */
 export function themes(selector) {
   const [day, night] = [0, 1].map((index) =>
     Object.entries(COLOURS)

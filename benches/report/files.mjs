@@ -13,11 +13,7 @@ import { page } from './page.mjs'
 /** More digits than any of these figures is worth. */
 const DIGITS = 5
 
-/**
- * Results as JSON, without digits that mean nothing.
- *
- * @param {Results} results
- */
+/** Results as JSON, without digits that mean nothing. @param {Results} results */
 export const resultsText = (results) => `${JSON.stringify(results, round, 1)}\n`
 
 /** @param {string} _key @param {unknown} value */

@@ -51,11 +51,7 @@ export function sectionTable(section) {
 /** @param {Section} section */
 const toldOf = ({ warnings, run }) => [...warnings, ...(run === undefined ? [] : [run])]
 
-/**
- * What stands over the figures of a section.
- *
- * @param {Section} section
- */
+/** What stands over the figures of a section. @param {Section} section */
 export const sectionHead = ({ title, about }) => `### ${escapeText(title)}\n\n${about}\n`
 
 /** @param {Section} section */
@@ -76,22 +72,14 @@ export function claimsMarkdown(claims) {
   return markdownTable(['', 'measured', 'needed', 'verdict'], lines, 3)
 }
 
-/**
- * Sections by their groups.
- *
- * @param {readonly Section[]} sections
- */
+/** Sections by their groups. @param {readonly Section[]} sections */
 export const groupsOf = (sections) =>
   [...new Set(sections.map(({ group }) => group))].map((title) => ({
     title,
     members: sections.filter(({ group }) => group === title),
   }))
 
-/**
- * All sections, under the headings of their groups.
- *
- * @param {readonly Section[]} sections
- */
+/** All sections, under the headings of their groups. @param {readonly Section[]} sections */
 export const sectionsMarkdown = (sections) =>
   groupsOf(sections)
     .map(({ title, members }) => {

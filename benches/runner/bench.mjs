@@ -128,11 +128,7 @@ export class Bench {
     return JSON.parse(output)
   }
 
-  /**
-   * Opens connections that stay idle until stopped.
-   *
-   * @param {number} count
-   */
+  /** Opens connections that stay idle until stopped. @param {number} count */
   async holdIdle(count) {
     const what = ['--reply', this.#peer.reply, '--idle', String(count), '--idle-hold']
     const words = ['client', ...this.#endpoint, ...what]

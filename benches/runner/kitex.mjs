@@ -16,11 +16,7 @@ function go(words) {
   if (status !== 0) throw new Error(`go ${words.join(' ')} has failed`)
 }
 
-/**
- * The program; none without Go.
- *
- * @returns {string | undefined}
- */
+/** The program; none without Go. @returns {string | undefined} */
 export function buildKitex() {
   if (spawnSync('go', ['version'], { env }).status !== 0) return undefined
   cpSync(fromRoot('benches/rpc/kitex'), folder, { recursive: true })

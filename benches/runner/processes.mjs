@@ -88,11 +88,7 @@ export class Service {
     return /** @type {number} */ (this.#child.pid)
   }
 
-  /**
-   * Waits for a line that begins with `start` and returns the rest of it.
-   *
-   * @param {string} start
-   */
+  /** Waits for a line that begins with `start` and returns the rest of it. @param {string} start */
   async expect(start) {
     const cancellation = new AbortController()
     const timeout = setTimeout(START_TIMEOUT, undefined, { signal: cancellation.signal }).then(
@@ -148,11 +144,7 @@ export async function runToEnd(command, place = 'client', build = undefined) {
   return { code, output, errors: errors.trim() }
 }
 
-/**
- * Resident memory of a process, in bytes.
- *
- * @param {number} pid
- */
+/** Resident memory of a process, in bytes. @param {number} pid */
 export function residentMemory(pid) {
   if (process.platform === 'linux') {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')

@@ -47,13 +47,7 @@ export function roundOf(report) {
   }
 }
 
-/**
- * A server under a load.
- *
- * @param {import('./bench.mjs').Bench} bench
- * @param {Load} load
- * @returns {Run}
- */
+/** A server under a load. @param {import('./bench.mjs').Bench} bench @param {Load} load @returns {Run} */
 export const runOf = (bench, load) => ({
   subject: bench.subject,
   measure: async () => roundOf(await bench.drive(load)),

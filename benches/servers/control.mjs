@@ -64,11 +64,7 @@ export function readEndpoint(tcp, unix) {
   return { host: match[1], port: Number(match[2]) }
 }
 
-/**
- * Says that clients may connect.
- *
- * @param {string | import('node:net').AddressInfo | null} address
- */
+/** Says that clients may connect. @param {string | import('node:net').AddressInfo | null} address */
 export function announce(address) {
   const text =
     address !== null && typeof address === 'object'

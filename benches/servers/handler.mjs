@@ -29,23 +29,14 @@ export function ordinaryHandler({ hold, work }) {
 /** @param {Buffer} request */
 export const respondInBuffer = (request) => respond(request, Buffer.allocUnsafe(request.length))
 
-/**
- * Makes the reply to a request in memory of its length.
- *
- * @param {Buffer} request
- * @param {Buffer} reply
- */
+/** Makes the reply to a request in memory of its length. @param {Buffer} request @param {Buffer} reply */
 export function respond(request, reply) {
   reply.set(request)
   reply.writeInt32BE(~request.readInt32BE(0), 0)
   return reply
 }
 
-/**
- * Keeps the processor busy. Other languages do the same.
- *
- * @param {number} rounds
- */
+/** Keeps the processor busy. Other languages do the same. @param {number} rounds */
 function compute(rounds) {
   let state = 1
   for (let round = 0; round < rounds; round += 1) {

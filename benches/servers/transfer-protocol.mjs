@@ -26,11 +26,7 @@ export function encodeCount(count) {
 /** @param {Buffer} bytes */
 export const decodeCount = (bytes) => Number(bytes.readBigUInt64BE())
 
-/**
- * What a download sends next.
- *
- * @param {number} left Bytes still to be sent.
- */
+/** What a download sends next. @param {number} left Bytes still to be sent. */
 export const nextBlock = (left) => (left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left))
 
 /**
