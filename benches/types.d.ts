@@ -212,10 +212,8 @@ interface Options extends Omit<Preset, 'usage' | 'more'> {
 interface Context {
   readonly options: Options
   readonly fleet: import('./runner/fleet.mjs').Fleet
-  /** Those that are asked for and there. */
+  /** Those that are asked for and there; with ours of another build, if one was named. */
   readonly subjects: (peers: readonly PeerName[]) => readonly Subject[]
-  /** With ours on the build before, too, if one was named. */
-  readonly before: (subjects: readonly Subject[]) => readonly Subject[]
   /** What is known already. */
   readonly sections: readonly Section[]
 }

@@ -39,7 +39,7 @@ export async function measureRatios({ rounds, seconds, quick }) {
   try {
     for (const { name, scenario, peers } of GUARDED) {
       const chosen = /** @type {const} */ ([...peers, 'bare']).map((peer) => subjectOf(peer, { node }))
-      const context = { options, fleet, sections: [], subjects: () => chosen, before: () => chosen }
+      const context = { options, fleet, sections: [], subjects: () => chosen }
       const { rows } = await measureServers(scenarioOf(scenario), context)
       /** @param {string} wanted */
       const rates = (wanted) => rows.find(({ peer }) => peer === wanted)?.rounds ?? []

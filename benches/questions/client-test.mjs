@@ -64,12 +64,12 @@ export const LARGE_CALLS = [pooled, shared].map((calls) => ({
 }))
 
 /** @param {ClientScenario} scenario @param {Context} context @returns {Promise<Section>} */
-export async function measureClients(scenario, { options, fleet, subjects, before }) {
+export async function measureClients(scenario, { options, fleet, subjects }) {
   const { id, title, about, sharing } = scenario
   const [server] = await fleet.benches('tcp', [subjectOf('bare', { node: options.node })])
   if (server === undefined) throw new Error('there is no server')
   const named = new Map(CLIENTS[sharing].map((client) => [client.peer, client]))
-  const runs = before(subjects([...named.keys()])).map((subject) => {
+  const runs = subjects([...named.keys()]).map((subject) => {
     const { label = '', command = () => [] } = named.get(subject.peer) ?? {}
     const suffix = subject.build === undefined ? '' : ', before'
     return {

@@ -19,7 +19,7 @@ export async function measureNodeVersions(load, { options, subjects }) {
   const { nodes, seconds, warmUp } = options
   if (nodes.length === 0) return []
   const { transport, shape, group, title } = scenarioOf(load)
-  const peers = subjects([...FORM_PEERS, 'node'])
+  const peers = subjects([...FORM_PEERS, 'node']).filter(({ build }) => build === undefined)
   const ways = peers.flatMap(({ peer, label }) =>
     nodes.map(({ version, program }) =>
       subjectOf(peer, { id: `${peer} ${version}`, label: `${label} on ${version}`, node: program }),

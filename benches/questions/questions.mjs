@@ -1,6 +1,5 @@
 // Everything that can be asked, in the order in which it runs.
 
-import { subjectOf } from '../runner/bench.mjs'
 import { CLIENT_SCENARIOS, LARGE_CALLS, measureClients } from './client-test.mjs'
 import { measureGrowth } from './growth.mjs'
 import { measureFixedLoad, measureHalfLoad } from './half-load.mjs'
@@ -32,18 +31,9 @@ function serverTest(name, ids = name) {
   const scenarios = SERVER_SCENARIOS.filter(
     ({ id }) => id === ids || (ids.endsWith('-') && id.startsWith(ids)),
   )
-  const parts = scenarios.map((scenario) =>
-    part(scenario.id, (context) => measureServers(scenario, withBefore(scenario.id, context))),
-  )
+  const parts = scenarios.map((scenario) => part(scenario.id, (context) => measureServers(scenario, context)))
   return { name, parts: () => parts }
 }
-
-/** Where the ordinary handler is compared with the build before. */
-const COMPARED = 'tcp-4x64'
-
-/** @param {string} id @param {Context} context @returns {Context} */
-const withBefore = (id, context) =>
-  id === COMPARED ? { ...context, subjects: (peers) => context.before(context.subjects(peers)) } : context
 
 /** @type {(name: string, ...parts: readonly Part[]) => Question} */
 const question = (name, ...parts) => ({ name, parts: () => parts })
@@ -113,24 +103,3 @@ function transfers(direction) {
     part(`client-transfer-${direction}`, (context) => measureClientTransfer(direction, context)),
   ]
 }
-
-/**
- * Subjects, each of ours on the ordinary handler followed by the same on another build.
- *
- * @param {string | undefined} build
- * @returns {Context['before']}
- */
-export const addBefore = (build) => (subjects) =>
-  subjects.flatMap((subject) =>
-    build !== undefined && subject.peer === 'netpoll'
-      ? [
-          subject,
-          subjectOf(subject.peer, {
-            ...subject,
-            id: `${subject.id}Before`,
-            label: `${subject.label}, before`,
-            build,
-          }),
-        ]
-      : [subject],
-  )

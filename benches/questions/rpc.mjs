@@ -45,7 +45,7 @@ export async function measureThrift(sharing, context) {
 }
 
 /** @param {'pool' | 'mux'} sharing @param {Context} context @returns {readonly Pair[]} */
-function thriftPairs(sharing, { options, subjects, before }) {
+function thriftPairs(sharing, { options, subjects }) {
   const { node, seconds } = options
   const shared = ['--sharing', sharing, '--seconds', String(seconds)]
   /** @type {(command: readonly string[], words: readonly string[]) => Pair['client']} */
@@ -56,7 +56,7 @@ function thriftPairs(sharing, { options, subjects, before }) {
     client: client(script(node, 'library-client'), ['--transport', 'framed']),
   }))
   const ours = ['framed', 'ttheader'].flatMap((transport) =>
-    before(subjects(['netpoll'])).map(({ id, family, build }) => ({
+    subjects(['netpoll']).map(({ id, family, build }) => ({
       subject: {
         id: `${id}-${transport}`,
         label: `netpoll, ${transport}${build === undefined ? '' : ', before'}`,
@@ -107,7 +107,10 @@ export async function measureRedis(command, { options, subjects }) {
       server: script(node, 'redis-node-net'),
     },
   ])
-  const ours = subjects(['netpoll']).map((subject) => ({ subject, server: script(node, 'redis-netpoll') }))
+  // Its server comes from the examples, which use the package as it is.
+  const ours = subjects(['netpoll'])
+    .slice(0, 1)
+    .map((subject) => ({ subject, server: script(node, 'redis-netpoll') }))
   const pairs = [...ours, ...others].map((pair) => ({ ...pair, ...loads }))
   const head = {
     id: `redis-${command}`,

@@ -10,7 +10,10 @@ import { print, setProgressPrefix } from '../runner/progress.mjs'
 import { sectionText } from '../report/text.mjs'
 import { claims } from './claims.mjs'
 import { versionOf } from './options.mjs'
-import { addBefore, QUESTIONS } from './questions.mjs'
+import { QUESTIONS } from './questions.mjs'
+
+/** Of whom the build before is measured, too: it may not know newer forms. @type {readonly PeerName[]} */
+const IN_BOTH_BUILDS = ['netpoll', 'netpollAllocate']
 
 /** What a family needs that may not be installed. */
 const TOOLS = /** @type {Readonly<Record<string, string>>} */ ({
@@ -62,13 +65,21 @@ async function askAll(options, missing) {
   /** @type {Section[]} */
   const sections = []
   const fleet = new Fleet()
-  const { node, before, peers: asked } = options
+  const { node, before: build, peers: asked } = options
   /** @param {PeerName} peer */
   const isMeasured = (peer) => (asked?.includes(peer) ?? true) && !missing.includes(PEERS[peer].family)
+  /** @param {PeerName} peer */
+  const inBuilds = (peer) => {
+    const subject = subjectOf(peer, { node })
+    if (build === undefined || !IN_BOTH_BUILDS.includes(peer)) return [subject]
+    return [subject, { ...subject, id: `${peer}Before`, label: `${subject.label}, before`, build }]
+  }
   /** @type {Context} */
   const context = {
-    ...{ options, fleet, sections, before: addBefore(before) },
-    subjects: (peers) => peers.filter(isMeasured).map((peer) => subjectOf(peer, { node })),
+    options,
+    fleet,
+    sections,
+    subjects: (peers) => peers.filter(isMeasured).flatMap(inBuilds),
   }
   const parts = partsOf(options)
   for (const [index, { id, ask }] of parts.entries()) {
