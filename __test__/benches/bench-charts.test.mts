@@ -110,6 +110,8 @@ test('a file is whole by itself and well formed', (t) => {
     t.true(isWellFormed(file))
     t.regex(file, /^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/)
     t.true(file.includes('prefers-color-scheme:dark'))
+    // Which would be its height within another, too.
+    t.false(file.includes('height: auto'))
   }
 })
 

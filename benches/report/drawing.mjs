@@ -68,6 +68,8 @@ export function draw(title, describe) {
   const svg = plot.plot(options)
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg')
   svg.setAttribute('role', 'img')
+  // Plot's own style would have a chart within another take all of its height.
+  for (const own of svg.querySelectorAll('style')) own.remove()
   const theme = document.createElement('style')
   theme.textContent = themes('.chart')
   svg.prepend(theme)
