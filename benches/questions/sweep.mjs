@@ -10,6 +10,9 @@ import { COLUMNS, sectionOf, withRatios } from './section.mjs'
 const CONNECTIONS = 20
 /** Seconds for a request: 20 of 4 MiB are under way. */
 const PATIENCE = 10
+/** Seconds of a round from that size, so that it has enough replies to tell something. */
+const LONGER = 1.5
+const LARGE = 2 ** 20
 
 export const TRANSPORTS = /** @type {const} */ (['tcp', 'unix'])
 
@@ -35,7 +38,8 @@ export const sizeText = (size) =>
  * @returns {Promise<Section>}
  */
 export async function measureSize(transport, size, { options, subjects }) {
-  const { seconds, warmUp, node } = options
+  const { warmUp, node, quick } = options
+  const seconds = size >= LARGE && !quick ? Math.max(LONGER, options.seconds) : options.seconds
   const head = {
     id: sweepId(transport, size),
     group: transport === 'tcp' ? 'Sizes over TCP' : 'Sizes over unix sockets',
