@@ -6,6 +6,7 @@ import { claimsText } from '../report/text.mjs'
 import { fromRoot } from '../runner/paths.mjs'
 import { PEERS } from '../runner/peers.mjs'
 import { print } from '../runner/progress.mjs'
+import { FORMS } from '../servers/forms.mjs'
 import { readOptions, usage, versionOf } from './options.mjs'
 import { PRESETS } from './presets.mjs'
 import { QUESTIONS } from './questions.mjs'
@@ -43,7 +44,8 @@ export async function run(preset, words) {
       console.log(usage(preset, KNOWN.questions))
       return 0
     case 'list':
-      console.log(`questions: ${KNOWN.questions.join(' ')}\npeers: ${KNOWN.peers.join(' ')}`)
+      console.log(`questions: ${KNOWN.questions.join(' ')}\npeers: ${KNOWN.peers.join(' ')}\nforms:`)
+      for (const { label, about } of Object.values(FORMS)) console.log(`  ${label}: ${about}`)
       return 0
     case 'render':
       await write(JSON.parse(await readFile(task.file, 'utf8')), task, 'gone')
