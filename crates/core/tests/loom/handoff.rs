@@ -114,9 +114,9 @@ impl Wake for WakeByInbox {
 #[test]
 fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
     model(3, || {
-        let (waker, waker) = (Waker::default(), Waker::default());
-        let inbox = Arc::new(Inbox::new(waker.clone()));
-        let handoff = Handoff::new(batches(1), waker.clone(), WakeByInbox(inbox.clone()));
+        let (poller_waker, loop_waker) = (Waker::default(), Waker::default());
+        let inbox = Arc::new(Inbox::new(poller_waker.clone()));
+        let handoff = Handoff::new(batches(1), loop_waker.clone(), WakeByInbox(inbox.clone()));
         let handoff = Arc::new(handoff);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let (inbox, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
@@ -126,8 +126,8 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
                 let blank = target.blank();
                 // What is ready is served without sleeping, if there is somewhere to put it.
                 if blank.is_none() || waiting.is_empty() {
-                    waker.sleep();
-                    waker.look();
+                    poller_waker.sleep();
+                    poller_waker.look();
                     inbox.take(&mut messages);
                     waiting.append(&mut messages);
                 }
@@ -142,7 +142,7 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
         });
         assert!(inbox.post(0).is_ok());
         assert!(inbox.post(1).is_ok());
-        consume(&handoff, &waker, 2);
+        consume(&handoff, &loop_waker, 2);
         is_stopped.store(true, Ordering::Release);
         inbox.wake();
         poller.join().expect("it does not panic");
