@@ -119,7 +119,7 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
         let handoff = Handoff::new(batches(1), loop_waker.clone(), WakeByInbox(inbox.clone()));
         let handoff = Arc::new(handoff);
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let (inbox, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
+        let (source, target, flag) = (inbox.clone(), handoff.clone(), is_stopped.clone());
         let poller = thread::spawn(move || {
             let (mut messages, mut waiting) = (Vec::new(), Vec::new());
             while !flag.load(Ordering::Acquire) {
@@ -128,7 +128,7 @@ fn a_poller_is_woken_by_messages_by_batches_that_come_back_and_by_its_end() {
                 if blank.is_none() || waiting.is_empty() {
                     poller_waker.sleep();
                     poller_waker.look();
-                    inbox.take(&mut messages);
+                    source.take(&mut messages);
                     waiting.append(&mut messages);
                 }
                 let Some(mut batch) = blank else { continue };
