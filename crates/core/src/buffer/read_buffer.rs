@@ -116,13 +116,19 @@ impl ReadBuffer {
         size.max(self.pool.chunk_size())
     }
 
+    /// Whether a region of so many bytes is no part of the shared tail.
+    #[must_use]
+    pub fn is_large(&self, size: usize) -> bool {
+        size > self.pool.chunk_size() / 2
+    }
+
     /// A region of exactly `size` bytes for one connection alone. It may be a part of the shared tail.
     ///
     /// # Errors
     /// [`OutOfMemory`].
     pub fn reserve(&mut self, size: usize) -> Result<Region, OutOfMemory> {
         if size > self.tail.remaining() {
-            if size > self.pool.chunk_size() / 2 {
+            if self.is_large(size) {
                 let chunk = self.pool.try_take_at_least(size)?;
                 return Ok(Region::over(chunk).limit(size));
             }
@@ -142,7 +148,7 @@ impl ReadBuffer {
             region.commit(count);
             return Ok(region);
         }
-        if size > self.pool.chunk_size() / 2 {
+        if self.is_large(size) {
             let mut region = Region::over(self.pool.try_take_at_least(size)?).limit(size);
             region.copy_in(self.tail.uncommitted(count));
             return Ok(region);

@@ -12,6 +12,9 @@ use crate::buffer::{Chunk, OutOfMemory, ReadBuffer, max_copied};
 use crate::frame::{Decoder, FrameError};
 use crate::settings::{Claim, UnfinishedBound};
 
+/// How much of a message is read before it is known to be large, on a connection that brings such.
+const FIRST_OF_LARGE: usize = 32 * 1024;
+
 /// Whether a backlog may be more than an unfinished message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -30,6 +33,8 @@ pub struct Inbound {
     rest: Rest,
     /// What the next read will probably bring.
     expected: usize,
+    /// Bytes of the last message that had a region of its own, while the connection brings such.
+    large: usize,
     claim: Claim,
 }
 
@@ -48,6 +53,7 @@ impl Inbound {
             backlog: None,
             rest: Rest::Unfinished,
             expected: 0,
+            large: 0,
             claim: Claim::new(bound),
         }
     }
@@ -74,6 +80,7 @@ impl Inbound {
     pub fn clear(&mut self) {
         self.forget();
         self.expected = 0;
+        self.large = 0;
     }
 
     fn forget(&mut self) {
@@ -103,8 +110,8 @@ impl Inbound {
                 let own = region.spare();
                 let own_length = own.len();
                 let (count, offered) = if progress.needed == Some(length) {
-                    let max = self.claim.room();
-                    let spare = read_buffer.spare_behind(&[], self.expected, max)?;
+                    let (expected, max) = next_read(self.large, self.expected, &self.claim);
+                    let spare = read_buffer.spare_behind(&[], expected, max)?;
                     let offered = own_length + spare.len();
                     let mut pieces = [IoSliceMut::new(own), IoSliceMut::new(spare)];
                     (read(&mut pieces)?, offered)
@@ -122,16 +129,20 @@ impl Inbound {
                 })
             }
             other => {
-                let (before, progress, missing) = match other {
-                    None => (&[][..], Progress::default(), 0),
+                let (before, progress, expected, max) = match other {
+                    None => {
+                        let (expected, max) = next_read(self.large, self.expected, &self.claim);
+                        (&[][..], Progress::default(), expected, max)
+                    }
                     Some(Backlog { memory, progress }) => {
                         let before = memory.bytes();
-                        (before, *progress, progress.missing(before.len()))
+                        let missing = progress.missing(before.len());
+                        let expected = self.expected.max(missing);
+                        (before, *progress, expected, self.claim.room())
                     }
                 };
                 let length = before.len();
-                let expected = self.expected.max(missing);
-                let spare = read_buffer.spare_behind(before, expected, self.claim.room())?;
+                let spare = read_buffer.spare_behind(before, expected, max)?;
                 let offered = spare.len();
                 let count = read(&mut [IoSliceMut::new(spare)])?;
                 self.expected = read_buffer.expect(self.expected, count, offered);
@@ -184,6 +195,9 @@ impl Inbound {
         let limit = limit - taken.count;
         let (consumed, more) = progress.decode(input, decoder, batch, slot, limit);
         tail.commit(consumed);
+        if more.count > 0 {
+            self.large = 0;
+        }
         let room = if more.error.is_some() || consumed == length {
             self.claim.release();
             Room::Enough
@@ -218,6 +232,7 @@ impl Inbound {
         else {
             return Taken::default();
         };
+        let needed = progress.needed;
         let (consumed, mut taken) = match &memory {
             Memory::Copied { bytes, start } => {
                 // JavaScript knows chunks only. What is handed over goes into the one that it gets anyway.
@@ -252,7 +267,13 @@ impl Inbound {
                     chunk: region.chunk(),
                     start: *start,
                 };
-                progress.decode(input, decoder, batch, slot, limit)
+                let (consumed, taken) = progress.decode(input, decoder, batch, slot, limit);
+                if taken.count > 0 {
+                    self.large = needed
+                        .filter(|&size| read_buffer.is_large(size))
+                        .unwrap_or(0);
+                }
+                (consumed, taken)
             }
         };
         memory.advance(consumed);
@@ -303,14 +324,14 @@ impl Inbound {
 
     /// Keeps the next `length` bytes of the tail, which a message begins with.
     fn keep(&mut self, length: usize, progress: Progress, read_buffer: &mut ReadBuffer) -> Room {
-        let size = progress.growth(length);
+        let (size, ahead) = (progress.growth(length), progress.ahead(length, self.large));
         let memory = if length <= read_buffer.max_copied() {
             if !self.claim.change(length) {
                 return self.give_up(Room::Exhausted);
             }
             copied(read_buffer.tail().uncommitted(length))
-        } else if self.claim.change_if_plenty(read_buffer.cost(size)) {
-            let region = read_buffer.reserve_around(length, size);
+        } else if self.claim.change_if_plenty(read_buffer.cost(ahead)) {
+            let region = read_buffer.reserve_around(length, ahead);
             region.map(|region| own(region, length))
         } else if self.claim.change(size) {
             let region = read_buffer.reserve_alone(size);
@@ -326,7 +347,7 @@ impl Inbound {
         let Backlog { memory, progress } = backlog;
         let bytes = memory.bytes();
         let length = bytes.len();
-        let size = progress.growth(length);
+        let (size, ahead) = (progress.growth(length), progress.ahead(length, self.large));
         let memory = match &memory {
             Memory::Copied { start: 0, .. } if length <= read_buffer.max_copied() => Ok(memory),
             _ if length <= read_buffer.max_copied() => {
@@ -337,8 +358,8 @@ impl Inbound {
             }
             Memory::Own { region, .. } if region.remaining() > 0 => Ok(memory),
             _ => {
-                let region = if self.claim.change_if_plenty(read_buffer.cost(size)) {
-                    read_buffer.reserve(size)
+                let region = if self.claim.change_if_plenty(read_buffer.cost(ahead)) {
+                    read_buffer.reserve(ahead)
                 } else if self.claim.change(size) {
                     read_buffer.reserve_alone(size)
                 } else {
@@ -365,6 +386,16 @@ impl Inbound {
     fn give_up(&mut self, lack: Room) -> Room {
         self.forget();
         lack
+    }
+}
+
+/// What a read that begins with a message probably brings, and the most that it may. Of a large one only as much as tells how
+/// large it is: it is copied, and the rest is read right into a region.
+#[inline]
+fn next_read(large: usize, expected: usize, claim: &Claim) -> (usize, usize) {
+    match large {
+        0 => (expected, claim.room()),
+        _ => (0, claim.room().min(FIRST_OF_LARGE)),
     }
 }
 

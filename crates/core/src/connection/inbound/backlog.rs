@@ -12,6 +12,9 @@ const SMALLEST_REGION: usize = 4 * 1024;
 /// there on it doubles, so that a header alone never makes a connection reserve 16 MiB.
 pub(super) const TRUSTED_REGION: usize = 16 * 1024;
 
+/// How many times what has arrived a region has at most while memory is plenty.
+const PLENTY: usize = 8;
+
 /// Where bytes are that could not be handed over yet. What keeps a chunk that others use, too, counts as all of it.
 pub(super) enum Memory {
     /// In memory that is no part of a chunk, from `start` on: what remains of a read, if it is small.
@@ -62,6 +65,15 @@ impl Progress {
     /// How many bytes the frame lacks, of which `length` are there, as far as is known.
     pub(super) fn missing(&self, length: usize) -> usize {
         self.needed.map_or(0, |total| total.saturating_sub(length))
+    }
+
+    /// As [`Self::growth`], where memory is plenty: eight times what is there, or `trusted`, the size of the connection's last
+    /// large message. Each time that a region turns out to be too small, all that is there is copied.
+    pub(super) fn ahead(&self, length: usize, trusted: usize) -> usize {
+        match self.needed {
+            Some(total) => total.min(trusted.max(PLENTY * length).max(TRUSTED_REGION)),
+            None => self.growth(length),
+        }
     }
 
     /// How much space a region takes for a message of which `length` bytes are there: enough for it, or twice that.

@@ -158,3 +158,94 @@ fn a_header_alone_reserves_little() {
     assert!(inbound.has_partial());
     assert!(room - inbound.claim.room() <= TRUSTED_REGION);
 }
+
+/// Feeds all of `wire`, with no read of more than `step`; how many chunks that took.
+fn feed(inbound: &mut Inbound, buffer: &mut ReadBuffer, wire: &[u8], step: usize) -> Vec<usize> {
+    let framing = four_bytes();
+    let mut batch = Batch::with_capacity(64);
+    let mut lengths = Vec::new();
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let filled = inbound
+            .fill(buffer, |pieces| {
+                let mut count = 0;
+                for piece in pieces {
+                    let part = piece.len().min(rest.len()).min(step - count);
+                    piece[..part].copy_from_slice(&rest[..part]);
+                    rest = &rest[part..];
+                    count += part;
+                }
+                Ok::<_, ()>(count)
+            })
+            .expect("infallible");
+        let decoder = without_ids(&framing);
+        let taken = inbound.decode_filled(&filled, buffer, decoder, &mut batch, 0, 9);
+        assert_eq!((taken.error, taken.room), (None, Room::Enough));
+        lengths.extend(batch.records().iter().map(|record| record.length as usize));
+        batch.clear();
+    }
+    lengths
+}
+
+#[test]
+fn each_large_message_after_the_first_takes_one_chunk() {
+    for (size, step) in [
+        (200_000, 70_000),
+        (262_144, 1 << 20),
+        (1 << 20, 40_000),
+        (1 << 20, 1 << 21),
+        (5 << 20, 100_000),
+    ] {
+        let pool = ChunkPool::new(256 * 1024, 16);
+        let mut buffer = ReadBuffer::new(pool.clone()).expect("there is memory");
+        let mut inbound = inbound();
+        let wire = length_prefixed(&[vec![7; size]]);
+        feed(&mut inbound, &mut buffer, &wire, step);
+        let taken = || pool.stats().hits + pool.stats().misses;
+        let before = taken();
+        for _ in 0..12 {
+            assert_eq!(feed(&mut inbound, &mut buffer, &wire, step), [size]);
+        }
+        // One for each, and a few for the tail, which gets the beginnings.
+        assert!(
+            taken() - before <= 12 + 3,
+            "{size}, {step}: {}",
+            taken() - before
+        );
+    }
+}
+
+#[test]
+fn what_a_connection_has_brought_decides_how_much_is_reserved_for_a_beginning() {
+    let mut buffer = ReadBuffer::new(ChunkPool::new(256 * 1024, 16)).expect("there is memory");
+    let mut inbound = inbound();
+    let room = inbound.claim.room();
+    let large = 1 << 20;
+    feed(
+        &mut inbound,
+        &mut buffer,
+        &length_prefixed(&[vec![7; large]]),
+        large,
+    );
+    assert_eq!(inbound.claim.room(), room);
+    // It announces 16 MiB, and sends little of that.
+    let beginning = [&0xff_ffff_u32.to_be_bytes()[..], &[7; 40_000]].concat();
+    feed(&mut inbound, &mut buffer, &beginning, large);
+    let reserved = room - inbound.claim.room();
+    assert!(reserved <= large + large / 8, "{reserved}");
+    inbound.clear();
+    feed(&mut inbound, &mut buffer, &beginning, large);
+    assert!(room - inbound.claim.room() <= 8 * beginning.len() + 64 * 1024);
+}
+
+#[test]
+fn where_memory_is_not_plenty_no_more_is_reserved_than_twice_what_is_there() {
+    let bound = Arc::new(UnfinishedBound::new(1 << 20));
+    let others = 600_000;
+    assert!(bound.replace(0, others));
+    let mut inbound = Inbound::new(bound.clone());
+    let mut buffer = ReadBuffer::new(ChunkPool::new(256 * 1024, 16)).expect("there is memory");
+    let beginning = [&400_000_u32.to_be_bytes()[..], &[7; 100_000]].concat();
+    feed(&mut inbound, &mut buffer, &beginning, 1 << 20);
+    assert!(bound.used() - others <= 2 * beginning.len());
+}
