@@ -157,8 +157,8 @@ export declare class Memory {
   /** Has memory that user code moves to another thread outlive this one. Only for Node.js. */
   watchEnd(): void
   /**
-   * Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
-   * it is to be called again after a while.
+   * Lets go of chunks in which no bytes come any more, or have come lately, and of free memory that nothing uses. Returns
+   * whether it is to be called again after a while, for the others.
    */
   sweep(): boolean
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it. */
@@ -258,6 +258,8 @@ export interface ChunkStats {
   liveBytes: number
   /** Free chunks kept for reuse. */
   cached: number
+  /** Bytes of all free chunks, those of large ones included. */
+  cachedBytes: number
   /** Chunks served from the cache since the start. */
   hits: number
   /** Chunks allocated since the start. */

@@ -5,14 +5,16 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::OutOfMemory;
 use super::counted::{Counts, Inner, Outer};
+use super::large_memory::{LargeMemory, rounded};
 use super::settled::Settled;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// One owned, zero-initialised allocation.
-struct Memory {
+pub(super) struct Memory {
     pointer: NonNull<u8>,
     capacity: usize,
 }
@@ -34,6 +36,11 @@ impl Memory {
         Ok(Self { pointer, capacity })
     }
 
+    /// Size in bytes.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Of memory that was allocated, so that there is a layout of that size.
     fn layout(&self) -> Layout {
         // SAFETY: `allocate` has made the same layout, and checked it.
@@ -52,6 +59,7 @@ struct ChunkPoolState {
     chunk_size: usize,
     cached_limit: usize,
     free: Mutex<Vec<Memory>>,
+    large: Mutex<LargeMemory>,
     live: AtomicUsize,
     kept: AtomicUsize,
     live_bytes: AtomicUsize,
@@ -63,6 +71,27 @@ impl ChunkPoolState {
     /// A panic while the list was held cannot have left it half-changed: `push` and `pop` are whole.
     fn free(&self) -> MutexGuard<'_, Vec<Memory>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn large(&self) -> MutexGuard<'_, LargeMemory> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees all that `take` gives, one at a time and without the lock: that takes the system a while.
+    fn free_large(&self, mut take: impl FnMut(&mut LargeMemory) -> Option<Memory>) {
+        loop {
+            let taken = take(&mut self.large());
+            if taken.is_none() {
+                break;
+            }
+        }
+    }
+
+    fn give_large(&self, memory: Memory) {
+        let capacity = memory.capacity;
+        self.free_large(|large| large.make_room(capacity));
+        let refused = self.large().give(memory);
+        drop(refused);
     }
 }
 
@@ -89,8 +118,10 @@ pub struct PoolStats {
     pub kept: usize,
     /// Bytes of the chunks in use.
     pub live_bytes: usize,
-    /// Free chunks kept for reuse.
+    /// Free chunks of the ordinary size kept for reuse.
     pub cached: usize,
+    /// Bytes of all free chunks kept for reuse, those of large ones included.
+    pub cached_bytes: usize,
     /// Chunks that were served from the cache, since the start.
     pub hits: u64,
     /// Chunks that had to be allocated, since the start.
@@ -98,13 +129,15 @@ pub struct PoolStats {
 }
 
 impl ChunkPool {
-    /// Chunks of `chunk_size` bytes, of which at most `cached_limit` free ones are kept.
+    /// Chunks of `chunk_size` bytes, of which at most `cached_limit` free ones are kept. Of larger ones as many bytes
+    /// are, see [`Self::keep_large`].
     #[must_use]
     pub fn new(chunk_size: usize, cached_limit: usize) -> Self {
         Self(Arc::new(ChunkPoolState {
             chunk_size,
             cached_limit,
             free: Mutex::new(Vec::new()),
+            large: Mutex::new(LargeMemory::new(chunk_size.saturating_mul(cached_limit))),
             live: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
             live_bytes: AtomicUsize::new(0),
@@ -127,24 +160,29 @@ impl ChunkPool {
         // The lock ends here: what is allocated in its place takes time.
         let cached = self.0.free().pop();
         match cached {
-            Some(memory) => {
-                let chunk = self.lend(memory)?;
-                self.0.hits.fetch_add(1, Ordering::Relaxed);
-                Ok(chunk)
-            }
+            Some(memory) => self.lend_again(memory),
             None => self.make(self.0.chunk_size),
         }
     }
 
-    /// A chunk of at least `capacity` bytes; larger ones than the ordinary are not cached.
+    /// A chunk of at least `capacity` bytes.
     ///
     /// # Errors
     /// [`OutOfMemory`].
     pub fn try_take_at_least(&self, capacity: usize) -> Result<Chunk, OutOfMemory> {
-        self.try_take_exactly(capacity.max(self.0.chunk_size))
+        self.try_take_exactly(self.capacity_for(capacity))
     }
 
-    /// A chunk of exactly `capacity` bytes. Others than the ordinary are not cached.
+    /// The size of the chunk that [`Self::try_take_at_least`] takes.
+    #[must_use]
+    pub fn capacity_for(&self, size: usize) -> usize {
+        match size <= self.0.chunk_size {
+            true => self.0.chunk_size,
+            false => rounded(size),
+        }
+    }
+
+    /// A chunk of exactly `capacity` bytes.
     ///
     /// # Errors
     /// [`OutOfMemory`].
@@ -152,7 +190,18 @@ impl ChunkPool {
         if capacity == self.0.chunk_size {
             return self.try_take();
         }
-        self.make(capacity)
+        let cached = self.0.large().take(capacity, Instant::now());
+        match cached {
+            Some(memory) => self.lend_again(memory),
+            None => self.make(capacity),
+        }
+    }
+
+    /// Has large chunks that come back kept for those that are taken next, while the result is there.
+    #[must_use]
+    pub fn keep_large(&self) -> LargeKeeper {
+        self.0.large().add_keeper();
+        LargeKeeper(self.clone())
     }
 
     /// As [`Self::try_take`], for a caller that knows that there is memory.
@@ -188,6 +237,8 @@ impl ChunkPool {
         let memory = Memory::allocate(capacity).or_else(|OutOfMemory| {
             // Unused chunks are given up before the caller that needs this one fails.
             drop(mem::take(&mut *self.0.free()));
+            let large = self.0.large().clear();
+            drop(large);
             Memory::allocate(capacity)
         })?;
         let chunk = self.lend(memory)?;
@@ -198,14 +249,22 @@ impl ChunkPool {
     /// The pool's state now.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
+        let cached = self.0.free().len();
         PoolStats {
             live: self.0.live.load(Ordering::Relaxed),
             kept: self.0.kept.load(Ordering::Relaxed),
             live_bytes: self.0.live_bytes.load(Ordering::Relaxed),
-            cached: self.0.free().len(),
+            cached,
+            cached_bytes: cached * self.0.chunk_size + self.0.large().bytes(),
             hits: self.0.hits.load(Ordering::Relaxed),
             misses: self.0.misses.load(Ordering::Relaxed),
         }
+    }
+
+    fn lend_again(&self, memory: Memory) -> Result<Chunk, OutOfMemory> {
+        let chunk = self.lend(memory)?;
+        self.0.hits.fetch_add(1, Ordering::Relaxed);
+        Ok(chunk)
     }
 
     fn lend(&self, memory: Memory) -> Result<Chunk, OutOfMemory> {
@@ -244,7 +303,33 @@ impl Drop for Lent {
             if free.len() < pool.cached_limit && free.try_reserve(1).is_ok() {
                 free.push(memory);
             }
+        } else {
+            pool.give_large(memory);
         }
+    }
+}
+
+/// Sees to it that large chunks go which are not used again: it is to be asked a few times a second to [`Self::sweep`].
+/// Dropped, it keeps nothing more.
+pub struct LargeKeeper(ChunkPool);
+
+impl LargeKeeper {
+    /// Frees large chunks that have waited for long.
+    pub fn sweep(&self, now: Instant) {
+        self.0.0.free_large(|large| large.take_idle(now));
+    }
+
+    /// Whether large chunks wait that no other keeper sees to.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.0.0.large().needs_last_keeper()
+    }
+}
+
+impl Drop for LargeKeeper {
+    fn drop(&mut self) {
+        let freed = self.0.0.large().remove_keeper();
+        drop(freed);
     }
 }
 
@@ -302,6 +387,12 @@ impl ExportedChunk {
     #[must_use]
     pub fn chunk(&self) -> Chunk {
         Chunk(self.0.inner())
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.memory.capacity
     }
 
     /// Address of the first byte. See [`Chunk::as_ptr`].

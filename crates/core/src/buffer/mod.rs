@@ -17,6 +17,7 @@
 
 mod chunk;
 mod counted;
+mod large_memory;
 mod link;
 mod out_of_memory;
 mod read_buffer;
@@ -25,7 +26,7 @@ mod region;
 mod settled;
 mod slice;
 
-pub use chunk::{Chunk, ChunkPool, ExportedChunk, PoolStats};
+pub use chunk::{Chunk, ChunkPool, ExportedChunk, LargeKeeper, PoolStats};
 pub use link::{
     Chain, Detached, Flushed, Foreign, ForeignBytes, LinkReader, LinkWriter, NotEnoughData, Piece,
 };

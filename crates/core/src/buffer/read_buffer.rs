@@ -113,7 +113,7 @@ impl ReadBuffer {
     /// What a region of [`Self::reserve`] keeps from others: a whole chunk, because its bytes may be a part of one.
     #[must_use]
     pub fn cost(&self, size: usize) -> usize {
-        size.max(self.pool.chunk_size())
+        self.pool.capacity_for(size)
     }
 
     /// Whether a region of so many bytes is no part of the shared tail.

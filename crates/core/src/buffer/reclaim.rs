@@ -13,7 +13,7 @@ const MAX: usize = 8;
 /// How many times a chunk counts that other holders have as well. It comes back only when the last
 /// of them lets go. The holders collect at different times: together they would keep many times
 /// what one does.
-const SHARED_WEIGHT: usize = 8;
+const SHARED_WEIGHT: usize = 3;
 
 /// Which holders have a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl ReclaimRounds {
 }
 
 /// Counts chunks handed to the holder, and says when to ask it. Asking in vain, because the chunks are
-/// in use, doubles the interval.
+/// in use, doubles the interval. All numbers are of ordinary chunks: a large one counts as several.
 pub struct ReclaimPacer {
     min: usize,
     rounds: Arc<ReclaimRounds>,
@@ -56,9 +56,9 @@ pub struct ReclaimPacer {
 }
 
 impl ReclaimPacer {
-    /// `min` chunks are handed out before the holder is first asked. Asking costs V8 one to two
-    /// milliseconds where its helper threads share one core with it. Every 8 MiB, it took a third
-    /// of a fast upload's time, every 32 MiB little.
+    /// `min` chunks are handed out before the holder is first asked. Asking costs V8 a third of a
+    /// millisecond where little lives, and more where its helper threads share one core with it.
+    /// What it frees is soon written again, and is then still in the processor's cache.
     pub fn new(min: usize, rounds: Arc<ReclaimRounds>) -> Self {
         let min = min.max(1);
         Self {
@@ -72,16 +72,16 @@ impl ReclaimPacer {
         }
     }
 
-    /// One more chunk was handed out.
-    pub fn handed_out(&mut self, sharing: Sharing) {
-        self.since += 1;
+    /// One more chunk was handed out, as large as `size` ordinary ones.
+    pub fn handed_out(&mut self, size: usize, sharing: Sharing) {
+        self.since += size;
         self.weight += match sharing {
-            Sharing::Alone => 1,
-            Sharing::Shared => SHARED_WEIGHT,
+            Sharing::Alone => size,
+            Sharing::Shared => size * SHARED_WEIGHT,
         };
     }
 
-    /// Whether to ask now, given that the holder keeps `held` chunks.
+    /// Whether to ask now, given that the holder keeps as much as `held` chunks.
     pub fn is_due(&mut self, held: usize) -> bool {
         // Beside another that shares them, half is enough.
         let times = match self.weight > self.since && self.sees_round() {
@@ -124,12 +124,12 @@ impl ReclaimPacer {
 mod tests {
     use super::*;
 
-    const LEAST: usize = 128;
+    const LEAST: usize = 120;
 
     fn hand_out(pacer: &mut ReclaimPacer, count: usize, held: usize) -> usize {
         (0..count)
             .filter(|_| {
-                pacer.handed_out(Sharing::Alone);
+                pacer.handed_out(1, Sharing::Alone);
                 pacer.is_due(held)
             })
             .count()
@@ -166,7 +166,7 @@ mod tests {
         let mut asked = 0;
         for _ in 0..100_000 {
             held += 1;
-            pacer.handed_out(Sharing::Alone);
+            pacer.handed_out(1, Sharing::Alone);
             asked += usize::from(pacer.is_due(held));
         }
         assert!(asked < 120, "{asked}");
@@ -176,11 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn large_chunks_count_as_many() {
+        let mut pacer = ReclaimPacer::new(LEAST, Arc::default());
+        let asked = (0..5 * LEAST / 4).filter(|_| {
+            pacer.handed_out(4, Sharing::Alone);
+            pacer.is_due(LEAST)
+        });
+        assert_eq!(asked.count(), 5);
+    }
+
+    #[test]
     fn holders_that_share_chunks_are_asked_sooner() {
         let mut pacer = ReclaimPacer::new(LEAST, Arc::default());
         let interval = LEAST.div_ceil(SHARED_WEIGHT);
         let asked = (0..5 * interval).filter(|_| {
-            pacer.handed_out(Sharing::Shared);
+            pacer.handed_out(1, Sharing::Shared);
             pacer.is_due(interval)
         });
         assert_eq!(asked.count(), 5);
@@ -192,12 +202,12 @@ mod tests {
             [(); 3].map(|()| ReclaimPacer::new(LEAST, rounds.clone()));
         let interval = LEAST / SHARED_WEIGHT;
         for _ in 0..interval {
-            first.handed_out(Sharing::Shared);
+            first.handed_out(1, Sharing::Shared);
         }
         for _ in 0..interval / 2 {
-            second.handed_out(Sharing::Shared);
+            second.handed_out(1, Sharing::Shared);
         }
-        late.handed_out(Sharing::Shared);
+        late.handed_out(1, Sharing::Shared);
         assert!(!second.is_due(interval));
         assert!(first.is_due(interval));
         assert!(second.is_due(interval), "another was asked");
@@ -210,8 +220,8 @@ mod tests {
         let rounds = Arc::<ReclaimRounds>::default();
         let [mut sharing, mut alone] = [(); 2].map(|()| ReclaimPacer::new(LEAST, rounds.clone()));
         for _ in 0..LEAST / 2 {
-            sharing.handed_out(Sharing::Shared);
-            alone.handed_out(Sharing::Alone);
+            sharing.handed_out(1, Sharing::Shared);
+            alone.handed_out(1, Sharing::Alone);
         }
         assert!(sharing.is_due(LEAST));
         assert!(!alone.is_due(LEAST));

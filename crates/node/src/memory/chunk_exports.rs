@@ -93,6 +93,8 @@ struct ExportTable {
     handles: HashMap<usize, u32>,
     /// Handles that JavaScript's table holds.
     held: Vec<u32>,
+    /// Bytes of all exports.
+    bytes: usize,
     /// Handles whose last view was collected while commands waited, or a batch that names them.
     collected: Vec<u32>,
     /// Where Node.js is the host.
@@ -147,6 +149,7 @@ impl ChunkExports {
             exports: Slab::new(),
             handles: HashMap::new(),
             held: Vec::new(),
+            bytes: 0,
             collected: Vec::new(),
             end_watch: None,
             is_outlived: false,
@@ -314,14 +317,17 @@ impl ChunkExports {
         })
     }
 
-    /// Whether other environments know a chunk, too.
-    pub fn sharing(&self, handle: u32) -> Sharing {
+    /// The bytes of a chunk, and whether other environments know it, too.
+    pub fn share(&self, handle: u32) -> (usize, Sharing) {
         let table = self.0.borrow();
-        let export = table.exports.get(handle as usize);
-        match export.is_some_and(|export| export.chunk.has_outside_beyond(OWN_REFERENCES)) {
+        let Some(Export { chunk, .. }) = table.exports.get(handle as usize) else {
+            return (0, Sharing::Alone);
+        };
+        let sharing = match chunk.has_outside_beyond(OWN_REFERENCES) {
             true => Sharing::Shared,
             false => Sharing::Alone,
-        }
+        };
+        (chunk.capacity(), sharing)
     }
 
     /// Whether JavaScript's table holds any.
@@ -348,9 +354,9 @@ impl ChunkExports {
             .is_some_and(|export| export.chunk.is_held_by(OWN_REFERENCES))
     }
 
-    /// How many chunks JavaScript holds, by whatever means.
-    pub fn count(&self) -> usize {
-        self.0.borrow().exports.len()
+    /// Bytes of the chunks that JavaScript holds, by whatever means.
+    pub fn bytes(&self) -> usize {
+        self.0.borrow().bytes
     }
 
     /// How many chunks only views hold.
@@ -375,6 +381,7 @@ impl ChunkExports {
         table.held.clear();
         table.collected.clear();
         table.exports.clear();
+        table.bytes = 0;
         table.emptied = None;
         table.sweeps.awaited = 0;
     }
@@ -392,6 +399,7 @@ impl Export {
 
 impl ExportTable {
     fn insert(&mut self, chunk: &Chunk, holder: Holder) -> u32 {
+        self.bytes += chunk.capacity();
         let handle = self.exports.insert(Export {
             chunk: chunk.export(),
             state: match holder {
@@ -480,6 +488,7 @@ impl ExportTable {
         let Some(export) = self.exports.try_remove(handle as usize) else {
             return;
         };
+        self.bytes -= export.chunk.capacity();
         if matches!(
             export.state,
             ExportState::Busy | ExportState::Quiet | ExportState::Dormant

@@ -6,18 +6,18 @@ mod end_watch;
 mod external_memory;
 pub mod foreign_bytes;
 mod loop_turns;
+mod pool;
 mod sweep_watch;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use napi::bindgen_prelude::{Function, Object, Uint8Array, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
-use netpoll_core::buffer::{ReclaimPacer, ReclaimRounds};
-use netpoll_core::{Chunk, ChunkPool, CommandSource, Slice};
+use netpoll_core::buffer::ReclaimPacer;
+use netpoll_core::{Chunk, CommandSource, Slice};
 
 use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::clock;
@@ -26,30 +26,9 @@ use crate::memory::chunk_exports::{ChunkExports, Holder, Known};
 use crate::memory::external_memory::Refusal;
 use crate::memory::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::memory::loop_turns::LoopTurns;
+pub use crate::memory::pool::chunk_pool;
+use crate::memory::pool::{Sweeper, chunk_pool_of, chunks_of};
 use crate::shared_words::ArenaWords;
-
-/// Size of an ordinary chunk in bytes, unless the process is configured otherwise.
-const CHUNK_SIZE: usize = 256 * 1024;
-/// Bytes of free chunks kept for reuse: as many as come back at once when garbage is collected.
-/// Collection is asked for when so many were handed out.
-const CACHED_BYTES: usize = 32 * 1024 * 1024;
-
-/// The chunks of the whole process. It outlives every environment.
-pub fn chunk_pool() -> &'static ChunkPool {
-    chunk_pool_of(CHUNK_SIZE)
-}
-
-/// The first to ask decides how large chunks are.
-fn chunk_pool_of(chunk_size: usize) -> &'static ChunkPool {
-    static POOL: OnceLock<ChunkPool> = OnceLock::new();
-    POOL.get_or_init(|| ChunkPool::new(chunk_size, CACHED_BYTES / chunk_size))
-}
-
-/// Those of all environments of the process.
-fn reclaim_rounds() -> &'static Arc<ReclaimRounds> {
-    static ROUNDS: OnceLock<Arc<ReclaimRounds>> = OnceLock::new();
-    ROUNDS.get_or_init(Arc::default)
-}
 
 /// Memory that JavaScript fills.
 #[napi(object)]
@@ -70,6 +49,8 @@ pub struct ChunkStats {
     pub live_bytes: f64,
     /// Free chunks kept for reuse.
     pub cached: u32,
+    /// Bytes of all free chunks, those of large ones included.
+    pub cached_bytes: f64,
     /// Chunks served from the cache since the start.
     pub hits: f64,
     /// Chunks allocated since the start.
@@ -123,6 +104,7 @@ pub struct SharedMemory {
     foreign: ForeignArrays,
     arena: Rc<ArenaWords>,
     pacer: RefCell<ReclaimPacer>,
+    sweeper: Sweeper,
     /// Not told yet; at most one for each chunk of a batch.
     troubles: RefCell<Vec<ExportTrouble>>,
     /// Whether the arena's words say how often the event loop has turned.
@@ -162,6 +144,8 @@ impl SharedMemory {
                 Known::No => match self.exports.export(chunk, Holder::Table) {
                     Ok(exported) => {
                         grown = true;
+                        // From now on a timer runs (`adopt`).
+                        self.sweeper.begin();
                         exported
                     }
                     Err(error) => {
@@ -186,8 +170,10 @@ impl SharedMemory {
             let retired = self.exports.take_retired();
             for &handle in &retired {
                 // By now the others know it as well.
-                let sharing = self.exports.sharing(handle);
-                self.pacer.borrow_mut().handed_out(sharing);
+                let (bytes, sharing) = self.exports.share(handle);
+                self.pacer
+                    .borrow_mut()
+                    .handed_out(chunks_of(bytes), sharing);
             }
             self.let_go(retired);
         }
@@ -235,7 +221,11 @@ impl SharedMemory {
 
     /// Has JavaScript collect garbage, if enough of it keeps chunks.
     pub fn collect_if_due(&self) {
-        if self.pacer.borrow_mut().is_due(self.exports.count()) {
+        if self
+            .pacer
+            .borrow_mut()
+            .is_due(chunks_of(self.exports.bytes()))
+        {
             let callbacks = self.callbacks.borrow().clone();
             if let Some(HeldCallbacks {
                 javascript,
@@ -369,10 +359,8 @@ impl Memory {
             exports: ChunkExports::new(env, arena.clone()),
             foreign: ForeignArrays::new(env),
             arena,
-            pacer: RefCell::new(ReclaimPacer::new(
-                CACHED_BYTES / chunk_pool().chunk_size(),
-                reclaim_rounds().clone(),
-            )),
+            pacer: RefCell::new(pool::pacer()),
+            sweeper: Sweeper::default(),
             troubles: RefCell::default(),
             counts_turns: Cell::new(false),
             bridges: Cell::new(0),
@@ -443,14 +431,14 @@ impl Memory {
         self.0.exports.watch_end()
     }
 
-    /// Lets go of chunks in which no bytes come any more, or have come lately. Returns whether there are others, for which
-    /// it is to be called again after a while.
+    /// Lets go of chunks in which no bytes come any more, or have come lately, and of free memory that nothing uses. Returns
+    /// whether it is to be called again after a while, for the others.
     #[napi]
     pub fn sweep(&self) -> bool {
         self.0.let_go(self.0.exports.sweep());
-        let is_held = self.0.exports.has_held();
+        let goes_on = self.0.sweeper.sweep(self.0.exports.has_held());
         self.0.tell_troubles();
-        is_held
+        goes_on
     }
 
     /// A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it.
@@ -511,6 +499,7 @@ impl Memory {
             live: stats.live as u32,
             live_bytes: stats.live_bytes as f64,
             cached: stats.cached as u32,
+            cached_bytes: stats.cached_bytes as f64,
             hits: stats.hits as f64,
             misses: stats.misses as f64,
             pinned: self.0.exports.held_by_views() as u32,
@@ -532,6 +521,7 @@ impl EndsWithEnvironment for SharedMemory {
         self.clean_up.set(None);
         drop(self.troubles.take());
         drop(self.callbacks.take());
+        self.sweeper.end();
         self.foreign.clear();
         self.exports.close();
     }
