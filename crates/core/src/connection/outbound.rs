@@ -60,6 +60,7 @@ impl Outbound {
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub fn gather<'a>(&'a self, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
         self.chain.gather(MAX, target)
     }

@@ -124,6 +124,7 @@ impl<Owner: ForeignBytes> Chain<Owner> {
     ///
     /// # Errors
     /// [`Detached`] when the very first bytes are not there any more.
+    #[inline]
     pub fn gather<'a>(&'a self, max: usize, target: &mut [IoSlice<'a>]) -> Result<usize, Detached> {
         let mut count = 0;
         let mut room = max;
