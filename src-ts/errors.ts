@@ -3,11 +3,13 @@ import { getSystemErrorName, types } from 'node:util'
 
 /** Codes of our own, beside the system's (`ECONNRESET`, `EADDRINUSE`, …). */
 export type NetpollErrorCode =
+  | 'ERR_ALREADY_REPLIED'
   | 'ERR_BUFFER_DETACHED'
   | 'ERR_BUFFER_LIMIT'
   | 'ERR_CLOSE_TIMEOUT'
   | 'ERR_CONCURRENT_ACCESS'
   | 'ERR_CONN_CLOSED'
+  | 'ERR_CURSOR_EXPIRED'
   | 'ERR_DIAL_TIMEOUT'
   | 'ERR_DUPLICATE_ID'
   | 'ERR_EOF'

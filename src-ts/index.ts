@@ -26,6 +26,8 @@ export type { NetpollErrorCode, SystemErrorDetails } from './errors'
 export { NetpollError } from './errors'
 export type { LengthFieldOptions, MaxLengthOptions } from './framing/options'
 export { delimiter, Framing, lengthField, varint } from './framing/framing'
+export { MessageReader } from './link-buffer/message-reader'
+export { LaterReply, MessageWriter } from './link-buffer/message-writer'
 export type { Endian, UintSize } from './link-buffer/reader'
 export { Reader } from './link-buffer/reader'
 export { Writer } from './link-buffer/writer'
@@ -37,6 +39,7 @@ export { Mux } from './client/mux'
 export type { ChunkStats } from './native/binding'
 export type {
   ConnectionOptions,
+  CursorHandler,
   DataHandler,
   MessageOptions,
   RequestHandler,
@@ -67,6 +70,6 @@ export type { ServerStats } from './server/server'
 export { createServer, Server } from './server/server'
 export type { ThreadStats } from './stats/stats'
 export { stats } from './stats/stats'
-export type { WorkerHandler, WorkerRequest } from './workers/handler'
+export type { WorkerCursorHandler, WorkerHandler, WorkerRequest } from './workers/handler'
 export type { WorkerLoadBalance, WorkersOptions } from './workers/options'
 export type { WorkerStats } from './workers/pool'

@@ -21,6 +21,7 @@ test('examples: their types are right, as strictly as can be', (t) => {
 /** Examples that show something and end: what they print. */
 const shows: Readonly<Record<string, readonly string[]>> = {
   echo: ['hello'],
+  counters: ['1: apples is 3', '2: pears is 5', '3: apples is 7'],
   'json-rpc': [
     '1 + 2 = 3',
     'divide DIVISION_BY_ZERO',

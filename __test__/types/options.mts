@@ -2,6 +2,7 @@
 
 import {
   type Connection,
+  type CursorHandler,
   createServer,
   Dialer,
   type DialerOptions,
@@ -17,6 +18,7 @@ const framing = lengthField({ size: 4 })
 const address = { host: '127.0.0.1', port: 1 }
 const workers = { module: '/handler.mjs' }
 const onRequest = (request: Buffer): Buffer => request
+const onMessage: CursorHandler = (reader, writer) => writer.writeUint(reader.readUint(4), 4)
 const onData = (connection: Connection): void => connection.reader.skip(1)
 
 // With a framing there are messages.
@@ -27,6 +29,18 @@ createServer({ framing, workers })
 new Dialer({ framing, onRequest })
 new Pool(address, { framing, onRequest, connections: 2 })
 new Mux(address, { framing, onRequest })
+createServer({ framing, onMessage })
+createServer({
+  framing,
+  onMessage: (reader, writer, { data }) => void writer.writeString(`${reader.length} ${data}`),
+})
+new Dialer({ framing, onMessage })
+new Pool(address, { framing, onMessage, connections: 2 })
+new Mux(address, { framing, onMessage })
+// @ts-expect-error: onMessage needs a framing
+createServer({ onMessage })
+// @ts-expect-error: a worker handles requests
+createServer({ framing, workers, onMessage })
 // @ts-expect-error: onData is for streams
 createServer({ framing, onData })
 // @ts-expect-error: onData is for streams

@@ -9,6 +9,8 @@ import { requiredLimit } from '../time/time-limits'
 import { ConnectionCore, type NewDuplex, type ConnectionGroup } from './core'
 import { StreamDuplex } from './stream/duplex'
 import type { StreamTransport } from './stream/transport'
+import type { MessageReader } from '../link-buffer/message-reader'
+import type { MessageWriter } from '../link-buffer/message-writer'
 import type { Reader } from '../link-buffer/reader'
 import type { Writer } from '../link-buffer/writer'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
@@ -24,6 +26,20 @@ export type RequestHandler<Data = unknown, Bytes extends BytesOption = 'buffer'>
   request: MessageTypes[Bytes],
   connection: Connection<Data, Bytes>,
 ) => Reply | PromiseLike<Reply>
+
+/**
+ * Handles one message by cursor: `reader` has the message, and what was written to `writer` when this returns is the reply.
+ * Both are used again for the next message, so that neither a view nor a promise is made. The memory of a message of which
+ * no view was made is free when this returns.
+ *
+ * It returns nothing, and no promise: `writer.later()` gives a handle for a reply that comes later. What it throws costs the
+ * connection, as with `onRequest`.
+ */
+export type CursorHandler<Data = unknown, Bytes extends BytesOption = 'buffer'> = (
+  reader: MessageReader,
+  writer: MessageWriter,
+  connection: Connection<Data, Bytes>,
+) => void
 
 /**
  * Reads from `connection.reader`. Never called twice at once for one connection; called again when bytes remain and it

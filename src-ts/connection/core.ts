@@ -278,7 +278,7 @@ export class ConnectionCore {
 
   /** Whether the system does not take now what was sent on it. */
   get hasUnsent(): boolean {
-    const mayReply = this.#onRequest !== undefined
+    const mayReply = this.#onRequest !== undefined || this.group.hooks.onMessage !== undefined
     if (this.#sendQueue === undefined && !mayReply) return false
     return this.sendQueue.isBehind(mayReply)
   }
@@ -337,22 +337,20 @@ export class ConnectionCore {
     this.#stream?.finish()
   }
 
-  /** A message, or bytes of a stream, arrived. The hot path: one view for a message, none for a stream. */
+  /** A message, or bytes of a stream, arrived. The hot path: one view for a message, none by cursor and for a stream. */
   receive(chunk: Chunk, start: number, length: number): void {
     if (this.life.isClosing) return
     if (this.#stream !== undefined) {
       this.#stream.receive(chunk.bytes, start, length)
       return
     }
+    const { readsByCursor, countsMessages, poller } = this.group
+    if (readsByCursor && this.#calls === undefined && this.#messages().receiveAt(chunk, start, length)) return
     const message = messageAs(this.group.bytes, chunk, start, length)
-    if (this.#calls === undefined) this.#unasked(message)
-    else if (!this.#answered(this.#calls, message)) this.#unanswering(message)
-    else if (this.group.countsMessages) this.group.poller.commandQueue.command(Operation.Acknowledge, this)
-  }
-
-  /** A message that answers none of the calls. The user's function that has looked for its id may have closed it. */
-  #unanswering(message: Buffer): void {
-    if (this.life.takesReplies) this.#unasked(message)
+    const isReply = this.#calls !== undefined && this.#answered(this.#calls, message)
+    // The user's function that has looked for its id may have closed the connection.
+    if (!isReply && this.life.takesReplies) this.#unasked(message)
+    if (isReply && countsMessages) poller.commandQueue.command(Operation.Acknowledge, this)
   }
 
   /** A message that answers no call. */

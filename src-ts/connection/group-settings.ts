@@ -46,6 +46,8 @@ export interface GroupSettings {
   readonly hooks: Hooks
   /** `onRequest`, where it is an async function: then nothing of what it returns has to be found out. */
   readonly asyncHandler: MessageHandler | undefined
+  /** Whether messages go to `onMessage` without a view, where no call waits. */
+  readonly readsByCursor: boolean
   /** Whether a message that answers no call asks not to use its connection any more. */
   readonly isGoAway: IsGoAway | undefined
 }

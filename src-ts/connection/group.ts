@@ -42,6 +42,7 @@ export function createGroups(
     ...owner,
     hooks,
     asyncHandler: isAsyncFunction(hooks.onRequest) ? hooks.onRequest : undefined,
+    readsByCursor: hooks.onMessage !== undefined && checked.isGoAway === undefined,
     settings: new ConnectionSettings(settings, workers),
     startsHeld: settings.startPaused,
     maxCloseTime: settings.maxCloseTime,

@@ -1,6 +1,8 @@
 /** The user's functions, as the parts of a connection call them: they know what they are called with by no more than this. */
 import { invalidType, invalidValue } from '../errors'
 import type { FramingRules } from '../framing/rules'
+import type { MessageReader } from '../link-buffer/message-reader'
+import type { MessageWriter } from '../link-buffer/message-writer'
 import type { Payload } from '../memory/payload'
 import type { Context } from '../process/async-context'
 
@@ -11,6 +13,9 @@ export interface Facade {
 
 /** Handles one message; what it returns is the reply. */
 export type MessageHandler = (message: Buffer, facade: Facade) => unknown
+
+/** Handles one message by cursor; what it has written when it returns is the reply. */
+export type CursorHandler = (reader: MessageReader, writer: MessageWriter, facade: Facade) => void
 
 /** Reads from the connection's reader. */
 export type StreamHandler = (facade: Facade) => unknown
@@ -32,6 +37,7 @@ export interface Hooks {
   readonly onPrepare: ((facade: Facade) => unknown) | undefined
   readonly onConnect: ((facade: Facade) => unknown) | undefined
   readonly onRequest: MessageHandler | undefined
+  readonly onMessage: CursorHandler | undefined
   readonly onData: StreamHandler | undefined
   readonly onDrain: ((facade: Facade) => void) | undefined
   readonly onDisconnect: ((facade: Facade, error: Error | undefined) => void) | undefined
@@ -48,7 +54,7 @@ export function checkHandler(name: 'onRequest' | 'onData', handler: unknown, fra
 
 /** Checks that a handler is for what a connection has: messages or bytes. */
 export function checkPlace(
-  handles: 'onRequest' | 'onData',
+  handles: 'onRequest' | 'onMessage' | 'onData',
   handler: unknown,
   framing: FramingRules,
   argument: string,

@@ -1,11 +1,11 @@
 /** What users may say about servers and dialers. `connection/options.ts` checks it. */
-import type { Connection, DataHandler, RequestHandler } from './connection'
+import type { Connection, CursorHandler, DataHandler, RequestHandler } from './connection'
 import type { Framing } from '../framing/framing'
 import type { IdField, IdFunction } from '../framing/message-id'
 import type { BytesOption } from '../memory/message-types'
 import type { LoadBalance } from '../process/settings'
 
-export type { DataHandler, RequestHandler } from './connection'
+export type { CursorHandler, DataHandler, RequestHandler } from './connection'
 
 /**
  * Options that servers and dialers share, whatever is exchanged: {@link MessageOptions} or {@link StreamOptions} go with
@@ -125,6 +125,11 @@ export interface MessageOptions<Data = unknown, Bytes extends BytesOption = 'buf
   readonly id?: IdField | IdFunction<Bytes> | undefined
   /** Handles a message. */
   readonly onRequest?: RequestHandler<Data, Bytes> | undefined
+  /**
+   * Handles a message in the place of `onRequest`, without a view of it, a `Buffer` for the reply, or a promise. For codecs
+   * and frameworks, which decode from memory: see {@link CursorHandler}.
+   */
+  readonly onMessage?: CursorHandler<Data, Bytes> | undefined
   /** Of streams alone. */
   readonly onData?: undefined
 }
@@ -137,6 +142,8 @@ export interface StreamOptions<Data = unknown, Bytes extends BytesOption = 'buff
   readonly id?: undefined
   /** Of messages alone. */
   readonly onRequest?: undefined
+  /** Of messages alone. */
+  readonly onMessage?: undefined
   /** Reads what has arrived. */
   readonly onData?: DataHandler<Data, Bytes> | undefined
 }

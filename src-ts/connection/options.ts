@@ -6,9 +6,9 @@ import { checkPlace, type Hooks, type IsGoAway } from './hooks'
 import { checkIds, type IdField, type IdFunction, type Ids } from '../framing/message-id'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { NativeSettings } from '../native/binding'
-import type { ConnectionOptions, DataHandler, RequestHandler } from './option-types'
+import type { ConnectionOptions, CursorHandler, DataHandler, RequestHandler } from './option-types'
 import { keepAliveSeconds, maxTimeout, timeLimit, timeLimits } from '../time/time-limits'
-import { isThenable } from '../checks/thenables'
+import { isAsyncFunction, isThenable } from '../checks/thenables'
 import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 
 export type * from './option-types'
@@ -29,6 +29,7 @@ export type AnyOptions<Data = unknown, Bytes extends BytesOption = 'buffer'> = C
   readonly framing?: Framing | undefined
   readonly id?: IdField | IdFunction<Bytes> | undefined
   readonly onRequest?: RequestHandler<Data, Bytes> | undefined
+  readonly onMessage?: CursorHandler<Data, Bytes> | undefined
   readonly onData?: DataHandler<Data, Bytes> | undefined
   readonly requestTimeout?: number | undefined
   readonly isGoAway?: ((message: MessageTypes[Bytes]) => boolean) | undefined
@@ -55,6 +56,7 @@ export const sharedNames = {
   onPrepare: true,
   onConnect: true,
   onRequest: true,
+  onMessage: true,
   onData: true,
   onDrain: true,
   onDisconnect: true,
@@ -65,6 +67,7 @@ const hookNames = [
   'onPrepare',
   'onConnect',
   'onRequest',
+  'onMessage',
   'onData',
   'onDrain',
   'onDisconnect',
@@ -135,7 +138,8 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   const readTimeout = time('readTimeout')
   const maxCloseTime = number('maxCloseTime', 1, maxTimeout)
   const { pollers = processSettings().pollers, loadBalance = processSettings().loadBalance } = options
-  const counted = role === 'server' || hooks.onRequest !== undefined ? maxInFlight : 0
+  const hasHandler = hooks.onRequest !== undefined || hooks.onMessage !== undefined
+  const counted = role === 'server' || hasHandler ? maxInFlight : 0
   return {
     framing,
     ids,
@@ -162,7 +166,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       noDelay: options.noDelay ?? true,
       allowHalfOpen: options.allowHalfOpen ?? false,
       // A stream's bytes can be read within the hook; a message would go to its handler.
-      startPaused: hooks.onConnect !== undefined && (hooks.onRequest !== undefined || handling === 'workers'),
+      startPaused: hooks.onConnect !== undefined && (hasHandler || handling === 'workers'),
       // Without a limit of its own closing still ends.
       closeTimeout: time('closeTimeout') || maxCloseTime,
       maxCloseTime,
@@ -188,13 +192,25 @@ function checkHooks<Data, Bytes extends BytesOption>(
   framing: FramingRules,
 ): Hooks {
   for (const name of hookNames) checkFunction(name, options[name])
-  for (const name of ['onRequest', 'onData'] as const) {
+  for (const name of ['onRequest', 'onMessage', 'onData'] as const) {
     checkPlace(name, options[name], framing, `options.${name}`)
   }
+  checkOnMessage(options)
   // Users' types of `connection.data` and of messages end here.
-  const { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError } =
+  const { onPrepare, onConnect, onRequest, onMessage, onData, onDrain, onDisconnect, onError } =
     options as unknown as Hooks
-  return { onPrepare, onConnect, onRequest, onData, onDrain, onDisconnect, onError }
+  return { onPrepare, onConnect, onRequest, onMessage, onData, onDrain, onDisconnect, onError }
+}
+
+/** Checks that a handler that reads by cursor is the only one, and no async function: its reader and writer expire. */
+function checkOnMessage<Data, Bytes extends BytesOption>({ onRequest, onMessage }: AnyOptions<Data, Bytes>) {
+  if (onMessage === undefined) return
+  if (onRequest !== undefined) {
+    throw invalidValue('options.onMessage', 'must not be given together with options.onRequest', 'a function')
+  }
+  if (isAsyncFunction(onMessage)) {
+    throw invalidValue('options.onMessage', 'must not be an async function: see writer.later()', 'one')
+  }
 }
 
 /**

@@ -98,6 +98,12 @@ export class Arena {
     return 0
   }
 
+  /** Gives back what {@link take} took last of `memory`, from `at` to `end`, unless more was taken since. */
+  giveBack(memory: Buffer, at: number, end: number): void {
+    const words = this.#words
+    if (memory === this.#arena.bytes && words[0] === end) words[0] = at
+  }
+
   /** Whether {@link take} takes so many bytes, in whatever pieces, from the arena as it is: then it cannot fail. */
   hasRoom(length: number): boolean {
     return (this.#words[0] as number) + length <= this.#arena.bytes.length

@@ -9,15 +9,18 @@ const waiting = -2
  *
  * - how many records there are, and how many chunks;
  * - how many records may be handled before the caller looks at the clock, and how many are left;
- * - how many calls for them, or flushes that these have made due, are not over.
+ * - how many calls for them, or flushes that these have made due, are not over;
+ * - how many of its messages nothing refers to any more.
  */
-export const batchHeader = 5
+export const batchHeader = 6
 /** Where the third of them is. */
 export const sliceWord = 2
 /** Where the fourth of them is. */
 const leftWord = 3
 /** Where the fifth of them is. */
 export const unsettledWord = 4
+/** Where the sixth of them is. */
+export const releasedWord = 5
 /** Slot, kind and chunk, start, length. */
 export const recordWords = 4
 /** Where the records begin. */

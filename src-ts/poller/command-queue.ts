@@ -86,6 +86,30 @@ export class CommandQueue {
     this.#push(operation, target, 0, 0, value)
   }
 
+  /** Adds a piece of a message that is framed where it lies; the last one has another operation than those before. */
+  piece(operation: Operation, target: CommandTarget, handle: number, start: number, length: number): void {
+    this.#push(operation, target, handle, start, length)
+  }
+
+  /**
+   * Adds a reply that is framed where it lies. Where the connection's last reply ends right before it, that becomes longer.
+   * So many become two commands: that reply, and a count of the others.
+   */
+  reply(target: CommandTarget, handle: number, start: number, length: number): void {
+    const commands = this.#commands
+    const count = commands[0] as number
+    const last = header + (count - 1) * words
+    const isCounted = count > 1 && commands[last] === Operation.Acknowledge && isFor(commands, last, target)
+    const before = isCounted ? last - words : last
+    if (count > 0 && isFollowedBy(commands, before, target, handle, start)) {
+      commands[before + 5] = (commands[before + 5] as number) + length
+      if (isCounted) commands[last + 5] = Math.max(commands[last + 5] as number, 1) + 1
+      else this.command(Operation.Acknowledge, target, 1)
+    } else {
+      this.#push(Operation.Reply, target, handle, start, length)
+    }
+  }
+
   /** Has a time told, in milliseconds on the poller's clock; `number` comes back with the record. */
   setTimer(target: CommandTarget, number: number, time: number): void {
     this.#push(Operation.DeadlineTimer, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
@@ -373,6 +397,28 @@ export class CommandQueue {
     this.#memory.arena.commanded()
     this.#begun?.()
   }
+}
+
+/** Whether the command at `at` is for this connection. */
+function isFor(commands: Int32Array, at: number, { slot, generation }: CommandTarget): boolean {
+  return commands[at + 1] === (slot | 0) && commands[at + 2] === (generation | 0)
+}
+
+/** Whether the command at `at` is a reply on this connection, which ends where `start` is in its chunk. */
+function isFollowedBy(
+  commands: Int32Array,
+  at: number,
+  target: CommandTarget,
+  handle: number,
+  start: number,
+): boolean {
+  const end = (commands[at + 4] as number) + (commands[at + 5] as number)
+  return (
+    commands[at] === Operation.Reply &&
+    isFor(commands, at, target) &&
+    commands[at + 3] === handle &&
+    end === start
+  )
 }
 
 /**

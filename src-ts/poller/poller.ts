@@ -4,6 +4,7 @@ import {
   firstRecord,
   leaveBatch,
   recordWords,
+  releasedWord,
   sliceWord,
   underWay,
   unsettledWord,
@@ -208,6 +209,12 @@ export class Poller {
   /** The number of the batch that is being delivered, which no other has; 0 between batches. */
   get batch(): number {
     return this.#batchUnderWay
+  }
+
+  /** Nothing refers any more to a message of this batch: its memory may be read into again, if that holds for all of them. */
+  releaseMessage(batch: number): void {
+    if (batch !== this.#batchUnderWay) return
+    this.#batch[releasedWord] = (this.#batch[releasedWord] as number) + 1
   }
 
   /** Connections of this poller, those that are being dialed or closed included. */

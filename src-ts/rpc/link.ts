@@ -18,7 +18,16 @@ import type { BufferBound } from './inflater'
 import { checkObject } from '../checks/arguments'
 
 /** What codec and transport decide; everything else of a pool or mux is the user's. */
-type Decided = 'framing' | 'bytes' | 'id' | 'isGoAway' | 'onRequest' | 'onData' | 'ordered' | 'maxInFlight'
+type Decided =
+  | 'framing'
+  | 'bytes'
+  | 'id'
+  | 'isGoAway'
+  | 'onRequest'
+  | 'onMessage'
+  | 'onData'
+  | 'ordered'
+  | 'maxInFlight'
 
 /** Many calls at once share few connections. */
 export type MuxLinkOptions = {
@@ -37,7 +46,8 @@ export type LinkOptions = MuxLinkOptions | PoolLinkOptions
 
 /** Names of options, without those that codec and transport decide. */
 function undecided<Names extends { readonly [Name in Decided]: true }>(names: Names): Omit<Names, Decided> {
-  const { framing, bytes, id, isGoAway, onRequest, onData, ordered, maxInFlight, ...others } = names
+  const { framing, bytes, id, isGoAway, onRequest, onMessage, onData, ordered, maxInFlight, ...others } =
+    names
   return others
 }
 

@@ -49,6 +49,8 @@ export interface WorkerServerOptions<Data = unknown, Bytes extends BytesOption =
   readonly id?: undefined
   /** The workers handle requests. */
   readonly onRequest?: undefined
+  /** The workers handle requests: their module may export `onMessage`. */
+  readonly onMessage?: undefined
   /** Needs ids. */
   readonly goAway?: undefined
 }
@@ -86,7 +88,7 @@ export function checkHandling<Data, Bytes extends BytesOption>(
   if (options.framing === undefined) {
     throw invalidValue('options.workers', 'needs a framing', options.workers)
   }
-  for (const name of ['onRequest', 'id'] as const) {
+  for (const name of ['onRequest', 'onMessage', 'id'] as const) {
     if (options[name] !== undefined) {
       throw invalidValue(`options.${name}`, 'must not be given together with options.workers', options[name])
     }

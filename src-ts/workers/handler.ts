@@ -1,3 +1,5 @@
+import type { MessageReader } from '../link-buffer/message-reader'
+import type { MessageWriter } from '../link-buffer/message-writer'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import type { Reply } from '../connection/messages/reply-queue'
 
@@ -40,6 +42,16 @@ export type WorkerHandler<Bytes extends BytesOption = 'buffer'> = (
   request: MessageTypes[Bytes],
   context: WorkerRequest,
 ) => Reply | PromiseLike<Reply>
+
+/**
+ * What a workers' module may export as `onMessage`, in the place of its default export: handles one message by cursor, as
+ * {@link CursorHandler} says.
+ */
+export type WorkerCursorHandler = (
+  reader: MessageReader,
+  writer: MessageWriter,
+  context: WorkerRequest,
+) => void
 
 /** Where a request came from, as the core names it. */
 export interface Origin {

@@ -13,8 +13,9 @@ import { getEnvironmentData, parentPort } from 'node:worker_threads'
 import { rulesFrom } from '../framing/rules'
 import { useAddon } from '../native/binding'
 import { clearInterval, setImmediate, setInterval } from '../time/timers'
-import { WorkerQueue } from './worker-queue'
-import type { Origin, WorkerHandler } from './handler'
+import { WorkerQueue, type WorkerQueueOptions } from './worker-queue'
+import { isAsyncFunction } from '../checks/thenables'
+import type { Origin, WorkerCursorHandler, WorkerHandler } from './handler'
 import { startKey, type WorkerMessage, type WorkerStart } from './messages'
 import { postError } from './posted-error'
 
@@ -44,23 +45,44 @@ function watchIdleness(workerQueue: WorkerQueue, milliseconds: number): void {
   timer.unref()
 }
 
-async function run(start: WorkerStart): Promise<void> {
-  useAddon(start.addon)
-  const loaded: { readonly default?: unknown } = await import(/* webpackIgnore: true */ start.module)
+/** What a workers' module may export. */
+interface WorkerModule {
+  readonly default?: unknown
+  readonly onMessage?: unknown
+}
+
+/** The handler of a module: its default export, or what it exports as `onMessage`. */
+function handlerOf(loaded: WorkerModule, url: string): Pick<WorkerQueueOptions, 'handler' | 'onMessage'> {
   // A CommonJS module's exports are its default export; one compiled from an ES module has another within.
   const outer = loaded.default
-  const inner = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
-  if (typeof inner !== 'function') {
-    // All of a module's source may be in its URL.
-    const name = start.module.startsWith('data:') ? 'the data: URL' : start.module
+  const inner: unknown = isModule(outer) && 'default' in outer ? outer.default : outer
+  const onMessage = loaded.onMessage ?? (isModule(outer) ? outer.onMessage : undefined)
+  // All of a module's source may be in its URL.
+  const name = url.startsWith('data:') ? 'the data: URL' : url
+  if (onMessage === undefined) {
+    if (typeof inner === 'function') return { handler: inner as WorkerHandler }
     throw new TypeError(`The default export of ${name} is no function`)
   }
+  if (typeof onMessage !== 'function') throw new TypeError(`The export "onMessage" of ${name} is no function`)
+  if (typeof inner === 'function') throw new TypeError(`${name} exports a default function and "onMessage"`)
+  if (isAsyncFunction(onMessage))
+    throw new TypeError(`The export "onMessage" of ${name} is an async function`)
+  return { onMessage: onMessage as WorkerCursorHandler }
+}
+
+function isModule(value: unknown): value is WorkerModule {
+  return typeof value === 'object' && value !== null
+}
+
+async function run(start: WorkerStart): Promise<void> {
+  useAddon(start.addon)
+  const loaded: WorkerModule = await import(/* webpackIgnore: true */ start.module)
   const { pool, framing, bytes, idleTimeout } = start
   const workerQueue = new WorkerQueue({
     pool,
     framing: rulesFrom(framing),
     bytes,
-    handler: inner as WorkerHandler,
+    ...handlerOf(loaded, start.module),
     failed,
   })
   if (idleTimeout > 0) watchIdleness(workerQueue, idleTimeout)

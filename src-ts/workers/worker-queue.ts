@@ -20,7 +20,8 @@ import { commandWords, CommandQueue, type CommandTarget } from '../poller/comman
 import type { Payload } from '../memory/payload'
 import { threadMemory } from '../memory/thread-memory'
 import { microtask, nextTick } from '../time/timers'
-import { type Origin, originOf, Source, type WorkerHandler } from './handler'
+import { CursorTasks } from './cursor-tasks'
+import { type Origin, originOf, Source, type WorkerCursorHandler, type WorkerHandler } from './handler'
 import { isThenable, whenSettled } from '../checks/thenables'
 
 /** How often requests are taken before other work of the thread, such as timers and sockets, has its turn. */
@@ -31,7 +32,9 @@ export interface WorkerQueueOptions {
   readonly pool: number
   readonly framing: FramingRules
   readonly bytes: BytesOption
-  readonly handler: WorkerHandler
+  readonly handler?: WorkerHandler | undefined
+  /** In the place of {@link handler}. */
+  readonly onMessage?: WorkerCursorHandler | undefined
   /** A handler has failed. */
   readonly failed: (error: unknown, origin: Origin) => void
 }
@@ -61,6 +64,7 @@ export class WorkerQueue {
   /** Calls of {@link #dispatch} that are not over: more than one where a handler turns the event loop. */
   #dispatches = 0
   #source: Source
+  readonly #cursorTasks: CursorTasks | undefined
   /** Requests so far. */
   #taken = 0
   /** How often requests were taken since the event loop has turned. */
@@ -81,6 +85,14 @@ export class WorkerQueue {
       },
     })
     this.#commandQueue = new CommandQueue(commands, this.#native, this.#memory, this.#flushLater)
+    const { onMessage, framing } = options
+    this.#cursorTasks =
+      onMessage &&
+      new CursorTasks(onMessage, framing, this.#memory.arena, this.#commandQueue, this.#context, {
+        reply: (target, value, source) => this.#reply(target, value, source),
+        fail: (target, error, source) => this.#fail(target, error, source),
+        report: (error, source) => this.#report(error, source),
+      })
   }
 
   readonly #flushLater = (): void => {
@@ -159,11 +171,20 @@ export class WorkerQueue {
 
   #view(index: number, start: number, length: number): Buffer {
     const { bytes } = this.#options
+    const chunk = this.#chunkAt(index)
+    return chunk === undefined
+      ? messageAs(bytes, this.#copy(index, start, length), 0, length)
+      : messageAs(bytes, chunk, start, length)
+  }
+
+  /** `undefined` where user code has detached the chunk, by transferring `.buffer` of a request. */
+  #chunkAt(index: number): Chunk | undefined {
     const chunk = this.#chunks[index]
-    if (chunk !== undefined && chunk.bytes.length > 0) return messageAs(bytes, chunk, start, length)
-    // User code has detached the chunk, by transferring `.buffer` of a request.
-    const handle = this.#batch[batchHeader + index] as number
-    return messageAs(bytes, this.#memory.copy(handle, start, length), 0, length)
+    return chunk !== undefined && chunk.bytes.length > 0 ? chunk : undefined
+  }
+
+  #copy(index: number, start: number, length: number): Chunk {
+    return this.#memory.copy(this.#batch[batchHeader + index] as number, start, length)
   }
 
   /** Whatever is thrown costs the connection of this request. */
@@ -171,9 +192,16 @@ export class WorkerQueue {
     this.#taken += 1
     const source = this.#source
     const target: CommandTarget = { slot, generation: 0 }
+    const cursorTasks = this.#cursorTasks
     try {
+      if (cursorTasks !== undefined) {
+        const there = this.#chunkAt(chunk)
+        if (there !== undefined) cursorTasks.handle(slot, there, start, length, source)
+        else cursorTasks.handle(slot, this.#copy(chunk, start, length), 0, length, source)
+        return
+      }
       const request = this.#view(chunk, start, length)
-      const result: unknown = this.#context.run(this.#options.handler, request, source)
+      const result: unknown = this.#context.run(this.#options.handler as WorkerHandler, request, source)
       if (isThenable(result)) {
         whenSettled(
           result,
@@ -202,6 +230,10 @@ export class WorkerQueue {
 
   #fail(target: CommandTarget, error: unknown, source: Source): void {
     this.#commandQueue.command(Operation.Destroy, target)
+    this.#report(error, source)
+  }
+
+  #report(error: unknown, source: Source): void {
     try {
       this.#options.failed(error, originOf(source))
     } catch (second) {

@@ -43,6 +43,7 @@ const LIFECYCLE_ROOM: usize = 16;
 pub struct Batch {
     records: Box<[Record]>,
     count: usize,
+    messages: usize,
     bytes: usize,
     chunks: Vec<Chunk>,
     /// Slots whose last record this batch has, or one before it.
@@ -57,6 +58,7 @@ impl Batch {
         Self {
             records: vec![Record::default(); capacity].into_boxed_slice(),
             count: 0,
+            messages: 0,
             bytes: 0,
             chunks: Vec::new(),
             vacated: Vec::new(),
@@ -79,6 +81,12 @@ impl Batch {
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// How many of them are messages.
+    #[must_use]
+    pub fn messages(&self) -> usize {
+        self.messages
     }
 
     /// Whether there is nothing to hand over.
@@ -104,6 +112,7 @@ impl Batch {
     /// Forgets everything, and lets go of the chunks.
     pub fn clear(&mut self) {
         self.count = 0;
+        self.messages = 0;
         self.bytes = 0;
         self.chunks.clear();
     }
@@ -166,6 +175,7 @@ impl Batch {
 
     pub(crate) fn message(&mut self, slot: u32, chunk_index: u32, start: usize, length: usize) {
         let kind_and_chunk = RecordKind::Message as u32 | chunk_index << 8;
+        self.messages += 1;
         self.push(Record {
             slot,
             kind_and_chunk,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use napi::{Env, sys};
 use netpoll_core::turn_budget::Content;
-use netpoll_core::{Asked, Batch, Command, Id, TurnBudget};
+use netpoll_core::{Asked, Batch, Chunk, Command, Id, TurnBudget};
 
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::SharedMemory;
@@ -47,6 +47,8 @@ pub struct Bridge {
     budget: TurnBudget,
     /// What the batch in the words tells of.
     content: Cell<Content>,
+    /// How many messages it has.
+    messages: Cell<usize>,
     /// Records that were put into the words since the start.
     published: Cell<usize>,
     /// The slice whose time is not known: when it began, and how many records had been handled.
@@ -114,6 +116,7 @@ impl Bridge {
             settled,
             budget: TurnBudget::new(),
             content: Cell::new(Content::Lifecycle),
+            messages: Cell::new(0),
             published: Cell::new(0),
             slice: Cell::new(None),
         })
@@ -220,6 +223,17 @@ impl Bridge {
         Some(handled)
     }
 
+    /// Whether JavaScript has come to the end of the last batch, and nothing refers to any of its messages. Told once.
+    pub fn take_released(&self) -> bool {
+        let messages = self.messages.take();
+        messages > 0 && self.words.is_handled() && self.words.released() == messages
+    }
+
+    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it.
+    pub fn is_filled_alone(&self, chunk: &Chunk) -> bool {
+        self.memory.is_filled_alone(chunk)
+    }
+
     /// Records that JavaScript has come to since the start.
     fn handled(&self) -> usize {
         self.published.get().wrapping_sub(self.words.left())
@@ -316,6 +330,7 @@ impl Bridge {
         self.words.publish(batch.records(), handles);
         let published = self.published.get().wrapping_add(batch.len());
         self.published.set(published);
+        self.messages.set(batch.messages());
         // A batch that has no chunks has no bytes.
         self.content.set(if batch.chunks().is_empty() {
             Content::Lifecycle

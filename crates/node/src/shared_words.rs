@@ -3,7 +3,7 @@
 //! call across the boundary for every message.
 //!
 //! ```text
-//! batch:    [records, chunks, slice, left, unsettled, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
+//! batch:    [records, chunks, slice, left, unsettled, released, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
 //!
 //! commands: [count, (operation, slot, generation, handle, start, length) × n]
 //! arena:    [cursor, handle, holds, loops with commands, turns of the event loop]
@@ -17,7 +17,7 @@ use napi::{Env, sys};
 use netpoll_core::protocol::Operation;
 use netpoll_core::{CommandWords, Id, Record};
 
-const BATCH_HEADER: usize = 5;
+const BATCH_HEADER: usize = 6;
 /// In place of the number of records, while JavaScript is handling them.
 const UNDER_WAY: i32 = -1;
 /// In its place as well, where the rest of them waits.
@@ -113,6 +113,7 @@ impl SharedWords {
         self.batch.write(0, records.len() as i32);
         self.batch.write(1, handles.len() as i32);
         self.batch.write(3, records.len() as i32);
+        self.batch.write(5, 0);
         // SAFETY: both targets lie within the array (just checked) and not in Rust's own memory.
         // `Record` is four 32-bit words without padding, and a handle is one.
         unsafe {
@@ -149,6 +150,11 @@ impl SharedWords {
     /// Whether a call for records, or the flush that it has made due, is not over.
     pub fn is_unsettled(&self) -> bool {
         self.batch.read(4) > 0
+    }
+
+    /// Of how many messages of the batch JavaScript has said that nothing refers to them any more.
+    pub fn released(&self) -> usize {
+        usize::try_from(self.batch.read(5)).unwrap_or(0)
     }
 
     /// JavaScript is to come back after so many records.

@@ -3,12 +3,16 @@ import type { Context } from '../../process/async-context'
 import { channels } from '../../process/diagnostics'
 import { type NetpollError, replyError, unexpectedMessage } from '../../errors'
 import { type ReadPause, PauseReason } from '../read-pause'
+import { Cursor, type CursorReplies } from './cursor'
 import { MessageIterator } from './message-iterator'
-import type { Facade, MessageHandler } from '../hooks'
+import type { CursorHandler, Facade, MessageHandler } from '../hooks'
 import type { Life } from '../life'
 import { Operation } from '../../native/protocol-numbers'
 import type { CommandTarget } from '../../poller/command-queue'
-import type { Payload } from '../../memory/payload'
+import { type MessageWriter, messageWriting, revoke } from '../../link-buffer/message-writer'
+import { Chunk } from '../../memory/chunk'
+import { keepPayload, type Payload } from '../../memory/payload'
+import { refusePromise } from '../../process/report'
 import type { GroupSettings } from '../group-settings'
 import { hasFailed, PendingReply, type ReplyOwner, ReplyQueue } from './reply-queue'
 import { microtask } from '../../time/timers'
@@ -34,6 +38,7 @@ type DispatcherSettings = Pick<
   | 'countsMessages'
   | 'framing'
   | 'highWaterMark'
+  | 'hooks'
   | 'ids'
   | 'poller'
   | 'maxInFlight'
@@ -41,7 +46,7 @@ type DispatcherSettings = Pick<
 >
 
 /** The messages of a framed connection: their handler, and the order of its replies. */
-export class Dispatcher implements ReplyOwner {
+export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   readonly #connection: DispatcherConnection
   readonly #group: DispatcherSettings
   #replies: ReplyQueue | undefined
@@ -68,10 +73,38 @@ export class Dispatcher implements ReplyOwner {
    */
   receive(message: Buffer): void {
     if (this.#isFailing) return
-    const handler = this.#connection.onRequest
+    const handler = this.#connection.onRequest ?? this.#onMessage
     if (handler === undefined || this.#queue !== undefined) this.#keep(message)
-    else if (this.#pendingRequests === undefined) this.#handle(handler, message)
+    else if (this.#pendingRequests === undefined) this.#handleView(message)
     else this.#pendingRequests.push(message)
+  }
+
+  /**
+   * As {@link receive}, without a view of the message. Returns whether it was handled: another way has to keep it. The hot
+   * path: the handler, and for a reply that comes later a recycled place.
+   */
+  receiveAt(chunk: Chunk, start: number, length: number): boolean {
+    if (this.#isFailing) return true
+    const handler = this.#onMessage
+    if (handler === undefined || this.#queue !== undefined) return false
+    if (this.#pendingRequests !== undefined && !this.#pendingRequests.begin()) return false
+    const { poller } = this.#group
+    const { batch } = poller
+    if (this.#handleAt(handler, chunk, start, length)) poller.releaseMessage(batch)
+    return true
+  }
+
+  /** The handler that reads by cursor, unless another one was set. */
+  get #onMessage(): CursorHandler | undefined {
+    return this.#connection.onRequest === undefined ? this.#group.hooks.onMessage : undefined
+  }
+
+  /** Handles a message of which there is a view. */
+  #handleView(message: Buffer): void {
+    const { onRequest } = this.#connection
+    const onMessage = this.#onMessage
+    if (onRequest !== undefined) this.#handle(onRequest, message)
+    else if (onMessage !== undefined) this.#handleAt(onMessage, ownChunk(message), 0, message.length)
   }
 
   /** A hook that comes before messages calls: messages come from now on, and wait here for it to be done. */
@@ -110,6 +143,100 @@ export class Dispatcher implements ReplyOwner {
     } else {
       this.#newPlace().fulfilled(result)
     }
+  }
+
+  /** Returns whether nothing refers to the message any more. */
+  #handleAt(handler: CursorHandler, chunk: Chunk, start: number, length: number): boolean {
+    const { counts, framing, ordered, poller } = this.#group
+    const { context, facade } = this.#connection
+    const outer = this.#running
+    if (outer > 0 && ordered) this.#keepPlace(outer)
+    this.#running = outer + 1
+    counts.requests += 1
+    const { arena } = poller.memory
+    const cursor = Cursor.over<PendingReply>(handler, chunk, start, length, this, outer, framing, arena)
+    try {
+      context.run(channels.request.hasSubscribers ? Cursor.announce : Cursor.call, cursor as Cursor, facade)
+    } catch (error) {
+      this.#running = outer
+      const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
+      const { leftFor } = cursor
+      const isFree = cursor.close()
+      this.#threw(error, leftFor === undefined ? kept : revoke(leftFor))
+      return isFree
+    }
+    this.#running = outer
+    const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
+    if (cursor.leftFor === undefined) {
+      const { writer } = cursor
+      if (kept === undefined && (this.#replies === undefined || this.#replies.isEmpty || !ordered)) {
+        this.#replyBy(writer)
+      } else {
+        this.#settleBy(kept ?? this.#newPlace(), writer)
+      }
+    }
+    return cursor.close()
+  }
+
+  /** Sends what was written, if anything was. */
+  #replyBy(writer: MessageWriter): void {
+    if (!messageWriting.isBegun(writer)) {
+      this.#reply(undefined)
+    } else if (this.#connection.life.sendsReplies) {
+      this.#sendBy(writer)
+      this.#pendingRequests?.done()
+    }
+  }
+
+  #sendBy(writer: MessageWriter): void {
+    try {
+      messageWriting.send(writer, this.#group.poller.commandQueue, this.#connection)
+    } catch (error) {
+      this.#connection.fail(replyError(error))
+    }
+  }
+
+  /** What was written is copied where it has to wait for the replies before it: its memory is not for that. */
+  #settleBy(place: PendingReply, writer: MessageWriter): void {
+    if (!messageWriting.isBegun(writer)) {
+      place.fulfilled(undefined)
+    } else if (this.#isNext(place)) {
+      written = writer
+      place.fulfilled(inWriter)
+    } else {
+      place.fulfilled(messageWriting.take(writer))
+    }
+  }
+
+  /** Whether a place is answered as soon as it has its result. */
+  #isNext(place: PendingReply): boolean {
+    return !this.#group.ordered || this.#replies?.isOldest(place) === true
+  }
+
+  placeLater(depth: number): PendingReply {
+    if (!this.#group.ordered) return this.#newPlace()
+    this.#keepPlace(depth + 1)
+    return this.#runningPlaces?.[depth] as PendingReply
+  }
+
+  sendLater(place: PendingReply, message: unknown): void {
+    if (message === undefined || message === null || this.#isNext(place)) place.fulfilled(message)
+    else place.fulfilled(keepPayload(message as Payload))
+  }
+
+  writeLater(place: PendingReply, write: (writer: MessageWriter) => unknown): void {
+    const { framing, poller } = this.#group
+    const cursor = Cursor.toWrite(framing, poller.memory.arena)
+    try {
+      refusePromise('write', write(cursor.writer))
+      this.#settleBy(place, cursor.writer)
+    } finally {
+      cursor.close()
+    }
+  }
+
+  failLater(place: PendingReply, error: unknown): void {
+    place.rejected(error)
   }
 
   /** Nothing that came behind this message is handled, also of the same batch. */
@@ -172,7 +299,7 @@ export class Dispatcher implements ReplyOwner {
   #handOver(): void {
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
-    if (queue.isForLoops && this.#connection.onRequest === undefined) return
+    if (queue.isForLoops && this.#connection.onRequest === undefined && this.#onMessage === undefined) return
     this.#queue = undefined
     for (const message of queue.takeAll()) {
       // The handler of one may have closed the connection.
@@ -218,9 +345,9 @@ export class Dispatcher implements ReplyOwner {
     const connection = this.#connection
     return new PendingRequests(connection.readPause, this.#group, connection.isOpening, (message) => {
       // It may have been taken away, or the connection closed, since the message came.
-      const handler = connection.onRequest
+      const handler = connection.onRequest ?? this.#onMessage
       if (!connection.life.takesReplies || this.#isFailing) return
-      if (handler !== undefined) this.#handle(handler, message)
+      if (handler !== undefined) this.#handleView(message)
       else {
         this.#pendingRequests?.done()
         this.#keep(message)
@@ -263,7 +390,9 @@ export class Dispatcher implements ReplyOwner {
   #send(value: unknown): void {
     const { poller, framing } = this.#group
     try {
-      if (value === undefined || value === null) {
+      if (value === inWriter) {
+        this.#sendBy(written as MessageWriter)
+      } else if (value === undefined || value === null) {
         poller.commandQueue.command(Operation.Acknowledge, this.#connection)
       } else {
         poller.commandQueue.message(Operation.Reply, this.#connection, framing, value as Payload)
@@ -272,6 +401,16 @@ export class Dispatcher implements ReplyOwner {
       this.#connection.fail(replyError(error))
     }
   }
+}
+
+/** As the value of a place: what {@link written} has is the reply. */
+const inWriter = Symbol('netpoll.written')
+
+let written: MessageWriter | undefined
+
+/** A message of which there is a view, as a chunk. */
+function ownChunk(message: Uint8Array): Chunk {
+  return new Chunk(Buffer.from(message.buffer, message.byteOffset, message.length))
 }
 
 /** As `handler`, told to subscribers first. */

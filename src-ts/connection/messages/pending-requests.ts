@@ -34,10 +34,16 @@ export class PendingRequests {
     this.#handle = handle
   }
 
+  /** Whether a message may be handled now: then its handling has begun. */
+  begin(): boolean {
+    if (this.#isHeld || this.#running >= this.#maxInFlight || this.#messages.length > 0) return false
+    this.#running += 1
+    return true
+  }
+
   /** Handles a message, now or later. */
   push(message: Buffer): void {
-    if (!this.#isHeld && this.#running < this.#maxInFlight && this.#messages.length === 0) {
-      this.#running += 1
+    if (this.begin()) {
       this.#handle(message)
       return
     }

@@ -63,6 +63,11 @@ export class ReplyQueue {
     return this.#head === undefined
   }
 
+  /** Whether `place` is the oldest, so that it is answered as soon as it is settled. */
+  isOldest(place: PendingReply): boolean {
+    return this.#head === place
+  }
+
   append(place: PendingReply): void {
     if (this.#tail === undefined) this.#head = place
     else this.#tail.next = place

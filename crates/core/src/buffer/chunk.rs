@@ -370,6 +370,13 @@ impl Chunk {
         self.0.counts() == Counts { inner: 1, outer: 0 }
     }
 
+    /// Whether this is the only reference beside those of outside holders: nothing else fills it, waits in it, or is being
+    /// sent from it. What was done through references that are gone has happened before.
+    #[must_use]
+    pub fn is_alone_inside(&self) -> bool {
+        self.0.counts().inner == 1
+    }
+
     /// A reference for an outside holder, such as an environment of JavaScript.
     #[must_use]
     pub fn export(&self) -> ExportedChunk {
@@ -422,6 +429,14 @@ impl ExportedChunk {
     #[must_use]
     pub fn has_outside_beyond(&self, count: u32) -> bool {
         self.0.counts().outer > count
+    }
+
+    /// Whether these `count` references, this one included, are all that there are beside one of a region that fills the
+    /// chunk. So nothing waits in it, or is being sent from it, and no other environment knows it.
+    #[must_use]
+    pub fn is_filled_for(&self, count: u32) -> bool {
+        let Counts { inner, outer } = self.0.counts();
+        inner == 1 && outer == count
     }
 
     /// Whether these `count` references, this one included, are all that there are. If so, all that

@@ -1,6 +1,6 @@
 //! Where sockets are read into: the tail of a chunk that all connections of a poller share.
 
-use super::{ChunkPool, OutOfMemory, Region};
+use super::{Chunk, ChunkPool, OutOfMemory, Region};
 
 /// The least that one read is offered. With less left, a chunk is done.
 const MIN_READ: usize = 16 * 1024;
@@ -19,6 +19,8 @@ pub(crate) fn max_copied(chunk_size: usize) -> usize {
 pub struct ReadBuffer {
     pool: ChunkPool,
     tail: Region,
+    /// Where in the tail's chunk the bytes of the batch begin that is being filled.
+    batch_start: usize,
     max_read: usize,
 }
 
@@ -33,6 +35,7 @@ impl ReadBuffer {
         Ok(Self {
             pool,
             tail,
+            batch_start: 0,
             max_read,
         })
     }
@@ -40,6 +43,19 @@ impl ReadBuffer {
     /// The shared tail as the last read left it.
     pub fn tail(&mut self) -> &mut Region {
         &mut self.tail
+    }
+
+    /// What is read from now on is for another batch.
+    pub fn begin_batch(&mut self) {
+        self.batch_start = self.tail.filled();
+    }
+
+    /// Reads into the memory of the last batch again, whose consumer does not look at it any more. `is_free` tells it of the
+    /// chunk. A connection that has kept some of what was read, or sends it, keeps all of it.
+    pub fn reuse_batch(&mut self, is_free: impl FnOnce(&Chunk) -> bool) {
+        if self.tail.filled() > self.batch_start && is_free(self.tail.chunk()) {
+            self.tail.rewind(self.batch_start);
+        }
     }
 
     /// Up to here, what remains of a read is copied out of the tail.
@@ -99,6 +115,7 @@ impl ReadBuffer {
         // Where memory is short, as much as is needed now.
         let chunk = usual.or_else(|OutOfMemory| self.pool.try_take_exactly(count))?;
         self.tail = Region::over(chunk);
+        self.batch_start = 0;
         Ok(())
     }
 

@@ -143,6 +143,21 @@ impl Region {
         }
     }
 
+    /// Takes back what it has committed from `start` (an offset in the chunk) on, to fill it anew. Outside holders may keep
+    /// the chunk. The caller knows that they do not look at those bytes any more.
+    ///
+    /// Returns whether it has: not where a slice or another region refers to the chunk, or where it was split off.
+    pub fn rewind(&mut self, start: usize) -> bool {
+        let is_first = matches!(self.part, Part::First);
+        if !is_first || start > self.filled || !self.chunk.is_alone_inside() {
+            return false;
+        }
+        self.chunk.settled().rewind(start);
+        self.filled = start;
+        self.begin = self.begin.min(start);
+        true
+    }
+
     /// What was split off has been filled up to here.
     #[cold]
     fn tell_filled(&mut self) {
@@ -316,6 +331,25 @@ mod tests {
         drop((own, given));
         let all = Slice::checked(chunk, 0, 14);
         assert!(all.is_some(), "no region will fill the rest");
+    }
+
+    #[test]
+    fn a_region_takes_back_what_no_holder_refers_to() {
+        let mut region = Region::over(ChunkPool::new(32, 1).take());
+        region.copy_in(b"kept");
+        let outside = region.chunk().export();
+        let slice = region.append(b"gone");
+        assert!(!region.rewind(4), "a slice refers to it");
+        drop(slice);
+        let own = region.split(3);
+        assert!(!region.rewind(4), "another region fills a part of it");
+        drop(own);
+        assert!(region.rewind(4));
+        assert!(Slice::checked(region.chunk().clone(), 0, 4).is_some());
+        assert!(Slice::checked(region.chunk().clone(), 0, 5).is_none());
+        let anew = region.append(b"anew");
+        assert_eq!((anew.start(), anew.as_ref()), (4, &b"anew"[..]));
+        assert!(outside.is_filled_for(1) || anew.start() == 4);
     }
 
     #[test]

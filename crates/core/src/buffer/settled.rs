@@ -77,6 +77,12 @@ impl Settled {
         }
     }
 
+    /// The first region takes back what it has committed from `end` on. No holder refers to it, and there is no hole.
+    pub(super) fn rewind(&self, end: usize) {
+        self.prefix.store(end, Ordering::Release);
+        self.end.store(end, Ordering::Release);
+    }
+
     /// The first region gives `hole` away, which begins where its commits end.
     pub(super) fn open(&self, hole: Range<usize>) {
         let end = hole.end;

@@ -18,7 +18,7 @@ use super::slots::{Occupant, Slots};
 use super::submission;
 use crate::address::Address;
 use crate::batch::Batch;
-use crate::buffer::{ChunkPool, OutOfMemory, ReadBuffer};
+use crate::buffer::{Chunk, ChunkPool, OutOfMemory, ReadBuffer};
 use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -241,6 +241,7 @@ impl Poller {
     /// slots whose end it told of are free again. Or no consumer has seen it, and it is added to.
     pub fn turn(&mut self, now: Instant, batch: &mut Batch) {
         if batch.is_empty() {
+            self.read_buffer.begin_batch();
             for slot in batch.take_vacated() {
                 self.slots.vacate(slot);
             }
@@ -264,6 +265,12 @@ impl Poller {
         // counts before the deadline does.
         self.meet_deadlines(now);
         batch.vacate_afterwards(&mut self.resting);
+    }
+
+    /// Reads into the memory of the last batch again: its consumer has seen all of it, and does not look at it any more.
+    /// `is_free` tells it of the chunk.
+    pub fn reuse_batch(&mut self, is_free: impl FnOnce(&Chunk) -> bool) {
+        self.read_buffer.reuse_batch(is_free);
     }
 
     /// Whether another turn has something to do, without any event. The poller's descriptor does

@@ -84,9 +84,13 @@ impl Turns {
     }
 
     fn round(&self) -> NextTurn {
-        self.poller
-            .borrow_mut()
-            .turn(Instant::now(), &mut self.batch.borrow_mut());
+        {
+            let poller = &mut *self.poller.borrow_mut();
+            if self.bridge.take_released() {
+                poller.reuse_batch(|chunk| self.bridge.is_filled_alone(chunk));
+            }
+            poller.turn(Instant::now(), &mut self.batch.borrow_mut());
+        }
         if self.batch.borrow().is_empty() {
             return self.flush();
         }

@@ -354,6 +354,15 @@ impl ChunkExports {
             .is_some_and(|export| export.chunk.is_held_by(OWN_REFERENCES))
     }
 
+    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it. If so, what JavaScript does not
+    /// look at any more may be read into again.
+    pub fn is_filled_alone(&self, chunk: &Chunk) -> bool {
+        let table = self.0.borrow();
+        let handle = table.handles.get(&(chunk.as_ptr() as usize));
+        let export = handle.and_then(|&handle| table.exports.get(handle as usize));
+        export.is_some_and(|export| export.chunk.is_filled_for(OWN_REFERENCES))
+    }
+
     /// Bytes of the chunks that JavaScript holds, by whatever means.
     pub fn bytes(&self) -> usize {
         self.0.borrow().bytes

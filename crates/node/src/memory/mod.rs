@@ -304,6 +304,11 @@ impl SharedMemory {
         self.bridges.get()
     }
 
+    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it.
+    pub fn is_filled_alone(&self, chunk: &Chunk) -> bool {
+        self.exports.is_filled_alone(chunk)
+    }
+
     /// Takes over a user's buffer that was attached; `None` where the handle makes no sense.
     pub fn take_foreign(&self, handle: u32) -> Option<QueuedArray> {
         self.foreign.take(handle)
