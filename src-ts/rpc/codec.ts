@@ -1,5 +1,5 @@
 import { invalidType } from '../errors'
-import type { Framing, Writer, IdField, IdFunction } from '../index'
+import type { Framing, MessageReader, MessageWriter, Writer, IdField, IdFunction } from '../index'
 import { refusePromise, checkFraming } from '../extension'
 import type { CompressedMessage, Message } from './message'
 import type { Method } from './method'
@@ -50,6 +50,18 @@ export interface Codec<Sent = unknown, Received = Sent> {
    */
   decode(bytes: Buffer): Message<Received> | CompressedMessage<Received>
   /**
+   * As {@link decode}, from the reader of a handler: for a server, which then makes no view of each message. What the
+   * message keeps of the bytes are views or copies that the reader has made.
+   */
+  decodeFrom?(reader: MessageReader): Message<Received> | CompressedMessage<Received>
+  /**
+   * Goes with {@link decodeFrom}, where the body of `message` goes on reading: the call has begun, and the reader expires.
+   * What may still be read is to be kept, by a view.
+   */
+  keep?(message: Message<Received>): void
+  /** As {@link encode}, straight into the memory that is sent from: for a server with {@link decodeFrom}. */
+  encodeTo?(message: Message<Sent>, writer: MessageWriter, request: Message<Received>): void
+  /**
    * Whether a message that answers no call asks the client to leave. The client then makes no further calls on that
    * connection, and waits for its earlier calls. If this returns false, or is missing, a message that answers no call closes
    * its connection. Needs {@link id}.
@@ -76,6 +88,16 @@ export function decodeMessage<Received>(
   return message
 }
 
+/** As {@link decodeMessage}, from a reader. */
+export function decodeFrom<Received>(
+  codec: Codec<never, Received>,
+  reader: MessageReader,
+): Message<Received> | CompressedMessage<Received> {
+  const message = codec.decodeFrom?.(reader) ?? codec.decode(reader.next(reader.length))
+  refusePromise('codec.decodeFrom', message)
+  return message
+}
+
 /**
  * Checks what every client and server needs of a codec. Its id is checked with the options of its connections.
  *
@@ -86,5 +108,11 @@ export function checkCodec<Sent, Received>(codec: Codec<Sent, Received>): void {
   checkFraming('codec.framing', codec.framing)
   for (const name of ['encode', 'decode'] as const) {
     if (typeof codec[name] !== 'function') throw invalidType(`codec.${name}`, 'of type function', codec[name])
+  }
+  for (const name of ['decodeFrom', 'keep', 'encodeTo'] as const) {
+    const method: unknown = codec[name]
+    if (method !== undefined && typeof method !== 'function') {
+      throw invalidType(`codec.${name}`, 'of type function', method)
+    }
   }
 }

@@ -3,6 +3,8 @@ import {
   type CloseOptions,
   type Connection,
   type ListenOptions,
+  type MessageReader,
+  type MessageWriter,
   type Payload,
   createServer,
   type Server,
@@ -16,12 +18,16 @@ import {
   announceBy,
   boundOfServer,
   isAborted,
+  refusePromise,
   takeSignal,
   serverOptionNames,
 } from '../extension'
 import { invalidValue } from '../errors'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { type Codec, checkCodec, decodeMessage } from './codec'
+import { whenOver } from '../checks/promises'
+import { isThenable, whenSettled } from '../checks/thenables'
+import { type Codec, checkCodec, decodeFrom, decodeMessage } from './codec'
+import { type AnsweringHandler, answersBy, type AnswerWriter, CursorCall, writePayload } from './cursor-call'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { CompressedCalls } from './compressed-calls'
@@ -50,7 +56,7 @@ export interface TransportHandler<Sent = unknown, Received = Sent> {
 export interface TransportServerOptions<Sent = unknown, Received = Sent>
   extends Omit<
     AcceptOptions,
-    'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onData' | 'onDisconnect' | 'onError'
+    'framing' | 'bytes' | 'onConnect' | 'onRequest' | 'onMessage' | 'onData' | 'onDisconnect' | 'onError'
   > {
   /** Runs around {@link TransportHandler.onRequest}, the first outermost. */
   readonly middleware?: readonly Middleware<ServerCall<Received>, Sent>[] | undefined
@@ -58,8 +64,19 @@ export interface TransportServerOptions<Sent = unknown, Received = Sent>
   readonly ordered?: boolean | undefined
 }
 
-const { framing, id, bytes, onConnect, onRequest, onData, onDisconnect, onError, workers, ...others } =
-  serverOptionNames
+const {
+  framing,
+  id,
+  bytes,
+  onConnect,
+  onRequest,
+  onMessage,
+  onData,
+  onDisconnect,
+  onError,
+  workers,
+  ...others
+} = serverOptionNames
 
 /** Of `new TransportServer`. */
 export const transportServerNames = optionNames<TransportServerOptions>({ ...others, middleware: true })
@@ -99,6 +116,14 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   readonly #endpoint: Endpoint<ServerCall<Received>, Sent>
   readonly #server: Server
   readonly #compressed: CompressedCalls<Received, Payload | undefined>
+  /** Where a handler answers by calling back, and no middleware is in between. */
+  readonly #answersBy: AnsweringHandler<Sent, Received>[typeof answersBy]
+  /** What calls that are read by cursor are answered by. */
+  readonly #answers: AnswerWriter<Sent, Received> = {
+    writeReply: (writer, call, body) => this.#writeReply(writer, call, body),
+    writeError: (writer, call, error) => this.#writeError(writer, call, error),
+    onewayFailed: (error, { connection }) => this.#report(error, connection),
+  }
   readonly #whenDown: (() => void)[] = []
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
@@ -115,11 +140,15 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     const hooks = hooksOf(handler)
     this.#onError = hooks.onError
     this.#endpoint = chain(middleware, (call) => handler.onRequest(call))
+    this.#answersBy =
+      middleware.length > 0 ? undefined : (handler as AnsweringHandler<Sent, Received>)[answersBy]
     this.#server = createServer({
       ...connectionOptions,
       ordered,
       framing: codec.framing,
-      onRequest: (bytes, connection) => this.#receive(bytes, connection),
+      ...(codec.decodeFrom === undefined
+        ? { onRequest: (bytes, connection) => this.#receive(bytes, connection) }
+        : { onMessage: (...by) => this.#receiveFrom(...by) }),
       ...hooks,
     })
     if (codec.encodeGoAway !== undefined) {
@@ -187,10 +216,58 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     return this.#begin(message, connection)
   }
 
-  #begin(request: Message<Received>, connection: Connection): Promise<Payload | undefined> {
-    if (request.kind === 'reply' || request.kind === 'error') {
-      throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${request.kind}`)
+  /** As {@link #receive}, for a codec that reads from a handler's reader. */
+  #receiveFrom(reader: MessageReader, writer: MessageWriter, connection: Connection): void {
+    const queue = this.#compressed.queueOf(connection)
+    if (queue !== undefined) {
+      answerLater(writer, this.#compressed.follow(queue, reader.next(reader.length), connection))
+      return
     }
+    const message = decodeFrom(this.#codec, reader)
+    if (message.kind === 'compressed') answerLater(writer, this.#compressed.begin(message, connection))
+    else this.#beginBy(asRequest(message), writer, connection)
+  }
+
+  #beginBy(request: RequestMessage<Received>, writer: MessageWriter, connection: Connection): void {
+    const call = newServerCall(request, connection)
+    const { answered, failed, leave } = new CursorCall(call, this.#answers, writer)
+    try {
+      if (this.#answersBy === undefined) {
+        const body = this.#endpoint(call)
+        if (isThenable(body)) whenSettled(body, answered as (body: unknown) => void, failed)
+        else answered(body)
+      } else {
+        this.#answersBy(call, { answered, failed })
+      }
+    } catch (error) {
+      failed(error)
+    }
+    this.#codec.keep?.(request)
+    leave()
+  }
+
+  #writeReply(writer: MessageWriter, call: ServerCall<Received>, body: Sent): void {
+    const { id, method } = call.request
+    try {
+      this.#write(writer, { kind: 'reply', id, method, metadata: call.replyMetadata, body }, call.request)
+    } catch (error) {
+      this.#writeError(writer, call, error)
+    }
+  }
+
+  #writeError(writer: MessageWriter, call: ServerCall<Received>, error: unknown): void {
+    const { id, method } = call.request
+    writer.mallocAck(0)
+    this.#write(writer, { kind: 'error', id, method, metadata: call.replyMetadata, error }, call.request)
+  }
+
+  #write(writer: MessageWriter, message: Message<Sent>, request: RequestMessage<Received>): void {
+    if (this.#codec.encodeTo === undefined) writePayload(writer, this.#encoder.encode(message, request))
+    else refusePromise('codec.encodeTo', this.#codec.encodeTo(message, writer, request))
+  }
+
+  #begin(message: Message<Received>, connection: Connection): Promise<Payload | undefined> {
+    const request = asRequest(message)
     return this.#answer(request, newServerCall(request, connection), connection)
   }
 
@@ -224,6 +301,21 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     const context = coreOf(connection)?.context
     if (context !== undefined) report(this.#onError, error, connection, context)
   }
+}
+
+/** @throws RpcError where a server is not sent such a message */
+function asRequest<Received>(message: Message<Received>): RequestMessage<Received> {
+  if (message.kind !== 'reply' && message.kind !== 'error') return message
+  throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${message.kind}`)
+}
+
+function answerLater(writer: MessageWriter, answer: Promise<Payload | undefined>): void {
+  const later = writer.later()
+  whenOver(
+    answer,
+    (payload) => later.send(payload),
+    (error) => later.fail(error),
+  )
 }
 
 /** What of a handler a server calls by itself. A hook that the handler lacks is none: nothing waits for it. */

@@ -128,24 +128,26 @@ export const binary: Protocol = {
   Output: BinaryOutput,
 
   /** The version of today, or, as the format of before has it, the length of a name. */
-  recognizes: (bytes, at) => (bytes[at] === 0x80 && bytes[at + 1] === 0x01) || bytes[at] === 0,
+  recognizes: (bytes, at, end = bytes.length) =>
+    at < end && ((bytes[at] === 0x80 && at + 1 < end && bytes[at + 1] === 0x01) || bytes[at] === 0),
 
-  open(bytes, at) {
-    if (bytes.length < at + 9) throw truncated()
+  open(bytes, at, limit = bytes.length) {
+    if (limit < at + 9) throw truncated()
     const first = bytes.readInt32BE(at)
-    if (first >= 0) return openOldMessage(bytes, at, first)
+    if (first >= 0) return openOldMessage(bytes, at, limit, first)
     if (first >>> 16 !== version) {
       throw new TProtocolException(ProtocolError.BadVersion, 'A message of another version of the protocol')
     }
     const nameLength = bytes.readInt32BE(at + 4)
     const end = at + 8 + nameLength
     if (nameLength < 0) throw negativeSize(nameLength)
-    if (end + 4 > bytes.length) throw truncated()
+    if (end + 4 > limit) throw truncated()
     const fname = bytes.toString('utf8', at + 8, end)
-    return new BinaryInput(bytes, end + 4, { fname, mtype: first & 0xff, rseqid: bytes.readInt32BE(end) })
+    const head = { fname, mtype: first & 0xff, rseqid: bytes.readInt32BE(end) }
+    return new BinaryInput(bytes, end + 4, limit, head)
   },
 
-  openBody: (bytes) => new BinaryInput(bytes, 0, noHead),
+  openBody: (bytes) => new BinaryInput(bytes, 0, bytes.length, noHead),
 
   idOf(bytes) {
     const first = i32At(bytes, 0)
@@ -170,11 +172,11 @@ function i32At(bytes: Buffer, at: number): number {
 }
 
 /** A message without a version: name, type, id. */
-function openOldMessage(bytes: Buffer, at: number, nameLength: number): ThriftInput {
+function openOldMessage(bytes: Buffer, at: number, limit: number, nameLength: number): ThriftInput {
   const end = at + 4 + nameLength
-  if (end + 5 > bytes.length) throw truncated()
+  if (end + 5 > limit) throw truncated()
   const fname = bytes.toString('utf8', at + 4, end)
-  return new BinaryInput(bytes, end + 5, {
+  return new BinaryInput(bytes, end + 5, limit, {
     fname,
     mtype: bytes[end] as number,
     rseqid: bytes.readInt32BE(end + 1),

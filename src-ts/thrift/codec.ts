@@ -1,9 +1,10 @@
-import { type Framing, lengthField, type Writer, type IdField, type IdFunction } from '../index'
+import { type Framing, lengthField, type MessageReader, type IdField, type IdFunction } from '../index'
 import type { Codec, CompressedMessage, Message, Metadata } from '../rpc/index'
 import { exceptionBytes, readException, toApplicationException } from './exceptions'
 import type { ThriftInput } from './input'
 import { TApplicationException } from './library'
 import type { CheckedLimits } from './limits'
+import type { MessageTarget } from './message-target'
 import type { OutputProtocol } from './output'
 import { ApplicationError, MessageType } from './wire'
 
@@ -26,12 +27,22 @@ export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
 
   abstract readonly id: IdField | IdFunction
 
-  /** Whether `bytes` is a frame of this kind. */
-  abstract recognizes(bytes: Buffer): boolean
+  /** Whether the bytes from `at` to `end` are a frame of this kind. */
+  abstract recognizes(bytes: Buffer, at: number, end: number): boolean
 
-  abstract decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput>
+  /** Reads a frame from `at` to `end`; `reader` is the handler's that it lies in, if it does. */
+  abstract read(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    reader?: MessageReader,
+  ): Message<ThriftInput> | CompressedMessage<ThriftInput>
 
-  encode(message: Message<Uint8Array>, writer: Writer, request?: Message<ThriftInput>): void {
+  decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput> {
+    return this.read(bytes, 0, bytes.length)
+  }
+
+  encode(message: Message<Uint8Array>, writer: MessageTarget, request?: Message<ThriftInput>): void {
     const asked = request?.kind === 'call' ? request.body : undefined
     this.write(message, asked?.protocol ?? this.#protocol, writer, asked)
   }
@@ -40,13 +51,17 @@ export abstract class ThriftCodec implements Codec<Uint8Array, ThriftInput> {
   protected abstract write(
     message: Message<Uint8Array>,
     protocol: OutputProtocol,
-    writer: Writer,
+    writer: MessageTarget,
     asked: ThriftInput | undefined,
   ): void
 }
 
 /** Writes head and body of a message. */
-export function writeMessage(message: Message<Uint8Array>, protocol: OutputProtocol, writer: Writer): void {
+export function writeMessage(
+  message: Message<Uint8Array>,
+  protocol: OutputProtocol,
+  writer: MessageTarget,
+): void {
   const { kind, id, method } = message
   const head = writer.malloc(protocol.headLength(method, id))
   if (kind === 'error') {

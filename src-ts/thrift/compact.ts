@@ -284,10 +284,10 @@ export const compact: Protocol = {
   id: 2,
   Output: CompactOutput,
 
-  recognizes: (bytes, at) => bytes[at] === protocolId,
+  recognizes: (bytes, at, end = bytes.length) => at < end && bytes[at] === protocolId,
 
-  open(bytes, at) {
-    const cursor = new Cursor(bytes, at)
+  open(bytes, at, end = bytes.length) {
+    const cursor = new Cursor(bytes, at, end)
     const id = cursor.byte()
     const kind = cursor.byte()
     if (id !== protocolId || (kind & 0x1f) !== version) {
@@ -295,10 +295,10 @@ export const compact: Protocol = {
     }
     const rseqid = cursor.varint()
     const fname = cursor.text(cursor.varint())
-    return new CompactInput(bytes, cursor.at, { fname, mtype: kind >>> 5, rseqid })
+    return new CompactInput(bytes, cursor.at, end, { fname, mtype: kind >>> 5, rseqid })
   },
 
-  openBody: (bytes) => new CompactInput(bytes, 0, noHead),
+  openBody: (bytes) => new CompactInput(bytes, 0, bytes.length, noHead),
 
   idOf(bytes) {
     let id = 0

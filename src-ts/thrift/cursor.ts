@@ -1,24 +1,26 @@
 import { TProtocolException } from './library'
 import { ProtocolError } from './wire'
 
-/** A place in bytes that are read from front to back. What is not there throws a `TProtocolException`. */
+/** A place in bytes that are read from front to back, up to `end`. What is not there throws a `TProtocolException`. */
 export class Cursor {
-  readonly bytes: Buffer
+  bytes: Buffer
   at: number
+  end: number
 
-  constructor(bytes: Buffer, at: number) {
+  constructor(bytes: Buffer, at: number, end: number) {
     this.bytes = bytes
     this.at = at
+    this.end = end
   }
 
   get remaining(): number {
-    return this.bytes.length - this.at
+    return this.end - this.at
   }
 
   /** Goes on by `length` bytes; returns where they begin. */
   advance(length: number): number {
     const at = this.at
-    if (at + length > this.bytes.length) throw truncated()
+    if (at + length > this.end) throw truncated()
     this.at = at + length
     return at
   }

@@ -1,7 +1,8 @@
-import type { Writer, IdField } from '../index'
+import type { IdField, MessageReader } from '../index'
 import type { CompressedMessage, Message, Metadata } from '../rpc/index'
 import { binary } from './binary'
 import { ThriftCodec, toMessage, writeMessage } from './codec'
+import type { MessageTarget } from './message-target'
 import { compact } from './compact'
 import { Cursor, truncated } from './cursor'
 import { HeaderWriter } from './header-writer'
@@ -32,29 +33,39 @@ export abstract class HeaderCodec extends ThriftCodec {
   readonly id: IdField = { offset: 4, size: 4 }
   readonly #header = new HeaderWriter()
 
-  recognizes(bytes: Buffer): boolean {
-    return bytes.length >= 2 && bytes.readUInt16BE(0) === this.magic
+  recognizes(bytes: Buffer, at: number, end: number): boolean {
+    return end - at >= 2 && bytes.readUInt16BE(at) === this.magic
   }
 
-  decode(bytes: Buffer): Message<ThriftInput> | CompressedMessage<ThriftInput> {
-    if (bytes.length < fixedLength) throw truncated()
-    const end = fixedLength + 4 * bytes.readUInt16BE(8)
-    if (end > bytes.length) throw truncated()
+  read(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    reader?: MessageReader,
+  ): Message<ThriftInput> | CompressedMessage<ThriftInput> {
+    if (end - at < fixedLength) throw truncated()
+    const headerEnd = at + fixedLength + 4 * bytes.readUInt16BE(at + 8)
+    if (headerEnd > end) throw truncated()
     // An end of its own keeps a header from reaching into the message.
-    const header = this.readHeader(new Cursor(bytes.subarray(0, end), fixedLength))
-    const sequence = bytes.readInt32BE(4)
-    if (header.transform === 'none') return this.#open(bytes, this.messageAt(bytes, end), header, sequence)
-    const payload = bytes.subarray(end)
+    const header = this.readHeader(new Cursor(bytes, at + fixedLength, headerEnd))
+    const sequence = bytes.readInt32BE(at + 4)
+    if (header.transform === 'none') {
+      const input = header.protocol.open(bytes, this.messageAt(bytes, headerEnd, end), end)
+      if (reader !== undefined) input.borrow(reader)
+      return this.#opened(input, header, sequence)
+    }
+    // It is inflated when the handler has returned.
+    reader?.skip(headerEnd - at)
+    const payload = reader?.next(end - headerEnd) ?? bytes.subarray(headerEnd, end)
     return {
       kind: 'compressed',
       payload,
       ...inflationLimit(this.limits, payload.length),
-      open: (inflated) => this.#open(inflated, 0, header, sequence),
+      open: (inflated) => this.#opened(header.protocol.open(inflated, 0, inflated.length), header, sequence),
     }
   }
 
-  #open(bytes: Buffer, at: number, header: Header, sequence: number): Message<ThriftInput> {
-    const input = header.protocol.open(bytes, at)
+  #opened(input: ThriftInput, header: Header, sequence: number): Message<ThriftInput> {
     input.sequence = sequence
     input.maxElements = this.limits.maxElements
     return this.toMessage(input, header)
@@ -64,15 +75,15 @@ export abstract class HeaderCodec extends ThriftCodec {
     return toMessage(input, metadata, timeout)
   }
 
-  /** Where the message begins; `end` is that of the header. */
-  protected messageAt(_bytes: Buffer, end: number): number {
-    return end
+  /** Where the message begins, which ends at `end`. */
+  protected messageAt(_bytes: Buffer, headerEnd: number, _end: number): number {
+    return headerEnd
   }
 
   protected write(
     message: Message<Uint8Array>,
     protocol: OutputProtocol,
-    writer: Writer,
+    writer: MessageTarget,
     asked: ThriftInput | undefined,
   ): void {
     const header = this.#header

@@ -1,6 +1,8 @@
-import type { Codec } from '../rpc/index'
+import type { MessageReader } from '../index'
+import type { Message } from '../rpc/index'
 import { Cursor, negativeSize, truncated } from './cursor'
 import { type Int64, TProtocolException } from './library'
+import type { MessageTarget } from './message-target'
 import { defaultMaxElements, tooManyElements } from './limits'
 import { type OutputProtocol, tooDeep } from './output'
 import { depthLimit, ProtocolError, Type } from './wire'
@@ -19,6 +21,11 @@ export const noHead: MessageHead = { fname: '', mtype: 0, rseqid: 0 }
 export interface InputProtocol extends OutputProtocol {
   /** Reads a struct that stands alone. */
   openBody(bytes: Buffer): ThriftInput
+}
+
+/** What writes the answer to a message. */
+export interface AnswerCodec {
+  encode(message: Message<Uint8Array>, writer: MessageTarget, request: Message<ThriftInput>): void
 }
 
 /** A field's head. There is one for each input, which is used again. */
@@ -48,7 +55,7 @@ export abstract class ThriftInput extends Cursor {
   /** The sequence number in the header around the message, where there is one. An answer has the same. */
   sequence: number | undefined
   /** In what it came, where that may be one or another. An answer goes out in the same. */
-  codec: Codec<Uint8Array, ThriftInput> | undefined
+  codec: AnswerCodec | undefined
   /** Most elements that its containers may have together, with the fields that are unknown. */
   maxElements: number = defaultMaxElements
   protected readonly field: FieldHead = { fname: '', ftype: 0, fid: 0 }
@@ -58,9 +65,28 @@ export abstract class ThriftInput extends Cursor {
   #depth = 0
   #structs = 0
 
-  constructor(bytes: Buffer, at: number, head: MessageHead) {
-    super(bytes, at)
+  /** The handler's reader whose message this is, until that was read: see {@link borrow}. */
+  #reader: MessageReader | undefined
+
+  constructor(bytes: Buffer, at: number, end: number, head: MessageHead) {
+    super(bytes, at, end)
     this.#head = head
+  }
+
+  /** It lies in memory of `reader`, which has consumed nothing of it, until it was read or {@link keep} is called. */
+  borrow(reader: MessageReader): void {
+    this.#reader = reader
+  }
+
+  /** The reader is about to expire: what was not read yet is kept by a view. */
+  keep(): void {
+    const reader = this.#reader
+    if (reader === undefined) return
+    this.#reader = undefined
+    const { start, length } = reader
+    this.bytes = reader.next(length)
+    this.at -= start
+    this.end -= start
   }
 
   readMessageBegin(): MessageHead {
@@ -76,7 +102,14 @@ export abstract class ThriftInput extends Cursor {
     this.#depth -= 1
   }
 
-  readMessageEnd(): void {}
+  readMessageEnd(): void {
+    if (this.#reader === undefined) return
+    this.#reader = undefined
+    this.bytes = noBytes
+    this.at = 0
+    this.end = 0
+  }
+
   readStructBegin(): { readonly fname: string } {
     this.#structs += 1
     if (this.#structs > depthLimit) throw tooDeep()
@@ -112,11 +145,22 @@ export abstract class ThriftInput extends Cursor {
     return this.text(this.readLength())
   }
 
-  /** A view of the message, which keeps its memory as long as it is held. */
+  /** A view of the message, which keeps its memory as long as it is held; of a few bytes in a handler's reader, a copy. */
   readBinary(): Buffer {
     const length = this.readLength()
+    if (this.#reader !== undefined) {
+      if (length <= copied) return this.#copy(length)
+      this.keep()
+    }
     const at = this.advance(length)
     return this.bytes.subarray(at, at + length)
+  }
+
+  #copy(length: number): Buffer {
+    const at = this.advance(length)
+    const copy = Buffer.allocUnsafe(length)
+    this.bytes.copy(copy, 0, at, at + length)
+    return copy
   }
 
   readUuid(): string {
@@ -215,3 +259,8 @@ export abstract class ThriftInput extends Cursor {
 }
 
 const noName = { fname: '' }
+
+const noBytes = Buffer.alloc(0)
+
+/** Up to so many bytes, a copy costs less than a view, which keeps all of a chunk. */
+const copied = 256

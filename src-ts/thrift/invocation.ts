@@ -20,44 +20,26 @@ export interface CallObserver {
  * One call of a method, as the handler that a generated processor is given. Generated code lets what a method throws at
  * once escape, forgets promises of one-way calls, and reduces exceptions to their text; this stands between.
  */
-export class Invocation {
+abstract class Invocation {
   readonly #implementation: object
   readonly #method: Method
   readonly #observer: CallObserver
   readonly #isOneway: boolean
 
-  constructor(
-    implementation: object,
-    {
-      name,
-      method,
-      isOneway,
-    }: { readonly name: string; readonly method: Method; readonly isOneway: boolean },
-    observer: CallObserver,
-  ) {
+  constructor(implementation: object, method: Method, isOneway: boolean, observer: CallObserver) {
     this.#implementation = implementation
     this.#method = method
     this.#observer = observer
     this.#isOneway = isOneway
-    Object.assign(this, { [name]: Invocation.#guard(method.length) })
   }
 
-  /** By their number of parameters, from which generated code tells whether a method wants a callback. */
-  static readonly #guards: Method[] = []
-
-  static #guard(length: number): Method {
-    const known = Invocation.#guards[length]
-    if (known !== undefined) return known
-    const guard = function (this: Invocation, ...args: unknown[]): unknown {
-      return this.#run(args)
-    }
-    Object.defineProperty(guard, 'length', { value: length })
-    Invocation.#guards[length] = guard
-    return guard
+  /** A service may have methods of any name: what is ours is private. */
+  static run(invocation: Invocation, args: unknown[]): void {
+    invocation.#run(args)
   }
 
-  #run(args: unknown[]): unknown {
-    const callback = args.at(-1)
+  /** What generated code calls, with the arguments, and for a reply with a callback. */
+  #run(args: unknown[]): void {
     const observer = this.#observer
     if (this.#isOneway) {
       settle(
@@ -65,50 +47,17 @@ export class Invocation {
         () => observer.done(),
         (error) => observer.failed(error),
       )
-    } else if (typeof callback === 'function') {
-      this.#runWithCallback(args, callback as GeneratedCallback)
     } else {
-      return this.#outcome(args)
+      this.#runWithCallback(args, args.pop() as GeneratedCallback)
     }
-    return undefined
   }
 
   #call(args: unknown[]): unknown {
     return this.#method.apply(this.#implementation, args)
   }
 
-  /**
-   * A native promise, whatever the method returns. Generated code calls its `then` and `catch`. What that code throws while
-   * it writes an exception, such as an error of a user's member, would end the process.
-   */
-  #outcome(args: unknown[]): Promise<unknown> {
-    const failed = (error: unknown): void => this.#observer.failed(error)
-    const outcome = new OwnPromise((resolve, reject) => {
-      const refuse = (error: unknown): void => {
-        if (travelsAsItIs(error)) failed(error)
-        else reject(toError(error))
-      }
-      settle(() => this.#call(args), resolve, refuse)
-    })
-    return Object.assign(outcome, {
-      // biome-ignore lint/suspicious/noThenProperty: it is that of a promise
-      then: (answer: (result: unknown) => unknown, fail?: (error: unknown) => unknown) => {
-        const answered = then.call(outcome, answer, fail)
-        if (fail !== undefined) then.call(answered, undefined, failed)
-        return Object.assign(answered, {
-          catch: (refuse: (error: unknown) => unknown) =>
-            then.call(then.call(answered, undefined, refuse), undefined, failed),
-        })
-      },
-    })
-  }
-
-  /**
-   * Generated code wants to be called back where a method does not have exactly the parameters of the service. Only one
-   * that has more of them does so.
-   */
-  #runWithCallback(args: unknown[], callback: GeneratedCallback): void {
-    const own = args.slice(0, -1)
+  /** A method that has more parameters than the service wants to be called back; any other returns what it gives. */
+  #runWithCallback(own: unknown[], callback: GeneratedCallback): void {
     let isOver = false
     const answer: GeneratedCallback = (error, result) => {
       if (isOver) return
@@ -138,9 +87,38 @@ export class Invocation {
   }
 }
 
-/** Of the language, whatever users make of it later. */
-const OwnPromise = Promise
-const { then } = OwnPromise.prototype
+type InvocationClass = new (...given: ConstructorParameters<typeof Invocation>) => Invocation
+
+/** By the names of methods: generated code finds the method by its name. */
+const classes = new Map<string, InvocationClass>()
+
+/** A call of `method`, which the service knows as `name`. */
+export function invocationOf(
+  implementation: object,
+  name: string,
+  method: Method,
+  isOneway: boolean,
+  observer: CallObserver,
+): object {
+  const known = classes.get(name) ?? newClass(name)
+  return new known(implementation, method, isOneway, observer)
+}
+
+function newClass(name: string): InvocationClass {
+  const made = class extends Invocation {}
+  const method = function (this: Invocation, ...args: unknown[]): void {
+    Invocation.run(this, args)
+  }
+  // Generated code wants to be called back where a method does not have exactly the parameters of the service. That
+  // makes no promise.
+  Object.defineProperty(method, 'length', { value: manyParameters })
+  Object.defineProperty(made.prototype, name, { value: method, configurable: true })
+  classes.set(name, made)
+  return made
+}
+
+/** More than any method has. */
+const manyParameters = 10_000
 
 /** Calls one of the two, at once or later, by what the user's code gives or throws. */
 function settle(

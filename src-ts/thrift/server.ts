@@ -1,6 +1,6 @@
 import { optionNames, takeOptions } from '../checks/known-options'
 import { type TransportHandler, TransportServer, type TransportServerOptions } from '../rpc/index'
-import { transportServerNames } from '../rpc/extension'
+import { type AnsweringHandler, answersBy, transportServerNames } from '../rpc/extension'
 import { AnyCodec } from './any-codec'
 import { checkService, type ThriftService } from './generated'
 import type { ThriftInput } from './input'
@@ -27,6 +27,8 @@ const thriftServerNames = optionNames<ThriftServerOptions>({
   onDisconnect: true,
   onError: true,
 })
+
+type Answering = TransportHandler<Uint8Array, ThriftInput> & AnsweringHandler<Uint8Array, ThriftInput>
 
 /** A server of one Thrift service. */
 export type ThriftServer = TransportServer<Uint8Array, ThriftInput>
@@ -61,9 +63,13 @@ export function createThriftServer<Handler extends object>(
   const calls = new ThriftServiceHandler(service, handler)
   const { maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } = taken
   const { onConnect, onDisconnect, onError, ...ofTransport } = others
-  return new TransportServer(
-    new AnyCodec(checkLimits(taken, serverMaxLength)),
-    { ...others, onRequest: (call) => calls.onRequest(call) },
-    { ...ofTransport, ordered: ofTransport.ordered ?? false },
-  )
+  const answering: Answering = {
+    ...others,
+    onRequest: (call) => calls.onRequest(call),
+    [answersBy]: (call, answer) => calls.answer(call, answer),
+  }
+  return new TransportServer(new AnyCodec(checkLimits(taken, serverMaxLength)), answering, {
+    ...ofTransport,
+    ordered: ofTransport.ordered ?? false,
+  })
 }

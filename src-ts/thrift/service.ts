@@ -1,7 +1,7 @@
 import type { TransportHandler, ServerCall } from '../rpc/index'
 import type { GeneratedProcessor, ThriftService } from './generated'
 import type { ThriftInput } from './input'
-import { type CallObserver, Invocation, type Method } from './invocation'
+import { type CallObserver, invocationOf, type Method } from './invocation'
 import { TApplicationException } from './library'
 import type { OutputOwner, ThriftOutput } from './output'
 import { readException } from './exceptions'
@@ -12,6 +12,12 @@ export type ThriftCall = ServerCall<ThriftInput>
 
 /** A handler's methods by their name in the service, or what gives them for each call. */
 export type HandlerSource<Handler extends object> = Handler | ((call: ThriftCall) => Handler)
+
+/** What a call is answered with: once, by one of the two. */
+export interface CallAnswer {
+  answered(body: Uint8Array): void
+  failed(error: unknown): void
+}
 
 /** Runs calls by a generated processor. */
 export class ThriftServiceHandler<Handler extends object>
@@ -30,6 +36,13 @@ export class ThriftServiceHandler<Handler extends object>
   }
 
   onRequest(call: ThriftCall): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.answer(call, { answered: resolve, failed: reject })
+    })
+  }
+
+  /** As {@link onRequest}, without a promise. */
+  answer(call: ThriftCall, answer: CallAnswer): void {
     const { method: name, body: input } = call
     const kind = this.#methods.get(name)
     const implementation = typeof this.#source === 'function' ? this.#source(call) : this.#source
@@ -38,12 +51,10 @@ export class ThriftServiceHandler<Handler extends object>
     const isOneway = kind === 'oneway'
     // Apache's Go sends one-way calls as any other, and waits for no answer.
     if (isOneway) call.expectsReply = false
-    return new Promise((resolve, reject) => {
-      const answer = new Answer(input, resolve, reject)
-      const invocation = new Invocation(implementation, { name, method: method as Method, isOneway }, answer)
-      const output = isOneway ? undefined : new input.protocol.Output(answer)
-      new this.#Processor(invocation).process(input, output)
-    })
+    const observer = new Answer(input, answer)
+    const invocation = invocationOf(implementation, name, method as Method, isOneway, observer)
+    const output = isOneway ? undefined : new input.protocol.Output(observer)
+    new this.#Processor(invocation).process(input, output)
   }
 }
 
@@ -51,26 +62,28 @@ export class ThriftServiceHandler<Handler extends object>
 class Answer implements OutputOwner, CallObserver {
   output: ThriftOutput | undefined
   readonly #input: ThriftInput
-  readonly #resolve: (body: Uint8Array) => void
-  readonly failed: (error: unknown) => void
+  readonly #answer: CallAnswer
 
-  constructor(input: ThriftInput, resolve: (body: Uint8Array) => void, reject: (error: unknown) => void) {
+  constructor(input: ThriftInput, answer: CallAnswer) {
     this.#input = input
-    this.#resolve = resolve
-    this.failed = reject
+    this.#answer = answer
+  }
+
+  failed(error: unknown): void {
+    this.#answer.failed(error)
   }
 
   flush(): void {
     const { output } = this
     if (output === undefined) return
     const body = output.take()
-    if (output.type === MessageType.Reply) this.#resolve(body)
+    if (output.type === MessageType.Reply) this.#answer.answered(body)
     // What the service does not declare. Generated code knows it by its text, and by no type.
     else this.failed(new Error(readException(this.#input.protocol.openBody(body)).message))
   }
 
   done(): void {
-    this.#resolve(nothing)
+    this.#answer.answered(nothing)
   }
 }
 

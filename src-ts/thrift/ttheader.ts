@@ -41,9 +41,9 @@ export class TTHeaderCodec extends HeaderCodec {
   }
 
   /** Kitex may put the message into a frame of its own. */
-  protected override messageAt(bytes: Buffer, end: number): number {
-    const rest = bytes.length - end - 4
-    return rest > 0 && bytes.readUInt32BE(end) === rest ? end + 4 : end
+  protected override messageAt(bytes: Buffer, headerEnd: number, end: number): number {
+    const rest = end - headerEnd - 4
+    return rest > 0 && bytes.readUInt32BE(headerEnd) === rest ? headerEnd + 4 : headerEnd
   }
 
   /** The control frame of a Kitex server that shuts down. */
