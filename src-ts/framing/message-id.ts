@@ -93,7 +93,7 @@ class ComputedIds extends Ids {
   }
 
   ofRequest(request: Payload): MessageId | undefined {
-    return this.ofMessage(whole(request))
+    return this.ofMessage(isOwnBuffer(request) ? request : whole(request))
   }
 
   ofMessage(message: Buffer): MessageId | undefined {
@@ -154,6 +154,14 @@ function front(payload: Exclude<Payload, Uint8Array>, length: number): Uint8Arra
   }
   return joinBytes(pieces)
 }
+
+/** Whether a payload is a `Buffer` that a user has given no members of its own: it is what it says it is. */
+function isOwnBuffer(payload: Payload): payload is Buffer {
+  return isUint8Array(payload) && getPrototypeOf(payload) === bufferPrototype && !hasOwn(payload, 'length')
+}
+
+const bufferPrototype: unknown = Buffer.prototype
+const { getPrototypeOf, hasOwn } = Object
 
 /** All bytes of a payload. */
 function whole(payload: Payload): Buffer {

@@ -80,6 +80,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   readonly #encoder: Encoder<Sent, Received>
   readonly #endpoint: Endpoint<ClientCall<Sent>, Received | undefined>
   readonly #link: Link
+  readonly #hasMiddleware: boolean
   readonly #inflater: Inflater
   readonly #requestTimeout: number
   #lastId = 0
@@ -102,6 +103,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     checkCodec(codec)
     this.#codec = codec
     this.#encoder = new Encoder(codec)
+    this.#hasMiddleware = middleware.length > 0
     this.#endpoint = chain<ClientCall<Sent>, Received | undefined>(middleware, (call) =>
       call.kind === 'call' ? this.#exchange(call) : this.#send(call),
     )
@@ -124,7 +126,17 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     let call: ClientCall<Sent> | undefined
     try {
       call = newClientCall('call', method, body, this.#end(options), options)
-      return (await this.#endpoint(call)) as Received
+      if (this.#hasMiddleware) return (await this.#endpoint(call)) as Received
+      // What the endpoint does. Each asynchronous function between would cost two promises.
+      let reply: Buffer
+      try {
+        reply = await this.#requestOnce(call)
+      } catch (error) {
+        if (!isTaken(error)) throw error
+        reply = await this.#request(call)
+      }
+      const message = decodeMessage(this.#codec, reply)
+      return this.#bodyOf(message.kind === 'compressed' ? await this.#inflate(message, call) : message, call)
     } catch (error) {
       follow(error, entry, site)
       return await stepBudget.refuse(error)
@@ -175,7 +187,10 @@ export class TransportClient<Sent = unknown, Received = Sent> {
 
   async #exchange(call: ClientCall<Sent>): Promise<Received> {
     const message = decodeMessage(this.#codec, await this.#request(call))
-    const answer = message.kind === 'compressed' ? await this.#inflate(message, call) : message
+    return this.#bodyOf(message.kind === 'compressed' ? await this.#inflate(message, call) : message, call)
+  }
+
+  #bodyOf(answer: Message<Received>, call: ClientCall<Sent>): Received {
     call.replyMetadata = answer.metadata
     switch (answer.kind) {
       case 'reply':
@@ -202,17 +217,19 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     }
   }
 
+  #requestOnce(call: ClientCall<Sent>): Promise<Buffer> {
+    const { signal } = call
+    const timeout = timeLeft(call)
+    return this.#link.call(this.#encode(call, timeout), { timeout, signal })
+  }
+
   /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
   async #request(call: ClientCall<Sent>): Promise<Buffer> {
-    const { signal } = call
     for (let attempt = 1; ; attempt += 1) {
-      const timeout = timeLeft(call)
-      const request = this.#encode(call, timeout)
       try {
-        return await this.#link.call(request, { timeout, signal })
+        return await this.#requestOnce(call)
       } catch (error) {
-        const isTaken = error instanceof NetpollError && error.code === 'ERR_DUPLICATE_ID'
-        if (!isTaken || attempt === maxAttempts) throw error
+        if (!isTaken(error) || attempt === maxAttempts) throw error
       }
     }
   }
@@ -229,6 +246,10 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     this.#lastId = (this.#lastId + 1) & 0x7fff_ffff
     return this.#encoder.encode({ kind, id: this.#lastId, method, metadata, timeout, body })
   }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof NetpollError && error.code === 'ERR_DUPLICATE_ID'
 }
 
 /** Where users call. */
