@@ -346,6 +346,12 @@ impl Chunk {
         self.0.memory.pointer.as_ptr()
     }
 
+    /// Where the chunk comes from.
+    #[must_use]
+    pub fn pool(&self) -> &ChunkPool {
+        &self.0.pool
+    }
+
     /// What of it may be read.
     pub(super) fn settled(&self) -> &Settled {
         &self.0.settled

@@ -474,6 +474,22 @@ impl Connection {
     /// `count` bytes left.
     pub fn sent(&mut self, count: usize, now: Instant) {
         self.outbound.advance(count);
+        self.left(count, now);
+    }
+
+    /// Whether there is a socket that takes bytes, and more may follow what is queued.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.state != State::Connecting && self.state.accepts_output()
+    }
+
+    /// The peer does not take what is queued now: it waits in no more memory than it needs.
+    pub fn waits_to_send(&mut self) {
+        self.outbound.copy_out();
+    }
+
+    /// `count` bytes left that were not queued.
+    pub fn left(&mut self, count: usize, now: Instant) {
         self.bytes_written += count as u64;
         self.waits_anew(now);
         if self.closes_when_peer_takes() {

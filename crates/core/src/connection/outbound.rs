@@ -11,6 +11,8 @@ const MAX: usize = 1 << 30;
 #[derive(Default)]
 pub struct Outbound {
     chain: Chain<Box<dyn ForeignBytes>>,
+    /// How many of the first pieces [`Self::copy_out`] has looked at.
+    compact: usize,
 }
 
 impl Outbound {
@@ -70,11 +72,23 @@ impl Outbound {
     /// # Panics
     /// When fewer are queued.
     pub fn advance(&mut self, count: usize) {
+        let before = self.chain.piece_count();
         self.chain.advance(count);
+        let gone = before - self.chain.piece_count();
+        self.compact = self.compact.saturating_sub(gone);
+    }
+
+    /// Copies small pieces out of large chunks, for a peer that does not take them now. It looks at each piece once, and copies
+    /// no byte twice.
+    #[cold]
+    pub fn copy_out(&mut self) {
+        self.chain.copy_out(self.compact);
+        self.compact = self.chain.piece_count();
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
+        self.compact = 0;
         self.chain.clear();
     }
 }
@@ -211,6 +225,42 @@ mod tests {
             outbound.push_foreign(owner, 3, 0).expect("there is memory");
             assert_eq!(Rc::strong_count(&there), 1);
         }
+    }
+
+    #[test]
+    fn what_waits_keeps_no_more_than_a_few_times_its_size() {
+        const LARGE: usize = 256 * 1024;
+        let pool = ChunkPool::new(LARGE, 0);
+        let piece = |length: usize, byte| Region::over(pool.take()).append(&vec![byte; length]);
+        let mut outbound = Outbound::default();
+        let mut expected = Vec::new();
+        let mut push = |outbound: &mut Outbound, length: usize, byte| {
+            outbound.push(piece(length, byte)).expect("there is memory");
+            expected.extend(vec![byte; length]);
+        };
+        push(&mut outbound, 1_000, 1);
+        push(&mut outbound, 60_000, 2);
+        push(&mut outbound, LARGE / 2, 3);
+        push(&mut outbound, 10, 4);
+        outbound.advance(500);
+        outbound.copy_out();
+        assert_eq!(pool.stats().live_bytes, 60_500 + LARGE + 10);
+        // What came before is looked at no more, and nothing is copied twice.
+        push(&mut outbound, 20, 5);
+        push(&mut outbound, 30, 6);
+        let before = pool.stats().misses;
+        outbound.copy_out();
+        assert_eq!(pool.stats().misses, before + 1);
+        assert_eq!(pool.stats().live_bytes, 60_500 + LARGE + 10 + 50);
+        let mut sent = Vec::new();
+        while outbound.has_remaining() {
+            let all = gathered(&outbound).expect("all is there");
+            sent.extend_from_slice(&all);
+            outbound.advance(all.len());
+            outbound.copy_out();
+        }
+        assert!(sent == expected[500..]);
+        assert_eq!(pool.stats().live, 0);
     }
 
     #[test]

@@ -300,6 +300,9 @@ impl Endpoint {
         if self.connection.outbound().has_remaining() && !self.watch.interest.is_writable() {
             self.write(now);
         }
+        if self.connection.outbound().has_remaining() && !self.readiness.writable {
+            self.connection.waits_to_send();
+        }
         self.settle(now, registry);
         if self.wants_service() || self.connection.has_pending() {
             Next::Again

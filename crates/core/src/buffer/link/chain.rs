@@ -4,8 +4,22 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::IoSlice;
 
-use super::super::{OutOfMemory, Slice};
+use super::super::{OutOfMemory, Region, Slice};
 use super::{Detached, ForeignBytes, Piece};
+
+/// A piece that keeps a chunk of more than so many times its size is copied out of it.
+const KEPT_SHARE: usize = 4;
+/// A chunk of up to so many bytes may be kept by any piece.
+const SMALL_CHUNK: usize = 16 * 1024;
+
+/// Whether a piece keeps a chunk that is large beside it.
+fn pins<Owner>(piece: &Piece<Owner>) -> bool {
+    let Piece::Pooled(slice) = piece else {
+        return false;
+    };
+    let capacity = slice.chunk().capacity();
+    capacity > SMALL_CHUNK && slice.len() * KEPT_SHARE < capacity
+}
 
 /// Pieces in the order of their stream, none of them empty. None is copied.
 ///
@@ -168,6 +182,49 @@ impl<Owner: ForeignBytes> Chain<Owner> {
                 other => drop(other),
             }
         }
+    }
+
+    /// Copies small pooled pieces from the one at `first` on out of large chunks, neighbours together. Where there is no memory
+    /// they stay where they are.
+    pub fn copy_out(&mut self, first: usize) {
+        let mut kept = first;
+        let mut next = first;
+        while next < self.pieces.len() {
+            let run = self.pinning_from(next);
+            if let Some(copy) = self.copied(next, run) {
+                self.pieces[kept] = Piece::Pooled(copy);
+                kept += 1;
+                next += run;
+                continue;
+            }
+            for _ in 0..run.max(1) {
+                self.pieces.swap(kept, next);
+                kept += 1;
+                next += 1;
+            }
+        }
+        self.pieces.truncate(kept);
+    }
+
+    /// How many pieces from `first` on keep large chunks, until one does not.
+    fn pinning_from(&self, first: usize) -> usize {
+        let pieces = self.pieces.iter().skip(first);
+        pieces.take_while(|piece| pins(piece)).count()
+    }
+
+    /// A copy of `count` pieces in memory of their size; `None` where there are none, or no memory.
+    fn copied(&self, first: usize, count: usize) -> Option<Slice> {
+        let run = || self.pieces.iter().skip(first).take(count);
+        let Some(Piece::Pooled(slice)) = run().next() else {
+            return None;
+        };
+        let length = run().map(Piece::len).sum();
+        let chunk = slice.chunk().pool().try_take_exactly(length).ok()?;
+        let mut region = Region::over(chunk);
+        for piece in run() {
+            region.copy_in(piece.bytes().ok()?);
+        }
+        Some(Slice::new(region.chunk().clone(), 0, length))
     }
 
     /// Lets go of everything.
