@@ -60,6 +60,16 @@ impl Poller {
         });
     }
 
+    /// Sends bytes at once that are not ours, behind what is queued and as far as the system takes them. Returns how many
+    /// have left; the rest is for [`Self::send`].
+    pub fn send_at_once(&mut self, id: Id, bytes: &[u8], now: Instant) -> usize {
+        let mut left = 0;
+        self.command(id, |endpoint| {
+            left = endpoint.write_behind_queue(bytes, now);
+        });
+        left
+    }
+
     /// `count` messages of this connection are done with.
     pub fn acknowledge(&mut self, id: Id, count: u32) {
         self.command(id, |endpoint| endpoint.connection().acknowledge(count));

@@ -9,6 +9,10 @@ use crate::reason::{Call, Reason};
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
+/// Pieces that leave together with bytes that are not queued.
+const FEW_PIECES: usize = 16;
+/// The most bytes of them: macOS refuses calls with 2 GiB or more.
+const MAX_AT_ONCE: usize = 1 << 30;
 /// The most that one flush writes before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
 
@@ -40,6 +44,40 @@ impl Endpoint {
                     return self.connection.fail(Reason::system(Call::Write, &error));
                 }
             }
+        }
+    }
+
+    /// Sends what is queued and then `bytes`, by one system call and as far as the socket takes them. Returns how many of
+    /// `bytes` have left: none where what is queued is more than one call takes.
+    pub(in crate::poller) fn write_behind_queue(&mut self, bytes: &[u8], now: Instant) -> usize {
+        // While write readiness is awaited, trying would only cost a system call.
+        if !self.connection.may_write() || self.watch.interest.is_writable() {
+            return 0;
+        }
+        let mut pieces = [IoSlice::new(&[]); FEW_PIECES];
+        let outbound = self.connection.outbound();
+        let queued = outbound.remaining();
+        let Ok(count) = outbound.gather(&mut pieces[..FEW_PIECES - 1]) else {
+            return 0;
+        };
+        if pieces[..count]
+            .iter()
+            .map(|piece| piece.len())
+            .sum::<usize>()
+            < queued
+        {
+            return 0;
+        }
+        pieces[count] = IoSlice::new(&bytes[..bytes.len().min(MAX_AT_ONCE)]);
+        match self.stream.write(&pieces[..=count]) {
+            Ok(written) => {
+                let beyond = written.saturating_sub(queued);
+                self.connection.sent(written - beyond, now);
+                self.connection.left(beyond, now);
+                beyond
+            }
+            // What cannot be written is found out again when the rest is.
+            Err(_) => 0,
         }
     }
 
