@@ -85,6 +85,12 @@ export declare class EventLoop {
   now(): number
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
   carryOut(): void
+  /**
+   * Carries out the commands in the shared words, and sends `bytes` at once behind them. They may be the user's. Returns how
+   * many of them the system has taken. That is none where other threads may write to them, and where the poller is on a
+   * thread of its own.
+   */
+  sendAtOnce(slot: number, generation: number, bytes: Uint8Array): number
   /** As `carryOut`, between two JavaScript tasks. */
   flush(): void
   /** As `carryOut`, and what was asked for has gone to the system as far as that takes it. */
@@ -163,6 +169,13 @@ export declare class Memory {
   sweep(): boolean
   /** A chunk of at least `capacity` bytes to copy outgoing bytes into; `null` where there is no memory for it. */
   lendChunk(capacity: number): LentChunk | null
+  /** Whether nothing of a lent chunk waits to be sent, as far as the commands tell that were seen. */
+  isIdle(handle: number): boolean
+  /**
+   * Takes the memory of a lent chunk back, which every view of it loses. Returns whether it was idle; otherwise nothing
+   * is done.
+   */
+  takeBack(handle: number, buffer: ArrayBuffer): boolean
   /**
    * Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
    * let go of when they have been sent, or never will be.
@@ -266,6 +279,8 @@ export interface ChunkStats {
   misses: number
   /** Chunks of this environment that only views of messages keep. */
   pinned: number
+  /** Chunks of this environment that outgoing bytes are written to, among those. */
+  outgoing: number
   /**
    * Chunks that are never freed, since the start: their memory was moved out of a thread that has ended, by
    * `ArrayBuffer.prototype.transfer` and the like. They are live as well.

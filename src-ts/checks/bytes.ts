@@ -28,3 +28,9 @@ export function lengthOf(bytes: Uint8Array): number {
 export function offsetOf(bytes: Uint8Array): number {
   return offsetGetter.call(bytes)
 }
+
+/** Whether bytes may be changed by other threads, or their memory may shrink while it stays. */
+export function mayChangeByItself(bytes: Uint8Array): boolean {
+  const buffer = bufferOf(bytes) as ArrayBufferLike & { readonly resizable?: boolean }
+  return types.isSharedArrayBuffer(buffer) || buffer.resizable === true
+}

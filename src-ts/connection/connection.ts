@@ -205,9 +205,9 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /**
    * `length` bytes to fill and send on this connection: a handler's reply, or for {@link send} and {@link call}. Up to
-   * 32 KiB they are the memory that is sent from, where any other buffer is copied into it. What is in them before is
+   * 16 MiB they are the memory that is sent from, where any other buffer is copied into it. What is in them before is
    * undefined; a shorter message is their `subarray` from 0. Once they were returned or sent, do not touch them: the next
-   * messages may lie there. Never sent, they stay as they are.
+   * messages may lie there, or the view may have lost its memory. Never sent, they stay as they are.
    *
    * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    *

@@ -80,6 +80,14 @@ export class SendQueue {
     this.#sent(poller.commandQueue.message(Operation.Send, this.#target, framing, message))
   }
 
+  /** Queues bytes of a stream. Returns whether they wait where they lie, as {@link CommandQueue.byReference}. */
+  sendByReference(bytes: Uint8Array): boolean {
+    const { poller, framing } = this.#group
+    const waits = poller.commandQueue.byReference(this.#target, framing, bytes)
+    this.#sent(bytes.length)
+    return waits
+  }
+
   /** Queues what a writer has collected. */
   flush(written: Written): void {
     if (written.length === 0) {
@@ -147,6 +155,7 @@ export class SendQueue {
     // A user that sends in a loop without letting the event loop turn has to learn of a slow peer, too.
     this.#burst = 0
     poller.commandQueue.carryOut()
+    poller.memory.arena.settle()
     // Once congested, the core's word that it is over ends it, and nothing else: the callers that wait hear it then.
     this.#congested ||= poller.native.isCongested({ slot, generation })
   }

@@ -4,6 +4,7 @@ import { bufferOf, isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { invalidType } from '../errors'
 import type { FramingRules } from '../framing/rules'
 import { allocate } from '../memory/allocation'
+import type { Hold } from '../memory/arena'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import type { Payload } from '../memory/payload'
 import { Operation } from '../native/protocol-numbers'
@@ -116,7 +117,7 @@ export class MessageWriter {
   /** Bytes before the first piece, for the header. */
   #room = 0
   /** The arena that our bytes keep from being used again. */
-  #held: number | undefined
+  #held: Hold | undefined
 
   static {
     newMessageWriter = (arena) => new MessageWriter(own, arena)

@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 
 import { copyBytes } from '../memory/allocation'
+import type { Hold } from '../memory/arena'
 import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
@@ -19,10 +20,10 @@ export interface WriterMemory {
   /** Room for `length` bytes in {@link memory}; returns where. */
   take(length: number): number
   /** Keeps what was just taken until {@link endHold}; `previous` is what the same writer holds. */
-  hold(previous: number | undefined): number | undefined
-  endHold(generation: number): void
+  hold(previous: Hold | undefined): Hold | undefined
+  endHold(hold: Hold): void
   /** Makes two holds one. */
-  joinHolds(one: number, other: number): number
+  joinHolds(one: Hold, other: Hold): Hold
 }
 
 /** @internal Whether nothing waits to be flushed, whatever users have made of the writer. */
@@ -69,8 +70,8 @@ export class Writer {
   #first: Piece | undefined
   #last: Piece | undefined
   #length = 0
-  /** The arena that our pieces keep from being used again. */
-  #held: number | undefined
+  /** The memory that our pieces keep from being used again. */
+  #held: Hold | undefined
 
   static {
     newWriter = (memory, flush) => new Writer(own, memory, flush)

@@ -1,12 +1,15 @@
 import { constants } from 'node:buffer'
 
 import { allocate } from './allocation'
-import { bufferOf, offsetOf } from '../checks/bytes'
-import { Chunk, messageView } from './chunk'
+import { offsetOf } from '../checks/bytes'
+import { messageView } from './chunk'
 import { NetpollError, outOfMemory } from '../errors'
+import { GarbagePace } from './garbage-pace'
 import type { NativeMemory } from '../native/binding'
-import { microtask } from '../time/timers'
+import { setTimeout } from '../time/timers'
 import { checkInteger } from '../checks/arguments'
+import { OutgoingChunk, outgoingChunkOf } from './outgoing-chunk'
+import { OutgoingRing } from './outgoing-ring'
 
 /** A framing, as far as the arena leaves room for it. */
 export interface HeaderLength {
@@ -14,61 +17,93 @@ export interface HeaderLength {
   headerLength(length: number): number
 }
 
-/** `[cursor, handle, holds, loops with commands, turns of the event loop]`, shared with the core. */
-export const arenaWords = 5
+/** `[cursor, handle, holds, loops with commands, turns of the event loop, period]`, shared with the core. */
+export const arenaWords = 6
 
 /** Where the core counts how often the event loop of this thread has turned. */
 export const turnsWord = 4
 
-/** Bytes of a lent chunk. Messages over half of it get one of their own, unless they still fit. */
-const arenaSize = 256 * 1024
+/** Changes whenever no command waits that the core has not seen, between two messages. */
+const periodWord = 5
 
-/** Bytes of lent chunks after which garbage is collected: what has been sent would stay until V8 has seen twice as much. */
-const maxLent = 24 * 1024 * 1024
+/** Bytes of an ordinary chunk, unless those of the process are larger. */
+const chunkSize = 256 * 1024
 
 /** Most bytes that may be asked for. */
 const maxBuffer = constants.MAX_LENGTH
 
-/** Most bytes that {@link Arena.allocate} takes from the arena. */
-const maxAllocated = 32 * 1024
+/** Most bytes that {@link Arena.allocate} takes from memory that is sent from. */
+const maxAllocated = 16 * 1024 * 1024
+
+/** Up to here a message may be in parts. A larger one is whole: either there is memory for it, or none of it is taken. */
+const maxInParts = 4 * 1024 * 1024
 
 /** Most bytes that the header may take, for which room is left before what is allocated. */
 const maxRoom = 254
 
+/** Milliseconds after which chunks are given back that were not used meanwhile, nor in the time before. */
+const sweepInterval = 200
+
+/** Where a part of a message is written to. */
+export interface OutgoingPart {
+  readonly memory: Buffer
+  /** How commands name {@link memory}. */
+  readonly handle: number
+  readonly start: number
+  readonly length: number
+}
+
+/** What keeps chunks from being written to again. */
+export type Hold = readonly OutgoingChunk[]
+
 /**
  * Memory that outgoing bytes are written to. All event loops of a thread share it, so that bytes written for one connection
- * may leave on any other. The core begins it anew once nothing in it waits to be sent.
+ * may leave on any other. It is a chunk at a time. Where that is full, another takes its place that was in use before, and
+ * whose bytes have been sent. There are as many as are needed for what is on its way.
  */
 export class Arena {
   readonly #words: Int32Array
   readonly #native: NativeMemory
-  readonly #collect: () => void
-  /** Bytes lent since garbage was collected. */
-  #lent = 0
-  #arena = new Chunk(Buffer.alloc(0))
-  /** By start in the arena: one more than the room before what was allocated there and not handed over; else 0. */
-  #allocated: Uint8Array | undefined
-  /** How many arenas there were. */
-  #generation = 0
-  /** Where the last bytes were taken: the arena, or a chunk of their own. */
-  #memory: Buffer = this.#arena.bytes
-  #handle = 0
+  /** Asks for collections: of what is sent, most is garbage then. */
+  readonly garbage: GarbagePace
+  /** Bytes of an ordinary chunk. */
+  #size = chunkSize
+  #current: OutgoingChunk
+  /** Where the last bytes were taken. */
+  #taken: OutgoingChunk
+  /** Those that were current. One with a hold is not among them: unless what holds it lives, it is collected. */
+  readonly #ring: OutgoingRing
+  /** As {@link #ring}, of larger ones, each for a piece that has to be whole. */
+  readonly #large: OutgoingRing
+  /** What was allocated and not handed over; what was collected counts as well. */
+  #outstanding = 0
+  #sweep = 0
+  #isSwept = false
 
   /** `collect` collects short-lived garbage. */
   constructor(words: Int32Array, native: NativeMemory, collect: () => void) {
     this.#words = words
     this.#native = native
-    this.#collect = collect
+    this.garbage = new GarbagePace(collect)
+    this.#current = new OutgoingChunk(0, new ArrayBuffer(0))
+    this.#taken = this.#current
+    this.#ring = new OutgoingRing(native)
+    this.#large = new OutgoingRing(native)
   }
 
   /** Where {@link take} has just taken bytes. */
   get memory(): Buffer {
-    return this.#memory
+    return this.#taken.bytes
   }
 
   /** How commands name {@link memory}. */
   get handle(): number {
-    return this.#handle
+    return this.#taken.handle
+  }
+
+  /** Bytes that are left of the chunk that bytes are taken from now. */
+  get room(): number {
+    return this.#current.bytes.length - (this.#words[0] as number)
   }
 
   /**
@@ -78,19 +113,18 @@ export class Arena {
    */
   take(length: number): number {
     const words = this.#words
-    // The core sets the cursor back once everything in the arena has been sent.
+    const current = this.#current
+    // The core sets the cursor back once everything in the chunk has been sent.
     const at = words[0] as number
-    if (at + length <= this.#arena.bytes.length) {
+    if (at + length <= current.bytes.length) {
       words[0] = at + length
-      this.#memory = this.#arena.bytes
-      this.#handle = words[1] as number
+      this.#taken = current
       return at
     }
     checkLent(length)
-    if (length > arenaSize / 2) {
-      this.#lend(length)
-      // What was taken is written and named in the same task. Later this would keep the memory until the next is taken.
-      microtask(this.#leaveLarge)
+    if (length > this.#size / 2) {
+      this.#taken = this.#another(length)
+      this.#keep(this.#taken)
     } else {
       this.#begin()
       words[0] = length
@@ -101,53 +135,112 @@ export class Arena {
   /** Gives back what {@link take} took last of `memory`, from `at` to `end`, unless more was taken since. */
   giveBack(memory: Buffer, at: number, end: number): void {
     const words = this.#words
-    if (memory === this.#arena.bytes && words[0] === end) words[0] = at
+    if (memory === this.#current.bytes && words[0] === end) words[0] = at
   }
 
-  /** Whether {@link take} takes so many bytes, in whatever pieces, from the arena as it is: then it cannot fail. */
+  /** Whether {@link take} takes so many bytes, in whatever pieces, from the chunk as it is: then it cannot fail. */
   hasRoom(length: number): boolean {
-    return (this.#words[0] as number) + length <= this.#arena.bytes.length
+    return (this.#words[0] as number) + length <= this.#current.bytes.length
   }
 
   /**
-   * As {@link hasRoom}, for bytes that fit into an arena that is begun.
+   * As {@link hasRoom}, for bytes that fit into a chunk that is begun.
    *
    * @throws NetpollError `ENOMEM`
    */
   makeRoom(length: number): boolean {
-    if (length > arenaSize) return false
+    if (length > this.#size) return false
     if (!this.hasRoom(length)) this.#begin()
     return true
   }
 
-  #begin(): void {
-    const words = this.#words
-    this.#lend(arenaSize)
-    this.#arena = new Chunk(this.#memory)
-    if (this.#allocated?.length === this.#memory.length) this.#allocated.fill(0)
-    else this.#allocated = undefined
-    this.#generation += 1
-    words[0] = 0
-    words[1] = this.#handle
-    words[2] = 0
-  }
-
-  readonly #leaveLarge = (): void => {
-    this.#memory = this.#arena.bytes
-    this.#handle = this.#words[1] as number
-  }
-
-  /** Has {@link memory} and {@link handle} be a chunk of at least so many bytes. */
-  #lend(bytes: number): void {
-    this.#lent += Math.max(bytes, arenaSize)
-    if (this.#lent > maxLent) {
-      this.#lent = 0
-      this.#collect()
+  /**
+   * Room for `length` bytes in several places, of which the first is used up before the next. What is left of a chunk is one
+   * if it has `least` bytes.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`: nothing is taken
+   */
+  takeInParts(length: number, least: number): OutgoingPart[] {
+    // So a lack of memory costs no other message.
+    if (length > maxInParts) return [this.#part(length)]
+    const inCurrent = this.room < Math.min(least, length) ? 0 : Math.min(this.room, length)
+    const chunks = this.#several(length - inCurrent)
+    const parts: OutgoingPart[] = []
+    if (inCurrent > 0) parts.push(this.#part(inCurrent))
+    let rest = length - inCurrent
+    for (const chunk of chunks) {
+      this.#beginWith(chunk)
+      const count = Math.min(rest, chunk.bytes.length)
+      parts.push(this.#part(count))
+      rest -= count
     }
+    return parts
+  }
+
+  #part(length: number): OutgoingPart {
+    const start = this.take(length)
+    return { memory: this.memory, handle: this.handle, start, length }
+  }
+
+  /** Ordinary chunks for so many bytes, or none of them. */
+  #several(bytes: number): OutgoingChunk[] {
+    const chunks: OutgoingChunk[] = []
+    try {
+      for (let rest = bytes; rest > 0; rest -= this.#size) chunks.push(this.#another(this.#size))
+    } catch (error) {
+      // Nothing was written to them.
+      for (const chunk of chunks) this.#ring.add(chunk, chunk.period, this.#sweep)
+      throw error
+    }
+    return chunks
+  }
+
+  #begin(): void {
+    this.#beginWith(this.#another(this.#size))
+  }
+
+  #beginWith(next: OutgoingChunk): void {
+    const words = this.#words
+    const before = this.#current
+    this.#current = next
+    this.#taken = next
+    words[0] = 0
+    words[1] = next.handle
+    words[2] = 0
+    if (before.holds === 0) this.#keep(before)
+  }
+
+  /** A chunk of at least so many bytes in which nothing waits to be sent. */
+  #another(length: number): OutgoingChunk {
+    const period = this.#words[periodWord] as number
+    if (length <= this.#size) {
+      const chunk = this.#ring.reuse(this.#size, period) ?? this.#lend(this.#size)
+      this.#size = chunk.bytes.length
+      return chunk
+    }
+    const capacity = roundedUp(length)
+    return this.#large.reuse(capacity, period) ?? this.#lend(capacity)
+  }
+
+  /** From now on it is written to again once what is in it has been sent. */
+  #keep(chunk: OutgoingChunk): void {
+    if (!chunk.isThere) return
+    this.#ringOf(chunk).add(chunk, this.#words[periodWord] as number, this.#sweep)
+    this.#sweepLater()
+  }
+
+  #ringOf(chunk: OutgoingChunk): OutgoingRing {
+    return chunk.bytes.length > this.#size ? this.#large : this.#ring
+  }
+
+  /** A new chunk of at least so many bytes. */
+  #lend(bytes: number): OutgoingChunk {
+    this.garbage.add(Math.max(bytes, chunkSize))
     const lent = this.#native.lendChunk(bytes)
     if (lent === null) throw outOfMemory(`${bytes} bytes to send could not be allocated`)
-    this.#memory = Buffer.from(lent.buffer)
-    this.#handle = lent.handle
+    const chunk = new OutgoingChunk(lent.handle, lent.buffer)
+    chunk.period = (this.#words[periodWord] as number) - 1
+    return chunk
   }
 
   /**
@@ -158,31 +251,29 @@ export class Arena {
   allocate(length: number, framing: HeaderLength): Buffer {
     checkInteger('length', length, 0, maxBuffer)
     const room = framing.headerLength(length)
-    if (length > maxAllocated || room > maxRoom) return allocate(length)
+    if (length > maxAllocated || room > maxRoom || room + length === 0) return allocate(length)
     // Nothing between one message and the next, so that many leave in one piece.
-    const start = this.take(room + length) + room
-    this.#allocated ??= new Uint8Array(this.#arena.bytes.length)
-    this.#allocated[start] = room + 1
-    this.#words[2] = (this.#words[2] as number) + 1
-    return messageView(this.#arena, start, length)
+    const at = this.take(room + length)
+    const chunk = this.#taken
+    chunk.allocated(at, room)
+    this.#outstanding += 1
+    this.#addHold(chunk)
+    return messageView(chunk, at + room, length)
   }
 
   /**
-   * Whether `bytes` begin what was allocated in the arena and not handed over before, with room for a header of `before`
-   * bytes. If so they are handed over: {@link memory} and {@link handle} name the arena, and the caller sends them from
+   * Whether `bytes` begin what was allocated here and not handed over before, with room for a header of `before`
+   * bytes. If so they are handed over: {@link memory} and {@link handle} name their chunk, and the caller sends them from
    * there.
    */
   handOver(bytes: Uint8Array, before: number): boolean {
-    const words = this.#words
-    const allocated = this.#allocated
     // While nothing is allocated, the view is not even asked for its memory, which is a call into the engine.
-    if (allocated === undefined || words[2] === 0 || bufferOf(bytes) !== this.#arena.buffer) return false
-    const start = offsetOf(bytes)
-    if ((allocated[start] as number) <= before) return false
-    allocated[start] = 0
-    words[2] = (words[2] as number) - 1
-    this.#memory = this.#arena.bytes
-    this.#handle = words[1] as number
+    if (this.#outstanding === 0) return false
+    const chunk = outgoingChunkOf(bytes)
+    if (chunk === undefined || !chunk.handOver(offsetOf(bytes), before)) return false
+    this.#outstanding -= 1
+    this.#endHoldOf(chunk)
+    this.#taken = chunk
     return true
   }
 
@@ -192,30 +283,80 @@ export class Arena {
   }
 
   /**
-   * Keeps the bytes that were just taken until they are sent, or until {@link endHold}. The core begins the arena anew once
-   * nothing in it waits to be sent, and knows only of sent bytes. `previous` is what the same writer holds.
+   * To be called where no message is written in part. If the core has seen all commands, it knows what of chunks waits to be
+   * sent, and nothing else does. The core does the same between two tasks.
    */
-  hold(previous: number | undefined): number | undefined {
-    const generation = this.#generation
-    if (previous === generation || this.#memory !== this.#arena.bytes) return previous
-    this.#words[2] = (this.#words[2] as number) + 1
-    return generation
+  settle(): void {
+    const words = this.#words
+    if (words[3] === 0) words[periodWord] = (words[periodWord] as number) + 1
   }
 
-  /** Ends a hold. One on an arena of before has ended by itself: that is never used again. */
-  endHold(generation: number): void {
-    if (generation === this.#generation) this.#words[2] = (this.#words[2] as number) - 1
+  /**
+   * Keeps the bytes that were just taken until they are sent, or until {@link endHold}. The core knows only of sent bytes.
+   * `previous` is what the same writer holds.
+   */
+  hold(previous: Hold | undefined): Hold {
+    const chunk = this.#taken
+    if (previous?.includes(chunk) === true) return previous
+    this.#addHold(chunk)
+    return previous === undefined ? chunk.alone : [...previous, chunk]
+  }
+
+  /** Ends a hold. */
+  endHold(hold: Hold): void {
+    for (const chunk of hold) this.#endHoldOf(chunk)
+    this.settle()
   }
 
   /** Makes two holds one. */
-  joinHolds(one: number, other: number): number {
-    if (one === other) this.endHold(other)
-    return Math.max(one, other)
+  joinHolds(one: Hold, other: Hold): Hold {
+    const further: OutgoingChunk[] = []
+    for (const chunk of other) {
+      if (one.includes(chunk)) this.#endHoldOf(chunk)
+      else further.push(chunk)
+    }
+    return further.length === 0 ? one : [...one, ...further]
+  }
+
+  #addHold(chunk: OutgoingChunk): void {
+    chunk.holds += 1
+    if (chunk === this.#current) this.#words[2] = chunk.holds
+    else if (chunk.holds === 1) this.#ringOf(chunk).remove(chunk)
+  }
+
+  #endHoldOf(chunk: OutgoingChunk): void {
+    chunk.holds -= 1
+    if (chunk === this.#current) this.#words[2] = chunk.holds
+    else if (chunk.holds === 0) this.#keep(chunk)
+  }
+
+  /** An idle thread keeps the chunk that it writes to, and has no timer. */
+  #sweepLater(): void {
+    if (this.#isSwept) return
+    this.#isSwept = true
+    setTimeout(this.#sweepRings, sweepInterval).unref()
+  }
+
+  readonly #sweepRings = (): void => {
+    this.#isSwept = false
+    this.#sweep += 1
+    this.#taken = this.#current
+    this.settle()
+    const period = this.#words[periodWord] as number
+    this.#ring.sweep(this.#sweep, period)
+    this.#large.sweep(this.#sweep, period)
+    if (this.#ring.count + this.#large.count > 0) this.#sweepLater()
   }
 }
 
 /** Most bytes of one chunk: a word says how many. */
 const maxInChunk = 2 ** 32 - 1
+
+/** The size of a chunk for so many bytes: a few for each power of two, so that it serves others as well. */
+function roundedUp(length: number): number {
+  const step = 2 ** (Math.floor(Math.log2(length)) - 2)
+  return Math.min(Math.ceil(length / step) * step, maxInChunk)
+}
 
 /**
  * Checks that so many bytes fit into one chunk. A list has to be checked before its header is queued.

@@ -1,5 +1,5 @@
 import { checkLent } from '../memory/arena'
-import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
+import { bufferOf, isUint8Array, lengthOf, mayChangeByItself, offsetOf } from '../checks/bytes'
 import { chunkHandle } from '../memory/chunk'
 import type { FramingRules } from '../framing/rules'
 import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
@@ -11,6 +11,15 @@ import type { ThreadMemory } from '../memory/thread-memory'
 export interface CommandExecutor {
   /** Carries out what is written, in the middle of a task. */
   carryOut(): void
+}
+
+/** A poller in this thread, which may be given the user's memory for as long as no JavaScript runs. */
+export interface DirectSender {
+  /**
+   * Carries out what is written, and sends `bytes` at once behind that, as far as the system takes them; returns how many
+   * it took.
+   */
+  sendAtOnce(slot: number, generation: number, bytes: Uint8Array): number
 }
 
 /** The connection that a command is for. */
@@ -29,6 +38,18 @@ interface Part {
   readonly start: number
   readonly length: number
 }
+
+/** Up to here Node.js makes several buffers in one piece of memory. */
+const maxPooled = 4 * 1024
+
+/** Up to here a message that is copied is one piece, and what is left of a chunk is left. */
+const maxWhole = 16 * 1024
+
+/** From here on the system is asked to take a message from where it lies: that is a call, and a write for it alone. */
+const minAtOnce = 64 * 1024
+
+/** The least of a message that is copied into what is left of a chunk. */
+const minPart = 4 * 1024
 
 const header = 1
 const words = 6
@@ -51,15 +72,23 @@ export class CommandQueue {
   #turn = 0
   /** An array for the pieces of a list, used again; `undefined` while it is in use. */
   #gathered: Piece[] | undefined
+  readonly #direct: DirectSender | undefined
   /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
   #isCarriedOut = false
 
   /** `begun` is called when the first command since the core has looked is written, where the core does not look by itself. */
-  constructor(commands: Int32Array, native: CommandExecutor, memory: ThreadMemory, begun?: () => void) {
+  constructor(
+    commands: Int32Array,
+    native: CommandExecutor,
+    memory: ThreadMemory,
+    begun?: () => void,
+    direct?: DirectSender,
+  ) {
     this.#commands = commands
     this.#native = native
     this.#memory = memory
     this.#begun = begun
+    this.#direct = direct
   }
 
   /** Changes once the event loop has turned since commands were written: then the core has told of congestion. */
@@ -131,6 +160,25 @@ export class CommandQueue {
   }
 
   /**
+   * Adds bytes of a stream, which are sent from where they lie, as far as that is possible. Returns whether some of them wait
+   * there: then they are not the user's again before nothing waits to be sent.
+   *
+   * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
+   */
+  byReference(target: CommandTarget, framing: FramingRules, bytes: Uint8Array): boolean {
+    if (this.#direct === undefined || chunkHandle(bytes) !== undefined || mayChangeByItself(bytes)) {
+      this.message(Operation.Send, target, framing, bytes)
+      return false
+    }
+    const sent = this.#sendAtOnce(target, bytes)
+    const length = lengthOf(bytes) - sent
+    if (length === 0) return false
+    const handle = this.#memory.native.attachForeign(bytes)
+    this.#push(Operation.SendForeign, target, handle, sent, length)
+    return true
+  }
+
+  /**
    * Adds what a writer has collected, as one message.
    *
    * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
@@ -187,11 +235,73 @@ export class CommandQueue {
       if (!ends) this.#push(last, target, envelope, at + before, trailer.length)
       return total
     }
+    if (length > maxPooled) arena.garbage.add(length)
+    if (this.#isLarge(length, total)) return this.#large(last, target, framing, bytes, before)
     const at = arena.take(total)
     framing.writeHeader(arena.memory, at, length)
     arena.memory.set(bytes, at + before)
     this.#end(last, target, trailer, at, total)
     return total
+  }
+
+  /**
+   * A message that is more than one piece, or that the system may take from where it lies, at once. What it does not take is
+   * copied: its memory is the user's again once this returns. There is memory for all of it before anything is added.
+   */
+  #large(
+    last: Operation,
+    target: CommandTarget,
+    framing: FramingRules,
+    bytes: Uint8Array,
+    before: number,
+  ): number {
+    const length = lengthOf(bytes)
+    const { trailer } = framing
+    const at = this.#takeEnvelope(framing, before, length)
+    const envelope = this.#memory.arena.handle
+    const parts = this.#memory.arena.takeInParts(length, minPart)
+    if (before > 0) this.#push(Operation.Send, target, envelope, at, before)
+    const sent = length >= minAtOnce ? this.#sendAtOnce(target, bytes) : 0
+    const ends = trailer.length === 0
+    if (sent < length) this.#copyRest(ends ? last : Operation.Send, target, bytes, sent, parts)
+    else if (ends && last === Operation.Reply) this.command(Operation.Acknowledge, target)
+    if (!ends) this.#push(last, target, envelope, at + before, trailer.length)
+    return before + length + trailer.length
+  }
+
+  /** Whether a message that is copied is not simply one piece. */
+  #isLarge(length: number, total: number): boolean {
+    if (length < minAtOnce) return length > maxWhole && !this.#memory.arena.hasRoom(total)
+    return this.#direct !== undefined || !this.#memory.arena.hasRoom(total)
+  }
+
+  #sendAtOnce({ slot, generation }: CommandTarget, bytes: Uint8Array): number {
+    if (this.#direct === undefined) return 0
+    const sent = this.#direct.sendAtOnce(slot, generation, bytes)
+    this.#isCarriedOut = true
+    return sent
+  }
+
+  /** Adds what follows `sent` bytes, copied to the places that are left for it. */
+  #copyRest(
+    last: Operation,
+    target: CommandTarget,
+    bytes: Uint8Array,
+    sent: number,
+    parts: readonly Part[],
+  ): void {
+    const end = offsetOf(bytes) + lengthOf(bytes)
+    let at = end - lengthOf(bytes)
+    const from = at + sent
+    for (const part of parts) {
+      const skipped = Math.min(part.length, Math.max(0, from - at))
+      const length = part.length - skipped
+      at += part.length
+      if (length === 0) continue
+      const start = part.start + skipped
+      part.memory.set(new Uint8Array(bufferOf(bytes), at - length, length), start)
+      this.#push(at === end ? last : Operation.Send, target, part.handle, start, length)
+    }
   }
 
   #string(last: Operation, target: CommandTarget, framing: FramingRules, text: string): number {

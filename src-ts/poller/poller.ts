@@ -123,7 +123,8 @@ export class Poller {
       microtask(flushAfterMicrotasks)
     }
     this.#flushLater = placement === 'inline' ? undefined : flushLater
-    this.commandQueue = new CommandQueue(commands, this.native, memory, this.#flushLater)
+    const direct = placement === 'inline' ? this.native : undefined
+    this.commandQueue = new CommandQueue(commands, this.native, memory, this.#flushLater, direct)
   }
 
   /** From now on records of this slot are for `connection`. */

@@ -3,6 +3,7 @@ import {
   bufferView,
   refusePromise,
   foreign,
+  type Hold,
   newWriter,
   type Piece,
   type Written,
@@ -84,14 +85,15 @@ class Slab implements WriterMemory {
     return at
   }
 
-  hold(previous: number | undefined): number | undefined {
+  hold(previous: Hold | undefined): Hold | undefined {
     return previous
   }
 
   endHold(): void {}
 
-  joinHolds(one: number, other: number): number {
-    return Math.max(one, other)
+  /** Those of the writers of connections are never ended, because their bytes may wait for long. */
+  joinHolds(one: Hold, other: Hold): Hold {
+    return [...one, ...other]
   }
 }
 

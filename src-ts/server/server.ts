@@ -72,7 +72,7 @@ export interface ServerStats {
   readonly dropped: number
   /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
   readonly requests: number
-  /** Memory of messages, of the whole process; `pinned` of this thread. */
+  /** Memory of messages, of the whole process; `pinned` and `outgoing` of this thread. */
   readonly chunks: ChunkStats
   /** Its worker threads, while it has some. */
   readonly workers?: WorkerStats | undefined

@@ -14,7 +14,7 @@ export interface ThreadStats {
    * replies come in order.
    */
   readonly lostCalls: number
-  /** Memory of messages in the whole process; `pinned` concerns this thread. */
+  /** Memory of messages in the whole process; `pinned` and `outgoing` concern this thread. */
   readonly chunks: ChunkStats
 }
 

@@ -6,7 +6,7 @@
 //! batch:    [records, chunks, slice, left, unsettled, released, (handle of a chunk) × capacity, (slot, kind|chunk, start, length) × capacity]
 //!
 //! commands: [count, (operation, slot, generation, handle, start, length) × n]
-//! arena:    [cursor, handle, holds, loops with commands, turns of the event loop]
+//! arena:    [cursor, handle, holds, loops with commands, turns of the event loop, period]
 //! ```
 //!
 //! JavaScript allocates them, so that they live exactly as long as its environment. Both sides run
@@ -231,6 +231,14 @@ impl ArenaWords {
     /// How often the event loop has turned, as far as it is counted.
     pub fn turns(&self) -> i32 {
         self.0.read(4)
+    }
+
+    /// What was written before is known from now on, unless a loop has commands that were not seen. The count wraps around:
+    /// only that it changes is looked at.
+    pub fn settle(&self) {
+        if !self.has_commands() {
+            self.0.write(5, self.0.read(5).wrapping_add(1));
+        }
     }
 
     /// Everything in it has been sent: JavaScript may begin at its front again.

@@ -19,7 +19,7 @@ use crate::drivers::inline::InlineDriver;
 use crate::drivers::thread::ThreadDriver;
 use crate::drivers::{Driver, Referenced};
 use crate::javascript::Procedure;
-use crate::memory::Memory;
+use crate::memory::{Memory, foreign_bytes};
 use crate::shared_words::SharedWords;
 
 /// A listener or connection, and how often its slot was given away before.
@@ -214,6 +214,23 @@ impl EventLoop {
     #[napi]
     pub fn carry_out(&self) {
         self.driver().carry_out();
+    }
+
+    /// Carries out the commands in the shared words, and sends `bytes` at once behind them. They may be the user's. Returns how
+    /// many of them the system has taken. That is none where other threads may write to them, and where the poller is on a
+    /// thread of its own.
+    #[napi]
+    pub fn send_at_once(
+        &self,
+        env: Env,
+        slot: u32,
+        generation: i32,
+        #[napi(ts_arg_type = "Uint8Array")] bytes: Unknown<'_>,
+    ) -> u32 {
+        let id = NativeId { slot, generation }.into();
+        let send = |bytes: &[u8]| self.driver().send_at_once(id, bytes);
+        let left = foreign_bytes::with_bytes(env, bytes.raw(), send);
+        left.unwrap_or_default() as u32
     }
 
     /// As `carryOut`, between two JavaScript tasks.

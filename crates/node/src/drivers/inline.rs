@@ -263,6 +263,17 @@ impl InlineDriver {
         self.attempt(|turns| Ok(question(&mut turns.poller.borrow_mut())))
     }
 
+    /// Sends the user's bytes at once, behind what was asked for before, as far as the system takes them. Returns how many
+    /// have left.
+    pub fn send_at_once(&self, id: Id, bytes: &[u8]) -> usize {
+        let left = self.attempt(|turns| {
+            let poller = &mut *turns.poller.borrow_mut();
+            turns.bridge.take_commands(poller);
+            Ok(poller.send_at_once(id, bytes, Instant::now()))
+        });
+        left.unwrap_or_default()
+    }
+
     /// Carries out what JavaScript has asked for since the last time.
     pub fn carry_out(&self) {
         if let Some(next_turn) = self.attempt(|turns| Ok(turns.carry_out())) {

@@ -11,7 +11,7 @@ mod worker;
 use std::rc::Rc;
 use std::time::Duration;
 
-use netpoll_core::{Poller, PollerHandle};
+use netpoll_core::{Id, Poller, PollerHandle};
 
 pub use self::referenced::Referenced;
 
@@ -59,6 +59,14 @@ impl Driver {
             Self::Inline(driver) => driver.carry_out(),
             Self::Thread(driver) => driver.carry_out(),
             Self::Ended => {}
+        }
+    }
+
+    /// See [`InlineDriver::send_at_once`]. A poller on a thread never gets the user's memory: then nothing leaves.
+    pub fn send_at_once(&self, id: Id, bytes: &[u8]) -> usize {
+        match self {
+            Self::Inline(driver) => driver.send_at_once(id, bytes),
+            Self::Thread(_) | Self::Ended => 0,
         }
     }
 

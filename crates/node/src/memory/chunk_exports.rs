@@ -42,8 +42,8 @@ const SWEEP_TURNS: u32 = 256;
 pub enum Holder {
     /// JavaScript's table: more bytes may come.
     Table,
-    /// Views only, or the caller that asked for the chunk.
-    Views,
+    /// JavaScript's arena, which fills it, and views.
+    Arena,
 }
 
 /// As [`Holder`], of a chunk that is exported.
@@ -57,6 +57,8 @@ enum ExportState {
     Dormant,
     /// Views only.
     Retired,
+    /// JavaScript's arena, and views.
+    Lent,
     /// Nothing any more. Only commands may name it.
     Finalized,
 }
@@ -368,6 +370,30 @@ impl ChunkExports {
         self.0.borrow().bytes
     }
 
+    /// Detaches the `ArrayBuffer` of a lent chunk, so that its memory comes back without a collection. Where the engine
+    /// refuses, a collection brings it.
+    pub fn take_back(&self, handle: u32, buffer: sys::napi_value) {
+        // Not borrowed meanwhile: the engine may run the finalizer.
+        let env = self.0.borrow().env.raw();
+        // SAFETY: a live handle of this environment, on its thread. Rust reads and writes nothing there by it.
+        let status = unsafe { sys::napi_detach_arraybuffer(env, buffer) };
+        if status == sys::Status::napi_ok
+            && let Some(export) = self.0.borrow_mut().exports.get_mut(handle as usize)
+        {
+            // Detached, but not by user code that would have it outlive this environment.
+            export.sweep = Sweep::Unmoved;
+        }
+    }
+
+    /// How many chunks are lent to JavaScript's arena.
+    pub fn lent(&self) -> usize {
+        let table = self.0.borrow();
+        let exports = table.exports.iter();
+        exports
+            .filter(|(_, export)| export.state == ExportState::Lent)
+            .count()
+    }
+
     /// How many chunks only views hold.
     pub fn held_by_views(&self) -> usize {
         let table = self.0.borrow();
@@ -401,7 +427,7 @@ impl Export {
         match self.state {
             ExportState::Busy | ExportState::Quiet | ExportState::Finalized => false,
             ExportState::Dormant => self.chunk.is_all_outside(),
-            ExportState::Retired => true,
+            ExportState::Retired | ExportState::Lent => true,
         }
     }
 }
@@ -413,12 +439,12 @@ impl ExportTable {
             chunk: chunk.export(),
             state: match holder {
                 Holder::Table => ExportState::Busy,
-                Holder::Views => ExportState::Retired,
+                Holder::Arena => ExportState::Lent,
             },
             sweep: Sweep::None,
             batches: match holder {
                 Holder::Table => 1,
-                Holder::Views => 0,
+                Holder::Arena => 0,
             },
             buffer: ptr::null_mut(),
         }) as u32;
@@ -466,7 +492,8 @@ impl ExportTable {
         if std::mem::replace(&mut export.sweep, Sweep::Done) == Sweep::Awaited {
             self.sweeps.awaited -= 1;
         }
-        if std::mem::replace(&mut export.state, ExportState::Finalized) != ExportState::Retired {
+        let state = std::mem::replace(&mut export.state, ExportState::Finalized);
+        if !matches!(state, ExportState::Retired | ExportState::Lent) {
             self.handles.remove(&(export.chunk.as_ptr() as usize));
             self.held.retain(|held| *held != handle);
         }

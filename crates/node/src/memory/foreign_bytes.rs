@@ -104,6 +104,18 @@ impl ForeignArrays {
     }
 }
 
+/// Looks at the bytes of a `Uint8Array`, for a moment in which JavaScript does not run. `None` where it is none, or other
+/// threads may write to it.
+pub fn with_bytes<R>(env: Env, array: sys::napi_value, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    let described = describe(env.raw(), array)?;
+    let is_ours = described.kind == sys::TypedarrayType::uint8_array
+        && !described.data.is_null()
+        && is_array_buffer(env.raw(), described.buffer);
+    // SAFETY: as of this call the memory is that of an `ArrayBuffer`, which the caller's handle keeps. Only JavaScript of this
+    // thread can write, move or free it, and does not run before `look` is over.
+    is_ours.then(|| look(unsafe { std::slice::from_raw_parts(described.data, described.length) }))
+}
+
 impl ArrayTable {
     fn delete(&self, reference: sys::napi_ref) {
         // SAFETY: made by `attach`, and deleted once, before the environment has gone: `clear` has emptied

@@ -2,6 +2,7 @@
 //! connection are sent from where they lie over any other.
 
 mod chunk_exports;
+mod chunk_stats;
 mod end_watch;
 mod external_memory;
 pub mod foreign_bytes;
@@ -23,6 +24,7 @@ use crate::clean_up::{CleanUp, EndsWithEnvironment};
 use crate::clock;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::chunk_exports::{ChunkExports, Holder, Known};
+use crate::memory::chunk_stats::ChunkStats;
 use crate::memory::external_memory::Refusal;
 use crate::memory::foreign_bytes::{ForeignArrays, QueuedArray};
 use crate::memory::loop_turns::LoopTurns;
@@ -38,28 +40,6 @@ pub struct LentChunk<'env> {
     /// The memory.
     #[napi(ts_type = "ArrayBuffer")]
     pub buffer: Unknown<'env>,
-}
-
-/// Chunks of the process, and of this environment.
-#[napi(object)]
-pub struct ChunkStats {
-    /// Chunks in use.
-    pub live: u32,
-    /// Bytes of the chunks in use.
-    pub live_bytes: f64,
-    /// Free chunks kept for reuse.
-    pub cached: u32,
-    /// Bytes of all free chunks, those of large ones included.
-    pub cached_bytes: f64,
-    /// Chunks served from the cache since the start.
-    pub hits: f64,
-    /// Chunks allocated since the start.
-    pub misses: f64,
-    /// Chunks of this environment that only views of messages keep.
-    pub pinned: u32,
-    /// Chunks that are never freed, since the start: their memory was moved out of a thread that has ended, by
-    /// `ArrayBuffer.prototype.transfer` and the like. They are live as well.
-    pub kept: u32,
 }
 
 /// What JavaScript is told of chunks.
@@ -256,8 +236,9 @@ impl SharedMemory {
     }
 
     /// Between two JavaScript tasks: if everything in its arena was sent, it may begin at the front
-    /// again.
+    /// again. Of its other chunks it asks when it needs one.
     pub fn reset_arena_if_idle(&self) {
+        self.arena.settle();
         if !self.arena.is_held() && self.exports.is_idle(self.arena.handle()) {
             self.arena.reset();
         }
@@ -456,11 +437,32 @@ impl Memory {
         let Ok(chunk) = chunk_pool().try_take_at_least(capacity as usize) else {
             return Ok(None);
         };
-        let (handle, value) = self.0.exports.export(&chunk, Holder::Views)?;
+        let (handle, value) = self.0.exports.export(&chunk, Holder::Arena)?;
         self.0.exports.exported()?;
         // SAFETY: made by this environment just now, within the scope of this call.
         let buffer = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
         Ok(Some(LentChunk { handle, buffer }))
+    }
+
+    /// Whether nothing of a lent chunk waits to be sent, as far as the commands tell that were seen.
+    #[napi]
+    pub fn is_idle(&self, handle: u32) -> bool {
+        self.0.exports.is_idle(handle)
+    }
+
+    /// Takes the memory of a lent chunk back, which every view of it loses. Returns whether it was idle; otherwise nothing
+    /// is done.
+    #[napi]
+    pub fn take_back(
+        &self,
+        handle: u32,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
+    ) -> bool {
+        let is_idle = self.0.exports.is_idle(handle);
+        if is_idle {
+            self.0.exports.take_back(handle, buffer.raw());
+        }
+        is_idle
     }
 
     /// Holds `bytes`, to be sent where they lie by one command that names the handle returned. The array is
@@ -499,17 +501,7 @@ impl Memory {
     /// Chunks in use and cached.
     #[napi]
     pub fn chunk_stats(&self) -> ChunkStats {
-        let stats = chunk_pool().stats();
-        ChunkStats {
-            live: stats.live as u32,
-            live_bytes: stats.live_bytes as f64,
-            cached: stats.cached as u32,
-            cached_bytes: stats.cached_bytes as f64,
-            hits: stats.hits as f64,
-            misses: stats.misses as f64,
-            pinned: self.0.exports.held_by_views() as u32,
-            kept: stats.kept as u32,
-        }
+        ChunkStats::of(chunk_pool().stats(), &self.0.exports)
     }
 }
 
