@@ -11,22 +11,36 @@ export interface StreamChunk {
 /** Up to here everything that is written together becomes one piece. */
 const maxTogether = 64 * 1024
 
-/** Sends one chunk; returns how many bytes it is. */
-export function sendChunk(sendQueue: SendQueue, arena: Arena, one: StreamChunk): number {
+/** From here on a chunk is sent from where it lies. */
+const minReferred = 16 * 1024
+
+/** Where the bytes of a write are until they have left: copied, or in the memory of the writer, which gets it back later. */
+export type Whereabouts = 'copied' | 'referred'
+
+/** Sends one chunk. */
+export function sendChunk(sendQueue: SendQueue, arena: Arena, one: StreamChunk): Whereabouts {
   const { chunk } = one
   if (typeof chunk === 'string') return sendTogether(sendQueue, arena, [one], byteLength(one))
+  if (chunk.length >= minReferred) return sendQueue.sendByReference(chunk) ? 'referred' : 'copied'
   if (chunk.length > 0) sendQueue.send(chunk)
   else stepBudget.step(0)
-  return chunk.length
+  return 'copied'
 }
 
-/** Sends chunks that were written together; returns how many bytes they are. */
-export function sendChunks(sendQueue: SendQueue, arena: Arena, chunks: readonly StreamChunk[]): number {
+/** Sends chunks that were written together. */
+export function sendChunks(sendQueue: SendQueue, arena: Arena, chunks: readonly StreamChunk[]): Whereabouts {
   let length = 0
   for (const one of chunks) length += byteLength(one)
-  if (length <= maxTogether) return sendTogether(sendQueue, arena, chunks, length)
-  for (const one of chunks) sendChunk(sendQueue, arena, one)
-  return length
+  if (length <= maxTogether && !chunks.some(isReferred)) return sendTogether(sendQueue, arena, chunks, length)
+  let whereabouts: Whereabouts = 'copied'
+  for (const one of chunks) {
+    if (sendChunk(sendQueue, arena, one) === 'referred') whereabouts = 'referred'
+  }
+  return whereabouts
+}
+
+function isReferred({ chunk }: StreamChunk): boolean {
+  return typeof chunk !== 'string' && chunk.length >= minReferred
 }
 
 /** Copies `chunks`, `length` bytes in all, one behind the other into memory that is sent from. */
@@ -35,10 +49,10 @@ function sendTogether(
   arena: Arena,
   chunks: readonly StreamChunk[],
   length: number,
-): number {
+): Whereabouts {
   if (length === 0) {
     stepBudget.step(0)
-    return 0
+    return 'copied'
   }
   const start = arena.take(length)
   const { memory, handle } = arena
@@ -51,7 +65,7 @@ function sendTogether(
     }
   }
   sendQueue.flush({ first: { memory, handle, start, length, next: undefined }, length })
-  return length
+  return 'copied'
 }
 
 /** How many bytes a chunk is. */

@@ -7,7 +7,8 @@ import { errorOfStream, invalidType, type NetpollError } from '../../errors'
 import { PauseReason } from '../read-pause'
 import { HandleReader } from './handle-reader'
 import type { StreamConsumer } from './stream-input'
-import { byteLength, type StreamChunk, sendChunk, sendChunks } from './duplex-write'
+import { byteLength, type StreamChunk, sendChunk, sendChunks, type Whereabouts } from './duplex-write'
+import { FlushQuestion } from './flush-question'
 import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { WriteCallbacks } from './write-callbacks'
@@ -21,9 +22,6 @@ const highWaterMark = 64 * 1024
 
 /** Milliseconds until a stream that does not read looks whether anything else keeps it. */
 const lookAfter = 50
-
-/** Questions to the core have numbers up to here, and begin again at 0. */
-const maxQuestion = 2 ** 31 - 1
 
 /** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
 interface WithStates {
@@ -47,8 +45,10 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
-  /** Of a write that waits until more may be written. */
+  /** Of a write that waits until more may be written, or until its bytes have left. */
   #written: Callback | undefined
+  /** Whether bytes of that write wait in the memory of the writer, who gets it back with the callback. */
+  #isReferred = false
   readonly #ready = (): void => {
     if (this.#written !== undefined) this.#events.tell(this.#writable, undefined)
   }
@@ -68,8 +68,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Whether the stream has asked by {@link _read} since bytes were pushed last. It asks once, so reading must not stop then. */
   #hasAsked = false
   #isLookDue = false
-  /** The number of the last question to the core when nothing is unsent. */
-  #question = 0
+  readonly #question = new FlushQuestion()
   /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
   #silentAt = -1
   /** TLS or HTTP/2 of Node.js on top, which says when the stream ends and goes, as it does for a socket's handle. */
@@ -200,14 +199,24 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   readonly #look = (): void => {
     this.#isLookDue = false
     if (this.#isExpecting) return
-    this.#question = (this.#question + 1) & maxQuestion
-    transportOf(this)?.core.tellFlushed(this.#question)
+    const transport = transportOf(this)
+    if (transport !== undefined) this.#question.ask(transport)
   }
 
   /** What was written after the question has made another look due, or another question. */
-  #flushed(core: StreamTransport['core'], question: number): void {
-    if (question !== this.#question || this.#isLookDue || this.#isExpecting) return
-    core.retention.isExpectant = false
+  #flushed(transport: StreamTransport, question: number): void {
+    if (!this.#question.isAnsweredBy(question)) return
+    if (this.#isReferred) this.#events.tell(this.#returned, transport)
+    else if (!this.#isLookDue && !this.#isExpecting) transport.core.retention.isExpectant = false
+  }
+
+  /** The writer gets its memory back. */
+  readonly #returned = (transport: StreamTransport): void => {
+    const written = this.#written
+    if (!this.#isReferred || written === undefined) return
+    this.#written = undefined
+    this.#passedOn(transport, written, 'copied')
+    if (!this.#reads) this.#lookLater()
   }
 
   get #isExpecting(): boolean {
@@ -272,6 +281,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   override _destroy(error: Error | null, callback: Callback): void {
     const written = this.#written
     this.#written = undefined
+    this.#isReferred = false
     // What a write fails by after the peer's end is told to that write alone, as it is by a handle.
     callback(this.#reader !== undefined && this.#peerEnded ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
@@ -313,7 +323,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
         if (transportOf(this) === transport) this.#events.tell(endSent, undefined)
       },
       flushed: (question) => {
-        if (transportOf(this) === transport) this.#flushed(transport.core, question)
+        if (transportOf(this) === transport) this.#flushed(transport, question)
       },
       idle: () => {
         if (transportOf(this) === transport) this.#events.tell(idle, undefined)
@@ -343,25 +353,28 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** What cannot be sent destroys it: behind a gap nothing may follow. */
-  #pass(transport: StreamTransport, callback: Callback, send: (arena: Arena) => number): void {
+  #pass(transport: StreamTransport, callback: Callback, send: (arena: Arena) => Whereabouts): void {
+    const before = transport.sendQueue.total
+    let whereabouts: Whereabouts
     try {
-      this.#dispatched += send(transport.group.poller.memory.arena)
+      whereabouts = send(transport.group.poller.memory.arena)
     } catch (error) {
       callback(error as Error)
       return
     }
-    this.#passedOn(transport, callback)
+    this.#dispatched += transport.sendQueue.total - before
+    this.#passedOn(transport, callback, whereabouts)
   }
 
   /** Not even its callback may be over at once for ever: a source that has its bytes at hand would never let the loop turn. */
-  #passedOn({ core, sendQueue }: StreamTransport, callback: Callback): void {
-    if (!this.#reads) this.#expect(core)
-    if (sendQueue.isReady) {
-      callback()
-    } else {
-      this.#written = callback
-      sendQueue.whenReady(this.#ready)
-    }
+  #passedOn(transport: StreamTransport, callback: Callback, whereabouts: Whereabouts): void {
+    if (!this.#reads) this.#expect(transport.core)
+    this.#isReferred = whereabouts === 'referred'
+    const isOver = !this.#isReferred && transport.sendQueue.isReady
+    if (!isOver) this.#written = callback
+    if (isOver) callback()
+    else if (this.#isReferred) this.#question.ask(transport)
+    else transport.sendQueue.whenReady(this.#ready)
   }
 
   #endSent(): void {
@@ -489,6 +502,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#callbacks = undefined
     this.#dispatched = 0
     this.#written = undefined
+    this.#isReferred = false
     this.#final = undefined
     this.#peerEnded = false
     this.#gone = false
