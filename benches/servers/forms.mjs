@@ -1,7 +1,7 @@
 // The forms of a handler of this package that are measured beside each other, and the one place where a new form is
 // added: servers, scenarios, goals and charts take the forms from here.
 
-import { ordinaryHandler, respond, respondInBuffer } from './handler.mjs'
+import { ordinaryHandler, respond, respondByCursor, respondInBuffer } from './handler.mjs'
 
 /**
  * @typedef {import('netpoll').FramedServerOptions} FramedOptions
@@ -42,6 +42,12 @@ export const FORMS = {
     about: 'async function that returns the request itself',
     reply: 'echo',
     serve: (createServer, options) => createServer(options, async (request) => request),
+  }),
+  netpollOnMessage: form({
+    label: 'netpoll, onMessage',
+    about: '`onMessage`: no view, no `Buffer` and no promise, replies written straight into outgoing memory',
+    reply: 'inverted',
+    serve: (createServer, options) => createServer({ ...options, onMessage: respondByCursor }),
   }),
 }
 
