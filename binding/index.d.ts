@@ -29,7 +29,7 @@ export declare class ConnectionBalancer {
  */
 export declare class ConnectionSettings {
   /** @throws when the framing is none */
-  constructor(options: SettingsOptions, workers?: WorkersOptions | undefined | null)
+  constructor(options: SettingsOptions, workers?: WorkersOptions | undefined | null, secureContext?: SecureContext | undefined | null)
   /**
    * Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
    * Whether that stays within the bound; what does not has to be taken back.
@@ -78,9 +78,9 @@ export declare class EventLoop {
   listenerAddress(id: NativeId): SocketAddress | null
   /**
    * Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
-   * milliseconds, 0 for none.
+   * milliseconds, 0 for none. With TLS the server has to be `host`.
    */
-  dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings): Outcome
+  dial(address: SocketAddress, local: SocketAddress | undefined | null, timeout: number, settings: ConnectionSettings, host?: string | undefined | null): Outcome
   /** The time on the clock that deadline timers are set by, in milliseconds. */
   now(): number
   /** Carries out the commands in the shared words now, because they are full or many bytes wait. */
@@ -101,6 +101,8 @@ export declare class EventLoop {
   peerAddress(id: NativeId): SocketAddress | null
   /** The local address, until the connection's last record. */
   localAddress(id: NativeId): SocketAddress | null
+  /** What TLS has agreed on, until the connection's last record; absent without TLS. */
+  tlsAgreement(id: NativeId): TlsAgreement | null
   /** Bytes that came from the socket, until the connection's last record; 0 after it. */
   bytesRead(id: NativeId): number
   /** Bytes that the socket took, until the connection's last record; 0 after it. */
@@ -192,6 +194,18 @@ export declare class Memory {
   copy(handle: number, start: number, target: Uint8Array): boolean
   /** Chunks in use and cached. */
   chunkStats(): ChunkStats
+}
+
+/** The TLS of a server or dialer. */
+export declare class SecureContext {
+  /** @throws when no configuration can be made of it */
+  constructor(settings: TlsSettings)
+  /**
+   * Handshakes that begin from now on go by these, in every poller.
+   *
+   * @throws when no configuration can be made of it; then nothing has changed
+   */
+  replace(settings: TlsSettings): void
 }
 
 /** One server's part of a shared socket. */
@@ -426,6 +440,74 @@ export interface SocketAddress {
   port?: number
   /** Path; absent for a unix socket without a name, too. */
   path?: string
+}
+
+/** What two ends have agreed on. */
+export interface TlsAgreement {
+  /** 12 or 13. */
+  version: number
+  /** The cipher's number. */
+  cipher: number
+  /** The application protocol. */
+  applicationProtocol?: Buffer
+  /** The name that the client has asked for. */
+  serverName?: string
+  /** The peer's certificates in DER, its own first. */
+  peerChain: Array<Buffer>
+  /** What is wrong with them, by its number. */
+  fault?: number
+  /** Whether peers are asked for certificates. */
+  isVerified: boolean
+  /** Whether an earlier session was resumed. */
+  isResumed: boolean
+}
+
+/** Certificates for a name that clients ask for. */
+export interface TlsContext {
+  /** The name, which may begin with `*.`. */
+  name: string
+  /** The certificates. */
+  identity: TlsIdentity
+}
+
+/** Certificates of this end, its own first, and the key, all in DER. The key is PKCS#8. */
+export interface TlsIdentity {
+  /** The chain. */
+  chain: Array<Buffer>
+  /** The key. */
+  key: Buffer
+}
+
+/** What the TLS of a server or dialer goes by. */
+export interface TlsSettings {
+  /** Whether it is a server's. */
+  isServer: boolean
+  /** 12 or 13. */
+  minVersion: number
+  /** 12 or 13. */
+  maxVersion: number
+  /** Numbers of the ciphers, in the order of preference. Absent: all. */
+  ciphers?: Array<number>
+  /** Application protocols, in the order of preference. */
+  applicationProtocols: Array<Buffer>
+  /** What this end shows. */
+  identity?: TlsIdentity
+  /** What it shows for other names. */
+  contexts: Array<TlsContext>
+  /** Whom to trust, in DER. */
+  authorities: Array<Buffer>
+  /** Whether a chain may end at any of them. */
+  allowPartialChain: boolean
+  /** Whether a server asks clients for certificates. */
+  requestCertificate: boolean
+  /** Whether peers that are not trusted are refused. */
+  rejectUnauthorized: boolean
+  /** The name that a client asks for, instead of the host that is dialed. */
+  serverName?: string
+  /** Destinations whose sessions a client keeps. */
+  maxCachedSessions: number
+  /** Milliseconds that a handshake with a server may take. 0: any time. */
+  handshakeTimeout: number
 }
 
 /** The workers that handle messages, where this thread does not. */

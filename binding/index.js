@@ -839,6 +839,7 @@ module.exports.ConnectionBalancer = nativeBinding.ConnectionBalancer
 module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
 module.exports.Memory = nativeBinding.Memory
+module.exports.SecureContext = nativeBinding.SecureContext
 module.exports.SharedListener = nativeBinding.SharedListener
 module.exports.WorkerQueue = nativeBinding.WorkerQueue
 module.exports.WorkPool = nativeBinding.WorkPool

@@ -18,12 +18,24 @@ const notices = [
 ]
 
 /** Licences that what we ship may have, those that we choose first at the front. */
-const acceptable = ['MIT', 'ISC', 'Zlib', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'Unicode-3.0']
+const acceptable = [
+  'MIT',
+  'ISC',
+  'Zlib',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'Apache-2.0',
+  'Unicode-3.0',
+  'Apache-2.0 AND ISC',
+]
 
 /** Where a crate may keep the text of a licence, by licence. */
 const textFiles = {
   MIT: /^(LICENSE|LICENCE|COPYING)([-.]MIT)?(\.(md|txt))?$/i,
   ISC: /^LICENSE(\.(md|txt))?$/i,
+  'BSD-3-Clause': /^LICENSE(\.(md|txt))?$/i,
+  // Of ring: the parts that are of BoringSSL, and the others.
+  'Apache-2.0 AND ISC': /^LICENSE([-.].*)?$/i,
   'Apache-2.0': /^LICENSE([-.]APACHE.*)?(\.(md|txt))?$/i,
 }
 
@@ -76,8 +88,10 @@ function licenceText(crate, licence) {
   const folder = dirname(crate.manifest_path)
   const named = readdirSync(folder).filter((name) => textFiles[licence]?.test(name))
   // `LICENSE-MIT` says more than `LICENSE`, which may point to the others.
-  const file = named.sort((one, other) => other.length - one.length)[0]
-  if (file !== undefined) return readFileSync(join(folder, file), 'utf8').replaceAll('\r\n', '\n').trim()
+  named.sort((one, other) => other.length - one.length)
+  const files = licence.includes(' AND ') ? named : named.slice(0, 1)
+  const texts = files.map((file) => readFileSync(join(folder, file), 'utf8').replaceAll('\r\n', '\n').trim())
+  if (texts.length > 0) return texts.join('\n\n')
   if (licence !== 'MIT') throw new Error(`${crate.name} has no text of ${licence}`)
   const holders = crate.authors.map((author) => author.replace(/\s*<.*>/, '')).join(', ')
   return `Copyright (c) ${holders || `the authors of ${crate.name}`}\n\n${mit}`

@@ -58,6 +58,7 @@ pub fn plain_settings(reference: &Reference, id: Option<ReferenceId>, bound: usi
         idle_timeout: None,
         keep_alive: None,
         unfinished: Arc::new(UnfinishedBound::new(bound)),
+        tls: None,
     }
 }
 

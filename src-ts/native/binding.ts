@@ -17,8 +17,11 @@ export type {
   NativeId,
   Outcome,
   SettingsOptions as NativeSettings,
+  SecureContext,
   SharedListener as NativeSharedListener,
   SocketAddress,
+  TlsAgreement,
+  TlsSettings,
   WorkerQueue as NativeWorkerQueue,
   WorkPool as NativeWorkPool,
 } from '../../binding/index.js'

@@ -23,6 +23,7 @@ export const RecordKind = {
   RefusedLength: 18,
   RefusedBytes: 19,
   Flushed: 20,
+  HandshakeFailed: 21,
 } as const
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
@@ -73,6 +74,36 @@ export const ReasonCode = {
   WriteTimeout: 10_007,
   ForeignDetached: 10_008,
   OutOfMemory: 10_009,
+  HandshakeTimeout: 10_010,
+  TlsAlert: 10_011,
+  TlsCertificate: 10_012,
+  TlsNoCertificate: 10_013,
+  TlsIncompatible: 10_014,
+  TlsNoApplicationProtocol: 10_015,
+  TlsProtocol: 10_016,
+  TlsEndedEarly: 10_017,
+  TlsTruncated: 10_018,
+  TlsKeysExhausted: 10_019,
 } as const
 
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode]
+
+/** What is wrong with a chain of certificates, by the names of Node.js. */
+export const CertificateFault = {
+  CertHasExpired: 1,
+  CertNotYetValid: 2,
+  DepthZeroSelfSignedCert: 3,
+  SelfSignedCertInChain: 4,
+  UnableToVerifyLeafSignature: 5,
+  UnableToGetIssuerCertLocally: 6,
+  UnableToGetIssuerCert: 7,
+  CertSignatureFailure: 8,
+  InvalidPurpose: 9,
+  InvalidCa: 10,
+  PathLengthExceeded: 11,
+  CertRejected: 12,
+  NoCertificate: 13,
+  AltnameInvalid: 14,
+} as const
+
+export type CertificateFault = (typeof CertificateFault)[keyof typeof CertificateFault]

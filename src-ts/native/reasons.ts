@@ -1,6 +1,7 @@
 import type { Excerpt } from './excerpt'
 import { NetpollError, type NetpollErrorCode, outOfMemory, systemError, withoutStack } from '../errors'
 import { ReasonCode } from './protocol-numbers'
+import { alertError, certificateError } from './tls-reasons'
 
 /** From here on reasons are the core's own; those below are error numbers of the system. */
 const firstOwnReason = ReasonCode.FrameTooLarge
@@ -13,12 +14,16 @@ export function isOwnReason(code: number): boolean {
 /** The reason of connections whose poller has failed, which the core cannot tell any more. */
 export const pollerGone = 20_000
 
+/** Whose errors say more than the number. */
+type MadeReason =
+  | typeof ReasonCode.OutOfMemory
+  | typeof ReasonCode.TlsAlert
+  | typeof ReasonCode.TlsCertificate
+  | typeof ReasonCode.TlsEndedEarly
+
 /** Reasons of the core's own, by the number that a connection's last record carries. */
 const reasons: Readonly<
-  Record<
-    Exclude<ReasonCode, typeof ReasonCode.OutOfMemory> | typeof pollerGone,
-    readonly [NetpollErrorCode, string]
-  >
+  Record<Exclude<ReasonCode, MadeReason> | typeof pollerGone, readonly [NetpollErrorCode, string]>
 > = {
   [ReasonCode.FrameTooLarge]: ['ERR_FRAME_TOO_LARGE', 'The peer announced a message longer than maxLength'],
   [ReasonCode.FrameInvalid]: ['ERR_FRAME_INVALID', 'The peer sent a header that describes no message'],
@@ -44,6 +49,25 @@ const reasons: Readonly<
     'ERR_BUFFER_DETACHED',
     'A buffer passed to writeDirect was transferred away or shrunk before it was sent',
   ],
+  [ReasonCode.HandshakeTimeout]: [
+    'ERR_TLS_HANDSHAKE_TIMEOUT',
+    'The TLS handshake was not done within handshakeTimeout',
+  ],
+  [ReasonCode.TlsNoCertificate]: [
+    'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+    'The peer has shown no certificate',
+  ],
+  [ReasonCode.TlsIncompatible]: [
+    'ERR_TLS_PROTOCOL',
+    'The peer has no TLS version, cipher or key exchange in common with this end',
+  ],
+  [ReasonCode.TlsNoApplicationProtocol]: [
+    'ERR_TLS_PROTOCOL',
+    'The peer has no application protocol in common with this end',
+  ],
+  [ReasonCode.TlsProtocol]: ['ERR_TLS_PROTOCOL', 'What the peer sent is no TLS, or breaks its rules'],
+  [ReasonCode.TlsTruncated]: ['ERR_TLS_TRUNCATED', 'The peer ended its socket without the end of TLS'],
+  [ReasonCode.TlsKeysExhausted]: ['ERR_TLS_PROTOCOL', 'The TLS keys have encrypted as much as they may'],
   [pollerGone]: ['ERR_POLLER_FAILED', 'The poller of the connection has failed'],
 }
 
@@ -51,6 +75,19 @@ const watching = process.platform === 'linux' ? 'epoll_ctl' : 'kevent'
 
 /** System calls of the core, by the number that a connection's last record carries beside the reason. */
 const systemCalls: readonly string[] = ['read', 'connect', 'read', 'write', watching]
+
+const handshakeErrors = new WeakSet<object>()
+
+/** Whether TLS has ended a connection: its address was reached, and no other is better. */
+export function isOfTls(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && handshakeErrors.has(error)
+}
+
+/** The same error, of which {@link isOfTls} is true. */
+export function ofTls<E>(error: E): E {
+  if (typeof error === 'object' && error !== null) handshakeErrors.add(error)
+  return error
+}
 
 /** What was refused, and how long it might be. */
 export interface Refused {
@@ -69,10 +106,20 @@ export function reasonError(code: number, call: number, refused?: Refused): Netp
   const known = (reasons as Readonly<Record<number, readonly [NetpollErrorCode, string] | undefined>>)[code]
   const syscall = systemCalls[call] ?? 'read'
   // It comes from the core, and not from whatever calls this.
-  return withoutStack(() => {
+  const error = withoutStack(() => {
     if (code === ReasonCode.OutOfMemory) return outOfMemory('A message could not be received or sent')
+    if (code === ReasonCode.TlsAlert) return alertError(call)
+    if (code === ReasonCode.TlsCertificate) return certificateError(call)
+    if (code === ReasonCode.TlsEndedEarly) return endedEarly()
     if (known === undefined) return systemError(code, syscall)
     const [name, message] = known
     return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))
   })
+  if (code >= ReasonCode.HandshakeTimeout && code < pollerGone) handshakeErrors.add(error)
+  return error
+}
+
+/** As Node.js has it. */
+function endedEarly(): NetpollError {
+  return new NetpollError('ECONNRESET', 'The peer ended the connection before the TLS handshake was done')
 }

@@ -137,5 +137,6 @@ fn settings() -> io::Result<Settings> {
         idle_timeout: None,
         keep_alive: None,
         unfinished: Arc::new(UnfinishedBound::new(64 << 20)),
+        tls: None,
     })
 }

@@ -262,6 +262,16 @@ impl Batch {
         });
     }
 
+    pub(crate) fn handshake_failed(&mut self, tag: u32, reason: Reason) {
+        let kind_and_chunk = RecordKind::HandshakeFailed as u32;
+        self.push(Record {
+            slot: tag,
+            kind_and_chunk,
+            start: reason.code(),
+            length: reason.call(),
+        });
+    }
+
     pub(crate) fn accept_paused(&mut self, tag: u32, errno: i32) {
         self.accept_trouble(RecordKind::AcceptPaused, tag, errno);
     }

@@ -112,6 +112,9 @@ numbers! {
     RefusedBytes = 19,
     /// Nothing waits to be sent any more, as was asked; `start` is the question's number.
     Flushed = 20,
+    /// The handshake of an accepted connection has failed, of which nothing was told before. `slot` is its listener's tag;
+    /// `start` and `length` are as of [`Self::Closed`].
+    HandshakeFailed = 21,
 }
 
 numbers! {
@@ -192,12 +195,66 @@ numbers! {
     ForeignDetached = 10_008,
     /// The system had no memory for what arrived, or for what was to be sent.
     OutOfMemory = 10_009,
+    /// A TLS handshake took longer than allowed.
+    HandshakeTimeout = 10_010,
+    /// The peer has sent a TLS alert, whose number stands in the place of a call.
+    TlsAlert = 10_011,
+    /// The peer's certificate is refused; what is wrong with it stands in the place of a call.
+    TlsCertificate = 10_012,
+    /// The peer has shown no certificate, and one is required.
+    TlsNoCertificate = 10_013,
+    /// No TLS version, cipher or key exchange is common to both.
+    TlsIncompatible = 10_014,
+    /// No application protocol is common to both.
+    TlsNoApplicationProtocol = 10_015,
+    /// What came is no TLS, or breaks its rules.
+    TlsProtocol = 10_016,
+    /// The peer ended before the TLS handshake was done.
+    TlsEndedEarly = 10_017,
+    /// The peer's socket ended, and TLS has not said that it would.
+    TlsTruncated = 10_018,
+    /// TLS keys have encrypted as much as they may.
+    TlsKeysExhausted = 10_019,
+}
+
+numbers! {
+    /// What is wrong with a chain of certificates, by the names of Node.js.
+    CertificateFault: u32;
+    /// CERT_HAS_EXPIRED
+    CertHasExpired = 1,
+    /// CERT_NOT_YET_VALID
+    CertNotYetValid = 2,
+    /// DEPTH_ZERO_SELF_SIGNED_CERT
+    DepthZeroSelfSignedCert = 3,
+    /// SELF_SIGNED_CERT_IN_CHAIN
+    SelfSignedCertInChain = 4,
+    /// UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    UnableToVerifyLeafSignature = 5,
+    /// UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    UnableToGetIssuerCertLocally = 6,
+    /// UNABLE_TO_GET_ISSUER_CERT
+    UnableToGetIssuerCert = 7,
+    /// CERT_SIGNATURE_FAILURE
+    CertSignatureFailure = 8,
+    /// INVALID_PURPOSE
+    InvalidPurpose = 9,
+    /// INVALID_CA
+    InvalidCa = 10,
+    /// PATH_LENGTH_EXCEEDED
+    PathLengthExceeded = 11,
+    /// CERT_REJECTED
+    CertRejected = 12,
+    /// There is none, although one was asked for.
+    NoCertificate = 13,
+    /// ERR_TLS_CERT_ALTNAME_INVALID
+    AltnameInvalid = 14,
 }
 
 /// All groups.
-pub const GROUPS: [Group; 4] = [
+pub const GROUPS: [Group; 5] = [
     RecordKind::GROUP,
     Operation::GROUP,
     Call::GROUP,
     ReasonCode::GROUP,
+    CertificateFault::GROUP,
 ];

@@ -4,6 +4,7 @@ use std::io;
 
 pub use crate::protocol::Call;
 use crate::protocol::ReasonCode;
+use crate::tls::Failure;
 
 /// Why a connection ended, as the last record of its slot tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,12 @@ pub enum Reason {
     ForeignDetached,
     /// The system had no memory for what arrived, or for what was to be sent.
     OutOfMemory,
+    /// The TLS handshake took longer than allowed.
+    HandshakeTimeout,
+    /// The peer's socket ended, and TLS has not said that it would.
+    TlsTruncated,
+    /// TLS has ended it.
+    Tls(Failure),
 }
 
 /// The number of an error that the system has met.
@@ -56,12 +63,21 @@ impl Reason {
             Self::WriteTimeout => ReasonCode::WriteTimeout as u32,
             Self::ForeignDetached => ReasonCode::ForeignDetached as u32,
             Self::OutOfMemory => ReasonCode::OutOfMemory as u32,
+            Self::HandshakeTimeout => ReasonCode::HandshakeTimeout as u32,
+            Self::TlsTruncated => ReasonCode::TlsTruncated as u32,
+            Self::Tls(failure) => code_of(failure) as u32,
         }
     }
 
-    /// That the system has refused `call`.
+    /// That the system has refused `call`, or what TLS has met in it.
     #[must_use]
     pub fn system(call: Call, error: &io::Error) -> Self {
+        match Failure::within(error) {
+            None => {}
+            Some(Failure::BufferLimit) => return Self::BufferLimit,
+            Some(Failure::OutOfMemory) => return Self::OutOfMemory,
+            Some(failure) => return Self::Tls(failure),
+        }
         match errno(error) {
             // Of a peer that takes nothing any more a read tells as well, if it comes before the next write.
             libc::EPIPE => Self::System(libc::EPIPE, Call::Write),
@@ -69,13 +85,30 @@ impl Reason {
         }
     }
 
-    /// The number by which JavaScript knows the call that failed; 0 where none has.
+    /// The number by which JavaScript knows the call that failed; 0 where none has. Of TLS, what the code's own text says.
     #[must_use]
     pub fn call(self) -> u32 {
         match self {
             Self::System(_, call) => call as u32,
+            Self::Tls(Failure::Alert(alert)) => u32::from(alert),
+            Self::Tls(Failure::Certificate(fault)) => fault as u32,
             _ => 0,
         }
+    }
+}
+
+fn code_of(failure: Failure) -> ReasonCode {
+    match failure {
+        Failure::Alert(_) => ReasonCode::TlsAlert,
+        Failure::Certificate(_) => ReasonCode::TlsCertificate,
+        Failure::NoCertificate => ReasonCode::TlsNoCertificate,
+        Failure::Incompatible => ReasonCode::TlsIncompatible,
+        Failure::NoApplicationProtocol => ReasonCode::TlsNoApplicationProtocol,
+        Failure::Protocol => ReasonCode::TlsProtocol,
+        Failure::EndedEarly => ReasonCode::TlsEndedEarly,
+        Failure::BufferLimit => ReasonCode::BufferLimit,
+        Failure::OutOfMemory => ReasonCode::OutOfMemory,
+        Failure::KeysExhausted => ReasonCode::TlsKeysExhausted,
     }
 }
 

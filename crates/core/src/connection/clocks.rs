@@ -9,6 +9,7 @@ use super::{Connection, Control, State};
 use crate::frame::Framing;
 use crate::reason::Reason;
 use crate::settings::Settings;
+use crate::tls::Tls;
 
 /// A time limit that can be changed while the connection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +151,8 @@ impl Connection {
         if self.clocks.is_none() {
             return;
         }
-        let unfinished = self.inbound.has_partial() && self.reads() && self.budget() > 0;
+        let has_begun = self.inbound.has_partial() || self.partial_record;
+        let unfinished = has_begun && self.reads() && self.budget() > 0;
         let moved = self.bytes_read.wrapping_add(self.bytes_written);
         // A stream's pieces are acknowledged late. Their reader knows whether they are being
         // handled.
@@ -256,6 +258,10 @@ impl Connection {
         }
         match self.state {
             State::Connecting => self.fail(Reason::ConnectTimeout),
+            State::Securing => self.fail(match self.settings.tls {
+                Some(Tls::Server(_)) => Reason::HandshakeTimeout,
+                Some(Tls::Client(_)) | None => Reason::ConnectTimeout,
+            }),
             State::Flushing(_) | State::Finishing(_) => self.fail(Reason::CloseTimeout),
             State::Lingering if unacknowledged.is_some_and(|left| left > 0) => {
                 self.fail(Reason::CloseTimeout);

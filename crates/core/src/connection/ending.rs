@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::farewell::Farewell;
 use super::{Connection, Due, Event, State};
 
 impl Connection {
@@ -26,7 +27,9 @@ impl Connection {
     fn follow_end(&mut self, now: Instant) -> Due {
         let before = self.state;
         self.follow_answered();
-        if !self.outbound.has_remaining() {
+        let is_sending = matches!(self.state, State::Ending(_) | State::Flushing(_));
+        let is_farewell_due = is_sending && self.farewell == Farewell::Due;
+        if !self.outbound.has_remaining() && (self.farewell == Farewell::Said || !is_sending) {
             self.apply(Event::Flushed);
             self.end_sent |= matches!(self.state, State::ReadOnly(_));
             self.follow_answered();
@@ -38,7 +41,9 @@ impl Connection {
             self.stage = None;
             self.closing = None;
         }
-        if self.state.is_shut_down() && !before.is_shut_down() {
+        if is_farewell_due && !self.outbound.has_remaining() {
+            Due::Farewell
+        } else if self.state.is_shut_down() && !before.is_shut_down() {
             Due::ShutdownWrite
         } else {
             Due::Nothing

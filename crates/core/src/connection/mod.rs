@@ -4,10 +4,12 @@ mod answers;
 mod clocks;
 mod ending;
 mod excerpt;
+mod farewell;
 mod inbound;
 mod outbound;
 mod progress;
 mod report;
+mod securing;
 mod state;
 mod stopwatch;
 
@@ -31,6 +33,7 @@ use crate::work::{Answer, Workers};
 use answers::Answers;
 use clocks::{Clocks, Closing};
 use excerpt::Excerpt;
+use farewell::Farewell;
 use report::{Pending, Reported};
 
 /// What decides how long a connection lasts and when it is read.
@@ -64,6 +67,10 @@ pub struct Connection {
     end_read: bool,
     /// Whether our direction has ended with everything sent.
     end_sent: bool,
+    /// What TLS says before our direction ends.
+    farewell: Farewell,
+    /// Whether the peer has begun a TLS record and not finished it.
+    partial_record: bool,
     /// The number of the question when nothing waits to be sent.
     flush_asked: Option<u32>,
     control: Control,
@@ -92,6 +99,8 @@ impl Connection {
             excerpt: None,
             clocks: Clocks::new(&settings),
             inbound: Inbound::new(settings.unfinished.clone()),
+            farewell: Farewell::of(&settings),
+            partial_record: false,
             settings,
             state,
             reason: Reason::Normal,
@@ -134,6 +143,12 @@ impl Connection {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Why it ends, or has ended.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
     }
 
     /// What its listener or dialer fixed.
@@ -503,6 +518,8 @@ impl Connection {
 pub enum Due {
     /// Nothing.
     Nothing,
+    /// Tell the peer by TLS that nothing more will come.
+    Farewell,
     /// End our direction.
     ShutdownWrite,
 }

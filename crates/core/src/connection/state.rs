@@ -1,6 +1,8 @@
 //! The life of a connection: one enum, and the table of what leads from where to where.
 //!
 //! ```text
+//!  Connecting ──Reached──► Securing ──Secured──► Open: where there is TLS
+//!
 //!  Connecting ──Connected──► Open ──CloseAsked──────────────► Flushing ──Flushed──► Lingering
 //!                             │ │                               ▲  ▲                 ▲  │
 //!                             │ └─FinishAsked─► Finishing ─Answered│                 │  │
@@ -43,6 +45,8 @@ pub enum Peer {
 pub enum State {
     /// Dialed, not yet established.
     Connecting,
+    /// The socket stands, and the TLS handshake goes on.
+    Securing,
     /// Messages flow.
     Open(Peer),
     /// What is queued is sent, then our direction ends; nothing else is accepted. Input is read and
@@ -69,6 +73,10 @@ pub enum State {
 pub enum Event {
     /// The dial succeeded.
     Connected,
+    /// The dial has reached the peer, and TLS comes first.
+    Reached,
+    /// The TLS handshake is done.
+    Secured,
     /// The peer's end was read.
     PeerEnded,
     /// Send what is queued, then end our direction.
@@ -95,17 +103,19 @@ impl State {
     pub fn after(self, event: Event) -> Self {
         use State::{
             Closed, Connecting, Ending, Finishing, Flushing, Lingering, Open, ReadOnly, Refused,
+            Securing,
         };
         match (self, event) {
             (_, Event::Failed)
-            | (Connecting, Event::CloseAsked | Event::FinishAsked)
+            | (Connecting | Securing, Event::CloseAsked | Event::FinishAsked)
             | (Lingering, Event::PeerEnded)
             | (Flushing(Peer::Ended), Event::Flushed)
             | (
                 ReadOnly(Peer::Ended),
                 Event::Answered | Event::CloseAsked | Event::FinishAsked | Event::Refused,
             ) => Closed,
-            (Connecting, Event::Connected) => Open(Peer::Sending),
+            (Connecting, Event::Reached) => Securing,
+            (Connecting, Event::Connected) | (Securing, Event::Secured) => Open(Peer::Sending),
             (Open(_), Event::PeerEnded) => Open(Peer::Ended),
             (Ending(_), Event::PeerEnded) => Ending(Peer::Ended),
             (ReadOnly(_), Event::PeerEnded) => ReadOnly(Peer::Ended),
@@ -172,8 +182,9 @@ impl State {
 mod tests {
     use super::*;
 
-    const STATES: [State; 15] = [
+    const STATES: [State; 16] = [
         State::Connecting,
+        State::Securing,
         State::Open(Peer::Sending),
         State::Open(Peer::Ended),
         State::Ending(Peer::Sending),
@@ -189,8 +200,10 @@ mod tests {
         State::Lingering,
         State::Closed,
     ];
-    const EVENTS: [Event; 10] = [
+    const EVENTS: [Event; 12] = [
         Event::Connected,
+        Event::Reached,
+        Event::Secured,
         Event::PeerEnded,
         Event::EndAsked,
         Event::FinishAsked,
@@ -274,7 +287,7 @@ mod tests {
             for event in EVENTS {
                 let after = state.after(event);
                 let same = format!("{state:?} {event:?} {after:?}");
-                if state != State::Connecting {
+                if !matches!(state, State::Connecting | State::Securing) {
                     assert!(state.accepts_output() || !after.accepts_output(), "{same}");
                     let undone =
                         event == Event::TakenOver && state == State::Finishing(Peer::Sending);

@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
+use crate::tls::Negotiated;
 use crate::work::Answer;
 
 /// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
@@ -188,6 +189,11 @@ impl Poller {
         self.slots
             .endpoint(id)
             .is_some_and(|endpoint| endpoint.connection().accepts_output())
+    }
+
+    /// What TLS has agreed on, as long as the connection has its slot; `None` without TLS, and before its handshake is done.
+    pub fn negotiated(&mut self, id: Id) -> Option<Negotiated> {
+        self.slots.endpoint(id)?.negotiated()
     }
 
     /// Bytes that came from the socket so far, as long as the connection has its slot.

@@ -17,6 +17,8 @@ const ATTEMPTS: u32 = 3;
 
 pub(super) struct Dialing {
     remote: Address,
+    /// What the server is called, for TLS.
+    host: Option<String>,
     /// TCP only.
     local: Option<SocketAddr>,
     attempts_left: u32,
@@ -28,9 +30,29 @@ impl Dialing {
         let has_own_port = local.is_some_and(|local| local.port() != 0);
         Self {
             remote,
+            host: None,
             local,
             // From the same port it would reach itself again.
             attempts_left: if has_own_port { 1 } else { ATTEMPTS },
+        }
+    }
+
+    /// To a server that is called `host`.
+    pub(super) fn with_host(mut self, host: Option<String>) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// What the server is called.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// What sessions of TLS are kept for.
+    pub(super) fn destination(&self) -> String {
+        match (&self.host, &self.remote) {
+            (Some(host), Address::Ip(remote)) => format!("{host} {}", remote.port()),
+            (host, remote) => format!("{host:?} {remote:?}"),
         }
     }
 

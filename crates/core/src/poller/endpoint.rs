@@ -1,5 +1,7 @@
 //! A connection with its socket: the only place that reads and writes.
 
+mod connecting;
+mod handshake;
 mod reading;
 mod watching;
 mod writing;
@@ -15,15 +17,17 @@ use super::armed::Armed;
 use super::assigned::LoadShare;
 use super::dialing::Dialing;
 use super::readiness::{ReadUntil, Readiness};
+use super::transport::Transport;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::ReadBuffer;
 use crate::connection::{Connection, Due, Input, State};
 use crate::id::Id;
-use crate::reason::{Call, Reason};
 use crate::settings::Settings;
-use crate::socket::{Connected, Stream};
+use crate::socket::Stream;
+use crate::tls::Scratch;
 use crate::watch::{Trigger, Watch};
+use handshake::Introduction;
 
 /// What is asked for of every socket: bytes, and urgent ones, at which reads stop.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -68,7 +72,7 @@ pub(super) enum Next {
 }
 
 pub(super) struct Endpoint {
-    stream: Stream,
+    transport: Transport,
     id: Id,
     connection: Connection,
     readiness: Readiness,
@@ -80,8 +84,7 @@ pub(super) struct Endpoint {
     armed: Armed,
     /// The deadline for closing that has passed while there was something to do.
     deferred: Option<Instant>,
-    /// That it was accepted, by which listener, as long as no consumer was told.
-    introduction: Option<u32>,
+    introduction: Introduction,
     /// Its part of what was assigned to this poller.
     _share: Option<LoadShare>,
 }
@@ -101,9 +104,14 @@ impl Endpoint {
             trigger: stream.trigger_while_read(),
         };
         stream.watch(registry, id.token(), watch)?;
-        let state = State::Open(crate::connection::Peer::Sending);
+        let state = match settings.tls {
+            None => State::Open(crate::connection::Peer::Sending),
+            Some(_) => State::Securing,
+        };
+        let mut transport = Transport::plain(stream);
+        transport.secure(&settings, "", None)?;
         let connection = Connection::new(settings, state);
-        let mut endpoint = Self::over(stream, id, connection, watch);
+        let mut endpoint = Self::over(transport, id, connection, watch);
         endpoint.peer = Some(peer);
         endpoint.readiness.readable = true;
         Ok(endpoint)
@@ -137,15 +145,16 @@ impl Endpoint {
         if let Some(deadline) = deadline {
             connection.connect_before(deadline);
         }
-        let mut endpoint = Self::over(stream, id, connection, DIALING);
+        let transport = Transport::plain(stream);
+        let mut endpoint = Self::over(transport, id, connection, DIALING);
         endpoint.dialing = Some(Box::new(dialing));
         Ok(endpoint)
     }
 
-    fn over(stream: Stream, id: Id, mut connection: Connection, watch: Watch) -> Self {
+    fn over(transport: Transport, id: Id, mut connection: Connection, watch: Watch) -> Self {
         connection.trace_as(id);
         Self {
-            stream,
+            transport,
             id,
             connection,
             readiness: Readiness::default(),
@@ -155,15 +164,9 @@ impl Endpoint {
             dialing: None,
             armed: Armed::default(),
             deferred: None,
-            introduction: None,
+            introduction: Introduction::Done,
             _share: None,
         }
-    }
-
-    /// The next turn is to tell that this connection was accepted, by the listener of that tag.
-    pub(super) fn introduce(&mut self, tag: u32, share: LoadShare) {
-        self.introduction = Some(tag);
-        self._share = Some(share);
     }
 
     pub(super) fn id(&self) -> Id {
@@ -171,7 +174,7 @@ impl Endpoint {
     }
 
     pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+        &self.transport.stream
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
@@ -192,10 +195,13 @@ impl Endpoint {
         if !matches!(state, State::Open(_) | State::ReadOnly(_)) {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
+        if self.transport.is_secured() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         if self.connection.holds_bytes() {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
-        self.stream.unwatch(registry)
+        self.transport.stream.unwatch(registry)
     }
 
     /// The last that is done before the socket is closed, which ends the watch where no other owner
@@ -205,12 +211,12 @@ impl Endpoint {
         // finds no endpoint, but the same socket could not be watched again under the same number.
         if self.watch.trigger == Trigger::Level || self.sharing == Sharing::Others {
             // It fails only where it is watched no longer.
-            let _ = self.stream.unwatch(registry);
+            let _ = self.transport.stream.unwatch(registry);
         }
     }
 
     pub(super) fn into_descriptor(self) -> OwnedFd {
-        self.stream.into()
+        self.transport.stream.into()
     }
 
     pub(super) fn observe(&mut self, event: &mio::event::Event) {
@@ -225,7 +231,7 @@ impl Endpoint {
         } else if urgent {
             self.readiness.read_until(ReadUntil::Empty);
         }
-        if self.connection.state() == State::Connecting {
+        if matches!(self.connection.state(), State::Connecting | State::Securing) {
             return;
         }
         if failed || event.is_write_closed() {
@@ -244,26 +250,40 @@ impl Endpoint {
         registry: &Registry,
         batch: &mut Batch,
         work: &mut Batch,
+        scratch: &mut Scratch,
     ) -> Next {
-        if let Some(tag) = self.introduction.take() {
-            batch.accepted(self.id.slot, self.id.generation, tag);
-        }
         if self.connection.state() == State::Connecting && self.readiness.writable {
             self.finish_connect(batch, registry);
         }
-        if self.readiness.writable && self.connection.outbound().has_remaining() {
-            self.write(now);
+        if self.is_securing()
+            && let Some(next) = self.secure(now, registry, batch, scratch)
+        {
+            return next;
+        }
+        match self.introduction {
+            Introduction::Done => {}
+            Introduction::Due { tag } => {
+                self.introduction = Introduction::Done;
+                batch.accepted(self.id.slot, self.id.generation, tag);
+            }
+            Introduction::AfterHandshake { tag } => {
+                batch.handshake_failed(tag, self.connection.reason());
+                return Next::Gone;
+            }
+        }
+        if self.is_unsent() {
+            self.write(now, scratch);
         }
         // What the peer sends once it has read our end comes behind that end.
         self.connection.report_sent(batch, self.id.slot);
         if self.connection.workers().is_some() {
-            self.read(read_buffer, work);
+            self.read(read_buffer, work, scratch);
             batch.read(work.take_bytes());
         } else {
-            self.read(read_buffer, batch);
+            self.read(read_buffer, batch, scratch);
         }
         self.fail_unread();
-        self.settle(now, registry);
+        self.settle(now, registry, scratch);
         self.connection.report(batch, self.id.slot);
         if self.connection.state() == State::Closed {
             return Next::Gone;
@@ -295,15 +315,20 @@ impl Endpoint {
     }
 
     /// Sends what is queued, as far as the socket takes it.
-    pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
+    pub(super) fn flush(
+        &mut self,
+        now: Instant,
+        registry: &Registry,
+        scratch: &mut Scratch,
+    ) -> Next {
         // While write readiness is awaited, trying would only cost a system call.
-        if self.connection.outbound().has_remaining() && !self.watch.interest.is_writable() {
-            self.write(now);
+        if self.has_output() && !self.watch.interest.is_writable() {
+            self.write(now, scratch);
         }
         if self.connection.outbound().has_remaining() && !self.readiness.writable {
             self.connection.waits_to_send();
         }
-        self.settle(now, registry);
+        self.settle(now, registry, scratch);
         if self.wants_service() || self.connection.has_pending() {
             Next::Again
         } else {
@@ -328,7 +353,7 @@ impl Endpoint {
     pub(super) fn wheel_fired(&mut self, now: Instant, work: Work) {
         self.armed.fired();
         let unacknowledged = if self.connection.wants_unacknowledged(now) {
-            self.stream.unacknowledged()
+            self.transport.stream.unacknowledged()
         } else {
             None
         };
@@ -344,7 +369,7 @@ impl Endpoint {
             let input = self.waiting_input();
             self.connection.expire_idle(now, input);
         }
-        let stream = &self.stream;
+        let stream = &self.transport.stream;
         self.connection.expire_deadline_timer(now, || match unread {
             true => stream.receive_capacity(),
             false => 0,
@@ -368,9 +393,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether anything waits for the socket.
+    fn has_output(&self) -> bool {
+        self.connection.outbound().has_remaining() || self.transport.has_outgoing()
+    }
+
     /// Whether the socket would take what is queued.
     fn is_unsent(&self) -> bool {
-        self.readiness.writable && self.connection.outbound().has_remaining()
+        self.readiness.writable && self.has_output()
     }
 
     /// Whether there is input that we would hand over.
@@ -380,7 +410,7 @@ impl Endpoint {
 
     /// Whether the peer waits for us, in that we do not read what it has sent.
     fn waiting_input(&self) -> Input {
-        let in_socket = self.readiness.readable && self.stream.has_input();
+        let in_socket = self.readiness.readable && self.transport.has_input();
         if in_socket || self.connection.is_held_back() {
             Input::Waits
         } else {
@@ -402,47 +432,23 @@ impl Endpoint {
         }
     }
 
-    fn finish_connect(&mut self, batch: &mut Batch, registry: &Registry) {
-        self.readiness.writable = false;
-        match self.stream.finish_connect() {
-            Ok(Connected::Yes) => {
-                self.dialing = None;
-                self.peer = self.stream.peer_address().ok();
-                self.connection.connected(batch, self.id.slot);
-            }
-            Ok(Connected::NotYet) => {}
-            Ok(Connected::ToItself) => {
-                if let Err(error) = self.dial_again(registry) {
-                    self.connection.fail(Reason::system(Call::Connect, &error));
-                }
-            }
-            Err(error) => self.connection.fail(Reason::system(Call::Connect, &error)),
+    fn settle(&mut self, now: Instant, registry: &Registry, scratch: &mut Scratch) {
+        if self.transport.is_secured() {
+            self.settle_ciphertext(now, scratch);
         }
-    }
-
-    /// No peer was reached but this socket itself, see [`Dialing`].
-    fn dial_again(&mut self, registry: &Registry) -> io::Result<()> {
-        self.stream.reset_on_close()?;
-        let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
-        let mut stream = self.dialing.as_mut().ok_or_else(refused)?.connect()?;
-        set_options(&stream, self.connection.settings());
-        stream.watch(registry, self.id.token(), DIALING)?;
-        self.watch = DIALING;
-        self.readiness = Readiness::default();
-        // Closes the other one.
-        self.stream = stream;
-        Ok(())
-    }
-
-    fn settle(&mut self, now: Instant, registry: &Registry) {
-        if self.connection.settle(now) == Due::ShutdownWrite {
+        let mut due = self.connection.settle(now);
+        if due == Due::Farewell {
+            self.say_farewell(now, scratch);
+            due = self.connection.settle(now);
+        }
+        if due == Due::ShutdownWrite {
             // Fails only where the peer is gone already, which the next read will tell.
-            let _ = self.stream.shutdown_write();
+            let _ = self.transport.stream.shutdown_write();
             self.readiness.readable = true;
         }
         if self.connection.begins_to_wait() {
             self.connection
-                .note_unacknowledged(self.stream.unacknowledged());
+                .note_unacknowledged(self.transport.stream.unacknowledged());
         }
         self.ask_for_events(registry);
     }

@@ -185,10 +185,14 @@ impl Poller {
         tag: u32,
         batch: &mut Batch,
     ) -> io::Result<()> {
-        let (id, endpoint) = self.establish(stream, peer, settings)?;
+        let (id, mut endpoint) = self.establish(stream, peer, settings)?;
+        if endpoint.is_securing() {
+            endpoint.introduce(tag, None);
+        } else {
+            batch.accepted(id.slot, id.generation, tag);
+        }
         self.slots
             .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
-        batch.accepted(id.slot, id.generation, tag);
         self.list(id.slot);
         Ok(())
     }
@@ -235,7 +239,7 @@ impl Poller {
         } = assigned;
         match self.establish(stream, peer, settings) {
             Ok((id, mut endpoint)) => {
-                endpoint.introduce(tag, share);
+                endpoint.introduce(tag, Some(share));
                 self.slots
                     .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
                 self.list(id.slot);

@@ -17,6 +17,7 @@ mod readiness;
 mod slots;
 mod submission;
 mod transfer;
+mod transport;
 mod turn;
 
 pub use assigned::{AssignedConnection, Load};

@@ -23,6 +23,7 @@ use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::timer::Wheel;
+use crate::tls::Scratch;
 use crate::work::Task;
 
 const EVENTS: usize = 1024;
@@ -49,6 +50,7 @@ pub struct Poller {
     /// Whether the poller has looked what is ready since deadlines were last acted on.
     polled: Polled,
     read_buffer: ReadBuffer,
+    scratch: Scratch,
     pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
     pub(super) has_messages: bool,
@@ -93,6 +95,7 @@ impl Poller {
             wheel: Wheel::new(now),
             polled: Polled::No,
             read_buffer,
+            scratch: Scratch::default(),
             handle: PollerHandle::new(waker),
             has_messages: false,
             messages: Vec::new(),
@@ -139,6 +142,22 @@ impl Poller {
         deadline: Option<Instant>,
     ) -> io::Result<Id> {
         let dialing = Dialing::new(Address::Ip(remote), Some(local));
+        self.follow_dial(dialing, settings, deadline)
+    }
+
+    /// As [`dial`](Self::dial), or from `local` if that is given, to a server that is called `host`: what TLS asks it for.
+    ///
+    /// # Errors
+    /// Whatever the system says at once.
+    pub fn dial_host(
+        &mut self,
+        address: &Address,
+        local: Option<SocketAddr>,
+        host: Option<String>,
+        settings: Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        let dialing = Dialing::new(address.clone(), local).with_host(host);
         self.follow_dial(dialing, settings, deadline)
     }
 
@@ -246,6 +265,7 @@ impl Poller {
                 self.slots.vacate(slot);
             }
         }
+        self.scratch.begin_turn();
         self.read_inbox();
         self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());
@@ -293,7 +313,7 @@ impl Poller {
             let Some(endpoint) = self.slots.endpoint(id) else {
                 continue;
             };
-            let next = endpoint.flush(now, self.poll.registry());
+            let next = endpoint.flush(now, self.poll.registry(), &mut self.scratch);
             self.arm(id);
             match next {
                 Next::Wait => {}
@@ -340,8 +360,14 @@ impl Poller {
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
-                let mut next =
-                    endpoint.serve(now, &mut self.read_buffer, registry, batch, &mut self.work);
+                let mut next = endpoint.serve(
+                    now,
+                    &mut self.read_buffer,
+                    registry,
+                    batch,
+                    &mut self.work,
+                    &mut self.scratch,
+                );
                 if !self.work.is_empty() {
                     let (work, tasks) = (&mut self.work, &mut self.tasks);
                     next = submission::submit(endpoint, work, tasks, &self.handle, next);

@@ -62,6 +62,7 @@ pub enum What {
     AcceptPaused(u32),
     AcceptFailed(u32),
     AcceptEnded,
+    HandshakeFailed { reason: u32, detail: u32 },
     Idle,
     DeadlineTimer,
     EndSent,
@@ -83,6 +84,7 @@ impl What {
             Self::AcceptPaused(_) => "accept paused",
             Self::AcceptFailed(_) => "accept failed",
             Self::AcceptEnded => "accept ended",
+            Self::HandshakeFailed { .. } => "handshake failed",
             Self::Idle => "idle",
             Self::DeadlineTimer => "deadline_timer",
             Self::EndSent => "end sent",
@@ -107,6 +109,8 @@ pub struct Harness {
     pub totals: HashMap<Id, (u64, u64)>,
     /// The announced length and the first bytes of what was refused.
     pub refused: HashMap<Id, (Option<u64>, Vec<u8>)>,
+    /// What the last record of a connection says beside its reason.
+    details: HashMap<Id, u32>,
     ids: HashMap<u32, Id>,
     ahead: Duration,
 }
@@ -126,6 +130,7 @@ impl Harness {
             turns: 0,
             totals: HashMap::new(),
             refused: HashMap::new(),
+            details: HashMap::new(),
             ids: HashMap::new(),
             ahead: Duration::ZERO,
         }
@@ -250,6 +255,10 @@ impl Harness {
                 kind if kind == RecordKind::AcceptPaused as u8 => What::AcceptPaused(record.start),
                 kind if kind == RecordKind::AcceptFailed as u8 => What::AcceptFailed(record.start),
                 kind if kind == RecordKind::AcceptEnded as u8 => What::AcceptEnded,
+                kind if kind == RecordKind::HandshakeFailed as u8 => What::HandshakeFailed {
+                    reason: record.start,
+                    detail: record.length,
+                },
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::DeadlineTimer as u8 => What::DeadlineTimer,
@@ -280,14 +289,23 @@ impl Harness {
                 kind => panic!("unknown record {kind}"),
             };
             let id = match what {
-                What::Closed(_) => self.ids.remove(&record.slot),
+                What::Closed(_) => {
+                    let id = self.ids.remove(&record.slot);
+                    self.details.extend(id.map(|id| (id, record.length)));
+                    id
+                }
+                // Its slot is a listener's tag.
+                What::HandshakeFailed { .. } => None,
                 _ => self.ids.get(&record.slot).copied(),
             };
             assert!(
                 id.is_some()
                     || matches!(
                         what,
-                        What::AcceptPaused(_) | What::AcceptFailed(_) | What::AcceptEnded
+                        What::AcceptPaused(_)
+                            | What::AcceptFailed(_)
+                            | What::AcceptEnded
+                            | What::HandshakeFailed { .. }
                     ),
                 "a {} of slot {}, which is nobody's",
                 what.name(),
@@ -413,6 +431,11 @@ impl Harness {
             What::Closed(reason) if entry.id == Some(id) => Some(reason),
             _ => None,
         })
+    }
+
+    /// What the connection's last record says beside its reason.
+    pub fn closed_detail(&self, id: Id) -> u32 {
+        self.details[&id]
     }
 
     /// The connections that were accepted, in order.
@@ -645,6 +668,7 @@ pub fn base() -> Settings {
         idle_timeout: None,
         keep_alive: None,
         unfinished: Arc::new(UnfinishedBound::new(256 * 1024 * 1024)),
+        tls: None,
     }
 }
 

@@ -13,6 +13,7 @@ use netpoll_core::{Address, Id, Poller};
 
 use crate::api::load_balancer::ConnectionBalancer;
 use crate::api::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
+use crate::api::secure_context::TlsAgreement;
 use crate::bridge::{Bridge, Settled};
 use crate::clock;
 use crate::drivers::inline::InlineDriver;
@@ -178,7 +179,7 @@ impl EventLoop {
     }
 
     /// Begins to connect, from `local` if it is given (TCP only); the outcome is a record. `timeout` in
-    /// milliseconds, 0 for none.
+    /// milliseconds, 0 for none. With TLS the server has to be `host`.
     #[napi]
     pub fn dial(
         &self,
@@ -186,18 +187,18 @@ impl EventLoop {
         local: Option<SocketAddress>,
         timeout: u32,
         settings: &ConnectionSettings,
+        host: Option<String>,
     ) -> Outcome {
         let settings = settings.0.clone();
         let deadline = options::millis(timeout).map(|time| Instant::now() + time);
         let outcome = self.attempt(move |poller| {
             let local = local.map(|local| local.parse()).transpose()?;
-            match (local, address.parse()?) {
-                (None, address) => poller.dial(&address, settings, deadline),
-                (Some(Address::Ip(local)), Address::Ip(remote)) => {
-                    poller.dial_from(local, remote, settings, deadline)
-                }
-                _ => Err(io::ErrorKind::InvalidInput.into()),
-            }
+            let (local, remote) = match (local, address.parse()?) {
+                (None, remote) => (None, remote),
+                (Some(Address::Ip(local)), remote @ Address::Ip(_)) => (Some(local), remote),
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            poller.dial_host(&remote, local, host, settings, deadline)
         });
         // Its deadline has to be followed.
         self.driver().carry_out();
@@ -269,6 +270,14 @@ impl EventLoop {
         let id = id.into();
         let address = self.driver().ask(move |poller| poller.local_address(id));
         address?.map(SocketAddress::from)
+    }
+
+    /// What TLS has agreed on, until the connection's last record; absent without TLS.
+    #[napi]
+    pub fn tls_agreement(&self, id: NativeId) -> Option<TlsAgreement> {
+        let id = id.into();
+        let negotiated = self.driver().ask(move |poller| poller.negotiated(id));
+        negotiated?.map(TlsAgreement::from)
     }
 
     /// Bytes that came from the socket, until the connection's last record; 0 after it.

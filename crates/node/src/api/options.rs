@@ -15,9 +15,11 @@ use netpoll_core::settings::{
     HalfOpen, Handling, LostReply, ReplyOrder, Start, UnfinishedBound, WhenCongested,
 };
 use netpoll_core::socket::{NoDelay, interface_name};
+use netpoll_core::tls::Tls;
 use netpoll_core::{Address, ChunkPool, Settings};
 
 use crate::api::framing::{FramingOptions, IdFieldOptions};
+use crate::api::secure_context::SecureContext;
 use crate::api::work_pool::WorkPool;
 
 /// What a server or dialer fixes for its connections.
@@ -78,9 +80,11 @@ impl ConnectionSettings {
     pub fn new(
         options: SettingsOptions,
         workers: Option<WorkersOptions<'_>>,
+        secure_context: Option<&SecureContext>,
     ) -> napi::Result<Self> {
         let handling = workers.map_or(Handling::Owner, |workers| workers.parse());
-        options.parse(handling).map(Self)
+        let tls = secure_context.map(|context| context.0.clone());
+        options.parse(handling, tls).map(Self)
     }
 
     /// Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
@@ -106,7 +110,7 @@ impl WorkersOptions<'_> {
 }
 
 impl SettingsOptions {
-    fn parse(&self, handling: Handling) -> napi::Result<Arc<Settings>> {
+    fn parse(&self, handling: Handling, tls: Option<Tls>) -> napi::Result<Arc<Settings>> {
         Ok(Arc::new(Settings {
             framing: self.framing.parse()?,
             id_field: self
@@ -149,6 +153,7 @@ impl SettingsOptions {
             idle_timeout: self.idle_timeout.and_then(millis),
             keep_alive: self.keep_alive.and_then(seconds),
             unfinished: Arc::new(UnfinishedBound::new(self.max_buffered_bytes as usize)),
+            tls,
         }))
     }
 }

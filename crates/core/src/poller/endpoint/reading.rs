@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::buffer::{OutOfMemory, ReadBuffer};
 use crate::connection::{State, Unfilled};
 use crate::reason::{Call, Reason};
+use crate::tls::{Failure, Scratch};
 
 /// The most messages of one connection in a round. Between rounds its replies leave, and show
 /// whether the peer reads them. A peer that sends many requests at once and reads nothing gets no
@@ -22,7 +23,12 @@ impl Endpoint {
         self.connection.budget().min(room).min(ROUND_MESSAGES)
     }
 
-    pub(super) fn read(&mut self, read_buffer: &mut ReadBuffer, batch: &mut Batch) {
+    pub(super) fn read(
+        &mut self,
+        read_buffer: &mut ReadBuffer,
+        batch: &mut Batch,
+        scratch: &mut Scratch,
+    ) {
         if self.connection.state().discards() {
             return self.discard(read_buffer);
         }
@@ -36,18 +42,20 @@ impl Endpoint {
         if limit == 0 || !reads || self.connection.is_held_back() {
             return;
         }
-        let stream = &mut self.stream;
+        let transport = &mut self.transport;
         match self
             .connection
-            .fill(read_buffer, |pieces| stream.read(pieces))
+            .fill(read_buffer, |pieces| transport.read(pieces, scratch))
         {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
-                self.connection.peer_ended();
+                self.end_input();
             }
             Ok(filled) => {
                 batch.read(filled.count);
-                self.readiness.received(filled.count == filled.offered);
+                let is_full = filled.count == filled.offered;
+                self.readiness
+                    .received(self.transport.may_have_more(is_full));
                 self.connection
                     .take_filled(&filled, read_buffer, batch, self.id.slot, limit);
             }
@@ -65,7 +73,7 @@ impl Endpoint {
         if self.connection.reads() {
             // Reading tells, after what had arrived before.
             self.readiness.failed = true;
-        } else if let Ok(Some(error)) = self.stream.take_error() {
+        } else if let Ok(Some(error)) = self.transport.stream.take_error() {
             self.connection.fail(Reason::system(Call::Read, &error));
         }
     }
@@ -84,7 +92,11 @@ impl Endpoint {
                 &mut few
             }
         };
-        match self.stream.read(&mut [io::IoSliceMut::new(memory)]) {
+        match self
+            .transport
+            .stream
+            .read(&mut [io::IoSliceMut::new(memory)])
+        {
             Ok(0) => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
@@ -97,8 +109,30 @@ impl Endpoint {
     fn read_failed(&mut self, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
-            io::ErrorKind::WouldBlock => self.readiness.emptied(),
-            _ => self.connection.fail(Reason::system(Call::Read, error)),
+            io::ErrorKind::WouldBlock if self.transport.is_dry() => self.readiness.emptied(),
+            // What came is too little for TLS, and nothing else is told by this.
+            io::ErrorKind::WouldBlock => self.readiness.received(false),
+            _ => self.fail_at(Call::Read, error),
+        }
+    }
+
+    /// The socket has failed, or TLS has, which tells the peer before everything ends.
+    pub(super) fn fail_at(&mut self, call: Call, error: &io::Error) {
+        let reason = Reason::system(call, error);
+        if Failure::within(error).is_some() {
+            self.transport.forget_plaintext();
+            self.connection.abort(reason);
+        } else {
+            self.connection.fail(reason);
+        }
+    }
+
+    fn end_input(&mut self) {
+        match self.transport.session() {
+            Some(session) if !session.has_ended_properly() => {
+                self.connection.peer_ended_abruptly();
+            }
+            _ => self.connection.peer_ended(),
         }
     }
 }

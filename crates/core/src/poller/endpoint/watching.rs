@@ -18,7 +18,11 @@ impl Endpoint {
             return;
         }
         self.watch = wanted;
-        if let Err(error) = self.stream.watch_anew(registry, self.id.token(), wanted) {
+        if let Err(error) = self
+            .transport
+            .stream
+            .watch_anew(registry, self.id.token(), wanted)
+        {
             self.connection.fail(Reason::system(Call::Watch, &error));
         }
     }
@@ -27,7 +31,7 @@ impl Endpoint {
     /// reports it whenever its peer reads.
     fn interest(&self) -> Interest {
         let connecting = self.connection.state() == State::Connecting;
-        let full = self.connection.outbound().has_remaining() && !self.readiness.writable;
+        let full = self.has_output() && !self.readiness.writable;
         if connecting || full {
             INPUT | Interest::WRITABLE
         } else {
@@ -38,7 +42,7 @@ impl Endpoint {
     /// What is told in each look must go away by being served. Bytes that stay in the socket do
     /// not, nor does an end that was read, or that the connection does not read.
     fn trigger(&self) -> Trigger {
-        let Trigger::Level = self.stream.trigger_while_read() else {
+        let Trigger::Level = self.transport.stream.trigger_while_read() else {
             return Trigger::Edge;
         };
         if self.wants_service() {

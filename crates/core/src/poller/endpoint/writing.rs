@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::Endpoint;
 use crate::connection::Detached;
 use crate::reason::{Call, Reason};
+use crate::tls::Scratch;
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
@@ -17,15 +18,15 @@ const MAX_AT_ONCE: usize = 1 << 30;
 const WRITE_BUDGET: usize = 1024 * 1024;
 
 impl Endpoint {
-    pub(super) fn write(&mut self, now: Instant) {
+    pub(super) fn write(&mut self, now: Instant, scratch: &mut Scratch) {
         self.readiness.writable = true;
         let mut budget = WRITE_BUDGET;
-        while self.connection.outbound().has_remaining() && budget > 0 {
+        while self.has_output() && budget > 0 {
             // Replies to one read lie in one piece as a rule: room for more would only have to be initialised.
             let written = if self.connection.outbound().is_one_piece() {
-                self.write_pieces::<1>()
+                self.write_pieces::<1>(scratch)
             } else {
-                self.write_pieces::<PIECES>()
+                self.write_pieces::<PIECES>(scratch)
             };
             let Ok(written) = written else {
                 return self.connection.fail(Reason::ForeignDetached);
@@ -41,7 +42,7 @@ impl Endpoint {
                     return;
                 }
                 Err(error) => {
-                    return self.connection.fail(Reason::system(Call::Write, &error));
+                    return self.fail_at(Call::Write, &error);
                 }
             }
         }
@@ -82,9 +83,12 @@ impl Endpoint {
     }
 
     /// Sends the first pieces of what is queued, at most `MAX`, by one system call.
-    fn write_pieces<const MAX: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
+    fn write_pieces<const MAX: usize>(
+        &mut self,
+        scratch: &mut Scratch,
+    ) -> Result<io::Result<usize>, Detached> {
         let mut pieces = [IoSlice::new(&[]); MAX];
         let count = self.connection.outbound().gather(&mut pieces)?;
-        Ok(self.stream.write(&pieces[..count]))
+        Ok(self.transport.write(&pieces[..count], scratch))
     }
 }

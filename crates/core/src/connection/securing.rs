@@ -1,0 +1,64 @@
+//! What TLS changes in the life of a connection.
+
+use std::time::Instant;
+
+use super::farewell::Farewell;
+use super::{Connection, Event};
+use crate::frame::Framing;
+use crate::reason::Reason;
+
+impl Connection {
+    /// The dial has reached the peer. The time that it has goes on with the TLS handshake.
+    pub fn reached(&mut self) {
+        self.apply(Event::Reached);
+    }
+
+    /// The TLS handshake must be done before `deadline`.
+    pub fn secure_before(&mut self, deadline: Instant) {
+        self.stage = Some(deadline);
+    }
+
+    /// The TLS handshake is done.
+    pub fn secured(&mut self) {
+        self.apply(Event::Secured);
+        self.stage = None;
+    }
+
+    /// As [`Self::peer_ended`], where TLS has not said that it would. An attacker can do that: it is an end between two
+    /// messages, and a failure within one, or where nothing shows what is whole.
+    pub fn peer_ended_abruptly(&mut self) {
+        if self.reads() && self.reason == Reason::Normal {
+            if matches!(self.settings.framing, Framing::Stream) {
+                self.reason = Reason::TlsTruncated;
+            } else if self.partial_record {
+                self.reason = Reason::UnexpectedEnd;
+            }
+        }
+        self.peer_ended();
+    }
+
+    /// Whether the peer has begun a TLS record and not finished it, which is as if it had begun a message.
+    pub fn note_partial_record(&mut self, is_partial: bool) {
+        self.partial_record = is_partial && !matches!(self.settings.framing, Framing::Stream);
+    }
+
+    /// TLS has failed, of which the peer is being told: nothing else can be said or understood any more.
+    pub fn abort(&mut self, reason: Reason) {
+        self.outbound.clear();
+        self.farewell = self.farewell.begun();
+        self.refuse(reason);
+        self.apply(Event::CloseAsked);
+    }
+
+    /// The farewell was queued, and has not left.
+    pub fn begin_farewell(&mut self) {
+        self.farewell = self.farewell.begun();
+    }
+
+    /// Nothing that TLS has queued waits to be sent.
+    pub fn end_farewell(&mut self) {
+        if self.farewell == Farewell::Waits {
+            self.farewell = Farewell::Said;
+        }
+    }
+}

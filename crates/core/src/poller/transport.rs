@@ -1,0 +1,168 @@
+//! A socket, with TLS over it or without. Both have the same two verbs.
+
+use std::io::{self, IoSlice, IoSliceMut};
+
+use crate::settings::{Claim, Settings};
+use crate::socket::Stream;
+use crate::tls::{Handshake, Negotiated, Scratch, Session, Tls};
+
+/// Reads of what a peer has sent before its handshake has failed. Closing a socket that has unread input makes the kernel
+/// reset the peer, which may then not learn why.
+const LAST_READS: usize = 4;
+
+pub(super) struct Transport {
+    pub(super) stream: Stream,
+    tls: Option<Box<Session>>,
+}
+
+impl Transport {
+    /// The socket alone.
+    pub(super) fn plain(stream: Stream) -> Self {
+        Self { stream, tls: None }
+    }
+
+    /// Puts this end of TLS over the socket; whether `settings` ask for it. As a client it is for the server `host`, which is
+    /// reached at `destination`.
+    pub(super) fn secure(
+        &mut self,
+        settings: &Settings,
+        destination: &str,
+        host: Option<&str>,
+    ) -> io::Result<()> {
+        let claim = Claim::new(settings.unfinished.clone());
+        let session = match &settings.tls {
+            None => return Ok(()),
+            Some(Tls::Server(tls)) => Session::server(tls, claim),
+            Some(Tls::Client(tls)) => Session::client(tls, destination, host, claim),
+        };
+        let session = session.map_err(|failure| failure.into_error())?;
+        self.tls = Some(Box::new(session));
+        Ok(())
+    }
+
+    /// Without TLS a message costs a comparison here.
+    pub(super) fn read(
+        &mut self,
+        pieces: &mut [IoSliceMut<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.read(pieces),
+            Some(session) => read_secured(session, &mut self.stream, pieces, scratch),
+        }
+    }
+
+    /// As [`Self::read`].
+    pub(super) fn write(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.write(pieces),
+            Some(session) => {
+                let stream = &mut self.stream;
+                session.write(pieces, scratch, |bytes| write_bytes(stream, bytes))
+            }
+        }
+    }
+
+    /// Goes on with the handshake.
+    pub(super) fn shake_hands(&mut self, scratch: &mut Scratch) -> io::Result<Handshake> {
+        let Some(session) = &mut self.tls else {
+            return Ok(Handshake::Done);
+        };
+        let stream = std::cell::RefCell::new(&mut self.stream);
+        session.shake_hands(
+            scratch,
+            |memory| stream.borrow_mut().read(&mut [IoSliceMut::new(memory)]),
+            |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
+        )
+    }
+
+    /// The handshake has failed, of which the peer was told: sees to it that this arrives.
+    pub(super) fn abandon(&mut self) {
+        // It fails only where the peer is gone.
+        let _ = self.stream.shutdown_write();
+        let mut memory = [0; 4096];
+        for _ in 0..LAST_READS {
+            if !matches!(
+                self.stream.read(&mut [IoSliceMut::new(&mut memory)]),
+                Ok(1..)
+            ) {
+                return;
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(super) fn say_farewell(&mut self, scratch: &mut Scratch) {
+        if let Some(session) = &mut self.tls {
+            session.say_farewell(scratch);
+        }
+    }
+
+    /// Whether TLS is over the socket.
+    pub(super) fn is_secured(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether ciphertext waits for the socket.
+    pub(super) fn has_outgoing(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|session| session.has_outgoing())
+    }
+
+    /// What waits for the socket carries nothing that is still queued.
+    pub(super) fn forget_plaintext(&mut self) {
+        if let Some(session) = &mut self.tls {
+            session.forget_plaintext();
+        }
+    }
+
+    /// Whether another read may find something without any event, after one that has filled its space or not.
+    pub(super) fn may_have_more(&self, is_full: bool) -> bool {
+        match &self.tls {
+            None => is_full,
+            Some(session) => session.may_have_more(),
+        }
+    }
+
+    /// Whether a read that has found nothing has found the socket empty.
+    pub(super) fn is_dry(&self) -> bool {
+        self.tls.as_ref().is_none_or(|session| session.is_dry())
+    }
+
+    /// Whether bytes can be read.
+    pub(super) fn has_input(&self) -> bool {
+        let has_plaintext = |session: &Session| session.has_plaintext();
+        self.tls.as_deref().is_some_and(has_plaintext) || self.stream.has_input()
+    }
+
+    /// How TLS stands, where it is over the socket.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.tls.as_deref()
+    }
+
+    pub(super) fn negotiated(&self) -> Option<Negotiated> {
+        self.tls.as_ref().map(|session| session.negotiated())
+    }
+}
+
+/// Apart from the others, for the sake of the code that has no TLS.
+#[inline(never)]
+fn read_secured(
+    session: &mut Session,
+    stream: &mut Stream,
+    pieces: &mut [IoSliceMut<'_>],
+    scratch: &mut Scratch,
+) -> io::Result<usize> {
+    session.read(pieces, scratch, |memory| {
+        stream.read(&mut [IoSliceMut::new(memory)])
+    })
+}
+
+fn write_bytes(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+    stream.write(&[IoSlice::new(bytes)])
+}

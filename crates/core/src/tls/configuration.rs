@@ -1,0 +1,148 @@
+//! What the TLS of a server or dialer goes by, which can be replaced.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::engine::{ClientConfiguration, DestinationConfiguration, ServerConfiguration};
+use super::options::{ClientOptions, InvalidConfiguration, ServerOptions};
+
+/// The TLS of a server: what new connections go by can be replaced while it listens.
+pub struct ServerTls {
+    current: RwLock<Arc<ServerConfiguration>>,
+    handshake_timeout: Option<Duration>,
+}
+
+impl ServerTls {
+    /// By `options`; a handshake takes at most `handshake_timeout`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(
+        options: &ServerOptions,
+        handshake_timeout: Option<Duration>,
+    ) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            current: RwLock::new(Arc::new(ServerConfiguration::new(options)?)),
+            handshake_timeout,
+        })
+    }
+
+    /// Connections that begin from now on go by `options`, and tickets that were given out before are worth nothing.
+    ///
+    /// # Errors
+    /// What is wrong with them; then nothing has changed.
+    pub fn replace(&self, options: &ServerOptions) -> Result<(), InvalidConfiguration> {
+        let next = Arc::new(ServerConfiguration::new(options)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfiguration> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long a handshake may take.
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Option<Duration> {
+        self.handshake_timeout
+    }
+}
+
+/// The TLS of a dialer. Sessions are kept apart by destination, the last ones that were dialed.
+pub struct ClientTls {
+    state: Mutex<ClientState>,
+}
+
+struct ClientState {
+    configuration: ClientConfiguration,
+    server_name: Option<String>,
+    max_destinations: usize,
+    /// The last one that was dialed is the last.
+    destinations: Vec<(String, Arc<DestinationConfiguration>)>,
+}
+
+impl ClientTls {
+    /// By `options`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(options: &ClientOptions) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            state: Mutex::new(ClientState::new(options)?),
+        })
+    }
+
+    /// Dials that begin from now on go by `options`, and no session is resumed that began before.
+    ///
+    /// # Errors
+    /// What is wrong with them; then nothing has changed.
+    pub fn replace(&self, options: &ClientOptions) -> Result<(), InvalidConfiguration> {
+        let next = ClientState::new(options)?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    /// What a dial of `host` at `destination` goes by, and the name that the server is to have.
+    pub(super) fn for_destination(
+        &self,
+        destination: &str,
+        host: Option<&str>,
+    ) -> (Arc<DestinationConfiguration>, Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = state.server_name.clone();
+        let name = name.or_else(|| host.map(str::to_owned));
+        (state.for_destination(destination), name)
+    }
+}
+
+impl ClientState {
+    fn for_destination(&mut self, destination: &str) -> Arc<DestinationConfiguration> {
+        let known = self
+            .destinations
+            .iter()
+            .position(|(name, _)| name == destination);
+        if let Some(at) = known {
+            self.destinations[at..].rotate_left(1);
+            return self.destinations[self.destinations.len() - 1].1.clone();
+        }
+        let keeps = self.max_destinations > 0;
+        let made = Arc::new(self.configuration.for_destination(keeps));
+        if keeps {
+            if self.destinations.len() >= self.max_destinations {
+                self.destinations.remove(0);
+            }
+            self.destinations
+                .push((destination.to_owned(), made.clone()));
+        }
+        made
+    }
+
+    fn new(options: &ClientOptions) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            configuration: ClientConfiguration::new(options)?,
+            server_name: options.server_name.clone(),
+            max_destinations: options.max_cached_sessions,
+            destinations: Vec::new(),
+        })
+    }
+}
+
+/// The TLS of the connections that have the same settings.
+#[derive(Clone)]
+pub enum Tls {
+    /// They are a server's.
+    Server(Arc<ServerTls>),
+    /// They are dialed.
+    Client(Arc<ClientTls>),
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Server(_) => "Server",
+            Self::Client(_) => "Client",
+        })
+    }
+}

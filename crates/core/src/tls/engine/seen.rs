@@ -1,0 +1,22 @@
+//! What callbacks of the library see.
+
+use std::cell::Cell;
+
+use crate::tls::chain::CertificateFault;
+
+thread_local! {
+    /// What callbacks of the library have seen since `Engine::process` was called: they do not know the connection.
+    pub(super) static SEEN: Cell<Seen> = const { Cell::new(Seen { fault: None, server_name: None }) };
+}
+
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) fault: Option<CertificateFault>,
+    pub(super) server_name: Option<Box<str>>,
+}
+
+pub(super) fn note(change: impl FnOnce(&mut Seen)) {
+    let mut seen = SEEN.take();
+    change(&mut seen);
+    SEEN.set(seen);
+}

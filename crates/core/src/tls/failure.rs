@@ -1,0 +1,50 @@
+//! Why TLS has ended a connection.
+
+use std::{error, fmt, io};
+
+use super::chain::CertificateFault;
+
+/// Why TLS has ended a connection. It travels within an [`io::Error`], as what a socket has met does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The peer has sent this alert.
+    Alert(u8),
+    /// The peer's certificate is refused.
+    Certificate(CertificateFault),
+    /// The peer has none, and one is required.
+    NoCertificate,
+    /// The two have no protocol version, cipher or key exchange in common.
+    Incompatible,
+    /// They have no application protocol in common.
+    NoApplicationProtocol,
+    /// What came is no TLS, or breaks its rules.
+    Protocol,
+    /// The peer ended before the handshake was done.
+    EndedEarly,
+    /// What is kept of the peer's records is more than the bound has room for.
+    BufferLimit,
+    /// There is no memory for it.
+    OutOfMemory,
+    /// Its keys have encrypted as much as they may.
+    KeysExhausted,
+}
+
+impl Failure {
+    /// As what reading or writing returns.
+    pub(crate) fn into_error(self) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, self)
+    }
+
+    /// The failure that travels within `error`, if one does.
+    pub(crate) fn within(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TLS: {self:?}")
+    }
+}
+
+impl error::Error for Failure {}

@@ -1,0 +1,20 @@
+//! TLS between a connection and its socket. It takes bytes and gives bytes: sockets are elsewhere, so its tests need none.
+//!
+//! `session` is one connection's. [`options`] are what a server or dialer fixes for all of its own, and `configuration` is
+//! what is made of them. `chain` says what is wrong with certificates. `engine` alone names the library that does the work.
+
+mod chain;
+mod configuration;
+mod engine;
+mod failure;
+pub mod options;
+mod pieces;
+mod scratch;
+mod session;
+
+pub use chain::CertificateFault;
+pub use configuration::{ClientTls, ServerTls, Tls};
+pub use engine::Negotiated;
+pub use failure::Failure;
+pub use scratch::Scratch;
+pub use session::{Handshake, Session};

@@ -1,0 +1,49 @@
+//! Memory that the sessions of one poller use one after the other, and how many handshakes they may do in a turn.
+
+/// The most that a record takes on the wire: its header, 16 KiB, and what encrypting adds at most.
+pub(super) const MAX_RECORD: usize = 5 + 16 * 1024 + 256;
+/// Bytes of plaintext in a record.
+pub(super) const MAX_PLAINTEXT: usize = 16 * 1024;
+/// Records that are encrypted before any of them is written.
+pub(super) const RECORDS: usize = 4;
+/// What one read takes from the socket.
+const MAX_READ: usize = 64 * 1024;
+/// Steps of handshakes in a turn. One takes about a third of a millisecond: others have their turn after one.
+const HANDSHAKE_STEPS: u32 = 3;
+
+/// What a poller lends to the session that it serves.
+#[derive(Default)]
+pub struct Scratch {
+    /// Ciphertext from the socket, behind what was kept of the read before.
+    pub(super) input: Vec<u8>,
+    /// Ciphertext for the socket.
+    pub(super) output: Vec<u8>,
+    /// Pieces of plaintext that share a record.
+    pub(super) gathered: Vec<u8>,
+    handshake_steps: u32,
+}
+
+impl Scratch {
+    /// A turn begins.
+    pub fn begin_turn(&mut self) {
+        self.handshake_steps = HANDSHAKE_STEPS;
+    }
+
+    /// Whether a handshake may go on in this turn.
+    pub fn takes_handshake_step(&mut self) -> bool {
+        let takes = self.handshake_steps > 0;
+        self.handshake_steps = self.handshake_steps.saturating_sub(1);
+        takes
+    }
+
+    /// Memory for a read of at most `expected` bytes behind `kept`, which is put in front of it.
+    pub(super) fn input_behind(&mut self, kept: &[u8], expected: usize) -> &mut [u8] {
+        let length = kept.len() + expected.clamp(MAX_RECORD, MAX_READ);
+        if self.input.len() < length {
+            // A poller without TLS never comes here, so that it has none of this memory.
+            self.input.resize(length, 0);
+        }
+        self.input[..kept.len()].copy_from_slice(kept);
+        &mut self.input[..length]
+    }
+}

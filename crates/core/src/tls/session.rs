@@ -1,0 +1,449 @@
+//! TLS of one connection, between the memory that it is read into and its socket.
+//!
+//! Most connections keep nothing here between two reads or writes. What is read lies in memory of the poller, is decrypted
+//! there and copied into the memory that the connection offers. What is written is encrypted into memory of the poller. Kept
+//! is an unfinished record, plaintext that had no room, and ciphertext that the socket has not taken.
+
+mod handshake;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+
+pub use handshake::Handshake;
+
+use super::configuration::{ClientTls, ServerTls};
+use super::engine::{Engine, Negotiated};
+use super::failure::Failure;
+use super::pieces::{Room, record_of};
+use super::scratch::{MAX_PLAINTEXT, MAX_RECORD, RECORDS, Scratch};
+use crate::unfinished::Claim;
+
+/// The most that is kept of a handshake message that takes several records, and of the record behind it.
+const MAX_KEPT: usize = 64 * 1024 + 2 * MAX_RECORD;
+
+/// What the last read from the socket has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Socket {
+    /// It has filled its space: there may be more.
+    Full,
+    /// It has not.
+    Short,
+    /// Nothing was there.
+    Empty,
+    /// It has ended.
+    Ended,
+}
+
+/// A record that waits for the socket.
+struct Record {
+    /// Its bytes on the wire that have not left.
+    ciphertext: usize,
+    /// Bytes of plaintext that leave with its last byte.
+    plaintext: usize,
+}
+
+/// TLS of one connection.
+pub struct Session {
+    engine: Engine,
+    socket: Socket,
+    /// The beginning of a record.
+    incoming: Vec<u8>,
+    /// What had no room, from `plaintext_start` on.
+    plaintext: Vec<u8>,
+    plaintext_start: usize,
+    /// What the socket has not taken, from `outgoing_start` on.
+    outgoing: Vec<u8>,
+    outgoing_start: usize,
+    records: VecDeque<Record>,
+    /// Bytes at the front of what is to be sent that are in `records`.
+    encrypted: usize,
+    /// Whether the peer takes so little that one record at a time is encrypted for it.
+    is_stalled: bool,
+    has_sent_close: bool,
+    /// What has failed, of which the peer is told. Plaintext before it goes first.
+    failed: Option<Failure>,
+    claim: Claim,
+}
+
+impl Session {
+    fn over(engine: Engine, claim: Claim) -> Self {
+        Self {
+            engine,
+            socket: Socket::Full,
+            incoming: Vec::new(),
+            plaintext: Vec::new(),
+            plaintext_start: 0,
+            outgoing: Vec::new(),
+            outgoing_start: 0,
+            records: VecDeque::new(),
+            encrypted: 0,
+            is_stalled: false,
+            has_sent_close: false,
+            failed: None,
+            claim,
+        }
+    }
+
+    /// A server's end. What it keeps of the peer's records is claimed by `claim`.
+    ///
+    /// # Errors
+    /// What the library refuses.
+    pub(crate) fn server(tls: &ServerTls, claim: Claim) -> Result<Self, Failure> {
+        Ok(Self::over(Engine::server(&tls.current())?, claim))
+    }
+
+    /// A client's end, to the server `host` at `destination`.
+    ///
+    /// # Errors
+    /// What the library refuses.
+    pub(crate) fn client(
+        tls: &ClientTls,
+        destination: &str,
+        host: Option<&str>,
+        claim: Claim,
+    ) -> Result<Self, Failure> {
+        let (configuration, name) = tls.for_destination(destination, host);
+        let engine = Engine::client(&configuration, name.as_deref())?;
+        Ok(Self::over(engine, claim))
+    }
+
+    fn note_read(&mut self, count: usize, offered: usize) {
+        self.socket = if count == offered {
+            Socket::Full
+        } else {
+            Socket::Short
+        };
+    }
+
+    /// Claims what is kept of the peer's bytes.
+    fn claim_kept(&mut self) -> Result<(), Failure> {
+        if self.incoming.len() > MAX_KEPT {
+            return Err(Failure::Protocol);
+        }
+        // One that keeps nothing touches no word that all connections share.
+        let kept = self.incoming.len() + self.plaintext.len();
+        if kept == 0 {
+            self.claim.release();
+            Ok(())
+        } else if self.claim.change(kept) {
+            Ok(())
+        } else {
+            Err(Failure::BufferLimit)
+        }
+    }
+
+    /// Fills `pieces` with plaintext, for which it takes ciphertext from `read` once. 0 is the end: see
+    /// [`Self::has_ended_properly`].
+    ///
+    /// # Errors
+    /// `WouldBlock` if no plaintext is there; whether the socket is empty then says [`Self::is_dry`]. `Interrupted` if more
+    /// is to be read before there is any. Else the socket's, or a [`Failure`].
+    pub(crate) fn read(
+        &mut self,
+        pieces: &mut [IoSliceMut<'_>],
+        scratch: &mut Scratch,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut room = Room::over(pieces);
+        if self.has_plaintext() {
+            return Ok(self.take_plaintext(&mut room));
+        }
+        self.check()?;
+        if self.engine.has_received_close() || self.socket == Socket::Ended {
+            return Ok(0);
+        }
+        let kept = self.incoming.len();
+        let memory = scratch.input_behind(&self.incoming, room.left());
+        let offered = memory.len() - kept;
+        let count = match read(&mut memory[kept..]) {
+            Ok(0) => {
+                self.socket = Socket::Ended;
+                return Ok(0);
+            }
+            Ok(count) => count,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    self.socket = Socket::Empty;
+                }
+                return Err(error);
+            }
+        };
+        self.note_read(count, offered);
+        if let Err(failure) = self.decrypt(scratch, kept + count, &mut room) {
+            self.failed = Some(failure);
+            if room.filled == 0 {
+                return Err(failure.into_error());
+            }
+        }
+        match (room.filled, self.socket) {
+            (0, _) if self.engine.has_received_close() => Ok(0),
+            (0, Socket::Full) => Err(io::ErrorKind::Interrupted.into()),
+            (0, _) => Err(io::ErrorKind::WouldBlock.into()),
+            (count, _) => Ok(count),
+        }
+    }
+
+    /// Decrypts the first `length` bytes of the scratch's input into `room`, and keeps what is left.
+    fn decrypt(
+        &mut self,
+        scratch: &mut Scratch,
+        length: usize,
+        room: &mut Room<'_, '_>,
+    ) -> Result<(), Failure> {
+        scratch.output.clear();
+        let mut lack = Ok(());
+        let plaintext = &mut self.plaintext;
+        let input = &mut scratch.input[..length];
+        let (used, result) = self.engine.process(
+            input,
+            |bytes| {
+                let rest = room.fill(bytes);
+                if !rest.is_empty() {
+                    lack = lack.and(append(plaintext, rest));
+                }
+            },
+            &mut scratch.output,
+        );
+        let rest = &scratch.input[used..length];
+        self.incoming.clear();
+        if rest.is_empty() {
+            // Most have nothing here, and no memory for it.
+            self.incoming = Vec::new();
+        } else {
+            append(&mut self.incoming, rest)?;
+        }
+        if !scratch.output.is_empty() {
+            self.queue(&scratch.output, 0)?;
+        }
+        result.and(lack)?;
+        self.claim_kept()
+    }
+
+    fn take_plaintext(&mut self, room: &mut Room<'_, '_>) -> usize {
+        let waiting = &self.plaintext[self.plaintext_start..];
+        let left = room.fill(waiting).len();
+        self.plaintext_start = self.plaintext.len() - left;
+        if left == 0 {
+            self.plaintext = Vec::new();
+            self.plaintext_start = 0;
+            // It becomes less.
+            let _ = self.claim_kept();
+        }
+        room.filled
+    }
+
+    /// Whether plaintext waits.
+    pub(crate) fn has_plaintext(&self) -> bool {
+        !self.plaintext.is_empty()
+    }
+
+    /// Whether another read may find something without any event.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.has_plaintext()
+            || self.failed.is_some()
+            || self.engine.has_received_close()
+            || matches!(self.socket, Socket::Full | Socket::Ended)
+    }
+
+    /// Whether the last read has found the socket empty, and not only too few bytes for a record.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.socket == Socket::Empty
+    }
+
+    /// Whether the peer has said that nothing more will come, before its socket ended.
+    pub(crate) fn has_ended_properly(&self) -> bool {
+        self.engine.has_received_close()
+    }
+
+    /// Whether the peer has begun a record and not finished it.
+    pub(crate) fn has_partial(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
+    /// Writes `pieces` in order, by `write`. Returns how many of their bytes have left; others may be encrypted, and are to
+    /// be given again in the next call.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket has taken too little; else the socket's, or a [`Failure`].
+    pub(crate) fn write(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        scratch: &mut Scratch,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.has_outgoing() {
+            let (left, flushed) = self.flush(&mut write);
+            if left > 0 {
+                return Ok(left);
+            }
+            flushed?;
+        }
+        self.check()?;
+        let mut plaintext = 0;
+        scratch.output.clear();
+        let limit = if self.is_stalled { 1 } else { RECORDS };
+        for _ in 0..limit {
+            let count = self
+                .encrypt_record(pieces, plaintext, scratch)
+                .map_err(Failure::into_error)?;
+            plaintext += count;
+            if count < MAX_PLAINTEXT {
+                break;
+            }
+        }
+        if plaintext == 0 {
+            return Ok(0);
+        }
+        self.write_encrypted(scratch, plaintext, write)
+    }
+
+    /// After a failure nothing is encrypted or decrypted any more.
+    fn check(&self) -> io::Result<()> {
+        self.failed
+            .map_or(Ok(()), |failure| Err(failure.into_error()))
+    }
+
+    /// Encrypts the next record of `pieces`, from their byte `start` on. Returns how many bytes it carries.
+    fn encrypt_record(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        start: usize,
+        scratch: &mut Scratch,
+    ) -> Result<usize, Failure> {
+        let before = scratch.output.len();
+        let bytes = record_of(pieces, start, &mut scratch.gathered);
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.engine
+            .encrypt(&mut self.incoming, bytes, &mut scratch.output)?;
+        self.records.push_back(Record {
+            ciphertext: scratch.output.len() - before,
+            plaintext: bytes.len(),
+        });
+        Ok(bytes.len())
+    }
+
+    /// Writes what was encrypted, and keeps what the socket does not take.
+    fn write_encrypted(
+        &mut self,
+        scratch: &Scratch,
+        plaintext: usize,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.encrypted = plaintext;
+        let output = &scratch.output[..];
+        let written = match retry(|| write(output)) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.is_stalled = written < output.len();
+        if self.is_stalled {
+            append(&mut self.outgoing, &output[written..]).map_err(Failure::into_error)?;
+        }
+        match self.leave(written) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            left => Ok(left),
+        }
+    }
+
+    /// So many bytes of ciphertext have left. Returns how many of plaintext have left with them.
+    fn leave(&mut self, mut ciphertext: usize) -> usize {
+        let mut plaintext = 0;
+        while let Some(record) = self.records.front_mut() {
+            if ciphertext < record.ciphertext {
+                record.ciphertext -= ciphertext;
+                break;
+            }
+            ciphertext -= record.ciphertext;
+            plaintext += record.plaintext;
+            self.records.pop_front();
+        }
+        self.encrypted -= plaintext;
+        plaintext
+    }
+
+    /// Queues ciphertext that carries no plaintext of ours.
+    fn queue(&mut self, ciphertext: &[u8], plaintext: usize) -> Result<(), Failure> {
+        if ciphertext.is_empty() {
+            return Ok(());
+        }
+        append(&mut self.outgoing, ciphertext)?;
+        self.records.push_back(Record {
+            ciphertext: ciphertext.len(),
+            plaintext,
+        });
+        Ok(())
+    }
+
+    /// Writes ciphertext that waits, by `write`. Returns how many bytes of plaintext have left with it, and `WouldBlock` when
+    /// the socket does not take all, or the socket's own error.
+    fn flush(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> (usize, io::Result<()>) {
+        let mut plaintext = 0;
+        while self.has_outgoing() {
+            match retry(|| write(&self.outgoing[self.outgoing_start..])) {
+                Ok(count) => {
+                    self.outgoing_start += count;
+                    plaintext += self.leave(count);
+                }
+                Err(error) => return (plaintext, Err(error)),
+            }
+        }
+        self.outgoing = Vec::new();
+        self.outgoing_start = 0;
+        (plaintext, Ok(()))
+    }
+
+    /// What was to be sent is given up: what is encrypted of it already leaves, and counts for nothing.
+    pub(crate) fn forget_plaintext(&mut self) {
+        for record in &mut self.records {
+            record.plaintext = 0;
+        }
+        self.encrypted = 0;
+    }
+
+    /// Whether ciphertext waits for the socket.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.outgoing_start < self.outgoing.len()
+    }
+
+    /// Queues, once, that nothing more will come from here.
+    pub(crate) fn say_farewell(&mut self, scratch: &mut Scratch) {
+        if std::mem::replace(&mut self.has_sent_close, true) || self.failed.is_some() {
+            return;
+        }
+        scratch.output.clear();
+        let encrypted = self
+            .engine
+            .encrypt_close(&mut self.incoming, &mut scratch.output);
+        if encrypted.is_ok() {
+            let _ = self.queue(&scratch.output, 0);
+        }
+    }
+
+    /// What both ends have agreed on.
+    pub(crate) fn negotiated(&self) -> Negotiated {
+        self.engine.negotiated()
+    }
+}
+
+/// Calls again what a signal has interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn append(memory: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Failure> {
+    let reserved = memory.try_reserve(bytes.len());
+    reserved.map_err(|_| Failure::OutOfMemory)?;
+    memory.extend_from_slice(bytes);
+    Ok(())
+}

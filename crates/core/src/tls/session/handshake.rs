@@ -1,0 +1,96 @@
+//! A session shakes hands before it carries anything.
+
+use std::io;
+
+use super::{Session, Socket, append, retry};
+use crate::tls::failure::Failure;
+use crate::tls::scratch::{MAX_RECORD, Scratch};
+
+/// What has become of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// The socket has nothing more to read, or takes nothing more.
+    Waits,
+    /// Both directions may carry plaintext.
+    Done,
+}
+
+impl Session {
+    /// Goes on with the handshake as far as the socket allows, by `read` and `write`.
+    ///
+    /// # Errors
+    /// The socket's, or a [`Failure`], of which the peer was told if the socket has taken it.
+    pub(crate) fn shake_hands(
+        &mut self,
+        scratch: &mut Scratch,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<Handshake> {
+        loop {
+            let processed = self.process_kept(scratch);
+            let (_, sent) = self.flush(&mut write);
+            processed.map_err(Failure::into_error)?;
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+                Ok(()) => {}
+            }
+            if self.engine.is_secured() {
+                return Ok(Handshake::Done);
+            }
+            if self.has_outgoing() {
+                return Ok(Handshake::Waits);
+            }
+            let kept = self.incoming.len();
+            let memory = scratch.input_behind(&self.incoming, MAX_RECORD);
+            match retry(|| read(&mut memory[kept..])) {
+                Ok(0) => return Err(Failure::EndedEarly.into_error()),
+                Ok(count) => {
+                    self.note_read(count, memory.len() - kept);
+                    let keeps = self.keep(&scratch.input[kept..kept + count]);
+                    keeps.map_err(Failure::into_error)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket = Socket::Empty;
+                    return Ok(Handshake::Waits);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Appends to what is kept of the peer's records.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let reserved = self.incoming.try_reserve(bytes.len());
+        reserved.map_err(|_| Failure::OutOfMemory)?;
+        self.incoming.extend_from_slice(bytes);
+        self.claim_kept()
+    }
+
+    /// Goes through what is kept, where it lies: what plaintext it has is kept as well.
+    fn process_kept(&mut self, scratch: &mut Scratch) -> Result<(), Failure> {
+        scratch.output.clear();
+        let mut lack = Ok(());
+        let plaintext = &mut self.plaintext;
+        let (used, result) = self.engine.process(
+            &mut self.incoming,
+            |bytes| lack = lack.and(append(plaintext, bytes)),
+            &mut scratch.output,
+        );
+        self.incoming.drain(..used);
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        self.queue(&scratch.output, 0)?;
+        result.and(lack)?;
+        self.claim_kept()?;
+        match self
+            .engine
+            .is_secured()
+            .then(|| self.engine.resumed_in_vain())
+        {
+            Some(Some(failure)) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! TLS over real sockets, with peers of another implementation of the buffering: rustls as its users have it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod closing;
+mod handshakes;
+mod peers;
+mod records;
