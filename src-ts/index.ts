@@ -70,6 +70,15 @@ export type { ServerStats } from './server/server'
 export { createServer, Server } from './server/server'
 export type { ThreadStats } from './stats/stats'
 export { stats } from './stats/stats'
+export type { ConnectionTls } from './tls/connection-tls'
+export type {
+  ClientTlsOptions,
+  Pem,
+  ServerTlsOptions,
+  TlsCredentials,
+  TlsOptions,
+  TlsVersion,
+} from './tls/options'
 export type { WorkerCursorHandler, WorkerHandler, WorkerRequest } from './workers/handler'
 export type { WorkerLoadBalance, WorkersOptions } from './workers/options'
 export type { WorkerStats } from './workers/pool'

@@ -21,6 +21,7 @@ export const order = [
     'process/',
     'memory/',
     'framing/',
+    'tls/',
     'link-buffer/',
   ],
   ...['poller/', 'connection/', 'workers/', 'server/', 'client/', 'stats/', 'index.', 'extension.ts'],

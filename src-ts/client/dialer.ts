@@ -17,6 +17,10 @@ import { isNetpollError, isOurs, NetpollError, systemError } from '../errors'
 import { pollersFor } from '../poller/pollers'
 import { type Attempt, type AttemptOutcome, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
+import { handshakeOf, nameFault } from './handshake'
+import { isOfTls, ofTls } from '../native/reasons'
+import type { ClientTlsOptions } from '../tls/options'
+import { ClientSecurity } from '../tls/secure-context'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import { takeOptions } from '../checks/known-options'
 import { LaterAttempt } from './later-attempt'
@@ -28,6 +32,7 @@ import {
   type BufferBound,
   createGroups,
   moveGroups,
+  type GroupOwner,
   type ConnectionGroup,
 } from '../connection/group'
 import { whenOver } from '../checks/promises'
@@ -83,7 +88,8 @@ export let isDialer: (value: unknown) => value is Dialer
 export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
-  readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
+  readonly #security: ClientSecurity | undefined
+  readonly #dialing = new Map<ConnectionCore, Dialing>()
   readonly #established = new Set<ConnectionCore>()
   /** One for each event loop. */
   #groups: readonly ConnectionGroup[] = []
@@ -102,6 +108,20 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const taken = takeOptions<DialerOptions<Data, Bytes>>('options', options, dialerOptionNames)
     this.#checked = checkConnectionOptions(taken, 'client')
     this.#settings = checkDialSettings(taken, defaultDialSettings)
+    this.#security = taken.tls && new ClientSecurity(taken.tls)
+  }
+
+  /**
+   * Replaces options of TLS. Dials that begin from now on go by them, and no earlier session is resumed.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` for a dialer without `tls`; TypeError `ERR_INVALID_ARG_TYPE`,
+   * `ERR_INVALID_ARG_VALUE`, and then nothing has changed
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    if (this.#security === undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'The dialer has no option tls')
+    }
+    this.#security.replace(options)
   }
 
   /**
@@ -128,8 +148,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const latest = deadlineOf('options.deadline', options.deadline)
     throwIfAborted(signal)
     const deadline = new DialDeadline(Math.min(endOf(settings.connectTimeout), latest))
-    const dial = { deadline, context: captureContext() }
     const destination = checkDestination(options)
+    const host = 'path' in destination ? undefined : destination.host
+    const dial = { deadline, context: captureContext(), host }
     return await this.#counted(async () => {
       if (deadline.isOver) {
         throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
@@ -180,8 +201,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       const { poller, settings } = group
       const { id, errno } = poller.native.adoptStream(fd, settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const connection = createConnection(id, group, 'open', context)
+      const isOpen = this.#security === undefined
+      const connection = createConnection(id, group, isOpen ? 'open' : 'connecting', context)
       poller.attach(connection)
+      if (!isOpen) await this.#shaken(connection)
       return this.#opened(connection)
     }, site)
   }
@@ -245,7 +268,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
             connected,
             failed: (error) => {
               // The attempts have one deadline: when the first notices, it has passed for all.
-              if (isDialTimeout(error)) race.abandon(error)
+              if (isDialTimeout(error) || isOfTls(error)) race.abandon(error)
               failed(error)
             },
           }),
@@ -271,12 +294,12 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Begins to connect; `undefined` where the backlog of a unix socket is full. */
   #begin(
     route: Route,
-    { deadline, context }: Dial,
+    { deadline, context, host }: Dial,
     outcome: AttemptOutcome<ConnectionCore>,
   ): Attempt | undefined {
     const group = this.#chooseGroup()
     const { remote, local } = route
-    const begun = group.poller.native.dial(remote, local, deadline.remaining(), group.settings)
+    const begun = group.poller.native.dial(remote, local, deadline.remaining(), group.settings, host)
     if (begun.id === undefined) {
       if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
       throw connectError(begun.errno ?? 0, route)
@@ -284,6 +307,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const connection = createConnection(begun.id, group, 'connecting', context)
     group.poller.attach(connection)
     this.#dialing.set(connection, {
+      host,
       connected: outcome.connected,
       failed: (error) => {
         const errno = errnoOf(error)
@@ -319,14 +343,28 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#groups
   }
 
+  /** Waits for the handshake of a socket that was opened elsewhere. */
+  #shaken(connection: ConnectionCore): Promise<void> {
+    return handshakeOf(connection, this.#settings.connectTimeout, startTimer, (outcome) =>
+      this.#dialing.set(connection, { host: undefined, ...outcome }),
+    )
+  }
+
   #makeGroups(): readonly ConnectionGroup[] {
-    return createGroups(pollersFor(this.#checked.pollers), this.#checked, {
+    const owner: GroupOwner = {
       role: 'client',
       goAway: undefined,
       opened: (connection) => {
-        const outcome = this.#dialing.get(connection)
+        const dialing = this.#dialing.get(connection)
+        const fault = dialing && this.#security && nameFault(this.#security, connection, dialing.host)
+        if (dialing !== undefined && fault !== undefined) {
+          // Nothing else is told of it.
+          this.#dialing.set(connection, { ...dialing, failed: () => dialing.failed(ofTls(fault)) })
+          connection.destroy(fault)
+          return
+        }
         this.#dialing.delete(connection)
-        outcome?.connected(connection)
+        dialing?.connected(connection)
       },
       closed: (connection, error) => {
         this.#established.delete(connection)
@@ -335,7 +373,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         outcome?.failed(error ?? refused())
         return outcome === undefined
       },
-    })
+    }
+    const context = this.#security?.context
+    return createGroups(pollersFor(this.#checked.pollers), this.#checked, owner, { context })
   }
 }
 
@@ -378,6 +418,13 @@ function refused(): NetpollError {
 interface Dial {
   readonly deadline: DialDeadline
   readonly context: Context
+  /** What the server is called; `undefined` where a path is dialed. */
+  readonly host: string | undefined
+}
+
+/** An attempt, until it is established. */
+interface Dialing extends AttemptOutcome<ConnectionCore> {
+  readonly host: string | undefined
 }
 
 function startTimer(milliseconds: number, callback: () => void): () => void {

@@ -3,6 +3,7 @@ import type { ConnectionOptions, MessageOptions, StreamOptions } from '../connec
 import type { DialSettings } from './dial-options'
 import { optionNames } from '../checks/known-options'
 import { sharedNames } from '../connection/options'
+import type { ClientTlsOptions } from '../tls/options'
 
 /** Options of dialers, whatever is exchanged. */
 export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
@@ -10,6 +11,8 @@ export interface ConnectOptions<Data = unknown, Bytes extends BytesOption = 'buf
     DialSettings {
   /** Milliseconds until a `call` without a timeout of its own is given up; 0, the default, for never. */
   readonly requestTimeout?: number | undefined
+  /** Encrypts every connection; `true` with the defaults. The handshake counts within `connectTimeout`. Default: none is. */
+  readonly tls?: ClientTlsOptions | true | undefined
 }
 
 /** Options of a dialer with a framing. */
@@ -46,4 +49,5 @@ export const dialerOptionNames = optionNames<DialerOptions>({
   lookup: true,
   localAddress: true,
   localPort: true,
+  tls: true,
 })

@@ -1,3 +1,4 @@
+import type { ConnectionTls } from '../tls/connection-tls'
 import { type Address, addressText } from '../native/address'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
 import { call } from './calls/connection-calls'
@@ -164,6 +165,13 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** The other end; `undefined` once the callbacks of its end have run, unless it was asked for before. */
   get remoteAddress(): Address | undefined {
     return this.#core.socket.remoteAddress
+  }
+
+  /**
+   * What TLS has agreed on with the peer; `undefined` without TLS. Asked for while the connection is there, it stays.
+   */
+  get tls(): ConnectionTls | undefined {
+    return this.#core.socket.tls
   }
 
   /** This end; `undefined` once the connection is gone. */

@@ -4,7 +4,7 @@ import type { Context } from '../process/async-context'
 import { channels, publish } from '../process/diagnostics'
 import type { Poller } from '../poller/poller'
 import { report } from '../process/report'
-import { type ConnectionSettings, nativeBinding } from '../native/binding'
+import { type ConnectionSettings, nativeBinding, type SecureContext } from '../native/binding'
 import type { CheckedOptions } from './options'
 import { isAsyncFunction } from '../checks/thenables'
 
@@ -12,6 +12,12 @@ export type { ConnectionGroup } from './core'
 
 /** What handles messages, where no handler of this thread does. */
 export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
+
+/** What the core has beside settings: workers that handle messages, and TLS. */
+interface Handlers {
+  readonly workers?: NativeWorkers
+  readonly context?: SecureContext | undefined
+}
 
 /** The owner that is told first of the connections of a group. */
 export type GroupOwner = Pick<ConnectionGroup, 'role' | 'goAway' | 'opened' | 'closed'>
@@ -29,7 +35,7 @@ export function createGroups(
   pollers: readonly Poller[],
   checked: CheckedOptions,
   owner: GroupOwner,
-  workers?: NativeWorkers,
+  { workers, context }: Handlers = {},
 ): readonly ConnectionGroup[] {
   const { settings, hooks, ...rest } = checked
   const { ConnectionSettings } = nativeBinding()
@@ -43,7 +49,7 @@ export function createGroups(
     hooks,
     asyncHandler: isAsyncFunction(hooks.onRequest) ? hooks.onRequest : undefined,
     readsByCursor: hooks.onMessage !== undefined && checked.isGoAway === undefined,
-    settings: new ConnectionSettings(settings, workers),
+    settings: new ConnectionSettings(settings, workers, context),
     startsHeld: settings.startPaused,
     maxCloseTime: settings.maxCloseTime,
     counts: { requests: 0, calls: 0, buffered: 0 },

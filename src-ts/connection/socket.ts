@@ -4,6 +4,7 @@ import type { NativeId } from '../native/binding'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandTarget } from '../poller/command-queue'
 import type { Poller } from '../poller/poller'
+import { type ConnectionTls, connectionTls } from '../tls/connection-tls'
 import { keepAliveSeconds, requiredLimit } from '../time/time-limits'
 
 /** Bytes that went through a connection. */
@@ -18,6 +19,9 @@ export class Socket {
   readonly #poller: Pick<Poller, 'native' | 'commandQueue'>
   #remoteAddress: Address | undefined
   #totals: Totals | undefined
+  #tls: ConnectionTls | undefined
+  /** What is wrong with the name of the peer, which was accepted all the same. */
+  #nameFault: string | undefined
 
   constructor(target: CommandTarget, poller: Pick<Poller, 'native' | 'commandQueue'>) {
     this.#target = target
@@ -36,6 +40,20 @@ export class Socket {
 
   get localAddress(): Address | undefined {
     return toAddress(this.#poller.native.localAddress(this.#id()))
+  }
+
+  /** What TLS has agreed on; the core knows as long as it has the connection. */
+  get tls(): ConnectionTls | undefined {
+    const agreement = this.#tls === undefined ? this.#poller.native.tlsAgreement(this.#id()) : undefined
+    // Without TLS the core says `null`.
+    if (agreement) this.#tls = connectionTls(agreement, this.#nameFault)
+    return this.#tls
+  }
+
+  /** Has `tls` tell what is wrong with the peer's name. */
+  noteNameFault(code: string): void {
+    this.#nameFault = code
+    this.#tls = undefined
   }
 
   get bytesRead(): number {

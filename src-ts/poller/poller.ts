@@ -22,23 +22,12 @@ import { commandWords, CommandQueue } from './command-queue'
 import type { ThreadMemory } from '../memory/thread-memory'
 import { microtask, nextTick, setImmediate } from '../time/timers'
 import { pollerGone } from '../native/reasons'
+import { type Acceptor, isOfListener, tellAcceptor } from './acceptor'
+
+export type { Acceptor } from './acceptor'
 
 /** Where a poller runs. */
 export type Placement = 'inline' | 'thread'
-
-/** The server that accepts connections on a listener. */
-export interface Acceptor {
-  /** A connection was accepted; returns the object that stands for it. */
-  accepted(id: NativeId): PolledConnection
-  /** No descriptor or memory left: accepting pauses and is tried again. */
-  acceptPaused(errno: number): void
-  /** A connection was accepted and closed, because the system could not watch it. */
-  acceptFailed(errno: number): void
-  /** No thread accepts for it any more: its socket is closed. */
-  acceptEnded(): void
-  /** Its poller has failed, with everything that it had. */
-  failed(error: NetpollError): void
-}
 
 /** Words of the records between two looks at the clock, which costs as little as a few of them. */
 const wordsBetweenLooks = 16 * recordWords
@@ -422,16 +411,8 @@ export class Poller {
       connection.open()
       return
     }
-    if (kind === RecordKind.AcceptPaused) {
-      this.#acceptors.get(slot)?.acceptPaused(start)
-      return
-    }
-    if (kind === RecordKind.AcceptFailed) {
-      this.#acceptors.get(slot)?.acceptFailed(start)
-      return
-    }
-    if (kind === RecordKind.AcceptEnded) {
-      this.#acceptors.get(slot)?.acceptEnded()
+    if (isOfListener(kind)) {
+      tellAcceptor(this.#acceptors.get(slot), kind, start, length)
       return
     }
     // They stand right before the record that takes what they tell, whosever it is.
@@ -495,13 +476,6 @@ export class Poller {
 /** Whether a record brings no message. */
 function isOfLife(kind: number): boolean {
   return (kind & 0xff) !== RecordKind.Message && kind !== RecordKind.Correlation
-}
-
-/** Whether a record names a listener, in the place of a slot. */
-function isOfListener(kind: number): boolean {
-  return (
-    kind === RecordKind.AcceptPaused || kind === RecordKind.AcceptFailed || kind === RecordKind.AcceptEnded
-  )
 }
 
 /** A number of two words. */

@@ -8,6 +8,7 @@ import { optionNames } from '../checks/known-options'
 import { type AnyOptions, sharedNames } from '../connection/options'
 import { invalidValue } from '../errors'
 import type { Address } from '../native/address'
+import type { ServerTlsOptions } from '../tls/options'
 
 /** Options of servers, whatever is exchanged. */
 export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
@@ -17,6 +18,10 @@ export interface AcceptOptions<Data = unknown, Bytes extends BytesOption = 'buff
    * limit.
    */
   readonly maxConnections?: number | undefined
+  /**
+   * Encrypts every connection. They are told of, and count, once their handshake is done. Default: none is encrypted.
+   */
+  readonly tls?: ServerTlsOptions | undefined
   /** A connection was closed at once because there were `maxConnections`. */
   readonly onDrop?: (((drop: Drop) => void) | undefined) | undefined
 }
@@ -77,6 +82,7 @@ export const serverOptionNames = optionNames<ServerOptions>({
   goAway: true,
   maxConnections: true,
   onDrop: true,
+  tls: true,
   workers: true,
 })
 

@@ -42,7 +42,11 @@ import {
   type ConnectionGroup,
 } from '../connection/group'
 import { whenRejected } from '../checks/promises'
+import { reasonError } from '../native/reasons'
+import { guarded } from '../process/report'
 import { SharedListener } from './shared-listener'
+import type { ServerTlsOptions, TlsCredentials } from '../tls/options'
+import { ServerSecurity } from '../tls/secure-context'
 import { threadMemory } from '../memory/thread-memory'
 import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
 import { type CloseOptions, closeTimeout } from '../time/close-options'
@@ -106,6 +110,7 @@ export class Server<Data = unknown> {
   readonly #connectionLimit: ConnectionLimit
   readonly #connections = new Set<ConnectionCore>()
   readonly #workers: CheckedWorkers | undefined
+  readonly #security: ServerSecurity | undefined
   #goAway: GoAway | undefined
   /** Ends the time in which clients may leave by themselves. */
   #grace: NodeJS.Timeout | undefined
@@ -142,6 +147,7 @@ export class Server<Data = unknown> {
     this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
     this.#connectionLimit = new ConnectionLimit(options)
+    this.#security = options.tls && new ServerSecurity(options.tls)
   }
 
   /**
@@ -221,6 +227,31 @@ export class Server<Data = unknown> {
     this.#state = 'closed'
     clearTimeout(this.#grace)
     await stepBudget.pass()
+  }
+
+  /**
+   * Replaces options of TLS, such as the certificate. Connections that begin from now on go by them, and no earlier session
+   * is resumed; those that stand are left as they are.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` for a server without `tls`; TypeError `ERR_INVALID_ARG_TYPE`,
+   * `ERR_INVALID_ARG_VALUE`, and then nothing has changed
+   */
+  setSecureContext(options: ServerTlsOptions): void {
+    this.#secured().replace(options)
+  }
+
+  /**
+   * Shows these to clients that ask for `name` from now on, which may begin with `*.`.
+   *
+   * @throws as {@link setSecureContext}
+   */
+  addContext(name: string, credentials: TlsCredentials): void {
+    this.#secured().addContext(name, credentials)
+  }
+
+  #secured(): ServerSecurity {
+    if (this.#security !== undefined) return this.#security
+    throw new NetpollError('ERR_UNSUPPORTED', 'The server has no option tls')
   }
 
   /** Keeps the process alive while the server listens. The default. */
@@ -403,6 +434,17 @@ export class Server<Data = unknown> {
         this.#followEmpty()
         group.listenerFailed(systemError(errno, 'accept'), context)
       },
+      handshakeFailed: (code, detail) => {
+        this.#reported += 1
+        this.#followEmpty()
+        const { onHandshakeError } = this.#security ?? {}
+        const error = onHandshakeError && reasonError(code, detail)
+        if (onHandshakeError === undefined || error === undefined) return
+        guarded(
+          () => context.run(onHandshakeError, error, undefined),
+          (second) => group.listenerFailed(second, context),
+        )
+      },
       acceptEnded: () => this.#fail(acceptingFailed(this.#listener), group, context),
       failed: (error) => this.#fail(error, group, context),
     }
@@ -438,7 +480,8 @@ export class Server<Data = unknown> {
         return true
       },
     }
-    return createGroups(pollers, this.#checked, owner, this.#pool?.native)
+    const context = this.#security?.context
+    return createGroups(pollers, this.#checked, owner, { workers: this.#pool?.native, context })
   }
 }
 

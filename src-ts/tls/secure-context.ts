@@ -1,0 +1,248 @@
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { types } from 'node:util'
+
+import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/arguments'
+import { isUint8Array } from '../checks/bytes'
+import { refuseUnknown, takeOptions } from '../checks/known-options'
+import { invalidType, invalidValue } from '../errors'
+import { nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
+import { timeLimit } from '../time/time-limits'
+import { cipherNumbers } from './ciphers'
+import {
+  type ClientTlsOptions,
+  clientTlsNames,
+  credentialNames,
+  foreignTlsNames,
+  type ServerTlsOptions,
+  serverTlsNames,
+  type TlsCredentials,
+  type TlsOptions,
+} from './options'
+import { certificatesOf, keyOf } from './pem'
+import { defaultRoots } from './roots'
+
+const versions: Readonly<Record<string, number>> = { 'TLSv1.2': 12, 'TLSv1.3': 13 }
+const defaultHandshakeTimeout = 10_000
+const defaultCachedSessions = 100
+
+/** The TLS of a server, whose certificates can be replaced while it listens. */
+export class ServerSecurity {
+  readonly context: SecureContext
+  readonly onHandshakeError: ((error: Error) => void) | undefined
+  #options: ServerTlsOptions
+
+  /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the error of `node:crypto` for a key */
+  constructor(options: ServerTlsOptions) {
+    this.#options = takeTls(options, serverTlsNames)
+    checkFunction('tls.onHandshakeError', this.#options.onHandshakeError)
+    this.onHandshakeError = this.#options.onHandshakeError
+    this.context = newContext(serverSettings(this.#options))
+  }
+
+  /** Connections that begin from now on go by `options`; those that are not given stay as they are. */
+  replace(options: ServerTlsOptions): void {
+    const taken: ServerTlsOptions = { ...this.#options, ...takeTls(options, serverTlsNames) }
+    this.#apply(taken)
+  }
+
+  /** Clients that ask for `name` are shown these from now on. */
+  addContext(name: string, credentials: TlsCredentials): void {
+    checkText('name', name)
+    this.#apply({ ...this.#options, contexts: { ...this.#options.contexts, [name]: credentials } })
+  }
+
+  #apply(options: ServerTlsOptions): void {
+    replaceIn(this.context, serverSettings(options))
+    this.#options = options
+  }
+}
+
+/** The TLS of a dialer. */
+export class ClientSecurity {
+  readonly context: SecureContext
+  #options: ClientTlsOptions
+
+  /** @throws as {@link ServerSecurity} */
+  constructor(options: ClientTlsOptions | true) {
+    this.#options = options === true ? {} : takeTls(options, clientTlsNames)
+    this.context = newContext(clientSettings(this.#options))
+  }
+
+  /** Dials that begin from now on go by `options`; those that are not given stay as they are. */
+  replace(options: ClientTlsOptions): void {
+    const taken: ClientTlsOptions = { ...this.#options, ...takeTls(options, clientTlsNames) }
+    replaceIn(this.context, clientSettings(taken))
+    this.#options = taken
+  }
+
+  /** Whether a server is refused that is not what it should be. */
+  get rejectsUnauthorized(): boolean {
+    return this.#options.rejectUnauthorized ?? true
+  }
+
+  /** What is wrong with the name in a server's certificate, where `host` was dialed. */
+  nameFault(host: string, certificate: PeerCertificate): Error | undefined {
+    const { servername, checkServerIdentity: check = checkServerIdentity } = this.#options
+    const name = servername === undefined || servername === '' ? host : servername
+    const fault: unknown = check(name, certificate)
+    if (fault === undefined || fault === null) return undefined
+    if (types.isNativeError(fault)) return fault
+    throw invalidType('options.tls.checkServerIdentity()', 'an Error or undefined', fault)
+  }
+}
+
+function takeTls<Options extends object>(
+  options: Options,
+  names: Parameters<typeof takeOptions<Options>>[2],
+): Options {
+  if (typeof options === 'object' && options !== null) {
+    for (const name in options) {
+      const advice = foreignTlsNames[name]
+      if (advice !== undefined && options[name] !== undefined) {
+        throw invalidValue(`options.tls.${name}`, advice, typeof options[name])
+      }
+    }
+  }
+  refuseUnknown('options.tls', shownAs(options), names)
+  return takeOptions('options.tls', options, names)
+}
+
+/** What an error may show of options, of which one that is misspelled may be a key. */
+function shownAs<Options extends object>(options: Options): Options {
+  if (typeof options !== 'object' || options === null) return options
+  const shown: Record<string, unknown> = {}
+  for (const name in options) if (options[name] !== undefined) shown[name] = typeof options[name]
+  return shown as Options
+}
+
+function newContext(settings: TlsSettings): SecureContext {
+  const { SecureContext: Native } = nativeBinding()
+  return refusing(() => new Native(settings))
+}
+
+function replaceIn(context: SecureContext, settings: TlsSettings): void {
+  refusing(() => context.replace(settings))
+}
+
+/** What the core says of options that are each well-formed. */
+function refusing<Result>(make: () => Result): Result {
+  try {
+    return make()
+  } catch (error) {
+    throw invalidValue('options.tls', `cannot be used: ${(error as Error).message}`, 'these options')
+  }
+}
+
+function serverSettings(options: ServerTlsOptions): TlsSettings {
+  const { requestCert = false, contexts = {}, ca } = options
+  checkBoolean('tls.requestCert', requestCert)
+  const timeout = 'options.tls.handshakeTimeout'
+  if (typeof contexts !== 'object' || contexts === null) {
+    throw invalidType('options.tls.contexts', 'of type object', contexts)
+  }
+  const named = Object.entries(contexts).map(([name, credentials]) => {
+    const option = `options.tls.contexts[${JSON.stringify(name)}]`
+    refuseUnknown(option, shownAs(credentials), credentialNames)
+    return { name, identity: identityOf(option, takeOptions(option, credentials, credentialNames)) }
+  })
+  const shared = sharedSettings(options)
+  if (shared.identity === undefined && named.length === 0) {
+    throw invalidValue('options.tls', 'must have key and cert, or contexts', typeof options)
+  }
+  return {
+    ...shared,
+    isServer: true,
+    contexts: named,
+    authorities: ca === undefined ? [] : certificatesOf('options.tls.ca', ca),
+    requestCertificate: requestCert,
+    maxCachedSessions: 0,
+    handshakeTimeout: timeLimit(timeout, options.handshakeTimeout, defaultHandshakeTimeout),
+  }
+}
+
+function clientSettings(options: ClientTlsOptions): TlsSettings {
+  const { servername, ca, maxCachedSessions = defaultCachedSessions } = options
+  checkFunction('tls.checkServerIdentity', options.checkServerIdentity)
+  if (servername !== undefined && typeof servername !== 'string') {
+    throw invalidType('options.tls.servername', 'of type string', servername)
+  }
+  checkInteger('options.tls.maxCachedSessions', maxCachedSessions, 0, 1_000_000)
+  return {
+    ...sharedSettings(options),
+    isServer: false,
+    contexts: [],
+    authorities: ca === undefined ? [...defaultRoots()] : certificatesOf('options.tls.ca', ca),
+    requestCertificate: false,
+    ...(servername === undefined ? {} : { serverName: servername }),
+    maxCachedSessions,
+    handshakeTimeout: 0,
+  }
+}
+
+type SharedSettings = Pick<
+  TlsSettings,
+  | 'minVersion'
+  | 'maxVersion'
+  | 'ciphers'
+  | 'applicationProtocols'
+  | 'identity'
+  | 'allowPartialChain'
+  | 'rejectUnauthorized'
+>
+
+function sharedSettings(options: TlsOptions): SharedSettings {
+  const { ciphers, minVersion = 'TLSv1.2', maxVersion = 'TLSv1.3' } = options
+  checkBoolean('tls.rejectUnauthorized', options.rejectUnauthorized)
+  checkBoolean('tls.allowPartialTrustChain', options.allowPartialTrustChain)
+  if (ciphers !== undefined) checkText('options.tls.ciphers', ciphers)
+  const min = versionOf('options.tls.minVersion', minVersion)
+  const max = versionOf('options.tls.maxVersion', maxVersion)
+  if (min > max) throw invalidValue('options.tls.minVersion', 'must not be above maxVersion', minVersion)
+  const identity = optionalIdentity(options)
+  return {
+    minVersion: min,
+    maxVersion: max,
+    ...(ciphers === undefined ? {} : { ciphers: cipherNumbers('options.tls.ciphers', ciphers) }),
+    applicationProtocols: protocolsOf(options.ALPNProtocols),
+    ...(identity === undefined ? {} : { identity }),
+    allowPartialChain: options.allowPartialTrustChain ?? false,
+    rejectUnauthorized: options.rejectUnauthorized ?? true,
+  }
+}
+
+function versionOf(option: string, version: unknown): number {
+  const number = typeof version === 'string' ? versions[version] : undefined
+  if (number !== undefined) return number
+  throw invalidValue(option, "must be 'TLSv1.2' or 'TLSv1.3': older versions are not supported", version)
+}
+
+function optionalIdentity({ key, cert, passphrase }: TlsOptions): TlsSettings['identity'] {
+  if (key === undefined && cert === undefined) return undefined
+  if (key === undefined) throw invalidValue('options.tls.key', 'must be given together with cert', undefined)
+  if (cert === undefined) throw invalidValue('options.tls.cert', 'must be given together with key', undefined)
+  return identityOf('options.tls', { key, cert, passphrase })
+}
+
+function identityOf(
+  option: string,
+  { key, cert, passphrase }: TlsCredentials,
+): NonNullable<TlsSettings['identity']> {
+  if (passphrase !== undefined && typeof passphrase !== 'string') {
+    throw invalidType(`${option}.passphrase`, 'of type string', passphrase)
+  }
+  return { chain: certificatesOf(`${option}.cert`, cert), key: keyOf(`${option}.key`, key, passphrase) }
+}
+
+function protocolsOf(protocols: unknown): Buffer[] {
+  if (protocols === undefined) return []
+  const option = 'options.tls.ALPNProtocols'
+  if (!Array.isArray(protocols)) throw invalidType(option, 'a list of names', protocols)
+  return protocols.map((name: unknown) => {
+    if (typeof name !== 'string' && !isUint8Array(name)) throw invalidType(option, 'a list of names', name)
+    const bytes = Buffer.from(name as string)
+    if (bytes.length === 0 || bytes.length > 255) {
+      throw invalidValue(option, 'must have names of 1 to 255 bytes', name)
+    }
+    return bytes
+  })
+}
