@@ -174,7 +174,7 @@ impl Poller {
     pub fn peer_address(&mut self, id: Id) -> Option<Address> {
         match self.slots.find(id)? {
             Occupant::Endpoint(endpoint) => endpoint.peer().cloned(),
-            Occupant::Gone(peer) => peer.clone(),
+            Occupant::Gone(departed) => departed.peer.clone(),
             Occupant::Vacant | Occupant::Acceptor(_) => None,
         }
     }
@@ -191,9 +191,13 @@ impl Poller {
             .is_some_and(|endpoint| endpoint.connection().accepts_output())
     }
 
-    /// What TLS has agreed on, as long as the connection has its slot; `None` without TLS, and before its handshake is done.
+    /// What TLS has agreed on, until its last record was seen; `None` without TLS, and before its handshake is done.
     pub fn negotiated(&mut self, id: Id) -> Option<Negotiated> {
-        self.slots.endpoint(id)?.negotiated()
+        match self.slots.find(id)? {
+            Occupant::Endpoint(endpoint) => endpoint.negotiated(),
+            Occupant::Gone(departed) => departed.session.as_ref()?.negotiated(),
+            Occupant::Vacant | Occupant::Acceptor(_) => None,
+        }
     }
 
     /// Bytes that came from the socket so far, as long as the connection has its slot.

@@ -17,6 +17,7 @@ use super::armed::Armed;
 use super::assigned::LoadShare;
 use super::dialing::Dialing;
 use super::readiness::{ReadUntil, Readiness};
+use super::slots::Departed;
 use super::transport::Transport;
 use crate::address::Address;
 use crate::batch::Batch;
@@ -25,7 +26,6 @@ use crate::connection::{Connection, Due, Input, State};
 use crate::id::Id;
 use crate::settings::Settings;
 use crate::socket::Stream;
-use crate::tls::Scratch;
 use crate::watch::{Trigger, Watch};
 use handshake::Introduction;
 
@@ -185,8 +185,11 @@ impl Endpoint {
         self.peer.as_ref()
     }
 
-    pub(super) fn into_peer(self) -> Option<Address> {
-        self.peer
+    pub(super) fn depart(self) -> Departed {
+        Departed {
+            peer: self.peer,
+            session: self.transport.into_session(),
+        }
     }
 
     /// Stops watching the socket, so that it can be given away.
@@ -250,13 +253,9 @@ impl Endpoint {
         registry: &Registry,
         batch: &mut Batch,
         work: &mut Batch,
-        scratch: &mut Scratch,
     ) -> Next {
-        if self.connection.state() == State::Connecting && self.readiness.writable {
-            self.finish_connect(batch, registry);
-        }
-        if self.is_securing()
-            && let Some(next) = self.secure(now, registry, batch, scratch)
+        if matches!(self.connection.state(), State::Connecting | State::Securing)
+            && let Some(next) = self.begin(now, registry, batch)
         {
             return next;
         }
@@ -272,18 +271,18 @@ impl Endpoint {
             }
         }
         if self.is_unsent() {
-            self.write(now, scratch);
+            self.write(now);
         }
         // What the peer sends once it has read our end comes behind that end.
         self.connection.report_sent(batch, self.id.slot);
         if self.connection.workers().is_some() {
-            self.read(read_buffer, work, scratch);
+            self.read(read_buffer, work);
             batch.read(work.take_bytes());
         } else {
-            self.read(read_buffer, batch, scratch);
+            self.read(read_buffer, batch);
         }
         self.fail_unread();
-        self.settle(now, registry, scratch);
+        self.settle(now, registry);
         self.connection.report(batch, self.id.slot);
         if self.connection.state() == State::Closed {
             return Next::Gone;
@@ -315,20 +314,15 @@ impl Endpoint {
     }
 
     /// Sends what is queued, as far as the socket takes it.
-    pub(super) fn flush(
-        &mut self,
-        now: Instant,
-        registry: &Registry,
-        scratch: &mut Scratch,
-    ) -> Next {
+    pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
         // While write readiness is awaited, trying would only cost a system call.
         if self.has_output() && !self.watch.interest.is_writable() {
-            self.write(now, scratch);
+            self.write(now);
         }
         if self.connection.outbound().has_remaining() && !self.readiness.writable {
             self.connection.waits_to_send();
         }
-        self.settle(now, registry, scratch);
+        self.settle(now, registry);
         if self.wants_service() || self.connection.has_pending() {
             Next::Again
         } else {
@@ -432,15 +426,17 @@ impl Endpoint {
         }
     }
 
-    fn settle(&mut self, now: Instant, registry: &Registry, scratch: &mut Scratch) {
+    fn settle(&mut self, now: Instant, registry: &Registry) {
         if self.transport.is_secured() {
-            self.settle_ciphertext(now, scratch);
+            self.settle_ciphertext(now);
         }
-        let mut due = self.connection.settle(now);
-        if due == Due::Farewell {
-            self.say_farewell(now, scratch);
-            due = self.connection.settle(now);
-        }
+        let due = loop {
+            // In one place, where it is inlined: a farewell is due once.
+            match self.connection.settle(now) {
+                Due::Farewell => self.say_farewell(now),
+                due => break due,
+            }
+        };
         if due == Due::ShutdownWrite {
             // Fails only where the peer is gone already, which the next read will tell.
             let _ = self.transport.stream.shutdown_write();

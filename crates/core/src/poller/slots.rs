@@ -6,15 +6,23 @@ use super::endpoint::Endpoint;
 use crate::address::Address;
 use crate::buffer::OutOfMemory;
 use crate::id::Id;
+use crate::tls::Session;
 
 /// What a place holds.
 pub(super) enum Occupant {
     Vacant,
-    /// A connection was here, and where its peer was, until the consumer that gets the batch has
-    /// seen its end.
-    Gone(Option<Address>),
+    /// A connection was here, until the consumer that gets the batch has seen its end.
+    Gone(Departed),
     Acceptor(Acceptor),
     Endpoint(Box<Endpoint>),
+}
+
+/// What can still be asked of a connection that is gone.
+pub(super) struct Departed {
+    /// Where its peer was.
+    pub(super) peer: Option<Address>,
+    /// Its end of TLS.
+    pub(super) session: Option<Box<Session>>,
 }
 
 struct Slot {

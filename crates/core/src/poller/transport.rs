@@ -41,43 +41,36 @@ impl Transport {
     }
 
     /// Without TLS a message costs a comparison here.
-    pub(super) fn read(
-        &mut self,
-        pieces: &mut [IoSliceMut<'_>],
-        scratch: &mut Scratch,
-    ) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.read(pieces),
-            Some(session) => read_secured(session, &mut self.stream, pieces, scratch),
+            Some(session) => read_secured(session, &mut self.stream, pieces),
         }
     }
 
     /// As [`Self::read`].
-    pub(super) fn write(
-        &mut self,
-        pieces: &[IoSlice<'_>],
-        scratch: &mut Scratch,
-    ) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.write(pieces),
-            Some(session) => {
-                let stream = &mut self.stream;
-                session.write(pieces, scratch, |bytes| write_bytes(stream, bytes))
-            }
+            Some(session) => write_secured(session, &mut self.stream, pieces),
         }
     }
 
     /// Goes on with the handshake.
-    pub(super) fn shake_hands(&mut self, scratch: &mut Scratch) -> io::Result<Handshake> {
+    pub(super) fn shake_hands(&mut self) -> io::Result<Handshake> {
         let Some(session) = &mut self.tls else {
             return Ok(Handshake::Done);
         };
         let stream = std::cell::RefCell::new(&mut self.stream);
-        session.shake_hands(
-            scratch,
-            |memory| stream.borrow_mut().read(&mut [IoSliceMut::new(memory)]),
-            |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
-        )
+        Scratch::lend(|scratch| {
+            session.shake_hands(
+                scratch,
+                |memory| read_bytes(&mut stream.borrow_mut(), memory),
+                |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
+            )
+        })
     }
 
     /// The handshake has failed, of which the peer was told: sees to it that this arrives.
@@ -86,19 +79,16 @@ impl Transport {
         let _ = self.stream.shutdown_write();
         let mut memory = [0; 4096];
         for _ in 0..LAST_READS {
-            if !matches!(
-                self.stream.read(&mut [IoSliceMut::new(&mut memory)]),
-                Ok(1..)
-            ) {
+            if !matches!(read_bytes(&mut self.stream, &mut memory), Ok(1..)) {
                 return;
             }
         }
     }
 
     /// Tells the peer that nothing more will come.
-    pub(super) fn say_farewell(&mut self, scratch: &mut Scratch) {
+    pub(super) fn say_farewell(&mut self) {
         if let Some(session) = &mut self.tls {
-            session.say_farewell(scratch);
+            Scratch::lend(|scratch| session.say_farewell(scratch));
         }
     }
 
@@ -134,6 +124,11 @@ impl Transport {
         self.tls.as_ref().is_none_or(|session| session.is_dry())
     }
 
+    /// Reads what nothing wants any more, as it comes from the socket.
+    pub(super) fn read_raw(&mut self, memory: &mut [u8]) -> io::Result<usize> {
+        read_bytes(&mut self.stream, memory)
+    }
+
     /// Whether bytes can be read.
     pub(super) fn has_input(&self) -> bool {
         let has_plaintext = |session: &Session| session.has_plaintext();
@@ -145,8 +140,13 @@ impl Transport {
         self.tls.as_deref()
     }
 
+    /// Lets the socket go.
+    pub(super) fn into_session(self) -> Option<Box<Session>> {
+        self.tls
+    }
+
     pub(super) fn negotiated(&self) -> Option<Negotiated> {
-        self.tls.as_ref().map(|session| session.negotiated())
+        self.tls.as_ref()?.negotiated()
     }
 }
 
@@ -156,13 +156,26 @@ fn read_secured(
     session: &mut Session,
     stream: &mut Stream,
     pieces: &mut [IoSliceMut<'_>],
-    scratch: &mut Scratch,
 ) -> io::Result<usize> {
-    session.read(pieces, scratch, |memory| {
-        stream.read(&mut [IoSliceMut::new(memory)])
-    })
+    Scratch::lend(|scratch| session.read(pieces, scratch, |memory| read_bytes(stream, memory)))
 }
 
+#[inline(never)]
+fn write_secured(
+    session: &mut Session,
+    stream: &mut Stream,
+    pieces: &[IoSlice<'_>],
+) -> io::Result<usize> {
+    Scratch::lend(|scratch| session.write(pieces, scratch, |bytes| write_bytes(stream, bytes)))
+}
+
+/// Apart, so that the read of a message without TLS stays where it is inlined.
+#[inline(never)]
+fn read_bytes(stream: &mut Stream, memory: &mut [u8]) -> io::Result<usize> {
+    stream.read(&mut [IoSliceMut::new(memory)])
+}
+
+#[inline(never)]
 fn write_bytes(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
     stream.write(&[IoSlice::new(bytes)])
 }

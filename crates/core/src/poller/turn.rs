@@ -23,7 +23,7 @@ use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::timer::Wheel;
-use crate::tls::Scratch;
+use crate::tls;
 use crate::work::Task;
 
 const EVENTS: usize = 1024;
@@ -50,7 +50,6 @@ pub struct Poller {
     /// Whether the poller has looked what is ready since deadlines were last acted on.
     polled: Polled,
     read_buffer: ReadBuffer,
-    scratch: Scratch,
     pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
     pub(super) has_messages: bool,
@@ -95,7 +94,6 @@ impl Poller {
             wheel: Wheel::new(now),
             polled: Polled::No,
             read_buffer,
-            scratch: Scratch::default(),
             handle: PollerHandle::new(waker),
             has_messages: false,
             messages: Vec::new(),
@@ -265,7 +263,7 @@ impl Poller {
                 self.slots.vacate(slot);
             }
         }
-        self.scratch.begin_turn();
+        tls::begin_turn();
         self.read_inbox();
         self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());
@@ -313,7 +311,7 @@ impl Poller {
             let Some(endpoint) = self.slots.endpoint(id) else {
                 continue;
             };
-            let next = endpoint.flush(now, self.poll.registry(), &mut self.scratch);
+            let next = endpoint.flush(now, self.poll.registry());
             self.arm(id);
             match next {
                 Next::Wait => {}
@@ -360,14 +358,8 @@ impl Poller {
             Occupant::Acceptor(_) => return self.accept(slot, now, batch),
             Occupant::Endpoint(endpoint) => {
                 let registry = self.poll.registry();
-                let mut next = endpoint.serve(
-                    now,
-                    &mut self.read_buffer,
-                    registry,
-                    batch,
-                    &mut self.work,
-                    &mut self.scratch,
-                );
+                let mut next =
+                    endpoint.serve(now, &mut self.read_buffer, registry, batch, &mut self.work);
                 if !self.work.is_empty() {
                     let (work, tasks) = (&mut self.work, &mut self.tasks);
                     next = submission::submit(endpoint, work, tasks, &self.handle, next);
@@ -398,11 +390,11 @@ impl Poller {
         occupant
     }
 
-    /// Empties the slot of a connection, and keeps where its peer was for those who are told of its end.
+    /// Empties the slot of a connection, and keeps what consumers may ask that are told of its end.
     fn bury(&mut self, slot: u32) {
         if let Occupant::Endpoint(mut endpoint) = self.rest(slot) {
             endpoint.unwatch(self.poll.registry());
-            *self.slots.at(slot) = Occupant::Gone(endpoint.into_peer());
+            *self.slots.at(slot) = Occupant::Gone(endpoint.depart());
         }
     }
 

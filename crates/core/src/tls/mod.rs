@@ -16,5 +16,6 @@ pub use chain::CertificateFault;
 pub use configuration::{ClientTls, ServerTls, Tls};
 pub use engine::Negotiated;
 pub use failure::Failure;
-pub use scratch::Scratch;
+pub(crate) use scratch::Scratch;
+pub use scratch::{begin_turn, takes_handshake_step};
 pub use session::{Handshake, Session};

@@ -1,4 +1,6 @@
-//! Memory that the sessions of one poller use one after the other, and how many handshakes they may do in a turn.
+//! Memory that the sessions of a thread use one after the other, and how many handshakes they may do in a turn.
+
+use std::cell::{Cell, RefCell};
 
 /// The most that a record takes on the wire: its header, 16 KiB, and what encrypting adds at most.
 pub(super) const MAX_RECORD: usize = 5 + 16 * 1024 + 256;
@@ -11,7 +13,7 @@ const MAX_READ: usize = 64 * 1024;
 /// Steps of handshakes in a turn. One takes about a third of a millisecond: others have their turn after one.
 const HANDSHAKE_STEPS: u32 = 3;
 
-/// What a poller lends to the session that it serves.
+/// What is lent to the session that is served.
 #[derive(Default)]
 pub struct Scratch {
     /// Ciphertext from the socket, behind what was kept of the read before.
@@ -20,20 +22,30 @@ pub struct Scratch {
     pub(super) output: Vec<u8>,
     /// Pieces of plaintext that share a record.
     pub(super) gathered: Vec<u8>,
-    handshake_steps: u32,
+}
+
+thread_local! {
+    /// That of the poller that runs in this thread. Connections without TLS neither have nor pass it.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static STEPS: Cell<u32> = const { Cell::new(HANDSHAKE_STEPS) };
+}
+
+/// A turn of the poller in this thread begins.
+pub fn begin_turn() {
+    STEPS.set(HANDSHAKE_STEPS);
+}
+
+/// Whether a handshake may go on in this turn.
+pub fn takes_handshake_step() -> bool {
+    let steps = STEPS.get();
+    STEPS.set(steps.saturating_sub(1));
+    steps > 0
 }
 
 impl Scratch {
-    /// A turn begins.
-    pub fn begin_turn(&mut self) {
-        self.handshake_steps = HANDSHAKE_STEPS;
-    }
-
-    /// Whether a handshake may go on in this turn.
-    pub fn takes_handshake_step(&mut self) -> bool {
-        let takes = self.handshake_steps > 0;
-        self.handshake_steps = self.handshake_steps.saturating_sub(1);
-        takes
+    /// Lends it to one session, which lends it to no other.
+    pub(crate) fn lend<Result>(borrow: impl FnOnce(&mut Self) -> Result) -> Result {
+        SCRATCH.with_borrow_mut(borrow)
     }
 
     /// Memory for a read of at most `expected` bytes behind `kept`, which is put in front of it.

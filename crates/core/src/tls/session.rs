@@ -426,8 +426,8 @@ impl Session {
     }
 
     /// What both ends have agreed on.
-    pub(crate) fn negotiated(&self) -> Negotiated {
-        self.engine.negotiated()
+    pub(crate) fn negotiated(&self) -> Option<Negotiated> {
+        self.engine.is_secured().then(|| self.engine.negotiated())
     }
 }
 

@@ -219,6 +219,40 @@ fn an_end_while_shaking_hands_fails_a_dial_at_once() {
     }
 }
 
+/// What was agreed on can be asked of a connection whose end is told with its beginning.
+#[test]
+fn what_was_agreed_on_is_known_until_the_end_was_seen() {
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let (_, address) = h.listen_tcp(&server(version, |_| {}));
+        let mut peer = Peer::client(
+            std::net::TcpStream::connect(address).expect("connecting"),
+            &peer_client(version, None),
+        );
+        h.until(|_| {
+            peer.step_without_writing();
+            let waits = peer.is_secured();
+            if !waits {
+                peer.step().expect("the handshake goes on");
+            }
+            peer.is_secured()
+        });
+        peer.tls.send_close_notify();
+        peer.step().expect("writing");
+        peer.socket.shutdown(Shutdown::Write).expect("shutdown");
+        let mut known = Vec::new();
+        h.run(
+            |poller, entry| {
+                if let Some(id) = entry.id {
+                    known.push(poller.negotiated(id).is_some());
+                }
+            },
+            |h| h.log.iter().any(|entry| entry.what.name() == "closed"),
+        );
+        assert!(known.iter().all(|known| *known), "{version:?} {known:?}");
+    }
+}
+
 /// An end that was announced is told without the socket's, which may never come.
 #[test]
 fn an_announced_end_is_told_while_the_socket_stays_open() {

@@ -10,7 +10,7 @@ use crate::connection::State;
 use crate::poller::assigned::LoadShare;
 use crate::poller::dialing::Dialing;
 use crate::reason::{Call, Reason};
-use crate::tls::{Handshake, Negotiated, Scratch, Tls};
+use crate::tls::{self, Handshake, Negotiated, Tls};
 
 /// Whether consumers know of an accepted connection, and when they are told. Each listener has a tag.
 #[derive(Clone, Copy)]
@@ -60,29 +60,40 @@ impl Endpoint {
         }
     }
 
-    /// Goes on with the handshake. Returns what becomes of the endpoint, unless it goes on as any other.
+    /// Goes on to be a connection: the dial ends, or its handshake goes on. Returns what becomes of the endpoint, unless it goes
+    /// on as any other.
     #[cold]
-    pub(super) fn secure(
+    pub(super) fn begin(
         &mut self,
         now: Instant,
         registry: &Registry,
         batch: &mut Batch,
-        scratch: &mut Scratch,
     ) -> Option<Next> {
+        if self.connection.state() == State::Connecting && self.readiness.writable {
+            self.finish_connect(batch, registry);
+        }
+        if self.is_securing() {
+            self.secure(now, registry, batch)
+        } else {
+            None
+        }
+    }
+
+    fn secure(&mut self, now: Instant, registry: &Registry, batch: &mut Batch) -> Option<Next> {
         if self.connection.stage_deadline().is_none()
             && let Some(Tls::Server(tls)) = &self.connection.settings().tls
             && let Some(time) = tls.handshake_timeout()
         {
             self.connection.secure_before(now + time);
         }
-        if !scratch.takes_handshake_step() {
+        if !tls::takes_handshake_step() {
             return Some(Next::Again);
         }
-        match self.transport.shake_hands(scratch) {
+        match self.transport.shake_hands() {
             Ok(Handshake::Waits) => {
                 self.readiness.emptied();
                 self.readiness.writable = !self.transport.has_outgoing();
-                self.ask_for_events(registry);
+                self.settle(now, registry);
                 Some(Next::Wait)
             }
             Ok(Handshake::Done) => {
@@ -105,26 +116,26 @@ impl Endpoint {
     }
 
     /// Before a connection with TLS settles: what only TLS has to say leaves.
-    pub(super) fn settle_ciphertext(&mut self, now: Instant, scratch: &mut Scratch) {
+    pub(super) fn settle_ciphertext(&mut self, now: Instant) {
         if let Some(session) = self.transport.session() {
             self.connection.note_partial_record(session.has_partial());
         }
-        self.write_ciphertext(now, scratch);
+        self.write_ciphertext(now);
     }
 
     /// Everything else has left: the peer is told that nothing more will come.
     #[cold]
-    pub(super) fn say_farewell(&mut self, now: Instant, scratch: &mut Scratch) {
-        self.transport.say_farewell(scratch);
+    pub(super) fn say_farewell(&mut self, now: Instant) {
+        self.transport.say_farewell();
         self.connection.begin_farewell();
-        self.write_ciphertext(now, scratch);
+        self.write_ciphertext(now);
     }
 
-    fn write_ciphertext(&mut self, now: Instant, scratch: &mut Scratch) {
+    fn write_ciphertext(&mut self, now: Instant) {
         // While write readiness is awaited, trying would only cost a system call.
         let is_awaited = self.watch.interest.is_writable() && !self.readiness.writable;
         if self.transport.has_outgoing() && !is_awaited {
-            self.write(now, scratch);
+            self.write(now);
         }
         if !self.transport.has_outgoing() {
             self.connection.end_farewell();

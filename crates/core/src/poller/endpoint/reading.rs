@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::buffer::{OutOfMemory, ReadBuffer};
 use crate::connection::{State, Unfilled};
 use crate::reason::{Call, Reason};
-use crate::tls::{Failure, Scratch};
+use crate::tls::Failure;
 
 /// The most messages of one connection in a round. Between rounds its replies leave, and show
 /// whether the peer reads them. A peer that sends many requests at once and reads nothing gets no
@@ -23,12 +23,7 @@ impl Endpoint {
         self.connection.budget().min(room).min(ROUND_MESSAGES)
     }
 
-    pub(super) fn read(
-        &mut self,
-        read_buffer: &mut ReadBuffer,
-        batch: &mut Batch,
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn read(&mut self, read_buffer: &mut ReadBuffer, batch: &mut Batch) {
         if self.connection.state().discards() {
             return self.discard(read_buffer);
         }
@@ -45,7 +40,7 @@ impl Endpoint {
         let transport = &mut self.transport;
         match self
             .connection
-            .fill(read_buffer, |pieces| transport.read(pieces, scratch))
+            .fill(read_buffer, |pieces| transport.read(pieces))
         {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
@@ -92,16 +87,13 @@ impl Endpoint {
                 &mut few
             }
         };
-        match self
-            .transport
-            .stream
-            .read(&mut [io::IoSliceMut::new(memory)])
-        {
+        match self.transport.read_raw(memory) {
             Ok(0) => {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
             Ok(count) => self.connection.discarded(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.emptied(),
             Err(error) => self.read_failed(&error),
         }
     }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::Endpoint;
 use crate::connection::Detached;
 use crate::reason::{Call, Reason};
-use crate::tls::Scratch;
 
 /// Pieces that leave in one system call.
 const PIECES: usize = 64;
@@ -18,15 +17,15 @@ const MAX_AT_ONCE: usize = 1 << 30;
 const WRITE_BUDGET: usize = 1024 * 1024;
 
 impl Endpoint {
-    pub(super) fn write(&mut self, now: Instant, scratch: &mut Scratch) {
+    pub(super) fn write(&mut self, now: Instant) {
         self.readiness.writable = true;
         let mut budget = WRITE_BUDGET;
         while self.has_output() && budget > 0 {
             // Replies to one read lie in one piece as a rule: room for more would only have to be initialised.
             let written = if self.connection.outbound().is_one_piece() {
-                self.write_pieces::<1>(scratch)
+                self.write_pieces::<1>()
             } else {
-                self.write_pieces::<PIECES>(scratch)
+                self.write_pieces::<PIECES>()
             };
             let Ok(written) = written else {
                 return self.connection.fail(Reason::ForeignDetached);
@@ -83,12 +82,9 @@ impl Endpoint {
     }
 
     /// Sends the first pieces of what is queued, at most `MAX`, by one system call.
-    fn write_pieces<const MAX: usize>(
-        &mut self,
-        scratch: &mut Scratch,
-    ) -> Result<io::Result<usize>, Detached> {
+    fn write_pieces<const MAX: usize>(&mut self) -> Result<io::Result<usize>, Detached> {
         let mut pieces = [IoSlice::new(&[]); MAX];
         let count = self.connection.outbound().gather(&mut pieces)?;
-        Ok(self.transport.write(&pieces[..count], scratch))
+        Ok(self.transport.write(&pieces[..count]))
     }
 }

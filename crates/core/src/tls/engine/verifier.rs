@@ -212,10 +212,10 @@ fn fault_of_library(error: &webpki::Error) -> CertificateFault {
         webpki::Error::CertExpired { .. } => CertificateFault::CertHasExpired,
         webpki::Error::CertNotValidYet { .. } => CertificateFault::CertNotYetValid,
         webpki::Error::InvalidSignatureForPublicKey => CertificateFault::CertSignatureFailure,
-        webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => {
-            CertificateFault::InvalidPurpose
-        }
-        webpki::Error::EndEntityUsedAsCa => CertificateFault::InvalidCa,
+        webpki::Error::RequiredEkuNotFoundContext(_)
+        | webpki::Error::EmptyEkuExtension
+        // OpenSSL finds that it is no authority first, and then that it may not be used as one.
+        | webpki::Error::EndEntityUsedAsCa => CertificateFault::InvalidPurpose,
         webpki::Error::PathLenConstraintViolated => CertificateFault::PathLengthExceeded,
         webpki::Error::UnknownIssuer => CertificateFault::UnableToGetIssuerCertLocally,
         _ => CertificateFault::CertRejected,
