@@ -38,15 +38,21 @@ export class Authority implements Identity {
       writeFileSync(path('issuer-key.pem'), issuer.key)
     }
     writeFileSync(path('index.txt'), '')
-    writeFileSync(path('serial'), `${Math.floor(Math.random() * 2 ** 31).toString(16).padStart(8, '0')}\n`)
+    writeFileSync(
+      path('serial'),
+      `${Math.floor(Math.random() * 2 ** 31)
+        .toString(16)
+        .padStart(8, '0')}\n`,
+    )
     writeFileSync(
       path('ca.cnf'),
       `[ca]\ndefault_ca=us\n[us]\ndatabase=${path('index.txt')}\nserial=${path('serial')}\nnew_certs_dir=${this.#folder}\n` +
         'default_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n',
     )
-    const by = issuer === undefined
-      ? ['-selfsign', '-keyfile', path('key.pem')]
-      : ['-cert', path('issuer.pem'), '-keyfile', path('issuer-key.pem')]
+    const by =
+      issuer === undefined
+        ? ['-selfsign', '-keyfile', path('key.pem')]
+        : ['-cert', path('issuer.pem'), '-keyfile', path('issuer-key.pem')]
     openssl(
       ...['ca', '-batch', '-notext', '-config', path('ca.cnf'), '-in', path('request.pem'), ...by],
       ...['-extfile', path('extensions'), '-startdate', date(days[0]), '-enddate', date(days[1])],
@@ -81,7 +87,10 @@ export const ofServer: readonly string[] = [
 ]
 
 /** Of a client. */
-export const ofClient: readonly string[] = ['extendedKeyUsage=clientAuth', 'basicConstraints=critical,CA:FALSE']
+export const ofClient: readonly string[] = [
+  'extendedKeyUsage=clientAuth',
+  'basicConstraints=critical,CA:FALSE',
+]
 
 function openssl(...words: readonly string[]): void {
   execFileSync('openssl', words, { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -35,19 +35,35 @@ const ca = root.cert
 const cases: readonly Case[] = [
   { what: 'trusted', identity: good },
   { what: 'trusted by way of an intermediate', identity: chained },
-  { what: 'an intermediate that only the client has', identity: alone(chained), client: { ca: [ca, intermediate.cert] } },
+  {
+    what: 'an intermediate that only the client has',
+    identity: alone(chained),
+    client: { ca: [ca, intermediate.cert] },
+  },
   { what: 'a missing intermediate', identity: alone(chained) },
   { what: 'another root', identity: good, client: { ca: otherRoot.cert } },
   { what: 'another root, by way of an intermediate', identity: chained, client: { ca: otherRoot.cert } },
-  { what: 'the root is shown, and not trusted', identity: { ...good, cert: good.cert + ca }, client: { ca: otherRoot.cert } },
+  {
+    what: 'the root is shown, and not trusted',
+    identity: { ...good, cert: good.cert + ca },
+    client: { ca: otherRoot.cert },
+  },
   { what: 'an intermediate in the place of a root', identity: chained, client: { ca: intermediate.cert } },
-  { what: 'the same, which is allowed', identity: chained, client: { ca: intermediate.cert, allowPartialTrustChain: true } },
+  {
+    what: 'the same, which is allowed',
+    identity: chained,
+    client: { ca: intermediate.cert, allowPartialTrustChain: true },
+  },
   { what: 'self-signed', identity: selfSigned },
   { what: 'self-signed and listed', identity: selfSigned, client: { ca: selfSigned.cert } },
   { what: 'self-signed, listed, and no authority', identity: selfIssued, client: { ca: selfIssued.cert } },
   { what: 'expired', identity: root.issue({ days: [-10, -1] }) },
   { what: 'not yet valid', identity: root.issue({ days: [1, 10] }) },
-  { what: 'expired and of another root', identity: root.issue({ days: [-10, -1] }), client: { ca: otherRoot.cert } },
+  {
+    what: 'expired and of another root',
+    identity: root.issue({ days: [-10, -1] }),
+    client: { ca: otherRoot.cert },
+  },
   { what: 'for clients', identity: root.issue({ extensions: ofClient }) },
   { what: 'of another name', identity: good, client: { servername: 'other.example' } },
   { what: 'issued by a leaf', identity: new Authority({ name: 'leaf', extensions: ofServer }, root).issue() },
@@ -101,7 +117,10 @@ for (const { what, identity, client } of cases) {
 }
 
 /** What Node.js's own server says of a client; `undefined` where it takes it. */
-async function serverCodeOfNode(t: ExecutionContext, identity: Partial<Identity>): Promise<string | undefined> {
+async function serverCodeOfNode(
+  t: ExecutionContext,
+  identity: Partial<Identity>,
+): Promise<string | undefined> {
   const server = tls.createServer({ ...good, ca, requestCert: true })
   t.teardown(() => server.close())
   const said = new Inbox<string | undefined>()
@@ -141,10 +160,11 @@ for (const [what, identity] of clients) {
     const dialer = new Dialer({ framing, onError: () => {}, tls: { ca, ...identity } })
     const dialing = dialer.dial({ host: 'localhost', port: portOf(server) })
     const ended = dialing.then(
-      (connection) => new Promise<void>((resolve) => {
-        if (what === 'trusted') void connection.close()
-        connection.onClose(resolve)
-      }),
+      (connection) =>
+        new Promise<void>((resolve) => {
+          if (what === 'trusted') void connection.close()
+          connection.onClose(resolve)
+        }),
       () => {},
     )
     const ours = await said.take()

@@ -108,7 +108,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const taken = takeOptions<DialerOptions<Data, Bytes>>('options', options, dialerOptionNames)
     this.#checked = checkConnectionOptions(taken, 'client')
     this.#settings = checkDialSettings(taken, defaultDialSettings)
-    this.#security = taken.tls && new ClientSecurity(taken.tls)
+    this.#security = taken.tls === undefined ? undefined : new ClientSecurity(taken.tls)
   }
 
   /**

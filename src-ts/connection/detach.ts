@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 
-import { systemError } from '../errors'
+import { NetpollError, systemError } from '../errors'
 import type { Poller } from '../poller/poller'
 import type { PolledConnection } from '../poller/polled-connection'
 import type { Closing } from './closing'
@@ -12,7 +12,7 @@ export interface DetachableConnection extends PolledConnection {
   readonly group: { readonly poller: Pick<Poller, 'forget' | 'hasUndelivered'> }
   readonly life: Life
   readonly closing: Pick<Closing, 'closedError'>
-  readonly socket: Pick<Socket, 'detach'>
+  readonly socket: Pick<Socket, 'detach' | 'tls'>
   /** Whether the reply of a call can still come, also of one that was given up. */
   readonly awaitsReplies: boolean
 }
@@ -21,6 +21,10 @@ export interface DetachableConnection extends PolledConnection {
 export function detach(connection: DetachableConnection): number {
   const { life, group } = connection
   if (!life.isOpen || life.isRefused) throw connection.closing.closedError()
+  // The keys are here, and no other owner could go on with them.
+  if (connection.socket.tls !== undefined) {
+    throw new NetpollError('ERR_UNSUPPORTED', 'A connection with TLS cannot be given away')
+  }
   // The next owner would take the reply of such a call for that of its own first one.
   if (connection.awaitsReplies) throw systemError(constants.errno.EBUSY, 'detach')
   // What is of this turn and was not handed over yet would be lost.

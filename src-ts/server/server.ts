@@ -147,7 +147,7 @@ export class Server<Data = unknown> {
     this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
     this.#connectionLimit = new ConnectionLimit(options)
-    this.#security = options.tls && new ServerSecurity(options.tls)
+    this.#security = options.tls === undefined ? undefined : new ServerSecurity(options.tls)
   }
 
   /**

@@ -389,7 +389,7 @@ impl Endpoint {
 
     /// Whether anything waits for the socket.
     fn has_output(&self) -> bool {
-        self.connection.outbound().has_remaining() || self.transport.has_outgoing()
+        self.connection.outbound().remaining() | self.transport.outgoing() > 0
     }
 
     /// Whether the socket would take what is queued.

@@ -13,12 +13,18 @@ const LAST_READS: usize = 4;
 pub(super) struct Transport {
     pub(super) stream: Stream,
     tls: Option<Box<Session>>,
+    /// Bytes of ciphertext that wait for the socket, which the hot path asks for without a look at the session.
+    outgoing: usize,
 }
 
 impl Transport {
     /// The socket alone.
     pub(super) fn plain(stream: Stream) -> Self {
-        Self { stream, tls: None }
+        Self {
+            stream,
+            tls: None,
+            outgoing: 0,
+        }
     }
 
     /// Puts this end of TLS over the socket; whether `settings` ask for it. As a client it is for the server `host`, which is
@@ -45,7 +51,11 @@ impl Transport {
     pub(super) fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.read(pieces),
-            Some(session) => read_secured(session, &mut self.stream, pieces),
+            Some(session) => {
+                let read = read_secured(session, &mut self.stream, pieces);
+                self.outgoing = session.outgoing();
+                read
+            }
         }
     }
 
@@ -54,7 +64,11 @@ impl Transport {
     pub(super) fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
             None => self.stream.write(pieces),
-            Some(session) => write_secured(session, &mut self.stream, pieces),
+            Some(session) => {
+                let written = write_secured(session, &mut self.stream, pieces);
+                self.outgoing = session.outgoing();
+                written
+            }
         }
     }
 
@@ -64,13 +78,15 @@ impl Transport {
             return Ok(Handshake::Done);
         };
         let stream = std::cell::RefCell::new(&mut self.stream);
-        Scratch::lend(|scratch| {
+        let shaken = Scratch::lend(|scratch| {
             session.shake_hands(
                 scratch,
                 |memory| read_bytes(&mut stream.borrow_mut(), memory),
                 |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
             )
-        })
+        });
+        self.outgoing = session.outgoing();
+        shaken
     }
 
     /// The handshake has failed, of which the peer was told: sees to it that this arrives.
@@ -89,6 +105,7 @@ impl Transport {
     pub(super) fn say_farewell(&mut self) {
         if let Some(session) = &mut self.tls {
             Scratch::lend(|scratch| session.say_farewell(scratch));
+            self.outgoing = session.outgoing();
         }
     }
 
@@ -97,11 +114,10 @@ impl Transport {
         self.tls.is_some()
     }
 
-    /// Whether ciphertext waits for the socket.
-    pub(super) fn has_outgoing(&self) -> bool {
-        self.tls
-            .as_ref()
-            .is_some_and(|session| session.has_outgoing())
+    /// Bytes of ciphertext that wait for the socket.
+    #[inline]
+    pub(super) fn outgoing(&self) -> usize {
+        self.outgoing
     }
 
     /// What waits for the socket carries nothing that is still queued.

@@ -406,9 +406,13 @@ impl Session {
         self.encrypted = 0;
     }
 
-    /// Whether ciphertext waits for the socket.
-    pub(crate) fn has_outgoing(&self) -> bool {
-        self.outgoing_start < self.outgoing.len()
+    /// Bytes of ciphertext that wait for the socket.
+    pub(crate) fn outgoing(&self) -> usize {
+        self.outgoing.len() - self.outgoing_start
+    }
+
+    fn has_outgoing(&self) -> bool {
+        self.outgoing() > 0
     }
 
     /// Queues, once, that nothing more will come from here.

@@ -92,7 +92,7 @@ impl Endpoint {
         match self.transport.shake_hands() {
             Ok(Handshake::Waits) => {
                 self.readiness.emptied();
-                self.readiness.writable = !self.transport.has_outgoing();
+                self.readiness.writable = self.transport.outgoing() == 0;
                 self.settle(now, registry);
                 Some(Next::Wait)
             }
@@ -134,10 +134,10 @@ impl Endpoint {
     fn write_ciphertext(&mut self, now: Instant) {
         // While write readiness is awaited, trying would only cost a system call.
         let is_awaited = self.watch.interest.is_writable() && !self.readiness.writable;
-        if self.transport.has_outgoing() && !is_awaited {
+        if self.transport.outgoing() > 0 && !is_awaited {
             self.write(now);
         }
-        if !self.transport.has_outgoing() {
+        if self.transport.outgoing() == 0 {
             self.connection.end_farewell();
         }
     }
