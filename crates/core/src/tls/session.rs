@@ -146,6 +146,10 @@ impl Session {
     ) -> io::Result<usize> {
         let mut room = Room::over(pieces);
         if self.has_plaintext() {
+            if self.socket != Socket::Ended {
+                // It was not looked at, and an event may have told of more meanwhile.
+                self.socket = Socket::Full;
+            }
             return Ok(self.take_plaintext(&mut room));
         }
         self.check()?;

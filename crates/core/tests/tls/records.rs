@@ -274,3 +274,27 @@ fn a_connection_without_tls_keeps_no_state_of_it() {
     let (id, _peer) = h.tcp(&settings(|_| {}));
     assert_eq!(h.poller.negotiated(id), None);
 }
+
+/// While plaintext is served that had no room, an event may tell of more: it tells only once.
+#[test]
+fn what_is_announced_while_plaintext_waits_is_read() {
+    for version in VERSIONS {
+        // Small reads: what comes at once has no room for long.
+        let mut h = Harness::with(1024, 4096);
+        let settings = server(version, |settings| settings.max_in_flight = None);
+        let (id, mut peer) = pair(&mut h, &settings, version);
+        let message = frame(&[1; 96]);
+        peer.tls
+            .writer()
+            .write_all(&message.repeat(20))
+            .expect("memory");
+        let ciphertext = peer.take_ciphertext();
+        peer.socket.write_all(&ciphertext).expect("room");
+        h.until(|h| h.message_count(id) > 0);
+        peer.tls.writer().write_all(&message).expect("memory");
+        let ciphertext = peer.take_ciphertext();
+        peer.socket.write_all(&ciphertext).expect("room");
+        h.look();
+        h.until(|h| h.message_count(id) == 21);
+    }
+}
