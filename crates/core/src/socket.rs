@@ -111,10 +111,19 @@ impl Stream {
     /// `WouldBlock` when nothing is there, or the socket's own.
     pub fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         // The plain call costs the kernel less than the vectored one.
-        either!(self, Self, socket => match pieces {
-            [piece] => socket.read(piece),
-            pieces => socket.read_vectored(pieces),
-        })
+        match pieces {
+            [piece] => self.read_apart(piece),
+            pieces => either!(self, Self, socket => socket.read_vectored(pieces)),
+        }
+    }
+
+    /// As [`Self::read`], for what is not a message of its own. It calls the system by another way, because [`Self::read`] is
+    /// inlined where messages are read as long as it is called there alone.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_apart(&self, memory: &mut [u8]) -> io::Result<usize> {
+        (&*SockRef::from(self)).read(memory)
     }
 
     /// How many received bytes the system may hold at most.

@@ -27,9 +27,7 @@ impl Connection {
     fn follow_end(&mut self, now: Instant) -> Due {
         let before = self.state;
         self.follow_answered();
-        let is_sending = matches!(self.state, State::Ending(_) | State::Flushing(_));
-        let is_farewell_due = is_sending && self.farewell == Farewell::Due;
-        if !self.outbound.has_remaining() && (self.farewell == Farewell::Said || !is_sending) {
+        if !self.outbound.has_remaining() && !self.awaits_farewell() {
             self.apply(Event::Flushed);
             self.end_sent |= matches!(self.state, State::ReadOnly(_));
             self.follow_answered();
@@ -41,13 +39,27 @@ impl Connection {
             self.stage = None;
             self.closing = None;
         }
-        if is_farewell_due && !self.outbound.has_remaining() {
-            Due::Farewell
-        } else if self.state.is_shut_down() && !before.is_shut_down() {
+        if self.state.is_shut_down() && !before.is_shut_down() {
             Due::ShutdownWrite
         } else {
             Due::Nothing
         }
+    }
+
+    /// Whether TLS has yet to say, now, that nothing more will come. [`Self::settle`] ends our direction after that.
+    pub fn owes_farewell(&mut self) -> bool {
+        if matches!(self.state, State::Open(_)) {
+            return false;
+        }
+        self.follow_answered();
+        let is_due = self.farewell == Farewell::Due && !self.outbound.has_remaining();
+        is_due && self.awaits_farewell()
+    }
+
+    /// Whether our direction does not end before TLS has said so.
+    fn awaits_farewell(&self) -> bool {
+        let is_sending = matches!(self.state, State::Ending(_) | State::Flushing(_));
+        is_sending && self.farewell != Farewell::Said
     }
 
     /// Whether closing waits for nothing but that the peer takes what is queued.

@@ -518,8 +518,6 @@ impl Connection {
 pub enum Due {
     /// Nothing.
     Nothing,
-    /// Tell the peer by TLS that nothing more will come.
-    Farewell,
     /// End our direction.
     ShutdownWrite,
 }

@@ -112,6 +112,9 @@ impl Endpoint {
         transport.secure(&settings, "", None)?;
         let connection = Connection::new(settings, state);
         let mut endpoint = Self::over(transport, id, connection, watch);
+        if endpoint.is_securing() {
+            endpoint.introduction = Introduction::Dialed;
+        }
         endpoint.peer = Some(peer);
         endpoint.readiness.readable = true;
         Ok(endpoint)
@@ -147,6 +150,7 @@ impl Endpoint {
         }
         let transport = Transport::plain(stream);
         let mut endpoint = Self::over(transport, id, connection, DIALING);
+        endpoint.introduction = Introduction::Dialed;
         endpoint.dialing = Some(Box::new(dialing));
         Ok(endpoint)
     }
@@ -254,21 +258,10 @@ impl Endpoint {
         batch: &mut Batch,
         work: &mut Batch,
     ) -> Next {
-        if matches!(self.connection.state(), State::Connecting | State::Securing)
+        if self.introduction != Introduction::Done
             && let Some(next) = self.begin(now, registry, batch)
         {
             return next;
-        }
-        match self.introduction {
-            Introduction::Done => {}
-            Introduction::Due { tag } => {
-                self.introduction = Introduction::Done;
-                batch.accepted(self.id.slot, self.id.generation, tag);
-            }
-            Introduction::AfterHandshake { tag } => {
-                batch.handshake_failed(tag, self.connection.reason());
-                return Next::Gone;
-            }
         }
         if self.is_unsent() {
             self.write(now);
@@ -316,7 +309,7 @@ impl Endpoint {
     /// Sends what is queued, as far as the socket takes it.
     pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
         // While write readiness is awaited, trying would only cost a system call.
-        if self.has_output() && !self.watch.interest.is_writable() {
+        if self.connection.outbound().has_remaining() && !self.watch.interest.is_writable() {
             self.write(now);
         }
         if self.connection.outbound().has_remaining() && !self.readiness.writable {
@@ -387,14 +380,9 @@ impl Endpoint {
         }
     }
 
-    /// Whether anything waits for the socket.
-    fn has_output(&self) -> bool {
-        self.connection.outbound().remaining() | self.transport.outgoing() > 0
-    }
-
-    /// Whether the socket would take what is queued.
+    /// Whether the socket would take what is queued. What only TLS has to say leaves when the connection settles.
     fn is_unsent(&self) -> bool {
-        self.readiness.writable && self.has_output()
+        self.readiness.writable && self.connection.outbound().has_remaining()
     }
 
     /// Whether there is input that we would hand over.
@@ -430,14 +418,7 @@ impl Endpoint {
         if self.transport.is_secured() {
             self.settle_ciphertext(now);
         }
-        let due = loop {
-            // In one place, where it is inlined: a farewell is due once.
-            match self.connection.settle(now) {
-                Due::Farewell => self.say_farewell(now),
-                due => break due,
-            }
-        };
-        if due == Due::ShutdownWrite {
+        if self.connection.settle(now) == Due::ShutdownWrite {
             // Fails only where the peer is gone already, which the next read will tell.
             let _ = self.transport.stream.shutdown_write();
             self.readiness.readable = true;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 
+use super::readiness::{ReadUntil, Readiness};
 use crate::settings::{Claim, Settings};
 use crate::socket::Stream;
 use crate::tls::{Handshake, Negotiated, Scratch, Session, Tls};
@@ -46,17 +47,40 @@ impl Transport {
         Ok(())
     }
 
-    /// Without TLS a message costs a comparison here.
+    /// Without TLS a message costs a comparison here, and what is read says how the socket stands. TLS notes in `readiness` where
+    /// it knows better.
     #[inline]
-    pub(super) fn read(&mut self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        match &mut self.tls {
+    pub(super) fn read(
+        &mut self,
+        pieces: &mut [IoSliceMut<'_>],
+        readiness: &mut Readiness,
+    ) -> io::Result<usize> {
+        match self.tls {
             None => self.stream.read(pieces),
-            Some(session) => {
-                let read = read_secured(session, &mut self.stream, pieces);
-                self.outgoing = session.outgoing();
-                read
-            }
+            Some(_) => self.read_secured(pieces, readiness),
         }
+    }
+
+    /// Apart from the others, for the sake of the code that has no TLS.
+    #[cold]
+    #[inline(never)]
+    fn read_secured(
+        &mut self,
+        pieces: &mut [IoSliceMut<'_>],
+        readiness: &mut Readiness,
+    ) -> io::Result<usize> {
+        let Some(session) = &mut self.tls else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let stream = &self.stream;
+        let read = Scratch::lend(|scratch| {
+            session.read(pieces, scratch, |memory| stream.read_apart(memory))
+        });
+        self.outgoing = session.outgoing();
+        if session.may_have_more() {
+            readiness.read_until(ReadUntil::Empty);
+        }
+        read
     }
 
     /// As [`Self::read`].
@@ -72,6 +96,17 @@ impl Transport {
         }
     }
 
+    /// Writes ciphertext that waits, and carries nothing that is still queued.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let Some(session) = &mut self.tls else {
+            return Ok(());
+        };
+        let stream = &mut self.stream;
+        let (_, flushed) = session.flush(|bytes| write_bytes(stream, bytes));
+        self.outgoing = session.outgoing();
+        flushed
+    }
+
     /// Goes on with the handshake.
     pub(super) fn shake_hands(&mut self) -> io::Result<Handshake> {
         let Some(session) = &mut self.tls else {
@@ -81,7 +116,7 @@ impl Transport {
         let shaken = Scratch::lend(|scratch| {
             session.shake_hands(
                 scratch,
-                |memory| read_bytes(&mut stream.borrow_mut(), memory),
+                |memory| stream.borrow().read_apart(memory),
                 |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
             )
         });
@@ -95,7 +130,7 @@ impl Transport {
         let _ = self.stream.shutdown_write();
         let mut memory = [0; 4096];
         for _ in 0..LAST_READS {
-            if !matches!(read_bytes(&mut self.stream, &mut memory), Ok(1..)) {
+            if !matches!(self.stream.read_apart(&mut memory), Ok(1..)) {
                 return;
             }
         }
@@ -127,12 +162,9 @@ impl Transport {
         }
     }
 
-    /// Whether another read may find something without any event, after one that has filled its space or not.
-    pub(super) fn may_have_more(&self, is_full: bool) -> bool {
-        match &self.tls {
-            None => is_full,
-            Some(session) => session.may_have_more(),
-        }
+    /// Whether TLS, where there is any, has said that nothing more will come, before the socket ended.
+    pub(super) fn ends_properly(&self) -> bool {
+        self.session().is_none_or(Session::has_ended_properly)
     }
 
     /// Whether a read that has found nothing has found the socket empty.
@@ -141,8 +173,8 @@ impl Transport {
     }
 
     /// Reads what nothing wants any more, as it comes from the socket.
-    pub(super) fn read_raw(&mut self, memory: &mut [u8]) -> io::Result<usize> {
-        read_bytes(&mut self.stream, memory)
+    pub(super) fn read_raw(&self, memory: &mut [u8]) -> io::Result<usize> {
+        self.stream.read_apart(memory)
     }
 
     /// Whether bytes can be read.
@@ -167,15 +199,7 @@ impl Transport {
 }
 
 /// Apart from the others, for the sake of the code that has no TLS.
-#[inline(never)]
-fn read_secured(
-    session: &mut Session,
-    stream: &mut Stream,
-    pieces: &mut [IoSliceMut<'_>],
-) -> io::Result<usize> {
-    Scratch::lend(|scratch| session.read(pieces, scratch, |memory| read_bytes(stream, memory)))
-}
-
+#[cold]
 #[inline(never)]
 fn write_secured(
     session: &mut Session,
@@ -185,12 +209,7 @@ fn write_secured(
     Scratch::lend(|scratch| session.write(pieces, scratch, |bytes| write_bytes(stream, bytes)))
 }
 
-/// Apart, so that the read of a message without TLS stays where it is inlined.
-#[inline(never)]
-fn read_bytes(stream: &mut Stream, memory: &mut [u8]) -> io::Result<usize> {
-    stream.read(&mut [IoSliceMut::new(memory)])
-}
-
+/// Apart, so that the write of a message without TLS stays where it is inlined.
 #[inline(never)]
 fn write_bytes(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
     stream.write(&[IoSlice::new(bytes)])

@@ -383,7 +383,7 @@ impl Session {
 
     /// Writes ciphertext that waits, by `write`. Returns how many bytes of plaintext have left with it, and `WouldBlock` when
     /// the socket does not take all, or the socket's own error.
-    fn flush(
+    pub(crate) fn flush(
         &mut self,
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> (usize, io::Result<()>) {

@@ -1,5 +1,6 @@
 //! An endpoint with TLS shakes hands before it is told of, and says farewell.
 
+use std::io;
 use std::time::Instant;
 
 use mio::Registry;
@@ -12,11 +13,13 @@ use crate::poller::dialing::Dialing;
 use crate::reason::{Call, Reason};
 use crate::tls::{self, Handshake, Negotiated, Tls};
 
-/// Whether consumers know of an accepted connection, and when they are told. Each listener has a tag.
-#[derive(Clone, Copy)]
+/// Whether consumers know of a connection, and when they are told. Each listener has a tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Introduction {
-    /// They do, or it is none.
+    /// They do.
     Done,
+    /// Once it is connected and secured: they have dialed it.
+    Dialed,
     /// By the next turn.
     Due { tag: u32 },
     /// Once it is secured, so that what only connects costs them nothing.
@@ -60,8 +63,8 @@ impl Endpoint {
         }
     }
 
-    /// Goes on to be a connection: the dial ends, or its handshake goes on. Returns what becomes of the endpoint, unless it goes
-    /// on as any other.
+    /// Goes on to be a connection of which consumers know: the dial ends, its handshake goes on, and it is told of. Returns what
+    /// becomes of the endpoint, unless it goes on as any other. Apart, so that a message costs a comparison.
     #[cold]
     pub(super) fn begin(
         &mut self,
@@ -72,11 +75,24 @@ impl Endpoint {
         if self.connection.state() == State::Connecting && self.readiness.writable {
             self.finish_connect(batch, registry);
         }
-        if self.is_securing() {
-            self.secure(now, registry, batch)
-        } else {
-            None
+        if self.is_securing()
+            && let Some(next) = self.secure(now, registry, batch)
+        {
+            return Some(next);
         }
+        match self.introduction {
+            Introduction::Dialed if self.connection.state() == State::Connecting => {}
+            Introduction::Done | Introduction::Dialed => self.introduction = Introduction::Done,
+            Introduction::Due { tag } => {
+                self.introduction = Introduction::Done;
+                batch.accepted(self.id.slot, self.id.generation, tag);
+            }
+            Introduction::AfterHandshake { tag } => {
+                batch.handshake_failed(tag, self.connection.reason());
+                return Some(Next::Gone);
+            }
+        }
+        None
     }
 
     fn secure(&mut self, now: Instant, registry: &Registry, batch: &mut Batch) -> Option<Next> {
@@ -115,20 +131,18 @@ impl Endpoint {
         }
     }
 
-    /// Before a connection with TLS settles: what only TLS has to say leaves.
+    /// Before a connection with TLS settles: what only TLS has to say leaves. Apart, so that others pay a comparison for it.
+    #[cold]
     pub(super) fn settle_ciphertext(&mut self, now: Instant) {
         if let Some(session) = self.transport.session() {
             self.connection.note_partial_record(session.has_partial());
         }
         self.write_ciphertext(now);
-    }
-
-    /// Everything else has left: the peer is told that nothing more will come.
-    #[cold]
-    pub(super) fn say_farewell(&mut self, now: Instant) {
-        self.transport.say_farewell();
-        self.connection.begin_farewell();
-        self.write_ciphertext(now);
+        if self.connection.owes_farewell() {
+            self.transport.say_farewell();
+            self.connection.begin_farewell();
+            self.write_ciphertext(now);
+        }
     }
 
     fn write_ciphertext(&mut self, now: Instant) {
@@ -136,9 +150,24 @@ impl Endpoint {
         let is_awaited = self.watch.interest.is_writable() && !self.readiness.writable;
         if self.transport.outgoing() > 0 && !is_awaited {
             self.write(now);
+            self.flush_ciphertext();
         }
         if self.transport.outgoing() == 0 {
             self.connection.end_farewell();
+        }
+    }
+
+    /// Sends what TLS alone has to say. Where there is plaintext it leaves with that.
+    fn flush_ciphertext(&mut self) {
+        if self.connection.outbound().has_remaining() || self.connection.state() == State::Closed {
+            return;
+        }
+        match self.transport.flush() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readiness.writable = false;
+            }
+            Err(error) => self.connection.fail(Reason::system(Call::Write, &error)),
         }
     }
 }

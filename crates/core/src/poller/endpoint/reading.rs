@@ -37,10 +37,10 @@ impl Endpoint {
         if limit == 0 || !reads || self.connection.is_held_back() {
             return;
         }
-        let transport = &mut self.transport;
+        let (transport, readiness) = (&mut self.transport, &mut self.readiness);
         match self
             .connection
-            .fill(read_buffer, |pieces| transport.read(pieces))
+            .fill(read_buffer, |pieces| transport.read(pieces, readiness))
         {
             Ok(filled) if filled.count == 0 => {
                 self.readiness.readable = false;
@@ -48,9 +48,7 @@ impl Endpoint {
             }
             Ok(filled) => {
                 batch.read(filled.count);
-                let is_full = filled.count == filled.offered;
-                self.readiness
-                    .received(self.transport.may_have_more(is_full));
+                self.readiness.received(filled.count == filled.offered);
                 self.connection
                     .take_filled(&filled, read_buffer, batch, self.id.slot, limit);
             }
@@ -119,12 +117,12 @@ impl Endpoint {
         }
     }
 
+    #[cold]
     fn end_input(&mut self) {
-        match self.transport.session() {
-            Some(session) if !session.has_ended_properly() => {
-                self.connection.peer_ended_abruptly();
-            }
-            _ => self.connection.peer_ended(),
+        if self.transport.ends_properly() {
+            self.connection.peer_ended();
+        } else {
+            self.connection.peer_ended_abruptly();
         }
     }
 }

@@ -31,12 +31,17 @@ impl Endpoint {
     /// reports it whenever its peer reads.
     fn interest(&self) -> Interest {
         let connecting = self.connection.state() == State::Connecting;
-        let full = self.has_output() && !self.readiness.writable;
+        let full = !self.readiness.writable && self.has_output();
         if connecting || full {
             INPUT | Interest::WRITABLE
         } else {
             INPUT
         }
+    }
+
+    /// Whether anything waits for the socket.
+    fn has_output(&self) -> bool {
+        self.connection.outbound().has_remaining() || self.transport.outgoing() > 0
     }
 
     /// What is told in each look must go away by being served. Bytes that stay in the socket do

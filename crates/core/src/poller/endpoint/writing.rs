@@ -20,7 +20,7 @@ impl Endpoint {
     pub(super) fn write(&mut self, now: Instant) {
         self.readiness.writable = true;
         let mut budget = WRITE_BUDGET;
-        while self.has_output() && budget > 0 {
+        while self.connection.outbound().has_remaining() && budget > 0 {
             // Replies to one read lie in one piece as a rule: room for more would only have to be initialised.
             let written = if self.connection.outbound().is_one_piece() {
                 self.write_pieces::<1>()
