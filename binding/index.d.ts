@@ -200,6 +200,8 @@ export declare class Memory {
 export declare class SecureContext {
   /** @throws when no configuration can be made of it */
   constructor(settings: TlsSettings)
+  /** Connections of a server that are in their handshake. */
+  get handshaking(): number
   /**
    * Handshakes that begin from now on go by these, in every poller.
    *
@@ -508,6 +510,10 @@ export interface TlsSettings {
   maxCachedSessions: number
   /** Milliseconds that a handshake with a server may take. 0: any time. */
   handshakeTimeout: number
+  /** Connections that a server may have, in their handshake or behind it. Absent: any number. */
+  maxConnections?: number
+  /** Whether one that is too many is told of before it is closed. */
+  tellsExcess: boolean
 }
 
 /** The workers that handle messages, where this thread does not. */

@@ -24,6 +24,8 @@ export const RecordKind = {
   RefusedBytes: 19,
   Flushed: 20,
   HandshakeFailed: 21,
+  Excess: 22,
+  ExcessClosed: 23,
 } as const
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]

@@ -7,6 +7,10 @@ import type { PolledConnection } from './polled-connection'
 export interface Acceptor {
   /** A connection was accepted; returns the object that stands for it. */
   accepted(id: NativeId): PolledConnection
+  /** A connection was accepted that is one too many; returns the object that stands for it until it is destroyed. */
+  exceeded(id: NativeId): PolledConnection
+  /** A connection was closed that is one too many. */
+  excessClosed(): void
   /** No descriptor or memory left: accepting pauses and is tried again. */
   acceptPaused(errno: number): void
   /** A connection was accepted and closed, because the system could not watch it. */
@@ -19,13 +23,19 @@ export interface Acceptor {
   failed(error: NetpollError): void
 }
 
+/** Whether a record tells of a connection that was accepted. */
+export function isAcceptance(kind: number): boolean {
+  return kind === RecordKind.Accepted || kind === RecordKind.Excess
+}
+
 /** Whether a record names a listener, in the place of a slot. */
 export function isOfListener(kind: number): boolean {
   return (
     kind === RecordKind.AcceptPaused ||
     kind === RecordKind.AcceptFailed ||
     kind === RecordKind.AcceptEnded ||
-    kind === RecordKind.HandshakeFailed
+    kind === RecordKind.HandshakeFailed ||
+    kind === RecordKind.ExcessClosed
   )
 }
 
@@ -40,5 +50,6 @@ export function tellAcceptor(
   if (kind === RecordKind.AcceptPaused) acceptor.acceptPaused(start)
   else if (kind === RecordKind.AcceptFailed) acceptor.acceptFailed(start)
   else if (kind === RecordKind.HandshakeFailed) acceptor.handshakeFailed(start, length)
+  else if (kind === RecordKind.ExcessClosed) acceptor.excessClosed()
   else acceptor.acceptEnded()
 }

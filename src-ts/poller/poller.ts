@@ -22,7 +22,7 @@ import { commandWords, CommandQueue } from './command-queue'
 import type { ThreadMemory } from '../memory/thread-memory'
 import { microtask, nextTick, setImmediate } from '../time/timers'
 import { pollerGone } from '../native/reasons'
-import { type Acceptor, isOfListener, tellAcceptor } from './acceptor'
+import { type Acceptor, isAcceptance, isOfListener, tellAcceptor } from './acceptor'
 
 export type { Acceptor } from './acceptor'
 
@@ -387,7 +387,7 @@ export class Poller {
 
   /** The connection that a record has told of, which is ended where nothing stands for it: nothing else would ever do it. */
   #accepted(kind: number, slot: number, generation: number): PolledConnection | undefined {
-    if (kind !== RecordKind.Accepted) return undefined
+    if (!isAcceptance(kind)) return undefined
     const connection = this.find({ slot, generation })
     if (connection === undefined) this.commandQueue.command(Operation.Destroy, { slot, generation })
     return connection
@@ -399,14 +399,15 @@ export class Poller {
   }
 
   #lifecycle(kind: number, slot: number, start: number, length: number): void {
-    if (kind === RecordKind.Accepted) {
+    if (isAcceptance(kind)) {
       const acceptor = this.#acceptors.get(start)
       if (acceptor === undefined) {
         // It came over from another thread while its server closed.
         this.commandQueue.command(Operation.Destroy, { slot, generation: length })
         return
       }
-      const connection = acceptor.accepted({ slot, generation: length })
+      const id = { slot, generation: length }
+      const connection = kind === RecordKind.Excess ? acceptor.exceeded(id) : acceptor.accepted(id)
       this.attach(connection)
       connection.open()
       return

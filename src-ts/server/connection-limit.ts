@@ -27,6 +27,16 @@ export class ConnectionLimit {
     return this.#dropped
   }
 
+  /** How many it lets in. */
+  get max(): number {
+    return this.#max
+  }
+
+  /** Whether user code is told of those that it turns away. */
+  get isWatched(): boolean {
+    return this.#onDrop !== undefined
+  }
+
   /** Whether one more than `connections` would be too many. */
   isFull(connections: number): boolean {
     return connections >= this.#max

@@ -80,6 +80,16 @@ export interface ServerStats {
   readonly chunks: ChunkStats
   /** Its worker threads, while it has some. */
   readonly workers?: WorkerStats | undefined
+  /** Handshakes, of a server with `tls`. */
+  readonly tls?: HandshakeStats | undefined
+}
+
+/** The TLS handshakes of a server. */
+export interface HandshakeStats {
+  /** Connections in their handshake now. They count against `maxConnections`, and not in `connections`. */
+  readonly handshaking: number
+  /** Handshakes that have failed since the start. */
+  readonly failed: number
 }
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
@@ -124,6 +134,7 @@ export class Server<Data = unknown> {
   #tag = 0
   #forgetSignal: (() => void) | undefined
   #accepted = 0
+  #failedHandshakes = 0
   /** Connections that records have told of, those included that could not be watched. */
   #reported = 0
   /** How many of them are waited for, where the server has stopped listening. */
@@ -147,7 +158,8 @@ export class Server<Data = unknown> {
     this.#goAway = checkGoAway(options.goAway, this.#checked.ids !== undefined)
     checkFunction('onDrop', options.onDrop)
     this.#connectionLimit = new ConnectionLimit(options)
-    this.#security = options.tls === undefined ? undefined : new ServerSecurity(options.tls)
+    const limit = { maxConnections: this.#connectionLimit.max, tellsExcess: this.#connectionLimit.isWatched }
+    this.#security = options.tls === undefined ? undefined : new ServerSecurity(options.tls, limit)
   }
 
   /**
@@ -270,6 +282,7 @@ export class Server<Data = unknown> {
 
   /** What the server has done and holds. */
   stats(): ServerStats {
+    const security = this.#security
     const workers = this.#pool?.stats()
     return {
       connections: this.#connections.size,
@@ -277,6 +290,7 @@ export class Server<Data = unknown> {
       dropped: this.#connectionLimit.dropped,
       requests: workers?.requests ?? this.#groups[0]?.counts.requests ?? 0,
       ...(workers && { workers }),
+      ...(security && { tls: { handshaking: security.handshaking, failed: this.#failedHandshakes } }),
       chunks: threadMemory().native.chunkStats(),
     }
   }
@@ -313,7 +327,8 @@ export class Server<Data = unknown> {
   #accept(id: NativeId, group: ConnectionGroup): ConnectionCore {
     const context = this.#context as Context
     this.#reported += 1
-    if (this.#connectionLimit.isFull(this.#connections.size))
+    // With TLS the core has let it in, which counts those in their handshake, too.
+    if (this.#security === undefined && this.#connectionLimit.isFull(this.#connections.size))
       return this.#connectionLimit.drop(id, group, context)
     const connection = createConnection(id, group, 'open', context)
     this.#accepted += 1
@@ -427,6 +442,15 @@ export class Server<Data = unknown> {
     const context = this.#context as Context
     return {
       accepted: (id) => this.#accept(id, group),
+      exceeded: (id) => {
+        this.#reported += 1
+        return this.#connectionLimit.drop(id, group, context)
+      },
+      excessClosed: () => {
+        this.#connectionLimit.failed()
+        this.#reported += 1
+        this.#followEmpty()
+      },
       acceptPaused: (errno) => group.listenerFailed(systemError(errno, 'accept'), context),
       acceptFailed: (errno) => {
         this.#connectionLimit.failed()
@@ -435,6 +459,7 @@ export class Server<Data = unknown> {
         group.listenerFailed(systemError(errno, 'accept'), context)
       },
       handshakeFailed: (code, detail) => {
+        this.#failedHandshakes += 1
         this.#reported += 1
         this.#followEmpty()
         const { onHandshakeError } = this.#security ?? {}

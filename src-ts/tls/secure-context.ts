@@ -24,6 +24,14 @@ import { defaultRoots } from './roots'
 const versions: Readonly<Record<string, number>> = { 'TLSv1.2': 12, 'TLSv1.3': 13 }
 const defaultHandshakeTimeout = 10_000
 const defaultCachedSessions = 100
+/** More than any process has descriptors; as many cross the boundary. */
+const mostConnections = 2 ** 32 - 1
+
+/** How many connections a server may have, and whether one that is too many is told of. */
+export interface ServerLimit {
+  readonly maxConnections: number
+  readonly tellsExcess: boolean
+}
 
 /** The TLS of a server, whose certificates can be replaced while it listens. */
 export class ServerSecurity {
@@ -32,11 +40,17 @@ export class ServerSecurity {
   #options: ServerTlsOptions
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the error of `node:crypto` for a key */
-  constructor(options: ServerTlsOptions) {
+  constructor(options: ServerTlsOptions, { maxConnections, tellsExcess }: ServerLimit) {
     this.#options = takeTls(options, serverTlsNames)
     checkFunction('tls.onHandshakeError', this.#options.onHandshakeError)
     this.onHandshakeError = this.#options.onHandshakeError
-    this.context = newContext(serverSettings(this.#options))
+    const limit = { ...(maxConnections <= mostConnections && { maxConnections }), tellsExcess }
+    this.context = newContext({ ...serverSettings(this.#options), ...limit })
+  }
+
+  /** Connections in their handshake. */
+  get handshaking(): number {
+    return this.context.handshaking
   }
 
   /** Connections that begin from now on go by `options`; those that are not given stay as they are. */
@@ -157,6 +171,7 @@ function serverSettings(options: ServerTlsOptions): TlsSettings {
     requestCertificate: requestCert,
     maxCachedSessions: 0,
     handshakeTimeout: timeLimit(timeout, options.handshakeTimeout, defaultHandshakeTimeout),
+    tellsExcess: false,
   }
 }
 
@@ -176,6 +191,7 @@ function clientSettings(options: ClientTlsOptions): TlsSettings {
     ...(servername === undefined ? {} : { serverName: servername }),
     maxCachedSessions,
     handshakeTimeout: 0,
+    tellsExcess: false,
   }
 }
 

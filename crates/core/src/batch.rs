@@ -242,6 +242,20 @@ impl Batch {
         });
     }
 
+    pub(crate) fn excess(&mut self, slot: u32, generation: u32, tag: u32) {
+        let kind_and_chunk = RecordKind::Excess as u32;
+        self.push(Record {
+            slot,
+            kind_and_chunk,
+            start: tag,
+            length: generation,
+        });
+    }
+
+    pub(crate) fn excess_closed(&mut self, tag: u32) {
+        self.accept_trouble(RecordKind::ExcessClosed, tag, 0);
+    }
+
     pub(crate) fn inactive(&mut self, slot: u32, reason: Reason) {
         let kind_and_chunk = RecordKind::Inactive as u32;
         self.push(Record {

@@ -115,6 +115,10 @@ numbers! {
     /// The handshake of an accepted connection has failed, of which nothing was told before. `slot` is its listener's tag;
     /// `start` and `length` are as of [`Self::Closed`].
     HandshakeFailed = 21,
+    /// A connection was accepted that is one too many: it is to be destroyed, and is not read. Otherwise as [`Self::Accepted`].
+    Excess = 22,
+    /// A connection that is one too many was accepted and closed; `slot` is its listener's tag.
+    ExcessClosed = 23,
 }
 
 numbers! {

@@ -62,6 +62,8 @@ pub(super) enum AcceptTrouble {
     Paused { tag: u32, errno: i32 },
     /// A connection could not be watched and was closed.
     Failed { tag: u32, errno: i32 },
+    /// A connection was closed, because its server had as many as it may have.
+    Dropped { tag: u32 },
     /// No poller accepts for it any more.
     Ended { tag: u32 },
 }

@@ -120,6 +120,18 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// One that its server has no room for. It is neither read nor watched: whoever is told of it destroys it.
+    pub(super) fn excess(stream: Stream, peer: Address, id: Id, settings: Arc<Settings>) -> Self {
+        let watch = Watch {
+            interest: INPUT,
+            trigger: Trigger::Edge,
+        };
+        let connection = Connection::new(settings, State::Securing);
+        let mut endpoint = Self::over(Transport::plain(stream), id, connection, watch);
+        endpoint.peer = Some(peer);
+        endpoint
+    }
+
     /// As [`Self::established`], for a socket that others have open as well.
     pub(super) fn adopted(
         stream: Stream,

@@ -20,6 +20,7 @@ use crate::listener::{Listen, Listener};
 use crate::reason::errno;
 use crate::settings::Settings;
 use crate::socket::Stream;
+use crate::tls::{Excess, Tls};
 
 /// Connections that are accepted before a listener closes, at most: peers that come without end
 /// must not keep it.
@@ -185,12 +186,12 @@ impl Poller {
         tag: u32,
         batch: &mut Batch,
     ) -> io::Result<()> {
-        let (id, mut endpoint) = self.establish(stream, peer, settings)?;
-        if endpoint.is_securing() {
-            endpoint.introduce(tag, None);
-        } else {
-            batch.accepted(id.slot, id.generation, tag);
-        }
+        let Some((id, mut endpoint)) = self.take_on(stream, peer, settings)? else {
+            batch.excess_closed(tag);
+            return Ok(());
+        };
+        endpoint.introduce(tag, None);
+        endpoint.tell_unless_securing(batch);
         self.slots
             .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
         self.list(id.slot);
@@ -204,6 +205,7 @@ impl Poller {
             match trouble {
                 AcceptTrouble::Paused { tag, errno } => batch.accept_paused(tag, errno),
                 AcceptTrouble::Failed { tag, errno } => batch.accept_failed(tag, errno),
+                AcceptTrouble::Dropped { tag } => batch.excess_closed(tag),
                 AcceptTrouble::Ended { tag } => batch.accept_ended(tag),
             }
         }
@@ -237,8 +239,9 @@ impl Poller {
             tag,
             share,
         } = assigned;
-        match self.establish(stream, peer, settings) {
-            Ok((id, mut endpoint)) => {
+        match self.take_on(stream, peer, settings) {
+            Ok(None) => self.troubles.push(AcceptTrouble::Dropped { tag }),
+            Ok(Some((id, mut endpoint))) => {
                 endpoint.introduce(tag, Some(share));
                 self.slots
                     .occupy(id, Occupant::Endpoint(Box::new(endpoint)));
@@ -251,15 +254,27 @@ impl Poller {
         }
     }
 
-    pub(super) fn establish(
+    /// Makes an endpoint of a connection; `None` where its server has as many as it may have, and none is to be told.
+    fn take_on(
         &mut self,
         stream: Stream,
         peer: Address,
         settings: Arc<Settings>,
-    ) -> io::Result<(Id, Endpoint)> {
+    ) -> io::Result<Option<(Id, Endpoint)>> {
         let id = self.next_id()?;
+        let admission = match &settings.tls {
+            Some(Tls::Server(tls)) => match tls.admit() {
+                Ok(admission) => Some(admission),
+                Err(Excess::Counted) => return Ok(None),
+                Err(Excess::Told) => {
+                    return Ok(Some((id, Endpoint::excess(stream, peer, id, settings))));
+                }
+            },
+            Some(Tls::Client(_)) | None => None,
+        };
         let registry = self.poll.registry();
-        let endpoint = Endpoint::established(stream, peer, id, settings, registry)?;
-        Ok((id, endpoint))
+        let mut endpoint = Endpoint::established(stream, peer, id, settings, registry)?;
+        endpoint.admit(admission);
+        Ok(Some((id, endpoint)))
     }
 }

@@ -1,11 +1,12 @@
 //! A socket, with TLS over it or without. Both have the same two verbs.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::time::Instant;
 
 use super::readiness::{ReadUntil, Readiness};
 use crate::settings::{Claim, Settings};
 use crate::socket::Stream;
-use crate::tls::{Handshake, Negotiated, Scratch, Session, Tls};
+use crate::tls::{self, Admission, Handshake, Negotiated, Scratch, Session, Tls};
 
 /// Reads of what a peer has sent before its handshake has failed. Closing a socket that has unread input makes the kernel
 /// reset the peer, which may then not learn why.
@@ -16,6 +17,8 @@ pub(super) struct Transport {
     tls: Option<Box<Session>>,
     /// Bytes of ciphertext that wait for the socket, which the hot path asks for without a look at the session.
     outgoing: usize,
+    /// Its place among the connections of a server with TLS.
+    admission: Option<Admission>,
 }
 
 impl Transport {
@@ -25,7 +28,13 @@ impl Transport {
             stream,
             tls: None,
             outgoing: 0,
+            admission: None,
         }
+    }
+
+    /// Counts among the connections of a server.
+    pub(super) fn admit(&mut self, admission: Option<Admission>) {
+        self.admission = admission;
     }
 
     /// Puts this end of TLS over the socket; whether `settings` ask for it. As a client it is for the server `host`, which is
@@ -113,6 +122,7 @@ impl Transport {
             return Ok(Handshake::Done);
         };
         let stream = std::cell::RefCell::new(&mut self.stream);
+        let begin = Instant::now();
         let shaken = Scratch::lend(|scratch| {
             session.shake_hands(
                 scratch,
@@ -120,7 +130,11 @@ impl Transport {
                 |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
             )
         });
+        tls::spend_on_handshakes(begin.elapsed());
         self.outgoing = session.outgoing();
+        if let (Ok(Handshake::Done), Some(admission)) = (&shaken, &mut self.admission) {
+            admission.secured();
+        }
         shaken
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::admission::{Admission, Admissions, Excess, Limit};
 use super::engine::{ClientConfiguration, DestinationConfiguration, ServerConfiguration};
 use super::options::{ClientOptions, InvalidConfiguration, ServerOptions};
 
@@ -11,6 +12,7 @@ use super::options::{ClientOptions, InvalidConfiguration, ServerOptions};
 pub struct ServerTls {
     current: RwLock<Arc<ServerConfiguration>>,
     handshake_timeout: Option<Duration>,
+    admissions: Arc<Admissions>,
 }
 
 impl ServerTls {
@@ -25,7 +27,31 @@ impl ServerTls {
         Ok(Self {
             current: RwLock::new(Arc::new(ServerConfiguration::new(options)?)),
             handshake_timeout,
+            admissions: Arc::default(),
         })
+    }
+
+    /// As it is, with at most so many connections.
+    #[must_use]
+    pub fn limited(self, limit: Limit) -> Self {
+        Self {
+            admissions: Arc::new(Admissions::with(limit)),
+            ..self
+        }
+    }
+
+    /// A place for one connection more, from the beginning of its handshake on.
+    ///
+    /// # Errors
+    /// What becomes of it where there are as many as there may be.
+    pub fn admit(&self) -> Result<Admission, Excess> {
+        self.admissions.admit()
+    }
+
+    /// Connections in their handshake.
+    #[must_use]
+    pub fn securing(&self) -> usize {
+        self.admissions.securing()
     }
 
     /// Connections that begin from now on go by `options`, and tickets that were given out before are worth nothing.

@@ -1,6 +1,7 @@
-//! Memory that the sessions of a thread use one after the other, and how many handshakes they may do in a turn.
+//! Memory that the sessions of a thread use one after the other, and how long their handshakes may take in a turn.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 /// The most that a record takes on the wire: its header, 16 KiB, and what encrypting adds at most.
 pub(super) const MAX_RECORD: usize = 5 + 16 * 1024 + 256;
@@ -10,8 +11,9 @@ pub(super) const MAX_PLAINTEXT: usize = 16 * 1024;
 pub(super) const RECORDS: usize = 4;
 /// What one read takes from the socket.
 const MAX_READ: usize = 64 * 1024;
-/// Steps of handshakes in a turn. One takes about a third of a millisecond: others have their turn after one.
-const HANDSHAKE_STEPS: u32 = 3;
+/// How long the handshakes of a turn take: others have their turn then. One that was begun is not cut short, and takes about
+/// a third of that.
+const HANDSHAKE_BUDGET: Duration = Duration::from_millis(1);
 
 /// What is lent to the session that is served.
 #[derive(Default)]
@@ -27,19 +29,22 @@ pub struct Scratch {
 thread_local! {
     /// That of the poller that runs in this thread. Connections without TLS neither have nor pass it.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-    static STEPS: Cell<u32> = const { Cell::new(HANDSHAKE_STEPS) };
+    static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// A turn of the poller in this thread begins.
 pub fn begin_turn() {
-    STEPS.set(HANDSHAKE_STEPS);
+    SPENT.set(Duration::ZERO);
 }
 
 /// Whether a handshake may go on in this turn.
 pub fn takes_handshake_step() -> bool {
-    let steps = STEPS.get();
-    STEPS.set(steps.saturating_sub(1));
-    steps > 0
+    SPENT.get() < HANDSHAKE_BUDGET
+}
+
+/// A step of a handshake has taken so long.
+pub fn spend_on_handshakes(time: Duration) {
+    SPENT.set(SPENT.get().saturating_add(time));
 }
 
 impl Scratch {

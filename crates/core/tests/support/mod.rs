@@ -63,6 +63,8 @@ pub enum What {
     AcceptFailed(u32),
     AcceptEnded,
     HandshakeFailed { reason: u32, detail: u32 },
+    Excess,
+    ExcessClosed,
     Idle,
     DeadlineTimer,
     EndSent,
@@ -85,6 +87,8 @@ impl What {
             Self::AcceptFailed(_) => "accept failed",
             Self::AcceptEnded => "accept ended",
             Self::HandshakeFailed { .. } => "handshake failed",
+            Self::Excess => "excess",
+            Self::ExcessClosed => "excess closed",
             Self::Idle => "idle",
             Self::DeadlineTimer => "deadline_timer",
             Self::EndSent => "end sent",
@@ -259,6 +263,15 @@ impl Harness {
                     reason: record.start,
                     detail: record.length,
                 },
+                kind if kind == RecordKind::Excess as u8 => {
+                    let id = Id {
+                        slot: record.slot,
+                        generation: record.length,
+                    };
+                    self.ids.insert(record.slot, id);
+                    What::Excess
+                }
+                kind if kind == RecordKind::ExcessClosed as u8 => What::ExcessClosed,
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,
                 kind if kind == RecordKind::DeadlineTimer as u8 => What::DeadlineTimer,
@@ -295,7 +308,7 @@ impl Harness {
                     id
                 }
                 // Its slot is a listener's tag.
-                What::HandshakeFailed { .. } => None,
+                What::HandshakeFailed { .. } | What::ExcessClosed => None,
                 _ => self.ids.get(&record.slot).copied(),
             };
             assert!(
@@ -306,6 +319,7 @@ impl Harness {
                             | What::AcceptFailed(_)
                             | What::AcceptEnded
                             | What::HandshakeFailed { .. }
+                            | What::ExcessClosed
                     ),
                 "a {} of slot {}, which is nobody's",
                 what.name(),

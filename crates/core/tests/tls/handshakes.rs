@@ -34,7 +34,7 @@ pub fn pair(
     (h.accepted()[before], peer)
 }
 
-fn handshake_failures(h: &Harness) -> Vec<(u32, u32)> {
+pub fn handshake_failures(h: &Harness) -> Vec<(u32, u32)> {
     let failures = h.log.iter().filter_map(|entry| match entry.what {
         What::HandshakeFailed { reason, detail } => Some((reason, detail)),
         _ => None,
@@ -267,36 +267,6 @@ fn a_handshake_that_comes_byte_by_byte_is_done() {
         h.peer_writes(&mut peer, &frame(b"x"), echo);
         assert_eq!(h.peer_reads(&mut peer, 5, echo), frame(b"x"));
     }
-}
-
-/// Others have their turn: no more than a few handshakes go on in one.
-#[test]
-fn a_turn_does_few_handshakes() {
-    let mut h = Harness::new();
-    let (_, address) = h.listen_tcp(&server(Version::Tls13, |_| {}));
-    let config = peer_client(Version::Tls13, None);
-    let mut peers: Vec<_> = (0..20)
-        .map(|_| Peer::client(connect(address), &config))
-        .collect();
-    let (mut turns, mut most) = (0, 0);
-    h.run(
-        |_, _| {},
-        |h| {
-            let answered = peers
-                .iter_mut()
-                .map(|peer| {
-                    let before = peer.is_secured();
-                    peer.step().expect("the handshake goes on");
-                    usize::from(peer.is_secured() && !before)
-                })
-                .sum::<usize>();
-            most = most.max(answered);
-            turns += usize::from(answered > 0);
-            h.accepted().len() == peers.len()
-        },
-    );
-    assert!(most <= 3, "{most} in a turn");
-    assert!(turns >= 7, "{turns}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 
 mod certificates;
 mod closing;
+mod floods;
 mod handshakes;
 mod peers;
 mod records;

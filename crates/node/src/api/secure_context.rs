@@ -8,7 +8,7 @@ use netpoll_core::tls::options::{
     Authorities, ClientCertificates, ClientOptions, Common, Identity, InvalidConfiguration,
     NameCheck, PartialChains, PrivateKey, ServerOptions, Unauthorized, Version,
 };
-use netpoll_core::tls::{ClientTls, Negotiated, ServerTls, Tls};
+use netpoll_core::tls::{ClientTls, Excess, Limit, Negotiated, ServerTls, Tls};
 
 use crate::api::options::millis;
 
@@ -61,6 +61,10 @@ pub struct TlsSettings {
     pub max_cached_sessions: u32,
     /// Milliseconds that a handshake with a server may take. 0: any time.
     pub handshake_timeout: u32,
+    /// Connections that a server may have, in their handshake or behind it. Absent: any number.
+    pub max_connections: Option<u32>,
+    /// Whether one that is too many is told of before it is closed.
+    pub tells_excess: bool,
 }
 
 /// The TLS of a server or dialer.
@@ -75,12 +79,21 @@ impl SecureContext {
         let tls = if settings.is_server {
             let timeout = millis(settings.handshake_timeout);
             let made = ServerTls::new(&settings.server(), timeout).map_err(refused)?;
-            Tls::Server(Arc::new(made))
+            Tls::Server(Arc::new(made.limited(settings.limit())))
         } else {
             let made = ClientTls::new(&settings.client()).map_err(refused)?;
             Tls::Client(Arc::new(made))
         };
         Ok(Self(tls))
+    }
+
+    /// Connections of a server that are in their handshake.
+    #[napi(getter)]
+    pub fn handshaking(&self) -> u32 {
+        match &self.0 {
+            Tls::Server(tls) => u32::try_from(tls.securing()).unwrap_or(u32::MAX),
+            Tls::Client(_) => 0,
+        }
     }
 
     /// Handshakes that begin from now on go by these, in every poller.
@@ -134,6 +147,17 @@ impl TlsSettings {
             Unauthorized::Refused
         } else {
             Unauthorized::Accepted
+        }
+    }
+
+    fn limit(&self) -> Limit {
+        Limit {
+            max: self.max_connections.map_or(usize::MAX, |max| max as usize),
+            excess: if self.tells_excess {
+                Excess::Told
+            } else {
+                Excess::Counted
+            },
         }
     }
 

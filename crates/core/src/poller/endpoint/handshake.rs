@@ -8,10 +8,11 @@ use mio::Registry;
 use super::{Endpoint, Next};
 use crate::batch::{Batch, RecordKind};
 use crate::connection::State;
+use crate::id::Id;
 use crate::poller::assigned::LoadShare;
 use crate::poller::dialing::Dialing;
 use crate::reason::{Call, Reason};
-use crate::tls::{self, Handshake, Negotiated, Tls};
+use crate::tls::{self, Admission, Handshake, Negotiated, Tls};
 
 /// Whether consumers know of a connection, and when they are told. Each listener has a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,18 +25,25 @@ pub(super) enum Introduction {
     Due { tag: u32 },
     /// Once it is secured, so that what only connects costs them nothing.
     AfterHandshake { tag: u32 },
+    /// By the next turn: its server has no room for it.
+    Excess { tag: u32 },
 }
 
 impl Endpoint {
     /// The next turn is to tell that this connection was accepted, by the listener of that tag. With TLS it is the turn in which
     /// the handshake is done.
     pub(crate) fn introduce(&mut self, tag: u32, share: Option<LoadShare>) {
-        self.introduction = if self.is_securing() {
-            Introduction::AfterHandshake { tag }
-        } else {
-            Introduction::Due { tag }
+        self.introduction = match (self.is_securing(), self.transport.is_secured()) {
+            (false, _) => Introduction::Due { tag },
+            (true, true) => Introduction::AfterHandshake { tag },
+            (true, false) => Introduction::Excess { tag },
         };
         self._share = share;
+    }
+
+    /// Counts among the connections of its server until it is gone.
+    pub(crate) fn admit(&mut self, admission: Option<Admission>) {
+        self.transport.admit(admission);
     }
 
     /// Whether it has to be secured before anything is told of it.
@@ -76,23 +84,30 @@ impl Endpoint {
             self.finish_connect(batch, registry);
         }
         if self.is_securing()
+            && self.transport.is_secured()
             && let Some(next) = self.secure(now, registry, batch)
         {
             return Some(next);
         }
-        match self.introduction {
-            Introduction::Dialed if self.connection.state() == State::Connecting => {}
-            Introduction::Done | Introduction::Dialed => self.introduction = Introduction::Done,
-            Introduction::Due { tag } => {
-                self.introduction = Introduction::Done;
-                batch.accepted(self.id.slot, self.id.generation, tag);
-            }
-            Introduction::AfterHandshake { tag } => {
-                batch.handshake_failed(tag, self.connection.reason());
-                return Some(Next::Gone);
-            }
+        if let Introduction::AfterHandshake { tag } = self.introduction {
+            batch.handshake_failed(tag, self.connection.reason());
+            return Some(Next::Gone);
         }
+        self.tell_unless_securing(batch);
         None
+    }
+
+    /// Tells of it, unless that has to wait.
+    pub(crate) fn tell_unless_securing(&mut self, batch: &mut Batch) {
+        let Id { slot, generation } = self.id;
+        match self.introduction {
+            Introduction::AfterHandshake { .. } => return,
+            Introduction::Dialed if self.connection.state() == State::Connecting => return,
+            Introduction::Dialed | Introduction::Done => {}
+            Introduction::Due { tag } => batch.accepted(slot, generation, tag),
+            Introduction::Excess { tag } => batch.excess(slot, generation, tag),
+        }
+        self.introduction = Introduction::Done;
     }
 
     fn secure(&mut self, now: Instant, registry: &Registry, batch: &mut Batch) -> Option<Next> {
