@@ -69,7 +69,7 @@ impl Endpoint {
             return 0;
         }
         pieces[count] = IoSlice::new(&bytes[..bytes.len().min(MAX_AT_ONCE)]);
-        match self.stream.write(&pieces[..=count]) {
+        match self.transport.write(&pieces[..=count]) {
             Ok(written) => {
                 let beyond = written.saturating_sub(queued);
                 self.connection.sent(written - beyond, now);
