@@ -35,11 +35,11 @@ const module = new URL('file:///nothing.mjs')
 const limits = 'maxLength maxElements maxInflatedLength maxInflationRatio'
 const common =
   'bytes ordered maxInFlight highWaterMark maxBufferedBytes closeTimeout maxCloseTime noDelay allowHalfOpen ' +
-  'readTimeout writeTimeout idleTimeout keepAlive pollers loadBalance onPrepare onConnect onDrain onDisconnect onError'
-const messages = 'framing id onRequest onData'
+  'tls readTimeout writeTimeout idleTimeout keepAlive pollers loadBalance onPrepare onConnect onDrain onDisconnect onError'
+const messages = 'framing id onRequest onMessage onData'
 const dials = 'requestTimeout connectTimeout connectionAttemptDelay lookup localAddress localPort'
 const ofPool = 'connections minIdle maxIdleTime maxLifetime maxWaiters waitTimeout'
-const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onData', 'maxInFlight']
+const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onMessage', 'onData', 'maxInFlight']
 const ofHandler = ['onConnect', 'onDisconnect', 'onError']
 const words = (...lists: readonly string[]): readonly string[] => lists.join(' ').split(' ')
 const without = (names: readonly string[], others: readonly string[]): string =>
@@ -281,7 +281,7 @@ for (const taker of takers) {
   const names = taker.names.split(' ')
 
   test(`${title} refuses what is no option`, async (t) => {
-    for (const name of ['tls', 'constructor', 'toString', '', '\n', 'ключ', 'x'.repeat(1_000_000)]) {
+    for (const name of ['compression', 'constructor', 'toString', '', '\n', 'ключ', 'x'.repeat(1_000_000)]) {
       const error = await refusal(taker, t, { ...base, [name]: true })
       t.true(error instanceof TypeError, `${name.slice(0, 20)}: ${String(error)}`)
       t.is(codeOf(error), 'ERR_INVALID_ARG_VALUE')
@@ -320,7 +320,7 @@ for (const taker of takers) {
   test(`${title} takes undefined as absent`, async (t) => {
     await accepts(taker, t, {
       ...Object.fromEntries(names.map((name) => [name, undefined])),
-      tls: undefined,
+      compression: undefined,
       ...base,
     })
   })
@@ -343,7 +343,7 @@ for (const taker of takers) {
     t.is(once.length, new Set(once).size, asked.join())
     await accepts(taker, t, Object.create(base))
     await accepts(taker, t, Object.assign(Object.create(null), base))
-    const error = await refusal(taker, t, Object.create({ ...base, tls: true }))
+    const error = await refusal(taker, t, Object.create({ ...base, compression: true }))
     t.is(codeOf(error), 'ERR_INVALID_ARG_VALUE')
   })
 
@@ -352,7 +352,7 @@ for (const taker of takers) {
     const throws = (): never => {
       throw failure
     }
-    for (const name of [...names, 'tls']) {
+    for (const name of [...names, 'compression']) {
       const options = Object.defineProperty({ ...base }, name, { get: throws, enumerable: true })
       t.is(await refusal(taker, t, options), failure, name)
     }
@@ -407,7 +407,7 @@ test('the argument of dial may have foreign members, as an agent passes them on'
     agent: null,
     servername: 'x',
     timeout: 5,
-    tls: true,
+    compression: true,
   }
   const options = { ...foreign, ...(await echo(t)) }
   const connection = await dial(t, options)
