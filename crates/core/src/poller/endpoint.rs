@@ -120,7 +120,7 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// One that its server has no room for. It is neither read nor watched: whoever is told of it destroys it.
+    /// One that its server has no room for. It is neither read nor watched: the consumer, which is told of it, destroys it.
     pub(super) fn excess(stream: Stream, peer: Address, id: Id, settings: Arc<Settings>) -> Self {
         let watch = Watch {
             interest: INPUT,

@@ -11,6 +11,7 @@
 //! knows, the table's and the finalizer's, and others may have theirs. None of it shows in the
 //! count of those that fill or send the chunk.
 
+mod export;
 mod moved;
 
 use std::cell::RefCell;
@@ -24,6 +25,8 @@ use netpoll_core::buffer::Sharing;
 use netpoll_core::{Chunk, ExportedChunk, Slice};
 use slab::Slab;
 
+pub use self::export::Holder;
+use self::export::{Export, ExportState, Sweep};
 use self::moved::look_at_end;
 use crate::memory::end_watch::EndWatch;
 use crate::memory::sweep_watch;
@@ -36,55 +39,6 @@ const OWN_REFERENCES: u32 = 2;
 /// other threads are busy; memory that user code has moved is never swept. Then the next collection is waited for: to cause
 /// one would have V8 take what is young, the chunks in use among it, for long-lived.
 const SWEEP_TURNS: u32 = 256;
-
-/// What keeps an exported chunk in JavaScript.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Holder {
-    /// JavaScript's table: more bytes may come.
-    Table,
-    /// JavaScript's arena, which fills it, and views.
-    Arena,
-}
-
-/// As [`Holder`], of a chunk that is exported.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ExportState {
-    /// In JavaScript's table, and bytes have come since the last sweep.
-    Busy,
-    /// In JavaScript's table.
-    Quiet,
-    /// Views only, but further bytes are delivered in the same `ArrayBuffer`.
-    Dormant,
-    /// Views only.
-    Retired,
-    /// JavaScript's arena, and views.
-    Lent,
-    /// Nothing any more. Only commands may name it.
-    Finalized,
-}
-
-/// What is known of the memory of an `ArrayBuffer`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sweep {
-    /// Its `ArrayBuffer` was there after the last collection.
-    None,
-    /// Its `ArrayBuffer` was collected. The memory was moved, or V8 is about to free it.
-    Awaited,
-    /// V8 has freed all that it had collected. If this memory is not finalized now, it was moved.
-    Done,
-    /// Its `ArrayBuffer` had it when JavaScript had stopped, so that nothing moves it any more.
-    Unmoved,
-}
-
-struct Export {
-    chunk: ExportedChunk,
-    state: ExportState,
-    sweep: Sweep,
-    /// Batches in JavaScript's hands that name it: one at most for each of those who hand them over.
-    batches: u32,
-    /// Weak.
-    buffer: sys::napi_ref,
-}
 
 struct ExportTable {
     env: Env,
@@ -419,16 +373,6 @@ impl ChunkExports {
         table.bytes = 0;
         table.emptied = None;
         table.sweeps.awaited = 0;
-    }
-}
-
-impl Export {
-    fn is_held_by_views(&self) -> bool {
-        match self.state {
-            ExportState::Busy | ExportState::Quiet | ExportState::Finalized => false,
-            ExportState::Dormant => self.chunk.is_all_outside(),
-            ExportState::Retired | ExportState::Lent => true,
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{ExportState, ExportTable, SWEEP_TURNS, Sweep, Sweeps, is_attached};
+use super::export::{ExportState, Sweep};
+use super::{ExportTable, SWEEP_TURNS, Sweeps, is_attached};
 use crate::memory::end_watch::Ending;
 use crate::memory::sweep_watch::{self, Sweeping};
 
