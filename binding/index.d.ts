@@ -103,6 +103,11 @@ export declare class EventLoop {
   localAddress(id: NativeId): SocketAddress | null
   /** What TLS has agreed on, until the connection's last record; absent without TLS. */
   tlsAgreement(id: NativeId): TlsAgreement | null
+  /**
+   * Shakes hands on a connection that was stopped for it. `begun` is what was read before, and `unread` says what becomes of
+   * bytes that were read and not told of. As a client the server has to be `host`. The system's error number, or 0.
+   */
+  secure(id: NativeId, context: SecureContext, host: string | undefined | null, begun: Buffer, unread: 'refuse' | 'handshake'): number
   /** Bytes that came from the socket, until the connection's last record; 0 after it. */
   bytesRead(id: NativeId): number
   /** Bytes that the socket took, until the connection's last record; 0 after it. */

@@ -71,6 +71,7 @@ export { createServer, Server } from './server/server'
 export type { ThreadStats } from './stats/stats'
 export { stats } from './stats/stats'
 export type { ConnectionTls } from './tls/connection-tls'
+export type { ClientStartTlsOptions, ServerStartTlsOptions, TlsSwitch } from './tls/start-tls-options'
 export type {
   ClientTlsOptions,
   Pem,

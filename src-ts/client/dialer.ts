@@ -17,7 +17,8 @@ import { isNetpollError, isOurs, NetpollError, systemError } from '../errors'
 import { pollersFor } from '../poller/pollers'
 import { type Attempt, type AttemptOutcome, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
-import { handshakeOf, nameFault } from './handshake'
+import { handshakeOf } from './handshake'
+import { nameFault } from '../connection/name-fault'
 import { isOfTls, ofTls } from '../native/reasons'
 import type { ClientTlsOptions } from '../tls/options'
 import { ClientSecurity } from '../tls/secure-context'
@@ -305,6 +306,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       throw connectError(begun.errno ?? 0, route)
     }
     const connection = createConnection(begun.id, group, 'connecting', context)
+    connection.dialedHost = host
     group.poller.attach(connection)
     this.#dialing.set(connection, {
       host,
@@ -356,7 +358,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       goAway: undefined,
       opened: (connection) => {
         const dialing = this.#dialing.get(connection)
-        const fault = dialing && this.#security && nameFault(this.#security, connection, dialing.host)
+        const fault = dialing && this.#security && nameFault(this.#security, connection.socket, dialing.host)
         if (dialing !== undefined && fault !== undefined) {
           // Nothing else is told of it.
           this.#dialing.set(connection, { ...dialing, failed: () => dialing.failed(ofTls(fault)) })

@@ -1,4 +1,6 @@
 import type { ConnectionTls } from '../tls/connection-tls'
+import type { ClientStartTlsOptions, ServerStartTlsOptions } from '../tls/start-tls-options'
+import { startTls } from './upgrade'
 import { type Address, addressText } from '../native/address'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
 import { call } from './calls/connection-calls'
@@ -405,6 +407,36 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   retire(): void {
     this.#core.retire()
+  }
+
+  /**
+   * Goes over to TLS: for STARTTLS, the SSLRequest of PostgreSQL, a PROXY header. A connection of a server is the server's
+   * end of it, a dialed one the client's. It must have no framing and no TLS, and no caller may read or send meanwhile.
+   * What fails ends the connection. Servers are called what was dialed, unless `servername` says otherwise.
+   *
+   * @returns a promise that resolves once the handshake is done; {@link tls} says then what was agreed on
+   * @throws (as a rejection) NetpollError `ERR_TLS_PROTOCOL` where bytes were read before that the user has not taken, see
+   * `unread`; `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_ALERT` and the codes of `node:tls` for certificates;
+   * `ERR_UNSUPPORTED`, `ERR_CONCURRENT_ACCESS`, `ERR_CONN_CLOSED`. TypeError `ERR_INVALID_ARG_TYPE`,
+   * `ERR_INVALID_ARG_VALUE`
+   *
+   * @example
+   * ```ts
+   * import { Dialer } from 'netpoll'
+   *
+   * // As a client of PostgreSQL does it.
+   * export async function secured(ca: string): Promise<void> {
+   *   const connection = await new Dialer().dial({ host: 'db.example.com', port: 5432 })
+   *   connection.writer.writeBinary(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+   *   await connection.writer.flush()
+   *   await connection.reader.fill(1)
+   *   if (connection.reader.readString(1) !== 'S') throw new Error('The server has no TLS')
+   *   await connection.startTls({ ca })
+   * }
+   * ```
+   */
+  startTls(options: ServerStartTlsOptions | ClientStartTlsOptions = {}): Promise<void> {
+    return startTls(this.#core, options)
   }
 
   /**

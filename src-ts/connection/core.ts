@@ -27,6 +27,7 @@ import { flush } from './sending'
 import type { ConnectionOwner } from './owner'
 import { Dispatcher } from './messages/dispatcher'
 import { StreamInput } from './stream/stream-input'
+import type { Upgrade } from './upgrade'
 import { setImmediate } from '../time/timers'
 import { isOwnReason, reasonError, type Refused } from '../native/reasons'
 
@@ -52,6 +53,10 @@ export class ConnectionCore {
   requestTimeout: number
   /** The pool or mux that keeps it. */
   owner: ConnectionOwner | undefined
+  /** What was dialed, where that is a host. */
+  dialedHost: string | undefined
+  /** Its way from plaintext to TLS, while it goes on. */
+  upgrade: Upgrade | undefined
   readonly group: ConnectionGroup
   readonly #lifecycle: Lifecycle
   readonly #stream: StreamInput | undefined
@@ -140,6 +145,11 @@ export class ConnectionCore {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing has messages and no reader')
     }
     return this.#stream.reader
+  }
+
+  /** What arrives on a stream; `undefined` with a framing. */
+  get input(): StreamInput | undefined {
+    return this.#stream
   }
 
   get writer(): Writer {
@@ -425,6 +435,16 @@ export class ConnectionCore {
     this.#stream?.consumer?.flushed(number)
   }
 
+  /** The last plaintext has left, and nothing is read any more. */
+  plainEnded(): void {
+    this.upgrade?.plainEnded()
+  }
+
+  /** TLS has taken the place of plaintext. */
+  secured(): void {
+    this.upgrade?.secured()
+  }
+
   /** Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
   idle(): void {
     const consumer = this.#stream?.consumer
@@ -469,6 +489,7 @@ export class ConnectionCore {
     this.closing.tellEach([
       () => endCalls(this.#calls, gone, this.socket.writtenInAll),
       () => this.#sendQueue?.end(gone),
+      () => this.upgrade?.failed(gone()),
       () => this.inputEnded(gone, error),
       () => this.#stream?.consumer?.closed(error),
       () => this.#stream?.gone(),

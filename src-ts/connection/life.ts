@@ -1,6 +1,6 @@
-/** Where a connection is in its life, as far as JavaScript can tell. It only goes down this list, past some of them. */
+/** Where a connection is in its life, as far as JavaScript can tell. It only goes down this list, past some of them, but for one that goes over to TLS. */
 const Status = {
-  /** Dialed, and not established. */
+  /** Dialed, and not established; or on its way from plaintext to TLS. */
   Connecting: 0,
   Open: 1,
   /** The peer has ended its direction, ours goes on, with `allowHalfOpen`: nothing is answered any more. */
@@ -178,6 +178,11 @@ export class Life {
     if (this.#status !== Status.Connecting) return false
     this.#status = Status.Open
     return true
+  }
+
+  /** It goes over to TLS, and is established again when that is done. */
+  secures(): void {
+    this.#status = Status.Connecting
   }
 
   /** Our direction ends; false where it has, or cannot. */

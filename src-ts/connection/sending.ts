@@ -1,5 +1,6 @@
 import type { Written } from '../link-buffer/pieces'
 import { type Payload, takeApart } from '../memory/payload'
+import { NetpollError } from '../errors'
 import type { Closing } from './closing'
 import type { Life } from './life'
 import { type SendQueue, refusedSend } from './send-queue'
@@ -18,6 +19,9 @@ export interface SendingConnection {
 /** @throws NetpollError `ERR_CONN_CLOSED` where nothing can be sent any more */
 export function checkOutput({ life, socket, closing }: SendingConnection): void {
   if (life.takesOutput) return
+  if (life.isConnecting) {
+    throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Nothing can be sent before startTls is done')
+  }
   const answers = life.isAnswering || life.isRefused
   if (!answers || !socket.acceptsOutput) throw closing.closedError()
 }

@@ -26,6 +26,8 @@ export const RecordKind = {
   HandshakeFailed: 21,
   Excess: 22,
   ExcessClosed: 23,
+  PlainEnded: 24,
+  Secured: 25,
 } as const
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
@@ -50,6 +52,7 @@ export const Operation = {
   TakeOver: 15,
   AllowBeyond: 16,
   TellFlushed: 17,
+  StartTls: 18,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

@@ -19,6 +19,8 @@ export interface PolledConnection extends NativeId {
   totals(direction: 'read' | 'written', bytes: number): void
   endSent(): void
   flushed(number: number): void
+  plainEnded(): void
+  secured(): void
   closed(code: number, call: number, excerpt: Excerpt | undefined): void
   /** Reports an error that does not end it. */
   tell(error: unknown): void

@@ -466,6 +466,12 @@ export class Poller {
       case RecordKind.Flushed:
         connection.flushed(start)
         break
+      case RecordKind.PlainEnded:
+        connection.plainEnded()
+        break
+      case RecordKind.Secured:
+        connection.secured()
+        break
       case RecordKind.Closed:
         this.forget(connection)
         connection.closed(start, length, this.#takeExcerpt())

@@ -22,7 +22,7 @@ import { certificatesOf, keyOf } from './pem'
 import { defaultRoots } from './roots'
 
 const versions: Readonly<Record<string, number>> = { 'TLSv1.2': 12, 'TLSv1.3': 13 }
-const defaultHandshakeTimeout = 10_000
+export const defaultHandshakeTimeout = 10_000
 const defaultCachedSessions = 100
 /** More than any process has descriptors; as many cross the boundary. */
 const mostConnections = 2 ** 32 - 1
@@ -32,6 +32,9 @@ export interface ServerLimit {
   readonly maxConnections: number
   readonly tellsExcess: boolean
 }
+
+/** Any number of connections. */
+export const unlimited: ServerLimit = { maxConnections: Number.POSITIVE_INFINITY, tellsExcess: false }
 
 /** The TLS of a server, whose certificates can be replaced while it listens. */
 export class ServerSecurity {
@@ -105,7 +108,7 @@ export class ClientSecurity {
   }
 }
 
-function takeTls<Options extends object>(
+export function takeTls<Options extends object>(
   options: Options,
   names: Parameters<typeof takeOptions<Options>>[2],
 ): Options {

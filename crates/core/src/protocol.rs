@@ -119,6 +119,10 @@ numbers! {
     Excess = 22,
     /// A connection that is one too many was accepted and closed; `slot` is its listener's tag.
     ExcessClosed = 23,
+    /// What was to be sent before a connection goes over to TLS has left, and nothing is read any more until it is secured.
+    PlainEnded = 24,
+    /// The handshake is done of a connection that went over to TLS.
+    Secured = 25,
 }
 
 numbers! {
@@ -161,6 +165,8 @@ numbers! {
     AllowBeyond = 16,
     /// Tell once when nothing waits to be sent; `length` is the question's number.
     TellFlushed = 17,
+    /// Send bytes, and read no more: what follows both ways is TLS. [`RecordKind::PlainEnded`] answers it.
+    StartTls = 18,
 }
 
 numbers! {

@@ -83,6 +83,8 @@ export class StreamInput implements Leftover {
   readonly #group: StreamSettings
   #state: State = State.Opening
   #consumer: StreamConsumer | undefined
+  /** What is kept for a TLS handshake, or refused. */
+  #unread: Buffer[] | undefined
   #smallPieces: SmallPieces | undefined
   /** Pieces received so far. */
   #received = 0
@@ -158,6 +160,10 @@ export class StreamInput implements Leftover {
   #take(chunk: Buffer, start: number, length: number): void {
     if (this.#consumer !== undefined) {
       this.#consumer.received(chunk, start, length)
+      return
+    }
+    if (this.#unread !== undefined) {
+      this.#unread.push(Buffer.from(chunk.subarray(start, start + length)))
       return
     }
     feed.push(this.reader, chunk, start, length)
@@ -289,6 +295,27 @@ export class StreamInput implements Leftover {
     }
     feed.end(reader, readElsewhere())
     if (this.#ended?.code === 'ERR_EOF') consumer.ended()
+  }
+
+  /**
+   * No reader gets what has arrived, and what still does, before {@link takeUnread}.
+   *
+   * @throws NetpollError `ERR_CONCURRENT_ACCESS` while a reader waits for more, `ERR_UNSUPPORTED` where a duplex reads
+   */
+  stop(): void {
+    if (this.#consumer !== undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'A connection that is a duplex goes over to nothing else')
+    }
+    if (feed.awaited(this.reader) > 0) throw readElsewhere()
+    this.#unread = []
+    while (feed.length(this.reader) > 0) this.#unread.push(Buffer.from(feed.nextPiece(this.reader)))
+  }
+
+  /** What has arrived since {@link stop}, and before it and was not read. What arrives from now on is read. */
+  takeUnread(): Buffer {
+    const unread = Buffer.concat(this.#unread ?? [])
+    this.#unread = undefined
+    return unread
   }
 
   /** Why nothing more comes, where that is no orderly end. */

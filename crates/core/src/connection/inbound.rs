@@ -83,6 +83,14 @@ impl Inbound {
         self.large = 0;
     }
 
+    /// Gives what is here to the caller, who asks for it once.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        let backlog = self.backlog.as_ref();
+        let bytes = backlog.map_or_else(Vec::new, |backlog| backlog.memory.bytes().to_vec());
+        self.clear();
+        bytes
+    }
+
     fn forget(&mut self) {
         self.backlog = None;
         self.claim.release();

@@ -34,7 +34,7 @@ use answers::Answers;
 use clocks::{Clocks, Closing};
 use excerpt::Excerpt;
 use farewell::Farewell;
-use report::{Pending, Reported};
+use report::{FlushQuestion, Pending, Reported};
 
 /// What decides how long a connection lasts and when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +71,8 @@ pub struct Connection {
     farewell: Farewell,
     /// Whether the peer has begun a TLS record and not finished it.
     partial_record: bool,
-    /// The number of the question when nothing waits to be sent.
-    flush_asked: Option<u32>,
+    /// Who asks when nothing waits to be sent.
+    flush_asked: Option<FlushQuestion>,
     control: Control,
     reported: Reported,
     pending: Pending,
@@ -443,7 +443,7 @@ impl Connection {
 
     /// Has it told once when nothing waits to be sent, with `number`. A later question takes the place of one before.
     pub fn tell_flushed(&mut self, number: u32) {
-        self.flush_asked = Some(number);
+        self.flush_asked = Some(FlushQuestion::Numbered(number));
     }
 
     /// Hands over no further message, or goes on doing so.

@@ -25,6 +25,15 @@ pub(super) struct Pending {
     pub(super) deadline_timer: Option<FiredTimer>,
 }
 
+/// Who asks when nothing waits to be sent.
+#[derive(Clone, Copy)]
+pub(super) enum FlushQuestion {
+    /// A consumer, who knows the question by its number.
+    Numbered(u32),
+    /// A connection that goes over to TLS.
+    StartTls,
+}
+
 impl Connection {
     /// Whether more than the high-water mark waits to be sent. The caller is told when it no longer
     /// does.
@@ -90,9 +99,12 @@ impl Connection {
             batch.lifecycle(slot, kind);
         }
         if !self.outbound.has_remaining()
-            && let Some(number) = self.flush_asked.take()
+            && let Some(question) = self.flush_asked.take()
         {
-            batch.flushed(slot, number);
+            match question {
+                FlushQuestion::Numbered(number) => batch.flushed(slot, number),
+                FlushQuestion::StartTls => batch.lifecycle(slot, RecordKind::PlainEnded),
+            }
         }
         if std::mem::take(&mut self.pending.idle) {
             batch.lifecycle(slot, RecordKind::Idle);

@@ -3,9 +3,12 @@
 use std::time::Instant;
 
 use super::farewell::Farewell;
-use super::{Connection, Event};
+use super::report::FlushQuestion;
+use super::{Connection, Event, Peer, State};
+use crate::buffer::Slice;
 use crate::frame::Framing;
 use crate::reason::Reason;
+use crate::tls::Failure;
 
 impl Connection {
     /// The dial has reached the peer. The time that it has goes on with the TLS handshake.
@@ -22,6 +25,27 @@ impl Connection {
     pub fn secured(&mut self) {
         self.apply(Event::Secured);
         self.stage = None;
+    }
+
+    /// What follows `last` is TLS, both ways: nothing more is read before [`Self::unread`] was asked for.
+    pub fn start_tls(&mut self, last: Slice) {
+        match self.state {
+            State::Open(Peer::Sending) => {}
+            // No handshake can be done with a peer that has ended.
+            State::Open(Peer::Ended) => return self.fail(Reason::Tls(Failure::EndedEarly)),
+            _ => return,
+        }
+        if !last.is_empty() {
+            self.send(last);
+        }
+        self.apply(Event::SecureAsked);
+        self.flush_asked = Some(FlushQuestion::StartTls);
+    }
+
+    /// What was read and not handed over. TLS comes next, which says farewell.
+    pub fn unread(&mut self) -> Vec<u8> {
+        self.farewell = Farewell::Due;
+        self.inbound.take_bytes()
     }
 
     /// As [`Self::peer_ended`], where TLS has not said that it would. An attacker can do that: it is an end between two

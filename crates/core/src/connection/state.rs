@@ -1,7 +1,7 @@
 //! The life of a connection: one enum, and the table of what leads from where to where.
 //!
 //! ```text
-//!  Connecting ──Reached──► Securing ──Secured──► Open: where there is TLS
+//!  Connecting ──Reached──► Securing ──Secured──► Open: where there is TLS. Open ──SecureAsked──► Securing: later
 //!
 //!  Connecting ──Connected──► Open ──CloseAsked──────────────► Flushing ──Flushed──► Lingering
 //!                             │ │                               ▲  ▲                 ▲  │
@@ -77,6 +77,8 @@ pub enum Event {
     Reached,
     /// The TLS handshake is done.
     Secured,
+    /// Go over to TLS.
+    SecureAsked,
     /// The peer's end was read.
     PeerEnded,
     /// Send what is queued, then end our direction.
@@ -114,7 +116,7 @@ impl State {
                 ReadOnly(Peer::Ended),
                 Event::Answered | Event::CloseAsked | Event::FinishAsked | Event::Refused,
             ) => Closed,
-            (Connecting, Event::Reached) => Securing,
+            (Connecting, Event::Reached) | (Open(Peer::Sending), Event::SecureAsked) => Securing,
             (Connecting, Event::Connected) | (Securing, Event::Secured) => Open(Peer::Sending),
             (Open(_), Event::PeerEnded) => Open(Peer::Ended),
             (Ending(_), Event::PeerEnded) => Ending(Peer::Ended),
@@ -200,10 +202,11 @@ mod tests {
         State::Lingering,
         State::Closed,
     ];
-    const EVENTS: [Event; 12] = [
+    const EVENTS: [Event; 13] = [
         Event::Connected,
         Event::Reached,
         Event::Secured,
+        Event::SecureAsked,
         Event::PeerEnded,
         Event::EndAsked,
         Event::FinishAsked,

@@ -34,6 +34,8 @@ pub enum Command {
     TakeOver,
     /// Tell once when nothing waits to be sent, with this number.
     TellFlushed(u32),
+    /// Send bytes, and read no more: what follows is TLS.
+    StartTls(Slice),
     /// Tell when this time has come; `None`: not any more.
     DeadlineTimer(Option<DeadlineTimer>),
     /// Replace a time limit.
@@ -99,6 +101,7 @@ impl CommandWords {
         Asked::Command(match operation {
             Operation::Send => bytes(Command::Send),
             Operation::Reply => bytes(Command::Reply),
+            Operation::StartTls => bytes(Command::StartTls),
             Operation::SendForeign => {
                 return Asked::SendForeign {
                     handle,
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn bytes_that_no_message_has_fail_their_connection() {
-        for operation in [Operation::Send, Operation::Reply] {
+        for operation in [Operation::Send, Operation::Reply, Operation::StartTls] {
             for words in [[8, 0, 4], [7, 1, 4], [7, 0, u32::MAX], [7, u32::MAX, 2]] {
                 let asked = decode(operation, words);
                 let failed = matches!(

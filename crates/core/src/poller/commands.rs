@@ -14,7 +14,7 @@ use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Start;
 use crate::socket::NoDelay;
-use crate::tls::Negotiated;
+use crate::tls::{Negotiated, Upgrade};
 use crate::work::Answer;
 
 /// Commands take effect with the next [`Poller::flush`]. One for a connection that is gone does nothing.
@@ -36,6 +36,7 @@ impl Poller {
             Command::Flow(flow) => self.set_flow(id, flow),
             Command::End => self.end(id),
             Command::TakeOver => self.take_over(id),
+            Command::StartTls(last) => self.start_tls(id, last),
             Command::TellFlushed(number) => self.tell_flushed(id, number),
             Command::DeadlineTimer(deadline_timer) => self.set_deadline_timer(id, deadline_timer),
             Command::Limit(limit, time) => self.set_limit(id, limit, time),
@@ -91,6 +92,23 @@ impl Poller {
     /// See [`crate::connection::Connection::tell_flushed`].
     pub fn tell_flushed(&mut self, id: Id, number: u32) {
         self.command(id, |endpoint| endpoint.connection().tell_flushed(number));
+    }
+
+    /// See [`crate::connection::Connection::start_tls`].
+    pub fn start_tls(&mut self, id: Id, last: Slice) {
+        self.command(id, |endpoint| endpoint.connection().start_tls(last));
+    }
+
+    /// Shakes hands on a connection that [`Self::start_tls`] has stopped, once [`crate::RecordKind::PlainEnded`] was told.
+    ///
+    /// # Errors
+    /// `ENOTCONN` where it is not such a connection. What TLS refuses ends it.
+    pub fn secure(&mut self, id: Id, upgrade: Upgrade) -> io::Result<()> {
+        let gone = || io::Error::from_raw_os_error(libc::ENOTCONN);
+        let endpoint = self.slots.endpoint(id).ok_or_else(gone)?;
+        endpoint.upgrade(upgrade)?;
+        self.list(id.slot);
+        Ok(())
     }
 
     /// Stops or resumes handing over messages.

@@ -109,7 +109,9 @@ impl Endpoint {
             Some(_) => State::Securing,
         };
         let mut transport = Transport::plain(stream);
-        transport.secure(&settings, "", None)?;
+        if let Some(tls) = &settings.tls {
+            transport.secure(tls, &settings.unfinished, &format!("{peer:?}"), None)?;
+        }
         let connection = Connection::new(settings, state);
         let mut endpoint = Self::over(transport, id, connection, watch);
         if endpoint.is_securing() {

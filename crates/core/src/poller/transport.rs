@@ -1,12 +1,13 @@
 //! A socket, with TLS over it or without. Both have the same two verbs.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::readiness::{ReadUntil, Readiness};
-use crate::settings::{Claim, Settings};
+use crate::settings::{Claim, UnfinishedBound};
 use crate::socket::Stream;
-use crate::tls::{self, Admission, Handshake, Negotiated, Scratch, Session, Tls};
+use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Scratch, Session, Tls};
 
 /// Reads of what a peer has sent before its handshake has failed. Closing a socket that has unread input makes the kernel
 /// reset the peer, which may then not learn why.
@@ -37,23 +38,31 @@ impl Transport {
         self.admission = admission;
     }
 
-    /// Puts this end of TLS over the socket; whether `settings` ask for it. As a client it is for the server `host`, which is
-    /// reached at `destination`.
+    /// Puts this end of TLS over the socket. What it keeps is claimed of `unfinished`. As a client it is for the server `host`,
+    /// which is reached at `destination`.
     pub(super) fn secure(
         &mut self,
-        settings: &Settings,
+        tls: &Tls,
+        unfinished: &Arc<UnfinishedBound>,
         destination: &str,
         host: Option<&str>,
     ) -> io::Result<()> {
-        let claim = Claim::new(settings.unfinished.clone());
-        let session = match &settings.tls {
-            None => return Ok(()),
-            Some(Tls::Server(tls)) => Session::server(tls, claim),
-            Some(Tls::Client(tls)) => Session::client(tls, destination, host, claim),
+        let claim = Claim::new(unfinished.clone());
+        let session = match tls {
+            Tls::Server(tls) => Session::server(tls, claim),
+            Tls::Client(tls) => Session::client(tls, destination, host, claim),
         };
-        let session = session.map_err(|failure| failure.into_error())?;
+        let session = session.map_err(Failure::into_error)?;
         self.tls = Some(Box::new(session));
         Ok(())
+    }
+
+    /// The handshake begins with `bytes`, which were read before it.
+    pub(super) fn begin_with(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            Some(session) => session.begin_with(bytes).map_err(Failure::into_error),
+            None => Ok(()),
+        }
     }
 
     /// Without TLS a message costs a comparison here, and what is read says how the socket stands. TLS notes in `readiness` where

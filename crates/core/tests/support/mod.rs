@@ -65,6 +65,8 @@ pub enum What {
     HandshakeFailed { reason: u32, detail: u32 },
     Excess,
     ExcessClosed,
+    PlainEnded,
+    Secured,
     Idle,
     DeadlineTimer,
     EndSent,
@@ -87,6 +89,8 @@ impl What {
             Self::AcceptFailed(_) => "accept failed",
             Self::AcceptEnded => "accept ended",
             Self::HandshakeFailed { .. } => "handshake failed",
+            Self::PlainEnded => "plain ended",
+            Self::Secured => "secured",
             Self::Excess => "excess",
             Self::ExcessClosed => "excess closed",
             Self::Idle => "idle",
@@ -271,6 +275,8 @@ impl Harness {
                     self.ids.insert(record.slot, id);
                     What::Excess
                 }
+                kind if kind == RecordKind::PlainEnded as u8 => What::PlainEnded,
+                kind if kind == RecordKind::Secured as u8 => What::Secured,
                 kind if kind == RecordKind::ExcessClosed as u8 => What::ExcessClosed,
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),
                 kind if kind == RecordKind::Idle as u8 => What::Idle,

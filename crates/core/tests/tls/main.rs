@@ -9,3 +9,4 @@ mod floods;
 mod handshakes;
 mod peers;
 mod records;
+mod upgrading;

@@ -4,16 +4,17 @@ use std::cell::{Ref, RefCell};
 use std::io;
 use std::time::{Duration, Instant};
 
-use napi::bindgen_prelude::{Function, Object, Unknown};
+use napi::bindgen_prelude::{Buffer, Function, Object, Unknown};
 use napi::{Env, JsValue};
 use napi_derive::napi;
 use netpoll_core::listener::Listener;
 use netpoll_core::socket::NoDelay;
+use netpoll_core::tls::{Unread, Upgrade};
 use netpoll_core::{Address, Id, Poller};
 
 use crate::api::load_balancer::ConnectionBalancer;
 use crate::api::options::{self, ConnectionSettings, ListenPlace, SocketAddress};
-use crate::api::secure_context::TlsAgreement;
+use crate::api::secure_context::{SecureContext, TlsAgreement};
 use crate::bridge::{Bridge, Settled};
 use crate::clock;
 use crate::drivers::inline::InlineDriver;
@@ -278,6 +279,34 @@ impl EventLoop {
         let id = id.into();
         let negotiated = self.driver().ask(move |poller| poller.negotiated(id));
         negotiated?.map(TlsAgreement::from)
+    }
+
+    /// Shakes hands on a connection that was stopped for it. `begun` is what was read before, and `unread` says what becomes of
+    /// bytes that were read and not told of. As a client the server has to be `host`. The system's error number, or 0.
+    #[napi]
+    pub fn secure(
+        &self,
+        id: NativeId,
+        context: &SecureContext,
+        host: Option<String>,
+        begun: Buffer,
+        #[napi(ts_arg_type = "'refuse' | 'handshake'")] unread: String,
+    ) -> i32 {
+        let upgrade = Upgrade {
+            tls: context.0.clone(),
+            host,
+            begun: begun.to_vec(),
+            unread: if unread == "handshake" {
+                Unread::Handshake
+            } else {
+                Unread::Refused
+            },
+        };
+        let id = id.into();
+        let errno = self.set(move |poller| poller.secure(id, upgrade));
+        // It has to be served.
+        self.driver().carry_out();
+        errno
     }
 
     /// Bytes that came from the socket, until the connection's last record; 0 after it.

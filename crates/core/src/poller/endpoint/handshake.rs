@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::poller::assigned::LoadShare;
 use crate::poller::dialing::Dialing;
 use crate::reason::{Call, Reason};
-use crate::tls::{self, Admission, Handshake, Negotiated, Tls};
+use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Tls, Unread, Upgrade};
 
 /// Whether consumers know of a connection, and when they are told. Each listener has a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) enum Introduction {
     Due { tag: u32 },
     /// Once it is secured, so that what only connects costs them nothing.
     AfterHandshake { tag: u32 },
+    /// They know of the connection, and are told once it is secured.
+    Upgraded,
     /// By the next turn: its server has no room for it.
     Excess { tag: u32 },
 }
@@ -65,10 +67,43 @@ impl Endpoint {
         let destination = dialing.map(Dialing::destination).unwrap_or_default();
         let host = dialing.and_then(Dialing::host);
         let settings = self.connection.settings();
-        match self.transport.secure(settings, &destination, host) {
+        let secured = match &settings.tls {
+            None => Ok(()),
+            Some(tls) => self
+                .transport
+                .secure(tls, &settings.unfinished, &destination, host),
+        };
+        match secured {
             Ok(()) => self.connection.reached(),
             Err(error) => self.connection.fail(Reason::system(Call::Connect, &error)),
         }
+    }
+
+    /// Shakes hands on a connection that has carried plaintext before, and was stopped.
+    pub(crate) fn upgrade(&mut self, upgrade: Upgrade) -> io::Result<()> {
+        let is_stopped = self.is_securing() && !self.transport.is_secured();
+        if !is_stopped || self.connection.outbound().has_remaining() {
+            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        }
+        let held_back = self.connection.unread();
+        if upgrade.unread == Unread::Refused && !held_back.is_empty() {
+            self.connection.fail(Reason::Tls(Failure::Protocol));
+            return Ok(());
+        }
+        let begun = [upgrade.begun, held_back].concat();
+        let unfinished = &self.connection.settings().unfinished;
+        let destination = format!("{:?}", self.peer);
+        let host = upgrade.host.as_deref();
+        let begins = self
+            .transport
+            .secure(&upgrade.tls, unfinished, &destination, host)
+            .and_then(|()| self.transport.begin_with(&begun));
+        if let Err(error) = begins {
+            self.connection.fail(Reason::system(Call::Read, &error));
+        }
+        self.introduction = Introduction::Upgraded;
+        self.readiness.readable = true;
+        Ok(())
     }
 
     /// Goes on to be a connection of which consumers know: the dial ends, its handshake goes on, and it is told of. Returns what
@@ -103,7 +138,7 @@ impl Endpoint {
         match self.introduction {
             Introduction::AfterHandshake { .. } => return,
             Introduction::Dialed if self.connection.state() == State::Connecting => return,
-            Introduction::Dialed | Introduction::Done => {}
+            Introduction::Dialed | Introduction::Upgraded | Introduction::Done => {}
             Introduction::Due { tag } => batch.accepted(slot, generation, tag),
             Introduction::Excess { tag } => batch.excess(slot, generation, tag),
         }
@@ -131,10 +166,13 @@ impl Endpoint {
                 self.connection.secured();
                 // Bytes may have come with it, and wait here.
                 self.readiness.readable = true;
-                if let Introduction::AfterHandshake { tag } = self.introduction {
-                    self.introduction = Introduction::Due { tag };
-                } else {
-                    batch.lifecycle(self.id.slot, RecordKind::Connected);
+                let slot = self.id.slot;
+                match self.introduction {
+                    Introduction::AfterHandshake { tag } => {
+                        self.introduction = Introduction::Due { tag };
+                    }
+                    Introduction::Upgraded => batch.lifecycle(slot, RecordKind::Secured),
+                    _ => batch.lifecycle(slot, RecordKind::Connected),
                 }
                 None
             }

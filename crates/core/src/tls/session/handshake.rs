@@ -59,6 +59,14 @@ impl Session {
         }
     }
 
+    /// What the peer has begun the handshake with, before the socket is read.
+    ///
+    /// # Errors
+    /// That the bound has no room for it.
+    pub(crate) fn begin_with(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.keep(bytes)
+    }
+
     /// Appends to what is kept of the peer's records.
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let reserved = self.incoming.try_reserve(bytes.len());

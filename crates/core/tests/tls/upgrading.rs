@@ -1,0 +1,143 @@
+//! Connections that carry plaintext before TLS.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use netpoll_core::tls::options::Version;
+use netpoll_core::tls::{ServerTls, Tls, Unread, Upgrade};
+use netpoll_core::{Id, Reason};
+
+use crate::handshakes::VERSIONS;
+use crate::peers::{Peer, connect, peer_client, server_options};
+use crate::support::{Harness, base, read_available};
+
+const PROTOCOL: u32 = 10_016;
+
+fn upgrade(version: Version, unread: Unread, begun: &[u8]) -> Upgrade {
+    let tls = ServerTls::new(&server_options(version), None).expect("valid");
+    Upgrade {
+        tls: Tls::Server(Arc::new(tls)),
+        host: None,
+        begun: begun.to_vec(),
+        unread,
+    }
+}
+
+/// An accepted stream, and its peer.
+fn stream(h: &mut Harness) -> (Id, TcpStream) {
+    let mut settings = base();
+    settings.framing = netpoll_core::frame::Framing::Stream;
+    let (listener, address) = h.listen_tcp(&Arc::new(settings));
+    let socket = connect(address);
+    h.until(|h| h.accepted().len() == 1);
+    h.poller.unlisten(listener);
+    (h.accepted()[0], socket)
+}
+
+#[test]
+fn what_follows_the_last_plaintext_is_the_handshake() {
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let (id, mut socket) = stream(&mut h);
+        let last = h.slice(b"last");
+        h.poller.start_tls(id, last);
+        // It comes before anything was written, and is read as no plaintext.
+        let config = peer_client(version, None);
+        socket.set_nonblocking(true).expect("non-blocking");
+        let mut got = Vec::new();
+        h.until(|_| {
+            read_available(&mut socket, &mut got, 4).expect("no reset");
+            got == b"last"
+        });
+        let mut peer = Peer::client(socket, &config);
+        peer.step().expect("the hello leaves");
+        h.until(|h| h.has(id, "plain ended"));
+        assert!(h.poller.negotiated(id).is_none());
+        h.poller
+            .secure(id, upgrade(version, Unread::Refused, &[]))
+            .expect("it was stopped");
+        h.until(|h| {
+            peer.step().expect("the handshake goes on");
+            h.has(id, "secured")
+        });
+        assert_eq!(h.message_count(id), 0);
+        peer.tls.writer().write_all(b"hello").expect("memory");
+        h.until(|h| {
+            peer.step().expect("room");
+            h.messages(id).concat() == b"hello"
+        });
+        assert_eq!(h.poller.negotiated(id).expect("secured").version, version);
+        let told = h.message_count(id) as u32;
+        h.poller.acknowledge(id, told);
+        peer.tls.send_close_notify();
+        drop(peer.step());
+        drop(peer);
+        assert_eq!(h.until_closed(id), Reason::Normal.code());
+    }
+}
+
+#[test]
+fn the_handshake_begins_with_what_was_told_of() {
+    let mut h = Harness::new();
+    let (id, socket) = stream(&mut h);
+    let mut peer = Peer::client(socket, &peer_client(Version::Tls13, None));
+    let hello = peer.take_ciphertext();
+    let (first, second) = hello.split_at(hello.len() / 2);
+    peer.socket.write_all(first).expect("room");
+    h.until(|h| h.messages(id).concat() == first);
+    let nothing = h.slice(b"");
+    h.poller.start_tls(id, nothing);
+    peer.socket.write_all(second).expect("room");
+    h.until(|h| h.has(id, "plain ended"));
+    let told = h.messages(id).concat();
+    let upgrade = upgrade(Version::Tls13, Unread::Handshake, &told);
+    h.poller.secure(id, upgrade).expect("it was stopped");
+    h.until(|h| {
+        peer.step().expect("the handshake goes on");
+        h.has(id, "secured")
+    });
+}
+
+#[test]
+fn what_was_read_and_not_told_of_is_refused() {
+    let mut h = Harness::new();
+    let (_, address) = h.listen_tcp(&Arc::new(base()));
+    let mut socket = connect(address);
+    socket.write_all(&[0, 0, 0, 9, 7]).expect("room");
+    h.until(|h| h.accepted().len() == 1);
+    let id = h.accepted()[0];
+    h.until(|h| h.poller.bytes_read(id) == Some(5));
+    let nothing = h.slice(b"");
+    h.poller.start_tls(id, nothing);
+    h.until(|h| h.has(id, "plain ended"));
+    let upgrade = upgrade(Version::Tls13, Unread::Refused, &[]);
+    h.poller.secure(id, upgrade).expect("it was stopped");
+    assert_eq!(h.until_closed(id), PROTOCOL);
+}
+
+#[test]
+fn what_was_not_stopped_is_not_secured() {
+    let mut h = Harness::new();
+    let (id, peer) = stream(&mut h);
+    let refused = h
+        .poller
+        .secure(id, upgrade(Version::Tls13, Unread::Refused, &[]));
+    assert_eq!(
+        refused.expect_err("it is open").raw_os_error(),
+        Some(libc::ENOTCONN)
+    );
+    let last = h.slice(&vec![7; 8 << 20]);
+    h.poller.start_tls(id, last);
+    h.flush();
+    // Its last plaintext has not left.
+    let early = h
+        .poller
+        .secure(id, upgrade(Version::Tls13, Unread::Refused, &[]));
+    assert_eq!(
+        early.expect_err("it is not stopped").raw_os_error(),
+        Some(libc::ENOTCONN)
+    );
+    drop(peer);
+    h.until(|h| h.reason(id).is_some());
+}
