@@ -70,6 +70,7 @@ export type { HandshakeStats, ServerStats } from './server/server'
 export { createServer, Server } from './server/server'
 export type { ThreadStats } from './stats/stats'
 export { stats } from './stats/stats'
+export type { TlsMembers } from './connection/stream/tls-members'
 export type { ConnectionTls } from './tls/connection-tls'
 export type { ClientStartTlsOptions, ServerStartTlsOptions, TlsSwitch } from './tls/start-tls-options'
 export type {

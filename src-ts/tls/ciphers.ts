@@ -26,6 +26,11 @@ export function cipherName(number: number): string {
   return names.get(number) ?? `0x${number.toString(16)}`
 }
 
+/** What the standards call a cipher that OpenSSL calls so. */
+export function standardCipherName(name: string): string {
+  return ciphers[name]?.[1] ?? name
+}
+
 const isOfTls13 = (name: string): boolean => ciphers[name] !== undefined && name.startsWith('TLS_')
 
 /**

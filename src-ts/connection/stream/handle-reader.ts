@@ -2,6 +2,7 @@ import { executionAsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 
 import { isNode } from '../../native/runtime'
+import { copyTlsMembers } from './tls-members'
 
 /**
  * What of Node.js reads handles, and so stands on a stream of JavaScript by an adapter: TLS and HTTP/2. Over a socket of
@@ -74,6 +75,8 @@ export class HandleReader {
     for (const key of Object.getOwnPropertySymbols(handle)) {
       const owner = handle[key]
       if (typeof owner === 'object' && owner !== null && 'stream' in owner && owner.stream === stream) {
+        // HTTP/2 asks the adapter for its protocol right after this.
+        copyTlsMembers(stream, owner)
         return new HandleReader(stream, handle as AdapterHandle)
       }
     }

@@ -5,6 +5,7 @@ import type { Address, TcpAddress } from '../../native/address'
 import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
 import { maxKeepAlive } from '../../time/time-limits'
+import { addTlsMembers, removeTlsMembers, type TlsMembers } from './tls-members'
 import type { StreamTransport } from './transport'
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
@@ -16,14 +17,27 @@ export let transportOf: (duplex: SocketDuplex) => StreamTransport | undefined
 /** @internal Gives a stream its connection, or takes it away. */
 export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | undefined) => void
 
-/** A stream with the members that libraries use of `net.Socket`, as far as they tell or set what its connection is. */
+/**
+ * A stream with the members that libraries use of `net.Socket`, as far as they tell or set what its connection is. One whose
+ * connection has TLS has those of `tls.TLSSocket`, too.
+ */
 export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
+  declare readonly encrypted?: TlsMembers['encrypted']
+  declare readonly authorized?: TlsMembers['authorized']
+  declare readonly authorizationError?: TlsMembers['authorizationError']
+  declare readonly alpnProtocol?: TlsMembers['alpnProtocol']
+  declare readonly servername?: TlsMembers['servername']
+  declare readonly getProtocol?: TlsMembers['getProtocol']
+  declare readonly getCipher?: TlsMembers['getCipher']
+  declare readonly getPeerCertificate?: TlsMembers['getPeerCertificate']
+  declare readonly isSessionReused?: TlsMembers['isSessionReused']
   #transport: StreamTransport | undefined
 
   static {
     transportOf = (duplex) => duplex.#transport
     setTransport = (duplex, transport) => {
       duplex.#transport = transport
+      duplex.#followTls()
     }
   }
 
@@ -31,6 +45,14 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
   constructor(transport: StreamTransport | undefined, options: DuplexOptions) {
     super(options)
     this.#transport = transport
+    if (transport !== undefined) this.#followTls()
+  }
+
+  /** A connection has TLS or has none as long as it is a stream. */
+  #followTls(): void {
+    const tls = this.#transport?.core.socket.tls
+    if (tls !== undefined) addTlsMembers(this, tls)
+    else removeTlsMembers(this)
   }
 
   /**
