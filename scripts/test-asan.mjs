@@ -20,6 +20,8 @@ const { values } = parseArgs({
     files: { type: 'string', default: '' },
   },
 })
+/** The nightly toolchain: CI names the one of a day. */
+const nightly = `+${process.env.RUST_NIGHTLY ?? 'nightly'}`
 const target = { x64: 'x86_64-unknown-linux-gnu', arm64: 'aarch64-unknown-linux-gnu' }[process.arch]
 const folder = resolve('target', 'asan')
 const addon = join(folder, 'netpoll.asan.node')
@@ -50,7 +52,7 @@ function obstacle() {
   if (process.platform !== 'linux' || target === undefined || glibcVersionRuntime === undefined) {
     return 'only Linux with glibc has what it takes'
   }
-  if (!works('cargo', '+nightly', '--version')) return 'there is no nightly toolchain'
+  if (!works('cargo', nightly, '--version')) return 'there is no nightly toolchain'
   if (sanitizerLibrary() === undefined) return 'neither gcc nor clang has its library'
   return undefined
 }
@@ -65,7 +67,7 @@ function build() {
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
     CARGO_PROFILE_RELEASE_OPT_LEVEL: '2',
   }
-  const args = ['+nightly', 'build', '--release', '--locked', '--package', 'netpoll-node', '--target', target]
+  const args = [nightly, 'build', '--release', '--locked', '--package', 'netpoll-node', '--target', target]
   if (spawnSync('cargo', args, { env, stdio: 'inherit' }).status !== 0) throw new Error('it does not compile')
   copyFileSync(join(folder, target, 'release', 'libnetpoll_node.so'), addon)
 }

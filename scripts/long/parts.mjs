@@ -113,8 +113,9 @@ function* watched({ versions }) {
     loom,
   )
   // Undefined behaviour does not show in results: Miri watches every access of the buffers, whose `unsafe` it is.
-  const miri = ['+nightly', 'miri', 'test', '--package', 'netpoll-core', '--locked']
-  if (spawnSync('cargo', ['+nightly', 'miri', '--version']).status === 0) {
+  const nightly = `+${process.env.RUST_NIGHTLY ?? 'nightly'}`
+  const miri = [nightly, 'miri', 'test', '--package', 'netpoll-core', '--locked']
+  if (spawnSync('cargo', [nightly, 'miri', '--version']).status === 0) {
     // The pacer has no memory of its own, only long loops.
     yield cargo('Miri, the buffers', 180, [...miri, '--lib', 'buffer::', '--', '--skip', 'reclaim'])
     yield cargo('Miri, the table', 180, [...miri, '--test', 'link_buffer'])
