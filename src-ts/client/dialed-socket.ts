@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 
 import { type Connection, ConnectionDuplex, coreOf } from '../connection/connection'
 import type { DialOptions } from './dial-options'
-import { checkedOf, Dialer, isDialer } from './dialer'
+import { checkedOf, dialAnyPort, Dialer, isDialer } from './dialer'
 import { lateTransport } from '../connection/stream/duplex'
 import { isNetpollError, errorOfStream, invalidType, NetpollError, systemError } from '../errors'
 import { hostRealm } from '../checks/host-realm'
@@ -88,12 +88,12 @@ export class DialedSocket extends ConnectionDuplex {
 
   /** Whether it dials. */
   override get connecting(): boolean {
-    return this.#dial !== undefined
+    return #dial in this && this.#dial !== undefined
   }
 
   /** Whether there is no connection: it was not asked to connect, dials, or is destroyed. */
   override get pending(): boolean {
-    return super.pending || !this.#isConnected
+    return super.pending || !(#isConnected in this && this.#isConnected)
   }
 
   /** As of a duplex; `'opening'` while it dials. */
@@ -103,12 +103,12 @@ export class DialedSocket extends ConnectionDuplex {
 
   /** As of a duplex, with what waits to be connected. */
   override get bytesWritten(): number {
-    return super.bytesWritten + (this.#waiting?.bytes ?? 0)
+    return #waiting in this ? super.bytesWritten + (this.#waiting?.bytes ?? 0) : super.bytesWritten
   }
 
   /** As of a duplex; `undefined` before it is asked to connect. */
   override get bufferSize(): number | undefined {
-    return this.connecting || this.#isConnected ? super.bufferSize : undefined
+    return this.connecting || !this.pending ? super.bufferSize : undefined
   }
 
   /**
@@ -154,6 +154,13 @@ export class DialedSocket extends ConnectionDuplex {
     super.setTimeout(milliseconds, callback)
     if (!this.#isConnected) this.#watchSilence()
     return this
+  }
+
+  /** As of a duplex, once it is connected; `ERR_SOCKET_CLOSED` of one that was not asked to connect. */
+  override resetAndDestroy(): this {
+    if (this.connecting) return this.once('connect', () => super.resetAndDestroy())
+    if (!this.#isConnected) return this.destroy(notConnected())
+    return super.resetAndDestroy()
   }
 
   /** As of a duplex, and for connections to come. */
@@ -203,6 +210,7 @@ export class DialedSocket extends ConnectionDuplex {
   /** @internal */
   override _final(callback: Callback): void {
     if (this.#isConnected) super._final(callback)
+    else if (!this.connecting) callback()
     else this.#waiting = { begin: () => super._final(callback), callback, bytes: 0 }
   }
 
@@ -245,7 +253,7 @@ export class DialedSocket extends ConnectionDuplex {
       aborted()
       return
     }
-    this.#dialer.dial({ ...options, signal: abandonment.signal }).then(
+    dialAnyPort(this.#dialer, { ...options, signal: abandonment.signal }).then(
       (connection) => {
         forgetSignal(signal, aborted)
         if (this.#dial === dial) this.#connected(connection)
@@ -278,6 +286,8 @@ export class DialedSocket extends ConnectionDuplex {
     const waiting = this.#waiting
     this.#waiting = undefined
     waiting?.begin()
+    // Our direction has ended before there was a connection to tell.
+    if (this.writableFinished) super._final(() => {})
   }
 
   #take(connection: Connection): void {
@@ -299,10 +309,10 @@ export class DialedSocket extends ConnectionDuplex {
     if (!this.#isReferenced) super.unref()
   }
 
-  /** As of a socket of Node.js, silence counts while it dials, too, and is told once. */
+  /** As of a socket of Node.js, silence counts before it is connected, too, and is told once. */
   #watchSilence(): void {
     clearTimeout(this.#silence)
-    if (this.timeout === undefined || this.timeout === 0 || !this.connecting) return
+    if (this.timeout === undefined || this.timeout === 0 || this.destroyed) return
     const milliseconds = Math.min(this.timeout, maxTimeout)
     this.#silence = setTimeout(() => this.emit('timeout'), milliseconds).unref()
   }
@@ -330,7 +340,12 @@ function checkTarget(target: unknown): void {
 }
 
 function asOfStream(error: unknown): Error {
-  return isNetpollError(error) ? errorOfStream(error) : (error as Error)
+  if (!isNetpollError(error)) return error as Error
+  // Node.js has a word of its own for a path that is too long.
+  const { ENAMETOOLONG, EINVAL } = constants.errno
+  const { address } = error as { readonly address?: string }
+  if (error.errno !== -ENAMETOOLONG || address === undefined) return errorOfStream(error)
+  return errorOfStream(systemError(EINVAL, 'connect', { address }))
 }
 
 /** As the system tells it of a socket. */
@@ -339,6 +354,11 @@ function connectedBefore(isConnecting: boolean, { host, path, port }: DialOption
   const where =
     typeof path === 'string' ? { address: path } : { address: host ?? 'localhost', port: Number(port) }
   return errorOfStream(systemError(isConnecting ? EALREADY : EISCONN, 'connect', where))
+}
+
+/** A reset without a connection, in the words of Node.js. */
+function notConnected(): NetpollError {
+  return errorOfStream(new NetpollError('ERR_SOCKET_CLOSED', 'Socket is closed'))
 }
 
 /** What a write that waits is told, in the words of Node.js. */

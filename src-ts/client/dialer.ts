@@ -62,6 +62,9 @@ export let checkedOf: (dialer: Dialer) => CheckedOptions
 /** @internal What counts against its `maxBufferedBytes`. */
 export let boundOfDialer: (dialer: Dialer) => BufferBound
 
+/** @internal As {@link Dialer.dial}, port 0 included, which the system refuses: so sockets of Node.js have it. */
+export let dialAnyPort: (dialer: Dialer, options: DialOptions) => Promise<Connection>
+
 /** @internal Whether it is one, of this copy of the package. */
 export let isDialer: (value: unknown) => value is Dialer
 
@@ -101,6 +104,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   static {
     checkedOf = (dialer) => dialer.#checked
     boundOfDialer = (dialer) => boundOf(() => dialer.#groups)
+    dialAnyPort = (dialer, options) => {
+      const site = new CallSite(entries.dial)
+      return stepBudget.attempt(() => dialer.#dial(options, site, 0))
+    }
     isDialer = (value): value is Dialer => typeof value === 'object' && value !== null && #checked in value
   }
 
@@ -141,7 +148,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return stepBudget.attempt(() => this.#dial(options, site))
   }
 
-  async #dial(options: DialOptions, site: CallSite): Promise<Connection<Data, Bytes>> {
+  async #dial(options: DialOptions, site: CallSite, leastPort: 0 | 1 = 1): Promise<Connection<Data, Bytes>> {
     checkObject('options', options)
     const signal = takeSignal(options.signal)
     const family = checkFamily(options.family)
@@ -149,7 +156,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const latest = deadlineOf('options.deadline', options.deadline)
     throwIfAborted(signal)
     const deadline = new DialDeadline(Math.min(endOf(settings.connectTimeout), latest))
-    const destination = checkDestination(options)
+    const destination = checkDestination(options, leastPort)
     const host = 'path' in destination ? undefined : destination.host
     const dial = { deadline, context: captureContext(), host }
     return await this.#counted(async () => {

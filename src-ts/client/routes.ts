@@ -25,9 +25,10 @@ export const targetNames = optionNames<DialTarget>({ host: true, port: true, pat
  * Checks the address to dial, in the forms that `net.connect` takes. Agents pass on what they have. So `null` and an
  * empty text are as absent, a port may be text, and a path goes before host and port.
  *
+ * @param leastPort 0 where the system is to refuse that port
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
-export function checkDestination(options: DialTarget): Destination {
+export function checkDestination(options: DialTarget, leastPort: 0 | 1 = 1): Destination {
   const given: { readonly path?: unknown; readonly port?: unknown; readonly host?: unknown } = options
   const path = given.path ?? ''
   if (path !== '') {
@@ -37,7 +38,7 @@ export function checkDestination(options: DialTarget): Destination {
   }
   const port = numberIn(given.port)
   const host = given.host === '' ? 'localhost' : (given.host ?? 'localhost')
-  checkPort(port, 1, given.port)
+  checkPort(port, leastPort, given.port)
   checkText('options.host', host)
   return { port, host }
 }
@@ -96,5 +97,6 @@ function attemptError(errno: number, remote: SocketAddress, local: SocketAddress
   const { address = '', port } = remote
   // What the system says may be about either end.
   const from = local && `${local.address}:${local.port}`
-  return systemError(errno, 'connect', { address, port, from })
+  // No program listens at port 0, and Node.js does not name it.
+  return systemError(errno, 'connect', { address, ...(port === 0 ? {} : { port }), from })
 }

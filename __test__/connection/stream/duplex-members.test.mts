@@ -1,179 +1,166 @@
-// The members of a duplex take, return and throw what those of `net.Socket` do.
+// What Node's own tests of `net` have found, asked at every place beside `node:net`.
 
-import type { Socket } from 'node:net'
-
+import { once } from 'node:events'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
 
-import { Dialer } from '../../../dist/index.mjs'
-import { nextTurn } from '../../support/deferred.mjs'
-import { codeOf, gone } from '../../support/netpoll.mjs'
+import { ConnectionDuplex, DialedSocket } from '../../../dist/index.mjs'
 import { netServerAt } from '../../support/listeners.mjs'
-import { alike, type SocketPair } from '../../support/socket-kinds.mjs'
+import { places, words } from '../../support/places.mjs'
+import { kindsAt, kindWords, socketAt } from '../../support/socket-kinds.mjs'
 
-/** What comes of a call: the code of what it throws, or whether the socket itself is returned. */
-function outcome(socket: Socket, call: (socket: Socket) => unknown): unknown {
-  try {
-    const result = call(socket)
-    return result === socket ? 'itself' : result
-  } catch (error) {
-    return [(error as Error).name, codeOf(error)]
-  }
-}
+/** Called as a socket of `node:net`. */
+const newSocket = (): Socket => new DialedSocket() as unknown as Socket
 
-const odd: readonly unknown[] = [
-  undefined,
-  null,
-  true,
-  false,
-  0,
-  1,
-  -1,
-  1.5,
-  -5_000,
-  5_000,
-  4e9,
-  2 ** 31,
-  Number.NaN,
-  Number.POSITIVE_INFINITY,
-  Number.NEGATIVE_INFINITY,
-  '',
-  '1000',
-  'yes',
-  {},
-  [],
-  [2_000],
-  () => 1,
-]
-
-/** Every call of a member with odd arguments. */
-const calls: readonly (readonly [string, (socket: Socket) => unknown])[] = [
-  ...odd.flatMap((value) => {
-    const text = typeof value === 'string' ? `'${value}'` : String(value)
-    return [
-      [`setNoDelay(${text})`, (socket: Socket) => socket.setNoDelay(value as never)],
-      [`setKeepAlive(${text})`, (socket: Socket) => socket.setKeepAlive(value as never)],
-      [`setKeepAlive(true, ${text})`, (socket: Socket) => socket.setKeepAlive(true, value as never)],
-      [`setTimeout(${text})`, (socket: Socket) => socket.setTimeout(value as never)],
-      [`setTimeout(1e6, ${text})`, (socket: Socket) => socket.setTimeout(1e6, value as never)],
-      [`setTimeout(0, ${text})`, (socket: Socket) => socket.setTimeout(0, value as never)],
-    ] as const
-  }),
-  ['setNoDelay()', (socket) => socket.setNoDelay()],
-  ['setKeepAlive()', (socket) => socket.setKeepAlive()],
-  ['ref()', (socket) => socket.ref()],
-  ['unref()', (socket) => socket.unref()],
-  ['pause()', (socket) => socket.pause()],
-  ['resume()', (socket) => socket.resume()],
-]
-
-function outcomes(socket: Socket): unknown {
-  // A timeout that is too long for Node.js is said once for each, which is not what this is about.
-  return calls.map(([name, call]) => [name, outcome(socket, call)])
-}
-
-/** What says where a socket is in its life. */
-function state(socket: Socket): unknown {
-  const { connecting, pending, readyState, destroyed, bytesRead, bytesWritten, bufferSize } = socket
-  return { connecting, pending, readyState, destroyed, bytesRead, bytesWritten, bufferSize }
-}
-
-/** Whether an address is there, and of which family. */
-function localEnd(socket: Socket): unknown {
-  const { localAddress, localPort, localFamily } = socket
-  return [localAddress, typeof localPort, localFamily, Object.keys(socket.address()).sort()]
-}
-
-/** Calls, and gives everything to a peer that is told nothing of it. */
-async function withPeer({ socket, peer }: SocketPair, look: () => unknown): Promise<unknown> {
-  socket.on('error', () => {})
-  peer.resume()
-  const seen = await look()
-  peer.destroy()
-  return seen
-}
-
-test.before(() => process.removeAllListeners('warning'))
-
-const programs = [
-  ...alike('open', (pair) => withPeer(pair, () => [outcomes(pair.socket), state(pair.socket)])),
-  ...alike('destroyed', (pair) =>
-    withPeer(pair, () => {
-      pair.socket.destroy()
-      return [outcomes(pair.socket), state(pair.socket), localEnd(pair.socket)]
-    }),
-  ),
-  ...alike('gone', (pair) =>
-    withPeer(pair, async () => {
-      pair.socket.destroy()
-      await new Promise((resolve) => pair.socket.once('close', resolve))
-      return [outcomes(pair.socket), state(pair.socket), localEnd(pair.socket)]
-    }),
-  ),
-  ...alike('its state, step by step', (pair) =>
-    withPeer(pair, async () => {
-      const { socket, peer } = pair
-      const states = [state(socket)]
-      socket.end()
-      states.push(state(socket))
-      socket.resume()
-      peer.end()
-      await new Promise((resolve) => socket.once('close', resolve))
-      states.push(state(socket))
-      return states
-    }),
-  ),
-  ...alike('bytes of text', (pair) =>
-    withPeer(pair, async () => {
-      const { socket } = pair
-      const counts: unknown[] = []
-      const count = (): void => void counts.push(socket.bytesWritten)
-      for (const [text, encoding] of [
-        ['häß', 'utf8'],
-        ['häß', 'latin1'],
-        ['€', 'utf16le'],
-        ['ffee', 'hex'],
-        ['AAAA', 'base64'],
-        ['𝄞', 'utf8'],
-      ] as const) {
-        socket.write(text, encoding)
-        count()
-        socket.cork()
-        socket.write(text, encoding)
-        socket.write(Buffer.from(text, encoding))
-        count()
-        socket.uncork()
-        count()
-      }
-      return counts
-    }),
-  ),
-  ...alike('bytes of text that waits behind what a peer does not read', async ({ socket, peer }) => {
-    peer.pause()
-    socket.on('error', () => {})
-    socket.write('ö'.repeat(10_000_000))
-    await nextTurn()
-    socket.write('€€€')
-    socket.write('ffee', 'hex')
-    socket.write(Buffer.alloc(5))
-    const waiting = [socket.bytesWritten, socket.bufferSize > 0]
-    socket.end('ä')
-    waiting.push(socket.bytesWritten)
-    socket.destroy()
-    peer.destroy()
-    return [...waiting, socket.bytesWritten]
-  }),
-]
-for (const [title, run] of programs) test(title, run)
-
-test('setNoDelay of a connection takes a boolean, and says so', async (t) => {
-  const { target } = await netServerAt(t, 'tcp')
-  const connection = await new Dialer().dial(target)
-  t.teardown(() => gone(connection))
-  for (const value of [1, 0, 'yes', null, {}]) {
-    t.throws(() => connection.setNoDelay(value as never), {
-      code: 'ERR_INVALID_ARG_TYPE',
-      instanceOf: TypeError,
+for (const place of places) {
+  for (const kind of ['net', ...kindsAt(place)] as const) {
+    const name = kind === 'net' ? ', of node:net' : kindWords(kind)
+    test(`bytesRead counts what its listener was given, ${words(place)}${name}`, async (t) => {
+      const { socket, peer } = await socketAt(t, kind, place)
+      const length = 4_000_000
+      peer.end(Buffer.alloc(length))
+      let given = 0
+      const counts: number[] = []
+      socket.on('data', (bytes: Buffer) => {
+        given += bytes.length
+        counts.push(socket.bytesRead - given)
+      })
+      await once(socket, 'end')
+      t.deepEqual(new Set(counts), new Set([0]))
+      t.is(socket.bytesRead, length)
+      socket.destroy()
+      await once(socket, 'close')
+      t.is(socket.bytesRead, length)
     })
   }
-  t.is(connection.setNoDelay(false).setNoDelay(), connection)
+}
+
+/** The getters of a class, its own and inherited, up to those of streams. */
+function getters(prototype: object): string[] {
+  if (!(prototype instanceof ConnectionDuplex) && prototype !== ConnectionDuplex.prototype) {
+    const { constructor: type } = prototype
+    if (!['StreamDuplex', 'SocketDuplex'].includes(type.name)) return []
+  }
+  const own = Object.entries(Object.getOwnPropertyDescriptors(prototype))
+  const names = own.filter(([, { get }]) => get !== undefined).map(([name]) => name)
+  return [...names, ...getters(Object.getPrototypeOf(prototype) as object)]
+}
+
+for (const type of [ConnectionDuplex, DialedSocket]) {
+  test(`members of ${type.name} can be read of its prototype, as those of net.Socket can`, (t) => {
+    const names = [...new Set(getters(type.prototype))]
+    t.true(names.length > 10, names.join())
+    for (const name of names) {
+      if (name === 'connection')
+        t.throws(() => Reflect.get(type.prototype, name), { code: 'ERR_CONN_CLOSED' })
+      else t.notThrows(() => Reflect.get(type.prototype, name), name)
+    }
+    t.is(type.prototype.bytesWritten, Socket.prototype.bytesWritten)
+  })
+}
+
+for (const [kind, make] of [
+  ['netpoll', newSocket],
+  ['net', () => new Socket()],
+] as const) {
+  test(`reset without a connection, it says that it is closed, of ${kind}`, async (t) => {
+    const socket = make()
+    t.is(socket.resetAndDestroy(), socket)
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    t.like(error, { code: 'ERR_SOCKET_CLOSED', name: 'Error', message: 'Socket is closed' })
+    t.true(socket.destroyed)
+    // Once more changes nothing.
+    socket.resetAndDestroy()
+  })
+
+  test(`reset while it connects, it resets its peer, of ${kind}`, async (t) => {
+    const { target, sockets } = await netServerAt(t, 'tcp')
+    const socket = make().connect(target as never)
+    socket.resetAndDestroy()
+    const peer = await sockets.take()
+    const [error] = (await once(peer, 'error')) as [NodeJS.ErrnoException]
+    t.is(error.code, 'ECONNRESET')
+    if (!socket.closed) await once(socket, 'close')
+    t.true(socket.destroyed)
+  })
+
+  test(`silence without a connection is told, of ${kind}`, async (t) => {
+    const socket = make()
+    socket.setTimeout(1)
+    // What waits keeps no process, so something else has to.
+    const kept = setInterval(() => {}, 1_000)
+    t.teardown(() => clearInterval(kept))
+    await once(socket, 'timeout')
+    t.is(socket.timeout, 1)
+    socket.setTimeout(0)
+    socket.destroy()
+  })
+}
+
+test('ended without a connection, it has ended', async (t) => {
+  const socket = newSocket()
+  await new Promise<void>((resolve) => socket.end(resolve))
+  t.false(socket.writable)
+  t.true(socket.writableFinished)
+  socket.destroy()
 })
+
+test('silence is not told of a socket that was destroyed before', async (t) => {
+  const socket = newSocket()
+  socket.on('timeout', () => t.fail())
+  socket.setTimeout(1)
+  socket.destroy()
+  socket.setTimeout(1)
+  await once(socket, 'close')
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  t.pass()
+})
+
+for (const transport of ['tcp', 'unix'] as const) {
+  test(`an end from before it connects reaches the peer, over ${transport}`, async (t) => {
+    const { target, sockets } = await netServerAt(t, transport, { allowHalfOpen: true })
+    const socket = newSocket()
+    await new Promise<void>((resolve) => socket.end(resolve))
+    socket.connect(target as never)
+    socket.resume()
+    const peer = await sockets.take()
+    peer.resume()
+    await once(peer, 'end')
+    peer.end('answer')
+    await once(socket, 'close')
+    t.is(socket.bytesRead, 6)
+  })
+}
+
+for (const [what, target] of [
+  ['port 0', { host: '127.0.0.1', port: 0 }],
+  ['port 0, as text', { host: '127.0.0.1', port: '0' }],
+  ['port 0 of a name', { host: 'somewhere', port: 0, lookup: lookUp }],
+] as const) {
+  test(`it fails to connect as a socket of node:net: ${what}`, async (t) => {
+    const errors = [new Socket(), newSocket()].map(async (socket) => {
+      socket.connect(target as never)
+      const [error] = (await once(socket, 'error')) as [Error]
+      const { name, message } = error
+      return { ...error, name, message }
+    })
+    const [nodes, ours] = await Promise.all(errors)
+    // What they do not have, one leaves out and the other sets to undefined.
+    t.deepEqual(JSON.parse(JSON.stringify(ours)), JSON.parse(JSON.stringify(nodes)))
+  })
+}
+
+test('a path that is too long is told as Node.js 22 tells it', async (t) => {
+  const path = join(tmpdir(), 'x'.repeat(10_000))
+  const [error] = (await once(newSocket().connect(path), 'error')) as [NodeJS.ErrnoException]
+  const { code, errno, message } = error
+  t.deepEqual({ code, errno, message }, { code: 'EINVAL', errno: -22, message: `connect EINVAL ${path}` })
+})
+
+/** Knows one address for every name. */
+function lookUp(_name: string, { all }: { all?: boolean }, callback: (...found: unknown[]) => void): void {
+  if (all) callback(null, [{ address: '127.0.0.1', family: 4 }])
+  else callback(null, '127.0.0.1', 4)
+}

@@ -45,6 +45,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #callbacks: WriteCallbacks | undefined
   /** Bytes passed on to the connection. */
   #dispatched = 0
+  /** Bytes that have reached the stream: the core may have read more, which is told later. */
+  #read = 0
   /** Of a write that waits until more may be written, or until its bytes have left. */
   #written: Callback | undefined
   /** Whether bytes of that write wait in the memory of the writer, who gets it back with the callback. */
@@ -92,8 +94,15 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     if (transport !== undefined) microtask(this.#begin)
   }
 
+  /** Bytes received so far. A listener of `'data'` finds those counted that it was given, and none that follow. */
+  get bytesRead(): number {
+    return #read in this ? this.#read : 0
+  }
+
   /** Bytes written so far, those included that wait to be sent. */
   get bytesWritten(): number {
+    // As of `net.Socket`, a prototype has none, and can be asked.
+    if (!(#dispatched in this)) return undefined as unknown as number
     const { writableBuffer } = this as unknown as { readonly writableBuffer: readonly StreamChunk[] }
     return writableBuffer.reduce((bytes, one) => bytes + byteLength(one), this.#dispatched)
   }
@@ -309,6 +318,9 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     const idle = (): void => this.#idle()
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
+      begins: (consumed) => {
+        if (transportOf(this) === transport) this.#read = consumed
+      },
       received: (chunk, start, length) => {
         if (transportOf(this) !== transport) return
         const view = bufferView(chunk, start, length)
@@ -338,6 +350,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
 
   #push(view: Buffer): void {
     if (this.destroyed) return
+    this.#read += view.length
     this.#hasAsked = false
     if (!this.push(view) && !this.#hasAsked) this.#stopReading()
   }
@@ -501,6 +514,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     setTransport(this, undefined)
     this.#callbacks = undefined
     this.#dispatched = 0
+    this.#read = 0
     this.#written = undefined
     this.#isReferred = false
     this.#final = undefined

@@ -14,6 +14,9 @@ const usualKeepAlive = 7_200
 /** @internal The connection of a stream; `undefined` until one that dials is connected. */
 export let transportOf: (duplex: SocketDuplex) => StreamTransport | undefined
 
+/** The same, and `undefined` of a prototype: programs read the members of that, too. */
+let knownOf: (duplex: SocketDuplex) => StreamTransport | undefined
+
 /** @internal Gives a stream its connection, or takes it away. */
 export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | undefined) => void
 
@@ -35,6 +38,7 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
 
   static {
     transportOf = (duplex) => duplex.#transport
+    knownOf = (duplex) => (#transport in duplex ? duplex.#transport : undefined)
     setTransport = (duplex, transport) => {
       duplex.#transport = transport
       duplex.#followTls()
@@ -61,9 +65,9 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
    * @throws NetpollError `ERR_CONN_CLOSED` of a {@link DialedSocket} that is not connected yet
    */
   get connection(): Owner {
-    if (this.#transport === undefined)
-      throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
-    return this.#transport.core.facade as Owner
+    const transport = knownOf(this)
+    if (transport === undefined) throw new NetpollError('ERR_CONN_CLOSED', 'The socket is not connected')
+    return transport.core.facade as Owner
   }
 
   /** Always false: a connection is established before the user has it. */
@@ -87,48 +91,39 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
     return this.destroyed ? undefined : this.writableLength
   }
 
-  /** Bytes received so far. */
-  get bytesRead(): number {
-    return this.#transport?.core.socket.bytesRead ?? 0
-  }
-
   /** The peer's IP address; `undefined` on a unix socket. */
   get remoteAddress(): string | undefined {
-    return host(this.#transport?.core.socket.remoteAddress)?.address
+    return host(knownOf(this)?.core.socket.remoteAddress)?.address
   }
 
   /** The peer's port; `undefined` on a unix socket. */
   get remotePort(): number | undefined {
-    return host(this.#transport?.core.socket.remoteAddress)?.port
+    return host(knownOf(this)?.core.socket.remoteAddress)?.port
   }
 
   /** `'IPv4'` or `'IPv6'`; `undefined` on a unix socket. */
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return host(this.#transport?.core.socket.remoteAddress)?.family
+    return host(knownOf(this)?.core.socket.remoteAddress)?.family
   }
 
   /** This end's IP address; `undefined` on a unix socket, and once the stream is destroyed. */
   get localAddress(): string | undefined {
-    return this.#localHost?.address
+    return localHost(this)?.address
   }
 
   /** This end's port; as {@link localAddress}. */
   get localPort(): number | undefined {
-    return this.#localHost?.port
+    return localHost(this)?.port
   }
 
   /** This end's family; as {@link localAddress}. */
   get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#localHost?.family
+    return localHost(this)?.family
   }
 
   /** This end's address, family and port; `{}` where there is none. */
   address(): Partial<TcpAddress> {
-    return { ...this.#localHost }
-  }
-
-  get #localHost(): TcpAddress | undefined {
-    return this.destroyed ? undefined : host(this.#transport?.core.socket.localAddress)
+    return { ...localHost(this) }
   }
 
   /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */
@@ -183,6 +178,10 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
     if (!this.destroyed) this.#transport?.core.closing.resetAndDestroy()
     return this.destroy()
   }
+}
+
+function localHost(duplex: SocketDuplex): TcpAddress | undefined {
+  return duplex.destroyed ? undefined : host(knownOf(duplex)?.core.socket.localAddress)
 }
 
 function host(address: Address | undefined): TcpAddress | undefined {

@@ -37,6 +37,8 @@ type StreamSettings = Pick<
 
 /** Takes a stream over from its reader: what `toDuplex` is made of. */
 export interface StreamConsumer {
+  /** It is the one from now on; `consumed` bytes were read before, by others. */
+  begins(consumed: number): void
   /** Bytes have arrived, `length` of them from `start` in `chunk`. */
   received(chunk: Buffer, start: number, length: number): void
   /** The peer will send nothing more. */
@@ -289,6 +291,7 @@ export class StreamInput implements Leftover {
     this.#consumer = consumer
     this.#group.poller.commandQueue.command(Operation.TakeOver, this.#connection)
     const { reader } = this
+    consumer.begins(feed.consumed(reader))
     while (feed.length(reader) > 0) {
       const piece = feed.nextPiece(reader)
       consumer.received(piece, 0, piece.length)
