@@ -24,6 +24,9 @@ function* ofVersion({ version, binary }) {
   }
   // Beside node:net in the same run; what is not installed is skipped.
   yield part('drivers', 60, [script('test-drivers')])
+  // Those of Node.js 24, whose helpers take what Node.js 20 does not have.
+  if (!version.startsWith('20.'))
+    yield part("Node's own tests of net", 30, [join('scripts', 'test-node-net', 'run.mjs')])
 }
 
 /** The suite again and again, a fifth of it while the machine is busy. */
