@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`args`] says what can be asked for. [`client`] drives a
 //! server with requests and measures it, [`transfer`] with one stream. [`server`]
-//! has the ceilings they are compared with. [`report`] prints what was found.
+//! has the ceilings they are compared with. [`tls`] is put over the sockets of both.
+//! [`report`] prints what was found.
 
 mod address;
 mod args;
@@ -16,13 +17,15 @@ mod report;
 mod server;
 mod shutdown;
 mod socket;
+mod tls;
 mod transfer;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, EchoServerOptions};
 use crate::reply::Reply;
 use crate::server::answer::Answer;
 use crate::server::echo::Echo;
@@ -30,13 +33,9 @@ use crate::server::transfer::Transfer;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Server(options) => match options.reply {
-            Reply::Echo => server::run::<Echo>(&options.server),
-            Reply::Inverted => server::run::<Answer>(&options.server),
-        }
-        .map(|()| ExitCode::SUCCESS),
+        Command::Server(options) => serve(&options).map(|()| ExitCode::SUCCESS),
         Command::TransferServer(options) => {
-            server::run::<Transfer>(&options).map(|()| ExitCode::SUCCESS)
+            server::run::<Transfer>(&options, None).map(|()| ExitCode::SUCCESS)
         }
         Command::Client(options) => client::run(&options),
         Command::Http(options) => client::run_http(&options),
@@ -48,4 +47,12 @@ fn main() -> ExitCode {
         eprintln!("netpoll-bench: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn serve(options: &EchoServerOptions) -> Result<()> {
+    let tls = options.tls.server()?;
+    match options.reply {
+        Reply::Echo => server::run::<Echo>(&options.server, tls),
+        Reply::Inverted => server::run::<Answer>(&options.server, tls),
+    }
 }

@@ -10,6 +10,7 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use crate::address::Address;
+use crate::tls::Secured;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -18,14 +19,25 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Over a unix socket.
     Unix(UnixStream),
+    /// Over one of these, encrypted.
+    Secured(Box<Secured>),
 }
 
 impl Stream {
     /// Ends the sending half: the peer reads the end once it has read the rest.
-    pub fn finish(&self) -> io::Result<()> {
+    pub fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Secured(stream) => stream.finish(),
+        }
+    }
+
+    /// Whether a read of so many bytes into so much space has left nothing to read.
+    pub fn has_drained(&self, length: usize, space: usize) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => length < space,
+            Self::Secured(stream) => stream.has_drained(),
         }
     }
 }
@@ -35,6 +47,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+            Self::Secured(stream) => stream.read(buffer),
         }
     }
 
@@ -42,6 +55,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read_vectored(buffers),
             Self::Unix(stream) => stream.read_vectored(buffers),
+            Self::Secured(stream) => stream.read_vectored(buffers),
         }
     }
 }
@@ -51,6 +65,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(buffer),
             Self::Unix(stream) => stream.write(buffer),
+            Self::Secured(stream) => stream.write(buffer),
         }
     }
 
@@ -58,6 +73,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write_vectored(buffers),
             Self::Unix(stream) => stream.write_vectored(buffers),
+            Self::Secured(stream) => stream.write_vectored(buffers),
         }
     }
 
@@ -76,6 +92,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interest),
             Self::Unix(stream) => stream.register(registry, token, interest),
+            Self::Secured(stream) => stream.socket().register(registry, token, interest),
         }
     }
 
@@ -88,6 +105,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.reregister(registry, token, interest),
             Self::Unix(stream) => stream.reregister(registry, token, interest),
+            Self::Secured(stream) => stream.socket().reregister(registry, token, interest),
         }
     }
 
@@ -95,6 +113,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.deregister(registry),
             Self::Unix(stream) => stream.deregister(registry),
+            Self::Secured(stream) => stream.socket().deregister(registry),
         }
     }
 }

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{Endpoint, MessageOptions, RunOptions};
+use super::{Endpoint, MessageOptions, RunOptions, TlsOptions};
+use crate::tls::configuration::Sessions;
 
 /// Options of `netpoll-bench churn`.
 #[derive(Debug, Args)]
@@ -11,6 +12,13 @@ pub struct ChurnOptions {
     /// Where the server listens.
     #[command(flatten)]
     pub endpoint: Endpoint,
+    /// Whether connections are encrypted.
+    #[command(flatten)]
+    pub tls: TlsOptions,
+    /// Resume the session of an earlier connection with each. One that the server does not resume once the warm-up is over
+    /// is an error.
+    #[arg(long, requires = "tls")]
+    pub resume: bool,
     /// Connections open at a time.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub connections: usize,
@@ -23,6 +31,15 @@ pub struct ChurnOptions {
 }
 
 impl ChurnOptions {
+    /// What becomes of the sessions of TLS.
+    pub fn sessions(&self) -> Sessions {
+        if self.resume {
+            Sessions::Resumed
+        } else {
+            Sessions::Full
+        }
+    }
+
     /// Refuses what cannot be measured, before anything is opened.
     pub fn check(&self) -> Result<()> {
         if self.connections == 0 {
@@ -41,6 +58,9 @@ pub struct SlowOptions {
     /// Where the server listens.
     #[command(flatten)]
     pub endpoint: Endpoint,
+    /// Whether connections are encrypted.
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Slow peers.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub connections: usize,

@@ -3,6 +3,7 @@
 mod churn;
 mod message;
 mod run;
+mod tls;
 mod transfer;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::churn::{ChurnOptions, SlowOptions};
 pub use self::message::MessageOptions;
 pub use self::run::{Extent, RunOptions};
+pub use self::tls::TlsOptions;
 pub use self::transfer::{Direction, TransferOptions};
 use crate::address::{Address, parse_tcp};
 use crate::client::frames::{Comparison, DISTINCT, Order, Shape};
@@ -90,6 +92,9 @@ pub struct EchoServerOptions {
     /// its payload) is whole.
     #[arg(long, value_enum, default_value_t = Reply::Echo)]
     pub reply: Reply,
+    /// Whether connections are encrypted.
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// How to serve.
     #[command(flatten)]
     pub server: ServerOptions,
@@ -112,6 +117,9 @@ pub struct ClientOptions {
     /// Where the server listens.
     #[command(flatten)]
     pub endpoint: Endpoint,
+    /// Whether connections are encrypted.
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Connections that send requests.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub connections: usize,

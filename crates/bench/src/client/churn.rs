@@ -17,6 +17,8 @@ use super::load::Waiting;
 use super::measurement::Measurement;
 use super::phase::{Phase, Phases};
 use crate::args::Extent;
+use crate::socket::Stream;
+use crate::tls::configuration::Sessions;
 
 /// More than a reply usually has.
 const READ_SIZE: usize = 64 * 1024;
@@ -28,6 +30,8 @@ pub struct Plan<'a> {
     pub target: Target<'a>,
     /// What each request looks like.
     pub shape: Shape,
+    /// Whether each connection resumes the session of an earlier one, if it is encrypted.
+    pub sessions: Sessions,
     /// Connections open at a time.
     pub concurrency: usize,
     /// How much comes before the measured part.
@@ -150,7 +154,8 @@ impl Churn<'_> {
             .register(connection.stream(), Token(index), Interest::READABLE)?;
         connection.queue(began_at);
         connection.flush()?;
-        if connection.is_blocked() {
+        // Where it is encrypted, the handshake goes first.
+        if connection.is_blocked() && self.plan.target.tls.is_none() {
             let detail = "a request must fit into the buffer of a new socket";
             return Err(Failure::new(Kind::Socket, detail));
         }
@@ -170,14 +175,36 @@ impl Churn<'_> {
         });
         self.progress_at = progress_at;
         self.answered += answered;
+        let sent = received.and_then(|()| connection.flush());
         if answered > 0 {
+            let ended = self.end_tls(index);
             self.visits[index] = None;
+            if let Err(failure) = ended {
+                failures.add(failure);
+            }
             if self.phase != Phase::Draining {
                 self.open(index, failures);
             }
-        } else if let Err(failure) = received {
+        } else if let Err(failure) = sent {
             self.visits[index] = None;
             failures.add(failure);
         }
+    }
+
+    /// Says farewell where the connection is encrypted, and sees whether it was as planned.
+    fn end_tls(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(Stream::Secured(secured)) = self.visits[index].as_mut().map(Connection::stream)
+        else {
+            return Ok(());
+        };
+        // Best effort: a peer that has gone needs no end.
+        let _ = secured.finish();
+        let must_be_resumed =
+            self.plan.sessions == Sessions::Resumed && self.phase == Phase::Measuring;
+        if must_be_resumed && !secured.is_resumed() {
+            let detail = "the server began a new one";
+            return Err(Failure::new(Kind::NotResumed, detail));
+        }
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ use super::frames::{Comparison, Frames, Order, Shape};
 use crate::address::Address;
 use crate::reply::Reply;
 use crate::socket::Stream;
+use crate::tls::{ClientTls, Secured};
 
 /// Fewer than the shortest usual queue (128) of a listening socket.
 const BATCH: usize = 100;
@@ -34,6 +35,8 @@ pub struct Target<'a> {
     pub address: &'a Address,
     /// How it is known that it has accepted a connection.
     pub acceptance: Acceptance,
+    /// What its connections are encrypted with, if they are.
+    pub tls: Option<&'a ClientTls>,
     /// How long it may take to accept or to answer.
     pub timeout: Duration,
 }
@@ -68,12 +71,13 @@ impl Target<'_> {
     pub fn open(&self, count: usize, sources: Sources) -> Result<Vec<Stream>, Failure> {
         let mut streams = Vec::with_capacity(count);
         for number in 0..count {
-            let stream =
-                self.connect(sources, number)
-                    .and_then(|stream| match (number + 1) % BATCH {
-                        0 if number + 1 < count => self.round_trip(stream),
-                        _ => Ok(stream),
-                    });
+            let stream = self
+                .connect(sources, number)
+                .and_then(|stream| self.secure(stream))
+                .and_then(|stream| match (number + 1) % BATCH {
+                    0 if number + 1 < count => self.round_trip(stream),
+                    _ => Ok(stream),
+                });
             streams.push(stream.map_err(|failure| Failure {
                 detail: format!("connection {} of {count}: {}", number + 1, failure.detail),
                 ..failure
@@ -90,13 +94,56 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Opens the connection `number`.
+    /// Opens the connection `number`. If it is encrypted, its handshake is still to be done.
     pub fn connect(&self, sources: Sources, number: usize) -> Result<Stream, Failure> {
         let connected = match self.address {
             Address::Tcp(address) => self.connect_tcp(*address, sources, number),
             Address::Unix(_) => self.connect_unix(),
         };
-        connected.map_err(|error| Failure::connecting(&error))
+        let stream = connected.map_err(|error| Failure::connecting(&error))?;
+        match self.tls {
+            None => Ok(stream),
+            Some(tls) => Ok(Stream::Secured(Box::new(Secured::client(stream, tls)?))),
+        }
+    }
+
+    /// Does the handshake of a connection that is encrypted.
+    fn secure(&self, stream: Stream) -> Result<Stream, Failure> {
+        let Stream::Secured(mut secured) = stream else {
+            return Ok(stream);
+        };
+        if !secured.shake_hands()? {
+            let mut poll = Poll::new()?;
+            let both = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(secured.socket(), Token(0), both)?;
+            self.wait_for(&mut poll, || Ok(secured.shake_hands()?))?;
+            poll.registry().deregister(secured.socket())?;
+        }
+        Ok(Stream::Secured(secured))
+    }
+
+    /// Asks at every event whether it `is_done`, until it is.
+    fn wait_for(
+        &self,
+        poll: &mut Poll,
+        mut is_done: impl FnMut() -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let mut events = Events::with_capacity(1);
+        let deadline = Instant::now() + self.timeout;
+        while !is_done()? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let detail = format!("not accepted within {:?}", self.timeout);
+                return Err(Failure::new(Kind::Stalled, detail));
+            }
+            match poll.poll(&mut events, Some(left)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn connect_tcp(
@@ -151,29 +198,16 @@ impl Target<'_> {
         };
         let mut connection = Connection::new(stream, Frames::new(shape, 1, 0));
         let mut poll = Poll::new()?;
-        let mut events = Events::with_capacity(1);
         let mut buffer = [0; 64];
         poll.registry()
             .register(connection.stream(), Token(0), Interest::READABLE)?;
         connection.queue(0);
         // So few bytes always fit into the buffer of a new socket.
         connection.flush()?;
-        let deadline = Instant::now() + self.timeout;
-        while connection.in_flight() > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Failure::new(
-                    Kind::Stalled,
-                    format!("not accepted within {:?}", self.timeout),
-                ));
-            }
-            match poll.poll(&mut events, Some(left)) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(error.into());
-                }
-                _ => connection.receive(Readiness::Open, &mut buffer, Clock::start(), |_| {})?,
-            }
-        }
+        self.wait_for(&mut poll, || {
+            connection.receive(Readiness::Open, &mut buffer, Clock::start(), |_| {})?;
+            Ok(connection.in_flight() == 0)
+        })?;
         poll.registry().deregister(connection.stream())?;
         Ok(connection.into_stream())
     }

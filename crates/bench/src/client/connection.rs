@@ -162,8 +162,7 @@ impl<E: Exchange> Connection<E> {
                 answered(together);
             }
             checked.map_err(Into::into)?;
-            // A read shorter than its space has drained the socket.
-            if length < buffer.len() && readiness == Readiness::Open {
+            if self.stream.has_drained(length, buffer.len()) && readiness == Readiness::Open {
                 return Ok(());
             }
         }

@@ -26,6 +26,8 @@ pub enum Kind {
     TimedOut,
     /// No reply came for too long.
     Stalled,
+    /// A session of TLS was to be resumed and was not.
+    NotResumed,
     /// Any other error of a socket.
     Socket,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Kind {
             Self::Mismatch => "reply does not match",
             Self::TimedOut => "request timed out",
             Self::Stalled => "no reply",
+            Self::NotResumed => "session not resumed",
             Self::Socket => "socket error",
         })
     }

@@ -48,6 +48,7 @@ use crate::args::{ChurnOptions, ClientOptions, HttpOptions, RunOptions, SlowOpti
 use crate::limits;
 use crate::process;
 use crate::report::{self, requests::Report};
+use crate::tls::configuration::Sessions;
 
 /// How long connecting and a first reply may take slow peers.
 const SLOW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,9 +58,11 @@ pub fn run(options: &ClientOptions) -> Result<ExitCode> {
     options.check()?;
     limits::raise_open_files().context("raising the limit on open files")?;
     let address = options.endpoint.address()?;
+    let tls = options.tls.client(Sessions::Full)?;
     let target = Target {
         address: &address,
         acceptance: options.message.acceptance(),
+        tls: tls.as_ref(),
         timeout: options.run.stall_timeout,
     };
     if options.idle_hold {
@@ -82,6 +85,7 @@ pub fn run_http(options: &HttpOptions) -> Result<ExitCode> {
     let target = Target {
         address: &address,
         acceptance: Acceptance::Assumed,
+        tls: None,
         timeout: options.run.stall_timeout,
     };
     let host = match &address {
@@ -103,12 +107,16 @@ pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
     let run = &options.run;
     check_server_process(run.pid)?;
     let measured = run.extent();
+    let sessions = options.sessions();
+    let tls = options.tls.client(sessions)?;
     let plan = churn::Plan {
         target: Target {
             address: &address,
             acceptance: Acceptance::Assumed,
+            tls: tls.as_ref(),
             timeout: run.stall_timeout,
         },
+        sessions,
         shape: options.message.shape(Order::Requests, Comparison::Start),
         concurrency: options.connections,
         warm_up: run.warm_up.extent(measured),
@@ -124,10 +132,12 @@ pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
 pub fn run_slow(options: &SlowOptions) -> Result<ExitCode> {
     options.message.check()?;
     let address = options.endpoint.address()?;
+    let tls = options.tls.client(Sessions::Full)?;
     let plan = slow::Plan {
         target: Target {
             address: &address,
             acceptance: options.message.acceptance(),
+            tls: tls.as_ref(),
             timeout: SLOW_TIMEOUT,
         },
         shape: options.message.shape(Order::Requests, Comparison::Start),

@@ -76,10 +76,10 @@ impl Service for Answer {
         }
         Ok(if !self.pending.is_empty() {
             Turn::Blocked
-        } else if length == offered {
-            Turn::Ready
-        } else {
+        } else if stream.has_drained(length, offered) {
             Turn::Short
+        } else {
+            Turn::Ready
         })
     }
 }

@@ -40,10 +40,10 @@ impl Service for Echo {
             self.pending.extend_from_slice(&buffer[written..length]);
             return Ok(Turn::Blocked);
         }
-        Ok(if length == buffer.len() {
-            Turn::Ready
-        } else {
+        Ok(if stream.has_drained(length, buffer.len()) {
             Turn::Short
+        } else {
+            Turn::Ready
         })
     }
 }

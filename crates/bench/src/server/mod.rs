@@ -20,6 +20,7 @@ use crate::args::ServerOptions;
 use crate::limits;
 use crate::shutdown::{self, StandardInput};
 use crate::socket::{Listener, Stream};
+use crate::tls::{Secured, ServerTls};
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const SHUTDOWN: Token = Token(usize::MAX - 2);
@@ -49,8 +50,8 @@ pub enum Turn {
     Closed,
 }
 
-/// Serves until told to end.
-pub fn run<S: Service>(options: &ServerOptions) -> Result<()> {
+/// Serves until told to end, with TLS over each connection where that is given.
+pub fn run<S: Service>(options: &ServerOptions, tls: Option<ServerTls>) -> Result<()> {
     let address = options.endpoint.address()?;
     limits::raise_open_files().context("raising the limit on open files")?;
     let standard_input = if options.exit_with_stdin {
@@ -73,6 +74,7 @@ pub fn run<S: Service>(options: &ServerOptions) -> Result<()> {
 
     let mut server = Server::<S> {
         listener,
+        tls,
         connections: Slab::new(),
         ready: Vec::new(),
         buffer: vec![0; READ_SIZE].into_boxed_slice(),
@@ -110,6 +112,7 @@ pub fn run<S: Service>(options: &ServerOptions) -> Result<()> {
 
 struct Server<S> {
     listener: Listener,
+    tls: Option<ServerTls>,
     connections: Slab<Connection<S>>,
     /// Connections that have more to do at once.
     ready: Vec<usize>,
@@ -130,7 +133,7 @@ struct Connection<S> {
 impl<S: Service> Server<S> {
     fn accept(&mut self, registry: &Registry) -> Result<()> {
         loop {
-            let mut stream = match self.listener.accept() {
+            let stream = match self.listener.accept() {
                 Ok(stream) => stream,
                 Err(error) => match error.raw_os_error() {
                     _ if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -140,6 +143,10 @@ impl<S: Service> Server<S> {
                     Some(libc::ECONNABORTED | libc::EINTR | libc::EINVAL) => continue,
                     _ => return Err(error).context("accepting a connection"),
                 },
+            };
+            let mut stream = match &self.tls {
+                None => stream,
+                Some(tls) => Stream::Secured(Box::new(Secured::server(stream, tls)?)),
             };
             let entry = self.connections.vacant_entry();
             registry.register(&mut stream, Token(entry.key()), Interest::READABLE)?;

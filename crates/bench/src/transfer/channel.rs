@@ -63,7 +63,7 @@ impl Channel {
     }
 
     /// Ends our direction.
-    pub fn finish(&self) -> io::Result<()> {
+    pub fn finish(&mut self) -> io::Result<()> {
         self.stream.finish()
     }
 

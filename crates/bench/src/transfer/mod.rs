@@ -45,6 +45,7 @@ pub fn run(options: &TransferOptions) -> Result<ExitCode> {
     let target = Target {
         address: &address,
         acceptance: Acceptance::Assumed,
+        tls: None,
         timeout: options.stall_timeout,
     };
     let mut failures = Failures::default();

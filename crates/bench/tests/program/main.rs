@@ -6,4 +6,5 @@ mod client_and_server;
 mod http;
 mod slow;
 mod support;
+mod tls;
 mod transfer;

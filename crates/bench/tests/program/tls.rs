@@ -1,0 +1,65 @@
+//! Encrypted connections.
+
+use crate::support::{Directory, Outcome, Server, failure, report, run};
+
+#[test]
+fn every_reply_is_verified() -> Outcome {
+    let directory = Directory::new("tls")?;
+    let path = directory.0.join("tls.sock");
+    let path = path.to_str().ok_or("the path is no text")?;
+    for (option, address) in [("--tcp", "127.0.0.1:0"), ("--unix", path)] {
+        for reply in ["echo", "inverted"] {
+            let server = Server::start(&format!("server --tls --reply {reply}"), option, address)?;
+            // Small ones share records, and large ones are more than a socket takes.
+            for load in [
+                "--connections 7 --idle 120 --in-flight 5 --size 3000 --count 2000",
+                "--connections 3 --in-flight 40 --size 200000 --count 300",
+                "--connections 2 --in-flight 9 --size 16384 --count 300 --any-order",
+            ] {
+                let words = format!("{load} --tls --reply {reply} --verify");
+                let report = report("client", option, &server.address, &words)?;
+                assert!(report["requests"].as_u64() >= Some(300), "{words}");
+            }
+            server.stop()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn connections_come_and_go_with_new_sessions_or_those_before() -> Outcome {
+    let server = Server::start("server --tls --reply inverted", "--tcp", "127.0.0.1:0")?;
+    for sessions in ["", "--resume"] {
+        let words =
+            format!("--tls {sessions} --connections 5 --reply inverted --count 100 --warm-up 10%");
+        let report = report("churn", "--tcp", &server.address, &words)?;
+        assert!(report["requests"].as_u64() >= Some(100));
+    }
+    server.stop()
+}
+
+#[test]
+fn a_session_that_is_not_resumed_is_an_error() -> Outcome {
+    let server = Server::start("server --tls --reply inverted", "--tcp", "127.0.0.1:0")?;
+    // Without a warm-up, nothing is there to be resumed.
+    let words = "--tls --resume --connections 4 --reply inverted --count 20";
+    let message = failure("churn", &server.address, words)?;
+    assert!(message.contains("session not resumed: 4 × "), "{message}");
+    server.stop()
+}
+
+#[test]
+fn both_ends_must_be_asked_for_it() -> Outcome {
+    let server = Server::start("server", "--tcp", "127.0.0.1:0")?;
+    let message = failure("client", &server.address, "--tls --count 1 --connections 1")?;
+    assert!(message.contains("socket error: 1 × "), "{message}");
+    server.stop()?;
+    let server = Server::start("server --tls", "--tcp", "127.0.0.1:0")?;
+    let message = failure("client", &server.address, "--count 1 --connections 1")?;
+    assert!(message.contains("closed by the server: 1 × "), "{message}");
+    server.stop()?;
+    let output = run("churn", "--tcp", "127.0.0.1:1", "--resume")?;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr)?.contains("--tls"));
+    Ok(())
+}
