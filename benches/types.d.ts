@@ -98,7 +98,8 @@ interface TransferReport {
   readonly server: ServerUse & { readonly cpuMillisecondsPerGibibyte: number | null }
 }
 
-type Transport = 'tcp' | 'unix'
+/** What connections go over: TCP, unix sockets, or TLS over TCP. */
+type Transport = 'tcp' | 'unix' | 'tls'
 
 /** Messages on connections that stay. */
 interface Frames {
@@ -117,7 +118,13 @@ interface Frames {
 /** What connections send. */
 type Shape =
   | Frames
-  | { readonly protocol: 'churn'; readonly connections: number; readonly size: number }
+  | {
+      readonly protocol: 'churn'
+      readonly connections: number
+      readonly size: number
+      /** Whether each takes up the session of one before. */
+      readonly resumes?: boolean
+    }
   | { readonly protocol: 'http'; readonly connections: number }
 
 /** The load of one run. */
@@ -154,6 +161,8 @@ interface Peer {
   readonly command: (node: string) => readonly string[]
   /** Words behind the address. */
   readonly after?: readonly string[]
+  /** How it encrypts, if it can: what it is called then, and more words. */
+  readonly tls?: { readonly label: string; readonly words: readonly string[] }
 }
 
 type PeerName = keyof typeof import('./runner/peers.mjs').PEERS

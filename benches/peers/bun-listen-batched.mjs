@@ -6,7 +6,7 @@ import { ordinaryHandler } from '../servers/handler.mjs'
 import { BunOutput, listen } from './bun-socket.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
-const { endpoint, task } = readArguments()
+const { endpoint, tls, task } = readArguments()
 const handler = ordinaryHandler(task)
 
 /** One connection. */
@@ -33,5 +33,5 @@ class Connection {
   }
 }
 
-announce(listen(endpoint, (socket) => new Connection(socket)))
+announce(listen(endpoint, tls, (socket) => new Connection(socket)))
 obeyStandardInput()

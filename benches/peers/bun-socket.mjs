@@ -47,9 +47,10 @@ export class BunOutput {
  *
  * @template {Receiver} Connection
  * @param {{ host: string, port: number } | { path: string }} endpoint
+ * @param {{ key: string, cert: string } | undefined} tls
  * @param {(socket: Sink) => Connection} connect
  */
-export function listen(endpoint, connect) {
+export function listen(endpoint, tls, connect) {
   const handlers = /** @type {BunHandlers<Connection>} */ ({
     open(socket) {
       socket.data = connect(socket)
@@ -59,10 +60,11 @@ export function listen(endpoint, connect) {
     close() {},
     error: (socket) => socket.end(),
   })
+  const common = { socket: handlers, ...(tls === undefined ? {} : { tls }) }
   if ('path' in endpoint) {
-    Bun.listen({ unix: endpoint.path, socket: handlers })
+    Bun.listen({ unix: endpoint.path, ...common })
     return endpoint.path
   }
-  const { port } = Bun.listen({ hostname: endpoint.host, port: endpoint.port, socket: handlers })
+  const { port } = Bun.listen({ hostname: endpoint.host, port: endpoint.port, ...common })
   return `${endpoint.host}:${port}`
 }

@@ -17,7 +17,10 @@ interface BunHandlers<Data> {
 
 declare namespace Bun {
   function listen<Data>(
-    options: ({ hostname: string; port: number } | { unix: string }) & { socket: BunHandlers<Data> },
+    options: ({ hostname: string; port: number } | { unix: string }) & {
+      socket: BunHandlers<Data>
+      tls?: { key: string; cert: string }
+    },
   ): { hostname: string; port: number }
 
   class ArrayBufferSink {

@@ -1,16 +1,18 @@
-// The peer: length-prefixed messages on plain `node:net`, as one would write it, with a write for each reply. Corked by
-// hand, the replies of a turn of the event loop leave in one system call.
+// The peer: length-prefixed messages on plain `node:net` or `node:tls`, as one would write it, with a write for each
+// reply. Corked by hand, the replies of a turn of the event loop leave in one system call.
 
 import { createServer } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 
 import { announce, obeyStandardInput, readArguments } from '../servers/control.mjs'
 import { ordinaryHandler } from '../servers/handler.mjs'
 import { FrameCutter, frame } from './frames.mjs'
 
-const { endpoint, task, corked } = readArguments()
+const { endpoint, tls, task, corked } = readArguments()
 const handler = ordinaryHandler(task)
 
-const server = createServer({ noDelay: true }, (socket) => {
+/** @param {import('node:net').Socket} socket */
+function serve(socket) {
   const cutter = new FrameCutter()
   socket.on('data', (chunk) => {
     if (corked) socket.cork()
@@ -18,7 +20,12 @@ const server = createServer({ noDelay: true }, (socket) => {
     if (corked) setImmediate(uncork, socket)
   })
   socket.on('error', () => socket.destroy())
-})
+}
+
+const server =
+  tls === undefined
+    ? createServer({ noDelay: true }, serve)
+    : createTlsServer({ noDelay: true, ...tls }, serve)
 
 /** @param {import('node:net').Socket} socket @param {Buffer} request */
 async function answer(socket, request) {

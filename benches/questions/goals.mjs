@@ -140,6 +140,20 @@ const WAYS = [
   }),
 ]
 
+/** Whichever way of writing is faster there. */
+const BY_HAND = ['node', 'nodeCorked']
+const GO = ['goNet', 'goNetMux', 'goNetBatched']
+
+/** What encrypted connections should show. */
+const TLS = [
+  rate('TLS 100 × 1, to node:tls', 'tls-100x1', SUBJECT, NODE, least(2.8, 3.3)),
+  rate('TLS 100 × 1, to the bare rustls loop', 'tls-100x1', SUBJECT, BARE, least(0.72)),
+  rate('TLS 4 × 64, to node:tls', 'tls-4x64', SUBJECT, BY_HAND, least(1.8, 2.5)),
+  rate('TLS 4 × 64, to Go, as a goal', 'tls-4x64', SUBJECT, GO, least(1)),
+  rate('TLS 20 × 256 KiB, to node:tls', 'tls-20x256k', SUBJECT, NODE, least(2.3)),
+  cost('TLS, full handshake: CPU, to node:tls', 'tls-full', SUBJECT, NODE, most(0.4)),
+]
+
 const THRIFTIEST = 'CPU per request, to the thriftiest garbage-collected peer'
 const HOT = 'One hot connection, computing handler'
 
@@ -164,6 +178,7 @@ export const COMPARISONS = [
   ...HEADLINE,
   ...sweepGoals(),
   ...WAYS,
+  ...TLS,
   cost('Calls of 32 KiB, Pool: CPU, to the build before', 'client-pool-32k', SUBJECT, BEFORE, most(0.75)),
   cost('Calls of 32 KiB, Mux: CPU, to the build before', 'client-mux-32k', SUBJECT, BEFORE, most(0.75)),
   ...['pool', 'mux'].map((sharing) =>
@@ -187,6 +202,12 @@ export const COMPARISONS = [
 
 /** @type {readonly Bound[]} */
 export const BOUNDS = [
+  ...[
+    {
+      ...{ text: 'TLS, idle connections: memory of each', section: 'tls-idle' },
+      ...{ of: 'netpoll', key: 'each', limit: most(8 * KIBIBYTE) },
+    },
+  ],
   ...[
     { of: 'turn', text: 'Requests held over a turn' },
     { of: 'long', text: 'Requests held for 100 ms' },

@@ -3,14 +3,18 @@
 import { withServer } from '../runner/fleet.mjs'
 import { progress } from '../runner/progress.mjs'
 import { roundOf } from '../runner/rounds.mjs'
-import { ONE_AT_A_TIME, pool, TIMEOUT } from './scenarios.mjs'
+import { ONE_AT_A_TIME, pool, TIMEOUT, TLS } from './scenarios.mjs'
 import { middle, row } from './section.mjs'
 
 const COUNT = 10_000
+/** Each takes a handshake. */
+const COUNT_OF_TLS = 4_000
 const QUICK_COUNT = 200
 
 /** @type {readonly PeerName[]} */
 const SHORT = ['netpoll', 'netpollOnConnect', 'node', 'bare']
+/** @type {readonly PeerName[]} */
+const OF_TLS = [...SHORT, 'bun', 'goNet']
 
 /** @type {readonly Column[]} */
 const COLUMNS = [
@@ -22,17 +26,32 @@ const COLUMNS = [
 ]
 
 /** @param {Context} context @returns {Promise<Section>} */
-export async function measureIdleMemory({ options, subjects }) {
-  const count = options.quick ? QUICK_COUNT : COUNT
-  const peers =
-    options.scope !== 'full' ? SHORT : [...SHORT, ...ONE_AT_A_TIME.filter((peer) => !SHORT.includes(peer))]
+export function measureIdleMemory(context) {
+  const peers = [...SHORT, ...ONE_AT_A_TIME.filter((peer) => !SHORT.includes(peer))]
+  const named = { id: 'idle-memory', group: 'Idle connections' }
+  return measureIdle(context, { ...named, transport: 'tcp', count: COUNT, peers })
+}
+
+/** The same of encrypted ones. @param {Context} context @returns {Promise<Section>} */
+export const measureIdleTls = (context) =>
+  measureIdle(context, { ...TLS, id: 'tls-idle', transport: 'tls', count: COUNT_OF_TLS, peers: OF_TLS })
+
+/**
+ * @param {Context} context
+ * @param {{ id: string, group: string, transport: Transport, count: number, peers: readonly PeerName[] }} what
+ * @returns {Promise<Section>}
+ */
+async function measureIdle({ options, subjects }, { id, group, transport, count: usual, peers }) {
+  const count = options.quick ? QUICK_COUNT : usual
   const rows = []
-  for (const subject of subjects(peers)) {
-    rows.push(await withServer(subject, (bench) => measurePeer(bench, count, options)))
+  for (const subject of subjects(options.scope === 'full' ? peers : SHORT)) {
+    const measure = (/** @type {import('../runner/bench.mjs').Bench} */ bench) =>
+      measurePeer(bench, count, options)
+    rows.push(await withServer(subject, measure, transport))
   }
   return {
-    id: 'idle-memory',
-    group: 'Idle connections',
+    id,
+    group,
     title: `Memory of ${count.toLocaleString('en-US')} idle connections`,
     about:
       'Resident memory after a forced collection, with and without them, after a load of 100 connections, whose speed is compared, too.',

@@ -3,7 +3,7 @@
 import { CLIENT_SCENARIOS, LARGE_CALLS, measureClients } from './client-test.mjs'
 import { measureGrowth } from './growth.mjs'
 import { measureFixedLoad, measureHalfLoad } from './half-load.mjs'
-import { measureIdleMemory } from './idle-memory.mjs'
+import { measureIdleMemory, measureIdleTls } from './idle-memory.mjs'
 import { measureNodeVersions, VERSIONED } from './node-versions.mjs'
 import { measureRedis, measureThrift } from './rpc.mjs'
 import { measureScaling, measureTwoWorkers } from './scaling.mjs'
@@ -28,11 +28,16 @@ const part = (id, ask) => ({ id, ask: async (context) => [await ask(context)].fl
  * @returns {Question}
  */
 function serverTest(name, ids = name) {
+  const parts = serverParts(ids)
+  return { name, parts: () => parts }
+}
+
+/** @param {string} ids */
+function serverParts(ids) {
   const scenarios = SERVER_SCENARIOS.filter(
     ({ id }) => id === ids || (ids.endsWith('-') && id.startsWith(ids)),
   )
-  const parts = scenarios.map((scenario) => part(scenario.id, (context) => measureServers(scenario, context)))
-  return { name, parts: () => parts }
+  return scenarios.map((scenario) => part(scenario.id, (context) => measureServers(scenario, context)))
 }
 
 /** @type {(name: string, ...parts: readonly Part[]) => Question} */
@@ -72,6 +77,7 @@ export const QUESTIONS = [
   serverTest('http'),
   question('transfer', ...DIRECTIONS.flatMap(transfers)),
   question('idle-memory', part('idle-memory', measureIdleMemory)),
+  question('tls', ...serverParts('tls-'), part('tls-idle', measureIdleTls)),
   question('slow-peers', part('slow-peers', measureSlowPeers)),
   question('two-cores', part('scaling', measureScaling), part('two-workers', measureTwoWorkers)),
   question('two-workers', part('two-workers', measureTwoWorkers)),

@@ -128,6 +128,12 @@ const LOADED = {
   group: 'Deeper batches',
   about: 'Each of four connections has 64 requests of 1 KiB under way.',
 }
+/** What everything over TLS has in common. */
+export const TLS = { group: 'TLS 1.3, AES-128-GCM, ECDSA P-256' }
+/** @type {readonly PeerName[]} */
+const ENCRYPTED = [...FORM_PEERS, 'netpollPollers', 'netpollWorkers', 'node', 'bun', 'goNet', 'bare']
+/** What handshakes cost is told of one form: all have the same. @type {readonly PeerName[]} */
+const SHAKING_HANDS = ['netpoll', 'node', 'bun', 'goNet', 'bare']
 const WAYS = { group: 'Other ways to run it', about: 'The load of the scenario that the title names.' }
 
 /**
@@ -144,6 +150,49 @@ const variants = (name, title, peers) =>
   ].map(({ load, text, shape }) =>
     scenario({ ...WAYS, id: `${name}-${load}`, title: `${title}: ${text}`, peers, short: peers, shape }),
   )
+
+/** @param {Pick<Scenario, 'id' | 'title' | 'about' | 'peers' | 'shape'> & Partial<Scenario>} what */
+const encrypted = (what) => scenario({ ...TLS, transport: 'tls', goals: what.peers, ...what })
+
+const HANDSHAKES = {
+  about: 'Each of 50 connections at a time shakes hands, sends 64 B, gets its reply, and is closed.',
+  columns: [
+    { ...COLUMNS.cpu, label: 'CPU/connection' },
+    { ...COLUMNS.rate, label: 'connections/s' },
+  ],
+  peers: SHAKING_HANDS,
+}
+const SHAKE = { protocol: /** @type {const} */ ('churn'), connections: 50, size: 64 }
+
+/** @type {readonly Scenario[]} */
+const TLS_SCENARIOS = [
+  encrypted({
+    id: 'tls-100x1',
+    title: '100 connections × 1 request',
+    about: 'Each connection has one request of 1 KiB under way.',
+    peers: ENCRYPTED,
+    shape: pool(100),
+  }),
+  encrypted({
+    id: 'tls-4x64',
+    title: '4 connections × 64 requests',
+    about: LOADED.about,
+    peers: [...ENCRYPTED, 'nodeCorked', 'bunBatched', 'goNetMux', 'goNetBatched'],
+    shape: mux(256),
+  }),
+  encrypted({
+    id: 'tls-20x256k',
+    title: '20 connections × 1 request of 256 KiB',
+    about: 'A message takes 17 records or more each way.',
+    peers: ENCRYPTED,
+    shape: pool(20, 256 * KIBIBYTE),
+  }),
+  encrypted({ ...HANDSHAKES, id: 'tls-full', title: 'Full handshakes', shape: SHAKE }),
+  encrypted({
+    ...{ ...HANDSHAKES, id: 'tls-resumed', title: 'Resumed sessions' },
+    shape: { ...SHAKE, resumes: true },
+  }),
+]
 
 /** @type {readonly Scenario[]} */
 export const SERVER_SCENARIOS = [
@@ -197,6 +246,7 @@ export const SERVER_SCENARIOS = [
     short: ['netpollHttp', 'nodeHttp'],
     shape: { protocol: 'http', connections: 100 },
   }),
+  ...TLS_SCENARIOS,
 ]
 
 /** @param {string} id */

@@ -18,8 +18,8 @@ export const COLUMNS = /** @type {const} */ ({
 
 /** Whom others are compared with in a column of their own. */
 const COMPARED = /** @type {const} */ ({
-  bare: { key: 'toBare', label: '÷ bare loop', unit: 'ratio' },
-  node: { key: 'toNode', label: '÷ node:net', unit: 'ratio' },
+  bare: { key: 'toBare', unit: 'ratio' },
+  node: { key: 'toNode', unit: 'ratio' },
 })
 
 /** Of rounds that differ by more it is said. */
@@ -108,7 +108,7 @@ function remarkOn(rounds, side) {
 export function withRatios(section) {
   const others = Object.entries(COMPARED).flatMap(([peer, column]) => {
     const other = section.rows.find((row) => row.peer === peer)
-    return other === undefined ? [] : [{ other, column }]
+    return other === undefined ? [] : [{ other, column: { ...column, label: `÷ ${other.label}` } }]
   })
   const rows = section.rows.map((row) => {
     const ratios = others.map(({ other, column }) => [column.key, ratioOfRounds(row, other)])

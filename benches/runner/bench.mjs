@@ -36,7 +36,9 @@ function shapeWords(shape, endpoint, reply) {
   const connections = ['--connections', String(shape.connections)]
   if (shape.protocol === 'http') return ['http', ...endpoint, ...connections]
   const messages = [...connections, '--size', String(shape.size), '--reply', reply]
-  if (shape.protocol === 'churn') return ['churn', ...endpoint, ...messages]
+  if (shape.protocol === 'churn') {
+    return ['churn', ...endpoint, ...messages, ...(shape.resumes ? ['--resume'] : [])]
+  }
   const { inFlight, anyOrder = false, idle = 0 } = shape
   return [
     ...['client', ...endpoint, ...messages, '--in-flight', String(inFlight), '--idle', String(idle)],
@@ -66,16 +68,29 @@ export class Bench {
     this.#endpoint = endpoint
   }
 
-  /** @param {Subject} subject @param {'tcp' | 'unix'} transport */
+  /** @param {Subject} subject @param {Transport} transport */
   static async start(subject, transport) {
     sockets += 1
-    const address = transport === 'tcp' ? '127.0.0.1:0' : join(directory, `${sockets}.sock`)
-    const { peer, label, node, build, words, place } = subject
-    const { command, after = [] } = /** @type {Peer} */ (PEERS[peer])
-    const all = [...command(node), `--${transport}`, address, ...after, ...words]
+    const isUnix = transport === 'unix'
+    const address = isUnix ? join(directory, `${sockets}.sock`) : '127.0.0.1:0'
+    const option = isUnix ? '--unix' : '--tcp'
+    const { peer, node, build, words, place } = subject
+    const { command, after = [], tls } = /** @type {Peer} */ (PEERS[peer])
+    if (transport !== 'tls') {
+      const service = new Service(
+        subject.label,
+        [...command(node), option, address, ...after, ...words],
+        place,
+        build,
+      )
+      return new Bench(subject, service, [option, await service.expect('listening ')])
+    }
+    if (tls === undefined) throw new Error(`${subject.label} does not encrypt`)
+    const label = subject.label.replace(PEERS[peer].label, tls.label)
+    const all = [...command(node), option, address, ...after, ...tls.words, ...words]
     const service = new Service(label, all, place, build)
-    const actual = await service.expect('listening ')
-    return new Bench(subject, service, [`--${transport}`, actual])
+    const endpoint = [option, await service.expect('listening '), '--tls']
+    return new Bench({ ...subject, label }, service, endpoint)
   }
 
   /** The words that tell a client where it listens. */

@@ -10,6 +10,8 @@ const bunArchitecture = arch === 'arm64' ? 'aarch64' : arch
 
 /** The package itself. */
 export const PACKAGE = fileURLToPath(import.meta.resolve('netpoll'))
+/** What Go servers show as theirs; the others find it themselves. */
+export const CERTIFICATE = fromRoot('benches/certificate')
 /** The load client and bare server; another build may be named for tests. */
 export const BENCH_PROGRAM = findProgram()
 export const TOKIO_SERVER = fromRoot('target/release/netpoll-bench-tokio')

@@ -7,7 +7,7 @@ export class Fleet {
   /** @type {Map<string, Bench>} */
   #benches = new Map()
 
-  /** @param {'tcp' | 'unix'} transport @param {readonly Subject[]} subjects */
+  /** @param {Transport} transport @param {readonly Subject[]} subjects */
   async benches(transport, subjects) {
     const found = []
     for (const subject of subjects) {
@@ -48,9 +48,10 @@ export async function withServers(transport, subjects, use) {
  * @template Result
  * @param {Subject} subject
  * @param {(bench: Bench) => Promise<Result>} use
+ * @param {Transport} [transport]
  */
-export async function withServer(subject, use) {
-  const bench = await Bench.start(subject, 'tcp')
+export async function withServer(subject, use, transport = 'tcp') {
+  const bench = await Bench.start(subject, transport)
   try {
     return await use(bench)
   } finally {

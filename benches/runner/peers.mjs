@@ -4,6 +4,7 @@ import { FORMS } from '../servers/forms.mjs'
 import {
   BENCH_PROGRAM,
   BUN,
+  CERTIFICATE,
   GO_PEERS,
   NETTY_CLASSES,
   NETTY_LIBRARIES,
@@ -73,23 +74,37 @@ function ours(label, file, words) {
 /** @param {string} label @param {string} file @param {readonly string[]} [words] @returns {Peer} */
 function onNode(label, file, words = []) {
   const script = fromRoot(`benches/${file}`)
-  return { ...native(label, 'node', [], []), command: (node) => [node, '--expose-gc', script, ...words] }
+  const peer = native(label, 'node', [], [])
+  return { ...peer, tls: encrypts(label), command: (node) => [node, '--expose-gc', script, ...words] }
 }
 
 /** @param {string} label @param {string} file */
 function onBun(label, file) {
-  return native(label, 'bun', [BUN], [BUN, '--expose-gc', fromRoot(`benches/peers/${file}`)])
+  const command = [BUN, '--expose-gc', fromRoot(`benches/peers/${file}`)]
+  return { ...native(label, 'bun', [BUN], command), tls: encrypts(label) }
 }
 
 /** @param {string} label @param {string} name */
 function inGo(label, name) {
-  return native(label, 'go', [GO_PEERS], [GO_PEERS, 'server', name])
+  const peer = native(label, 'go', [GO_PEERS], [GO_PEERS, 'server', name])
+  return { ...peer, tls: encrypts(label.replace('Go net', 'Go crypto/tls'), ['--tls', CERTIFICATE]) }
 }
 
 /** @param {string} subcommand @param {readonly string[]} after @returns {Peer} */
 function onMio(subcommand, after) {
   const peer = native('bare loop', 'bare', [BENCH_PROGRAM], [BENCH_PROGRAM, subcommand])
-  return { ...peer, collects: false, after: [...after, '--exit-with-stdin'] }
+  const tls = encrypts('bare rustls loop')
+  return { ...peer, collects: false, after: [...after, '--exit-with-stdin'], tls }
+}
+
+/**
+ * How a server encrypts its connections, if it is one of those that TLS is measured on.
+ *
+ * @param {string} label
+ * @param {readonly string[]} [words]
+ */
+function encrypts(label, words = ['--tls']) {
+  return { label: label.replace('node:net', 'node:tls'), words }
 }
 
 /**

@@ -1,6 +1,7 @@
 // What every benchmark server shares: its arguments, and how the runner talks to it over the standard
 // streams.
 
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -10,6 +11,7 @@ import { parseArgs } from 'node:util'
 /**
  * @typedef {object} Arguments
  * @property {Endpoint} endpoint Where to listen.
+ * @property {{ key: string, cert: string } | undefined} tls What connections are encrypted with, if they are.
  * @property {FormName} form Of the handler.
  * @property {import('./handler.mjs').Task} task What is done with each request.
  * @property {boolean} corked Whether the replies of a turn of the event loop leave together.
@@ -27,6 +29,7 @@ export function readArguments() {
     options: {
       tcp: { type: 'string' },
       unix: { type: 'string' },
+      tls: { type: 'boolean', default: false },
       form: { type: 'string', default: 'netpoll' },
       hold: { type: 'string' },
       work: { type: 'string', default: '0' },
@@ -41,6 +44,7 @@ export function readArguments() {
   })
   return {
     endpoint: readEndpoint(values.tcp, values.unix),
+    tls: values.tls ? { key: readPem('key'), cert: readPem('certificate') } : undefined,
     form: /** @type {FormName} */ (values.form),
     task: { hold: optional(values.hold), work: Number(values.work) },
     corked: values.corked,
@@ -52,6 +56,9 @@ export function readArguments() {
     over: values.over === 'netpoll' ? 'netpoll' : 'net',
   }
 }
+
+/** What all servers show: P-256, signed by itself. @param {'key' | 'certificate'} name */
+const readPem = (name) => readFileSync(new URL(`../certificate/${name}.pem`, import.meta.url), 'utf8')
 
 /** @param {string | undefined} text */
 const optional = (text) => (text === undefined ? undefined : Number(text))

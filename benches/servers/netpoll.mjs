@@ -11,11 +11,12 @@ const MINUTE = 60_000
 const WAITING_CALLS = 100_000
 
 const { createServer, Dialer, lengthField } = netpoll
-const { endpoint, form, task, onConnect, contexts, timers, pollers } = readArguments()
+const { endpoint, tls, form, task, onConnect, contexts, timers, pollers } = readArguments()
 const framing = lengthField({ size: 4 })
 const options = {
   framing,
   pollers,
+  ...(tls === undefined ? {} : { tls }),
   ...(onConnect ? { onConnect() {} } : {}),
   ...(timers ? { readTimeout: MINUTE, writeTimeout: MINUTE, idleTimeout: MINUTE } : {}),
 }

@@ -15,7 +15,7 @@ const { version, license, repository, engines } = manifest
 const ofCheckout = /^benches\/(rpc|check)[/.]/
 
 /** Whether whoever installs the package has a use for a file of benches/. */
-const isNeeded = (path) => /\.(mjs|md)$/.test(path) && !ofCheckout.test(path)
+const isNeeded = (path) => /\.(mjs|md|pem)$/.test(path) && !ofCheckout.test(path)
 
 const common = { version, license, repository, engines }
 

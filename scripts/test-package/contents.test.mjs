@@ -44,9 +44,9 @@ test('the package of a platform has its add-on and the papers', () => {
 
 test('netpoll-bench has the runner and the servers, and no results', () => {
   const { paths } = packed('netpoll-bench')
-  const outside = paths.filter((path) => !/^benches\/.*\.(mjs|md)$/.test(path))
+  const outside = paths.filter((path) => !/^benches\/.*\.(mjs|md|pem)$/.test(path))
   assert.deepEqual(outside, ['LICENSE', 'README.md', 'package.json'])
-  for (const path of ['benches/cli.mjs', 'benches/questions/main.mjs', 'benches/servers/netpoll.mjs']) {
+  for (const path of ['benches/cli.mjs', 'benches/certificate/key.pem', 'benches/servers/netpoll.mjs']) {
     assert.ok(paths.includes(path), path)
   }
   for (const path of paths.filter((name) => name.endsWith('.mjs'))) {

@@ -44,9 +44,9 @@ func readSettings(name string, words []string) (settings, error) {
 	if err := flags.Parse(words); err != nil {
 		return settings{}, err
 	}
-	at := endpoint{"tcp", *tcp}
+	at := endpoint{network: "tcp", address: *tcp}
 	if *unix != "" {
-		at = endpoint{"unix", *unix}
+		at = endpoint{network: "unix", address: *unix}
 	}
 	return settings{
 		at: at, connections: *connections, callers: *callers, size: *size,

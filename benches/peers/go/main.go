@@ -1,6 +1,6 @@
 // Command peers is the benchmark's servers and clients in Go.
 //
-//	peers server NAME --tcp HOST:PORT | --unix PATH [--work N]
+//	peers server NAME --tcp HOST:PORT | --unix PATH [--tls FOLDER] [--work N]
 //	peers client NAME --tcp HOST:PORT [options of load.go]
 //
 // A server prints "listening ADDRESS", collects garbage when told "gc", and ends with its standard
@@ -9,15 +9,20 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 )
 
-// endpoint is where a server listens.
-type endpoint struct{ network, address string }
+// endpoint is where a server listens, and what it encrypts with, if it does.
+type endpoint struct {
+	network, address string
+	tls              *tls.Config
+}
 
 var servers = map[string]func(endpoint) error{
 	"net":             serveNet,
@@ -65,15 +70,24 @@ func runServer(serve func(endpoint) error, name string, words []string) error {
 	flags := flag.NewFlagSet(name, flag.ExitOnError)
 	tcp := flags.String("tcp", "", "where to listen")
 	unix := flags.String("unix", "", "path of a unix socket to listen on")
+	folder := flags.String("tls", "", "folder with key.pem and certificate.pem, to encrypt (net alone)")
 	flags.IntVar(&workRounds, "work", 0, "rounds of computing for each request")
 	if err := flags.Parse(words); err != nil {
 		return err
 	}
-	go obeyStandardInput()
+	at := endpoint{network: "tcp", address: *tcp}
 	if *unix != "" {
-		return serve(endpoint{"unix", *unix})
+		at = endpoint{network: "unix", address: *unix}
 	}
-	return serve(endpoint{"tcp", *tcp})
+	if *folder != "" {
+		pair, err := tls.LoadX509KeyPair(filepath.Join(*folder, "certificate.pem"), filepath.Join(*folder, "key.pem"))
+		if err != nil {
+			return err
+		}
+		at.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	go obeyStandardInput()
+	return serve(at)
 }
 
 // announce says that clients may connect.

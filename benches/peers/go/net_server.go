@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
@@ -103,6 +104,9 @@ func accept(at endpoint, serve func(net.Conn)) error {
 		return err
 	}
 	announce(listener.Addr())
+	if at.tls != nil {
+		listener = tls.NewListener(listener, at.tls)
+	}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
