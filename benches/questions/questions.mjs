@@ -56,6 +56,9 @@ const sweep = {
     ),
 }
 
+/** Each may be asked by itself. */
+const tls = [...serverParts('tls-'), part('tls-idle', measureIdleTls)]
+
 /** @type {readonly Question[]} */
 export const QUESTIONS = [
   serverTest('tcp-100x1', 'pool-100'),
@@ -77,7 +80,8 @@ export const QUESTIONS = [
   serverTest('http'),
   question('transfer', ...DIRECTIONS.flatMap(transfers)),
   question('idle-memory', part('idle-memory', measureIdleMemory)),
-  question('tls', ...serverParts('tls-'), part('tls-idle', measureIdleTls)),
+  ...tls.map((each) => question(each.id, each)),
+  question('tls', ...tls),
   question('slow-peers', part('slow-peers', measureSlowPeers)),
   question('two-cores', part('scaling', measureScaling), part('two-workers', measureTwoWorkers)),
   question('two-workers', part('two-workers', measureTwoWorkers)),

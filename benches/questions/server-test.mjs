@@ -10,7 +10,10 @@ export async function measureServers(scenario, { options, fleet, subjects }) {
   const benches = await fleet.benches(transport, subjects(peersOf(scenario, options.scope)))
   // A connection that comes and goes, or speaks HTTP, is no request with a time limit.
   const timeout = shape.protocol === 'frames' ? TIMEOUT : undefined
-  const { seconds, warmUp } = options
+  const { seconds } = options
+  // Sessions that are to be resumed are gathered in the warm-up.
+  const gathers = shape.protocol === 'churn' && shape.resumes === true
+  const warmUp = gathers ? Math.max(seconds, options.warmUp) : options.warmUp
   /** @type {(bench: import('../runner/bench.mjs').Bench) => Load} */
   const loadOf = ({ subject }) => ({
     shape: subject.peer === ALONE ? withoutIdle(shape) : shape,

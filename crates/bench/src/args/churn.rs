@@ -1,10 +1,12 @@
 //! Options of connections that come and go, and of slow peers.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Endpoint, MessageOptions, RunOptions, TlsOptions};
-use crate::tls::configuration::Sessions;
+use crate::tls::tickets::Tickets;
 
 /// Options of `netpoll-bench churn`.
 #[derive(Debug, Args)]
@@ -15,8 +17,8 @@ pub struct ChurnOptions {
     /// Whether connections are encrypted.
     #[command(flatten)]
     pub tls: TlsOptions,
-    /// Resume the session of an earlier connection with each. One that the server does not resume once the warm-up is over
-    /// is an error.
+    /// Gather sessions while the connections warm up, and resume one with each that is measured. One that is not resumed
+    /// is an error. Some servers give no session with a resumed one: there the warm-up must be as long as the run.
     #[arg(long, requires = "tls")]
     pub resume: bool,
     /// Connections open at a time.
@@ -31,13 +33,9 @@ pub struct ChurnOptions {
 }
 
 impl ChurnOptions {
-    /// What becomes of the sessions of TLS.
-    pub fn sessions(&self) -> Sessions {
-        if self.resume {
-            Sessions::Resumed
-        } else {
-            Sessions::Full
-        }
+    /// Memory for sessions, if they are to be resumed.
+    pub fn tickets(&self) -> Option<Arc<Tickets>> {
+        self.resume.then(Arc::default)
     }
 
     /// Refuses what cannot be measured, before anything is opened.

@@ -1,11 +1,13 @@
 //! Whether connections are encrypted.
 
 use std::io;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::tls::configuration::{self, Sessions};
+use crate::tls::configuration;
+use crate::tls::tickets::Tickets;
 use crate::tls::{ClientTls, ServerTls};
 
 /// Options of everything that may be encrypted.
@@ -24,9 +26,7 @@ impl TlsOptions {
     }
 
     /// The same of a client's.
-    pub fn client(self, sessions: Sessions) -> io::Result<Option<ClientTls>> {
-        self.tls
-            .then(|| configuration::client(sessions))
-            .transpose()
+    pub fn client(self, tickets: Option<&Arc<Tickets>>) -> io::Result<Option<ClientTls>> {
+        self.tls.then(|| configuration::client(tickets)).transpose()
     }
 }

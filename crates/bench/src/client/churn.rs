@@ -18,7 +18,7 @@ use super::measurement::Measurement;
 use super::phase::{Phase, Phases};
 use crate::args::Extent;
 use crate::socket::Stream;
-use crate::tls::configuration::Sessions;
+use crate::tls::tickets::Tickets;
 
 /// More than a reply usually has.
 const READ_SIZE: usize = 64 * 1024;
@@ -30,8 +30,8 @@ pub struct Plan<'a> {
     pub target: Target<'a>,
     /// What each request looks like.
     pub shape: Shape,
-    /// Whether each connection resumes the session of an earlier one, if it is encrypted.
-    pub sessions: Sessions,
+    /// Sessions that connections resume once they are measured.
+    pub tickets: Option<&'a Tickets>,
     /// Connections open at a time.
     pub concurrency: usize,
     /// How much comes before the measured part.
@@ -49,6 +49,8 @@ struct Churn<'a> {
     clock: Clock,
     /// `None` once one has failed, and after the end.
     visits: Vec<Option<Connection<Frames>>>,
+    /// Of each place, whether its connection must resume a session.
+    resumes: Box<[bool]>,
     buffer: Box<[u8]>,
     opened: usize,
     answered: u64,
@@ -68,6 +70,7 @@ pub fn run(
         poll: Poll::new()?,
         clock,
         visits: (0..plan.concurrency).map(|_| None).collect(),
+        resumes: vec![false; plan.concurrency].into_boxed_slice(),
         buffer: vec![0; READ_SIZE].into_boxed_slice(),
         opened: 0,
         answered: 0,
@@ -93,7 +96,12 @@ impl Churn<'_> {
                 self.phase = phase;
                 match phase {
                     Phase::WarmUp => {}
-                    Phase::Measuring => self.measurement.open(now)?,
+                    Phase::Measuring => {
+                        if let Some(tickets) = self.plan.tickets {
+                            tickets.use_them();
+                        }
+                        self.measurement.open(now)?;
+                    }
                     Phase::Draining => self.measurement.close(now)?,
                 }
             }
@@ -145,6 +153,7 @@ impl Churn<'_> {
 
     fn connect(&mut self, index: usize) -> Result<Connection<Frames>, Failure> {
         let began_at = self.clock.now();
+        self.resumes[index] = self.plan.tickets.is_some() && self.phase == Phase::Measuring;
         let stream = self.plan.target.connect(Sources::Spread, self.opened)?;
         self.opened += 1;
         let frames = Frames::new(self.plan.shape, 1, self.opened as u64);
@@ -199,9 +208,7 @@ impl Churn<'_> {
         };
         // Best effort: a peer that has gone needs no end.
         let _ = secured.finish();
-        let must_be_resumed =
-            self.plan.sessions == Sessions::Resumed && self.phase == Phase::Measuring;
-        if must_be_resumed && !secured.is_resumed() {
+        if self.resumes[index] && !secured.is_resumed() {
             let detail = "the server began a new one";
             return Err(Failure::new(Kind::NotResumed, detail));
         }

@@ -48,7 +48,6 @@ use crate::args::{ChurnOptions, ClientOptions, HttpOptions, RunOptions, SlowOpti
 use crate::limits;
 use crate::process;
 use crate::report::{self, requests::Report};
-use crate::tls::configuration::Sessions;
 
 /// How long connecting and a first reply may take slow peers.
 const SLOW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +57,7 @@ pub fn run(options: &ClientOptions) -> Result<ExitCode> {
     options.check()?;
     limits::raise_open_files().context("raising the limit on open files")?;
     let address = options.endpoint.address()?;
-    let tls = options.tls.client(Sessions::Full)?;
+    let tls = options.tls.client(None)?;
     let target = Target {
         address: &address,
         acceptance: options.message.acceptance(),
@@ -107,8 +106,8 @@ pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
     let run = &options.run;
     check_server_process(run.pid)?;
     let measured = run.extent();
-    let sessions = options.sessions();
-    let tls = options.tls.client(sessions)?;
+    let tickets = options.tickets();
+    let tls = options.tls.client(tickets.as_ref())?;
     let plan = churn::Plan {
         target: Target {
             address: &address,
@@ -116,7 +115,7 @@ pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
             tls: tls.as_ref(),
             timeout: run.stall_timeout,
         },
-        sessions,
+        tickets: tickets.as_deref(),
         shape: options.message.shape(Order::Requests, Comparison::Start),
         concurrency: options.connections,
         warm_up: run.warm_up.extent(measured),
@@ -132,7 +131,7 @@ pub fn run_churn(options: &ChurnOptions) -> Result<ExitCode> {
 pub fn run_slow(options: &SlowOptions) -> Result<ExitCode> {
     options.message.check()?;
     let address = options.endpoint.address()?;
-    let tls = options.tls.client(Sessions::Full)?;
+    let tls = options.tls.client(None)?;
     let plan = slow::Plan {
         target: Target {
             address: &address,

@@ -4,14 +4,16 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::Result;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+
+use super::tickets::Tickets;
 
 /// The certificate that every server under measurement shows: P-256, signed by itself.
 const CERTIFICATE: &[u8] = include_bytes!("../../../../benches/certificate/certificate.pem");
@@ -21,15 +23,6 @@ const KEY: &[u8] = include_bytes!("../../../../benches/certificate/key.pem");
 pub type ServerTls = Arc<ServerConfig>;
 /// What a client's connections have in common.
 pub type ClientTls = Arc<ClientConfig>;
-
-/// Whether a client begins anew with each connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sessions {
-    /// Each handshake is a full one.
-    Full,
-    /// Each goes on with what an earlier one has agreed on, if there was one.
-    Resumed,
-}
 
 /// A server's, with tickets, which cost it no memory.
 pub fn server() -> Result<ServerTls> {
@@ -44,17 +37,17 @@ pub fn server() -> Result<ServerTls> {
     Ok(Arc::new(configuration))
 }
 
-/// A client's.
-pub fn client(sessions: Sessions) -> io::Result<ClientTls> {
+/// A client's, whose connections take up the sessions of `tickets`. Without them each handshake is a full one.
+pub fn client(tickets: Option<&Arc<Tickets>>) -> io::Result<ClientTls> {
     let mut configuration = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
-    configuration.resumption = match sessions {
-        Sessions::Full => Resumption::disabled(),
-        Sessions::Resumed => Resumption::store(Arc::new(ClientSessionMemoryCache::new(8))),
+    configuration.resumption = match tickets {
+        None => Resumption::disabled(),
+        Some(tickets) => Resumption::store(tickets.clone()),
     };
     Ok(Arc::new(configuration))
 }

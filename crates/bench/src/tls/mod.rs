@@ -1,6 +1,6 @@
 //! TLS 1.3 over a socket, by nothing but rustls without its buffers: as little as a program can do.
 //!
-//! [`configuration`] says what is offered; [`engine`] is one connection's state of the protocol.
+//! [`configuration`] says what is offered; [`tickets`] are sessions to be taken up again; [`engine`] is one connection's state of the protocol.
 //! Ciphertext is read into memory that all connections of the thread share, is decrypted there, and copied once, to
 //! where the caller wants it. What is written shares records and system calls as far as it was given together.
 
@@ -8,6 +8,7 @@ pub mod configuration;
 mod engine;
 #[cfg(test)]
 mod tests;
+pub mod tickets;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};

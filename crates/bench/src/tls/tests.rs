@@ -1,7 +1,8 @@
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::configuration::{self, Sessions};
+use super::tickets::Tickets;
 use super::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -54,10 +55,7 @@ fn pass(from: &mut Secured, to: &mut Secured, bytes: &[u8], size: usize) -> io::
 
 #[test]
 fn bytes_pass_both_ways_whatever_their_number_and_the_room() -> Outcome {
-    let (client, server) = (
-        configuration::client(Sessions::Full)?,
-        configuration::server()?,
-    );
+    let (client, server) = (configuration::client(None)?, configuration::server()?);
     let (mut client, mut server) = pair(&client, &server)?;
     secure(&mut client, &mut server)?;
     for length in [1, RECORD_SIZE, RECORD_SIZE + 1, 5 * WRITE_SIZE + 77] {
@@ -80,10 +78,7 @@ fn bytes_pass_both_ways_whatever_their_number_and_the_room() -> Outcome {
 
 #[test]
 fn pieces_are_read_and_written_in_order() -> Outcome {
-    let (client, server) = (
-        configuration::client(Sessions::Full)?,
-        configuration::server()?,
-    );
+    let (client, server) = (configuration::client(None)?, configuration::server()?);
     let (mut client, mut server) = pair(&client, &server)?;
     secure(&mut client, &mut server)?;
     let pieces = ["ab", "", "cde", "f"].map(|text| IoSlice::new(text.as_bytes()));
@@ -102,9 +97,13 @@ fn pieces_are_read_and_written_in_order() -> Outcome {
 #[test]
 fn a_session_is_resumed_where_it_is_asked_for() -> Outcome {
     let server = configuration::server()?;
-    for (sessions, resumed) in [(Sessions::Resumed, true), (Sessions::Full, false)] {
-        let client = configuration::client(sessions)?;
-        for is_resumed in [false, resumed] {
+    for tickets in [None, Some(Arc::<Tickets>::default())] {
+        let client = configuration::client(tickets.as_ref())?;
+        for uses in [false, true] {
+            let is_resumed = uses && tickets.is_some();
+            if let Some(tickets) = tickets.as_ref().filter(|_| uses) {
+                tickets.use_them();
+            }
             let (mut client, mut server) = pair(&client, &server)?;
             secure(&mut client, &mut server)?;
             // The ticket comes in front of it.
@@ -118,10 +117,7 @@ fn a_session_is_resumed_where_it_is_asked_for() -> Outcome {
 
 #[test]
 fn an_end_is_told_of() -> Outcome {
-    let (client, server) = (
-        configuration::client(Sessions::Full)?,
-        configuration::server()?,
-    );
+    let (client, server) = (configuration::client(None)?, configuration::server()?);
     let (mut client, mut server) = pair(&client, &server)?;
     secure(&mut client, &mut server)?;
     assert_eq!(client.write(b"last")?, 4);

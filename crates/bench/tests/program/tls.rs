@@ -1,6 +1,18 @@
 //! Encrypted connections.
 
-use crate::support::{Directory, Outcome, Server, failure, report, run};
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::{ServerConfig, ServerConnection, Stream};
+
+use crate::support::{Directory, Outcome, Server, failure, join, report, run};
 
 #[test]
 fn every_reply_is_verified() -> Outcome {
@@ -31,7 +43,7 @@ fn connections_come_and_go_with_new_sessions_or_those_before() -> Outcome {
     let server = Server::start("server --tls --reply inverted", "--tcp", "127.0.0.1:0")?;
     for sessions in ["", "--resume"] {
         let words =
-            format!("--tls {sessions} --connections 5 --reply inverted --count 100 --warm-up 10%");
+            format!("--tls {sessions} --connections 5 --reply inverted --count 100 --warm-up 100%");
         let report = report("churn", "--tcp", &server.address, &words)?;
         assert!(report["requests"].as_u64() >= Some(100));
     }
@@ -40,12 +52,41 @@ fn connections_come_and_go_with_new_sessions_or_those_before() -> Outcome {
 
 #[test]
 fn a_session_that_is_not_resumed_is_an_error() -> Outcome {
-    let server = Server::start("server --tls --reply inverted", "--tcp", "127.0.0.1:0")?;
-    // Without a warm-up, nothing is there to be resumed.
-    let words = "--tls --resume --connections 4 --reply inverted --count 20";
-    let message = failure("churn", &server.address, words)?;
-    assert!(message.contains("session not resumed: 4 × "), "{message}");
-    server.stop()
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let configuration = without_tickets()?;
+    let server = thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket?;
+            let tls = ServerConnection::new(configuration.clone());
+            let mut tls = tls.map_err(std::io::Error::other)?;
+            let mut stream = Stream::new(&mut tls, &mut socket);
+            let mut message = [0; 20];
+            if stream.read_exact(&mut message).is_err() {
+                break;
+            }
+            stream.write_all(&message)?;
+        }
+        Ok(())
+    });
+    let words = "--tls --resume --connections 1 --size 16 --count 3";
+    let message = failure("churn", &address, words)?;
+    assert!(message.contains("session not resumed: "), "{message}");
+    // One that says nothing is the last.
+    drop(TcpStream::connect(&address)?);
+    join(server)
+}
+
+fn without_tickets() -> Result<Arc<ServerConfig>, Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/certificate");
+    let certificate = CertificateDer::from_pem_file(folder.join("certificate.pem"))?;
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
+    let mut configuration = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    configuration.session_storage = Arc::new(NoServerSessionStorage {});
+    configuration.send_tls13_tickets = 0;
+    Ok(Arc::new(configuration))
 }
 
 #[test]
