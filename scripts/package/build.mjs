@@ -47,13 +47,23 @@ function toolchainFolder({ triple, libc }) {
   return folder
 }
 
-/** Cargo's variable that names the linker of a target. */
-const linkerVariable = (triple) => `CARGO_TARGET_${triple.toUpperCase().replaceAll('-', '_')}_LINKER`
+/** What Cargo and the crate `cc` take from the toolchain: the linker, and the compiler of what ring has in C and assembly. */
+function toolchainVariables(triple, toolchain) {
+  if (toolchain === undefined) return {}
+  const name = triple.replaceAll('-', '_')
+  const tool = (command) => join(toolchain, 'bin', `${triple}-${command}`)
+  return {
+    [`CARGO_TARGET_${name.toUpperCase()}_LINKER`]: tool('gcc'),
+    [`CC_${name}`]: tool('gcc'),
+    [`AR_${name}`]: tool('ar'),
+    // The compiler of 2015 does not say itself which version of the architecture it compiles for, and ring asks.
+    ...(triple.startsWith('aarch64-') ? { [`CFLAGS_${name}`]: '-D__ARM_ARCH=8' } : {}),
+  }
+}
 
 /** Compiles both; the add-on comes by napi, which knows what Node.js needs on each platform. */
 function compile({ triple }, toolchain) {
-  const linker = toolchain && join(toolchain, 'bin', `${triple}-gcc`)
-  const env = linker ? { ...process.env, [linkerVariable(triple)]: linker } : process.env
+  const env = { ...process.env, ...toolchainVariables(triple, toolchain) }
   const binding = ['--manifest-path', 'crates/node/Cargo.toml', '--output-dir', 'artifacts', '--no-js']
   const napi = ['napi', 'build', '--platform', '--release', '--target', triple, ...binding]
   run('npx', [...napi, '--dts', 'index.d.ts', '--', '--locked'], { env })
