@@ -8,9 +8,9 @@ pub(super) const MAX_RECORD: usize = 5 + 16 * 1024 + 256;
 /// Bytes of plaintext in a record.
 pub(super) const MAX_PLAINTEXT: usize = 16 * 1024;
 /// Records that are encrypted before any of them is written.
-pub(super) const RECORDS: usize = 4;
+pub(super) const RECORDS: usize = 8;
 /// What one read takes from the socket.
-const MAX_READ: usize = 64 * 1024;
+const MAX_READ: usize = 128 * 1024;
 /// How long the handshakes of a turn take: others have their turn then. One that was begun is not cut short, and takes about
 /// a third of that.
 const HANDSHAKE_BUDGET: Duration = Duration::from_millis(1);
