@@ -91,6 +91,42 @@ test('streams, clients and workers are measured, too', (t) => {
   t.regex(stdout, /Client, download: toDuplex\(\), to a net\.Socket/)
 })
 
+test('encrypted servers take turns, with handshakes and idle connections', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'netpoll-tls-bench-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const words = ['--quick', '--only', 'tls', '--peers', 'netpoll,netpollWorkers,node,bare', '--out', folder]
+  const { status, stdout, stderr } = compare(...words)
+  t.is(status, 0, `${stdout}\n${stderr}`)
+  const { sections, claims, problems } = JSON.parse(
+    await readFile(join(folder, 'results.json'), 'utf8'),
+  ) as Results
+  t.deepEqual(problems, [])
+  const loads = ['tls-100x1', 'tls-4x64', 'tls-20x256k']
+  t.deepEqual(
+    sections.map(({ id }) => id),
+    [...loads, 'tls-full', 'tls-resumed', 'tls-idle'],
+  )
+  for (const { id, rows } of sections) {
+    const workers = loads.includes(id) ? ['netpoll, workers'] : []
+    t.deepEqual(
+      rows.map(({ label }) => label),
+      ['netpoll', ...workers, 'node:tls', 'bare rustls loop'],
+    )
+    const key = id === 'tls-idle' ? 'without' : 'rate'
+    // On a busy machine a short round may end before the first reply.
+    for (const { values } of rows) t.true(key in values, id)
+  }
+  t.deepEqual(
+    claims.filter(({ verdict }) => verdict !== 'not measured').map(({ text }) => text),
+    [
+      ...['TLS 100 × 1, to node:tls', 'TLS 100 × 1, to the bare rustls loop', 'TLS 4 × 64, to node:tls'],
+      ...['TLS 20 × 256 KiB, to node:tls', 'TLS, full handshake: CPU, to node:tls'],
+      'TLS, idle connections: memory of each',
+    ],
+  )
+  t.true(existsSync(join(folder, 'charts', 'tls-100x1-rate.svg')))
+})
+
 test('another build of the package is measured beside this one', (t) => {
   const words = ['--quick', '--only', 'tcp-4x64', '--peers', 'netpoll,bare', '--before', root]
   const { status, stdout, stderr } = bench(...words)

@@ -46,9 +46,12 @@ const { BOUNDS, COMPARISONS, STEPS } = await benchModule<{
   BOUNDS: readonly { text: string }[]
   STEPS: readonly { text: string; of: string; to: string }[]
 }>('questions/goals.mjs')
-const { PEERS } = await benchModule<{ PEERS: Readonly<Record<string, { reply: string }>> }>(
-  'runner/peers.mjs',
-)
+const { PEERS } = await benchModule<{
+  PEERS: Readonly<Record<string, { reply: string; tls?: { label: string } }>>
+}>('runner/peers.mjs')
+const { SERVER_SCENARIOS } = await benchModule<{
+  SERVER_SCENARIOS: readonly { id: string; transport: string; peers: readonly string[] }[]
+}>('questions/scenarios.mjs')
 const { FORMS } = await benchModule<{
   FORMS: Readonly<
     Record<
@@ -183,6 +186,16 @@ test('goals are about peers that there are, and each says something of its own',
   t.deepEqual(
     texts.filter((text, index) => texts.indexOf(text) !== index),
     [],
+  )
+})
+
+test('servers that are measured over TLS can encrypt, and are called by what does it', (t) => {
+  const encrypted = SERVER_SCENARIOS.filter(({ transport }) => transport === 'tls')
+  t.true(encrypted.length > 0)
+  for (const { id, peers } of encrypted) for (const peer of peers) t.truthy(PEERS[peer]?.tls, `${id} ${peer}`)
+  t.deepEqual(
+    ['netpoll', 'node', 'nodeCorked', 'goNetBatched', 'bare'].map((peer) => PEERS[peer]?.tls?.label),
+    ['netpoll', 'node:tls', 'node:tls, corked', 'Go crypto/tls, batched', 'bare rustls loop'],
   )
 })
 

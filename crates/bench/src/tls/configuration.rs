@@ -60,7 +60,7 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// The client measures and trusts nobody: any certificate will do whose key the server has.
+/// The client measures, and has no need to know its server: any certificate will do whose key the server has.
 #[derive(Debug)]
 struct AnyCertificate;
 
