@@ -185,6 +185,14 @@ impl Transport {
         }
     }
 
+    /// What waits for the socket is given up with all that it carries: nothing can be sent any more.
+    pub(super) fn forget_ciphertext(&mut self) {
+        if let Some(session) = &mut self.tls {
+            session.forget_ciphertext();
+            self.outgoing = session.outgoing();
+        }
+    }
+
     /// Whether TLS, where there is any, has said that nothing more will come, before the socket ended.
     pub(super) fn ends_properly(&self) -> bool {
         self.session().is_none_or(Session::has_ended_properly)

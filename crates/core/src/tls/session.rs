@@ -410,6 +410,14 @@ impl Session {
         self.encrypted = 0;
     }
 
+    /// What was to be sent is given up, what is encrypted included: the socket takes nothing any more.
+    pub(crate) fn forget_ciphertext(&mut self) {
+        self.records.clear();
+        self.outgoing = Vec::new();
+        self.outgoing_start = 0;
+        self.encrypted = 0;
+    }
+
     /// Bytes of ciphertext that wait for the socket.
     pub(crate) fn outgoing(&self) -> usize {
         self.outgoing.len() - self.outgoing_start

@@ -220,6 +220,10 @@ impl Endpoint {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness.writable = false;
             }
+            // The peer has gone without a word, and misses none. Of plaintext nothing is lost.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.transport.forget_ciphertext();
+            }
             Err(error) => self.connection.fail(Reason::system(Call::Write, &error)),
         }
     }

@@ -66,9 +66,18 @@ impl Endpoint {
         if self.connection.reads() {
             // Reading tells, after what had arrived before.
             self.readiness.failed = true;
-        } else if let Ok(Some(error)) = self.transport.stream.take_error() {
+        } else if let Ok(Some(error)) = self.transport.stream.take_error()
+            && !self.is_farewell_refused(state, &error)
+        {
             self.connection.fail(Reason::system(Call::Read, &error));
         }
+    }
+
+    /// Whether an error only tells that a peer which had gone has not taken the end of TLS, the last that is sent. Without TLS
+    /// nothing is sent there, and so nothing fails.
+    fn is_farewell_refused(&self, state: State, error: &io::Error) -> bool {
+        let is_over = matches!(state, State::ReadOnly(_) | State::Lingering | State::Closed);
+        is_over && self.transport.is_secured() && error.kind() == io::ErrorKind::BrokenPipe
     }
 
     /// Apart from reading, for the sake of its stack.
@@ -90,6 +99,8 @@ impl Endpoint {
                 self.readiness.readable = false;
                 self.connection.peer_ended();
             }
+            // Of TLS it is ciphertext, which no counter has.
+            Ok(_) if self.transport.is_secured() => {}
             Ok(count) => self.connection.discarded(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.emptied(),
             Err(error) => self.read_failed(&error),
