@@ -536,7 +536,7 @@ test('minIdle connections are kept ready: from the start, when some are taken, a
   await until(() => pool.stats().free === 2)
   const held = await pool.get()
   await until(() => pool.stats().free === 2)
-  t.is(accepted.all.length, 3)
+  t.is((await accepted.reach(3)).length, 3)
   const all = await Promise.all([pool.get(), pool.get(), pool.get(), pool.get()])
   t.deepEqual(pool.stats(), { ...nothing, connected: 5, running: 5, size: 5 })
   for (const connection of [held, ...all]) pool.put(connection)

@@ -1,0 +1,57 @@
+/** A test that the run with TLS leaves out, and why. */
+interface Exclusion {
+  /** Its file and title, or how they begin. */
+  readonly tests: RegExp
+  readonly reason: string
+}
+
+const exclusions: readonly Exclusion[] = [
+  {
+    tests:
+      /^connection\/calls\/detach-calls ›|^connection\/detach ›|^connection\/connection-signal › .*: detach\(\)/,
+    reason: 'a connection with TLS cannot be given away',
+  },
+  {
+    tests:
+      /^stats\/stats › connections that a dialer was given|^time\/step-budget › the event loop turns beside whoever aborts/,
+    reason: 'it gives connections away, too',
+  },
+  {
+    tests: /^client\/dialed-socket › .* as a socket of node:net$/,
+    reason: 'it is compared with what `new net.Socket()` does, which has no TLS',
+  },
+  {
+    tests: /^client\/mux › all requests of a turn leave in one system call/,
+    reason: 'it counts writes of several pieces, and what is encrypted is one piece, which `send` takes',
+  },
+  {
+    tests: /^client\/pool-backoff › a connection that ends after it was of use is replaced at once/,
+    reason:
+      'a peer by node:tls ends a turn after its reply, in which a call may take the connection, and fails',
+  },
+  {
+    tests: /^thrift\/thrift-(?:go|kitex|python) ›/,
+    reason: 'the generated programs in other languages have no TLS',
+  },
+  {
+    tests: /^native\/permission ›/,
+    reason: 'Node.js may not read the helpers that are preloaded',
+  },
+  {
+    tests: /^native\/host › with \d+ descriptors left/,
+    reason: 'the helpers have loaded the add-on before there are no descriptors left',
+  },
+  {
+    tests: /^connection\/stream\/duplex-errors › a reset: server/,
+    reason: 'it is compared with the server side of node:tls, which ends without an error',
+  },
+  {
+    tests: /^connection\/stream\/duplex-errors › a write after the peer’s end.*[12] pollers/,
+    reason: 'the stream is gone by the time of its end, and the late write alone is told of the error',
+  },
+]
+
+/** Why the run with TLS leaves out a test; `undefined` where it runs. */
+export function exclusionOf(test: string): string | undefined {
+  return exclusions.find(({ tests }) => tests.test(test))?.reason
+}

@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs'
+import Module, { createRequire } from 'node:module'
+
+import { certificate, key } from '../tls.mjs'
+import { currentTest, note } from './record.mjs'
+
+const require = createRequire(import.meta.url)
+
+type Load = (module: { exports: unknown }, file: string) => void
+
+interface OptionsModule {
+  takeOptions(argument: string, options: object, names: object): Record<string, unknown>
+}
+
+interface Core {
+  readonly context: { run<Result>(work: () => Result): Result }
+  readonly socket: { readonly tls: object | undefined }
+  open(): unknown
+}
+
+interface ConnectionModule {
+  createConnection(...values: unknown[]): Core
+}
+
+/** Has servers and dialers encrypt that are not told otherwise. */
+function encrypt(known: OptionsModule, dist: string): void {
+  const { takeOptions } = known
+  known.takeOptions = (argument, options, names) => {
+    const taken = takeOptions(argument, options, names)
+    const { serverOptionNames } = require(`${dist}/server/options.js`) as {
+      readonly serverOptionNames: object
+    }
+    const { dialerOptionNames } = require(`${dist}/client/options.js`) as {
+      readonly dialerOptionNames: object
+    }
+    if (names === serverOptionNames) taken['tls'] ??= { key, cert: certificate }
+    if (names === dialerOptionNames) taken['tls'] ??= { ca: certificate, servername: 'localhost' }
+    return taken
+  }
+}
+
+/** Notes of each connection whose it is, and whether it is encrypted. */
+function watch(connections: ConnectionModule): void {
+  const { createConnection } = connections
+  connections.createConnection = (...values) => {
+    const core = createConnection(...values)
+    const { open } = core
+    core.open = () => {
+      const fact = core.socket.tls === undefined ? 'plain' : 'encrypted'
+      note(fact, core.context.run(currentTest))
+      return open.call(core)
+    }
+    return core
+  }
+}
+
+/** Has each copy of this package that is loaded encrypt, and tell of its connections. */
+export function secureConnections(): void {
+  const extensions = Module as unknown as { readonly _extensions: Record<string, Load> }
+  const load = extensions._extensions['.js'] as Load
+  extensions._extensions['.js'] = (module, file) => {
+    load(module, file)
+    const [, dist, name] = /^(.*)\/(checks\/known-options|connection\/connection)\.js$/.exec(file) ?? []
+    if (dist === undefined || !existsSync(`${dist}/tls/secure-context.js`)) return
+    if (name === 'checks/known-options') encrypt(module.exports as OptionsModule, dist)
+    else watch(module.exports as ConnectionModule)
+  }
+}

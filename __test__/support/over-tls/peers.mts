@@ -1,0 +1,109 @@
+import http from 'node:http'
+import net from 'node:net'
+import tls from 'node:tls'
+
+import { certificate, key } from '../tls.mjs'
+
+const plainConnect = net.connect
+const plainCreateServer = net.createServer
+const plainHttpServer = http.createServer
+const secureContext = tls.createSecureContext({ key, cert: certificate })
+
+/** Whether the tests call, or a library that is the peer of this package: others, such as `http`, have their own peers. */
+const isOurs = (): boolean => {
+  const holder: { stack?: string } = {}
+  Error.captureStackTrace(holder, isOurs)
+  const caller = holder.stack
+    ?.split('\n')
+    .slice(1)
+    .find((line) => !line.includes('/over-tls/') && !/\(?node:/.test(line))
+  return caller !== undefined && /\/\.test\/|\/node_modules\/thrift\/|\[worker eval\]|\[eval\]/.test(caller)
+}
+
+type Method = (event: string, listener: (...values: unknown[]) => void) => unknown
+
+/** Has users that ask an emitter for one event listen to another. */
+function listenTo(emitter: object, asked: string, real: string): void {
+  const members = emitter as Record<string, Method>
+  for (const name of ['on', 'once', 'addListener', 'prependListener', 'off', 'removeListener']) {
+    const method = members[name] as Method
+    members[name] = function (this: unknown, event, listener) {
+      return method.call(this, event === asked ? real : event, listener)
+    }
+  }
+}
+
+/** As users of a plain socket have it: it is reset by way of the socket that it runs over. */
+function resettable(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
+  // Each write that waits for the handshake listens.
+  secured.setMaxListeners(0)
+  secured.resetAndDestroy = () => {
+    plain.resetAndDestroy()
+    return secured
+  }
+  return secured
+}
+
+/** `net.connect`, with TLS: what it says of the connection is said once the handshake is done. */
+function connect(...values: unknown[]): net.Socket {
+  if (!isOurs()) return Reflect.apply(plainConnect, net, values)
+  const callback = values.at(-1)
+  const where = typeof callback === 'function' ? values.slice(0, -1) : values
+  const plain = Reflect.apply(plainConnect, net, where) as net.Socket
+  const secured = tls.connect({ socket: plain, ca: certificate, servername: 'localhost' })
+  listenTo(secured, 'connect', 'secureConnect')
+  listenTo(secured, 'ready', 'secureConnect')
+  if (typeof callback === 'function') secured.once('connect', callback as () => void)
+  return resettable(secured, plain)
+}
+
+/** Has a server shake hands, and tell of its connections once that is done, or has failed for good. */
+function secureServer(server: net.Server, pauses: boolean): net.Server {
+  // Those of `http` are there from the beginning.
+  const listeners = server.listeners('connection') as ((socket: net.Socket) => void)[]
+  server.removeAllListeners('connection')
+  server.on('connection', (plain) => {
+    const secured = new tls.TLSSocket(plain, { isServer: true, secureContext })
+    const failed = (): void => {}
+    plain.on('error', failed)
+    secured.on('error', failed)
+    const shaken = (): void => {
+      plain.off('close', shaken)
+      secured.off('secure', shaken)
+      if (pauses) secured.pause()
+      server.emit('securedConnection', resettable(secured, plain))
+      secured.off('error', failed)
+    }
+    plain.once('close', shaken)
+    secured.once('secure', shaken)
+  })
+  listenTo(server, 'connection', 'securedConnection')
+  for (const listener of listeners) server.on('connection', listener)
+  return server
+}
+
+/** `net.createServer`, with TLS. */
+function createServer(...values: unknown[]): net.Server {
+  if (!isOurs()) return Reflect.apply(plainCreateServer, net, values)
+  const listener = values.find((value) => typeof value === 'function')
+  const given = values.find((value) => typeof value === 'object' && value !== null)
+  const options = given as net.ServerOpts | undefined
+  const server = plainCreateServer({ ...options, pauseOnConnect: false })
+  secureServer(server, options?.pauseOnConnect === true)
+  if (listener !== undefined) server.on('connection', listener as (socket: net.Socket) => void)
+  return server
+}
+
+/** `http.createServer`, with TLS below it. */
+function createHttpServer(...values: unknown[]): http.Server {
+  const server = Reflect.apply(plainHttpServer, http, values) as http.Server
+  if (isOurs()) secureServer(server, false)
+  return server
+}
+
+/** Has peers by `node:net` and `node:http` speak TLS. */
+export function securePeers(): void {
+  Object.assign(net, { connect, createConnection: connect, createServer })
+  Object.assign(http, { createServer: createHttpServer })
+  Object.assign(http.Agent.prototype, { createConnection: connect })
+}
