@@ -29,6 +29,11 @@ const shows: Readonly<Record<string, readonly string[]>> = {
     'slow ERR_REQUEST_TIMEOUT',
     'nobody waits for the slow one any more',
   ],
+  mtls: [
+    'hello CN=shop, says CN=example authority',
+    'a client without a certificate is not served',
+    'refused: ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+  ],
   thrift: ['waved at everybody', 'hello world, sent by me', 'true no name'],
   workers: ['4 primes below 10', '168 primes below 1000', '9592 primes below 100000'],
 }
