@@ -35,6 +35,7 @@ export type { ListenFdOptions, ListenOptions, ListenPathOptions, ListenPortOptio
 export type { IdField, IdFunction, MessageId } from './framing/message-id'
 export type { BytesOption, MessageTypes } from './memory/message-types'
 export type { MuxOptions } from './client/mux-options'
+export type { ReadyChange } from './client/readiness'
 export { Mux } from './client/mux'
 export type { ChunkStats } from './native/binding'
 export type {

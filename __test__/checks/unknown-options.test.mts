@@ -38,6 +38,7 @@ const common =
   'tls readTimeout writeTimeout idleTimeout keepAlive pollers loadBalance onPrepare onConnect onDrain onDisconnect onError'
 const messages = 'framing id onRequest onMessage onData'
 const dials = 'requestTimeout connectTimeout connectionAttemptDelay lookup localAddress localPort'
+const ofMux = 'connections maxConcurrentCalls backoff failFast maxLifetime maxIdleTime onReadyChange'
 const ofPool = 'connections minIdle maxIdleTime maxLifetime maxWaiters waitTimeout'
 const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onMessage', 'onData', 'maxInFlight']
 const ofHandler = ['onConnect', 'onDisconnect', 'onError']
@@ -45,10 +46,7 @@ const words = (...lists: readonly string[]): readonly string[] => lists.join(' '
 const without = (names: readonly string[], others: readonly string[]): string =>
   names.filter((name) => !others.includes(name)).join(' ')
 const ofTransportServer = without(words(common, 'middleware maxConnections onDrop'), ['bytes', ...ofHandler])
-const ofMuxClient = without(
-  words(common, dials, 'connections maxConcurrentCalls backoff kind middleware'),
-  decided,
-)
+const ofMuxClient = without(words(common, dials, ofMux, 'kind middleware'), decided)
 const ofPoolClient = without(words(common, dials, ofPool, 'kind middleware'), decided)
 
 async function echo(t: ExecutionContext): Promise<typeof nowhere> {
@@ -97,7 +95,7 @@ const takers: readonly Taker[] = [
   },
   {
     title: 'new Mux',
-    names: `${common} ${messages} ${dials} connections maxConcurrentCalls backoff`,
+    names: `${common} ${messages} ${dials} ${ofMux}`,
     base: { framing },
     give: (_t, options) => new Mux(nowhere, options),
   },

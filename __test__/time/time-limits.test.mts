@@ -52,6 +52,7 @@ const takers: Takers = {
     },
   ],
   pool: [(_t, name, value) => void new Pool(nowhere, { framing, [name]: value })],
+  mux: [(_t, name, value) => void new Mux(nowhere, { framing, [name]: value })],
   workers: [
     (_t, name, value) =>
       void createServer({ framing, workers: { module: new URL('file:///nothing.mjs'), [name]: value } }),
@@ -74,6 +75,13 @@ const takers: Takers = {
       const pool = new Pool(await echo(t), { framing })
       t.teardown(() => pool.close({ timeout: 0 }))
       pool.put(await pool.get({ [name]: value }))
+    },
+  ],
+  connect: [
+    async (t, name, value) => {
+      const mux = new Mux(await echo(t), { framing })
+      t.teardown(() => mux.close({ timeout: 0 }))
+      await mux.connect({ [name]: value })
     },
   ],
   setReadTimeout: [setter],

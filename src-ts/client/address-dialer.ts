@@ -7,7 +7,7 @@ import type { DialTarget } from './dial-options'
 import { boundOfDialer, checkedOf, Dialer } from './dialer'
 import { checkDestination, type Destination, targetNames } from './routes'
 import { NetpollError, streamCall } from '../errors'
-import { reportDial } from '../process/report'
+import { guarded, report, reportDial } from '../process/report'
 import { hostRealm } from '../checks/host-realm'
 import { takeOptions } from '../checks/known-options'
 import { allowListeners } from '../abort'
@@ -61,6 +61,14 @@ export class AddressDialer {
   /** Gives up all dials, now and from now on. */
   abandon(reason: NetpollError): void {
     this.#abandonment.abort(reason)
+  }
+
+  /** Calls a user's function that is told something. What it throws is reported. */
+  tell<A, B>(listener: (a: A, b: B) => unknown, a: A, b: B): void {
+    guarded(
+      () => this.#context.run(listener, a, b),
+      (error) => report(checkedOf(this.#dialer).hooks.onError, error, undefined, this.#context),
+    )
   }
 
   /** Tells of the failure of a dial that no caller waits for. */

@@ -2,9 +2,12 @@ import { takeSignal, throwIfAborted } from '../abort'
 import { optionNames, refuseUnknown } from '../checks/known-options'
 import { deadlineOf, endOf, timeLimit } from '../time/time-limits'
 
-/** Options of `pool.get`. */
+/** Options of `pool.get` and `mux.connect`. */
 export interface GetOptions {
-  /** Milliseconds to wait until `ERR_POOL_TIMEOUT`, 0 for ever. Default: `waitTimeout`. */
+  /**
+   * Milliseconds to wait, 0 for ever: until `ERR_POOL_TIMEOUT`, or `ERR_DIAL_TIMEOUT` of a mux. Default: `waitTimeout` of a
+   * pool, 0 of a mux.
+   */
   readonly timeout?: number | undefined
   /** When the caller gives up waiting at the latest, a `Date` or milliseconds since the epoch. Default: none. */
   readonly deadline?: Date | number | undefined
@@ -24,7 +27,7 @@ export interface CheckedGetOptions {
 }
 
 /**
- * Checks the options of `pool.get`.
+ * Checks the options of `pool.get` and `mux.connect`.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the signal's reason
  */

@@ -35,7 +35,10 @@ export interface MuxConnectionListener {
 /** One connection of a mux, and the calls on it. */
 export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
   readonly connection: ConnectionCore
-  readonly reconnector: Reconnector
+  /** What has dialed it and sees to its place; `undefined` once another connection is dialed in its place. */
+  reconnector: Reconnector | undefined
+  /** When another one is to take its place, on our clock; `Infinity` for never. */
+  readonly endOfLife: number
   /** Whether another one was dialed in its place, because of the calls that were lost on it. */
   isReplaced = false
   /** Whether messages were sent on it, which no reply can prove lost. */
@@ -46,10 +49,16 @@ export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
   /** When a call ran out of time, if nothing has come since. */
   #silentSince = Number.POSITIVE_INFINITY
 
-  constructor(listener: MuxConnectionListener, connection: ConnectionCore, reconnector: Reconnector) {
+  constructor(
+    listener: MuxConnectionListener,
+    connection: ConnectionCore,
+    reconnector: Reconnector,
+    endOfLife: number,
+  ) {
     this.#listener = listener
     this.connection = connection
     this.reconnector = reconnector
+    this.endOfLife = endOfLife
     connection.owner = this
   }
 
@@ -134,7 +143,7 @@ export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
     this.#silentSince = Number.POSITIVE_INFINITY
     if (this.#hasAnswered) return
     this.#hasAnswered = true
-    this.reconnector.proved()
+    this.reconnector?.proved()
   }
 
   #missed(now: number): void {

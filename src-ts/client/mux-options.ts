@@ -1,9 +1,10 @@
-import { checkInteger } from '../checks/arguments'
+import { checkBoolean, checkFunction, checkInteger } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
 import type { BytesOption } from '../memory/message-types'
-import { maxTimeout } from '../time/time-limits'
+import { maxTimeout, timeLimit, timeLimits } from '../time/time-limits'
 import type { BackoffOptions, CheckedBackoff } from './backoff'
 import { dialerOptionNames, type DialerOptions, type FramedDialerOptions } from './options'
+import type { ReadyChange } from './readiness'
 
 /** Options of `new Mux`. */
 export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'>
@@ -14,6 +15,21 @@ export interface MuxOptions<Data = unknown, Bytes extends BytesOption = 'buffer'
   readonly maxConcurrentCalls?: number | undefined
   /** How long to wait between attempts to connect. */
   readonly backoff?: BackoffOptions | undefined
+  /**
+   * Whether a call or `send` without a connection rejects with the error of the last dial at once, whatever its timeout,
+   * until a dial succeeds. While the first dial is under way it waits for that. Default false: it waits as its timeout
+   * allows.
+   */
+  readonly failFast?: boolean | undefined
+  /**
+   * Milliseconds after which a connection is replaced, less up to a tenth by chance, so that not all go at once. It serves
+   * until another one is established in its place, and closes after its last call. 0, the default, for never.
+   */
+  readonly maxLifetime?: number | undefined
+  /** Milliseconds without a call or `send` after which all connections are closed; 0, the default, for never. */
+  readonly maxIdleTime?: number | undefined
+  /** Is told when {@link Mux.isReady} has changed, and why. */
+  readonly onReadyChange?: ((isReady: boolean, why: ReadyChange) => void) | undefined
 }
 
 /** Of `new Mux`. */
@@ -22,6 +38,10 @@ export const muxOptionNames = optionNames<MuxOptions>({
   connections: true,
   maxConcurrentCalls: true,
   backoff: true,
+  failFast: true,
+  maxLifetime: true,
+  maxIdleTime: true,
+  onReadyChange: true,
 })
 
 const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
@@ -31,6 +51,10 @@ export interface CheckedMuxOptions {
   readonly connections: number
   readonly maxConcurrentCalls: number
   readonly backoff: CheckedBackoff
+  readonly failFast: boolean
+  readonly maxLifetime: number
+  readonly maxIdleTime: number
+  readonly onReadyChange: ((isReady: boolean, why: ReadyChange) => void) | undefined
 }
 
 /**
@@ -42,18 +66,39 @@ export function partMuxOptions<Data, Bytes extends BytesOption>(
   options: MuxOptions<Data, Bytes>,
 ): { readonly ofMux: CheckedMuxOptions; readonly ofDialer: DialerOptions } {
   const taken = takeOptions<MuxOptions<Data, Bytes>>('options', options, muxOptionNames)
-  const { maxConcurrentCalls, connections, backoff, ...ofDialer } = taken
+  const {
+    maxConcurrentCalls,
+    connections,
+    backoff,
+    failFast,
+    maxLifetime,
+    maxIdleTime,
+    onReadyChange,
+    ...ofDialer
+  } = taken
   return { ofMux: checkMuxOptions(taken), ofDialer: ofDialer as typeof ofDialer & DialerOptions }
 }
 
 function checkMuxOptions<Data, Bytes extends BytesOption>(
   options: MuxOptions<Data, Bytes>,
 ): CheckedMuxOptions {
-  const { connections = 2, maxConcurrentCalls = 4_096, backoff = {} } = options
+  const { connections = 2, maxConcurrentCalls = 4_096, backoff = {}, failFast, onReadyChange } = options
   checkInteger('options.connections', connections, 1, 1_024)
   checkInteger('options.maxConcurrentCalls', maxConcurrentCalls, 1, 1_000_000)
   const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
   checkInteger('options.backoff.min', min, 1, maxTimeout)
   checkInteger('options.backoff.max', max, min, maxTimeout)
-  return { connections, maxConcurrentCalls, backoff: { min, max } }
+  checkBoolean('failFast', failFast)
+  checkFunction('onReadyChange', onReadyChange)
+  const time = (name: keyof typeof timeLimits.mux): number =>
+    timeLimit(`options.${name}`, options[name], timeLimits.mux[name])
+  return {
+    connections,
+    maxConcurrentCalls,
+    backoff: { min, max },
+    failFast: failFast ?? false,
+    maxLifetime: time('maxLifetime'),
+    maxIdleTime: time('maxIdleTime'),
+    onReadyChange,
+  }
 }

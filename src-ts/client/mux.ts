@@ -4,22 +4,28 @@ import { CallMaker } from './call-maker'
 import { ClientLifecycle } from './client-lifecycle'
 import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
+import { beginAt, rejectCall, siteOf } from '../process/call-site'
+import * as clock from '../time/clock'
 import type { ConnectionCore } from '../connection/core'
 import type { BufferBound } from '../connection/group'
 import type { DialTarget } from './dial-options'
-import { NetpollError } from '../errors'
+import { connectTimeout, dialErrorForCall, endedUnused, muxClosed } from './mux-errors'
+import { checkGetOptions, type GetOptions } from './get-options'
 import { type Inspection, inspectCustom } from '../process/inspection'
 import { showClient } from './show-client'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { MuxConnection, type MuxConnectionListener } from './mux-connection'
 import { type CheckedMuxOptions, type MuxOptions, partMuxOptions } from './mux-options'
+import { MuxUpkeep } from './mux-upkeep'
 import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import { type PoolStats, withSize } from './pool-stats'
+import { Readiness, type ReadyChange } from './readiness'
 import { Reconnector } from './reconnector'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { WaitingSend } from './waiting-send'
+import { WaitingUser } from './waiting-user'
 
 /** @internal What counts against its `maxBufferedBytes`. */
 export let boundOfMux: (mux: Mux) => BufferBound
@@ -53,14 +59,18 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #available: MuxConnection[] = []
   /** All that are not gone, with those that only wait for their last replies. */
   readonly #all = new Set<MuxConnection>()
-  readonly #waiting = new WaitQueue<ConnectionWaiter<MuxConnection>>(() => this.#followEmpty())
+  readonly #waiting = new WaitQueue<ConnectionWaiter<MuxConnection>>(() => this.#left())
   readonly #listener: MuxConnectionListener
   readonly #lifecycle: ClientLifecycle
   readonly #calls: CallMaker
+  readonly #readiness: Readiness
+  readonly #upkeep: MuxUpkeep
   #running = 0
   #referenced = true
-  /** Why there is no connection. */
-  #dialError: unknown
+  /** Whether connections are dialed that no call waits for. */
+  #isEager = false
+  /** Why there is no connection; `undefined` where there is one, or no dial has failed. */
+  #failure: { readonly error: unknown } | undefined
 
   static {
     boundOfMux = (mux) => mux.#dialer.bound
@@ -79,10 +89,22 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#reconnectors = Array.from({ length: this.#options.connections }, () => this.#newReconnector())
     this.#lifecycle = new ClientLifecycle({
       isEmpty: () => this.#isEmpty,
-      beginClose: () => this.#followEmpty(),
+      beginClose: () => this.#beginClose(),
       destroyAll: () => this.#destroyAll(),
-      stop: () => this.#waiting.stop(),
+      stop: () => {
+        this.#waiting.stop()
+        this.#upkeep.stop()
+      },
       closedError: muxClosed,
+    })
+    const { onReadyChange } = this.#options
+    this.#readiness = new Readiness((isReady, why) => {
+      if (onReadyChange !== undefined) this.#dialer.tell(onReadyChange, isReady, why)
+    })
+    this.#upkeep = new MuxUpkeep(this.#options, {
+      isBusy: () => this.#running > 0 || this.#waiting.length > 0,
+      closeIdle: () => this.#closeIdle(),
+      replaceAged: (now) => this.#replaceAged(now),
     })
     this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
       this.#startOrWait(call, request),
@@ -112,7 +134,50 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_MUX_CLOSED`; what the dial rejects with
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
-    return this.#calls.call<Bytes>(request, options, entry)
+    return this.#calls.call<Bytes>(request, options, entries.call)
+  }
+
+  /**
+   * Dials without waiting for a call: resolves once there is a connection for calls. From then on lost ones are dialed again
+   * at once, with the pauses of `backoff`, until all are closed because of `maxIdleTime`.
+   *
+   * @throws NetpollError (as a rejection) what the dial rejects with, where no time is given. With a time `ERR_DIAL_TIMEOUT`,
+   * whose cause is what the last dial rejected with. `ERR_MUX_CLOSED`; the signal's reason
+   *
+   * @example
+   * ```ts
+   * import { createServer, lengthField, Mux } from 'netpoll'
+   *
+   * const framing = lengthField({ size: 4 })
+   * const server = createServer({ framing }, (request) => request)
+   * await server.listen({ host: '127.0.0.1', port: 8000 })
+   *
+   * const mux = new Mux({ host: '127.0.0.1', port: 8000 }, { framing })
+   * await mux.connect({ timeout: 5_000 })
+   * console.log(mux.isReady) // true
+   * await mux.close()
+   * await server.close()
+   * ```
+   */
+  connect(options: GetOptions = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      try {
+        const site = siteOf(entries.connect)
+        this.#connect(
+          options,
+          () => resolve(),
+          (error) => rejectCall(resolve, reject, error, site),
+        )
+      } catch (error) {
+        beginAt(error, entries.connect)
+        stepBudget.reject(reject, error)
+      }
+    })
+  }
+
+  /** Whether there is a connection for calls. The option `onReadyChange` is told when that changes. */
+  get isReady(): boolean {
+    return this.#readiness.isReady
   }
 
   /**
@@ -126,8 +191,13 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         const send = new WaitingSend(message, resolve, reject)
         this.#lifecycle.checkOpen()
         const muxed = this.#pick()
-        if (muxed === undefined) this.#wait(send)
-        else send.serve(muxed)
+        if (muxed === undefined) {
+          this.#checkFailFast()
+          this.#wait(send)
+        } else {
+          send.serve(muxed)
+          this.#upkeep.used()
+        }
       } catch (error) {
         stepBudget.reject(reject, error)
       }
@@ -202,6 +272,25 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#all.size === 0 && this.#waiting.length === 0 && !isDialing
   }
 
+  #connect(options: GetOptions, resolve: () => void, reject: (error: unknown) => void): void {
+    const checked = checkGetOptions(options, 0)
+    this.#lifecycle.checkOpen()
+    if (checked.latest <= clock.now()) throw connectTimeout(this.#failure?.error)
+    this.#isEager = true
+    this.#upkeep.used()
+    if (this.#pick() !== undefined) {
+      stepBudget.settle(resolve)
+      return
+    }
+    const user = new WaitingUser<MuxConnection>(this.#waiting, checked, resolve, reject, () =>
+      connectTimeout(this.#failure?.error),
+    )
+    // A signal of the user's may have closed the mux, or been aborted, while it was listened to.
+    if (user.isOver) return
+    if (this.#lifecycle.isOpen) this.#wait(user)
+    else user.fail(muxClosed())
+  }
+
   #newReconnector(): Reconnector {
     return new Reconnector({
       dial: () => this.#dialer.dial(),
@@ -214,8 +303,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** The connection that will probably answer first. Those that are missing are dialed. */
   #pick(): MuxConnection | undefined {
     const available = this.#available
-    if (available.length < this.#reconnectors.length)
-      for (const reconnector of this.#reconnectors) reconnector.need()
+    if (available.length < this.#reconnectors.length) this.#dialMissing()
     let best: MuxConnection | undefined
     for (const muxed of available) {
       if ((best === undefined || muxed.load < best.load) && muxed.connection.isActive) best = muxed
@@ -231,10 +319,21 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     try {
+      if (muxed === undefined) this.#checkFailFast()
       this.#wait(new WaitingCall(this.#waiting, call, request, call.deadline, this.#expired))
     } catch (error) {
       refuseCall(call, error)
     }
+  }
+
+  /** @throws what the last dial was refused with, where no call is to wait for the next */
+  #checkFailFast(): void {
+    if (!this.#options.failFast || this.#failure === undefined) return
+    throw dialErrorForCall(this.#failure.error)
+  }
+
+  #dialMissing(): void {
+    for (const reconnector of this.#reconnectors) reconnector.need()
   }
 
   /** Another connection takes the call, or the one that is dialed in place of this. */
@@ -247,13 +346,20 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Takes a connection out of use, once its last call has gone, and has another one dialed. */
   #replace(muxed: MuxConnection): void {
-    const index = this.#available.indexOf(muxed)
-    if (index < 0) return
-    this.#available.splice(index, 1)
+    if (!this.#takeOut(muxed, 'lost')) return
     muxed.isReplaced = true
-    muxed.reconnector.replaced()
-    if (this.#lifecycle.isOpen) muxed.reconnector.need()
-    this.#redialForWaiting()
+    muxed.reconnector?.replaced()
+    if (this.#lifecycle.isOpen) muxed.reconnector?.need()
+    this.#redialAsNeeded()
+  }
+
+  /** It gets no more calls; false where it got none before. */
+  #takeOut(muxed: MuxConnection, why: ReadyChange): boolean {
+    const index = this.#available.indexOf(muxed)
+    if (index < 0) return false
+    this.#available.splice(index, 1)
+    if (this.#available.length === 0) this.#readiness.set(false, why)
+    return true
   }
 
   /** No caller waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
@@ -264,7 +370,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     else connection.destroy()
   }
 
-  readonly #expired = (call: PendingCall): void => call.expire(this.#dialError)
+  readonly #expired = (call: PendingCall): void => call.expire(this.#failure?.error)
 
   #wait(waiting: ConnectionWaiter<MuxConnection>): void {
     this.#waiting.push(waiting)
@@ -281,50 +387,102 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       if (waiting === undefined) break
       waiting.serve(muxed)
     }
+    this.#followWaiting()
+  }
+
+  /** Some have given up waiting. */
+  #left(): void {
+    this.#followWaiting()
+    this.#followEmpty()
+  }
+
+  /** Where no caller waits, the next attempt to connect keeps no process. */
+  #followWaiting(): void {
     if (this.#waiting.length === 0) for (const reconnector of this.#reconnectors) reconnector.unref()
   }
 
   #connected(connection: ConnectionCore, reconnector: Reconnector): void {
-    this.#dialError = undefined
-    const muxed = new MuxConnection(this.#listener, connection, reconnector)
+    this.#failure = undefined
+    const muxed = new MuxConnection(this.#listener, connection, reconnector, this.#upkeep.established())
     this.#available.push(muxed)
     this.#all.add(muxed)
+    this.#readiness.set(true, 'connected')
     connection.unref()
+    this.#retireReplaced()
     this.#serve()
     this.#followEmpty()
   }
 
   #dialFailed(error: unknown): void {
-    this.#dialError = error
     if (this.#available.length === 0) {
-      const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
-      for (const waiting of unlimited) waiting.fail(error)
-      if (unlimited.length === 0 && this.#waiting.length === 0 && this.#lifecycle.isOpen) {
+      this.#failure = { error }
+      const { failFast } = this.#options
+      const failed = this.#waiting.takeAll(
+        (waiting) => waiting.deadline === Number.POSITIVE_INFINITY || (failFast && !waiting.isPatient),
+      )
+      for (const waiting of failed) waiting.fail(error)
+      this.#followWaiting()
+      if (failed.length === 0 && this.#waiting.length === 0 && this.#lifecycle.isOpen) {
         this.#dialer.report(error)
       }
     }
-    this.#redialForWaiting()
+    this.#redialAsNeeded()
     this.#followEmpty()
   }
 
-  #redialForWaiting(): void {
-    if (this.#waiting.length > 0) for (const reconnector of this.#reconnectors) reconnector.need()
+  /** Dials what is missing where callers wait, or where connections are kept or to be replaced. */
+  #redialAsNeeded(): void {
+    const isWanted = this.#isEager || this.#available.some(({ reconnector }) => reconnector === undefined)
+    if (this.#waiting.length > 0 || (isWanted && this.#lifecycle.isOpen)) this.#dialMissing()
+  }
+
+  #closeIdle(): void {
+    this.#isEager = false
+    for (const muxed of [...this.#available]) this.#retire(muxed, 'idle')
+  }
+
+  /** Has connections replaced that are too old; returns when to look again. */
+  #replaceAged(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const muxed of [...this.#available]) {
+      const { reconnector, endOfLife, calls } = muxed
+      if (endOfLife > now) next = Math.min(next, endOfLife)
+      else if (calls === 0 && !this.#isEager) this.#retire(muxed, 'leaving')
+      else if (reconnector !== undefined) {
+        muxed.reconnector = undefined
+        reconnector.replaced()
+        reconnector.need()
+      }
+    }
+    return next
+  }
+
+  /** A connection was established: an old one that it replaces gets no more calls. */
+  #retireReplaced(): void {
+    const replaced = this.#available.find(({ reconnector }) => reconnector === undefined)
+    if (replaced !== undefined) this.#retire(replaced, 'leaving')
+  }
+
+  /** Takes a connection out of use, which closes after its last call. That is not the peer's fault. */
+  #retire(muxed: MuxConnection, why: ReadyChange): void {
+    if (!this.#takeOut(muxed, why)) return
+    muxed.reconnector?.replaced()
+    muxed.connection.retire()
   }
 
   #ended(muxed: MuxConnection): void {
     this.#running -= 1
+    if (this.#running === 0) this.#upkeep.used()
     if (muxed.calls === 0 && !this.#available.includes(muxed)) this.#letGo(muxed)
     this.#serve()
     if (!this.#lifecycle.isOpen) this.#followEmpty()
   }
 
   #ending(muxed: MuxConnection): void {
-    const index = this.#available.indexOf(muxed)
-    if (index < 0) return
-    this.#available.splice(index, 1)
-    muxed.reconnector.lost()
-    if (muxed.calls > 0) muxed.reconnector.need()
-    this.#redialForWaiting()
+    if (!this.#takeOut(muxed, 'lost')) return
+    muxed.reconnector?.lost()
+    if (muxed.calls > 0) muxed.reconnector?.need()
+    this.#redialAsNeeded()
   }
 
   /**
@@ -332,21 +490,23 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * is dialed as one that has closed them.
    */
   #leaving(muxed: MuxConnection): void {
-    const index = this.#available.indexOf(muxed)
-    if (index < 0) return
-    this.#available.splice(index, 1)
+    if (!this.#takeOut(muxed, 'leaving')) return
     const isInOrder = muxed.hasAnswered && this.#all.size <= 2 * this.#options.connections
-    if (isInOrder) muxed.reconnector.replaced()
-    else muxed.reconnector.lost()
-    if (muxed.calls > 0 && this.#lifecycle.isOpen) muxed.reconnector.need()
-    this.#redialForWaiting()
+    if (isInOrder) muxed.reconnector?.replaced()
+    else muxed.reconnector?.lost()
+    if (muxed.calls > 0 && this.#lifecycle.isOpen) muxed.reconnector?.need()
+    this.#redialAsNeeded()
   }
 
   /** Its calls are over, whether or not it is gone: others have their places. */
   #failed(muxed: MuxConnection, calls: number): void {
     this.#running -= calls
+    if (calls > 0 && this.#running === 0) this.#upkeep.used()
     this.#ending(muxed)
-    if (calls > 0 && this.#lifecycle.isOpen) muxed.reconnector.need()
+    // As a dial that fails: its successor waits for the back-off.
+    if (calls > 0 && !muxed.hasAnswered && this.#available.length === 0)
+      this.#failure ??= { error: endedUnused() }
+    if (calls > 0 && this.#lifecycle.isOpen) muxed.reconnector?.need()
     // Its peer alone has ended.
     if (muxed.connection.life.isHalfOpen) void muxed.connection.close()
     this.#serve()
@@ -373,6 +533,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#lifecycle.followEmpty()
   }
 
+  #beginClose(): void {
+    this.#readiness.set(false, 'closed')
+    this.#followEmpty()
+  }
+
   #destroyAll(): void {
     for (const waiting of this.#waiting.takeAll()) waiting.fail(muxClosed())
     for (const { connection } of this.#all) connection.destroy()
@@ -381,8 +546,4 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 }
 
 /** Where users call. */
-const entry = Mux.prototype.call
-
-function muxClosed(): NetpollError {
-  return new NetpollError('ERR_MUX_CLOSED', 'The mux is closed', { sent: false })
-}
+const entries = { call: Mux.prototype.call, connect: Mux.prototype.connect }

@@ -233,7 +233,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     this.#checkWaiters()
-    const user = new WaitingUser(this.#waiting, checked, lend, reject)
+    const user = new WaitingUser(this.#waiting, checked, lend, reject, poolTimeout)
     // A signal of the user's may have closed the pool, or been aborted, while it was listened to.
     if (user.isOver) return
     if (this.#lifecycle.isOpen) this.#wait(user)

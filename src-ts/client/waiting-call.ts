@@ -11,6 +11,11 @@ export interface CallTarget {
 
 /** A caller that waits for a connection. */
 export abstract class ConnectionWaiter<P extends CallTarget> extends QueueEntry {
+  /** Whether it waits for the next dial where one fails, although calls do not. */
+  get isPatient(): boolean {
+    return false
+  }
+
   abstract serve(target: P): void
   abstract fail(error: unknown): void
 }

@@ -1,32 +1,33 @@
 import { forgetSignal, reasonOf } from '../abort'
 import { stepBudget } from '../time/step-budget'
 import type { CheckedGetOptions } from './get-options'
-import { poolTimeout } from './pool-errors'
-import type { PooledConnection } from './pooled-connection'
 import type { WaitQueue } from './wait-queue'
-import { ConnectionWaiter } from './waiting-call'
+import { type CallTarget, ConnectionWaiter } from './waiting-call'
 
-/** A user that waits for a connection to use it. */
-export class WaitingUser extends ConnectionWaiter<PooledConnection> {
+/** A user that waits for a connection, to use it or to know that there is one. */
+export class WaitingUser<P extends CallTarget> extends ConnectionWaiter<P> {
   readonly deadline: number
-  readonly #lend: (pooled: PooledConnection) => void
+  readonly #lend: (target: P) => void
   readonly #reject: (error: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #aborted: () => void
+  readonly #timeoutError: () => unknown
   /** Whether it was aborted, or failed. */
   isOver = false
 
   constructor(
-    queue: WaitQueue<ConnectionWaiter<PooledConnection>>,
+    queue: WaitQueue<ConnectionWaiter<P>>,
     { deadline, signal }: CheckedGetOptions,
-    lend: (pooled: PooledConnection) => void,
+    lend: (target: P) => void,
     reject: (error: unknown) => void,
+    timeoutError: () => unknown,
   ) {
     super()
     this.deadline = deadline
     this.#lend = lend
     this.#reject = reject
     this.#signal = signal
+    this.#timeoutError = timeoutError
     this.#aborted = () => {
       // It leaves at once, and its promise is over at the pace of this thread.
       this.#end((error) => stepBudget.reject(reject, error), reasonOf(signal))
@@ -35,9 +36,13 @@ export class WaitingUser extends ConnectionWaiter<PooledConnection> {
     signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
-  serve(pooled: PooledConnection): void {
+  override get isPatient(): boolean {
+    return true
+  }
+
+  serve(target: P): void {
     forgetSignal(this.#signal, this.#aborted)
-    this.#lend(pooled)
+    this.#lend(target)
   }
 
   fail(error: unknown): void {
@@ -52,6 +57,6 @@ export class WaitingUser extends ConnectionWaiter<PooledConnection> {
   }
 
   expire(): void {
-    this.fail(poolTimeout())
+    this.fail(this.#timeoutError())
   }
 }
