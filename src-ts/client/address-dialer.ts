@@ -1,11 +1,14 @@
+import { isIP } from 'node:net'
+
 import { addressText } from '../native/address'
 import type { ConnectionCore } from '../connection/core'
 import type { BufferBound } from '../connection/group'
 import { coreOf } from '../connection/connection'
 import { captureContext } from '../process/async-context'
 import type { DialTarget } from './dial-options'
-import { boundOfDialer, checkedOf, Dialer } from './dialer'
+import { boundOfDialer, checkedOf, Dialer, spreadDials } from './dialer'
 import { checkDestination, type Destination, targetNames } from './routes'
+import type { Spread } from './spread'
 import { NetpollError, streamCall } from '../errors'
 import { guarded, report, reportDial } from '../process/report'
 import { hostRealm } from '../checks/host-realm'
@@ -13,17 +16,23 @@ import { takeOptions } from '../checks/known-options'
 import { allowListeners } from '../abort'
 import type { DialerOptions } from './options'
 
-/** Makes connections to one address, for a pool or mux, in the context in which that was made. */
+/**
+ * Makes connections to one address, for a pool or mux, in the context in which that was made. A name is looked up by each
+ * dial, and connections spread over its addresses.
+ */
 export class AddressDialer {
   readonly #target: Destination
   readonly #dialer: Dialer
   readonly #context = captureContext()
+  /** Of a name. */
+  readonly #spread: Spread | undefined
   readonly #abandonment = new hostRealm.AbortController()
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
   constructor(target: DialTarget, options: DialerOptions) {
     this.#target = checkDestination(takeOptions('address', target, targetNames))
     this.#dialer = new Dialer(options)
+    if ('host' in this.#target && isIP(this.#target.host) === 0) this.#spread = spreadDials(this.#dialer)
     // As many dials as there are under way.
     allowListeners(this.#abandonment.signal)
   }
@@ -51,6 +60,16 @@ export class AddressDialer {
    */
   dial(): Promise<ConnectionCore> {
     return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
+  }
+
+  /** A connection gets no more calls: the next may go where it has gone. */
+  release(connection: ConnectionCore): void {
+    this.#spread?.release(connection)
+  }
+
+  /** A connection ended before it was of use. The next goes elsewhere, where there are other addresses. */
+  distrust(connection: ConnectionCore): void {
+    this.#spread?.distrust(connection)
   }
 
   /** What counts against `maxBufferedBytes` of its connections. */

@@ -15,7 +15,7 @@ import {
 } from './dial-options'
 import { isNetpollError, isOurs, NetpollError, systemError } from '../errors'
 import { pollersFor } from '../poller/pollers'
-import { type Attempt, type AttemptOutcome, type Loss, Race } from './happy-eyeballs'
+import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
 import { errnoOf } from '../process/report'
 import { handshakeOf } from './handshake'
 import { nameFault } from '../connection/name-fault'
@@ -43,6 +43,7 @@ import { deadlineOf, endOf } from '../time/time-limits'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { checkInteger, checkObject } from '../checks/arguments'
 import { dialerOptionNames, type DialerOptions } from './options'
+import { Spread, type SpreadDial } from './spread'
 
 /** What a dialer has done and holds. */
 export interface DialerStats {
@@ -64,6 +65,9 @@ export let boundOfDialer: (dialer: Dialer) => BufferBound
 
 /** @internal As {@link Dialer.dial}, port 0 included, which the system refuses: so sockets of Node.js have it. */
 export let dialAnyPort: (dialer: Dialer, options: DialOptions) => Promise<Connection>
+
+/** @internal Spreads its connections over the addresses of the one name that it dials. */
+export let spreadDials: (dialer: Dialer) => Spread
 
 /** @internal Whether it is one, of this copy of the package. */
 export let isDialer: (value: unknown) => value is Dialer
@@ -100,6 +104,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #turn = 0
   #dialed = 0
   #failed = 0
+  #spread: Spread | undefined
 
   static {
     checkedOf = (dialer) => dialer.#checked
@@ -107,6 +112,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     dialAnyPort = (dialer, options) => {
       const site = new CallSite(entries.dial)
       return stepBudget.attempt(() => dialer.#dial(options, site, 0))
+    }
+    spreadDials = (dialer) => {
+      dialer.#spread = new Spread()
+      return dialer.#spread
     }
     isDialer = (value): value is Dialer => typeof value === 'object' && value !== null && #checked in value
   }
@@ -164,9 +173,11 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
       }
       const limits = { signal, timeout: deadline.remaining(), family }
-      const routes = await findRoutes(destination, settings, limits)
+      const found = await findRoutes(destination, settings, limits)
       throwIfAborted(signal)
-      return await this.#race(routes, settings, dial, signal)
+      const spread = this.#spread?.begin(found)
+      const routes = spread?.routes ?? interleaveFamilies(found)
+      return await this.#race({ routes, settings, dial, signal, spread })
     }, site)
   }
 
@@ -259,13 +270,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return connection
   }
 
-  #race(
-    routes: readonly Route[],
-    settings: CheckedDialSettings,
-    dial: Dial,
-    signal: AbortSignal | undefined,
-  ): Promise<ConnectionCore> {
+  #race({ routes, settings, dial, signal, spread }: RaceOfDial): Promise<ConnectionCore> {
     return new Promise((resolve, reject) => {
+      let winner: Route | undefined
       const abandon = (): void => race.abandon(reasonOf(signal))
       const race = new Race<Route, ConnectionCore>({
         addresses: routes,
@@ -273,7 +280,10 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         startTimer,
         begin: (route, { connected, failed }) =>
           this.#connect(route, dial, {
-            connected,
+            connected: (connection) => {
+              winner ??= route
+              connected(connection)
+            },
             failed: (error) => {
               // The attempts have one deadline: when the first notices, it has passed for all.
               if (isDialTimeout(error) || isOfTls(error)) race.abandon(error)
@@ -282,10 +292,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
           }),
         won: (connection) => {
           forgetSignal(signal, abandon)
+          if (winner !== undefined) spread?.won(connection, winner)
           whenOver(this.#opened(connection, signal), resolve, reject)
         },
         lost: (loss) => {
           forgetSignal(signal, abandon)
+          if (loss.kind === 'exhausted' || isDialTimeout(loss.reason)) spread?.failed()
+          else spread?.abandoned()
           reject(lossError(loss))
         },
       })
@@ -377,6 +390,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       },
       closed: (connection, error) => {
         this.#established.delete(connection)
+        this.#spread?.release(connection)
         const outcome = this.#dialing.get(connection)
         this.#dialing.delete(connection)
         outcome?.failed(error ?? refused())
@@ -434,6 +448,15 @@ interface Dial {
 /** An attempt, until it is established. */
 interface Dialing extends AttemptOutcome<ConnectionCore> {
   readonly host: string | undefined
+}
+
+/** One dial, once its addresses are known. */
+interface RaceOfDial {
+  readonly routes: readonly Route[]
+  readonly settings: CheckedDialSettings
+  readonly dial: Dial
+  readonly signal: AbortSignal | undefined
+  readonly spread: SpreadDial | undefined
 }
 
 function startTimer(milliseconds: number, callback: () => void): () => void {

@@ -7,7 +7,7 @@
  * Orders addresses so that the families take turns, beginning with that of the first. Within a family the
  * order stays.
  */
-export function interleaveFamilies<Address extends { readonly family: 4 | 6 }>(
+export function interleaveFamilies<Address extends { readonly family: 4 | 6 | undefined }>(
   addresses: readonly Address[],
 ): Address[] {
   const first = addresses.filter(({ family }) => family === addresses[0]?.family)

@@ -12,7 +12,9 @@ export function endedUnused(): NetpollError {
 /** `cause` is why the last dial has failed, if it has. */
 export function connectTimeout(cause: unknown): NetpollError {
   const message = 'No connection of the mux was established in time'
-  return withoutStack(() => new NetpollError('ERR_DIAL_TIMEOUT', message, { cause }))
+  return withoutStack(
+    () => new NetpollError('ERR_DIAL_TIMEOUT', message, cause === undefined ? {} : { cause }),
+  )
 }
 
 /** The error of a dial, for one of the calls that do not wait for the next. */

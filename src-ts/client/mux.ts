@@ -358,6 +358,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const index = this.#available.indexOf(muxed)
     if (index < 0) return false
     this.#available.splice(index, 1)
+    if (why === 'lost' && !muxed.hasAnswered) this.#dialer.distrust(muxed.connection)
+    this.#dialer.release(muxed.connection)
     if (this.#available.length === 0) this.#readiness.set(false, why)
     return true
   }

@@ -333,7 +333,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** The peer has ended a connection, perhaps before it was of use. */
-  #lost({ isProven, established }: PooledConnection): void {
+  #lost({ isProven, established, connection }: PooledConnection): void {
+    if (!isProven) this.#dialer.distrust(connection)
     if (isProven || this.#options.minIdle === 0 || !this.#lifecycle.isOpen) return
     this.#pause.endedUnused(established)
   }
@@ -375,6 +376,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       return
     }
     pooled.state = PooledState.Released
+    this.#dialer.release(connection)
     if (!this.#lifecycle.isOpen && this.#referenced) connection.ref()
     void connection.close()
   }
@@ -434,6 +436,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #ending(pooled: PooledConnection): void {
     this.#lost(pooled)
+    this.#dialer.release(pooled.connection)
     if (pooled.state !== PooledState.Free) return
     this.#free.remove(pooled)
     pooled.state = PooledState.Released

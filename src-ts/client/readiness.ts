@@ -1,8 +1,8 @@
 import { microtask } from '../time/timers'
 
 /**
- * Why a mux is ready for calls, or no longer: a connection was established; the last one was asked to leave, or is too old; it
- * was lost; it was closed because no call used it; the mux closes.
+ * Why a mux is ready for calls, or no longer. A connection was established. The last one was asked to leave, or is too old; it
+ * was lost; it was closed because no call used it. The mux closes.
  */
 export type ReadyChange = 'connected' | 'leaving' | 'lost' | 'idle' | 'closed'
 

@@ -6,7 +6,6 @@ import { optionNames } from '../checks/known-options'
 import type { SocketAddress } from '../native/binding'
 import { checkSocketPath, shownPath, systemPath } from '../native/unix-path'
 import type { CheckedDialSettings, DialTarget } from './dial-options'
-import { interleaveFamilies } from './happy-eyeballs'
 import { type LookupLimits, type ResolvedAddress, resolveHost } from './resolve'
 
 /** The address to dial, checked. */
@@ -16,6 +15,8 @@ export type Destination = { readonly path: string } | { readonly host: string; r
 export interface Route {
   readonly remote: SocketAddress
   readonly local: SocketAddress | undefined
+  /** Of the addresses; `undefined` for a unix socket. */
+  readonly family: 4 | 6 | undefined
 }
 
 /** The address to dial, for all dials of a pool or mux: how is what their options say. */
@@ -49,18 +50,20 @@ function numberIn(value: unknown): unknown {
   return value.trim() === '' ? Number.NaN : Number(value)
 }
 
-/** The ways to a destination, in the order in which they are tried. */
+/** The ways to a destination, at least one, in the order of the lookup. */
 export async function findRoutes(
   destination: Destination,
   settings: CheckedDialSettings,
   limits: LookupLimits,
 ): Promise<readonly Route[]> {
-  if ('path' in destination) return [{ remote: { path: systemPath(destination.path) }, local: undefined }]
+  if ('path' in destination)
+    return [{ remote: { path: systemPath(destination.path) }, local: undefined, family: undefined }]
   const { host, port } = destination
   const found = await resolveHost(host, settings.lookup, limits)
-  return interleaveFamilies(reachable(found, settings)).map(({ address, family }) => ({
+  return reachable(found, settings).map(({ address, family }) => ({
     remote: { address, port },
     local: localEnd(family, settings),
+    family,
   }))
 }
 
