@@ -3,9 +3,9 @@
  * party would ask for. No entry of the package: users cannot import it.
  */
 export { takeSignal, isAborted, throwIfAborted, OwnController } from './abort'
-export { boundOfMux } from './client/mux'
+export { boundOfMux, callOfMux } from './client/mux'
 export { muxOptionNames } from './client/mux-options'
-export { boundOfPool } from './client/pool'
+export { boundOfPool, callOfPool } from './client/pool'
 export { poolOptionNames } from './client/pool-options'
 export { deadlinePassed } from './connection/calls/pending-call'
 export { coreOf } from './connection/connection'

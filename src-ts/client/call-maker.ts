@@ -20,11 +20,12 @@ export class CallMaker {
     this.#startOrWait = startOrWait
   }
 
-  /** `entry` is the public function that the user has called. */
+  /** `entry` is the public function that the user has called; `cancel` makes what tells the server that it was given up. */
   call<Bytes extends BytesOption>(
     request: Payload,
     options: CallOptions | undefined,
     entry: (...parameters: never[]) => unknown,
+    cancel?: (() => Payload) | undefined,
   ): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined
@@ -32,6 +33,7 @@ export class CallMaker {
         this.#dialer.checkCalls()
         const message = takeApart(request)
         call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
+        call.cancel = cancel
         // The user's own list, options or signal may have closed the pool or mux, or aborted the call.
         this.#lifecycle.checkOpen()
         if (!call.isSettled) this.#startOrWait(call, message)

@@ -1,3 +1,4 @@
+import { sendCancel } from '../connection/calls/cancellation'
 import { submit } from '../connection/calls/connection-calls'
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
 import * as clock from '../time/clock'
@@ -106,10 +107,11 @@ export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
     this.#heard()
   }
 
-  gaveUp(why: 'expired' | 'aborted'): void {
+  gaveUp(why: 'expired' | 'aborted', call: PendingCall): void {
     if (why === 'expired') this.#missed(clock.now())
     if (!this.connection.takesCalls) this.#listener.wornOut(this)
     this.#ended()
+    sendCancel(this.connection, call)
   }
 
   inactive(): void {

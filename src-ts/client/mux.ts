@@ -30,6 +30,14 @@ import { WaitingUser } from './waiting-user'
 /** @internal What counts against its `maxBufferedBytes`. */
 export let boundOfMux: (mux: Mux) => BufferBound
 
+/** @internal As its `call`; `cancel` makes the message that tells the server of a call that was given up. */
+export let callOfMux: (
+  mux: Mux,
+  request: Payload,
+  options: CallOptions,
+  cancel: (() => Payload) | undefined,
+) => Promise<Buffer>
+
 /**
  * Many calls at once over few connections to one address. Connections are dialed by the first call, and by the next
  * call after they were lost.
@@ -74,6 +82,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   static {
     boundOfMux = (mux) => mux.#dialer.bound
+    callOfMux = (mux, request, options, cancel) =>
+      mux.#calls.call<'buffer'>(request, options, entries.call, cancel)
   }
 
   /**

@@ -31,6 +31,14 @@ import { WaitingUser } from './waiting-user'
 /** @internal What counts against its `maxBufferedBytes`. */
 export let boundOfPool: (pool: Pool) => BufferBound
 
+/** @internal As its `call`; `cancel` makes the message that tells the server of a call that was given up. */
+export let callOfPool: (
+  pool: Pool,
+  request: Payload,
+  options: CallOptions,
+  cancel: (() => Payload) | undefined,
+) => Promise<Buffer>
+
 /**
  * Long connections to one address, each used by one caller at a time: by a {@link call}, or by a user until it is put
  * back. A caller that finds none free waits for the next, or for one that is dialed. First come, first served.
@@ -75,6 +83,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   static {
     boundOfPool = (pool) => pool.#dialer.bound
+    callOfPool = (pool, request, options, cancel) =>
+      pool.#calls.call<'buffer'>(request, options, entries.call, cancel)
   }
 
   /**

@@ -1,4 +1,5 @@
 import { type CallOwner, isWornOut, type PendingCall, refuseCall } from '../connection/calls/pending-call'
+import { sendCancel } from '../connection/calls/cancellation'
 import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
@@ -84,8 +85,9 @@ export class PooledConnection implements CallTarget, CallOwner, ConnectionOwner 
     this.#called()
   }
 
-  gaveUp(): void {
+  gaveUp(_why: 'expired' | 'aborted', call: PendingCall): void {
     if (this.state === PooledState.InCall) this.listener.gaveUp(this)
+    sendCancel(this.connection, call)
   }
 
   answeredLate(): void {

@@ -11,7 +11,7 @@ import {
   endOf,
   timeLimit,
 } from '../extension'
-import type { CloseOptions, DialTarget, PoolStats } from '../index'
+import type { CloseOptions, DialTarget, Payload, PoolStats } from '../index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
 import {
@@ -29,7 +29,7 @@ import { chain, type Endpoint, type Middleware } from './endpoint'
 import { isRpcError, RpcError } from './errors'
 import { Inflater, type InflationStats } from './inflater'
 import { type Link, type LinkOptions, linkNames, openLink } from './link'
-import type { CompressedMessage, Message } from './message'
+import type { CancelMessage, CompressedMessage, Message } from './message'
 
 /** Ids that are tried for one call: as many as a byte has. */
 const maxAttempts = 256
@@ -190,7 +190,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     return this.#bodyOf(message.kind === 'compressed' ? await this.#inflate(message, call) : message, call)
   }
 
-  #bodyOf(answer: Message<Received>, call: ClientCall<Sent>): Received {
+  #bodyOf(answer: Message<Received> | CancelMessage, call: ClientCall<Sent>): Received {
+    if (answer.kind === 'cancel') throw wrongKind(answer.kind)
     call.replyMetadata = answer.metadata
     switch (answer.kind) {
       case 'reply':
@@ -199,7 +200,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
         if (isRpcError(answer.error)) markFollowed(answer.error)
         throw answer.error
       default:
-        throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${answer.kind}`)
+        throw wrongKind(answer.kind)
     }
   }
 
@@ -220,7 +221,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   #requestOnce(call: ClientCall<Sent>): Promise<Buffer> {
     const { signal } = call
     const timeout = timeLeft(call)
-    return this.#link.call(this.#encode(call, timeout), { timeout, signal })
+    const id = this.#nextId()
+    return this.#link.call(this.#encode(call, id, timeout), { timeout, signal }, this.#cancellation(id))
   }
 
   /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
@@ -238,13 +240,23 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const timeout = timeLeft(call)
     const { signal } = call
     throwIfAborted(signal)
-    await this.#link.send(this.#encode(call, timeout), { timeout, signal })
+    await this.#link.send(this.#encode(call, this.#nextId(), timeout), { timeout, signal })
     return undefined
   }
 
-  #encode({ kind, method, metadata, body }: ClientCall<Sent>, timeout: number) {
+  #nextId(): number {
     this.#lastId = (this.#lastId + 1) & 0x7fff_ffff
-    return this.#encoder.encode({ kind, id: this.#lastId, method, metadata, timeout, body })
+    return this.#lastId
+  }
+
+  #encode({ kind, method, metadata, body }: ClientCall<Sent>, id: number, timeout: number): Payload {
+    return this.#encoder.encode({ kind, id, method, metadata, timeout, body })
+  }
+
+  /** What makes the message that cancels a call, where the protocol has one. */
+  #cancellation(id: number): (() => Payload) | undefined {
+    if (this.#codec.encodeCancel === undefined) return undefined
+    return () => this.#encoder.encodeCancel({ kind: 'cancel', id })
   }
 }
 
@@ -254,6 +266,10 @@ function isTaken(error: unknown): boolean {
 
 /** Where users call. */
 const entry = TransportClient.prototype.call
+
+function wrongKind(kind: string): RpcError {
+  return new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${kind}`)
+}
 
 /** Milliseconds until the deadline, 0 for ever. */
 function timeLeft(call: ClientCall): number {

@@ -1,7 +1,7 @@
-import { invalidType } from '../errors'
+import { invalidType, invalidValue } from '../errors'
 import type { Framing, MessageReader, MessageWriter, Writer, IdField, IdFunction } from '../index'
 import { refusePromise, checkFraming } from '../extension'
-import type { CompressedMessage, Message } from './message'
+import type { CancelMessage, CompressedMessage, Message } from './message'
 import type { Method } from './method'
 import { checkObject } from '../checks/arguments'
 
@@ -48,12 +48,12 @@ export interface Codec<Sent = unknown, Received = Sent> {
    *
    * @throws if the bytes are no message: a server closes its connection, a call rejects with the error
    */
-  decode(bytes: Buffer): Message<Received> | CompressedMessage<Received>
+  decode(bytes: Buffer): Message<Received> | CompressedMessage<Received> | CancelMessage
   /**
    * As {@link decode}, from the reader of a handler: for a server, which then makes no view of each message. What the
    * message keeps of the bytes are views or copies that the reader has made.
    */
-  decodeFrom?(reader: MessageReader): Message<Received> | CompressedMessage<Received>
+  decodeFrom?(reader: MessageReader): Message<Received> | CompressedMessage<Received> | CancelMessage
   /**
    * Goes with {@link decodeFrom}, where the body of `message` goes on reading: the call has begun, and the reader expires.
    * What may still be read is to be kept, by a view.
@@ -72,6 +72,12 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * on each connection, then serves until its clients have left. Needs {@link id}; the message has an id that no call has.
    */
   readonly encodeGoAway?: Method<[writer: Writer], void> | undefined
+  /**
+   * Writes the message that cancels a call, as {@link encode} writes a message. A client sends it for a call that it gives up,
+   * because its signal was aborted or its time is over. The `signal` of the handler aborts once {@link decode} has read it. If
+   * this writes nothing, nothing is sent. Needs {@link id}.
+   */
+  readonly encodeCancel?: Method<[message: CancelMessage, writer: Writer], void> | undefined
 }
 
 /**
@@ -82,7 +88,7 @@ export interface Codec<Sent = unknown, Received = Sent> {
 export function decodeMessage<Received>(
   codec: Codec<never, Received>,
   bytes: Buffer,
-): Message<Received> | CompressedMessage<Received> {
+): Message<Received> | CompressedMessage<Received> | CancelMessage {
   const message = codec.decode(bytes)
   refusePromise('codec.decode', message)
   return message
@@ -92,7 +98,7 @@ export function decodeMessage<Received>(
 export function decodeFrom<Received>(
   codec: Codec<never, Received>,
   reader: MessageReader,
-): Message<Received> | CompressedMessage<Received> {
+): Message<Received> | CompressedMessage<Received> | CancelMessage {
   const message = codec.decodeFrom?.(reader) ?? codec.decode(reader.next(reader.length))
   refusePromise('codec.decodeFrom', message)
   return message
@@ -101,7 +107,7 @@ export function decodeFrom<Received>(
 /**
  * Checks what every client and server needs of a codec. Its id is checked with the options of its connections.
  *
- * @throws TypeError with `ERR_INVALID_ARG_TYPE`
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function checkCodec<Sent, Received>(codec: Codec<Sent, Received>): void {
   checkObject('codec', codec)
@@ -115,4 +121,9 @@ export function checkCodec<Sent, Received>(codec: Codec<Sent, Received>): void {
       throw invalidType(`codec.${name}`, 'of type function', method)
     }
   }
+  const { encodeCancel } = codec
+  if (encodeCancel === undefined) return
+  if (typeof encodeCancel !== 'function')
+    throw invalidType('codec.encodeCancel', 'of type function', encodeCancel)
+  if (codec.id === undefined) throw invalidValue('codec.encodeCancel', 'needs codec.id', 'a function')
 }

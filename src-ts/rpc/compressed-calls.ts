@@ -2,13 +2,13 @@ import type { Connection } from '../index'
 import { coreOf } from '../extension'
 import { copyOf } from './inflation-queue'
 import { type BufferBound, type Claim, Inflater, type InflationStats } from './inflater'
-import type { CompressedMessage, Message } from './message'
+import type { CancelMessage, CompressedMessage, Message } from './message'
 
 /** What a server does with a message: it decodes it, and begins its call. */
 export interface MessageReader<Received, Answer> {
-  decode(bytes: Buffer): Message<Received> | CompressedMessage<Received>
-  /** Begins the call; the promise is settled when it ends. Throws where a server is not called so. */
-  begin(message: Message<Received>, connection: Connection): Promise<Answer>
+  decode(bytes: Buffer): Message<Received> | CompressedMessage<Received> | CancelMessage
+  /** Begins the call; the promise is settled when it ends. Throws where a server is not called so. Nothing answers a cancel. */
+  begin(message: Message<Received> | CancelMessage, connection: Connection): Promise<Answer> | undefined
 }
 
 /** Whether the message before has begun its call. */

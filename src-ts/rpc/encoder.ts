@@ -11,13 +11,14 @@ import {
 } from '../extension'
 import type { Payload, Writer } from '../index'
 import type { Codec } from './codec'
-import type { Message } from './message'
+import type { CancelMessage, Message } from './message'
 import { isThenable } from '../checks/thenables'
 
 /** Turns messages into what connections send. */
 export class Encoder<Sent, Received> {
   readonly #codec: Codec<Sent, Received>
-  #writer = this.#newWriter()
+  /** `undefined` while a codec writes to it. */
+  #free: Writer | undefined
   #written: Written = nothing
 
   constructor(codec: Codec<Sent, Received>) {
@@ -34,22 +35,28 @@ export class Encoder<Sent, Received> {
     return this.#collect((writer) => this.#codec.encodeGoAway?.(writer))
   }
 
-  #collect(write: (writer: Writer) => unknown): Payload {
-    try {
-      const pending = write(this.#writer)
-      if (pending !== undefined) this.#refusePromise(pending)
-    } catch (error) {
-      this.#writer.mallocAck(0)
-      throw error
-    }
-    void this.#writer.flush()
-    return toPayload(this.#written)
+  /** The bytes by which a server learns that a call was given up; none where there is nothing to say. */
+  encodeCancel(message: CancelMessage): Payload {
+    return this.#collect((writer) => this.#codec.encodeCancel?.(message, writer))
   }
 
-  #refusePromise(pending: unknown): void {
+  #collect(write: (writer: Writer) => unknown): Payload {
+    // A codec may call, or give up a call, while it writes: that is another message.
+    const writer = this.#free ?? this.#newWriter()
+    this.#free = undefined
+    let pending: unknown
+    try {
+      pending = write(writer)
+    } catch (error) {
+      writer.mallocAck(0)
+      this.#free = writer
+      throw error
+    }
     // An asynchronous codec may go on writing, and no other message may get those bytes.
-    if (isThenable(pending)) this.#writer = this.#newWriter()
-    refusePromise('codec.encode', pending)
+    if (pending !== undefined && isThenable(pending)) refusePromise('codec.encode', pending)
+    void writer.flush()
+    this.#free = writer
+    return toPayload(this.#written)
   }
 
   #newWriter(): Writer {

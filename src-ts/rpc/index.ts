@@ -23,6 +23,7 @@ export { RpcError } from './errors'
 export type { InflationStats } from './inflater'
 export type { LinkOptions, MuxLinkOptions, PoolLinkOptions } from './link'
 export type {
+  CancelMessage,
   CompressedMessage,
   ErrorMessage,
   Message,
@@ -31,6 +32,7 @@ export type {
   RequestMessage,
 } from './message'
 export { noMetadata } from './message'
+export type { CancellationStats } from './server-call'
 export type { TransportHandler, TransportServerOptions, TransportServerStats } from './server'
 export { TransportServer } from './server'
 export { ServerCall } from './server-call'

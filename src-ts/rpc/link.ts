@@ -10,7 +10,15 @@ import {
   type PoolStats,
   type PoolOptions,
 } from '../index'
-import { boundOfMux, boundOfPool, muxOptionNames, poolOptionNames, refusePromise } from '../extension'
+import {
+  boundOfMux,
+  boundOfPool,
+  callOfMux,
+  callOfPool,
+  muxOptionNames,
+  poolOptionNames,
+  refusePromise,
+} from '../extension'
 import { invalidValue } from '../errors'
 import { type OptionNames, optionNames } from '../checks/known-options'
 import { type Codec, decodeMessage } from './codec'
@@ -74,7 +82,8 @@ function wrongKind(kind: unknown): TypeError {
 
 /** The connections of a client: a mux, or a pool. */
 export interface Link {
-  call(request: Payload, options: CallOptions): Promise<Buffer>
+  /** `cancel` makes the message that tells the server of a call that was given up. */
+  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer>
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions): Promise<void>
   stats(): PoolStats
@@ -103,7 +112,7 @@ export function openLink<Sent, Received>(
   }
   if (kind === 'mux') {
     const mux = new Mux(address, connection)
-    return { link: mux, bound: boundOfMux(mux) }
+    return { link: new MuxLink(mux), bound: boundOfMux(mux) }
   }
   if (kind === 'pool') {
     const pool = new Pool(address, connection)
@@ -115,9 +124,34 @@ export function openLink<Sent, Received>(
 /** Of a message that answers no call. */
 function saysGoAway<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
   const message = decodeMessage(codec, bytes)
-  const announces: unknown = message.kind !== 'compressed' && codec.isGoAway?.(message)
+  const announces: unknown =
+    message.kind !== 'compressed' && message.kind !== 'cancel' && codec.isGoAway?.(message)
   refusePromise('codec.isGoAway', announces)
   return announces === true
+}
+
+class MuxLink implements Link {
+  readonly #mux: Mux
+
+  constructor(mux: Mux) {
+    this.#mux = mux
+  }
+
+  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer> {
+    return callOfMux(this.#mux, request, options, cancel)
+  }
+
+  send(message: Payload): Promise<void> {
+    return this.#mux.send(message)
+  }
+
+  stats(): PoolStats {
+    return this.#mux.stats()
+  }
+
+  close(options?: CloseOptions): Promise<void> {
+    return this.#mux.close(options)
+  }
 }
 
 class PoolLink implements Link {
@@ -127,8 +161,8 @@ class PoolLink implements Link {
     this.#pool = pool
   }
 
-  call(request: Payload, options: CallOptions): Promise<Buffer> {
-    return this.#pool.call(request, options)
+  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer> {
+    return callOfPool(this.#pool, request, options, cancel)
   }
 
   async send(message: Payload, options: GetOptions): Promise<void> {

@@ -37,6 +37,14 @@ export interface ErrorMessage extends Envelope {
   readonly error: unknown
 }
 
+/** Says that the caller of a request waits no longer for its reply. It is not answered. */
+export interface CancelMessage {
+  /** Tells it from the others. */
+  readonly kind: 'cancel'
+  /** That of the request. */
+  readonly id: number
+}
+
 /** What a {@link Codec} turns into bytes and back. */
 export type Message<Body = unknown> = RequestMessage<Body> | ReplyMessage<Body> | ErrorMessage
 

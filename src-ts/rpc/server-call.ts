@@ -17,8 +17,61 @@ import { type Metadata, noMetadata, type RequestMessage } from './message'
 /** @internal The handler of a call is done, whatever it has made of the call. */
 export let finishCall: <Body>(call: ServerCall<Body>) => void
 /** @internal */
-export let newServerCall: <Body>(request: RequestMessage<Body>, connection: Connection) => ServerCall<Body>
+export let newServerCall: <Body>(
+  request: RequestMessage<Body>,
+  connection: Connection,
+  cancellation: Cancellation | undefined,
+) => ServerCall<Body>
 let abandon: (call: ServerCall) => void
+let cancelCall: (call: ServerCall) => void
+
+/** Calls whose callers can cancel them. */
+export interface CancellationStats {
+  /** Calls that run, and that a message can cancel. */
+  readonly watched: number
+  /** Calls that a message has cancelled since the start. */
+  readonly cancelled: number
+}
+
+/** @internal Finds the calls of a server that are cancelled. Cancels of calls that do not run are dropped. */
+export class Cancellation {
+  #watched = 0
+  #cancelled = 0
+
+  stats(): CancellationStats {
+    return { watched: this.#watched, cancelled: this.#cancelled }
+  }
+
+  /** Of two calls of one connection with one id, the last can be cancelled. */
+  begin(call: ServerCall, core: ConnectionCore): void {
+    const calls = callsOf(core)
+    calls.cancellation = this
+    if (!calls.byId.has(call.request.id)) this.#watched += 1
+    calls.byId.set(call.request.id, call)
+  }
+
+  end(call: ServerCall, core: ConnectionCore): void {
+    const { byId } = callsOf(core)
+    if (byId.get(call.request.id) !== call) return
+    byId.delete(call.request.id)
+    this.#watched -= 1
+  }
+
+  cancel(id: number, connection: Connection): void {
+    const core = coreOf(connection)
+    const call = core === undefined ? undefined : callsOf(core).byId.get(id)
+    if (core === undefined || call === undefined) return
+    this.end(call, core)
+    this.#cancelled += 1
+    cancelCall(call)
+  }
+
+  /** No message of a connection comes any more. */
+  endAll({ byId }: ConnectionCalls): void {
+    this.#watched -= byId.size
+    byId.clear()
+  }
+}
 
 /**
  * A call, as its handler and the server's middleware see it.
@@ -52,16 +105,26 @@ export class ServerCall<Body = unknown> {
   /** The deadline on our clock. */
   readonly #end: number
   readonly #core: ConnectionCore | undefined
+  /** Where its caller can cancel it. */
+  readonly #cancellation: Cancellation | undefined
+  #isCancelled = false
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
 
   static {
-    newServerCall = (request, connection) => new ServerCall(own, request, connection)
+    newServerCall = (request, connection, cancellation) =>
+      new ServerCall(own, request, connection, cancellation)
     finishCall = (call) => call.#finish()
     abandon = (call) => call.#abandon()
+    cancelCall = (call) => call.#cancel()
   }
 
-  private constructor(given: typeof own, request: RequestMessage<Body>, connection: Connection) {
+  private constructor(
+    given: typeof own,
+    request: RequestMessage<Body>,
+    connection: Connection,
+    cancellation: Cancellation | undefined,
+  ) {
     checkOwn(given, 'Calls come from servers')
     this.request = request
     this.connection = connection
@@ -69,6 +132,8 @@ export class ServerCall<Body = unknown> {
     this.expectsReply = request.kind === 'call'
     this.#end = request.timeout > 0 ? clock.now() + request.timeout : Number.POSITIVE_INFINITY
     this.deadline = systemTimeOf(this.#end)
+    this.#cancellation = this.#core !== undefined && this.expectsReply ? cancellation : undefined
+    if (this.#core !== undefined) this.#cancellation?.begin(this, this.#core)
   }
 
   /** Name of the method. */
@@ -88,7 +153,8 @@ export class ServerCall<Body = unknown> {
 
   /**
    * Aborts while the handler runs when no caller waits for its reply any more: at the {@link deadline}, and when the
-   * caller's connection ends. It costs something only for handlers that read it.
+   * caller's connection ends. Where the codec has `encodeCancel`, also when the caller gives the call up. It costs something
+   * only for handlers that read it.
    */
   get signal(): AbortSignal {
     this.#controller ??= this.#watch()
@@ -101,10 +167,18 @@ export class ServerCall<Body = unknown> {
     clearTimeout(this.#timer)
   }
 
+  /** The caller waits no longer. Its connection goes on. */
+  #cancel(): void {
+    this.#isCancelled = true
+    this.#controller?.abort(requestAborted())
+    clearTimeout(this.#timer)
+  }
+
   #finish(): void {
+    if (this.#core !== undefined) this.#cancellation?.end(this, this.#core)
     if (this.#controller === undefined) return
     clearTimeout(this.#timer)
-    if (this.#core !== undefined) callsOf(this.#core).delete(this)
+    if (this.#core !== undefined) callsOf(this.#core).watched.delete(this)
   }
 
   #watch(): AbortController {
@@ -114,7 +188,11 @@ export class ServerCall<Body = unknown> {
       this.#abandon()
       return controller
     }
-    callsOf(this.#core).add(this)
+    if (this.#isCancelled) {
+      this.#cancel()
+      return controller
+    }
+    callsOf(this.#core).watched.add(this)
     const left = this.#end - clock.now()
     if (left <= maxTimeout) {
       this.#timer = setTimeout(() => {
@@ -125,11 +203,22 @@ export class ServerCall<Body = unknown> {
   }
 }
 
-/** The calls of one connection whose handlers want to know when it ends. */
-class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
+function requestAborted(): NetpollError {
+  return new NetpollError('ERR_REQUEST_ABORTED', 'The caller has given the call up')
+}
+
+/** The calls of one connection that are told something of their caller. */
+class ConnectionCalls implements ConnectionOwner {
+  /** Those whose handlers want to know when it ends. */
+  readonly watched = new Set<ServerCall>()
+  /** Those that can be cancelled: no more than `maxInFlight`. */
+  readonly byId = new Map<number, ServerCall>()
+  cancellation: Cancellation | undefined
+
   inactive(): void {
-    for (const call of this) abandon(call)
-    this.clear()
+    this.cancellation?.endAll(this)
+    for (const call of this.watched) abandon(call)
+    this.watched.clear()
   }
 
   finishing(): void {}
@@ -147,9 +236,9 @@ class WatchedCalls extends Set<ServerCall> implements ConnectionOwner {
   }
 }
 
-function callsOf(connection: ConnectionCore): WatchedCalls {
-  if (connection.owner instanceof WatchedCalls) return connection.owner
-  const calls = new WatchedCalls()
+function callsOf(connection: ConnectionCore): ConnectionCalls {
+  if (connection.owner instanceof ConnectionCalls) return connection.owner
+  const calls = new ConnectionCalls()
   connection.owner = calls
   return calls
 }

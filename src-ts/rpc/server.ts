@@ -33,9 +33,15 @@ import { chain, type Endpoint, type Middleware } from './endpoint'
 import { CompressedCalls } from './compressed-calls'
 import { RpcError } from './errors'
 import type { InflationStats } from './inflater'
-import type { Message, RequestMessage } from './message'
+import type { CancelMessage, Message, RequestMessage } from './message'
 import type { Method } from './method'
-import { finishCall, newServerCall, type ServerCall } from './server-call'
+import {
+  Cancellation,
+  type CancellationStats,
+  finishCall,
+  newServerCall,
+  type ServerCall,
+} from './server-call'
 
 /** What a framework does with connections and calls. */
 export interface TransportHandler<Sent = unknown, Received = Sent> {
@@ -85,6 +91,8 @@ export const transportServerNames = optionNames<TransportServerOptions>({ ...oth
 export interface TransportServerStats extends ServerStats {
   /** What compressed messages have become. */
   readonly inflation: InflationStats
+  /** Of a codec with `encodeCancel`. */
+  readonly cancellation: CancellationStats
 }
 
 /**
@@ -124,6 +132,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     writeError: (writer, call, error) => this.#writeError(writer, call, error),
     onewayFailed: (error, { connection }) => this.#report(error, connection),
   }
+  readonly #cancellation = new Cancellation()
   readonly #whenDown: (() => void)[] = []
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
@@ -188,7 +197,11 @@ export class TransportServer<Sent = unknown, Received = Sent> {
 
   /** What the server has done and holds. */
   stats(): TransportServerStats {
-    return { ...this.#server.stats(), inflation: this.#compressed.stats() }
+    return {
+      ...this.#server.stats(),
+      inflation: this.#compressed.stats(),
+      cancellation: this.#cancellation.stats(),
+    }
   }
 
   /**
@@ -208,7 +221,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     await this.close()
   }
 
-  #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> {
+  #receive(bytes: Buffer, connection: Connection): Promise<Payload | undefined> | undefined {
     const queue = this.#compressed.queueOf(connection)
     if (queue !== undefined) return this.#compressed.follow(queue, bytes, connection)
     const message = decodeMessage(this.#codec, bytes)
@@ -225,11 +238,11 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     }
     const message = decodeFrom(this.#codec, reader)
     if (message.kind === 'compressed') answerLater(writer, this.#compressed.begin(message, connection))
-    else this.#beginBy(asRequest(message), writer, connection)
+    else if (!this.#cancels(message, connection)) this.#beginBy(asRequest(message), writer, connection)
   }
 
   #beginBy(request: RequestMessage<Received>, writer: MessageWriter, connection: Connection): void {
-    const call = newServerCall(request, connection)
+    const call = newServerCall(request, connection, this.#watching)
     const { answered, failed, leave } = new CursorCall(call, this.#answers, writer)
     try {
       if (this.#answersBy === undefined) {
@@ -266,9 +279,25 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     else refusePromise('codec.encodeTo', this.#codec.encodeTo(message, writer, request))
   }
 
-  #begin(message: Message<Received>, connection: Connection): Promise<Payload | undefined> {
+  #begin(
+    message: Message<Received> | CancelMessage,
+    connection: Connection,
+  ): Promise<Payload | undefined> | undefined {
+    if (this.#cancels(message, connection)) return undefined
     const request = asRequest(message)
-    return this.#answer(request, newServerCall(request, connection), connection)
+    return this.#answer(request, newServerCall(request, connection, this.#watching), connection)
+  }
+
+  /** What finds the calls that are cancelled, where the codec can say which. */
+  get #watching(): Cancellation | undefined {
+    return this.#codec.encodeCancel === undefined ? undefined : this.#cancellation
+  }
+
+  /** Whether a message cancels a call; that is done then. */
+  #cancels(message: Message<Received> | CancelMessage, connection: Connection): boolean {
+    if (message.kind !== 'cancel' || this.#watching === undefined) return false
+    this.#cancellation.cancel(message.id, connection)
+    return true
   }
 
   async #answer(
@@ -304,8 +333,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
 }
 
 /** @throws RpcError where a server is not sent such a message */
-function asRequest<Received>(message: Message<Received>): RequestMessage<Received> {
-  if (message.kind !== 'reply' && message.kind !== 'error') return message
+function asRequest<Received>(message: Message<Received> | CancelMessage): RequestMessage<Received> {
+  if (message.kind === 'call' || message.kind === 'oneway') return message
   throw new RpcError('ERR_RPC_INVALID_MESSAGE', `A server got a message of kind ${message.kind}`)
 }
 

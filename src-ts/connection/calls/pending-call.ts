@@ -29,7 +29,7 @@ export interface CallOwner {
   /** It has its reply. */
   answered(): void
   /** Its caller no longer waits: its time is over, or it was aborted. If it was sent, its reply is still to come. */
-  gaveUp(why: 'expired' | 'aborted'): void
+  gaveUp(why: 'expired' | 'aborted', call: PendingCall): void
 }
 
 /** A call that waits for its reply. */
@@ -43,6 +43,8 @@ export class PendingCall {
   /** Those whose deadlines are watched with its own, where it has one and was sent. */
   deadlines: Deadlines<PendingCall> | undefined
   owner: CallOwner | undefined
+  /** Makes the message by which its server learns that it was given up; that has no content where none is to be sent. */
+  cancel: (() => Payload) | undefined
   /** By which its reply is found, where the protocol has ids. */
   id: MessageId | undefined
   /**
@@ -135,7 +137,7 @@ export class PendingCall {
     if (why === 'aborted') stepBudget.reject(this.#reject, reason)
     else rejectCall(this.#resolve, this.#reject, reason, this.#site)
     this.calls?.gaveUp(this)
-    this.owner?.gaveUp(why)
+    this.owner?.gaveUp(why, this)
   }
 
   #settle(): void {
