@@ -2,19 +2,31 @@ import { type CallOptions, PendingCall, refuseAtOnce } from '../connection/calls
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { type Payload, takeApart } from '../memory/payload'
 import { siteOf } from '../process/call-site'
+import { calls } from '../process/tracing'
 import type { AddressDialer } from './address-dialer'
 import type { ClientLifecycle } from './client-lifecycle'
 
 /** Gives a call to a connection, or has it wait for one. Throws where no more may wait. */
 type StartOrWait = (call: PendingCall, request: Payload) => void
 
+/** As `call` of a pool or mux; `cancel` makes the message that tells the server of a call that was given up. */
+export type CancellableCall<Client> = (
+  client: Client,
+  request: Payload,
+  options: CallOptions,
+  cancel: (() => Payload) | undefined,
+) => Promise<Buffer>
+
 /** Makes the calls of a pool or mux. */
 export class CallMaker {
   readonly #dialer: AddressDialer
   readonly #lifecycle: ClientLifecycle
   readonly #startOrWait: StartOrWait
+  readonly #client: object
 
-  constructor(dialer: AddressDialer, lifecycle: ClientLifecycle, startOrWait: StartOrWait) {
+  /** `client` is the pool or mux, as users have it. */
+  constructor(client: object, dialer: AddressDialer, lifecycle: ClientLifecycle, startOrWait: StartOrWait) {
+    this.#client = client
     this.#dialer = dialer
     this.#lifecycle = lifecycle
     this.#startOrWait = startOrWait
@@ -26,6 +38,17 @@ export class CallMaker {
     options: CallOptions | undefined,
     entry: (...parameters: never[]) => unknown,
     cancel?: (() => Payload) | undefined,
+  ): Promise<MessageTypes[Bytes]> {
+    if (!calls.hasSubscribers) return this.#call<Bytes>(request, options, entry, cancel)
+    const about = { client: this.#client, request }
+    return calls.promise(about, () => this.#call<Bytes>(request, options, entry, cancel))
+  }
+
+  #call<Bytes extends BytesOption>(
+    request: Payload,
+    options: CallOptions | undefined,
+    entry: (...parameters: never[]) => unknown,
+    cancel: (() => Payload) | undefined,
   ): Promise<MessageTypes[Bytes]> {
     return new Promise((resolve, reject) => {
       let call: PendingCall | undefined

@@ -1,6 +1,6 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
-import { CallMaker } from './call-maker'
+import { CallMaker, type CancellableCall } from './call-maker'
 import { ClientLifecycle } from './client-lifecycle'
 import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
@@ -31,12 +31,7 @@ import { WaitingUser } from './waiting-user'
 export let boundOfMux: (mux: Mux) => BufferBound
 
 /** @internal As its `call`; `cancel` makes the message that tells the server of a call that was given up. */
-export let callOfMux: (
-  mux: Mux,
-  request: Payload,
-  options: CallOptions,
-  cancel: (() => Payload) | undefined,
-) => Promise<Buffer>
+export let callOfMux: CancellableCall<Mux>
 
 /**
  * Many calls at once over few connections to one address. Connections are dialed by the first call, and by the next
@@ -116,7 +111,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       closeIdle: () => this.#closeIdle(),
       replaceAged: (now) => this.#replaceAged(now),
     })
-    this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
+    this.#calls = new CallMaker(this, this.#dialer, this.#lifecycle, (call, request) =>
       this.#startOrWait(call, request),
     )
     const isReferenced = (): boolean => this.#referenced
@@ -212,6 +207,11 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         stepBudget.reject(reject, error)
       }
     })
+  }
+
+  /** Calls that wait for their reply or for a connection now: the `size` of {@link stats}, without an object for it. */
+  get load(): number {
+    return this.#running + this.#waiting.length
   }
 
   /** What the mux holds now. A connection is free when no call waits on it. */

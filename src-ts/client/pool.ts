@@ -1,5 +1,5 @@
 import { AddressDialer } from './address-dialer'
-import { CallMaker } from './call-maker'
+import { CallMaker, type CancellableCall } from './call-maker'
 import { ClientLifecycle } from './client-lifecycle'
 import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, isWornOut, type PendingCall } from '../connection/calls/pending-call'
@@ -32,12 +32,7 @@ import { WaitingUser } from './waiting-user'
 export let boundOfPool: (pool: Pool) => BufferBound
 
 /** @internal As its `call`; `cancel` makes the message that tells the server of a call that was given up. */
-export let callOfPool: (
-  pool: Pool,
-  request: Payload,
-  options: CallOptions,
-  cancel: (() => Payload) | undefined,
-) => Promise<Buffer>
+export let callOfPool: CancellableCall<Pool>
 
 /**
  * Long connections to one address, each used by one caller at a time: by a {@link call}, or by a user until it is put
@@ -105,7 +100,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       stop: () => this.#waiting.stop(),
       closedError: poolClosed,
     })
-    this.#calls = new CallMaker(this.#dialer, this.#lifecycle, (call, request) =>
+    this.#calls = new CallMaker(this, this.#dialer, this.#lifecycle, (call, request) =>
       this.#startOrWait(call, request),
     )
     this.#listener = {
@@ -170,6 +165,11 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return this.#calls.call<Bytes>(request, options, entries.call)
+  }
+
+  /** Calls that wait for their reply or for a connection now, and users that have or wait for a connection: the `size` of {@link stats}, without an object for it. */
+  get load(): number {
+    return this.#running + this.#waiting.length
   }
 
   /** What the pool holds now. */

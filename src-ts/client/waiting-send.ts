@@ -1,6 +1,7 @@
 import { send } from '../connection/sending'
 import { keepPayload, type Payload } from '../memory/payload'
 import type { MuxConnection } from './mux-connection'
+import { dialErrorForCall } from './mux-errors'
 import { ConnectionWaiter } from './waiting-call'
 
 /** A message that waits for a connection of a mux. */
@@ -23,7 +24,7 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   }
 
   fail(error: unknown): void {
-    this.#reject(error)
+    this.#reject(dialErrorForCall(error))
   }
 
   expire(): void {}

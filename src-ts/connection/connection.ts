@@ -1,6 +1,7 @@
 import type { ConnectionTls } from '../tls/connection-tls'
 import type { ClientStartTlsOptions, ServerStartTlsOptions } from '../tls/start-tls-options'
 import { startTls } from './upgrade'
+import { calls } from '../process/tracing'
 import { type Address, addressText } from '../native/address'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
 import { call } from './calls/connection-calls'
@@ -293,7 +294,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * ```
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
-    return call(this.#core, request, options, entry) as Promise<MessageTypes[Bytes]>
+    const pending = calls.hasSubscribers
+      ? calls.promise({ client: this, request }, () => call(this.#core, request, options, entry))
+      : call(this.#core, request, options, entry)
+    return pending as Promise<MessageTypes[Bytes]>
   }
 
   /**

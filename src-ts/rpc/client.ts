@@ -30,6 +30,7 @@ import { isRpcError, RpcError } from './errors'
 import { Inflater, type InflationStats } from './inflater'
 import { type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CancelMessage, CompressedMessage, Message } from './message'
+import { calls } from './tracing'
 
 /** Ids that are tried for one call: as many as a byte has. */
 const maxAttempts = 256
@@ -126,6 +127,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     let call: ClientCall<Sent> | undefined
     try {
       call = newClientCall('call', method, body, this.#end(options), options)
+      if (calls.hasSubscribers) return (await this.#traced(call)) as Received
       if (this.#hasMiddleware) return (await this.#endpoint(call)) as Received
       // What the endpoint does. Each asynchronous function between would cost two promises.
       let reply: Buffer
@@ -153,7 +155,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
     try {
       const end = this.#end(options)
-      await this.#endpoint(newClientCall('oneway', method, body, end, options))
+      await this.#traced(newClientCall('oneway', method, body, end, options))
     } catch (error) {
       return stepBudget.refuse(error)
     }
@@ -183,6 +185,11 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     refuseUnknown('options', options, callOptionNames)
     const timeout = timeLimit('options.timeout', options.timeout, this.#requestTimeout)
     return Math.min(endOf(timeout), deadlineOf('options.deadline', options.deadline))
+  }
+
+  /** Without subscribers nothing is made for them. */
+  #traced(call: ClientCall<Sent>): unknown {
+    return calls.hasSubscribers ? calls.result({ call }, () => this.#endpoint(call)) : this.#endpoint(call)
   }
 
   async #exchange(call: ClientCall<Sent>): Promise<Received> {

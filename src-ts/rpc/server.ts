@@ -35,6 +35,7 @@ import { RpcError } from './errors'
 import type { InflationStats } from './inflater'
 import type { CancelMessage, Message, RequestMessage } from './message'
 import type { Method } from './method'
+import { requests } from './tracing'
 import {
   Cancellation,
   type CancellationStats,
@@ -307,7 +308,7 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   ): Promise<Payload | undefined> {
     const { id, method } = request
     try {
-      const body = await this.#endpoint(call)
+      const body = await this.#traced(call)
       return this.#encode({ kind: 'reply', id, method, metadata: call.replyMetadata, body }, request, call)
     } catch (error) {
       if (!call.expectsReply) this.#report(error, connection)
@@ -315,6 +316,12 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     } finally {
       finishCall(call)
     }
+  }
+
+  /** Without subscribers nothing is made for them. */
+  #traced(call: ServerCall<Received>): Sent | PromiseLike<Sent> {
+    if (!requests.hasSubscribers) return this.#endpoint(call)
+    return requests.result({ call }, () => this.#endpoint(call)) as Sent | PromiseLike<Sent>
   }
 
   /** No caller waits for the answer to a one-way call. */

@@ -1,3 +1,4 @@
+import { requests } from '../process/tracing'
 import {
   batchHeader,
   batchWords,
@@ -201,7 +202,9 @@ export class WorkerQueue {
         return
       }
       const request = this.#view(chunk, start, length)
-      const result: unknown = this.#context.run(this.#options.handler as WorkerHandler, request, source)
+      const handler = this.#options.handler as WorkerHandler
+      const work = requests.hasSubscribers ? traced(handler) : handler
+      const result: unknown = this.#context.run(work, request, source)
       if (isThenable(result)) {
         whenSettled(
           result,
@@ -241,4 +244,10 @@ export class WorkerQueue {
       logFailure(second)
     }
   }
+}
+
+/** As `handler`, whose begin and end subscribers of this thread are told. */
+function traced(handler: WorkerHandler): WorkerHandler {
+  return (request, source) =>
+    requests.result({ source, request }, () => handler(request, source)) as ReturnType<WorkerHandler>
 }

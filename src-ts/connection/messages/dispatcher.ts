@@ -1,6 +1,7 @@
 import { PendingRequests } from './pending-requests'
 import type { Context } from '../../process/async-context'
 import { channels } from '../../process/diagnostics'
+import { requests } from '../../process/tracing'
 import { type NetpollError, replyError, unexpectedMessage } from '../../errors'
 import { type ReadPause, PauseReason } from '../read-pause'
 import { Cursor, type CursorReplies } from './cursor'
@@ -120,6 +121,7 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     this.#running = outer + 1
     this.#group.counts.requests += 1
     if (channels.request.hasSubscribers) handler = announced(handler)
+    if (requests.hasSubscribers) handler = traced(handler)
     let result: unknown
     let pending: PromiseLike<unknown> | undefined
     try {
@@ -419,4 +421,9 @@ function announced(handler: MessageHandler): MessageHandler {
     channels.request.publish({ connection, request })
     return handler(request, connection)
   }
+}
+
+/** As `handler`, whose begin and end subscribers are told. */
+function traced(handler: MessageHandler): MessageHandler {
+  return (request, connection) => requests.result({ connection, request }, () => handler(request, connection))
 }
