@@ -39,7 +39,18 @@ export class CallMaker {
     entry: (...parameters: never[]) => unknown,
     cancel?: (() => Payload) | undefined,
   ): Promise<MessageTypes[Bytes]> {
-    if (!calls.hasSubscribers) return this.#call<Bytes>(request, options, entry, cancel)
+    return calls.hasSubscribers
+      ? this.#traced<Bytes>(request, options, entry, cancel)
+      : this.#call<Bytes>(request, options, entry, cancel)
+  }
+
+  /** Apart, because a function that contains another one allocates for it, whether or not it comes to that. */
+  #traced<Bytes extends BytesOption>(
+    request: Payload,
+    options: CallOptions | undefined,
+    entry: (...parameters: never[]) => unknown,
+    cancel: (() => Payload) | undefined,
+  ): Promise<MessageTypes[Bytes]> {
     const about = { client: this.#client, request }
     return calls.promise(about, () => this.#call<Bytes>(request, options, entry, cancel))
   }

@@ -153,7 +153,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   discard(connection: Connection<Data, Bytes>, error?: Error): void {
     const pooled = this.#takeBack(connection)
-    pooled?.connection.destroy(error)
+    if (pooled === undefined) return
+    this.#dialer.release(pooled.connection)
+    pooled.connection.destroy(error)
   }
 
   /**
@@ -167,7 +169,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this.#calls.call<Bytes>(request, options, entries.call)
   }
 
-  /** Calls that wait for their reply or for a connection now, and users that have or wait for a connection: the `size` of {@link stats}, without an object for it. */
+  /** Callers that have a connection or wait for one: the `size` of {@link stats}, without an object for it. */
   get load(): number {
     return this.#running + this.#waiting.length
   }

@@ -295,7 +295,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     const pending = calls.hasSubscribers
-      ? calls.promise({ client: this, request }, () => call(this.#core, request, options, entry))
+      ? tracedCall(this, this.#core, request, options)
       : call(this.#core, request, options, entry)
     return pending as Promise<MessageTypes[Bytes]>
   }
@@ -608,3 +608,13 @@ export class ConnectionDuplex extends StreamDuplex<Connection> {
 
 /** Where users call. */
 const entry = Connection.prototype.call
+
+/** Apart, because a function that contains another one allocates for it, whether or not it comes to that. */
+function tracedCall(
+  client: object,
+  core: ConnectionCore,
+  request: Payload,
+  options: CallOptions | undefined,
+): Promise<Buffer> {
+  return calls.promise({ client, request }, () => call(core, request, options, entry))
+}

@@ -15,8 +15,8 @@ interface CancellingConnection {
 }
 
 /**
- * Tells the server that a call was given up, where its protocol can. It comes last, because it runs code of the user's. Behind
- * what a peer does not read nothing is queued: one that aborts calls in a loop costs no more than `highWaterMark`.
+ * Tells the server that a call was given up, where its protocol can. It comes last, because it runs the user's code. Behind
+ * what a peer does not read nothing is queued: a user that aborts calls in a loop costs no more than `highWaterMark`.
  */
 export function sendCancel(connection: CancellingConnection, { cancel, startsAt }: PendingCall): void {
   if (cancel === undefined || startsAt === undefined || !takesCancel(connection)) return
