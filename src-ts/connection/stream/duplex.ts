@@ -11,8 +11,8 @@ import { byteLength, type StreamChunk, sendChunk, sendChunks, type Whereabouts }
 import { FlushQuestion } from './flush-question'
 import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
-import { WriteCallbacks } from './write-callbacks'
-import type { LateTransport, StreamTransport } from './transport'
+import { callbackOf, type WriteCallback as Callback, WriteCallbacks } from './write-callbacks'
+import type { LateTransport, StreamTransport, WithStates } from './transport'
 import { EventQueue } from './event-queue'
 import { transportOf, setTransport, SocketDuplex } from './socket-duplex'
 import { brokenPipe, canceled, endedByPeer } from './duplex-errors'
@@ -22,13 +22,6 @@ const highWaterMark = 64 * 1024
 
 /** Milliseconds until a stream that does not read looks whether anything else keeps it. */
 const lookAfter = 50
-
-/** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
-interface WithStates {
-  readonly _readableState: { autoDestroy: boolean }
-}
-
-type Callback = (error?: Error | null) => void
 
 /** @internal What a duplex is told of its connection, each in the context of its `listen` or `dial`. */
 export let consumerOf: (duplex: StreamDuplex, transport: StreamTransport) => StreamConsumer
@@ -509,8 +502,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     Reflect.deleteProperty(this, 'write')
     this.removeListener('end', this.#destroyAtEnd)
     this.allowHalfOpen = this.#isHalfOpen
-    const { _readableState: readable } = this as unknown as WithStates
-    readable.autoDestroy = true
+    ;(this as unknown as WithStates)._readableState.autoDestroy = true
     setTransport(this, undefined)
     this.#callbacks = undefined
     this.#dispatched = 0
@@ -527,10 +519,4 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#silentAt = -1
     this.#reader = undefined
   }
-}
-
-/** The callback of a write, which may take the place of its encoding. */
-function callbackOf(encoding: unknown, told: unknown): Callback | undefined {
-  if (typeof encoding === 'function') return encoding as Callback
-  return typeof told === 'function' ? (told as Callback) : undefined
 }

@@ -41,3 +41,8 @@ export interface LateTransport<Stream> {
   /** Makes it as new, without a connection. */
   readonly restart: (duplex: Stream) => void
 }
+
+/** Of the state that every stream of Node.js keeps, what has no other name once the stream is made. */
+export interface WithStates {
+  readonly _readableState: { autoDestroy: boolean }
+}

@@ -93,3 +93,9 @@ export function throwLater(error: unknown): void {
 function rethrow(error: unknown): void {
   throw error
 }
+
+/** The callback of a write, which may take the place of its encoding. */
+export function callbackOf(encoding: unknown, told: unknown): WriteCallback | undefined {
+  if (typeof encoding === 'function') return encoding as WriteCallback
+  return typeof told === 'function' ? (told as WriteCallback) : undefined
+}
