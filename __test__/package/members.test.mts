@@ -153,7 +153,13 @@ test('what users cannot make refuses to be made without types, too', (t) => {
 })
 
 test('objects that users get have the members that their types say', async (t) => {
-  const samples = [...(await ofConnections(t)), ...(await ofFrameworks(t)), ...errors(), ...framings()]
+  const samples = [
+    ...(await ofConnections(t)),
+    ...(await ofHandlers(t)),
+    ...(await ofFrameworks(t)),
+    ...errors(),
+    ...framings(),
+  ]
   const shown = new Set(samples.map(({ type }) => type.replace(/<.*/, '')))
   // Of each class there has to be one.
   t.deepEqual(
@@ -172,6 +178,28 @@ test('what workers get has the members that its type says', async (t) => {
   const connection = await dial(t, { host: '127.0.0.1', port: portOf(server) })
   t.is(String(await connection.call('')), 'allocate,connectionId,constructor')
 })
+
+/** What a handler gets in the place of a view and a promise. */
+async function ofHandlers(t: ExecutionContext): Promise<readonly Sample[]> {
+  const samples: Sample[] = []
+  const server = netpoll.createServer({
+    framing,
+    onMessage(reader, writer) {
+      const later = writer.later()
+      samples.push(
+        { type: 'netpoll.MessageReader', value: reader },
+        { type: 'netpoll.MessageWriter', value: writer },
+        { type: 'netpoll.LaterReply', value: later },
+      )
+      later.send('a')
+    },
+  })
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const connection = await dial(t, { host: '127.0.0.1', port: portOf(server) })
+  t.is(String(await connection.call('')), 'a')
+  return samples
+}
 
 async function ofConnections(t: ExecutionContext): Promise<readonly Sample[]> {
   const { server, port } = await serve(t, {}, (request) => request)

@@ -15,7 +15,7 @@ export type NativeWorkers = ConstructorParameters<typeof ConnectionSettings>[1]
 
 /** What the core has beside settings: workers that handle messages, and TLS. */
 interface Handlers {
-  readonly workers?: NativeWorkers
+  readonly workers?: NativeWorkers | undefined
   readonly context?: SecureContext | undefined
 }
 

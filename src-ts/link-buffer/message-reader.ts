@@ -39,6 +39,24 @@ const expired = -1
  * The methods are those of {@link Reader}. They throw `ERR_NOT_ENOUGH_DATA` and consume nothing where the message has fewer
  * bytes, and `ERR_CURSOR_EXPIRED` once the handler has returned. Within a later handler a reader that was kept reads that
  * handler's message. `NETPOLL_TEST_CURSORS=1` makes one for each message, so that a test sees it.
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({
+ *   framing,
+ *   onMessage(reader, writer) {
+ *     const times = reader.readUint(1)
+ *     writer.writeString(reader.readString(reader.length).repeat(times))
+ *   },
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+ * console.log((await connection.call(['\u0002', 'ab'])).toString()) // abab
+ * ```
  */
 export class MessageReader {
   #bytes: Buffer = noChunk

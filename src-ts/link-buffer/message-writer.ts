@@ -98,6 +98,25 @@ const maxLength = 2 ** 31 - 1
  *
  * The methods are those of {@link Writer}. They throw `ERR_CURSOR_EXPIRED` once the handler has returned. Within a later
  * handler a writer that was kept writes that handler's reply. They throw `ERR_ALREADY_REPLIED` after {@link later}.
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({
+ *   framing,
+ *   onMessage(reader, writer) {
+ *     writer.writeUint(reader.length, 2)
+ *     writer.writeString(' bytes')
+ *   },
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+ * const reply = await connection.call('hello')
+ * console.log(reply.readUInt16BE(), reply.toString('utf8', 2)) // 5  bytes
+ * ```
  */
 export class MessageWriter {
   readonly #arena: OutgoingMemory
@@ -423,6 +442,25 @@ export let revoke: <Place>(later: LaterReply<Place>) => Place | undefined
  * dropped.
  *
  * @typeParam Place where the package keeps it in the order of replies
+ *
+ * @example
+ * ```ts
+ * import { createServer, Dialer, lengthField } from 'netpoll'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({
+ *   framing,
+ *   onMessage(reader, writer) {
+ *     const name = reader.readString(reader.length)
+ *     const later = writer.later()
+ *     setImmediate(() => later.write((to) => to.writeString(`hello, ${name}`)))
+ *   },
+ * })
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const connection = await new Dialer({ framing }).dial({ host: '127.0.0.1', port: 8000 })
+ * console.log((await connection.call('you')).toString()) // hello, you
+ * ```
  */
 export class LaterReply<Place = unknown> {
   readonly #sender: LaterReplySender<Place>

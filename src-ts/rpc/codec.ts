@@ -53,14 +53,18 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * As {@link decode}, from the reader of a handler: for a server, which then makes no view of each message. What the
    * message keeps of the bytes are views or copies that the reader has made.
    */
-  decodeFrom?(reader: MessageReader): Message<Received> | CompressedMessage<Received> | CancelMessage
+  readonly decodeFrom?:
+    | Method<[reader: MessageReader], Message<Received> | CompressedMessage<Received> | CancelMessage>
+    | undefined
   /**
    * Goes with {@link decodeFrom}, where the body of `message` goes on reading: the call has begun, and the reader expires.
    * What may still be read is to be kept, by a view.
    */
-  keep?(message: Message<Received>): void
+  readonly keep?: Method<[message: Message<Received>], void> | undefined
   /** As {@link encode}, straight into the memory that is sent from: for a server with {@link decodeFrom}. */
-  encodeTo?(message: Message<Sent>, writer: MessageWriter, request: Message<Received>): void
+  readonly encodeTo?:
+    | Method<[message: Message<Sent>, writer: MessageWriter, request: Message<Received>], void>
+    | undefined
   /**
    * Whether a message that answers no call asks the client to leave. The client then makes no further calls on that
    * connection, and waits for its earlier calls. If this returns false, or is missing, a message that answers no call closes

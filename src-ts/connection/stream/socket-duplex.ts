@@ -25,15 +25,15 @@ export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | und
  * connection has TLS has those of `tls.TLSSocket`, too.
  */
 export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
-  declare readonly encrypted?: TlsMembers['encrypted']
-  declare readonly authorized?: TlsMembers['authorized']
-  declare readonly authorizationError?: TlsMembers['authorizationError']
-  declare readonly alpnProtocol?: TlsMembers['alpnProtocol']
-  declare readonly servername?: TlsMembers['servername']
-  declare readonly getProtocol?: TlsMembers['getProtocol']
-  declare readonly getCipher?: TlsMembers['getCipher']
-  declare readonly getPeerCertificate?: TlsMembers['getPeerCertificate']
-  declare readonly isSessionReused?: TlsMembers['isSessionReused']
+  declare readonly encrypted?: TlsMembers['encrypted'] | undefined
+  declare readonly authorized?: TlsMembers['authorized'] | undefined
+  declare readonly authorizationError?: TlsMembers['authorizationError'] | undefined
+  declare readonly alpnProtocol?: TlsMembers['alpnProtocol'] | undefined
+  declare readonly servername?: TlsMembers['servername'] | undefined
+  declare readonly getProtocol?: TlsMembers['getProtocol'] | undefined
+  declare readonly getCipher?: TlsMembers['getCipher'] | undefined
+  declare readonly getPeerCertificate?: TlsMembers['getPeerCertificate'] | undefined
+  declare readonly isSessionReused?: TlsMembers['isSessionReused'] | undefined
   #transport: StreamTransport | undefined
 
   static {
