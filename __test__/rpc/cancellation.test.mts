@@ -141,8 +141,12 @@ for (const place of places) {
       encode.call(forgetful, { ...message, timeout: 0 } as Message<Json>, writer)
     const { target, aborted, begun } = await hanging(t, place)
     const client = clientAt(t, target, { kind, pollers } as TransportClientOptions<Json>, forgetful)
-    const error = await rejection(client.call('hang', null, { timeout: 200 }))
-    t.is(codeOf(error), 'ERR_REQUEST_TIMEOUT')
+    t.is(await client.call('echo', 1), 1)
+    // On a machine that stalls, the time may be over before the request has left.
+    while (begun.all.length === 0) {
+      const error = await rejection(client.call('hang', null, { timeout: 200 }))
+      t.is(codeOf(error), 'ERR_REQUEST_TIMEOUT')
+    }
     t.is((await begun.take()).deadline, Number.POSITIVE_INFINITY)
     t.is(codeOf((await aborted.take()).reason), 'ERR_REQUEST_ABORTED')
   })
@@ -364,7 +368,6 @@ test('a codec whose cancel cannot be is refused, and so is a cancel of another p
   const peer = await connectPeer(t, other as { readonly port: number })
   peer.write(frame(Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from('{"kind":"cancel"}')])))
   t.is(codeOf(await errors.take()), 'ERR_RPC_INVALID_MESSAGE')
-  await peer.closed
 })
 
 /** The members of a codec, as those of an object. */
