@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `framing` | a connection without its socket: framing, ids, bounds, refusals | `framing.rs` |
 //! | `poller` | a poller over real sockets, with hostile peers and a clock that is put forward | `poller.rs` |
+//! | `tls` | two ends of TLS, whose bytes are cut, held back and forged | `tls.rs` |
 //! | `commands` | the add-on in Node.js, by random words in the memory that it shares | `commands.rs`, `commands.mjs` |
 //!
 //! An input is a list of bytes, from which a target takes its choices (`choices.rs`); a seed is a list of inputs. Those that
@@ -18,6 +19,7 @@ mod commands;
 mod framing;
 mod poller;
 mod reference;
+mod tls;
 
 use std::any::Any;
 use std::fs;
@@ -48,7 +50,7 @@ fn arguments() -> Result<Arguments> {
     let mut given = std::env::args().skip(1);
     let target = given
         .next()
-        .context("a target: framing, poller or commands")?;
+        .context("a target: framing, poller, tls or commands")?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let mut arguments = Arguments {
         target,
@@ -84,6 +86,7 @@ fn campaign() -> Result<()> {
     let mut target: Box<dyn Target> = match name {
         "framing" => Box::new(framing::FramingTarget),
         "poller" => Box::new(poller::PollerTarget),
+        "tls" => Box::new(tls::TlsTarget::new()?),
         "commands" => Box::new(commands::CommandsTarget::default()),
         other => bail!("no target is called {other}"),
     };

@@ -12,6 +12,7 @@ pub mod options;
 mod pieces;
 mod scratch;
 mod session;
+mod tunnel;
 mod upgrade;
 
 pub use admission::{Admission, Excess, Limit};
@@ -22,4 +23,5 @@ pub use failure::Failure;
 pub(crate) use scratch::Scratch;
 pub use scratch::{begin_turn, spend_on_handshakes, takes_handshake_step};
 pub use session::{Handshake, Session};
+pub use tunnel::Tunnel;
 pub use upgrade::{Unread, Upgrade};
