@@ -53,6 +53,15 @@ const exclusions: readonly Exclusion[] = [
     tests: /^connection\/stream\/duplex-(?:http2|libraries|tls|redis|process) ›/,
     reason: 'its other end is http2, TLS or a server of another kind, which the helpers leave plain',
   },
+  {
+    tests: /^time\/fake-timers › nothing hangs under fake timers of sinon/,
+    reason: 'it destroys a stream without the end of TLS, which onError of the other side is told of',
+  },
+  {
+    tests:
+      /^connection\/stream\/write-callbacks › a write to a peer that has gone is told its error|^connection\/busy-writers ›.*unix/,
+    reason: 'a peer that goes without the end of TLS is ERR_TLS_TRUNCATED, before any write fails',
+  },
 ]
 
 /** Why the run with TLS leaves out a test; `undefined` where it runs. */
