@@ -519,6 +519,8 @@ export interface TlsSettings {
   maxConnections?: number
   /** Whether one that is too many is told of before it is closed. */
   tellsExcess: boolean
+  /** Records that keys encrypt which are never made anew. Absent: as many as are safe. */
+  maxRecords?: number
 }
 
 /** The workers that handle messages, where this thread does not. */

@@ -445,6 +445,14 @@ export class ConnectionCore {
     this.upgrade?.secured()
   }
 
+  /** Its TLS keys are about to be exhausted. Our calls go elsewhere from now on, and others are asked to leave. */
+  wornOut(): void {
+    const { role, goAway } = this.group
+    if (role === 'client') this.retire()
+    else if (goAway !== undefined) this.askToLeave(goAway)
+    else this.finish()
+  }
+
   /** Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
   idle(): void {
     const consumer = this.#stream?.consumer

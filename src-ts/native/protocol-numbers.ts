@@ -28,6 +28,7 @@ export const RecordKind = {
   ExcessClosed: 23,
   PlainEnded: 24,
   Secured: 25,
+  WornOut: 26,
 } as const
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]

@@ -21,6 +21,7 @@ export interface PolledConnection extends NativeId {
   flushed(number: number): void
   plainEnded(): void
   secured(): void
+  wornOut(): void
   closed(code: number, call: number, excerpt: Excerpt | undefined): void
   /** Reports an error that does not end it. */
   tell(error: unknown): void

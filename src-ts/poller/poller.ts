@@ -472,6 +472,9 @@ export class Poller {
       case RecordKind.Secured:
         connection.secured()
         break
+      case RecordKind.WornOut:
+        connection.wornOut()
+        break
       case RecordKind.Closed:
         this.forget(connection)
         connection.closed(start, length, this.#takeExcerpt())

@@ -123,6 +123,8 @@ numbers! {
     PlainEnded = 24,
     /// The handshake is done of a connection that went over to TLS.
     Secured = 25,
+    /// The TLS keys of a connection are about to be exhausted: it is to be used no more, as soon as what goes on has ended.
+    WornOut = 26,
 }
 
 numbers! {

@@ -219,6 +219,11 @@ impl Transport {
         self.tls.as_deref()
     }
 
+    /// As [`Self::session`].
+    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
+        self.tls.as_deref_mut()
+    }
+
     /// Lets the socket go.
     pub(super) fn into_session(self) -> Option<Box<Session>> {
         self.tls

@@ -13,6 +13,7 @@ pub struct ServerTls {
     current: RwLock<Arc<ServerConfiguration>>,
     handshake_timeout: Option<Duration>,
     admissions: Arc<Admissions>,
+    max_records: u64,
 }
 
 impl ServerTls {
@@ -28,7 +29,21 @@ impl ServerTls {
             current: RwLock::new(Arc::new(ServerConfiguration::new(options)?)),
             handshake_timeout,
             admissions: Arc::default(),
+            max_records: u64::MAX,
         })
+    }
+
+    /// As it is, where keys encrypt no more than so many records, if their cipher has a limit.
+    #[must_use]
+    pub fn with_max_records(self, max_records: u64) -> Self {
+        Self {
+            max_records,
+            ..self
+        }
+    }
+
+    pub(super) fn max_records(&self) -> u64 {
+        self.max_records
     }
 
     /// As it is, with at most so many connections.
@@ -79,6 +94,7 @@ impl ServerTls {
 /// The TLS of a dialer. Sessions are kept apart by destination, the last ones that were dialed.
 pub struct ClientTls {
     state: Mutex<ClientState>,
+    max_records: u64,
 }
 
 struct ClientState {
@@ -97,7 +113,21 @@ impl ClientTls {
     pub fn new(options: &ClientOptions) -> Result<Self, InvalidConfiguration> {
         Ok(Self {
             state: Mutex::new(ClientState::new(options)?),
+            max_records: u64::MAX,
         })
+    }
+
+    /// As it is, where keys encrypt no more than so many records, if their cipher has a limit.
+    #[must_use]
+    pub fn with_max_records(self, max_records: u64) -> Self {
+        Self {
+            max_records,
+            ..self
+        }
+    }
+
+    pub(super) fn max_records(&self) -> u64 {
+        self.max_records
     }
 
     /// Dials that begin from now on go by `options`, and no session is resumed that began before.

@@ -14,6 +14,7 @@ mod scratch;
 mod session;
 mod tunnel;
 mod upgrade;
+mod wear;
 
 pub use admission::{Admission, Excess, Limit};
 pub use chain::CertificateFault;

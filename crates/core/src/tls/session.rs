@@ -16,6 +16,7 @@ use super::engine::{Engine, Negotiated};
 use super::failure::Failure;
 use super::pieces::{Room, record_of};
 use super::scratch::{MAX_PLAINTEXT, MAX_RECORD, RECORDS, Scratch};
+use super::wear::{End, Wear};
 use crate::unfinished::Claim;
 
 /// The most that is kept of a handshake message that takes several records, and of the record behind it.
@@ -62,11 +63,14 @@ pub struct Session {
     has_sent_close: bool,
     /// What has failed, of which the peer is told. Plaintext before it goes first.
     failed: Option<Failure>,
+    wear: Wear,
+    /// Records that keys may encrypt, whatever the cipher allows.
+    max_records: u64,
     claim: Claim,
 }
 
 impl Session {
-    fn over(engine: Engine, claim: Claim) -> Self {
+    fn over(engine: Engine, end: End, max_records: u64, claim: Claim) -> Self {
         Self {
             engine,
             socket: Socket::Full,
@@ -80,6 +84,8 @@ impl Session {
             is_stalled: false,
             has_sent_close: false,
             failed: None,
+            wear: Wear::of(end),
+            max_records,
             claim,
         }
     }
@@ -89,7 +95,12 @@ impl Session {
     /// # Errors
     /// What the library refuses.
     pub(crate) fn server(tls: &ServerTls, claim: Claim) -> Result<Self, Failure> {
-        Ok(Self::over(Engine::server(&tls.current())?, claim))
+        Ok(Self::over(
+            Engine::server(&tls.current())?,
+            End::Server,
+            tls.max_records(),
+            claim,
+        ))
     }
 
     /// A client's end, to the server `host` at `destination`.
@@ -104,7 +115,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let (configuration, name) = tls.for_destination(destination, host);
         let engine = Engine::client(&configuration, name.as_deref())?;
-        Ok(Self::over(engine, claim))
+        Ok(Self::over(engine, End::Client, tls.max_records(), claim))
     }
 
     fn note_read(&mut self, count: usize, offered: usize) {
@@ -196,11 +207,12 @@ impl Session {
     ) -> Result<(), Failure> {
         scratch.output.clear();
         let mut lack = Ok(());
-        let plaintext = &mut self.plaintext;
+        let (plaintext, wear) = (&mut self.plaintext, &mut self.wear);
         let input = &mut scratch.input[..length];
         let (used, result) = self.engine.process(
             input,
             |bytes| {
+                wear.decrypted();
                 let rest = room.fill(bytes);
                 if !rest.is_empty() {
                     lack = lack.and(append(plaintext, rest));
@@ -321,6 +333,7 @@ impl Session {
         }
         self.engine
             .encrypt(&mut self.incoming, bytes, &mut scratch.output)?;
+        self.wear.encrypted();
         self.records.push_back(Record {
             ciphertext: scratch.output.len() - before,
             plaintext: bytes.len(),
@@ -439,6 +452,11 @@ impl Session {
         if encrypted.is_ok() {
             let _ = self.queue(&scratch.output, 0);
         }
+    }
+
+    /// Whether the connection is to be used no more, because its keys are about to be exhausted. This is said once.
+    pub(crate) fn is_newly_worn_out(&mut self) -> bool {
+        self.wear.take_news()
     }
 
     /// What both ends have agreed on.

@@ -67,6 +67,7 @@ pub enum What {
     ExcessClosed,
     PlainEnded,
     Secured,
+    WornOut,
     Idle,
     DeadlineTimer,
     EndSent,
@@ -91,6 +92,7 @@ impl What {
             Self::HandshakeFailed { .. } => "handshake failed",
             Self::PlainEnded => "plain ended",
             Self::Secured => "secured",
+            Self::WornOut => "worn out",
             Self::Excess => "excess",
             Self::ExcessClosed => "excess closed",
             Self::Idle => "idle",
@@ -276,6 +278,7 @@ impl Harness {
                     What::Excess
                 }
                 kind if kind == RecordKind::PlainEnded as u8 => What::PlainEnded,
+                kind if kind == RecordKind::WornOut as u8 => What::WornOut,
                 kind if kind == RecordKind::Secured as u8 => What::Secured,
                 kind if kind == RecordKind::ExcessClosed as u8 => What::ExcessClosed,
                 kind if kind == RecordKind::Correlation as u8 => What::Correlation(count(record)),

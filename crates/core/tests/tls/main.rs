@@ -7,6 +7,7 @@ mod certificates;
 mod closing;
 mod floods;
 mod handshakes;
+mod keys;
 mod peers;
 mod records;
 mod upgrading;

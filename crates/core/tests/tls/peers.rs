@@ -284,7 +284,10 @@ pub fn listener() -> (TcpListener, SocketAddr) {
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {
-    TcpStream::connect(address).expect("connecting")
+    let socket = TcpStream::connect(address).expect("connecting");
+    // What is written has arrived then, however small it is.
+    socket.set_nodelay(true).expect("an option");
+    socket
 }
 
 impl<S: Read + Write + AsFd> Peer<S> {

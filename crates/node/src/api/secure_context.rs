@@ -65,6 +65,8 @@ pub struct TlsSettings {
     pub max_connections: Option<u32>,
     /// Whether one that is too many is told of before it is closed.
     pub tells_excess: bool,
+    /// Records that keys encrypt which are never made anew. Absent: as many as are safe.
+    pub max_records: Option<u32>,
 }
 
 /// The TLS of a server or dialer.
@@ -76,13 +78,16 @@ impl SecureContext {
     /// @throws when no configuration can be made of it
     #[napi(constructor)]
     pub fn new(settings: TlsSettings) -> napi::Result<Self> {
+        let max_records = settings.max_records.map_or(u64::MAX, u64::from);
         let tls = if settings.is_server {
             let timeout = millis(settings.handshake_timeout);
             let made = ServerTls::new(&settings.server(), timeout).map_err(refused)?;
-            Tls::Server(Arc::new(made.limited(settings.limit())))
+            Tls::Server(Arc::new(
+                made.limited(settings.limit()).with_max_records(max_records),
+            ))
         } else {
             let made = ClientTls::new(&settings.client()).map_err(refused)?;
-            Tls::Client(Arc::new(made))
+            Tls::Client(Arc::new(made.with_max_records(max_records)))
         };
         Ok(Self(tls))
     }

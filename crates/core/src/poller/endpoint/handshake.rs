@@ -27,6 +27,8 @@ pub(super) enum Introduction {
     AfterHandshake { tag: u32 },
     /// They know of the connection, and are told once it is secured.
     Upgraded,
+    /// They do, and are told by the next turn that it is to be used no more.
+    WornOut,
     /// By the next turn: its server has no room for it.
     Excess { tag: u32 },
 }
@@ -140,6 +142,7 @@ impl Endpoint {
             Introduction::Dialed if self.connection.state() == State::Connecting => return,
             Introduction::Dialed | Introduction::Upgraded | Introduction::Done => {}
             Introduction::Due { tag } => batch.accepted(slot, generation, tag),
+            Introduction::WornOut => batch.lifecycle(slot, RecordKind::WornOut),
             Introduction::Excess { tag } => batch.excess(slot, generation, tag),
         }
         self.introduction = Introduction::Done;
@@ -187,8 +190,11 @@ impl Endpoint {
     /// Before a connection with TLS settles: what only TLS has to say leaves. Apart, so that others pay a comparison for it.
     #[cold]
     pub(super) fn settle_ciphertext(&mut self, now: Instant) {
-        if let Some(session) = self.transport.session() {
+        if let Some(session) = self.transport.session_mut() {
             self.connection.note_partial_record(session.has_partial());
+            if session.is_newly_worn_out() {
+                self.introduction = Introduction::WornOut;
+            }
         }
         self.write_ciphertext(now);
         if self.connection.owes_farewell() {

@@ -11,7 +11,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
-use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, Error, HandshakeKind, ProtocolVersion};
 
 pub(super) use configurations::{
     ClientConfiguration, DestinationConfiguration, ServerConfiguration,
@@ -20,6 +20,7 @@ pub(super) use configurations::{
 use super::chain::{CertificateFault, Usage};
 use super::failure::Failure;
 use super::options::{Unauthorized, Version};
+use super::wear::AES_GCM_RECORDS;
 use seen::{SEEN, Seen};
 use verifier::Authority;
 
@@ -43,6 +44,13 @@ pub struct Negotiated {
     /// Whether an earlier session was resumed.
     pub is_resumed: bool,
 }
+
+const AES_GCM_OF_TLS12: [CipherSuite; 4] = [
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+];
 
 enum Library {
     Client(Box<UnbufferedClientConnection>),
@@ -120,6 +128,18 @@ impl Engine {
     /// Whether both directions may carry plaintext.
     pub(super) fn is_secured(&self) -> bool {
         !self.common().is_handshaking()
+    }
+
+    /// How many records keys may encrypt that are never made anew, and at most `most`.
+    pub(super) fn max_records(&self, most: u64) -> u64 {
+        let common = self.common();
+        let suite = common.negotiated_cipher_suite().map(|suite| suite.suite());
+        let is_aes_gcm = suite.is_some_and(|suite| AES_GCM_OF_TLS12.contains(&suite));
+        if is_aes_gcm && common.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
+            most.min(AES_GCM_RECORDS)
+        } else {
+            u64::MAX
+        }
     }
 
     /// Whether the peer has said that nothing more will come.

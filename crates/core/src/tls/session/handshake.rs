@@ -36,6 +36,7 @@ impl Session {
                 Ok(()) => {}
             }
             if self.engine.is_secured() {
+                self.wear.limit(self.engine.max_records(self.max_records));
                 return Ok(Handshake::Done);
             }
             if self.has_outgoing() {
