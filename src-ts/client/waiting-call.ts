@@ -25,7 +25,8 @@ export class WaitingCall<P extends CallTarget> extends ConnectionWaiter<P> imple
   readonly deadline: number
   readonly #queue: WaitQueue<ConnectionWaiter<P>>
   readonly #call: PendingCall
-  readonly #request: Payload
+  /** Let go of once it waits no longer: the queue may know it for a while by its deadline. */
+  #request: Payload
   readonly #expired: (call: PendingCall, now: number) => void
 
   /**
@@ -50,21 +51,30 @@ export class WaitingCall<P extends CallTarget> extends ConnectionWaiter<P> imple
   }
 
   serve(target: P): void {
-    target.start(this.#call, this.#request)
+    target.start(this.#call, this.#takeRequest())
   }
 
   fail(error: unknown): void {
+    this.#takeRequest()
     this.#call.fail(isNetpollError(error) ? error : foreignErrorForCall(error))
   }
 
   expire(now: number): void {
+    this.#takeRequest()
     this.#expired(this.#call, now)
   }
 
   /** Its caller no longer waits. */
   gaveUp(): void {
+    this.#takeRequest()
     this.#queue.leave(this)
   }
 
   answered(): void {}
+
+  #takeRequest(): Payload {
+    const request = this.#request
+    this.#request = ''
+    return request
+  }
 }

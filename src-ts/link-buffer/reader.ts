@@ -469,8 +469,7 @@ export class Reader {
     this.#chunk = next.chunk
     this.#at = next.start
     this.#end = next.end
-    this.#next = next.next
-    if (next.next === undefined) this.#last = undefined
+    this.#advance(next)
     return true
   }
 
@@ -494,9 +493,15 @@ export class Reader {
       this.#end += piece
       next.start += piece
       if (next.start < next.end) break
-      this.#next = next.next
-      if (next.next === undefined) this.#last = undefined
+      this.#advance(next)
     }
+  }
+
+  /** Takes the next segment out. Linked to what follows, it would have V8 take all of that for as long-lived as itself. */
+  #advance(next: Segment): void {
+    this.#next = next.next
+    if (next.next === undefined) this.#last = undefined
+    next.next = undefined
   }
 
   /** A number that lies across chunks, put together without joining them. */

@@ -56,12 +56,15 @@ export class PendingCall {
   calls: Calls | undefined
   /** Milliseconds; `undefined` where a deadline comes first. */
   readonly #timeout: number | undefined
-  readonly #resolve: (reply: Buffer) => void
-  readonly #reject: (error: unknown) => void
+  /**
+   * As {@link #reject}: `undefined` once its caller has a reply or an error. Settled calls stay among deadlines for a while,
+   * and these functions would keep the reply.
+   */
+  #resolve: ((reply: Buffer) => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
   readonly #signal: AbortSignal | undefined
   readonly #aborted: (() => void) | undefined
   readonly #site: CallSite | undefined
-  #isSettled = false
 
   /**
    * @throws TypeError with `ERR_INVALID_ARG_TYPE`; RangeError `ERR_OUT_OF_RANGE`; the signal's reason when it is aborted
@@ -94,30 +97,33 @@ export class PendingCall {
 
   /** Whether its caller has a reply or an error. */
   get isSettled(): boolean {
-    return this.#isSettled
+    return this.#resolve === undefined
   }
 
   /** Its reply has come. */
   reply(message: Buffer): void {
-    if (this.#isSettled) return
+    const resolve = this.#resolve
+    if (resolve === undefined) return
     this.#settle()
-    this.#resolve(message)
+    resolve(message)
     this.owner?.answered()
   }
 
   /** It cannot be sent, or its connection is gone, which has written so many bytes. */
   fail(error: unknown, written = Number.POSITIVE_INFINITY): void {
-    if (this.#isSettled) return
+    const [resolve, reject] = [this.#resolve, this.#reject]
+    if (resolve === undefined || reject === undefined) return
     this.#settle()
     const sent = this.startsAt !== undefined && written > this.startsAt
-    rejectCall(this.#resolve, this.#reject, errorForCall(error, sent), this.#site)
+    rejectCall(resolve, reject, errorForCall(error, sent), this.#site)
   }
 
   /** It was refused by `error`, which is its own. */
   refuse(error: unknown): void {
-    if (this.#isSettled) return
+    const reject = this.#reject
+    if (reject === undefined) return
     this.#settle()
-    this.#reject(error)
+    reject(error)
   }
 
   /** Its time is over; `cause` says what it was waiting for, where that is not just the reply. */
@@ -130,18 +136,20 @@ export class PendingCall {
   }
 
   #giveUp(reason: unknown, why: 'expired' | 'aborted'): void {
-    if (this.#isSettled) return
+    const [resolve, reject] = [this.#resolve, this.#reject]
+    if (resolve === undefined || reject === undefined) return
     this.#settle()
     // A user that aborts one call after the other, and waits for nothing else, is to let the event loop turn. Time has
     // turned it.
-    if (why === 'aborted') stepBudget.reject(this.#reject, reason)
-    else rejectCall(this.#resolve, this.#reject, reason, this.#site)
+    if (why === 'aborted') stepBudget.reject(reject, reason)
+    else rejectCall(resolve, reject, reason, this.#site)
     this.calls?.gaveUp(this)
     this.owner?.gaveUp(why, this)
   }
 
   #settle(): void {
-    this.#isSettled = true
+    this.#resolve = undefined
+    this.#reject = undefined
     this.deadlines?.settled()
     if (this.#aborted !== undefined) forgetSignal(this.#signal, this.#aborted)
   }
@@ -363,10 +371,14 @@ export class CallQueue implements Calls {
     this.#listener.answeredLate()
   }
 
-  #remove({ previous, next }: PendingCall): void {
+  #remove(call: PendingCall): void {
+    const { previous, next } = call
     if (previous === undefined) this.#head = next
     else previous.next = next
     if (next === undefined) this.#tail = previous
     else next.previous = previous
+    // V8 would take all that was called since for long-lived, replies included, because of one call that it has taken for that.
+    call.previous = undefined
+    call.next = undefined
   }
 }
