@@ -25,13 +25,18 @@ export class GarbagePace {
     if (this.#bytes >= interval / 2) this.#look()
   }
 
+  /** Another has just asked for a collection, which has freed users' buffers as well. */
+  collected(): void {
+    this.#bytes = 0
+    this.#held = undefined
+  }
+
   #look(): void {
     if (this.#held === undefined) {
       this.#held = bytesOfBuffers()
     } else if (this.#bytes >= interval) {
       const grown = bytesOfBuffers() - this.#held
-      this.#bytes = 0
-      this.#held = undefined
+      this.collected()
       if (grown >= interval / 4) this.#collect()
     }
   }

@@ -55,7 +55,10 @@ export class ThreadMemory {
         this.chunks[handle] = undefined
         if (chunk !== undefined && this.#leftovers.size > 0) this.#retired(chunk.bytes)
       },
-      collect,
+      collect: () => {
+        this.arena.garbage.collected()
+        collect()
+      },
     }
     // Elsewhere nothing is known of what happens when a thread ends.
     if (isNode) {
