@@ -51,6 +51,13 @@ const minAtOnce = 64 * 1024
 /** The least of a message that is copied into what is left of a chunk. */
 const minPart = 4 * 1024
 
+/** Most bytes of a message that may be copied without being asked whether it lies in a chunk. */
+const maxUnasked = 4096
+/** After so many messages in no chunk the next ones are not asked. */
+const sureAfter = 64
+/** How many are not asked then, before the next one is. */
+const unaskedAtOnce = 15
+
 const header = 1
 const words = 6
 const capacity = 4096
@@ -72,6 +79,10 @@ export class CommandQueue {
   #turn = 0
   /** An array for the pieces of a list, used again; `undefined` while it is in use. */
   #gathered: Piece[] | undefined
+  /** How many messages one after the other lay in no chunk, as far as they were asked; no more than {@link sureAfter}. */
+  #elsewhere = 0
+  /** How many small messages are copied from now on without being asked. */
+  #unasked = 0
   readonly #direct: DirectSender | undefined
   /** Whether {@link carryOut} has left nothing, so that the next command is of the same turn. */
   #isCarriedOut = false
@@ -218,7 +229,7 @@ export class CommandQueue {
       this.#lastPiece(last, target, trailer, arena.handle, start, before + length)
       return total
     }
-    const handle = length > copyLimit ? chunkHandle(bytes) : undefined
+    const handle = this.#chunkOf(bytes, length)
     if (handle !== undefined) {
       const offset = offsetOf(bytes)
       const start = offset - before
@@ -242,6 +253,24 @@ export class CommandQueue {
     arena.memory.set(bytes, at + before)
     this.#end(last, target, trailer, at, total)
     return total
+  }
+
+  /**
+   * The handle of the chunk that a message of so many bytes is sent from; `undefined` where it is copied. Asking a view for
+   * its memory is a call into the engine, which costs as much as copying a small message. So while messages lie in no
+   * chunk, most small ones are not asked.
+   */
+  #chunkOf(bytes: Uint8Array, length: number): number | undefined {
+    if (length <= copyLimit) return undefined
+    if (this.#unasked > 0 && length <= maxUnasked) {
+      this.#unasked -= 1
+      return undefined
+    }
+    const handle = chunkHandle(bytes)
+    if (handle !== undefined) this.#elsewhere = 0
+    else if (this.#elsewhere < sureAfter) this.#elsewhere += 1
+    else this.#unasked = unaskedAtOnce
+    return handle
   }
 
   /**
