@@ -354,13 +354,23 @@ export class ConnectionCore {
       this.#stream.receive(chunk.bytes, start, length)
       return
     }
-    const { readsByCursor, countsMessages, poller } = this.group
-    if (readsByCursor && this.#calls === undefined && this.#messages().receiveAt(chunk, start, length)) return
-    const message = messageAs(this.group.bytes, chunk, start, length)
-    const isReply = this.#calls !== undefined && this.#answered(this.#calls, message)
+    const calls = this.#calls
+    if (calls !== undefined) {
+      this.#receiveBeside(calls, messageAs(this.group.bytes, chunk, start, length))
+      return
+    }
+    if (this.group.readsByCursor && this.#messages().receiveAt(chunk, start, length)) return
+    this.#unasked(messageAs(this.group.bytes, chunk, start, length))
+  }
+
+  /** A message on a connection that has made calls. */
+  #receiveBeside(calls: Calls, message: Buffer): void {
+    const isReply = this.#answered(calls, message)
     // The user's function that has looked for its id may have closed the connection.
     if (!isReply && this.life.takesReplies) this.#unasked(message)
-    if (isReply && countsMessages) poller.commandQueue.command(Operation.Acknowledge, this)
+    if (isReply && this.group.countsMessages) {
+      this.group.poller.commandQueue.command(Operation.Acknowledge, this)
+    }
   }
 
   /** A message that answers no call. */

@@ -74,6 +74,13 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
    */
   receive(message: Buffer): void {
     if (this.#isFailing) return
+    const { onRequest } = this.#connection
+    const waits = this.#queue !== undefined || this.#pendingRequests !== undefined
+    if (onRequest !== undefined && !waits) this.#handle(onRequest, message)
+    else this.#receiveOtherwise(message)
+  }
+
+  #receiveOtherwise(message: Buffer): void {
     const handler = this.#connection.onRequest ?? this.#onMessage
     if (handler === undefined || this.#queue !== undefined) this.#keep(message)
     else if (this.#pendingRequests === undefined) this.#handleView(message)
