@@ -25,12 +25,13 @@ export const order = [
     'link-buffer/',
   ],
   ...['poller/', 'connection/', 'workers/', 'server/', 'client/', 'stats/', 'index.', 'extension.ts'],
-  ...['rpc/', 'thrift/'],
+  ...['cluster/', 'rpc/', 'thrift/'],
 ]
 
 /** What is built on the package as users have it, and what it may import beside itself. */
 const seam = ['errors.ts', 'checks/', 'index.ts', 'extension.ts']
 const frameworks = new Map([
+  ['cluster/', seam],
   ['rpc/', seam],
   ['thrift/', [...seam, 'rpc/index.ts', 'rpc/extension.ts']],
 ])

@@ -1,0 +1,230 @@
+import { channel } from 'node:diagnostics_channel'
+import test, { type ExecutionContext } from 'ava'
+
+import { type ClusterOptions, fixed, roundRobin } from '../../dist/cluster/index.mjs'
+import {
+  clusterOf,
+  endpointsOf,
+  type Member,
+  members,
+  ready,
+  say,
+  sayAll,
+  ToldResolver,
+} from '../support/cluster.mjs'
+import { deferred, until } from '../support/deferred.mjs'
+import { textOf } from '../support/leaving.mjs'
+import { codeOf, rejection } from '../support/netpoll.mjs'
+
+const timeout = 60_000
+const unavailable = Buffer.from('unavailable')
+const isUnavailable = (reply: Buffer): boolean => textOf(reply) === 'unavailable'
+const sorry = (message: Buffer): Buffer => Buffer.concat([message.subarray(0, 4), unavailable])
+const total = (all: readonly Member[]): number => all.reduce((sum, { got }) => sum + got.length, 0)
+
+/** Three servers, of which the first does as it is told, and a cluster of them. */
+async function threeWith(
+  t: ExecutionContext,
+  first: (message: Buffer) => Buffer | Promise<Buffer>,
+  options: Partial<ClusterOptions> = {},
+) {
+  const all = await members(t, 3, (message, index) => (index === 0 ? first(message) : message))
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+    balancer: roundRobin(),
+    isUnavailable,
+    ejection: { min: 30, max: 100 },
+    ...options,
+  })
+  await ready(cluster, 3)
+  return { all, cluster, bad: all[0] as Member }
+}
+
+test('a server that fails five times in a row gets no calls, until a probe succeeds', async (t) => {
+  let isSound = false
+  const { cluster, bad } = await threeWith(t, (message) => (isSound ? message : sorry(message)))
+  for (let count = 0; cluster.stats().ejected === 0; count += 1) {
+    t.true(count < 15)
+    await say(cluster, 'a')
+  }
+  t.is(bad.got.length, 5)
+  t.is(cluster.stats().ready, 2)
+  t.is(cluster.stats().nodes.filter(({ state }) => state === 'ejected').length, 1)
+  while (bad.got.length === 5) await say(cluster, 'probe', { idempotent: true, timeout })
+  t.is(cluster.stats().ejected, 1)
+  isSound = true
+  while (cluster.stats().ejected > 0) await say(cluster, 'b', { timeout })
+  t.is(cluster.stats().ready, 3)
+})
+
+test('timeouts eject a server that has stopped, and those who probe it do not wait for it', async (t) => {
+  const held = deferred<void>()
+  const { cluster, bad } = await threeWith(t, async (message) => {
+    await held.promise
+    return message
+  })
+  while (cluster.stats().ejected === 0) {
+    await Promise.allSettled(Array.from({ length: 15 }, () => say(cluster, 'a', { timeout: 20 })))
+  }
+  const before = bad.got.length
+  // Each of these would wait for ever, if it were the probe.
+  while (bad.got.length === before) await say(cluster, 'b', { idempotent: true })
+  held.resolve()
+  await until(() => cluster.stats().ejected === 0)
+  t.pass()
+})
+
+test('without idempotent calls, a probe is a call like any other', async (t) => {
+  const { cluster, bad } = await threeWith(t, sorry)
+  while (cluster.stats().ejected === 0) await say(cluster, 'a')
+  const before = bad.got.length
+  let reply = ''
+  while (reply !== 'unavailable') reply = await say(cluster, 'b')
+  t.is(bad.got.length, before + 1)
+})
+
+test('at most half of the servers are out, and bad input ejects none', async (t) => {
+  const all = await members(t, 5, sorry)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { isUnavailable, balancer: roundRobin() })
+  await ready(cluster, 5)
+  await sayAll(cluster, 200)
+  t.is(cluster.stats().ejected, 2)
+  const others = await members(t, 3)
+  const careless = clusterOf(t, fixed(endpointsOf(others)))
+  await ready(careless, 3)
+  for (let count = 0; count < 20; count += 1) await rejection(careless.call('no'))
+  await Promise.all(
+    Array.from({ length: 20 }, () => rejection(say(careless, 'gone', { signal: AbortSignal.abort() }))),
+  )
+  t.is(careless.stats().ejected, 0)
+})
+
+test('with all servers out or failing, calls go to them all the same', async (t) => {
+  const all = await members(t, 2, sorry)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+    isUnavailable,
+    ejection: { share: 1, min: 60_000, max: 60_000 },
+  })
+  await ready(cluster, 2)
+  while (cluster.stats().ejected < 2) await say(cluster, 'a')
+  t.is(await say(cluster, 'b'), 'unavailable')
+})
+
+test('the load of servers that all fail is bounded by the budget', async (t) => {
+  const all = await members(t, 4, sorry)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { isUnavailable, retry: { perSecond: 1 } })
+  await ready(cluster, 4)
+  const calls = 2_000
+  await sayAll(cluster, calls, { idempotent: true, timeout })
+  const { retries, overBudget } = cluster.stats()
+  t.true(retries <= 0.2 * calls + 20 * 1, `${retries}`)
+  t.true(overBudget > 0)
+  t.true(total(all) <= 1.2 * calls + 40, `${total(all)}`)
+  // Those that are not idempotent are made once.
+  const before = total(all)
+  await sayAll(cluster, 10, { timeout })
+  t.is(total(all), before + 10)
+})
+
+test('a second try beside the first: its reply counts, and the first is given up', async (t) => {
+  const { cluster, bad } = await threeWith(t, () => new Promise(() => {}), { hedge: { delay: 5 } })
+  await sayAll(cluster, 9, { idempotent: true, timeout })
+  t.true(bad.got.length > 0)
+  t.is(cluster.stats().hedges, bad.got.length)
+  t.is(cluster.stats().size, 0)
+  t.true(cluster.stats().nodes.every(({ running }) => running === 0))
+})
+
+test('only idempotent calls are hedged, and none beyond the budget', async (t) => {
+  const slow = () => new Promise<Buffer>(() => {})
+  const { cluster } = await threeWith(t, slow, { hedge: { delay: 5 }, retry: { ratio: 0, perSecond: 0 } })
+  const ended = await Promise.allSettled(
+    Array.from({ length: 6 }, (_, index) => say(cluster, 'a', { idempotent: index % 2 === 0, timeout: 100 })),
+  )
+  t.is(ended.filter(({ status }) => status === 'rejected').length, 2)
+  t.is(cluster.stats().hedges, 0)
+})
+
+test('a call with a hedge is given up by its signal, and the reason is the user’s', async (t) => {
+  const never = () => new Promise<Buffer>(() => {})
+  const all = await members(t, 2, never)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { hedge: { delay: 1 } })
+  await ready(cluster, 2)
+  const controller = new AbortController()
+  const call = rejection(say(cluster, 'a', { idempotent: true, signal: controller.signal }))
+  await until(() => total(all) === 2)
+  const reason = new Error('enough')
+  controller.abort(reason)
+  t.is(await call, reason)
+  t.true(cluster.stats().nodes.every(({ running }) => running === 0))
+})
+
+test('where both tries fail, the error of the first is told', async (t) => {
+  const all = await members(t, 2, () => new Promise(() => {}))
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { hedge: { delay: 1 }, retry: { tries: 0 } })
+  await ready(cluster, 2)
+  const call = rejection(say(cluster, 'a', { idempotent: true, timeout }))
+  await until(() => total(all) === 2)
+  for (const { accepted } of all) for (const connection of accepted.all) connection.destroy()
+  t.is(codeOf(await call), 'ERR_CONN_CLOSED')
+})
+
+test('a cluster connects to a subset, which is the same for the same client, and replaces what is down', async (t) => {
+  const all = await members(t, 12)
+  const chosen = (cluster: ReturnType<typeof clusterOf>): string =>
+    cluster
+      .stats()
+      .nodes.filter(({ state }) => state === 'ready')
+      .map(({ id }) => id)
+      .sort()
+      .join()
+  const subset = async (clientId: string): Promise<string> => {
+    const cluster = clusterOf(t, fixed(endpointsOf(all)), { clientId, subset: 4 })
+    await ready(cluster, 4)
+    return chosen(cluster)
+  }
+  const [one, same, other] = [await subset('a'), await subset('a'), await subset('b')]
+  t.is(one, same)
+  t.not(one, other)
+  t.is(
+    all.reduce((sum, { accepted }) => sum + accepted.all.length, 0),
+    12,
+  )
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { clientId: 'a', subset: 4, onError: () => {} })
+  await ready(cluster, 4)
+  const gone = all
+    .filter(({ endpoint }) => one.includes(`:${(endpoint.address as { port: number }).port}`))
+    .slice(0, 2)
+  for (const { server } of gone) await server.close({ timeout: 0 })
+  await until(() => cluster.stats().ready === 4 && chosen(cluster) !== one)
+  await sayAll(cluster, 20, { timeout })
+  t.pass()
+})
+
+test('what happens is published', async (t) => {
+  const told = new Map<string, number>()
+  const names = ['resolve', 'pick', 'eject', 'retry', 'hedge', 'drain'] as const
+  const listeners = names.map((name) => {
+    const listener = (): void => void told.set(name, (told.get(name) ?? 0) + 1)
+    channel(`netpoll.cluster.${name}`).subscribe(listener)
+    return () => channel(`netpoll.cluster.${name}`).unsubscribe(listener)
+  })
+  t.teardown(() => {
+    for (const forget of listeners) forget()
+  })
+  const held = new Promise<Buffer>(() => {})
+  const { cluster, all } = await threeWith(
+    t,
+    (message) => (textOf(message) === 'hold' ? held : sorry(message)),
+    {
+      hedge: { delay: 1 },
+    },
+  )
+  await Promise.all([1, 2, 3].map(() => say(cluster, 'hold', { idempotent: true, timeout })))
+  await sayAll(cluster, 20, { idempotent: true, timeout })
+  const resolver = new ToldResolver(endpointsOf(all))
+  const other = clusterOf(t, resolver)
+  await ready(other, 3)
+  resolver.tell(endpointsOf(all.slice(1)))
+  await until(() => other.stats().endpoints === 2)
+  t.deepEqual([...told.keys()].sort(), [...names].sort())
+})

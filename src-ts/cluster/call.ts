@@ -1,0 +1,127 @@
+import { invalidType } from '../errors'
+import { checkBoolean } from '../checks/arguments'
+import { optionNames, refuseUnknown } from '../checks/known-options'
+import { deadlineOf, deadlinePassed, takeSignal, throwIfAborted, timeLimit } from '../extension'
+import type { CallOptions } from '../index'
+import type { BalancedCall } from './balancer'
+import type { ClusterNode } from './cluster-node'
+
+/** Options of `cluster.call`. */
+export interface ClusterCallOptions extends CallOptions {
+  /** What `consistentHash` chooses the server by. */
+  readonly key?: string | undefined
+  /**
+   * Whether the call may be carried out more than once. Then it is made again, or a second time beside the first, although
+   * a server may have got it. Default false.
+   */
+  readonly idempotent?: boolean | undefined
+}
+
+/** Options of `cluster.send`. */
+export interface ClusterSendOptions extends CallOptions {
+  /** What `consistentHash` chooses the server by. */
+  readonly key?: string | undefined
+}
+
+/** Of `cluster.call`. */
+export const callNames = optionNames<ClusterCallOptions>({
+  timeout: true,
+  deadline: true,
+  signal: true,
+  key: true,
+  idempotent: true,
+})
+
+/** Of `cluster.send`. */
+export const sendNames = optionNames<ClusterSendOptions>({
+  timeout: true,
+  deadline: true,
+  signal: true,
+  key: true,
+})
+
+const noNodes: readonly ClusterNode[] = Object.freeze([])
+
+const noOptions: ClusterCallOptions = Object.freeze({})
+
+/** A call of a cluster, over all of its tries. */
+export class ClusterCall implements BalancedCall {
+  readonly key: string | undefined
+  readonly isIdempotent: boolean
+  /** When it is given up, on our clock; `Infinity` for never. */
+  readonly deadline: number
+  /** Of the user, or of the two tries that are made at once. */
+  readonly signal: AbortSignal | undefined
+  /** Servers that it has gone to, since all that are ready were tried. */
+  tried: readonly ClusterNode[] = noNodes
+  /** Further tries that were made. */
+  retries = 0
+  /** Where its last try has gone. */
+  node: ClusterNode | undefined
+
+  constructor(
+    key: string | undefined,
+    isIdempotent: boolean,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.key = key
+    this.isIdempotent = isIdempotent
+    this.deadline = deadline
+    this.signal = signal
+  }
+
+  /** What its next try may take. */
+  optionsAt(now: number): CallOptions {
+    const { deadline, signal } = this
+    const isUnlimited = deadline === Number.POSITIVE_INFINITY
+    return { timeout: isUnlimited ? 0 : Math.max(1, Math.ceil(deadline - now)), signal }
+  }
+
+  /** A try has failed on `node`: the next goes to another. */
+  retry(node: ClusterNode): void {
+    this.retries += 1
+    this.tried = [...this.tried, node]
+  }
+
+  /** All that are ready were tried: the next try may go to any. */
+  forgetTried(): void {
+    this.tried = noNodes
+  }
+
+  /** The same call with another signal. */
+  withSignal(signal: AbortSignal): ClusterCall {
+    return new ClusterCall(this.key, this.isIdempotent, this.deadline, signal)
+  }
+
+  /** The same call as one that its caller does not wait for, and that takes no longer than that. */
+  within(milliseconds: number, now: number): ClusterCall {
+    const deadline = Math.min(this.deadline, now + milliseconds)
+    return new ClusterCall(this.key, this.isIdempotent, deadline, undefined)
+  }
+}
+
+/**
+ * Takes the options of a call, each once.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; RangeError `ERR_OUT_OF_RANGE`; NetpollError
+ * `ERR_REQUEST_TIMEOUT` when the deadline has passed; the signal's reason
+ */
+export function takeCall(
+  given: ClusterCallOptions | undefined,
+  names: typeof callNames | typeof sendNames,
+  requestTimeout: number,
+  now: number,
+): ClusterCall {
+  if (given !== undefined) refuseUnknown('options', given, names)
+  const { timeout, deadline, signal, key, idempotent } = given ?? noOptions
+  const limit = timeLimit('options.timeout', timeout, requestTimeout)
+  const latest = deadlineOf('options.deadline', deadline)
+  if (key !== undefined && typeof key !== 'string') throw invalidType('options.key', 'of type string', key)
+  checkBoolean('idempotent', idempotent)
+  const taken = takeSignal(signal)
+  throwIfAborted(taken)
+  if (latest <= now) throw deadlinePassed()
+  const end = limit === 0 ? Number.POSITIVE_INFINITY : now + limit
+  return new ClusterCall(key, idempotent === true, Math.min(end, latest), taken)
+}

@@ -1,0 +1,406 @@
+import { invalidValue, NetpollError } from '../errors'
+import { whenOver } from '../checks/promises'
+import {
+  type ClientLifecycle,
+  clearInterval,
+  clock,
+  follow,
+  isAborted,
+  keepPayload,
+  maxTimeout,
+  setInterval,
+  siteOf,
+  stepBudget,
+  throwIfAborted,
+  WaitQueue,
+} from '../extension'
+import type { Payload } from '../index'
+import {
+  callNames,
+  type ClusterCall,
+  type ClusterCallOptions,
+  type ClusterSendOptions,
+  sendNames,
+  takeCall,
+} from './call'
+import type { ClusterNode } from './cluster-node'
+import { channels } from './events'
+import { HedgeTimer, TwoTries } from './hedging'
+import type { Members } from './members'
+import type { Moment } from './moment'
+import type { CheckedClusterOptions } from './options'
+import { Outcome, outcomeOf } from './outcome'
+import { RetryBudget } from './retry-budget'
+import { Waiting } from './waiting'
+
+/** Tries of a call at most that was never sent. */
+const maxUnsent = 10
+
+/** Milliseconds since the last idempotent call in which a probe waits for another. */
+const maxProbeDelay = 10_000
+
+/** Milliseconds that a probe beside a call may take. */
+const maxProbeTime = 10_000
+
+type CallSite = ReturnType<typeof siteOf>
+
+/** What calls are made with. */
+export interface CallsOptions {
+  readonly checked: CheckedClusterOptions
+  readonly members: Members
+  readonly moment: Moment
+  readonly lifecycle: ClientLifecycle
+  /** The cluster, for those who subscribe to its events. */
+  readonly cluster: object
+  /** A call is over. */
+  readonly ended: () => void
+}
+
+/** Makes the calls of a cluster: each goes to a server that is ready, and, where that is safe, to another if it fails. */
+export class Calls {
+  readonly #options: CheckedClusterOptions
+  readonly #members: Members
+  readonly #moment: Moment
+  readonly #lifecycle: ClientLifecycle
+  readonly #cluster: object
+  readonly #ended: () => void
+  readonly #budget: RetryBudget
+  readonly #hedges: HedgeTimer | undefined
+  readonly #waiting = new WaitQueue<Waiting>(() => this.#followWaiting())
+  #aliveWhileWaiting: NodeJS.Timeout | undefined
+  /** When an idempotent call was made last. */
+  #lastIdempotent = Number.NEGATIVE_INFINITY
+  /** Why no server is ready. */
+  #failure: unknown
+  running = 0
+  retries = 0
+  hedges = 0
+  overBudget = 0
+
+  constructor({ checked, members, moment, lifecycle, cluster, ended }: CallsOptions) {
+    this.#options = checked
+    this.#members = members
+    this.#moment = moment
+    this.#lifecycle = lifecycle
+    this.#cluster = cluster
+    this.#ended = ended
+    this.#budget = new RetryBudget(checked.retry)
+    this.#hedges = checked.hedgeDelay === undefined ? undefined : new HedgeTimer(checked.hedgeDelay)
+  }
+
+  /** Calls that wait until a server is ready. */
+  get pending(): number {
+    return this.#waiting.length
+  }
+
+  /** Makes a call. */
+  call(request: Payload, options: ClusterCallOptions | undefined): Promise<Buffer> {
+    try {
+      this.#lifecycle.checkOpen()
+      const now = clock.now()
+      const call = takeCall(options, callNames, this.#options.requestTimeout, now)
+      // It may be sent again, after its caller has used the memory for something else.
+      const kept = keepPayload(request)
+      this.#begin(call, now)
+      const hedges = call.isIdempotent ? this.#hedges : undefined
+      const site = siteOf(entries.call)
+      return hedges === undefined ? this.tries(kept, call, site) : this.#twice(kept, call, hedges, site)
+    } catch (error) {
+      return stepBudget.refuse(error)
+    }
+  }
+
+  /** Sends what is not answered. */
+  send(message: Payload, options: ClusterSendOptions | undefined): Promise<void> {
+    try {
+      this.#lifecycle.checkOpen()
+      const now = clock.now()
+      const call = takeCall(options, sendNames, 0, now)
+      const kept = keepPayload(message)
+      this.#begin(call, now)
+      return this.#send(kept, call)
+    } catch (error) {
+      return stepBudget.refuse(error)
+    }
+  }
+
+  async #send(message: Payload, call: ClusterCall): Promise<void> {
+    try {
+      for (;;) {
+        const node = this.#choose(call)
+        if (node?.link !== undefined) return await node.link.send(message)
+        await this.#untilReady(call)
+        this.#moment.now = clock.now()
+      }
+    } catch (error) {
+      return await stepBudget.refuse(error)
+    } finally {
+      this.#end()
+    }
+  }
+
+  /** One more server is ready. */
+  serve(): void {
+    this.#failure = undefined
+    for (const waiting of this.#waiting.takeAll()) waiting.serve()
+    this.#followWaiting()
+  }
+
+  /** No server can be had at present: calls without a time limit do not wait for one. */
+  unreachable(error: unknown): void {
+    this.#failure = error
+    const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
+    for (const waiting of unlimited) waiting.fail(noEndpoint('No server is ready', error))
+    this.#followWaiting()
+  }
+
+  /** No call waits any longer. */
+  failAll(error: () => NetpollError): void {
+    for (const waiting of this.#waiting.takeAll()) waiting.fail(error())
+    this.#followWaiting()
+  }
+
+  stop(): void {
+    this.#waiting.stop()
+    this.#hedges?.stop()
+  }
+
+  #begin({ isIdempotent }: ClusterCall, now: number): void {
+    this.#moment.now = now
+    this.#budget.deposit(now)
+    if (isIdempotent) this.#lastIdempotent = now
+    this.running += 1
+  }
+
+  #end(): void {
+    this.running -= 1
+    if (!this.#lifecycle.isOpen) this.#ended()
+  }
+
+  /** Makes tries until one succeeds, or no other may be made. */
+  async tries(request: Payload, call: ClusterCall, site: CallSite): Promise<Buffer> {
+    try {
+      for (;;) {
+        const node = this.#probe(request, call) ?? this.#choose(call)
+        if (node?.link === undefined) {
+          await this.#untilReady(call)
+          this.#moment.now = clock.now()
+          continue
+        }
+        const began = this.#moment.now
+        let failure: unknown
+        try {
+          call.node = node
+          node.began()
+          const reply = await node.link.call(request, call.optionsAt(began))
+          const isUnavailable = this.#isUnavailable(reply)
+          this.#answered(node, began, isUnavailable)
+          if (!isUnavailable || !this.#mayRetry(call, Outcome.Failed)) return reply
+        } catch (error) {
+          failure = error
+          if (!this.#mayRetry(call, this.#failed(node, began, error))) throw error
+        }
+        this.#retry(call, node, failure)
+      }
+    } catch (error) {
+      follow(error, entries.tries, site)
+      return await stepBudget.refuse(error)
+    } finally {
+      this.#end()
+    }
+  }
+
+  #retry(call: ClusterCall, node: ClusterNode, error: unknown): void {
+    this.#moment.now = clock.now()
+    this.retries += 1
+    call.retry(node)
+    const { retry } = channels
+    if (retry.hasSubscribers) retry.publish({ cluster: this.#cluster, node, error })
+  }
+
+  /** Makes a second try beside the first, if that takes long. The first reply counts. */
+  #twice(request: Payload, given: ClusterCall, hedges: HedgeTimer, site: CallSite): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const tries = new TwoTries(given.signal)
+      const call = given.withSignal(tries.first)
+      let left = 1
+      let first: unknown
+      const hedge = hedges.start(() => {
+        const second = this.#second(request, call, tries)
+        if (second === undefined) return
+        left += 1
+        whenOver(second, won, lost)
+      })
+      const over = (): void => {
+        hedges.settle(hedge)
+        tries.end()
+      }
+      const won = (reply: Buffer): void => {
+        over()
+        resolve(reply)
+      }
+      const lost = (error: unknown): void => {
+        first ??= error
+        left -= 1
+        if (left > 0) return
+        over()
+        reject(first)
+      }
+      whenOver(this.tries(request, call, site), won, lost)
+    })
+  }
+
+  /** The second of two tries, if there are a server and a budget for it. */
+  #second(request: Payload, call: ClusterCall, tries: TwoTries): Promise<Buffer> | undefined {
+    const { node: first } = call
+    if (first === undefined || this.#lifecycle.isDestroyed) return undefined
+    const second = call.withSignal(tries.second)
+    second.tried = [first]
+    this.#moment.now = clock.now()
+    const node = this.#choose(second)
+    if (node === undefined || node === first || !this.#withdraw(this.#moment.now)) return undefined
+    this.hedges += 1
+    const { hedge } = channels
+    if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node })
+    return this.#once(request, second, node)
+  }
+
+  /** One try, which may fail. */
+  async #once(request: Payload, call: ClusterCall, node: ClusterNode): Promise<Buffer> {
+    const { link } = node
+    const began = this.#moment.now
+    node.began()
+    try {
+      if (link === undefined) throw noEndpoint('The server is gone', undefined)
+      const reply = await link.call(request, call.optionsAt(began))
+      this.#answered(node, began, this.#isUnavailable(reply))
+      return reply
+    } catch (error) {
+      this.#failed(node, began, error)
+      throw error
+    }
+  }
+
+  /**
+   * The server that a call should go to because that has failed too often, and is tried again from time to time. An
+   * idempotent call goes to another as well, so that its caller does not wait for a server that may have stopped.
+   */
+  #probe(request: Payload, call: ClusterCall): ClusterNode | undefined {
+    const { now } = this.#moment
+    const isWanted = now >= this.#members.nextProbe && call.retries === 0
+    if (!isWanted || (!call.isIdempotent && now - this.#lastIdempotent < maxProbeDelay)) return undefined
+    const node = this.#members.takeProbe(now)
+    if (node === undefined) return undefined
+    const isAlone = !this.#members.ready.some((other) => other !== node)
+    if (!call.isIdempotent || isAlone || !this.#withdraw(now)) return node
+    const probe = call.within(maxProbeTime, now)
+    whenOver(this.#once(request, probe, node), ignore, ignore)
+    return undefined
+  }
+
+  /** At the time of the moment, which the caller has set. */
+  #choose(call: ClusterCall): ClusterNode | undefined {
+    let node = this.#pick(call)
+    if (node !== undefined && node.link?.isReady !== true) {
+      // A mux tells of it once the code that has found it is done.
+      this.#members.refresh()
+      node = this.#pick(call)
+    }
+    if (node === undefined && call.tried.length > 0) {
+      call.forgetTried()
+      node = this.#pick(call)
+    }
+    const { pick } = channels
+    if (node !== undefined && pick.hasSubscribers) pick.publish({ cluster: this.#cluster, node })
+    return node
+  }
+
+  #pick(call: ClusterCall): ClusterNode | undefined {
+    const { ready } = this.#members
+    const node = this.#options.balancer.pick(ready, call) as ClusterNode | null | undefined
+    if (node === undefined || node === null) return undefined
+    if (!ready.includes(node)) {
+      throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof node)
+    }
+    return node
+  }
+
+  /** Waits until another server is ready. */
+  #untilReady(call: ClusterCall): Promise<void> {
+    throwIfAborted(call.signal)
+    if (this.#lifecycle.isDestroyed) this.#lifecycle.checkOpen()
+    if (this.#waiting.length >= this.#options.maxWaiters) {
+      throw noEndpoint(`No server is ready, and ${this.#waiting.length} calls wait`, this.#failure)
+    }
+    return new Promise((resolve, reject) => {
+      const timedOut = (): NetpollError => expired(this.#failure)
+      this.#waiting.push(new Waiting(this.#waiting, call, resolve, reject, timedOut))
+      this.#followWaiting()
+    })
+  }
+
+  /** Calls that wait keep the process alive, which nothing else may do. */
+  #followWaiting(): void {
+    if (this.#waiting.length === 0) {
+      clearInterval(this.#aliveWhileWaiting)
+      this.#aliveWhileWaiting = undefined
+    } else {
+      this.#aliveWhileWaiting ??= setInterval(ignore, maxTimeout)
+    }
+  }
+
+  #isUnavailable(reply: Buffer): boolean {
+    const { isUnavailable } = this.#options
+    return isUnavailable !== undefined && isUnavailable(reply) === true
+  }
+
+  #answered(node: ClusterNode, began: number, isUnavailable: boolean): void {
+    const now = clock.now()
+    if (isUnavailable) this.#members.failed(node, began, now)
+    else this.#members.answered(node, began, now)
+  }
+
+  #failed(node: ClusterNode, began: number, error: unknown): Outcome {
+    const outcome = outcomeOf(error)
+    const now = clock.now()
+    if (outcome === Outcome.Failed) this.#members.failed(node, began, now)
+    else if (outcome === Outcome.Unsent) node.unsent()
+    else node.abandoned(began, now)
+    return outcome
+  }
+
+  #mayRetry(call: ClusterCall, outcome: Outcome): boolean {
+    if (outcome === Outcome.Caller || this.#lifecycle.isDestroyed) return false
+    const max = outcome === Outcome.Unsent ? maxUnsent : this.#options.retry.tries
+    if (outcome === Outcome.Failed && !call.isIdempotent) return false
+    const now = clock.now()
+    if (call.retries >= max || call.deadline <= now || isAborted(call.signal)) return false
+    return this.#withdraw(now)
+  }
+
+  #withdraw(now: number): boolean {
+    if (this.#budget.withdraw(now)) return true
+    this.overBudget += 1
+    return false
+  }
+}
+
+/** Where users call, but for the shell around it, and what awaits the tries. */
+const entries = { call: Calls.prototype.call, tries: Calls.prototype.tries }
+
+function ignore(): void {}
+
+function noEndpoint(problem: string, cause: unknown): NetpollError {
+  return new NetpollError('ERR_NO_ENDPOINT', problem, {
+    sent: false,
+    ...(cause !== undefined && { cause }),
+  })
+}
+
+function expired(cause: unknown): NetpollError {
+  const message = 'No server was ready in time'
+  return new NetpollError('ERR_REQUEST_TIMEOUT', message, {
+    sent: false,
+    ...(cause !== undefined && { cause }),
+  })
+}

@@ -1,0 +1,177 @@
+import { NetpollError } from '../errors'
+import { ClientLifecycle, clock, report } from '../extension'
+import { type CloseOptions, Mux, type Payload } from '../index'
+import type { ClusterCallOptions, ClusterSendOptions } from './call'
+import { Calls } from './calls'
+import type { LinkMuxOptions } from './endpoint-link'
+import { channels } from './events'
+import { Members } from './members'
+import type { Moment } from './moment'
+import { type ClusterOptions, partClusterOptions } from './options'
+import { checkResolver, type Resolver } from './resolver'
+import { type ClusterStats, statsOf, sumOf } from './stats'
+import { Watcher } from './watcher'
+
+/**
+ * Calls a service of several servers, which a resolver finds. Each call goes to a server that is connected and does well.
+ * A call that was certainly not sent, or that is `idempotent`, goes to another if the first fails.
+ *
+ * @example
+ * ```ts
+ * import { createServer, lengthField } from 'netpoll'
+ * import { Cluster, fixed } from 'netpoll/cluster'
+ *
+ * const framing = lengthField({ size: 4 })
+ * const server = createServer({ framing }, (request) => request)
+ * await server.listen({ host: '127.0.0.1', port: 8000 })
+ *
+ * const cluster = new Cluster(fixed([{ address: { host: '127.0.0.1', port: 8000 } }]), { framing })
+ * const reply = await cluster.call('hello', { timeout: 1_000, idempotent: true })
+ * console.log(reply.toString()) // hello
+ * await cluster.close()
+ * await server.close()
+ * ```
+ */
+export class Cluster {
+  readonly #members: Members
+  readonly #watcher: Watcher
+  readonly #calls: Calls
+  readonly #lifecycle: ClientLifecycle
+  readonly #moment: Moment
+
+  /**
+   * Begins to resolve, and to connect.
+   *
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; RangeError `ERR_OUT_OF_RANGE`; NetpollError
+   * `ERR_UNSUPPORTED` without a framing
+   */
+  constructor(resolver: Resolver, options: ClusterOptions) {
+    checkResolver(resolver)
+    const { ofCluster: checked, ofMux } = partClusterOptions(options)
+    void unusedMux(ofMux)
+    const moment = { now: clock.now() }
+    this.#moment = moment
+    const tell = (error: unknown): void => report(checked.onError, error, undefined, checked.context)
+    this.#members = new Members(checked, ofMux, moment, {
+      becameReady: () => this.#calls.serve(),
+      lost: () => this.#watcher.refresh(),
+      unreachable: (error) => this.#calls.unreachable(error),
+      draining: (node) => {
+        if (channels.drain.hasSubscribers) channels.drain.publish({ cluster: this, node })
+      },
+      ejected: (node) => {
+        const until = node.ejection.due
+        if (channels.eject.hasSubscribers) channels.eject.publish({ cluster: this, node, until })
+      },
+      gone: () => this.#lifecycle.followEmpty(),
+    })
+    this.#lifecycle = new ClientLifecycle({
+      isEmpty: () => this.#calls.running === 0 && this.#members.isEmpty,
+      beginClose: () => this.#followIdle(),
+      destroyAll: () => this.#destroyAll(),
+      stop: () => this.#calls.stop(),
+      closedError: clusterClosed,
+    })
+    this.#calls = new Calls({
+      checked,
+      members: this.#members,
+      moment,
+      lifecycle: this.#lifecycle,
+      cluster: this,
+      ended: () => this.#followIdle(),
+    })
+    this.#watcher = new Watcher(resolver, {
+      found: (endpoints) => {
+        if (channels.resolve.hasSubscribers) channels.resolve.publish({ cluster: this, endpoints })
+        this.#members.update(endpoints)
+      },
+      failed: (error) => {
+        if (channels.resolve.hasSubscribers) channels.resolve.publish({ cluster: this, error })
+        tell(error)
+        if (this.#members.all.length === 0) this.#calls.unreachable(error)
+      },
+    })
+    this.#watcher.start()
+  }
+
+  /**
+   * Calls a server. Without one that is ready, the call waits until one is: as long as its timeout allows, or, without one,
+   * until no server can be connected to.
+   *
+   * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
+   */
+  call(request: Payload, options?: ClusterCallOptions): Promise<Buffer> {
+    return this.#calls.call(request, options)
+  }
+
+  /**
+   * As `mux.send`, to one of the servers. Without one that is ready, it waits as {@link call} does. It is never sent again.
+   *
+   * @throws NetpollError (as a rejection) as `connection.send`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
+   */
+  send(message: Payload, options?: ClusterSendOptions): Promise<void> {
+    return this.#calls.send(message, options)
+  }
+
+  /** What the cluster holds now. */
+  stats(): ClusterStats {
+    this.#moment.now = clock.now()
+    const { all, ready, ejected, draining } = this.#members
+    const { pending, running, retries, hedges, overBudget } = this.#calls
+    return {
+      ...sumOf(all, { pending, running: running - pending }),
+      endpoints: all.length,
+      ready: ready.length,
+      ejected,
+      draining,
+      retries,
+      hedges,
+      overBudget,
+      nodes: all.map(statsOf),
+    }
+  }
+
+  /**
+   * Takes no more calls, waits until those that were made have ended, and closes all connections.
+   *
+   * @param options.timeout milliseconds after which calls that wait for a server get `ERR_CLUSTER_CLOSED`, and connections
+   * that are left are destroyed. Default: never
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    await this.#lifecycle.close(options)
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Closing goes on: without calls, the connections close; without connections, it is over. */
+  #followIdle(): void {
+    if (this.#lifecycle.isOpen) return
+    if (this.#calls.running === 0) {
+      this.#watcher.stop()
+      this.#members.close(undefined)
+    }
+    this.#lifecycle.followEmpty()
+  }
+
+  #destroyAll(): void {
+    this.#watcher.stop()
+    this.#calls.failAll(clusterClosed)
+    this.#members.destroy()
+    this.#lifecycle.followEmpty()
+  }
+}
+
+/**
+ * What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. What it
+ * counts against `maxBufferedBytes` is counted for all.
+ */
+function unusedMux(options: LinkMuxOptions): Mux {
+  return new Mux({ path: '/' }, options)
+}
+
+function clusterClosed(): NetpollError {
+  return new NetpollError('ERR_CLUSTER_CLOSED', 'The cluster is closed', { sent: false })
+}

@@ -1,0 +1,83 @@
+import { whenOver } from '../checks/promises'
+import { captureContext, report } from '../extension'
+import { type CallOptions, Mux, type MuxOptions, NetpollError, type Payload, type PoolStats } from '../index'
+import type { CheckedEndpoint } from './endpoint'
+
+/** Options of a mux, but for those that a cluster decides. */
+export type LinkMuxOptions = Omit<MuxOptions, 'failFast' | 'maxIdleTime' | 'onReadyChange'>
+
+/** A cluster, as the connections to one server see it. */
+export interface LinkListener {
+  /** Calls can be made from now on, or can no longer. */
+  readyChanged(): void
+  /** An attempt to connect has failed. */
+  dialFailed(error: unknown): void
+}
+
+/** The connections to one server. They are dialed at once, and again whenever they are lost. */
+export class EndpointLink {
+  readonly #mux: Mux
+  readonly #onError: MuxOptions['onError']
+  readonly #context = captureContext()
+  readonly #closing = new AbortController()
+
+  constructor(endpoint: CheckedEndpoint, options: LinkMuxOptions, listener: LinkListener) {
+    const { onError } = options
+    this.#onError = onError
+    this.#mux = dialing(endpoint, {
+      ...options,
+      // A call goes to another server instead.
+      failFast: true,
+      onReadyChange: () => listener.readyChanged(),
+      onError: (error, connection) => {
+        if (connection === undefined) listener.dialFailed(error)
+        // Without a listener, that a server cannot be reached is in the errors of calls.
+        if (onError !== undefined) onError(error, connection)
+        else if (connection !== undefined || !isOfSystem(error)) this.#report(error)
+      },
+    })
+    // The failures of later attempts are reported by the mux.
+    const { signal } = this.#closing
+    whenOver(this.#mux.connect({ signal }), connected, (error) => {
+      if (signal.aborted) return
+      listener.dialFailed(error)
+      if (onError !== undefined || !isOfSystem(error)) this.#report(error)
+    })
+  }
+
+  /** Whether there is a connection. */
+  get isReady(): boolean {
+    return this.#mux.isReady
+  }
+
+  call(request: Payload, options: CallOptions | undefined): Promise<Buffer> {
+    return this.#mux.call(request, options)
+  }
+
+  send(message: Payload): Promise<void> {
+    return this.#mux.send(message)
+  }
+
+  stats(): PoolStats {
+    return this.#mux.stats()
+  }
+
+  /** Closes once its calls have ended, or after `timeout` milliseconds; `undefined` for never. */
+  close(timeout: number | undefined): Promise<void> {
+    this.#closing.abort()
+    return this.#mux.close(timeout === undefined ? {} : { timeout })
+  }
+
+  #report(error: unknown): void {
+    report(this.#onError, error, undefined, this.#context)
+  }
+}
+
+/** The one place that makes connections of an endpoint. */
+function dialing({ address }: CheckedEndpoint, options: MuxOptions): Mux {
+  return new Mux(address, options)
+}
+
+const connected = (): void => {}
+
+const isOfSystem = (error: unknown): boolean => error instanceof NetpollError && error.errno !== undefined

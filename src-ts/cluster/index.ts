@@ -1,0 +1,24 @@
+/**
+ * Clients of services: resolvers find servers, balancers choose one for each call, and a cluster has the connections.
+ *
+ * The way of a call: `cluster.ts` → `calls.ts` (tries, hedges, probes) → a balancer (`balancer.ts`) → `endpoint-link.ts` (a
+ * `Mux`). The way of a list: a resolver → `watcher.ts` → `members.ts` (subset, readiness, ejection).
+ *
+ * @module netpoll/cluster
+ */
+export type { BalancedCall, Balancer } from './balancer'
+export { consistentHash, leastLoaded, roundRobin } from './balancer'
+export type { ClusterCallOptions, ClusterSendOptions } from './call'
+export { Cluster } from './cluster'
+export type { Endpoint } from './endpoint'
+export type { Node } from './node'
+export type {
+  ClusterLimits,
+  ClusterOptions,
+  EjectionOptions,
+  HedgeOptions,
+  RetryOptions,
+} from './options'
+export type { Resolver } from './resolver'
+export { fixed } from './resolver'
+export type { ClusterStats, NodeStats } from './stats'
