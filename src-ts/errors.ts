@@ -14,6 +14,7 @@ export type NetpollErrorCode =
   | 'ERR_DIAL_TIMEOUT'
   | 'ERR_DUPLICATE_ID'
   | 'ERR_EOF'
+  | 'ERR_ETCD'
   | 'ERR_FRAME_INVALID'
   | 'ERR_FRAME_TOO_LARGE'
   | 'ERR_IDLE_TIMEOUT'

@@ -9,6 +9,7 @@ import { framing, serve } from './netpoll.mjs'
 /** A server of a service, with the requests that it got. */
 export interface Member {
   readonly endpoint: Endpoint
+  readonly port: number
   readonly server: Server
   readonly got: string[]
   readonly accepted: Inbox<Connection>
@@ -30,7 +31,7 @@ export async function members(
       got.push(message.toString('utf8', 4))
       return handler(message, index)
     })
-    all.push({ endpoint: { address: { host: '127.0.0.1', port } }, server, got, accepted })
+    all.push({ endpoint: { address: { host: '127.0.0.1', port } }, port, server, got, accepted })
   }
   return all
 }

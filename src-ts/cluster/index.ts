@@ -10,7 +10,12 @@ export type { BalancedCall, Balancer } from './balancer'
 export { consistentHash, leastLoaded, roundRobin } from './balancer'
 export type { ClusterCallOptions, ClusterSendOptions } from './call'
 export { Cluster } from './cluster'
+export type { DnsOptions } from './dns'
+export { dns } from './dns'
 export type { Endpoint } from './endpoint'
+export type { EtcdOptions } from './etcd'
+export { etcd } from './etcd'
+export type { EtcdConnectionOptions } from './etcd-gateway'
 export type { Node } from './node'
 export type {
   ClusterLimits,
@@ -19,6 +24,8 @@ export type {
   HedgeOptions,
   RetryOptions,
 } from './options'
+export type { RegisterOptions, Registration } from './registration'
+export { register } from './registration'
 export type { Resolver } from './resolver'
 export { fixed } from './resolver'
 export type { ClusterStats, NodeStats } from './stats'
