@@ -32,8 +32,8 @@ export const order = [
 const seam = ['errors.ts', 'checks/', 'index.ts', 'extension.ts']
 const frameworks = new Map([
   ['cluster/', seam],
-  ['rpc/', seam],
-  ['thrift/', [...seam, 'rpc/index.ts', 'rpc/extension.ts']],
+  ['rpc/', [...seam, 'cluster/index.ts', 'cluster/extension.ts']],
+  ['thrift/', [...seam, 'rpc/index.ts', 'rpc/extension.ts', 'cluster/index.ts']],
 ])
 
 /** Files of a circle, at most. */

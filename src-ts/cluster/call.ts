@@ -2,7 +2,7 @@ import { invalidType } from '../errors'
 import { checkBoolean } from '../checks/arguments'
 import { optionNames, refuseUnknown } from '../checks/known-options'
 import { deadlineOf, deadlinePassed, takeSignal, throwIfAborted, timeLimit } from '../extension'
-import type { CallOptions } from '../index'
+import type { CallOptions, Payload } from '../index'
 import type { BalancedCall } from './balancer'
 import type { ClusterNode } from './cluster-node'
 
@@ -56,6 +56,8 @@ export class ClusterCall implements BalancedCall {
   tried: readonly ClusterNode[] = noNodes
   /** Further tries that were made. */
   retries = 0
+  /** Makes the message that tells a server that it was given up, where the protocol has one. */
+  cancel: (() => Payload) | undefined
   /** Where its last try has gone. */
   node: ClusterNode | undefined
 
@@ -91,13 +93,19 @@ export class ClusterCall implements BalancedCall {
 
   /** The same call with another signal. */
   withSignal(signal: AbortSignal): ClusterCall {
-    return new ClusterCall(this.key, this.isIdempotent, this.deadline, signal)
+    return this.#copy(this.deadline, signal)
   }
 
   /** The same call as one that its caller does not wait for, and that takes no longer than that. */
   within(milliseconds: number, now: number): ClusterCall {
     const deadline = Math.min(this.deadline, now + milliseconds)
-    return new ClusterCall(this.key, this.isIdempotent, deadline, undefined)
+    return this.#copy(deadline, undefined)
+  }
+
+  #copy(deadline: number, signal: AbortSignal | undefined): ClusterCall {
+    const copy = new ClusterCall(this.key, this.isIdempotent, deadline, signal)
+    copy.cancel = this.cancel
+    return copy
   }
 }
 

@@ -93,14 +93,19 @@ export class Calls {
     return this.#waiting.length
   }
 
-  /** Makes a call. */
-  call(request: Payload, options: ClusterCallOptions | undefined): Promise<Buffer> {
+  /** Makes a call. It may be sent again, after its caller has used the memory for something else: that is up to `keep`. */
+  call(
+    request: Payload,
+    options: ClusterCallOptions | undefined,
+    keep: (request: Payload) => Payload,
+    cancel?: (() => Payload) | undefined,
+  ): Promise<Buffer> {
     try {
       this.#lifecycle.checkOpen()
       const now = clock.now()
       const call = takeCall(options, callNames, this.#options.requestTimeout, now)
-      // It may be sent again, after its caller has used the memory for something else.
-      const kept = keepPayload(request)
+      call.cancel = cancel
+      const kept = keep(request)
       this.#begin(call, now)
       const hedges = call.isIdempotent ? this.#hedges : undefined
       const site = siteOf(entries.call)
@@ -192,7 +197,7 @@ export class Calls {
         try {
           call.node = node
           node.began()
-          const reply = await node.link.call(request, call.optionsAt(began))
+          const reply = await node.link.call(request, call.optionsAt(began), call.cancel)
           const isUnavailable = this.#isUnavailable(reply)
           this.#answered(node, began, isUnavailable)
           if (!isUnavailable || !this.#mayRetry(call, Outcome.Failed)) return reply
@@ -272,7 +277,7 @@ export class Calls {
     node.began()
     try {
       if (link === undefined) throw noEndpoint('The server is gone', undefined)
-      const reply = await link.call(request, call.optionsAt(began))
+      const reply = await link.call(request, call.optionsAt(began), call.cancel)
       this.#answered(node, began, this.#isUnavailable(reply))
       return reply
     } catch (error) {

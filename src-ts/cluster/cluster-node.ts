@@ -75,10 +75,8 @@ export class ClusterNode implements Node {
   /** A call that began at `began` was answered. Returns whether it is back by that. */
   answered(began: number, now: number): boolean {
     this.running -= 1
-    const isBack = this.ejection.answered(began, now)
-    if (isBack) this.start(now)
     this.#latency.observe(now - began, now)
-    return isBack
+    return this.ejection.answered(began, now)
   }
 
   /** A call that began at `began` has failed, by the server's fault. Returns whether it should be ejected. */

@@ -1,5 +1,5 @@
 import { NetpollError } from '../errors'
-import { ClientLifecycle, clock, report } from '../extension'
+import { ClientLifecycle, clock, keepPayload, report } from '../extension'
 import { type CloseOptions, Mux, type Payload } from '../index'
 import type { ClusterCallOptions, ClusterSendOptions } from './call'
 import { Calls } from './calls'
@@ -11,6 +11,11 @@ import { type ClusterOptions, partClusterOptions } from './options'
 import { checkResolver, type Resolver } from './resolver'
 import { type ClusterStats, statsOf, sumOf } from './stats'
 import { Watcher } from './watcher'
+
+const asItIs = (request: Payload): Payload => request
+
+/** @internal As its `call`, of a request that stays as it is; `cancel` makes what tells a server that it was given up. */
+export let callOfCluster: (cluster: Cluster, request: Payload, options: ClusterCallOptions) => Promise<Buffer>
 
 /**
  * Calls a service of several servers, which a resolver finds. Each call goes to a server that is connected and does well.
@@ -38,6 +43,11 @@ export class Cluster {
   readonly #calls: Calls
   readonly #lifecycle: ClientLifecycle
   readonly #moment: Moment
+
+  static {
+    callOfCluster = (cluster, request, options, cancel) =>
+      cluster.#calls.call(request, options, asItIs, cancel)
+  }
 
   /**
    * Begins to resolve, and to connect.
@@ -101,7 +111,7 @@ export class Cluster {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */
   call(request: Payload, options?: ClusterCallOptions): Promise<Buffer> {
-    return this.#calls.call(request, options)
+    return this.#calls.call(request, options, keepPayload)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { whenOver } from '../checks/promises'
-import { captureContext, report } from '../extension'
+import { callOfMux, captureContext, report } from '../extension'
 import { type CallOptions, Mux, type MuxOptions, NetpollError, type Payload, type PoolStats } from '../index'
 import type { CheckedEndpoint } from './endpoint'
 
@@ -50,8 +50,9 @@ export class EndpointLink {
     return this.#mux.isReady
   }
 
-  call(request: Payload, options: CallOptions | undefined): Promise<Buffer> {
-    return this.#mux.call(request, options)
+  /** `cancel` makes the message that tells the server of a call that was given up. */
+  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer> {
+    return callOfMux(this.#mux, request, options, cancel)
   }
 
   send(message: Payload): Promise<void> {

@@ -184,13 +184,8 @@ export class Members {
   }
 
   #readyChanged(node: ClusterNode, { isReady }: EndpointLink): void {
-    if (isReady) {
-      const now = clock.now()
-      this.#moment.now = now
-      // Another connection of several changes nothing.
-      if (!this.#ready.includes(node)) node.start(now)
-      node.isDown = false
-    } else {
+    if (isReady) node.isDown = false
+    else {
       node.isDown = true
       this.#listener.lost()
     }
@@ -213,6 +208,10 @@ export class Members {
     const isSame =
       ready.length === this.#ready.length && ready.every((node, index) => node === this.#ready[index])
     if (isSame) return
+    const before = new Set(this.#ready)
+    const now = clock.now()
+    this.#moment.now = now
+    for (const node of ready) if (!before.has(node) && !node.ejection.isOut) node.start(now)
     this.#ready = ready
     if (ready.length > 0) this.#listener.becameReady()
   }

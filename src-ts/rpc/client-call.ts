@@ -1,3 +1,5 @@
+import { checkBoolean } from '../checks/arguments'
+import { invalidType } from '../errors'
 import { optionNames } from '../checks/known-options'
 import { deadlineOf, takeSignal, systemTimeOf } from '../extension'
 import { checkOwn, own } from '../checks/own-constructor'
@@ -18,6 +20,10 @@ export interface RpcCallOptions {
   readonly signal?: AbortSignal | null | undefined
   /** Metadata of the request, if the protocol transmits it. */
   readonly metadata?: Metadata | undefined
+  /** Of a client of several servers: what `consistentHash` chooses the server by. */
+  readonly key?: string | undefined
+  /** Of a client of several servers: whether the call may be carried out more than once, as of `cluster.call`. Default false. */
+  readonly idempotent?: boolean | undefined
 }
 
 /** Of one call. */
@@ -26,6 +32,8 @@ export const callOptionNames = optionNames<RpcCallOptions>({
   deadline: true,
   signal: true,
   metadata: true,
+  key: true,
+  idempotent: true,
 })
 
 /** @internal */
@@ -73,6 +81,10 @@ export class ClientCall<Body = unknown> {
   readonly deadline: number
   /** Gives the call up. */
   readonly signal: AbortSignal | undefined
+  /** What the server is chosen by, if there are several. */
+  readonly key: string | undefined
+  /** Whether the call may be carried out more than once. */
+  readonly idempotent: boolean
   /** Metadata of the request. Middleware may replace it. */
   metadata: Metadata
   /** Metadata of the reply or error; empty before it arrives. */
@@ -102,7 +114,7 @@ export class ClientCall<Body = unknown> {
     method: string,
     body: Body,
     end: number,
-    { signal, metadata = noMetadata }: RpcCallOptions,
+    { signal, metadata = noMetadata, key, idempotent }: RpcCallOptions,
   ) {
     checkOwn(given, 'Calls come from clients')
     this.kind = kind
@@ -112,5 +124,9 @@ export class ClientCall<Body = unknown> {
     this.#end = end
     this.signal = takeSignal(signal)
     this.metadata = metadata
+    if (key !== undefined && typeof key !== 'string') throw invalidType('options.key', 'of type string', key)
+    checkBoolean('idempotent', idempotent)
+    this.key = key
+    this.idempotent = idempotent === true
   }
 }

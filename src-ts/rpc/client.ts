@@ -12,6 +12,7 @@ import {
   timeLimit,
 } from '../extension'
 import type { CloseOptions, DialTarget, Payload, PoolStats } from '../index'
+import type { ClusterStats, Resolver } from '../cluster/index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
 import {
@@ -28,7 +29,7 @@ import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { isRpcError, RpcError } from './errors'
 import { Inflater, type InflationStats } from './inflater'
-import { type Link, type LinkOptions, linkNames, openLink } from './link'
+import { type ClusterLinkOptions, type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CancelMessage, CompressedMessage, Message } from './message'
 import { calls } from './tracing'
 
@@ -36,22 +37,31 @@ import { calls } from './tracing'
 const maxAttempts = 256
 
 /** What {@link TransportClient} takes beside an address and a codec: the options of `Mux`, or of `Pool`. */
-export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & {
+export type TransportClientOptions<Sent = unknown, Received = Sent> = LinkOptions & Around<Sent, Received>
+
+/** What {@link TransportClient} takes beside a resolver and a codec: the options of `Cluster`. */
+export type ClusterClientOptions<Sent = unknown, Received = Sent> = ClusterLinkOptions &
+  Around<Sent, Received>
+
+interface Around<Sent, Received> {
   /** Runs around every call, the first outermost. The result of a one-way call is undefined. */
   readonly middleware?: readonly Middleware<ClientCall<Sent>, Received | undefined>[] | undefined
 }
 
 /** The names of options that mean something for their `kind`. */
 export function clientNames<Sent, Received>(
-  options: TransportClientOptions<Sent, Received>,
+  address: DialTarget | Resolver,
+  options: TransportClientOptions<Sent, Received> | ClusterClientOptions<Sent, Received>,
 ): Partial<OptionNames<TransportClientOptions>> {
-  return { ...linkNames(options), middleware: true }
+  return { ...linkNames(address, options), middleware: true }
 }
 
 /** What a client holds now. */
 export interface TransportClientStats extends PoolStats {
   /** Bytes of inflated replies. */
   readonly inflation: InflationStats
+  /** Of a client of several servers: what its cluster holds. */
+  readonly cluster?: ClusterStats | undefined
 }
 
 /**
@@ -93,12 +103,26 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   constructor(
     address: DialTarget,
     codec: Codec<Sent, Received>,
-    options: TransportClientOptions<Sent, Received> = {},
+    options?: TransportClientOptions<Sent, Received>,
+  )
+  /**
+   * @param resolver finds the servers; each call goes to one of them
+   * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+   */
+  constructor(
+    resolver: Resolver,
+    codec: Codec<Sent, Received>,
+    options?: ClusterClientOptions<Sent, Received>,
+  )
+  constructor(
+    address: DialTarget | Resolver,
+    codec: Codec<Sent, Received>,
+    options: TransportClientOptions<Sent, Received> | ClusterClientOptions<Sent, Received> = {},
   ) {
-    const taken = takeOptions<TransportClientOptions<Sent, Received>>(
+    const taken = takeOptions<TransportClientOptions<Sent, Received> | ClusterClientOptions<Sent, Received>>(
       'options',
       options,
-      clientNames(options),
+      clientNames(address, options),
     )
     const { middleware = [], ...linkOptions } = taken
     checkCodec(codec)
@@ -230,7 +254,8 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const { signal } = call
     const timeout = timeLeft(call)
     const id = this.#nextId()
-    return this.#link.call(this.#encode(call, id, timeout), { timeout, signal }, this.#cancellation(id))
+    const request = this.#encode(call, id, timeout)
+    return this.#link.call(request, { timeout, signal }, this.#cancellation(id), call)
   }
 
   /** Ids that are taken, by a call that waits for long, are left out: a codec may have but few. */
@@ -248,7 +273,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const timeout = timeLeft(call)
     const { signal } = call
     throwIfAborted(signal)
-    await this.#link.send(this.#encode(call, this.#nextId(), timeout), { timeout, signal })
+    await this.#link.send(this.#encode(call, this.#nextId(), timeout), { timeout, signal }, call)
     return undefined
   }
 

@@ -82,6 +82,12 @@ export interface Codec<Sent = unknown, Received = Sent> {
    * this writes nothing, nothing is sent. Needs {@link id}.
    */
   readonly encodeCancel?: Method<[message: CancelMessage, writer: Writer], void> | undefined
+  /**
+   * Whether a reply says that its server cannot serve at present. A client of several servers asks it of each reply, before
+   * {@link decode}. Such a reply counts as a failure of the server, and an idempotent call is made again. Default: no reply
+   * does.
+   */
+  readonly isUnavailable?: Method<[bytes: Buffer], boolean> | undefined
 }
 
 /**

@@ -14,14 +14,14 @@
  */
 export type { RpcCallOptions } from './client-call'
 export { ClientCall } from './client-call'
-export type { TransportClientOptions, TransportClientStats } from './client'
+export type { ClusterClientOptions, TransportClientOptions, TransportClientStats } from './client'
 export { TransportClient } from './client'
 export type { Codec } from './codec'
 export type { Endpoint, Middleware } from './endpoint'
 export type { RpcErrorCode } from './errors'
 export { RpcError } from './errors'
 export type { InflationStats } from './inflater'
-export type { LinkOptions, MuxLinkOptions, PoolLinkOptions } from './link'
+export type { ClusterLinkOptions, LinkOptions, MuxLinkOptions, PoolLinkOptions } from './link'
 export type {
   CancelMessage,
   CompressedMessage,

@@ -19,8 +19,11 @@ import {
   poolOptionNames,
   refusePromise,
 } from '../extension'
+import { clusterOptionNames, isResolver } from '../cluster/extension'
+import type { ClusterOptions, ClusterStats, Resolver } from '../cluster/index'
 import { invalidValue } from '../errors'
 import { type OptionNames, optionNames } from '../checks/known-options'
+import { type Choice, ClusterLink } from './cluster-link'
 import { type Codec, decodeMessage } from './codec'
 import type { BufferBound } from './inflater'
 import { checkObject } from '../checks/arguments'
@@ -49,6 +52,12 @@ export type PoolLinkOptions = {
   readonly kind: 'pool'
 } & Omit<PoolOptions, Decided>
 
+/** A mux for each server that a resolver finds. */
+export type ClusterLinkOptions = {
+  /** The default, and the only one. */
+  readonly kind?: 'mux' | undefined
+} & Omit<ClusterOptions, Decided | 'isUnavailable'>
+
 /** How calls use connections. */
 export type LinkOptions = MuxLinkOptions | PoolLinkOptions
 
@@ -62,16 +71,29 @@ function undecided<Names extends { readonly [Name in Decided]: true }>(names: Na
 const linkOptionNames = {
   mux: optionNames<MuxLinkOptions>({ ...undecided(muxOptionNames), kind: true }),
   pool: optionNames<PoolLinkOptions>({ ...undecided(poolOptionNames), kind: true }),
+  cluster: optionNames<ClusterLinkOptions>({ ...ofClusters(), kind: true }),
 } as const
+
+function ofClusters(): Omit<typeof clusterOptionNames, Decided | 'isUnavailable'> {
+  const { isUnavailable, ...others } = undecided(clusterOptionNames)
+  return others
+}
 
 /**
  * The names of options that mean something for their `kind`.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
-export function linkNames(options: LinkOptions): Partial<OptionNames<LinkOptions>> {
+export function linkNames(
+  address: DialTarget | Resolver,
+  options: LinkOptions | ClusterLinkOptions,
+): Partial<OptionNames<LinkOptions>> {
   checkObject('options', options)
   const { kind = 'mux' } = options
+  if (isResolver(address)) {
+    if (kind === 'mux') return linkOptionNames.cluster
+    throw invalidValue('options.kind', "must be 'mux' with a resolver", kind)
+  }
   if (kind === 'mux' || kind === 'pool') return linkOptionNames[kind]
   throw wrongKind(kind)
 }
@@ -80,13 +102,18 @@ function wrongKind(kind: unknown): TypeError {
   return invalidValue('options.kind', "must be 'mux' or 'pool'", kind)
 }
 
-/** The connections of a client: a mux, or a pool. */
+/** The connections of a client: a mux, a pool, or a cluster. */
 export interface Link {
   /** `cancel` makes the message that tells the server of a call that was given up. */
-  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer>
+  call(
+    request: Payload,
+    options: CallOptions,
+    cancel: (() => Payload) | undefined,
+    choice: Choice,
+  ): Promise<Buffer>
   /** Sends what is not answered. */
-  send(message: Payload, options: GetOptions): Promise<void>
-  stats(): PoolStats
+  send(message: Payload, options: GetOptions, choice: Choice): Promise<void>
+  stats(): PoolStats & { readonly cluster?: ClusterStats | undefined }
   close(options?: CloseOptions): Promise<void>
 }
 
@@ -96,9 +123,9 @@ export interface Link {
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
  */
 export function openLink<Sent, Received>(
-  address: DialTarget,
+  address: DialTarget | Resolver,
   codec: Codec<Sent, Received>,
-  options: LinkOptions,
+  options: LinkOptions | ClusterLinkOptions,
 ): { readonly link: Link; readonly bound: BufferBound } {
   const { kind = 'mux', ...others } = options
   const { framing, id } = codec
@@ -109,6 +136,13 @@ export function openLink<Sent, Received>(
     // Without ids a message that says so would answer the next call.
     ...(id !== undefined &&
       codec.isGoAway && { isGoAway: (bytes: Buffer): boolean => saysGoAway(codec, bytes) }),
+  }
+  if (isResolver(address)) {
+    const link = new ClusterLink(address, {
+      ...connection,
+      ...(codec.isUnavailable && { isUnavailable: (bytes) => saysUnavailable(codec, bytes) }),
+    })
+    return { link, bound: link.bound }
   }
   if (kind === 'mux') {
     const mux = new Mux(address, connection)
@@ -128,6 +162,13 @@ function saysGoAway<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer)
     message.kind !== 'compressed' && message.kind !== 'cancel' && codec.isGoAway?.(message)
   refusePromise('codec.isGoAway', announces)
   return announces === true
+}
+
+/** Of a reply. */
+function saysUnavailable<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
+  const says: unknown = codec.isUnavailable?.(bytes)
+  refusePromise('codec.isUnavailable', says)
+  return says === true
 }
 
 class MuxLink implements Link {

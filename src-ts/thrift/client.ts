@@ -1,8 +1,10 @@
 import { follow, siteOf, captureContext, report } from '../extension'
+import type { Resolver } from '../cluster/index'
 import type { CloseOptions, DialTarget } from '../index'
 import { clientNames, callOptionNames } from '../rpc/extension'
 import {
   TransportClient,
+  type ClusterClientOptions,
   type TransportClientOptions,
   type TransportClientStats,
   type RpcCallOptions,
@@ -31,16 +33,24 @@ import { TTHeaderCodec } from './ttheader'
 import { ApplicationError, MessageType } from './wire'
 
 /** Options of {@link createThriftClient}: those of a `TransportClient`, and the format of calls on the wire. */
-export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> &
-  ThriftLimits & {
-    /** The transport around messages. Default `'framed'`, which has neither metadata nor deadlines. */
-    readonly transport?: 'framed' | 'theader' | 'ttheader' | undefined
-    /** Default `'binary'`, the only one that Kitex understands. */
-    readonly protocol?: 'binary' | 'compact' | undefined
-  }
+export type ThriftClientOptions = TransportClientOptions<Uint8Array, ThriftInput> & ThriftFormatOptions
 
-function thriftClientNames(options: ThriftClientOptions): Partial<OptionNames<ThriftClientOptions>> {
-  return { ...clientNames(options), ...limitNames, transport: true, protocol: true }
+/** Options of {@link createThriftClient} with a resolver: those of a cluster, and the format of calls on the wire. */
+export type ThriftClusterOptions = ClusterClientOptions<Uint8Array, ThriftInput> & ThriftFormatOptions
+
+/** The format of calls on the wire. */
+export interface ThriftFormatOptions extends ThriftLimits {
+  /** The transport around messages. Default `'framed'`, which has neither metadata nor deadlines. */
+  readonly transport?: 'framed' | 'theader' | 'ttheader' | undefined
+  /** Default `'binary'`, the only one that Kitex understands. */
+  readonly protocol?: 'binary' | 'compact' | undefined
+}
+
+function thriftClientNames(
+  address: DialTarget | Resolver,
+  options: ThriftClientOptions | ThriftClusterOptions,
+): Partial<OptionNames<ThriftClientOptions>> {
+  return { ...clientNames(address, options), ...limitNames, transport: true, protocol: true }
 }
 
 const transports = { framed: FramedCodec, theader: THeaderCodec, ttheader: TTHeaderCodec }
@@ -48,8 +58,8 @@ const protocols = { binary, compact }
 
 let newClient: <Client extends object>(
   service: ThriftService<Client>,
-  address: DialTarget,
-  options: ThriftClientOptions,
+  address: DialTarget | Resolver,
+  options: ThriftClientOptions | ThriftClusterOptions,
 ) => ThriftClient<Client>
 
 /**
@@ -81,11 +91,11 @@ export class ThriftClient<Client extends object> {
   private constructor(
     given: typeof own,
     service: ThriftService<Client>,
-    address: DialTarget,
-    options: ThriftClientOptions,
+    address: DialTarget | Resolver,
+    options: ThriftClientOptions | ThriftClusterOptions,
   ) {
     checkOwn(given, 'Clients are made by createThriftClient')
-    const taken = takeOptions('options', options, thriftClientNames(options))
+    const taken = takeOptions('options', options, thriftClientNames(address, options))
     const { transport, protocol, maxLength, maxElements, maxInflatedLength, maxInflationRatio, ...others } =
       taken
     const Codec = choose('transport', transports, transport ?? 'framed')
@@ -94,7 +104,7 @@ export class ThriftClient<Client extends object> {
     this.#Client = service.Client as unknown as GeneratedClientClass
     this.#Output = chosen.Output
     this.#transport = new TransportClient(
-      address,
+      address as DialTarget,
       new Codec(chosen, checkLimits(taken, clientMaxLength)),
       others,
     )
@@ -148,7 +158,22 @@ export class ThriftClient<Client extends object> {
 export function createThriftClient<Client extends object>(
   service: ThriftService<Client>,
   address: DialTarget,
-  options: ThriftClientOptions = {},
+  options?: ThriftClientOptions,
+): ThriftClient<Client>
+/**
+ * Makes a client of a service that runs on several servers, which a resolver finds.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`
+ */
+export function createThriftClient<Client extends object>(
+  service: ThriftService<Client>,
+  resolver: Resolver,
+  options?: ThriftClusterOptions,
+): ThriftClient<Client>
+export function createThriftClient<Client extends object>(
+  service: ThriftService<Client>,
+  address: DialTarget | Resolver,
+  options: ThriftClientOptions | ThriftClusterOptions = {},
 ): ThriftClient<Client> {
   checkService(service)
   return newClient(service, address, options)

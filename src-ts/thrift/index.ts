@@ -9,7 +9,7 @@
  *
  * @module netpoll/thrift
  */
-export type { ThriftClientOptions } from './client'
+export type { ThriftClientOptions, ThriftClusterOptions, ThriftFormatOptions } from './client'
 export { createThriftClient, ThriftClient } from './client'
 export type { ThriftService } from './generated'
 export type { ThriftInput } from './input'
