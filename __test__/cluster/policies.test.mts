@@ -31,7 +31,10 @@ function counts(times: number, pick: (index: number) => Node | undefined): Map<N
 test('latency follows a slow call at once, and forgets it in time', (t) => {
   const latency = new PeakLatency()
   t.false(latency.isKnown)
+  for (const slow of [40, 20, 5, 2]) latency.observe(slow, 0)
+  t.false(latency.isKnown)
   latency.observe(1, 0)
+  t.true(latency.isKnown)
   latency.observe(100, 1_000)
   t.is(latency.at(1_000), 100)
   t.true(Math.abs(latency.at(11_000) - 100 / Math.E) < 1e-9)
@@ -249,8 +252,10 @@ test('of a server that has not answered yet no second answer is awaited where ot
   const made = (path: string): ClusterNode =>
     new ClusterNode(checkEndpoint({ address: { path } }), { now: 0 }, 0, ejection)
   const [known, unknown] = [made('/a'), made('/b')]
-  known.began()
-  known.answered(0, 5)
+  for (let count = 0; count < 5; count += 1) {
+    known.began()
+    known.answered(0, 5)
+  }
   t.is(unknown.load, 0)
   unknown.began()
   for (let index = 0; index < 100; index += 1) {

@@ -3,6 +3,8 @@ const decay = 10_000
 /** Milliseconds that a failure counts for at least, and at most. */
 const minPenalty = 10
 const maxPenalty = 10_000
+/** Calls that a process is slower for, because its code is not compiled yet: they say little of the later ones. */
+const warmUp = 5
 
 /**
  * How long calls to one server take: an average that follows a slower call at once, and forgets it slowly, also while no
@@ -11,11 +13,11 @@ const maxPenalty = 10_000
 export class PeakLatency {
   #value = 0
   #at = 0
-  #isKnown = false
+  #observed = 0
 
-  /** Whether any call has ended. */
+  /** Whether enough calls have ended to say something, or one has failed. */
   get isKnown(): boolean {
-    return this.#isKnown
+    return this.#observed >= warmUp
   }
 
   /** Milliseconds, at `now`. */
@@ -28,29 +30,32 @@ export class PeakLatency {
 
   /** A call has taken so many milliseconds. */
   observe(milliseconds: number, now: number): void {
-    if (milliseconds >= this.#value) {
+    if (milliseconds >= this.#value || this.#observed < warmUp) {
       this.#value = milliseconds
+      this.#observed += 1
     } else {
       const weight = Math.exp(-(now - this.#at) / decay)
       this.#value = this.#value * weight + milliseconds * (1 - weight)
     }
     this.#at = now
-    this.#isKnown = true
   }
 
   /** A call was given up after so many milliseconds: its server is no faster than that. */
   exceed(milliseconds: number, now: number): void {
-    if (milliseconds > this.at(now)) this.observe(milliseconds, now)
+    if (milliseconds <= this.at(now)) return
+    this.#observed = warmUp
+    this.observe(milliseconds, now)
   }
 
   /** A call has failed, however soon: so a server that fails at once attracts none. */
   fail(milliseconds: number, now: number): void {
+    this.#observed = warmUp
     this.observe(Math.min(maxPenalty, Math.max(milliseconds, 10 * this.at(now), minPenalty)), now)
   }
 
   /** Another process may answer from now on. */
   forget(): void {
     this.#value = 0
-    this.#isKnown = false
+    this.#observed = 0
   }
 }
