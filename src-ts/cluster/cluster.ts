@@ -15,7 +15,12 @@ import { Watcher } from './watcher'
 const asItIs = (request: Payload): Payload => request
 
 /** @internal As its `call`, of a request that stays as it is; `cancel` makes what tells a server that it was given up. */
-export let callOfCluster: (cluster: Cluster, request: Payload, options: ClusterCallOptions) => Promise<Buffer>
+export let callOfCluster: (
+  cluster: Cluster,
+  request: Payload,
+  options: ClusterCallOptions,
+  cancel: (() => Payload) | undefined,
+) => Promise<Buffer>
 
 /**
  * Calls a service of several servers, which a resolver finds. Each call goes to a server that is connected and does well.

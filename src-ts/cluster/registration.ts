@@ -96,7 +96,9 @@ class Entry implements Registration {
   readonly #failed: (error: unknown) => void
   readonly #abandonment = new AbortController()
   readonly #pacer = new Pacer(this.#abandonment.signal)
+  /** The last that was granted, whether or not the entry is under it. */
   #lease: string | undefined
+  #isEntered = false
   #kept: Promise<void> = Promise.resolve()
   #closed: Promise<void> | undefined
 
@@ -116,13 +118,15 @@ class Entry implements Registration {
 
   /** Takes a lease, and puts the entry under it. */
   async enter(liveness: Liveness): Promise<void> {
+    this.#isEntered = false
     const granted = (await this.#call('/v3/lease/grant', { TTL: this.#ttl }, liveness)) as {
       readonly ID?: unknown
     }
     if (typeof granted.ID !== 'string') throw new NetpollError('ERR_ETCD', 'etcd has granted no lease')
+    this.#lease = granted.ID
     const entry = { key: toBase64(this.#key), value: toBase64(this.#value), lease: granted.ID }
     await this.#call('/v3/kv/put', entry, liveness)
-    this.#lease = granted.ID
+    this.#isEntered = true
   }
 
   keepAlive(): void {
@@ -145,24 +149,18 @@ class Entry implements Registration {
       await this.#pacer.pause(pause, pause)
       if (signal.aborted) return
       try {
-        if (!(await this.#isAlive())) await this.#enterAgain()
+        if (!(await this.#isAlive())) await this.enter('background')
         pause = (this.#ttl * 1_000) / 3
       } catch (error) {
-        if (signal.aborted) return
         pause = Math.min(retryInterval, pause)
         this.#failed(error)
       }
     }
   }
 
-  async #enterAgain(): Promise<void> {
-    this.#lease = undefined
-    await this.enter('background')
-  }
-
   /** Has the lease live on; false where etcd has lost it. */
   async #isAlive(): Promise<boolean> {
-    if (this.#lease === undefined) return false
+    if (!this.#isEntered) return false
     const answer = (await this.#call('/v3/lease/keepalive', { ID: this.#lease }, 'background')) as {
       readonly result?: { readonly TTL?: unknown }
     }
@@ -180,7 +178,8 @@ class Entry implements Registration {
     }
   }
 
+  /** Not given up by {@link close}, which has to know what has become of it. */
   #call(path: string, body: object, liveness: Liveness): Promise<unknown> {
-    return this.#gateway.call(path, body, liveness, this.#abandonment.signal)
+    return this.#gateway.call(path, body, liveness)
   }
 }
