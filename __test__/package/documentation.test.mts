@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
 import * as netpoll from '../../dist/index.mjs'
+import * as cluster from '../../dist/cluster/index.mjs'
 import * as rpc from '../../dist/rpc/index.mjs'
 import * as thrift from '../../dist/thrift/index.mjs'
 import {
@@ -61,15 +62,22 @@ test('an example is a program: what is in another language is none', (t) => {
 })
 
 test('each class and function that users import has an example, or a member of it has', (t) => {
-  const missing = Object.entries({ '': netpoll, 'rpc/': rpc, 'thrift/': thrift }).flatMap(
-    ([folder, exported]) =>
-      Object.keys(exported).filter((name) => {
-        const definition = new RegExp(`^export (?:abstract )?(?:class|function|const) ${name}\\b`, 'm')
-        const file = sourceFiles(root).find(
-          (each) => (folder === '' || each.startsWith(`src-ts/${folder}`)) && definition.test(read(each)),
-        )
-        return file === undefined || !hasExample(read(file), definition)
-      }),
+  const missing = Object.entries({
+    '': netpoll,
+    'cluster/': cluster,
+    'rpc/': rpc,
+    'thrift/': thrift,
+  }).flatMap(([folder, exported]) =>
+    Object.keys(exported).filter((name) => {
+      const definition = new RegExp(
+        `^export (?:abstract )?(?:class|(?:async )?function|const) ${name}\\b`,
+        'm',
+      )
+      const file = sourceFiles(root).find(
+        (each) => (folder === '' || each.startsWith(`src-ts/${folder}`)) && definition.test(read(each)),
+      )
+      return file === undefined || !hasExample(read(file), definition)
+    }),
   )
   t.deepEqual(missing, ['noMetadata'])
 })
@@ -128,6 +136,12 @@ test('the guide of options has every option, with the default that its type says
     'client/mux-options',
     'client/backoff',
     'thrift/limits',
+    'cluster/options',
+    'cluster/call',
+    'cluster/dns',
+    'cluster/etcd',
+    'cluster/etcd-gateway',
+    'cluster/registration',
   ]
   const types = [...sources, 'workers/options'].map((name) => read(`src-ts/${name}.ts`)).join('\n')
   const interfaces = types.matchAll(

@@ -14,7 +14,8 @@ const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }
 /** Whether a program is installed. In CI on Debian one that is not is a failure; elsewhere a line says what is skipped. */
 export function isInstalled(t: ExecutionContext, program: string, what: string): boolean {
   if (spawnSync(program, ['--version'], { env }).status === 0) return true
-  if (process.env['CI'] === 'true' && existsSync('/etc/debian_version')) t.fail(`${program} is missing: ${what} is not tested`)
+  if (process.env['CI'] === 'true' && existsSync('/etc/debian_version'))
+    t.fail(`${program} is missing: ${what} is not tested`)
   else {
     t.log(`${program} is missing: ${what} is not tested`)
     t.pass()

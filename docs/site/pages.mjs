@@ -11,6 +11,7 @@ export const pages = [
         'listening',
         'dialing',
         'pools-and-mux',
+        'clusters',
         'rpc',
         'thrift',
         'back-pressure',

@@ -1,5 +1,5 @@
 import { NetpollError } from '../errors'
-import { ClientLifecycle, clock, keepPayload, report } from '../extension'
+import { ClientLifecycle, clock, keepPayload } from '../extension'
 import { type CloseOptions, Mux, type Payload } from '../index'
 import type { ClusterCallOptions, ClusterSendOptions } from './call'
 import { Calls } from './calls'
@@ -66,7 +66,6 @@ export class Cluster {
     void unusedMux(ofMux)
     const moment = { now: clock.now() }
     this.#moment = moment
-    const tell = (error: unknown): void => report(checked.onError, error, undefined, checked.context)
     this.#members = new Members(checked, ofMux, moment, {
       becameReady: () => this.#calls.serve(),
       lost: () => this.#watcher.refresh(),
@@ -102,7 +101,7 @@ export class Cluster {
       },
       failed: (error) => {
         if (channels.resolve.hasSubscribers) channels.resolve.publish({ cluster: this, error })
-        tell(error)
+        checked.tell(error)
         if (this.#members.all.length === 0) this.#calls.unreachable(error)
       },
     })
@@ -110,8 +109,8 @@ export class Cluster {
   }
 
   /**
-   * Calls a server. Without one that is ready, the call waits until one is: as long as its timeout allows, or, without one,
-   * until no server can be connected to.
+   * Calls a server. Without one that is ready, the call waits as long as its timeout allows. Without a timeout it waits until
+   * no server can be connected to.
    *
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */

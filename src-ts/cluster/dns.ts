@@ -15,8 +15,8 @@ export interface DnsOptions {
   /** Which records are asked for. Default `'A'`. */
   readonly type?: 'A' | 'AAAA' | 'SRV' | undefined
   /**
-   * Milliseconds until the name is asked for again where its records have no time to live, as those of type SRV in Node.js,
-   * and those of the system's own look-up. Default 5,000.
+   * Milliseconds until the name is asked for again where its records have no time to live. Node.js tells none of type SRV, and
+   * none where the system was asked. Default 5,000.
    */
   readonly refresh?: number | undefined
   /** Servers of DNS to ask, as `setServers` of `node:dns` takes them. Default: those of the system. */
@@ -41,8 +41,8 @@ interface Answer {
 type Ask = (resolver: promises.Resolver) => Promise<Answer>
 
 /**
- * Finds servers by DNS. A name is asked for again when its time to live is over, within 1 to 30 s, and at once after a
- * connection was lost. Where there are no records, as of `localhost` and short names, the system's own look-up is asked.
+ * Finds servers by DNS. A name is asked for again when its time to live is over, within 1 to 30 s. It is asked for at once
+ * after a connection was lost. Where there are no records, as of `localhost` and short names, the system is asked.
  * The `servername` of each endpoint is the name.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`

@@ -7,8 +7,8 @@ const maxPenalty = 10_000
 const warmUp = 5
 
 /**
- * How long calls to one server take: an average that follows a slower call at once, and forgets it slowly, also while no
- * call is made (Finagle's peak EWMA).
+ * How long calls to one server take. The average follows a slower call at once. It forgets that slowly, also while no call is
+ * made (Finagle's peak EWMA).
  */
 export class PeakLatency {
   #value = 0

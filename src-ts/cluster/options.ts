@@ -3,8 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { invalidType, invalidValue } from '../errors'
 import { checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { captureContext, maxTimeout, muxOptionNames, timeLimit } from '../extension'
-import type { MuxOptions } from '../index'
+import { captureContext, maxTimeout, muxOptionNames, report, timeLimit } from '../extension'
 import { type Balancer, checkBalancer, leastLoaded } from './balancer'
 import type { CheckedEjection } from './ejection'
 import type { LinkMuxOptions } from './endpoint-link'
@@ -124,8 +123,8 @@ export interface CheckedClusterOptions {
   readonly maxWaiters: number
   readonly isUnavailable: ((reply: Buffer) => boolean) | undefined
   readonly requestTimeout: number
-  readonly onError: MuxOptions['onError']
-  readonly context: ReturnType<typeof captureContext>
+  /** Tells the user of what reaches no caller. */
+  readonly tell: (error: unknown) => void
 }
 
 /**
@@ -164,6 +163,7 @@ function checkLimits(options: ClusterOptions): CheckedClusterOptions {
   if (subset !== Number.POSITIVE_INFINITY) checkInteger('options.subset', subset, 0, Number.MAX_SAFE_INTEGER)
   checkInteger('options.maxWaiters', maxWaiters, 0, Number.MAX_SAFE_INTEGER)
   checkFunction('isUnavailable', options.isUnavailable)
+  const context = captureContext()
   const drainTimeout = timeLimit('options.drainTimeout', options.drainTimeout, 30_000)
   return {
     balancer,
@@ -177,8 +177,7 @@ function checkLimits(options: ClusterOptions): CheckedClusterOptions {
     maxWaiters,
     isUnavailable: options.isUnavailable,
     requestTimeout: timeLimit('options.requestTimeout', options.requestTimeout, 0),
-    onError: options.onError,
-    context: captureContext(),
+    tell: (error) => report(options.onError, error, undefined, context),
   }
 }
 

@@ -2,8 +2,8 @@ import type { ClusterNode } from './cluster-node'
 import { hashOf, joined } from './hashing'
 
 /**
- * Orders servers for one client (rendezvous hashing). Its subset is the first of them: clients with other ids have others,
- * and when a server comes or goes, no more than one place of a subset changes.
+ * Orders servers for one client (rendezvous hashing). Its subset is the first of them. Clients with other ids have others.
+ * When a server comes or goes, no more than one place of a subset changes.
  */
 export function rankNodes(nodes: Iterable<ClusterNode>, clientId: string): readonly ClusterNode[] {
   const client = hashOf(clientId)
