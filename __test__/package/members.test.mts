@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 
 import * as netpoll from '../../dist/index.mjs'
+import * as cluster from '../../dist/cluster/index.mjs'
 import * as rpc from '../../dist/rpc/index.mjs'
 import * as thrift from '../../dist/thrift/index.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'
@@ -20,7 +21,7 @@ import { serveThrift, thriftClient } from '../support/thrift.mjs'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = join(root, '.test', 'members')
 
-const packages = { netpoll, rpc, thrift }
+const packages = { netpoll, cluster, rpc, thrift }
 type PackageName = keyof typeof packages
 
 /** An object that users get, and its type as they write it. */
@@ -32,6 +33,7 @@ interface Sample {
 /** Classes of which users make objects. */
 const madeByUsers = [
   ...['netpoll.Dialer', 'netpoll.Mux', 'netpoll.Pool', 'netpoll.DialedSocket', 'netpoll.NetpollError'],
+  'cluster.Cluster',
   ...['rpc.TransportServer', 'rpc.TransportClient', 'rpc.RpcError'],
 ]
 
@@ -80,6 +82,7 @@ function refusedLines(name: string, types: readonly string[], lines: readonly st
   mkdirSync(folder, { recursive: true })
   const imports = [
     "import * as netpoll from 'netpoll'",
+    "import * as cluster from 'netpoll/cluster'",
     "import * as rpc from 'netpoll/rpc'",
     "import * as thrift from 'netpoll/thrift'",
     ...types.map((type, index) => `declare const value${index}: ${type}`),
@@ -262,10 +265,27 @@ async function ofFrameworks(t: ExecutionContext): Promise<readonly Sample[]> {
   })
   t.is(await client.call('a', 1), 1)
   t.is(calls.length, 2)
+  const nodes: (readonly cluster.Node[])[] = []
+  const first: cluster.Balancer = {
+    pick: (ready) => {
+      nodes.push(ready)
+      return ready[0]
+    },
+  }
+  const endpoint = { address: { host: '127.0.0.1', port } }
+  const { framing, id } = new JsonCodec()
+  const service = new cluster.Cluster(cluster.fixed([endpoint]), { framing, id, balancer: first })
+  t.teardown(() => service.close({ timeout: 0 }))
+  const request = { kind: 'call', method: 'a', metadata: {}, timeout: 0, body: 1 }
+  await service.call(Buffer.from(`0001${JSON.stringify(request)}`), { timeout: 60_000 })
   const thriftServer = await serveThrift(t)
   const ofThrift = thriftClient(t, thriftServer.port)
   return [
     ...calls,
+    { type: 'cluster.Cluster', value: service },
+    { type: 'cluster.ClusterStats', value: service.stats() },
+    { type: 'cluster.NodeStats', value: service.stats().nodes[0] as object },
+    { type: 'cluster.Node', value: nodes.at(-1)?.[0] as object },
     { type: 'rpc.TransportServer', value: server },
     { type: 'rpc.TransportServerStats', value: server.stats() },
     { type: 'rpc.TransportClient', value: client },

@@ -5,6 +5,7 @@ import { deadlineOf, deadlinePassed, takeSignal, throwIfAborted, timeLimit } fro
 import type { CallOptions, Payload } from '../index'
 import type { BalancedCall } from './balancer'
 import type { ClusterNode } from './cluster-node'
+import type { Node } from './node'
 
 /** Options of `cluster.call`. */
 export interface ClusterCallOptions extends CallOptions {
@@ -40,7 +41,7 @@ export const sendNames = optionNames<ClusterSendOptions>({
   key: true,
 })
 
-const noNodes: readonly ClusterNode[] = Object.freeze([])
+const noNodes: readonly Node[] = Object.freeze([])
 
 const noOptions: ClusterCallOptions = Object.freeze({})
 
@@ -53,7 +54,7 @@ export class ClusterCall implements BalancedCall {
   /** Of the user, or of the two tries that are made at once. */
   readonly signal: AbortSignal | undefined
   /** Servers that it has gone to, since all that are ready were tried. */
-  tried: readonly ClusterNode[] = noNodes
+  tried: readonly Node[] = noNodes
   /** Further tries that were made. */
   retries = 0
   /** Makes the message that tells a server that it was given up, where the protocol has one. */
@@ -81,7 +82,7 @@ export class ClusterCall implements BalancedCall {
   }
 
   /** A try has failed on `node`: the next goes to another. */
-  retry(node: ClusterNode): void {
+  retry(node: Node): void {
     this.retries += 1
     this.tried = [...this.tried, node]
   }

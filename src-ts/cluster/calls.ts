@@ -23,7 +23,7 @@ import {
   sendNames,
   takeCall,
 } from './call'
-import type { ClusterNode } from './cluster-node'
+import { type ClusterNode, clusterNodeOf } from './cluster-node'
 import { channels } from './events'
 import { HedgeTimer, TwoTries } from './hedging'
 import type { Members } from './members'
@@ -218,9 +218,9 @@ export class Calls {
   #retry(call: ClusterCall, node: ClusterNode, error: unknown): void {
     this.#moment.now = clock.now()
     this.retries += 1
-    call.retry(node)
+    call.retry(node.view)
     const { retry } = channels
-    if (retry.hasSubscribers) retry.publish({ cluster: this.#cluster, node, error })
+    if (retry.hasSubscribers) retry.publish({ cluster: this.#cluster, node: node.view, error })
   }
 
   /** Makes a second try beside the first, if that takes long. The first reply counts. */
@@ -260,13 +260,13 @@ export class Calls {
     const { node: first } = call
     if (first === undefined || this.#lifecycle.isDestroyed) return undefined
     const second = call.withSignal(tries.second)
-    second.tried = [first]
+    second.tried = [first.view]
     this.#moment.now = clock.now()
     const node = this.#choose(second)
     if (node === undefined || node === first || !this.#withdraw(this.#moment.now)) return undefined
     this.hedges += 1
     const { hedge } = channels
-    if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node })
+    if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node: node.view })
     return this.#once(request, second, node)
   }
 
@@ -316,18 +316,17 @@ export class Calls {
       node = this.#pick(call)
     }
     const { pick } = channels
-    if (node !== undefined && pick.hasSubscribers) pick.publish({ cluster: this.#cluster, node })
+    if (node !== undefined && pick.hasSubscribers) pick.publish({ cluster: this.#cluster, node: node.view })
     return node
   }
 
   #pick(call: ClusterCall): ClusterNode | undefined {
-    const { ready } = this.#members
-    const node = this.#options.balancer.pick(ready, call) as ClusterNode | null | undefined
-    if (node === undefined || node === null) return undefined
-    if (!ready.includes(node)) {
-      throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof node)
-    }
-    return node
+    const { views } = this.#members
+    const picked: unknown = this.#options.balancer.pick(views, call)
+    if (picked === undefined || picked === null) return undefined
+    const node = clusterNodeOf(picked)
+    if (node !== undefined && views.includes(node.view)) return node
+    throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof picked)
   }
 
   /** Waits until another server is ready. */

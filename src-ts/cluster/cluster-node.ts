@@ -1,4 +1,4 @@
-import type { CheckedEndpoint } from './endpoint'
+import type { CheckedEndpoint, Endpoint } from './endpoint'
 import { type CheckedEjection, Ejection } from './ejection'
 import type { EndpointLink } from './endpoint-link'
 import { PeakLatency } from './latency'
@@ -11,8 +11,54 @@ const minShare = 0.1
 /** Of a server that has not answered yet, while it is asked: the others come first. */
 const unknownLoad = 1e9
 
+/** @internal What the package knows of a node that a balancer has chosen; `undefined` for what is none of ours. */
+export let clusterNodeOf: (node: unknown) => ClusterNode | undefined
+
+/** A server, as balancers and subscribers get it: they can change nothing. */
+class NodeView implements Node {
+  readonly #node: ClusterNode
+
+  static {
+    clusterNodeOf = (node) =>
+      typeof node === 'object' && node !== null && #node in node ? node.#node : undefined
+  }
+
+  constructor(node: ClusterNode) {
+    this.#node = node
+  }
+
+  get endpoint(): Endpoint {
+    return this.#node.endpoint
+  }
+
+  get id(): string {
+    return this.#node.id
+  }
+
+  get hash(): number {
+    return this.#node.hash
+  }
+
+  get weight(): number {
+    return this.#node.weight
+  }
+
+  get running(): number {
+    return this.#node.running
+  }
+
+  get latency(): number {
+    return this.#node.latency
+  }
+
+  get load(): number {
+    return this.#node.load
+  }
+}
+
 /** A server, with what is known of it and, if calls may go to it, its connections. */
 export class ClusterNode implements Node {
+  readonly view: Node = new NodeView(this)
   readonly id: string
   readonly hash: number
   readonly ejection: Ejection

@@ -70,11 +70,11 @@ export class Cluster {
       becameReady: () => this.#calls.serve(),
       lost: () => this.#watcher.refresh(),
       unreachable: (error) => this.#calls.unreachable(error),
-      draining: (node) => {
+      draining: ({ view: node }) => {
         if (channels.drain.hasSubscribers) channels.drain.publish({ cluster: this, node })
       },
-      ejected: (node) => {
-        const until = node.ejection.due
+      ejected: ({ view: node, ejection }) => {
+        const until = ejection.due
         if (channels.eject.hasSubscribers) channels.eject.publish({ cluster: this, node, until })
       },
       gone: () => this.#lifecycle.followEmpty(),

@@ -43,13 +43,14 @@ export function checkEndpoint(endpoint: Endpoint): CheckedEndpoint {
   if (servername !== undefined) checkText('endpoint.servername', servername)
   const place = 'path' in target ? target.path : hostPort(target.host, target.port)
   const id = servername === undefined ? place : `${place} ${servername}`
-  return {
+  // Balancers and subscribers get it.
+  return Object.freeze({
     id,
     hash: hashOf(id),
-    address: target,
+    address: Object.freeze(target),
     weight,
     ...(servername !== undefined && { servername }),
-  }
+  })
 }
 
 /** An address as people write it: `host:port`, with brackets around IPv6. */

@@ -4,6 +4,7 @@ import { ClusterNode } from './cluster-node'
 import type { CheckedEndpoint } from './endpoint'
 import { EndpointLink, type LinkMuxOptions } from './endpoint-link'
 import type { Moment } from './moment'
+import type { Node } from './node'
 import type { CheckedClusterOptions } from './options'
 import { chooseSubset, rankNodes } from './subset'
 
@@ -42,6 +43,8 @@ export class Members {
   #ranked: readonly ClusterNode[] = []
   #chosen: ReadonlySet<ClusterNode> = new Set()
   #ready: readonly ClusterNode[] = []
+  /** The same, as balancers get them. */
+  #views: readonly Node[] = []
   #nextProbe = Number.POSITIVE_INFINITY
 
   constructor(
@@ -56,9 +59,14 @@ export class Members {
     this.#listener = listener
   }
 
-  /** Those that calls may go to. It is another array once they are others. */
+  /** Those that calls may go to. */
   get ready(): readonly ClusterNode[] {
     return this.#ready
+  }
+
+  /** The same, as balancers get them: another array once they are others. */
+  get views(): readonly Node[] {
+    return this.#views
   }
 
   /** All of the last list. */
@@ -98,7 +106,7 @@ export class Members {
       this.#out.delete(node)
     }
     // Another array: weights may be others, too.
-    this.#ready = Array.from(this.#ready)
+    this.#views = Array.from(this.#views)
     this.#ranked = rankNodes(this.#nodes.values(), this.#options.clientId)
     this.#choose()
   }
@@ -153,6 +161,7 @@ export class Members {
     for (const node of this.#chosen) this.#drain(node, timeout)
     this.#chosen = new Set()
     this.#ready = []
+    this.#views = []
   }
 
   /** All calls end at once. */
@@ -213,6 +222,7 @@ export class Members {
     this.#moment.now = now
     for (const node of ready) if (!before.has(node) && !node.ejection.isOut) node.start(now)
     this.#ready = ready
+    this.#views = ready.map(({ view }) => view)
     if (ready.length > 0) this.#listener.becameReady()
   }
 
