@@ -74,9 +74,12 @@ export class EndpointLink {
   }
 }
 
-/** The one place that makes connections of an endpoint. */
-function dialing({ address }: CheckedEndpoint, options: MuxOptions): Mux {
-  return new Mux(address, options)
+/** The one place that makes connections of an endpoint. With TLS, its name is asked for, unless the user has given another. */
+function dialing({ address, servername }: CheckedEndpoint, options: MuxOptions): Mux {
+  const { tls } = options
+  if (tls === undefined || servername === undefined) return new Mux(address, options)
+  const given = tls === true ? undefined : tls
+  return new Mux(address, { ...options, tls: { ...given, servername: given?.servername ?? servername } })
 }
 
 const connected = (): void => {}
