@@ -81,6 +81,17 @@ function* ofOwn(options) {
       yield part(`restarts, ${kind}, ${pollers} pollers`, 40, args)
     }
   }
+  // A hundred processes behind a cluster; each is restarted once, or killed. A line of figures for each kind.
+  for (const args of [
+    ['goaway', '100', '2000', '0.6'],
+    ['silent', '100', '2000', '0.6', 'idempotent'],
+    ['kill', '100', '2000', '0.6', 'idempotent'],
+    ['kill', '100', '2000', '0.6'],
+    ['stop', '10', '1000', '12'],
+    ['slow', '10', '1000', '20'],
+  ]) {
+    yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
+  }
   yield part('growth', 180, [script('test-growth')])
   yield part('amplification', 60, [script('test-amplification')])
 }
@@ -88,7 +99,7 @@ function* ofOwn(options) {
 /** Random drivers, two side by side, each for as long as asked. */
 function* fuzzing({ fuzzSeconds }) {
   const run = ['run', '--release', '--locked', '--package', 'netpoll-fuzz', '--']
-  for (const target of ['framing', 'poller', 'commands']) {
+  for (const target of ['framing', 'poller', 'commands', 'tls']) {
     const args = [...run, target, '--seconds', String(fuzzSeconds)]
     yield {
       title: `random driver, ${target}, ${fuzzSeconds} s`,
