@@ -113,7 +113,7 @@ fn key_updates_alone_keep_nothing_alive() {
     h.until(|h| h.has(id, "idle"));
     assert_eq!(h.message_count(id), 0);
     h.peer_writes(&mut peer, &unfinished[..50], |_, _| {});
-    for _ in 0..4 {
+    for _ in 0..5 {
         h.pass(Duration::from_secs(90));
         update_keys(&mut peer.tls);
         let _ = peer.step();
