@@ -18,7 +18,7 @@ for (const pollers of [0, 1, 2]) {
       `replies of calls that overlap are collected as young ones: ${kind}, ${pollers} pollers`,
       async (t) => {
         const chunks = await kept(t, 'overlapping', pollers, kind)
-        t.true(chunks <= 40, `${chunks} chunks`)
+        t.true(chunks <= 24, `${chunks} chunks`)
       },
     )
 
