@@ -184,7 +184,7 @@ impl Drive {
         Ok(())
     }
 
-    /// Someone between the two changes what is on its way.
+    /// An attacker between the two changes what is on its way.
     fn forge(&mut self, side: usize, choices: &mut Choices<'_>) {
         let bytes = &mut self.wires[side].bytes;
         let at = choices.below(bytes.len() + 1);

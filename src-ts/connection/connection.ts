@@ -419,8 +419,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * What fails ends the connection. Servers are called what was dialed, unless `servername` says otherwise.
    *
    * @returns a promise that resolves once the handshake is done; {@link tls} says then what was agreed on
-   * @throws (as a rejection) NetpollError `ERR_TLS_PROTOCOL` where bytes were read before that the user has not taken, see
-   * `unread`; `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_ALERT` and the codes of `node:tls` for certificates;
+   * @throws (as a rejection) NetpollError `ERR_TLS_PROTOCOL` where bytes are unread, see `unread`;
+   * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_ALERT` and the codes of `node:tls` for certificates;
    * `ERR_UNSUPPORTED`, `ERR_CONCURRENT_ACCESS`, `ERR_CONN_CLOSED`. TypeError `ERR_INVALID_ARG_TYPE`,
    * `ERR_INVALID_ARG_VALUE`
    *

@@ -1,8 +1,18 @@
-import { checkLent } from '../memory/arena'
 import { bufferOf, isUint8Array, lengthOf, mayChangeByItself, offsetOf } from '../checks/bytes'
 import { chunkHandle } from '../memory/chunk'
+import { isFramed } from '../framing/framed-in-place'
 import type { FramingRules } from '../framing/rules'
 import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
+import {
+  checkedLength,
+  copyPiece,
+  handleOf,
+  hasRoomFor,
+  type Part,
+  type Piece,
+  pieceLength,
+  takePieces,
+} from './message-list'
 import { Operation } from '../native/protocol-numbers'
 import { notPayload, type Payload } from '../memory/payload'
 import type { ThreadMemory } from '../memory/thread-memory'
@@ -26,17 +36,6 @@ export interface DirectSender {
 export interface CommandTarget {
   readonly slot: number
   readonly generation: number
-}
-
-/** A piece of a message. */
-type Piece = Uint8Array | string
-
-/** Bytes that commands can name, and the memory that has to stay until they do. */
-interface Part {
-  readonly memory: Uint8Array
-  readonly handle: number
-  readonly start: number
-  readonly length: number
 }
 
 /** Up to here Node.js makes several buffers in one piece of memory. */
@@ -359,13 +358,13 @@ export class CommandQueue {
     const trailer = framing.trailer
     const total = before + length + trailer.length
     try {
-      if (this.#hasRoomFor(pieces, total)) {
+      if (hasRoomFor(this.#memory.arena, pieces, total)) {
         this.#header(target, framing, before, length)
         for (const piece of pieces) this.#piece(target, piece)
         // The message's end as a piece of its own, so that whatever it consists of is added the same way.
         this.#copy(last, target, trailer)
       } else {
-        this.#taken(last, target, this.#takePieces(pieces, framing, before, length))
+        this.#taken(last, target, takePieces(this.#memory.arena, pieces, framing, before, length))
         for (const piece of pieces) if (typeof piece !== 'string') this.#memory.arena.handOver(piece, 0)
       }
       return total
@@ -373,41 +372,6 @@ export class CommandQueue {
       pieces.length = 0
       this.#gathered = pieces
     }
-  }
-
-  /** Whether a list of so many bytes cannot fail for want of memory once its header was added. */
-  #hasRoomFor(pieces: readonly Piece[], total: number): boolean {
-    const { arena } = this.#memory
-    if (arena.hasRoom(total)) return true
-    let copied = total
-    for (const piece of pieces) if (handleOf(piece) !== undefined) copied -= pieceLength(piece)
-    return arena.makeRoom(copied)
-  }
-
-  /** The parts of a list with more to copy than fits into the arena: nothing is added before there is memory for all. */
-  #takePieces(pieces: readonly Piece[], framing: FramingRules, before: number, length: number): Part[] {
-    const { arena } = this.#memory
-    const parts: Part[] = []
-    if (before > 0) {
-      const start = arena.take(before)
-      framing.writeHeader(arena.memory, start, length)
-      parts.push({ memory: arena.memory, handle: arena.handle, start, length: before })
-    }
-    for (const piece of pieces) parts.push(this.#takePiece(piece))
-    parts.push(this.#takePiece(framing.trailer))
-    return parts
-  }
-
-  #takePiece(piece: Piece): Part {
-    const { arena } = this.#memory
-    const length = pieceLength(piece)
-    const handle = handleOf(piece)
-    if (handle !== undefined) {
-      const memory = piece as Uint8Array
-      return { memory, handle, start: offsetOf(memory), length }
-    }
-    const start = this.#copied(piece, length)
-    return { memory: arena.memory, handle: arena.handle, start, length }
   }
 
   #taken(last: Operation, target: CommandTarget, parts: readonly Part[]): void {
@@ -459,17 +423,8 @@ export class CommandQueue {
 
   #copy(operation: Operation, target: CommandTarget, piece: Piece): void {
     const length = pieceLength(piece)
-    const at = this.#copied(piece, length)
+    const at = copyPiece(this.#memory.arena, piece, length)
     this.#push(operation, target, this.#memory.arena.handle, at, length)
-  }
-
-  /** Copies a piece of so many bytes; returns where. */
-  #copied(piece: Piece, length: number): number {
-    const { arena } = this.#memory
-    const at = arena.take(length)
-    if (typeof piece === 'string') arena.memory.write(piece, at)
-    else arena.memory.set(piece, at)
-    return at
   }
 
   /** Takes room for header and trailer of a message, which lies elsewhere, and fills it; returns where. */
@@ -558,44 +513,4 @@ function isFollowedBy(
     commands[at + 3] === handle &&
     end === start
   )
-}
-
-/**
- * @throws TypeError for memory that was transferred away; NetpollError `ERR_FRAME_TOO_LARGE` for more than a chunk holds: both
- * while nothing is added yet
- */
-function checkedLength(piece: Piece): number {
-  const length = pieceLength(piece)
-  checkLent(length)
-  if (length === 0 && typeof piece !== 'string') nothing.set(piece)
-  return length
-}
-
-const nothing = new Uint8Array(0)
-
-/** The handle of the chunk that a piece is sent from; `undefined` when it is copied. */
-function handleOf(piece: Piece): number | undefined {
-  return typeof piece === 'string' || lengthOf(piece) <= copyLimit ? undefined : chunkHandle(piece)
-}
-
-function pieceLength(piece: Piece): number {
-  return typeof piece === 'string' ? Buffer.byteLength(piece) : lengthOf(piece)
-}
-
-/** Whether header and trailer stand around `length` bytes from `start` in their chunk already. */
-function isFramed(
-  framing: FramingRules,
-  chunk: Buffer | undefined,
-  start: number,
-  length: number,
-  before: number,
-): boolean {
-  if (chunk === undefined) return false
-  if (!framing.hasHeader(chunk, start - before, length)) return false
-  const trailer = framing.trailer
-  const end = start + length
-  for (let index = 0; index < trailer.length; index += 1) {
-    if (chunk[end + index] !== trailer[index]) return false
-  }
-  return true
 }

@@ -10,6 +10,8 @@ import { pollersFor } from '../poller/pollers'
 import { checkGoAway } from '../connection/go-away'
 import type { GoAway } from '../connection/hooks'
 import { type Inspection, inspectCustom, known, show } from '../process/inspection'
+import { tellFailedHandshake } from './failed-handshake'
+import type { ServerStats } from './server-stats'
 import {
   checkListenOptions,
   Listener,
@@ -21,7 +23,6 @@ import {
 import { takeOptions } from '../checks/known-options'
 import type { BytesOption } from '../memory/message-types'
 import {
-  type ChunkStats,
   type ConnectionBalancer,
   type ConnectionSettings,
   type NativeId,
@@ -43,7 +44,6 @@ import {
 } from '../connection/group'
 import { whenRejected } from '../checks/promises'
 import { reasonError } from '../native/reasons'
-import { guarded } from '../process/report'
 import { SharedListener } from './shared-listener'
 import type { ServerTlsOptions, TlsCredentials } from '../tls/options'
 import { ServerSecurity } from '../tls/secure-context'
@@ -52,7 +52,7 @@ import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
 import { type CloseOptions, closeTimeout } from '../time/close-options'
 import { clearTimeout, microtask, setTimeout } from '../time/timers'
 import { type CheckedWorkers, checkWorkers } from '../workers/options'
-import { type FailedSource, WorkerPool, type WorkerStats } from '../workers/pool'
+import { type FailedSource, WorkerPool } from '../workers/pool'
 import { checkFunction } from '../checks/arguments'
 import { checkOwn, own } from '../checks/own-constructor'
 import {
@@ -62,35 +62,6 @@ import {
   type ServerOptions,
   type StreamServerOptions,
 } from './options'
-
-/** What a server has done and holds. */
-export interface ServerStats {
-  /** Connections now. */
-  readonly connections: number
-  /** Connections accepted since the start, without those that were dropped. */
-  readonly accepted: number
-  /**
-   * Connections closed at once since the start: there were `maxConnections`, or the system could not watch another one,
-   * of which `onError` is told, too.
-   */
-  readonly dropped: number
-  /** Messages handed to handlers since the start, or, of streams, calls of `onData`. Loops are not counted. */
-  readonly requests: number
-  /** Memory of messages, of the whole process; `pinned` and `outgoing` of this thread. */
-  readonly chunks: ChunkStats
-  /** Its worker threads, while it has some. */
-  readonly workers?: WorkerStats | undefined
-  /** Handshakes, of a server with `tls`. */
-  readonly tls?: HandshakeStats | undefined
-}
-
-/** The TLS handshakes of a server. */
-export interface HandshakeStats {
-  /** Connections in their handshake now. They count against `maxConnections`, and not in `connections`. */
-  readonly handshaking: number
-  /** Handshakes that have failed since the start. */
-  readonly failed: number
-}
 
 type State = 'idle' | 'starting' | 'listening' | 'closing' | 'closed'
 
@@ -462,13 +433,8 @@ export class Server<Data = unknown> {
         this.#failedHandshakes += 1
         this.#reported += 1
         this.#followEmpty()
-        const { onHandshakeError } = this.#security ?? {}
-        const error = onHandshakeError && reasonError(code, detail)
-        if (onHandshakeError === undefined || error === undefined) return
-        guarded(
-          () => context.run(onHandshakeError, error, undefined),
-          (second) => group.listenerFailed(second, context),
-        )
+        const hook = this.#security?.onHandshakeError
+        if (hook !== undefined) tellFailedHandshake(hook, reasonError(code, detail), group, context)
       },
       acceptEnded: () => this.#fail(acceptingFailed(this.#listener), group, context),
       failed: (error) => this.#fail(error, group, context),

@@ -11,7 +11,7 @@ export interface TlsSwitch {
   readonly lastPlaintext?: Payload | undefined
   /**
    * What becomes of bytes that were read and that the user has not taken. `'refuse'` ends the connection by
-   * `ERR_TLS_PROTOCOL`: a peer, or who stands between, may have put commands there that would count as encrypted.
+   * `ERR_TLS_PROTOCOL`: the peer, or an attacker on the way, may have put commands there that would count as encrypted.
    * `'handshake'` begins the handshake with them, as behind a PROXY header. Default `'refuse'`.
    */
   readonly unread?: 'refuse' | 'handshake' | undefined

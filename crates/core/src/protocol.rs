@@ -123,7 +123,7 @@ numbers! {
     PlainEnded = 24,
     /// The handshake is done of a connection that went over to TLS.
     Secured = 25,
-    /// The TLS keys of a connection are about to be exhausted: it is to be used no more, as soon as what goes on has ended.
+    /// The TLS keys of a connection are about to be exhausted. It is used no more once what goes on has ended.
     WornOut = 26,
 }
 
