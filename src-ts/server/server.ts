@@ -409,6 +409,13 @@ export class Server<Data = unknown> {
     }
   }
 
+  /** One was closed at once. */
+  #dropped(): void {
+    this.#connectionLimit.failed()
+    this.#reported += 1
+    this.#followEmpty()
+  }
+
   #acceptor(group: ConnectionGroup): Acceptor {
     const context = this.#context as Context
     return {
@@ -417,16 +424,10 @@ export class Server<Data = unknown> {
         this.#reported += 1
         return this.#connectionLimit.drop(id, group, context)
       },
-      excessClosed: () => {
-        this.#connectionLimit.failed()
-        this.#reported += 1
-        this.#followEmpty()
-      },
+      excessClosed: () => this.#dropped(),
       acceptPaused: (errno) => group.listenerFailed(systemError(errno, 'accept'), context),
       acceptFailed: (errno) => {
-        this.#connectionLimit.failed()
-        this.#reported += 1
-        this.#followEmpty()
+        this.#dropped()
         group.listenerFailed(systemError(errno, 'accept'), context)
       },
       handshakeFailed: (code, detail) => {
