@@ -10,7 +10,7 @@ import type { Payload } from '../memory/payload'
 import { Operation } from '../native/protocol-numbers'
 import { alreadyReplied, cursorExpired } from './expired'
 import { type MessageReader, messageReading } from './message-reader'
-import type { Piece } from './pieces'
+import { largestUint, type Piece } from './pieces'
 import type { Endian, UintSize } from './reader'
 import { noChunk } from './segments'
 import type { WriterMemory } from './writer'
@@ -245,7 +245,7 @@ export class MessageWriter {
   /** Writes `value` as a number of `size` bytes without sign. */
   writeUint(value: number, size: UintSize, endian: Endian = 'big'): void {
     checkInteger('size', size, 1, 6)
-    checkInteger('value', value, 0, 2 ** (8 * size) - 1)
+    checkInteger('value', value, 0, largestUint[size] as number)
     const at = this.#reserve(size)
     const memory = this.#memory
     if (size === 4) {

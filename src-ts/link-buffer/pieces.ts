@@ -7,6 +7,9 @@ export const directLimit = 2 ** 30
 /** Handle of a piece that is the user's own memory. */
 export const foreign = -1
 
+/** The largest number without sign, by its size in bytes: to compute it for each number that is written takes longer than to write it. */
+export const largestUint = [0, 1, 2, 3, 4, 5, 6].map((size) => 2 ** (8 * size) - 1)
+
 /** Bytes that wait to be flushed: `start..start + length` of a chunk, or of the user's memory. */
 export interface Piece {
   readonly memory: Uint8Array

@@ -6,7 +6,7 @@ import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { bufferView, chunkHandle } from '../memory/chunk'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { stepBudget } from '../time/step-budget'
-import { copyLimit, directLimit, foreign, type Piece, type Written } from './pieces'
+import { copyLimit, directLimit, foreign, largestUint, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 import { checkInteger } from '../checks/arguments'
 import { checkOwn, own } from '../checks/own-constructor'
@@ -160,7 +160,7 @@ export class Writer {
   /** Writes `value` as a number of `size` bytes without sign. */
   writeUint(value: number, size: UintSize, endian: Endian = 'big'): void {
     checkInteger('size', size, 1, 6)
-    checkInteger('value', value, 0, 2 ** (8 * size) - 1)
+    checkInteger('value', value, 0, largestUint[size] as number)
     const start = this.#reserve(size)
     const memory = this.#arena.memory
     if (endian === 'big') memory.writeUIntBE(value, start, size)
