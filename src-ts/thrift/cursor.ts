@@ -5,6 +5,7 @@ import { ProtocolError } from './wire'
 export class Cursor {
   bytes: Buffer
   at: number
+  /** Where they end. */
   end: number
 
   constructor(bytes: Buffer, at: number, end: number) {

@@ -6,6 +6,7 @@ import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
 import { maxKeepAlive } from '../../time/time-limits'
 import { addTlsMembers, removeTlsMembers, type TlsMembers } from './tls-members'
+import type { ConnectionTls } from '../../tls/connection-tls'
 import type { StreamTransport } from './transport'
 
 /** Seconds after which `setKeepAlive` has a silent peer probed, where no time is named: what systems come with. */
@@ -25,14 +26,23 @@ export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | und
  * connection has TLS has those of `tls.TLSSocket`, too.
  */
 export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
+  /** True, where the connection has TLS. */
   declare readonly encrypted?: TlsMembers['encrypted'] | undefined
+  /** As {@link ConnectionTls.authorized}. */
   declare readonly authorized?: TlsMembers['authorized'] | undefined
+  /** As {@link ConnectionTls.authorizationError}; `null` where nothing is wrong. */
   declare readonly authorizationError?: TlsMembers['authorizationError'] | undefined
+  /** The application protocol; `false` where there is none. */
   declare readonly alpnProtocol?: TlsMembers['alpnProtocol'] | undefined
+  /** The name that the client has asked for; `false` where it has asked for none. */
   declare readonly servername?: TlsMembers['servername'] | undefined
+  /** The version of TLS. */
   declare readonly getProtocol?: TlsMembers['getProtocol'] | undefined
+  /** The cipher. */
   declare readonly getCipher?: TlsMembers['getCipher'] | undefined
+  /** The peer's certificate, without those that have issued it; `{}` where it has shown none. */
   declare readonly getPeerCertificate?: TlsMembers['getPeerCertificate'] | undefined
+  /** Whether an earlier session was resumed. */
   declare readonly isSessionReused?: TlsMembers['isSessionReused'] | undefined
   #transport: StreamTransport | undefined
 
