@@ -76,6 +76,9 @@ type Stage = (typeof Stage)[keyof typeof Stage]
 /** As its limit: of a writer that has no memory. Then no length fits, so that what it may do need not be asked for. */
 const none = -1
 
+/** The handle of no chunk. */
+const noHandle = -1
+
 /** Bytes that are taken for a message whose length is not known; the rest is given back. */
 const firstSpan = 2048
 
@@ -337,26 +340,23 @@ export class MessageWriter {
     this.#start = this.#at
   }
 
-  /** Drops what is behind the first `length` bytes, which end in an earlier piece. */
+  /** Drops what is behind the first `length` bytes, which end in an earlier piece: that may be received bytes, and is not added to. */
   #cut(length: number): void {
     let rest = length
-    let before: Piece | undefined
     let piece = this.#first as Piece
     while (rest > piece.length) {
       rest -= piece.length
-      before = piece
       piece = piece.next as Piece
     }
-    if (before === undefined) this.#first = undefined
-    else before.next = undefined
-    this.#last = before
-    this.#before = length - rest
-    // Nothing is added to it: there is no room.
-    this.#memory = piece.memory as Buffer
-    this.#handle = piece.handle
-    this.#start = piece.start
-    this.#at = piece.start + rest
-    this.#limit = this.#at
+    piece.length = rest
+    piece.next = undefined
+    this.#last = piece
+    this.#before = length
+    this.#memory = noChunk
+    this.#handle = noHandle
+    this.#start = 0
+    this.#at = 0
+    this.#limit = 0
   }
 
   #send<Target>(sink: PieceSink<Target>, target: Target): void {

@@ -419,6 +419,39 @@ test('received bytes may be named in a reply, from where they lie', async (t) =>
   }
 })
 
+for (const form of ['Buffer', 'Uint8Array'] as const) {
+  test(`of received bytes in a reply the first ones may be kept, also where it has to wait: a ${form}`, async (t) => {
+    const held = new Inbox<LaterReply>()
+    const { peer, errors } = await line(t, first, (reader, writer) => {
+      if (reader.length < 10) {
+        held.push(writer.later())
+        return
+      }
+      const view = reader.next(reader.length)
+      writer.writeString('before:')
+      writer.writeBinary(
+        form === 'Buffer' ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength),
+      )
+      writer.writeString(':after')
+      writer.mallocAck(107)
+      writer.writeString('')
+    })
+    const bytes = pattern(9000, 5)
+    const expected = frame(Buffer.concat([Buffer.from('before:'), bytes.subarray(0, 100)]))
+    await peer.write(frame(bytes))
+    t.deepEqual(await peer.read(expected.length), expected)
+    await peer.write(Buffer.concat([frames('hold'), frame(bytes), frames('hold')]))
+    const [later, last] = [
+      await held.take(),
+      await Promise.race([held.take(), errors.take()]),
+    ] as LaterReply[]
+    later?.send('held')
+    last?.send('last')
+    const all = Buffer.concat([frame('held'), expected, frame('last')])
+    t.deepEqual(await peer.read(all.length), all)
+  })
+}
+
 test('a later reply is given once, and belongs to its holder', async (t) => {
   const held: LaterReply[] = []
   const { peer, connection } = await line(t, first, (reader, writer) => {
