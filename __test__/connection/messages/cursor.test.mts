@@ -452,6 +452,29 @@ for (const form of ['Buffer', 'Uint8Array'] as const) {
   })
 }
 
+test('a later reply that is no payload fails its request, also where others come before it', async (t) => {
+  for (const message of [
+    42,
+    [new Date()],
+    new Proxy([], {
+      get: () => {
+        throw new Error('as asked')
+      },
+    }),
+  ]) {
+    const held: LaterReply[] = []
+    const { peer, errors } = await line(t, first, (_, writer) => void held.push(writer.later()))
+    await peer.write(frames('a', 'b', 'c'))
+    await until(() => held.length === 3)
+    held[1]?.send(message as never)
+    t.true(held[1]?.isGiven)
+    held[2]?.send('third')
+    held[0]?.send('first')
+    t.deepEqual(await peer.read(9), frame('first'))
+    t.is(codeOf(await errors.take()), 'ERR_INVALID_REPLY')
+  }
+})
+
 test('a later reply is given once, and belongs to its holder', async (t) => {
   const held: LaterReply[] = []
   const { peer, connection } = await line(t, first, (reader, writer) => {

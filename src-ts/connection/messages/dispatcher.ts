@@ -229,8 +229,16 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   }
 
   sendLater(place: PendingReply, message: unknown): void {
-    if (message === undefined || message === null || this.#isNext(place)) place.fulfilled(message)
-    else place.fulfilled(keepPayload(message as Payload))
+    let kept = message
+    try {
+      if (message !== undefined && message !== null && !this.#isNext(place))
+        kept = keepPayload(message as Payload)
+    } catch (error) {
+      // As where it is sent at once. Without an answer all that come behind it would wait for good.
+      place.rejected(replyError(error))
+      return
+    }
+    place.fulfilled(kept)
   }
 
   writeLater(place: PendingReply, write: (writer: MessageWriter) => unknown): void {
