@@ -475,6 +475,34 @@ test('a later reply that is no payload fails its request, also where others come
   }
 })
 
+test.serial(
+  'a reply that waits costs its connection alone where there is no memory to copy it',
+  async (t) => {
+    const length = 54_321
+    const { allocUnsafeSlow } = Buffer
+    t.teardown(() => {
+      Buffer.allocUnsafeSlow = allocUnsafeSlow
+    })
+    const held = new Inbox<LaterReply>()
+    const { peer, errors } = await line(t, first, (reader, writer) => {
+      if (reader.readString(reader.length) === 'hold') held.push(writer.later())
+      else writer.writeString('x'.repeat(length))
+    })
+    Buffer.allocUnsafeSlow = (size) => {
+      if (size !== length) return allocUnsafeSlow(size)
+      Buffer.allocUnsafeSlow = allocUnsafeSlow
+      throw new RangeError('Array buffer allocation failed')
+    }
+    await peer.write(frames('hold', 'large', 'hold'))
+    const later = await held.take()
+    await until(() => Buffer.allocUnsafeSlow === allocUnsafeSlow)
+    later.send('first')
+    t.deepEqual(await peer.read(9), frame('first'))
+    t.is(codeOf(await errors.take()), 'ENOMEM')
+    await t.throwsAsync(() => peer.read(1))
+  },
+)
+
 test('a later reply is given once, and belongs to its holder', async (t) => {
   const held: LaterReply[] = []
   const { peer, connection } = await line(t, first, (reader, writer) => {

@@ -205,16 +205,29 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     }
   }
 
-  /** What was written is copied where it has to wait for the replies before it: its memory is not for that. */
   #settleBy(place: PendingReply, writer: MessageWriter): void {
-    if (!messageWriting.isBegun(writer)) {
-      place.fulfilled(undefined)
-    } else if (this.#isNext(place)) {
-      written = writer
-      place.fulfilled(inWriter)
-    } else {
-      place.fulfilled(messageWriting.take(writer))
+    let result: unknown
+    try {
+      result = this.#resultOf(place, writer)
+    } catch (error) {
+      // A place without a result would hold up all replies behind it.
+      place.rejected(replyError(error))
+      return
     }
+    place.fulfilled(result)
+  }
+
+  /**
+   * What a place gets for its result. What was written is copied where it has to wait for the replies before it: its memory is
+   * not for that.
+   *
+   * @throws NetpollError `ENOMEM`
+   */
+  #resultOf(place: PendingReply, writer: MessageWriter): unknown {
+    if (!messageWriting.isBegun(writer)) return undefined
+    if (!this.#isNext(place)) return messageWriting.take(writer)
+    written = writer
+    return inWriter
   }
 
   /** Whether a place is answered as soon as it has its result. */
@@ -246,7 +259,7 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     const cursor = Cursor.toWrite(framing, poller.memory.arena)
     try {
       refusePromise('write', write(cursor.writer))
-      this.#settleBy(place, cursor.writer)
+      place.fulfilled(this.#resultOf(place, cursor.writer))
     } finally {
       cursor.close()
     }
