@@ -1,14 +1,26 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 
-import { createServer, Dialer, type DialTarget, Mux, Pool } from '../../dist/index.mjs'
+import {
+  type Connection,
+  createServer,
+  type CursorHandler,
+  Dialer,
+  type DialTarget,
+  Mux,
+  Pool,
+} from '../../dist/index.mjs'
 import { type ClientCall, type ServerCall, TransportClient, TransportServer } from '../../dist/rpc/index.mjs'
-import { Inbox } from '../support/deferred.mjs'
+import { Inbox, until } from '../support/deferred.mjs'
 import { JsonCodec, type Json } from '../support/json-codec.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { echo, framing, rejection, targetOf } from '../support/netpoll.mjs'
 import { portOfCalls } from '../support/rpc.mjs'
+import { socketPath } from '../support/system.mjs'
 
 interface Told {
   readonly client?: unknown
@@ -102,6 +114,137 @@ for (const transport of ['tcp', 'unix'] as const) {
       await mux.close({ timeout: 0 })
     }
   })
+}
+
+for (const pollers of [0, 1, 2]) {
+  for (const transport of ['tcp', 'unix'] as const) {
+    test.serial(
+      `requests handled by cursor are told, as served and as dialed (${pollers} pollers, ${transport})`,
+      async (t) => {
+        const thrown = new Error('no answer')
+        const storage = new AsyncLocalStorage<string>()
+        const channel = tracingChannel<string, Told>('netpoll.request')
+        channel.start.bindStore(storage, ({ request }) => `span of ${request}`)
+        t.teardown(() => channel.start.unbindStore(storage))
+        const onMessage: CursorHandler = (reader, writer) => {
+          const text = reader.readString(reader.length)
+          if (text === 'throws') throw thrown
+          if (text === 'later') writer.later().send(`later: ${storage.getStore()}`)
+          else writer.writeString(`${text}: ${storage.getStore()}`)
+        }
+        for (const side of ['served', 'dialed']) {
+          const replies = new Inbox<string>()
+          const peer = {
+            onRequest: (reply: Buffer): void => {
+              replies.push(String(reply))
+            },
+          }
+          const ends = { framing, pollers, onError: () => {} }
+          const accepted = new Inbox<Connection>()
+          const connected = { onConnect: accepted.push }
+          const server = createServer({
+            ...ends,
+            ...connected,
+            ...(side === 'served' ? { onMessage } : peer),
+          })
+          t.teardown(() => server.close({ timeout: 0 }))
+          await server.listen(placeOf(t, transport))
+          const dialer = new Dialer({ ...ends, ...(side === 'served' ? peer : { onMessage }) })
+          const dialed = await dialer.dial(targetOf(server))
+          const other = await accepted.take()
+          const [caller, handler] = side === 'served' ? [dialed, other] : [other, dialed]
+          const all = watch(t, 'netpoll.request').all
+          const events = () => all.filter(([, { connection }]) => connection === handler)
+          const told = () =>
+            events()
+              .map(([kind]) => kind)
+              .join(' ')
+          for (const text of ['now', 'later', 'again']) {
+            void caller.send(text)
+            t.is(await replies.take(), `${text}: span of ${text}`)
+          }
+          t.is(told(), 'start end start end start end')
+          t.is(events()[0]?.[1], events()[1]?.[1])
+          void caller.send('throws')
+          await until(() => events().length === 9)
+          t.is(told(), 'start end start end start end start error end')
+          t.is(events().at(-1)?.[1].error, thrown)
+          // What subscribers keep stays what it was.
+          const kept = events().map(([, { request }]) => String(request))
+          t.deepEqual(kept, ['now', 'now', 'later', 'later', 'again', 'again', 'throws', 'throws', 'throws'])
+        }
+      },
+    )
+  }
+}
+
+for (const form of ['default', 'onMessage'] as const) {
+  for (const [threads, pollers, transport] of [
+    [1, 0, 'tcp'],
+    [2, 1, 'unix'],
+    [3, 2, 'tcp'],
+  ] as const) {
+    test.serial(
+      `a worker tells of its requests in its thread: ${form}, ${threads} workers, ${pollers} pollers`,
+      async (t) => {
+        const module = join(dirname(socketPath(t)), 'traced.mjs')
+        const handler = {
+          default: `export default async (request) => {
+          if (String(request) === 'told') return JSON.stringify(told)
+          if (String(request) === 'throws') throw new Error('as asked')
+          return request + ': ' + storage.getStore()
+        }`,
+          onMessage: `export const onMessage = (reader, writer) => {
+          const text = reader.readString(reader.length)
+          if (text === 'throws') throw new Error('as asked')
+          if (text === 'later') writer.later().send(text + ': ' + storage.getStore())
+          else writer.writeString(text === 'told' ? JSON.stringify(told) : text + ': ' + storage.getStore())
+        }`,
+        }[form]
+        writeFileSync(
+          module,
+          `import { AsyncLocalStorage } from 'node:async_hooks'
+        import { tracingChannel } from 'node:diagnostics_channel'
+        const storage = new AsyncLocalStorage()
+        const told = []
+        const channel = tracingChannel('netpoll.request')
+        channel.start.bindStore(storage, ({ request }) => 'span of ' + request)
+        const on = (kind) => (message) => {
+          told.push([kind, String(message.request)])
+        }
+        channel.subscribe({ start: on('start'), end: on('end'), asyncStart: on('asyncStart'), asyncEnd: on('asyncEnd'), error: on('error') })
+        ${handler}`,
+        )
+        const inMain = watch(t, 'netpoll.request')
+        const server = createServer({
+          framing,
+          pollers,
+          onError: () => {},
+          workers: { module: pathToFileURL(module), threads, concurrentTasksPerWorker: 8 },
+        })
+        t.teardown(() => server.close({ timeout: 0 }))
+        await server.listen(placeOf(t, transport))
+        const mux = new Mux(targetOf(server), { framing, connections: 1, onError: () => {} })
+        t.teardown(() => mux.close({ timeout: 0 }))
+        for (const text of ['now', 'later']) t.is(String(await mux.call(text)), `${text}: span of ${text}`)
+        if (threads === 1) {
+          await rejection(mux.call('throws'))
+          const told = JSON.parse(String(await mux.call('told'))) as readonly (readonly [string, string])[]
+          const of = (text: string) =>
+            told
+              .filter(([, request]) => request === text)
+              .map(([kind]) => kind)
+              .join(' ')
+          const whole = form === 'default' ? 'start end asyncStart asyncEnd' : 'start end'
+          t.is(of('now'), whole)
+          t.is(of('later'), whole)
+          t.is(of('throws'), form === 'default' ? 'start end error asyncStart asyncEnd' : 'start error end')
+          t.is(of('told'), 'start')
+        }
+        t.is(kinds(inMain), '')
+      },
+    )
+  }
 }
 
 test.serial(

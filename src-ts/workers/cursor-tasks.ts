@@ -13,6 +13,7 @@ import { Operation } from '../native/protocol-numbers'
 import type { CommandQueue, CommandTarget } from '../poller/command-queue'
 import type { Context } from '../process/async-context'
 import { refusePromise } from '../process/report'
+import { requests } from '../process/tracing'
 import type { Source, WorkerCursorHandler } from './handler'
 
 /** A request that is answered later. */
@@ -75,7 +76,7 @@ export class CursorTasks implements CursorReplies<LaterTask> {
       this.#memory,
     )
     try {
-      this.#context.run(Cursor.call, cursor as Cursor, source)
+      this.#context.run(requests.hasSubscribers ? Cursor.tellOfSource : Cursor.call, cursor as Cursor, source)
       if (cursor.leftFor === undefined) this.#answer(this.#targetOf(slot), cursor.writer, source)
     } catch (error) {
       const { leftFor } = cursor

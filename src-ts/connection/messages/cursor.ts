@@ -14,6 +14,7 @@ import type { Chunk } from '../../memory/chunk'
 import { channels } from '../../process/diagnostics'
 import { refusePromise } from '../../process/report'
 import { testsCursors } from '../../process/test-modes'
+import { requests } from '../../process/tracing'
 import type { CursorHandler } from '../hooks'
 
 /** What sends the replies of handlers that read by cursor, in their order. */
@@ -103,10 +104,23 @@ export class Cursor<Place = unknown> implements LaterReplies {
     if (result !== undefined) refusePromise('onMessage', result)
   }
 
-  /** As {@link call}, told to subscribers first. They get a view. */
-  static announce(cursor: Cursor, connection: object): void {
-    channels.request.publish({ connection, request: messageReading.whole(cursor.reader) })
+  /** As {@link call}, told to the subscribers of a connection's requests. They get a view. */
+  static tell(cursor: Cursor, connection: object): void {
+    const told = { connection, request: messageReading.whole(cursor.reader) }
+    if (requests.hasSubscribers) requests.result(told, () => Cursor.#announce(cursor, told))
+    else Cursor.#announce(cursor, told)
+  }
+
+  static #announce(cursor: Cursor, told: { readonly connection: object; readonly request: Buffer }): void {
+    const { connection, request } = told
+    channels.request.publish({ connection, request })
     Cursor.call(cursor, connection)
+  }
+
+  /** As {@link tell}, of a worker's request, which has a source in place of a connection. */
+  static tellOfSource(cursor: Cursor, source: object): void {
+    const request = messageReading.whole(cursor.reader)
+    requests.result({ source, request }, () => Cursor.call(cursor, source))
   }
 
   /** Reader and writer expire. Returns whether nothing refers to the message any more. */

@@ -165,7 +165,8 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     const { arena } = poller.memory
     const cursor = Cursor.over<PendingReply>(handler, chunk, start, length, this, outer, framing, arena)
     try {
-      context.run(channels.request.hasSubscribers ? Cursor.announce : Cursor.call, cursor as Cursor, facade)
+      const isTold = channels.request.hasSubscribers || requests.hasSubscribers
+      context.run(isTold ? Cursor.tell : Cursor.call, cursor as Cursor, facade)
     } catch (error) {
       this.#running = outer
       const kept = this.#runningPlaces === undefined ? undefined : this.#placeKept(outer)
