@@ -11,6 +11,7 @@ import {
   type CursorHandler,
   Dialer,
   type DialTarget,
+  type MessageReader,
   Mux,
   Pool,
 } from '../../dist/index.mjs'
@@ -21,6 +22,7 @@ import { placeOf } from '../support/listeners.mjs'
 import { echo, framing, rejection, targetOf } from '../support/netpoll.mjs'
 import { portOfCalls } from '../support/rpc.mjs'
 import { socketPath } from '../support/system.mjs'
+import { fullValue, plain, serveThrift, thriftClient, ways } from '../support/thrift.mjs'
 
 interface Told {
   readonly client?: unknown
@@ -302,6 +304,84 @@ test.serial(
     t.is(kinds(atClient), 'start end asyncStart asyncEnd start end error asyncStart asyncEnd')
   },
 )
+
+/** As `JsonCodec`, whose requests a server reads by cursor. */
+class JsonCursorCodec extends JsonCodec {
+  decodeFrom(reader: MessageReader) {
+    return this.decode(reader.next(reader.length))
+  }
+}
+
+for (const pollers of [0, 1, 2]) {
+  test.serial(`a server whose codec reads by cursor tells of its calls (${pollers} pollers)`, async (t) => {
+    const storage = new AsyncLocalStorage<string>()
+    const channel = tracingChannel<string, { readonly call: ServerCall }>('netpoll.rpc.request')
+    channel.start.bindStore(storage, ({ call }) => `span of ${call.method}`)
+    t.teardown(() => channel.start.unbindStore(storage))
+    const thrown = new Error('as asked')
+    const handled = new Inbox<string>()
+    const server = new TransportServer<Json>(
+      new JsonCursorCodec(),
+      {
+        onRequest: ({ method }): Json | Promise<Json> => {
+          handled.push(method)
+          if (method === 'throws') throw thrown
+          if (method === 'rejects') return Promise.reject(thrown)
+          if (method === 'later') return Promise.resolve().then(() => `${storage.getStore()}`)
+          return `${storage.getStore()}`
+        },
+        onError: () => {},
+      },
+      { pollers },
+    )
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen({ host: '127.0.0.1', port: 0 })
+    const target = { host: '127.0.0.1', port: portOfCalls(server) }
+    const client = new TransportClient<Json>(target, new JsonCodec())
+    t.teardown(() => client.close({ timeout: 0 }))
+    for (const [method, told, succeeds] of [
+      ['now', 'start end', true],
+      ['later', 'start end asyncStart asyncEnd', true],
+      ['throws', 'start error end', false],
+      ['rejects', 'start end error asyncStart asyncEnd', false],
+    ] as const) {
+      const events = watch(t, 'netpoll.rpc.request')
+      if (succeeds) t.is(await client.call(method, null), `span of ${method}`)
+      else await rejection(client.call(method, null))
+      t.is(kinds(events), told, method)
+      t.is(events.all[0]?.[1].call?.method, method)
+      t.is(events.all.at(-1)?.[1].error, succeeds ? undefined : thrown)
+      t.is(events.all.at(-1)?.[1].result, succeeds ? `span of ${method}` : undefined)
+    }
+    const events = watch(t, 'netpoll.rpc.request')
+    await client.send('oneway', null)
+    await until(() => events.all.length === 2)
+    t.is(kinds(events), 'start end')
+  })
+}
+
+for (const { transport, protocol } of ways) {
+  test.serial(`a thrift server tells of its calls: ${transport} ${protocol}`, async (t) => {
+    const thrown = new Error('as asked')
+    let isFailing = false
+    const { port } = await serveThrift(t, {
+      echo: (value) => {
+        if (isFailing) throw thrown
+        return value
+      },
+    })
+    const { service } = thriftClient(t, port, { transport, protocol })
+    const events = watch(t, 'netpoll.rpc.request')
+    t.deepEqual(plain(await service.echo(fullValue())), plain(fullValue()))
+    t.is(events.all[0]?.[1].call?.method, 'echo')
+    t.regex(kinds(events), /^start end( asyncStart asyncEnd)?$/)
+    const before = events.all.length
+    isFailing = true
+    await rejection(service.echo(fullValue()))
+    t.true(events.all.length > before)
+    t.like(events.all.at(-1)?.[1].error, { message: thrown.message })
+  })
+}
 
 test.serial('what is subscribed to one event alone is told, and nothing once it has left', async (t) => {
   const { target } = await echo(t)

@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava'
 
-import { type DialTarget, NetpollError, type Writer } from '../../dist/index.mjs'
+import { type DialTarget, type MessageReader, NetpollError, type Writer } from '../../dist/index.mjs'
 import {
   type CancelMessage,
   type Codec,
@@ -39,25 +39,36 @@ class CancellingCodec implements Codec<Json> {
   }
 }
 
+/** As `CancellingCodec`, whose requests a server reads by cursor. */
+class CancellingCursorCodec extends CancellingCodec {
+  readonly read: number[] = []
+
+  decodeFrom(reader: MessageReader): Message<Json> | CancelMessage {
+    this.read.push(reader.length)
+    return this.decode(reader.next(reader.length))
+  }
+}
+
 interface Place {
   readonly transport: 'tcp' | 'unix'
   readonly pollers: number
   readonly kind: 'mux' | 'pool'
+  readonly codec: typeof CancellingCodec
 }
 
-const places: readonly Place[] = [
-  { transport: 'tcp', pollers: 0, kind: 'mux' },
-  { transport: 'unix', pollers: 0, kind: 'pool' },
-  { transport: 'tcp', pollers: 1, kind: 'pool' },
-  { transport: 'unix', pollers: 2, kind: 'mux' },
-]
+const places: readonly Place[] = [CancellingCodec, CancellingCursorCodec].flatMap((codec) => [
+  { transport: 'tcp', pollers: 0, kind: 'mux', codec },
+  { transport: 'unix', pollers: 0, kind: 'pool', codec },
+  { transport: 'tcp', pollers: 1, kind: 'pool', codec },
+  { transport: 'unix', pollers: 2, kind: 'mux', codec },
+])
 
 /** A server whose method `hang` waits for its signal, and what it knows of its calls. */
 async function hanging(
   t: ExecutionContext,
-  { transport, pollers }: Pick<Place, 'transport' | 'pollers'>,
+  { transport, pollers, codec: ServerCodec }: Pick<Place, 'transport' | 'pollers' | 'codec'>,
   options: TransportServerOptions<Json> = {},
-  codec: Codec<Json> = new CancellingCodec(),
+  codec: Codec<Json> = new ServerCodec(),
 ) {
   const begun = new Inbox<JsonCall>()
   const aborted = new Inbox<{ readonly id: number; readonly reason: unknown }>()
@@ -101,10 +112,11 @@ function clientAt(
 }
 
 const [inline] = places as readonly [Place]
+const inlines = places.filter(({ transport, pollers }) => transport === 'tcp' && pollers === 0)
 
 for (const place of places) {
   const { kind, pollers } = place
-  const where = `${place.transport}, ${pollers} pollers, ${kind}`
+  const where = `${place.transport}, ${pollers} pollers, ${kind}, ${place.codec.name}`
 
   test(`a call that is aborted aborts the signal of its handler, and its connection goes on (${where})`, async (t) => {
     const { server, target, begun, aborted } = await hanging(t, place)
@@ -152,102 +164,110 @@ for (const place of places) {
   })
 }
 
-test('of many calls at once each abort reaches its own handler', async (t) => {
-  const { server, target, begun, aborted } = await hanging(t, inline)
-  const client = clientAt(t, target, { connections: 2 })
-  const controllers = Array.from({ length: 300 }, () => new AbortController())
-  const calls = controllers.map(({ signal }, index) => rejection(client.call('hang', index, { signal })))
-  await begun.reach(300)
-  t.is(server.stats().cancellation.watched, 300)
-  const odd = begun.all.filter(({ body }) => Number(body) % 2 === 1).map(({ request }) => request.id)
-  controllers.forEach((controller, index) => void (index % 2 === 1 && controller.abort()))
-  await aborted.reach(150)
-  t.deepEqual(aborted.all.map(({ id }) => id).sort(), odd.sort())
-  t.is(server.stats().cancellation.watched, 150)
-  for (const controller of controllers) controller.abort()
-  await aborted.reach(300)
-  t.is((await Promise.all(calls)).length, 300)
-  await until(() => client.stats().running === 0)
-  t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 300 })
-})
-
-test('a handler that asks for its signal after the cancel finds it aborted', async (t) => {
-  const codec = new CancellingCodec()
-  const asked = deferred()
-  const begun = new Inbox<JsonCall>()
-  const found = new Inbox<boolean>()
-  const server = new TransportServer<Json>(codec, {
-    onRequest: async (call) => {
-      begun.push(call)
-      await asked.promise
-      found.push(call.signal.aborted)
-      return null
-    },
+for (const place of inlines) {
+  test(`of many calls at once each abort reaches its own handler (${place.codec.name})`, async (t) => {
+    const { server, target, begun, aborted } = await hanging(t, place)
+    const client = clientAt(t, target, { connections: 2 })
+    const controllers = Array.from({ length: 300 }, () => new AbortController())
+    const calls = controllers.map(({ signal }, index) => rejection(client.call('hang', index, { signal })))
+    await begun.reach(300)
+    t.is(server.stats().cancellation.watched, 300)
+    const odd = begun.all.filter(({ body }) => Number(body) % 2 === 1).map(({ request }) => request.id)
+    controllers.forEach((controller, index) => void (index % 2 === 1 && controller.abort()))
+    await aborted.reach(150)
+    t.deepEqual(aborted.all.map(({ id }) => id).sort(), odd.sort())
+    t.is(server.stats().cancellation.watched, 150)
+    for (const controller of controllers) controller.abort()
+    await aborted.reach(300)
+    t.is((await Promise.all(calls)).length, 300)
+    await until(() => client.stats().running === 0)
+    t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 300 })
   })
-  t.teardown(() => server.close({ timeout: 0 }))
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  const client = clientAt(t, { host: '127.0.0.1', port: portOfCalls(server) })
-  const controller = new AbortController()
-  const call = rejection(client.call('x', null, { signal: controller.signal }))
-  await begun.take()
-  controller.abort()
-  await call
-  await until(() => server.stats().cancellation.cancelled === 1)
-  asked.resolve()
-  t.true(await found.take())
-})
+}
 
-test('a cancel that crosses the reply, or comes twice, or names no call, changes nothing', async (t) => {
-  const { server, target, begun, aborted } = await hanging(t, inline)
-  const peer = await connectPeer(t, target as { readonly port: number })
-  const message = (id: number, content: object): Buffer => {
-    const head = Buffer.alloc(4)
-    head.writeUInt32BE(id)
-    return frame(Buffer.concat([head, Buffer.from(JSON.stringify(content))]))
-  }
-  const cancel = (id: number): Buffer => message(id, { kind: 'cancel' })
-  const call = (id: number, method: string): Buffer =>
-    message(id, { kind: 'call', method, metadata: {}, timeout: 0, body: id })
-  // Before its call, behind its reply, and of ids that never were.
-  peer.write(Buffer.concat([cancel(1), call(1, 'echo')]))
-  await until(() => server.stats().requests === 2 && server.stats().cancellation.watched === 0)
-  peer.write(Buffer.concat([cancel(1), cancel(4_294_967_295), cancel(0)]))
-  peer.write(Buffer.concat([call(1, 'hang'), cancel(1), cancel(1)]))
-  t.is((await aborted.take()).id, 1)
-  // One id twice: the last of them is cancelled, once.
-  peer.write(Buffer.concat([call(2, 'hang'), call(2, 'hang')]))
-  await begun.reach(3)
-  t.is(server.stats().cancellation.watched, 1)
-  peer.write(Buffer.concat([cancel(2), cancel(2)]))
-  await aborted.take()
-  await nextTurn()
-  t.is(aborted.all.length, 2)
-  t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 2 })
-  peer.destroy()
-  await aborted.reach(3)
-  t.is(codeOf(aborted.all[2]?.reason), 'ERR_CONN_CLOSED')
-})
-
-test('a flood of cancels leaves nothing, and a connection that ends leaves no call', async (t) => {
-  const { server, target, begun, aborted } = await hanging(t, inline, { maxInFlight: 8 })
-  const peer = await connectPeer(t, target as { readonly port: number })
-  const body = Buffer.concat([Buffer.from([0, 0, 0, 0]), Buffer.from('{"kind":"cancel"}')])
-  const flood = Array.from({ length: 20_000 }, (_, id) => {
-    const own = Buffer.from(body)
-    own.writeUInt32BE(id)
-    return frame(own)
+for (const place of inlines) {
+  test(`a handler that asks for its signal after the cancel finds it aborted (${place.codec.name})`, async (t) => {
+    const codec = new place.codec()
+    const asked = deferred()
+    const begun = new Inbox<JsonCall>()
+    const found = new Inbox<boolean>()
+    const server = new TransportServer<Json>(codec, {
+      onRequest: async (call) => {
+        begun.push(call)
+        await asked.promise
+        found.push(call.signal.aborted)
+        return null
+      },
+    })
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen({ host: '127.0.0.1', port: 0 })
+    const client = clientAt(t, { host: '127.0.0.1', port: portOfCalls(server) })
+    const controller = new AbortController()
+    const call = rejection(client.call('x', null, { signal: controller.signal }))
+    await begun.take()
+    controller.abort()
+    await call
+    await until(() => server.stats().cancellation.cancelled === 1)
+    asked.resolve()
+    t.true(await found.take())
   })
-  const call = frame(
-    Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.from('{"kind":"call","method":"hang","timeout":0}')]),
-  )
-  peer.write(Buffer.concat([...flood, call]))
-  await begun.take()
-  t.deepEqual(server.stats().cancellation, { watched: 1, cancelled: 0 })
-  t.is(server.stats().connections, 1)
-  peer.destroy()
-  await aborted.take()
-  t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 0 })
-})
+}
+
+for (const place of inlines) {
+  test(`a cancel that crosses the reply, or comes twice, or names no call, changes nothing (${place.codec.name})`, async (t) => {
+    const { server, target, begun, aborted } = await hanging(t, place)
+    const peer = await connectPeer(t, target as { readonly port: number })
+    const message = (id: number, content: object): Buffer => {
+      const head = Buffer.alloc(4)
+      head.writeUInt32BE(id)
+      return frame(Buffer.concat([head, Buffer.from(JSON.stringify(content))]))
+    }
+    const cancel = (id: number): Buffer => message(id, { kind: 'cancel' })
+    const call = (id: number, method: string): Buffer =>
+      message(id, { kind: 'call', method, metadata: {}, timeout: 0, body: id })
+    // Before its call, behind its reply, and of ids that never were.
+    peer.write(Buffer.concat([cancel(1), call(1, 'echo')]))
+    await until(() => server.stats().requests === 2 && server.stats().cancellation.watched === 0)
+    peer.write(Buffer.concat([cancel(1), cancel(4_294_967_295), cancel(0)]))
+    peer.write(Buffer.concat([call(1, 'hang'), cancel(1), cancel(1)]))
+    t.is((await aborted.take()).id, 1)
+    // One id twice: the last of them is cancelled, once.
+    peer.write(Buffer.concat([call(2, 'hang'), call(2, 'hang')]))
+    await begun.reach(3)
+    t.is(server.stats().cancellation.watched, 1)
+    peer.write(Buffer.concat([cancel(2), cancel(2)]))
+    await aborted.take()
+    await nextTurn()
+    t.is(aborted.all.length, 2)
+    t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 2 })
+    peer.destroy()
+    await aborted.reach(3)
+    t.is(codeOf(aborted.all[2]?.reason), 'ERR_CONN_CLOSED')
+  })
+}
+
+for (const place of inlines) {
+  test(`a flood of cancels leaves nothing, and a connection that ends leaves no call (${place.codec.name})`, async (t) => {
+    const { server, target, begun, aborted } = await hanging(t, place, { maxInFlight: 8 })
+    const peer = await connectPeer(t, target as { readonly port: number })
+    const body = Buffer.concat([Buffer.from([0, 0, 0, 0]), Buffer.from('{"kind":"cancel"}')])
+    const flood = Array.from({ length: 20_000 }, (_, id) => {
+      const own = Buffer.from(body)
+      own.writeUInt32BE(id)
+      return frame(own)
+    })
+    const call = frame(
+      Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.from('{"kind":"call","method":"hang","timeout":0}')]),
+    )
+    peer.write(Buffer.concat([...flood, call]))
+    await begun.take()
+    t.deepEqual(server.stats().cancellation, { watched: 1, cancelled: 0 })
+    t.is(server.stats().connections, 1)
+    peer.destroy()
+    await aborted.take()
+    t.deepEqual(server.stats().cancellation, { watched: 0, cancelled: 0 })
+  })
+}
 
 const broken: readonly (readonly [string, (message: CancelMessage, writer: Writer) => unknown])[] = [
   [

@@ -246,8 +246,9 @@ export class TransportServer<Sent = unknown, Received = Sent> {
     const call = newServerCall(request, connection, this.#watching)
     const { answered, failed, leave } = new CursorCall(call, this.#answers, writer)
     try {
-      if (this.#answersBy === undefined) {
-        const body = this.#endpoint(call)
+      const isTraced = requests.hasSubscribers
+      if (isTraced || this.#answersBy === undefined) {
+        const body = isTraced ? this.#traced(call) : this.#endpoint(call)
         if (isThenable(body)) whenSettled(body, answered as (body: unknown) => void, failed)
         else answered(body)
       } else {
