@@ -147,6 +147,32 @@ for (const place of places) {
   })
 }
 
+for (const { side, pollers, transport } of places) {
+  test.serial(
+    `memory that was allocated leaves by a stream, and is used again: ${side}, ${pollers} pollers, ${transport}`,
+    async (t) => {
+      const options = { framing: undefined } as unknown as PlacedOptions
+      const { connection, peer } = await connectionAt(t, { side, pollers, transport }, options)
+      const duplex = connection.toDuplex()
+      const before = stats().chunks.outgoing
+      const kept: Buffer[] = []
+      for (let round = 0; round < 100; round += 1) {
+        const memory = connection.allocate(40_000)
+        const expected = pattern(memory.length, round + 1)
+        memory.set(expected)
+        // As long as there is a view, no collection brings the memory back.
+        kept.push(memory)
+        const written = new Promise((resolve) => duplex.write(memory, resolve))
+        t.true((await peer.read(expected.length)).equals(expected), `write ${round}`)
+        await written
+      }
+      t.is(kept.length, 100)
+      const after = stats().chunks.outgoing
+      t.true(after <= before + 4, `${before} chunks before, ${after} after`)
+    },
+  )
+}
+
 for (const transport of ['tcp', 'unix'] as const) {
   test(`the memory of a large write is kept until the callback: inline, ${transport}`, async (t) => {
     const options = { framing: undefined } as unknown as PlacedOptions

@@ -1,6 +1,7 @@
 import { bufferOf, isUint8Array, lengthOf, mayChangeByItself, offsetOf } from '../checks/bytes'
 import { chunkHandle } from '../memory/chunk'
 import { isFramed } from '../framing/framed-in-place'
+import { outgoingChunkOf } from '../memory/outgoing-chunk'
 import type { FramingRules } from '../framing/rules'
 import { copyLimit, foreign, type Written } from '../link-buffer/pieces'
 import {
@@ -176,7 +177,7 @@ export class CommandQueue {
    * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
    */
   byReference(target: CommandTarget, framing: FramingRules, bytes: Uint8Array): boolean {
-    if (this.#direct === undefined || chunkHandle(bytes) !== undefined || mayChangeByItself(bytes)) {
+    if (this.#direct === undefined || !isOfUser(bytes)) {
       this.message(Operation.Send, target, framing, bytes)
       return false
     }
@@ -491,6 +492,12 @@ export class CommandQueue {
     this.#memory.arena.commanded()
     this.#begun?.()
   }
+}
+
+/** Whether bytes lie in memory that only the user writes to. What was allocated in the arena is handed over to it, or copied. */
+function isOfUser(bytes: Uint8Array): boolean {
+  if (chunkHandle(bytes) !== undefined || outgoingChunkOf(bytes) !== undefined) return false
+  return !mayChangeByItself(bytes)
 }
 
 /** Whether the command at `at` is for this connection. */
