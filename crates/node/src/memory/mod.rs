@@ -285,9 +285,10 @@ impl SharedMemory {
         self.bridges.get()
     }
 
-    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it.
+    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it: commands that were not seen, of
+    /// whatever loop, may name its bytes.
     pub fn is_filled_alone(&self, chunk: &Chunk) -> bool {
-        self.exports.is_filled_alone(chunk)
+        !self.arena.has_commands() && self.exports.is_filled_alone(chunk)
     }
 
     /// Takes over a user's buffer that was attached; `None` where the handle makes no sense.
