@@ -33,10 +33,20 @@ function listenTo(emitter: object, asked: string, real: string): void {
   }
 }
 
-/** As users of a plain socket have it: it is reset by way of the socket that it runs over. */
-function resettable(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
+type Told = (error?: Error | null) => void
+
+/** As users of a plain socket have it: it tells its end however it ends, and is reset by way of the socket that it runs over. */
+function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
   // Each write that waits for the handshake listens.
   secured.setMaxListeners(0)
+  const { _final: final, destroy } = secured
+  // While it writes of its own accord, such as tickets, Node.js would end the socket without the end of TLS.
+  secured._final = (told: Told) => void setImmediate(() => final.call(secured, told))
+  secured.destroy = (error) => {
+    const tells = error === undefined && !secured.destroyed && !secured.writableEnded && !plain.destroyed
+    if (tells) final.call(secured, () => {})
+    return destroy.call(secured, error)
+  }
   secured.resetAndDestroy = () => {
     plain.resetAndDestroy()
     return secured
@@ -54,7 +64,7 @@ function connect(...values: unknown[]): net.Socket {
   listenTo(secured, 'connect', 'secureConnect')
   listenTo(secured, 'ready', 'secureConnect')
   if (typeof callback === 'function') secured.once('connect', callback as () => void)
-  return resettable(secured, plain)
+  return likePlain(secured, plain)
 }
 
 /** Has a server shake hands, and tell of its connections once that is done, or has failed for good. */
@@ -71,7 +81,7 @@ function secureServer(server: net.Server, pauses: boolean): net.Server {
       plain.off('close', shaken)
       secured.off('secure', shaken)
       if (pauses) secured.pause()
-      server.emit('securedConnection', resettable(secured, plain))
+      server.emit('securedConnection', likePlain(secured, plain))
       secured.off('error', failed)
     }
     plain.once('close', shaken)
