@@ -48,7 +48,9 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
     return destroy.call(secured, error)
   }
   secured.resetAndDestroy = () => {
-    plain.resetAndDestroy()
+    // What was written while its tickets leave, waits for them.
+    if (secured.writableLength > 0) setImmediate(() => plain.resetAndDestroy())
+    else plain.resetAndDestroy()
     return secured
   }
   return secured
