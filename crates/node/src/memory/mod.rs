@@ -285,8 +285,8 @@ impl SharedMemory {
         self.bridges.get()
     }
 
-    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it: commands that were not seen, of
-    /// whatever loop, may name its bytes.
+    /// Whether this environment alone knows a chunk, and nothing waits to be sent from it. Commands of any loop that were not
+    /// seen may name its bytes.
     pub fn is_filled_alone(&self, chunk: &Chunk) -> bool {
         !self.arena.has_commands() && self.exports.is_filled_alone(chunk)
     }
