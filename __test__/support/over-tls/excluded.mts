@@ -42,6 +42,18 @@ const exclusions: readonly Exclusion[] = [
     reason: 'the helpers have loaded the add-on before there are no descriptors left',
   },
   {
+    tests: /^connection\/stream\/duplex-tls › who ends and reads slowly.*unix/,
+    reason: 'bytes are lost where the peer goes without reading the outer end of TLS: not explained yet',
+  },
+  {
+    tests: /^connection\/stream\/duplex-tls › (?:TLS that is told to be half-open|a library removes)/,
+    reason: 'it hangs with TLS over TLS: not explained yet',
+  },
+  {
+    tests: /^connection\/stream\/duplex-members › reset while it connects/,
+    reason: 'its peer is gone before there is a socket with TLS that could be told',
+  },
+  {
     tests: /^connection\/stream\/duplex-errors › a reset(?:: server| is a NetpollError)/,
     reason: 'it is compared with the server side of node:tls, which may end without an error',
   },
@@ -50,7 +62,7 @@ const exclusions: readonly Exclusion[] = [
     reason: 'the stream is gone by the time of its end, and the late write alone is told of the error',
   },
   {
-    tests: /^connection\/stream\/duplex-(?:http2|libraries|tls|redis|process) ›/,
+    tests: /^connection\/stream\/duplex-(?:http2|libraries|redis|process) ›/,
     reason: 'its other end is http2, TLS or a server of another kind, which the helpers leave plain',
   },
   {
