@@ -1,4 +1,4 @@
-import { invalidValue, NetpollError } from '../errors'
+import { invalidValue, NetpollError, type NetpollErrorCode } from '../errors'
 import { whenOver } from '../checks/promises'
 import {
   type ClientLifecycle,
@@ -395,16 +395,13 @@ const entries = { call: Calls.prototype.call, tries: Calls.prototype.tries }
 function ignore(): void {}
 
 function noEndpoint(problem: string, cause: unknown): NetpollError {
-  return new NetpollError('ERR_NO_ENDPOINT', problem, {
-    sent: false,
-    ...(cause !== undefined && { cause }),
-  })
+  return unsent('ERR_NO_ENDPOINT', problem, cause)
 }
 
 function expired(cause: unknown): NetpollError {
-  const message = 'No server was ready in time'
-  return new NetpollError('ERR_REQUEST_TIMEOUT', message, {
-    sent: false,
-    ...(cause !== undefined && { cause }),
-  })
+  return unsent('ERR_REQUEST_TIMEOUT', 'No server was ready in time', cause)
+}
+
+function unsent(code: NetpollErrorCode, problem: string, cause: unknown): NetpollError {
+  return new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) })
 }

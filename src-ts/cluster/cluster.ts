@@ -63,7 +63,7 @@ export class Cluster {
   constructor(resolver: Resolver, options: ClusterOptions) {
     checkResolver(resolver)
     const { ofCluster: checked, ofMux } = partClusterOptions(options)
-    void unusedMux(ofMux)
+    checkMuxOptions(ofMux)
     const moment = { now: clock.now() }
     this.#moment = moment
     this.#members = new Members(checked, ofMux, moment, {
@@ -178,12 +178,9 @@ export class Cluster {
   }
 }
 
-/**
- * What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. What it
- * counts against `maxBufferedBytes` is counted for all.
- */
-function unusedMux(options: LinkMuxOptions): Mux {
-  return new Mux({ path: '/' }, options)
+/** What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. */
+function checkMuxOptions(options: LinkMuxOptions): void {
+  new Mux({ path: '/' }, options)
 }
 
 function clusterClosed(): NetpollError {

@@ -1,4 +1,4 @@
-import { lookup, promises, type SrvRecord } from 'node:dns'
+import { promises, type SrvRecord } from 'node:dns'
 
 import { invalidValue } from '../errors'
 import { checkInteger, checkText } from '../checks/arguments'
@@ -150,11 +150,7 @@ function endpointsOfServices(name: string, records: readonly SrvRecord[]): reado
     }))
 }
 
-function systemsAddresses(name: string, family: 4 | 6): Promise<readonly string[]> {
-  return new Promise((resolve, reject) => {
-    lookup(name, { all: true, family }, (error, found) => {
-      if (error) reject(error)
-      else resolve(found.map(({ address }) => address))
-    })
-  })
+async function systemsAddresses(name: string, family: 4 | 6): Promise<readonly string[]> {
+  const found = await promises.lookup(name, { all: true, family })
+  return found.map(({ address }) => address)
 }

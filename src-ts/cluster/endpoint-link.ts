@@ -1,6 +1,7 @@
 import { whenOver } from '../checks/promises'
+import { isNetpollError } from '../errors'
 import { callOfMux, captureContext, report } from '../extension'
-import { type CallOptions, Mux, type MuxOptions, NetpollError, type Payload, type PoolStats } from '../index'
+import { type CallOptions, Mux, type MuxOptions, type Payload, type PoolStats } from '../index'
 import type { CheckedEndpoint } from './endpoint'
 
 /** Options of a mux, but for those that a cluster decides. */
@@ -84,4 +85,4 @@ function dialing({ address, servername }: CheckedEndpoint, options: MuxOptions):
 
 const connected = (): void => {}
 
-const isOfSystem = (error: unknown): boolean => error instanceof NetpollError && error.errno !== undefined
+const isOfSystem = (error: unknown): boolean => isNetpollError(error) && error.errno !== undefined

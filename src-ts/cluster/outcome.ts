@@ -1,4 +1,4 @@
-import { NetpollError } from '../errors'
+import { isNetpollError } from '../errors'
 
 /** What the end of one try says. */
 export const Outcome = {
@@ -24,17 +24,8 @@ const faultsOfRequests: ReadonlySet<string> = new Set([
 
 /** What the error of a try says. */
 export function outcomeOf(error: unknown): Outcome {
-  if (!isOurs(error)) return Outcome.Caller
+  if (!isNetpollError(error)) return Outcome.Caller
   if (error.sent !== false) return Outcome.Failed
   if (faultsOfRequests.has(error.code)) return Outcome.Caller
   return error.code === 'ERR_REQUEST_TIMEOUT' ? Outcome.Caller : Outcome.Unsent
-}
-
-/** Users' signals can give any reason, such as a proxy. */
-function isOurs(error: unknown): error is NetpollError {
-  try {
-    return error instanceof NetpollError
-  } catch {
-    return false
-  }
 }

@@ -1,4 +1,4 @@
-import { clock, forgetSignal, QueueEntry, reasonOf, type WaitQueue } from '../extension'
+import { forgetSignal, QueueEntry, reasonOf, type WaitQueue } from '../extension'
 
 /** A call that waits until a server is ready. */
 export class Waiting extends QueueEntry {
@@ -45,9 +45,4 @@ export class Waiting extends QueueEntry {
   expire(): void {
     this.fail(this.#timedOut())
   }
-}
-
-/** Milliseconds on our clock until `deadline`, rounded up; at least 0. */
-export function timeUntil(deadline: number): number {
-  return Math.max(0, Math.ceil(deadline - clock.now()))
 }
