@@ -97,7 +97,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
   readonly #security: ClientSecurity | undefined
-  readonly #dialing = new Map<ConnectionCore, Dialing>()
+  readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
   readonly #established = new Set<ConnectionCore>()
   /** One for each event loop. */
   #groups: readonly ConnectionGroup[] = []
@@ -329,7 +329,6 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     connection.dialedHost = host
     group.poller.attach(connection)
     this.#dialing.set(connection, {
-      host,
       connected: outcome.connected,
       failed: (error) => {
         const errno = errnoOf(error)
@@ -368,7 +367,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Waits for the handshake of a socket that was opened elsewhere. */
   #shaken(connection: ConnectionCore): Promise<void> {
     return handshakeOf(connection, this.#settings.connectTimeout, startTimer, (outcome) =>
-      this.#dialing.set(connection, { host: undefined, ...outcome }),
+      this.#dialing.set(connection, outcome),
     )
   }
 
@@ -378,7 +377,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       goAway: undefined,
       opened: (connection) => {
         const dialing = this.#dialing.get(connection)
-        const fault = dialing && this.#security && nameFault(this.#security, connection.socket, dialing.host)
+        const fault =
+          dialing && this.#security && nameFault(this.#security, connection.socket, connection.dialedHost)
         if (dialing !== undefined && fault !== undefined) {
           // Nothing else is told of it.
           this.#dialing.set(connection, { ...dialing, failed: () => dialing.failed(ofTls(fault)) })
@@ -442,11 +442,6 @@ interface Dial {
   readonly deadline: DialDeadline
   readonly context: Context
   /** What the server is called; `undefined` where a path is dialed. */
-  readonly host: string | undefined
-}
-
-/** An attempt, until it is established. */
-interface Dialing extends AttemptOutcome<ConnectionCore> {
   readonly host: string | undefined
 }
 

@@ -492,12 +492,6 @@ impl Connection {
         self.left(count, now);
     }
 
-    /// Whether there is a socket that takes bytes, and more may follow what is queued.
-    #[must_use]
-    pub fn may_write(&self) -> bool {
-        self.state != State::Connecting && self.state.accepts_output()
-    }
-
     /// The peer does not take what is queued now: it waits in no more memory than it needs.
     pub fn waits_to_send(&mut self) {
         self.outbound.copy_out();

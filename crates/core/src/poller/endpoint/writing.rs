@@ -51,7 +51,7 @@ impl Endpoint {
     /// `bytes` have left: none where what is queued is more than one call takes.
     pub(in crate::poller) fn write_behind_queue(&mut self, bytes: &[u8], now: Instant) -> usize {
         // While write readiness is awaited, trying would only cost a system call.
-        if !self.connection.may_write() || self.watch.interest.is_writable() {
+        if !self.connection.state().accepts_output() || self.watch.interest.is_writable() {
             return 0;
         }
         let mut pieces = [IoSlice::new(&[]); FEW_PIECES];
