@@ -75,3 +75,25 @@ test('a server without TLS counts no handshakes', async (t) => {
   await server.listen({ host: '127.0.0.1', port: 0 })
   t.false('tls' in server.stats())
 })
+
+test('failed handshakes are told to the hook that was set last', async (t) => {
+  const first = new Inbox<Error>()
+  const last = new Inbox<Error>()
+  const tls = { ...identity, onHandshakeError: first.push }
+  const server = createServer({ framing, tls }, (request) => request)
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen(placeOf(t, 'tcp'))
+  const garbage = (): void => {
+    const socket = connect(targetOf(server) as { readonly port: number })
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write('GET / HTTP/1.1\r\n\r\n')
+  }
+  garbage()
+  await first.take()
+  server.setSecureContext({ onHandshakeError: last.push })
+  t.throws(() => server.setSecureContext({ onHandshakeError: 1 as never }), { code: 'ERR_INVALID_ARG_TYPE' })
+  garbage()
+  const error = await Promise.race([last.take(), first.take().then(() => undefined)])
+  t.not(error, undefined)
+})

@@ -39,16 +39,17 @@ export const unlimited: ServerLimit = { maxConnections: Number.POSITIVE_INFINITY
 /** The TLS of a server, whose certificates can be replaced while it listens. */
 export class ServerSecurity {
   readonly context: SecureContext
-  readonly onHandshakeError: ((error: Error) => void) | undefined
   #options: ServerTlsOptions
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the error of `node:crypto` for a key */
   constructor(options: ServerTlsOptions, { maxConnections, tellsExcess }: ServerLimit) {
     this.#options = takeTls(options, serverTlsNames)
-    checkFunction('tls.onHandshakeError', this.#options.onHandshakeError)
-    this.onHandshakeError = this.#options.onHandshakeError
     const limit = { ...(maxConnections <= mostConnections && { maxConnections }), tellsExcess }
     this.context = newContext({ ...serverSettings(this.#options), ...limit })
+  }
+
+  get onHandshakeError(): ServerTlsOptions['onHandshakeError'] {
+    return this.#options.onHandshakeError
   }
 
   /** Connections in their handshake. */
@@ -153,6 +154,7 @@ function refusing<Result>(make: () => Result): Result {
 function serverSettings(options: ServerTlsOptions): TlsSettings {
   const { requestCert = false, contexts = {}, ca } = options
   checkBoolean('tls.requestCert', requestCert)
+  checkFunction('tls.onHandshakeError', options.onHandshakeError)
   const timeout = 'options.tls.handshakeTimeout'
   if (typeof contexts !== 'object' || contexts === null) {
     throw invalidType('options.tls.contexts', 'of type object', contexts)
