@@ -99,6 +99,31 @@ for (const place of places) {
     peer.socket.resume()
     t.is(String(await peer.readToEnd()), 'fewlast')
   })
+
+  test(`what has left has no error, although its callback waits for the loop: ${words(place)}`, async (t) => {
+    const [{ duplex: busy }, { duplex, peer }] = [await streamAt(t, place), await streamAt(t, place)]
+    const told: unknown[] = []
+    duplex.on('error', (error) => told.push(error))
+    // More than a thread may queue before its loop turns.
+    busy.write(large)
+    // The peer of this one goes with the test.
+    busy.on('error', () => {})
+    const last = callbackOf((callback) => duplex.write('last', callback))
+    const closed = once(duplex, 'close')
+    duplex.destroy()
+    t.is(await last, undefined)
+    t.deepEqual(await closed, [false])
+    peer.socket.resume()
+    t.is(String(await peer.readToEnd()), 'last')
+    t.deepEqual(told, [])
+  })
+
+  test(`what cannot leave fails, although its callback waits for the loop: ${words(place)}`, async (t) => {
+    const { duplex } = await streamAt(t, place)
+    const failed = callbackOf((callback) => duplex.write(large, callback))
+    duplex.destroy()
+    t.is(codeOf(await failed), 'ECANCELED')
+  })
 }
 
 test.serial('a callback that throws is uncaught, and the others are told', async (t) => {

@@ -291,7 +291,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     const transport = transportOf(this)
     if (written !== undefined) {
       setImmediate(() => {
-        if (transportOf(this) === transport) this.#events.run(written, end)
+        // Its callback is told by what has left: it may have waited for the loop alone.
+        if (transportOf(this) === transport) this.#events.run(written, undefined)
       })
     }
     if (this.#gone || transport === undefined) {
@@ -413,10 +414,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     if (failure !== undefined || !this.#peerEnded || this.#final !== undefined) {
       this.destroy(failure)
     } else {
-      // A write that waits has come too late.
-      const written = this.#written
-      this.#written = undefined
-      written?.(brokenPipe())
+      this.#refuseWaiting(brokenPipe())
       // What has arrived can still be read. Its end destroys the stream: by our own end, unless that need not come.
       if (this.readableEnded) this.destroy()
       else if (this.allowHalfOpen) this.once('end', this.#destroyAtEnd)
@@ -456,12 +454,19 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
 
   /** The connection is gone, after its peer's end: what has arrived is the reader's, and it learns of the rest when it writes. */
   #leaveToReader(error: NetpollError | undefined): void {
-    const written = this.#written
-    this.#written = undefined
     const late = error ?? brokenPipe()
     this.#callbacks?.over(late)
-    written?.(late)
+    this.#refuseWaiting(late)
     this.#endSent()
+  }
+
+  /** A write that waits has come too late, unless it waits for the loop alone. */
+  #refuseWaiting(late: NetpollError): void {
+    const written = this.#written
+    this.#written = undefined
+    const transport = transportOf(this)
+    const hasLeft = transport !== undefined && transport.core.socket.bytesWritten >= transport.sendQueue.total
+    written?.(hasLeft ? null : late)
   }
 
   /** The peer has ended the connection in order: an error where writes with a callback have come too late. */
