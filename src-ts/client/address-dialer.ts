@@ -15,6 +15,7 @@ import { hostRealm } from '../checks/host-realm'
 import { takeOptions } from '../checks/known-options'
 import { allowListeners } from '../abort'
 import type { DialerOptions } from './options'
+import type { ClientTlsOptions } from '../tls/options'
 
 /**
  * Makes connections to one address, for a pool or mux, in the context in which that was made. A name is looked up by each
@@ -60,6 +61,11 @@ export class AddressDialer {
    */
   dial(): Promise<ConnectionCore> {
     return this.#context.run(dial, this.#dialer, { ...this.#target, signal: this.#abandonment.signal })
+  }
+
+  /** As `dialer.setSecureContext`. */
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#dialer.setSecureContext(options)
   }
 
   /** A connection gets no more calls: the next may go where it has gone. */

@@ -21,7 +21,7 @@ import { handshakeOf } from './handshake'
 import { nameFault } from '../connection/name-fault'
 import { isOfTls, ofTls } from '../native/reasons'
 import type { ClientTlsOptions } from '../tls/options'
-import { ClientSecurity } from '../tls/secure-context'
+import { ClientSecurity, withoutTls } from '../tls/secure-context'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import { takeOptions } from '../checks/known-options'
 import { LaterAttempt } from './later-attempt'
@@ -135,9 +135,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * `ERR_INVALID_ARG_VALUE`, and then nothing has changed
    */
   setSecureContext(options: ClientTlsOptions): void {
-    if (this.#security === undefined) {
-      throw new NetpollError('ERR_UNSUPPORTED', 'The dialer has no option tls')
-    }
+    if (this.#security === undefined) throw withoutTls()
     this.#security.replace(options)
   }
 

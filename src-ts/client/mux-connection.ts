@@ -98,6 +98,15 @@ export class MuxConnection implements CallTarget, CallOwner, ConnectionOwner {
     }
   }
 
+  /** No caller waits on it, and it takes no more calls. What was sent without a reply is to arrive. */
+  letGo(): void {
+    const { life } = this.connection
+    // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
+    if (life.isLeaving || life.isEnding) return
+    if (this.isReplaced && this.hasSent) void this.connection.close()
+    else this.connection.destroy()
+  }
+
   answered(): void {
     this.#heard()
     this.#ended()

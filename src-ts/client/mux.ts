@@ -22,6 +22,7 @@ import type { Payload } from '../memory/payload'
 import { type PoolStats, withSize } from './pool-stats'
 import { Readiness, type ReadyChange } from './readiness'
 import { Reconnector } from './reconnector'
+import type { ClientTlsOptions } from '../tls/options'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { WaitingSend } from './waiting-send'
@@ -209,6 +210,29 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     })
   }
 
+  /**
+   * As `dialer.setSecureContext`: replaces options of TLS. Connections that are dialed from now on go by them, and no earlier
+   * session is resumed. Those that stand are left as they are; `maxLifetime` replaces them over time.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { lengthField, Mux } from 'netpoll'
+   *
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const address = { host: '127.0.0.1', port: 8000 }
+   * const mux = new Mux(address, { framing: lengthField({ size: 4 }), tls: identity() })
+   * mux.setSecureContext(identity()) // once the files are others
+   * await mux.close()
+   * ```
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#dialer.setSecureContext(options)
+  }
+
   /** Calls that wait for their reply or for a connection now: the `size` of {@link stats}, without an object for it. */
   get load(): number {
     return this.#running + this.#waiting.length
@@ -350,7 +374,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #refused(muxed: MuxConnection, call: PendingCall, request: Payload): void {
     this.#running -= 1
     this.#replace(muxed)
-    if (muxed.calls === 0) this.#letGo(muxed)
+    if (muxed.calls === 0) muxed.letGo()
     this.#startOrWait(call, request)
   }
 
@@ -372,14 +396,6 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     this.#dialer.release(muxed.connection)
     if (this.#available.length === 0) this.#readiness.set(false, why)
     return true
-  }
-
-  /** No caller waits on a connection that takes no more calls. What was sent without a reply is to arrive. */
-  #letGo({ connection, isReplaced, hasSent }: MuxConnection): void {
-    // It closes by itself, and answers what its peer has asked; or its user has ended it, and may still get messages.
-    if (connection.life.isLeaving || connection.life.isEnding) return
-    if (isReplaced && hasSent) void connection.close()
-    else connection.destroy()
   }
 
   readonly #expired = (call: PendingCall): void => call.expire(this.#failure?.error)
@@ -485,7 +501,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   #ended(muxed: MuxConnection): void {
     this.#running -= 1
     if (this.#running === 0) this.#upkeep.used()
-    if (muxed.calls === 0 && !this.#available.includes(muxed)) this.#letGo(muxed)
+    if (muxed.calls === 0 && !this.#available.includes(muxed)) muxed.letGo()
     this.#serve()
     if (!this.#lifecycle.isOpen) this.#followEmpty()
   }

@@ -23,6 +23,7 @@ import { type CheckedPoolOptions, type PoolOptions, partPoolOptions } from './po
 import { type PoolStats, withSize } from './pool-stats'
 import { whenOver } from '../checks/promises'
 import { endOf } from '../time/time-limits'
+import type { ClientTlsOptions } from '../tls/options'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
 import { checkGetOptions, type GetOptions } from './get-options'
@@ -167,6 +168,29 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     return this.#calls.call<Bytes>(request, options, entries.call)
+  }
+
+  /**
+   * As `dialer.setSecureContext`: replaces options of TLS. Connections that are dialed from now on go by them, and no earlier
+   * session is resumed. Those that stand are left as they are; `maxLifetime` replaces them over time.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { lengthField, Pool } from 'netpoll'
+   *
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const address = { host: '127.0.0.1', port: 8000 }
+   * const pool = new Pool(address, { framing: lengthField({ size: 4 }), tls: identity() })
+   * pool.setSecureContext(identity()) // once the files are others
+   * await pool.close()
+   * ```
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#dialer.setSecureContext(options)
   }
 
   /** Callers that have a connection or wait for one: the `size` of {@link stats}, without an object for it. */

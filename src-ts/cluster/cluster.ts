@@ -1,6 +1,6 @@
 import { NetpollError } from '../errors'
-import { ClientLifecycle, clock, keepPayload } from '../extension'
-import { type CloseOptions, Mux, type Payload } from '../index'
+import { ClientLifecycle, clock, keepPayload, replacedTls } from '../extension'
+import { type ClientTlsOptions, type CloseOptions, Mux, type Payload } from '../index'
 import type { ClusterCallOptions, ClusterSendOptions } from './call'
 import { Calls } from './calls'
 import type { LinkMuxOptions } from './endpoint-link'
@@ -43,6 +43,7 @@ export let callOfCluster: (
  * ```
  */
 export class Cluster {
+  #ofMux: LinkMuxOptions
   readonly #members: Members
   readonly #watcher: Watcher
   readonly #calls: Calls
@@ -64,6 +65,7 @@ export class Cluster {
     checkResolver(resolver)
     const { ofCluster: checked, ofMux } = partClusterOptions(options)
     checkMuxOptions(ofMux)
+    this.#ofMux = ofMux
     const moment = { now: clock.now() }
     this.#moment = moment
     this.#members = new Members(checked, ofMux, moment, {
@@ -125,6 +127,33 @@ export class Cluster {
    */
   send(message: Payload, options?: ClusterSendOptions): Promise<void> {
     return this.#calls.send(message, options)
+  }
+
+  /**
+   * As `mux.setSecureContext`, for the connections to all servers, those included that are found later. An endpoint's
+   * `servername` stays, unless the options have another.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { lengthField } from 'netpoll'
+   * import { Cluster, fixed } from 'netpoll/cluster'
+   *
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const cluster = new Cluster(fixed([]), { framing: lengthField({ size: 4 }), tls: identity() })
+   * cluster.setSecureContext(identity()) // once the files are others
+   * await cluster.close()
+   * ```
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    const tls = replacedTls(this.#ofMux.tls, options)
+    const ofMux = { ...this.#ofMux, tls }
+    checkMuxOptions(ofMux)
+    this.#ofMux = ofMux
+    this.#members.setSecureContext(tls)
   }
 
   /** What the cluster holds now. */

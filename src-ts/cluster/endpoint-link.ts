@@ -1,7 +1,14 @@
 import { whenOver } from '../checks/promises'
 import { isNetpollError } from '../errors'
 import { callOfMux, captureContext, report } from '../extension'
-import { type CallOptions, Mux, type MuxOptions, type Payload, type PoolStats } from '../index'
+import {
+  type CallOptions,
+  type ClientTlsOptions,
+  Mux,
+  type MuxOptions,
+  type Payload,
+  type PoolStats,
+} from '../index'
 import type { CheckedEndpoint } from './endpoint'
 
 /** Options of a mux, but for those that a cluster decides. */
@@ -18,12 +25,14 @@ export interface LinkListener {
 /** The connections to one server. They are dialed at once, and again whenever they are lost. */
 export class EndpointLink {
   readonly #mux: Mux
+  readonly #endpoint: CheckedEndpoint
   readonly #onError: MuxOptions['onError']
   readonly #context = captureContext()
   readonly #closing = new AbortController()
 
   constructor(endpoint: CheckedEndpoint, options: LinkMuxOptions, listener: LinkListener) {
     const { onError } = options
+    this.#endpoint = endpoint
     this.#onError = onError
     this.#mux = dialing(endpoint, {
       ...options,
@@ -60,6 +69,11 @@ export class EndpointLink {
     return this.#mux.send(message)
   }
 
+  /** Connections that are dialed from now on go by `tls`. */
+  setSecureContext(tls: ClientTlsOptions): void {
+    this.#mux.setSecureContext(tlsOf(this.#endpoint, tls))
+  }
+
   stats(): PoolStats {
     return this.#mux.stats()
   }
@@ -75,12 +89,16 @@ export class EndpointLink {
   }
 }
 
-/** The one place that makes connections of an endpoint. With TLS, its name is asked for, unless the user has given another. */
-function dialing({ address, servername }: CheckedEndpoint, options: MuxOptions): Mux {
+/** The one place that makes connections of an endpoint. */
+function dialing(endpoint: CheckedEndpoint, options: MuxOptions): Mux {
   const { tls } = options
-  if (tls === undefined || servername === undefined) return new Mux(address, options)
-  const given = tls === true ? undefined : tls
-  return new Mux(address, { ...options, tls: { ...given, servername: given?.servername ?? servername } })
+  if (tls === undefined) return new Mux(endpoint.address, options)
+  return new Mux(endpoint.address, { ...options, tls: tlsOf(endpoint, tls === true ? {} : tls) })
+}
+
+/** An endpoint's name is asked for, unless the user has given another. */
+function tlsOf({ servername }: CheckedEndpoint, tls: ClientTlsOptions): ClientTlsOptions {
+  return servername === undefined || tls.servername !== undefined ? tls : { ...tls, servername }
 }
 
 const connected = (): void => {}

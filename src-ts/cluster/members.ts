@@ -1,5 +1,6 @@
 import { whenOver } from '../checks/promises'
 import { clock } from '../extension'
+import type { ClientTlsOptions } from '../index'
 import { ClusterNode } from './cluster-node'
 import type { CheckedEndpoint } from './endpoint'
 import { EndpointLink, type LinkMuxOptions } from './endpoint-link'
@@ -33,7 +34,7 @@ export interface MembersListener {
 /** The servers of a cluster: which there are, which of them are connected to, and which calls may go to. */
 export class Members {
   readonly #options: CheckedClusterOptions
-  readonly #ofMux: LinkMuxOptions
+  #ofMux: LinkMuxOptions
   readonly #listener: MembersListener
   readonly #moment: Moment
   readonly #nodes = new Map<string, ClusterNode>()
@@ -151,6 +152,13 @@ export class Members {
     this.#nextProbe = Math.min(this.#nextProbe, ejection.due)
     this.#listener.ejected(node)
     this.#choose()
+  }
+
+  /** Connections that are dialed from now on go by `tls`, those of servers that are found later as well. */
+  setSecureContext(tls: ClientTlsOptions): void {
+    this.#ofMux = { ...this.#ofMux, tls }
+    for (const { link } of this.#chosen) link?.setSecureContext(tls)
+    for (const link of this.#draining) link.setSecureContext(tls)
   }
 
   /** Closes all connections, once their calls have ended, or after `timeout` milliseconds. */

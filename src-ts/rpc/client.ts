@@ -11,7 +11,7 @@ import {
   endOf,
   timeLimit,
 } from '../extension'
-import type { CloseOptions, DialTarget, Payload, PoolStats } from '../index'
+import type { ClientTlsOptions, CloseOptions, DialTarget, Payload, PoolStats } from '../index'
 import type { ClusterStats, Resolver } from '../cluster/index'
 import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
@@ -184,6 +184,34 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     } catch (error) {
       return stepBudget.refuse(error)
     }
+  }
+
+  /**
+   * As `setSecureContext` of a mux, pool or cluster: replaces options of TLS. Connections that are dialed from now on go by
+   * them.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { lengthField } from 'netpoll'
+   * import { type Codec, TransportClient } from 'netpoll/rpc'
+   *
+   * const codec: Codec<string> = {
+   *   framing: lengthField({ size: 4 }),
+   *   encode: (message, writer) => void writer.writeString(JSON.stringify(message)),
+   *   decode: (bytes) => JSON.parse(String(bytes)),
+   * }
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const client = new TransportClient({ host: '127.0.0.1', port: 8000 }, codec, { tls: identity() })
+   * client.setSecureContext(identity()) // once the files are others
+   * await client.close()
+   * ```
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#link.setSecureContext(options)
   }
 
   /** What the mux or pool holds now. */

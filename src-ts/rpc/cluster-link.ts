@@ -1,4 +1,4 @@
-import type { CallOptions, CloseOptions, GetOptions, Payload, PoolStats } from '../index'
+import type { CallOptions, ClientTlsOptions, CloseOptions, GetOptions, Payload, PoolStats } from '../index'
 import { callOfCluster } from '../cluster/extension'
 import {
   Cluster,
@@ -36,6 +36,10 @@ export class ClusterLink {
 
   send(message: Payload, { timeout, signal }: GetOptions, { key }: Choice): Promise<void> {
     return this.#cluster.send(message, { timeout, signal, key })
+  }
+
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#cluster.setSecureContext(options)
   }
 
   stats(): PoolStats & { readonly cluster: ClusterStats } {

@@ -1,5 +1,6 @@
 import {
   type CallOptions,
+  type ClientTlsOptions,
   type CloseOptions,
   type DialTarget,
   Mux,
@@ -113,6 +114,8 @@ export interface Link {
   ): Promise<Buffer>
   /** Sends what is not answered. */
   send(message: Payload, options: GetOptions, choice: Choice): Promise<void>
+  /** Connections that are dialed from now on go by these options of TLS. */
+  setSecureContext(options: ClientTlsOptions): void
   stats(): PoolStats & { readonly cluster?: ClusterStats | undefined }
   close(options?: CloseOptions): Promise<void>
 }
@@ -186,6 +189,10 @@ class MuxLink implements Link {
     return this.#mux.send(message)
   }
 
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#mux.setSecureContext(options)
+  }
+
   stats(): PoolStats {
     return this.#mux.stats()
   }
@@ -213,6 +220,10 @@ class PoolLink implements Link {
     } finally {
       this.#pool.put(connection)
     }
+  }
+
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#pool.setSecureContext(options)
   }
 
   stats(): PoolStats {

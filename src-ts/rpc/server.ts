@@ -9,6 +9,8 @@ import {
   createServer,
   type Server,
   type ServerStats,
+  type ServerTlsOptions,
+  type TlsCredentials,
   type AcceptOptions,
 } from '../index'
 import {
@@ -194,6 +196,43 @@ export class TransportServer<Sent = unknown, Received = Sent> {
   /** Where the server listens, as Node.js gives it; `null` when it does not. */
   address(): Address | null {
     return this.#server.address()
+  }
+
+  /**
+   * As `server.setSecureContext`: replaces options of TLS. Connections that begin from now on go by them; those that stand are
+   * left as they are.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { lengthField } from 'netpoll'
+   * import { type Codec, TransportServer } from 'netpoll/rpc'
+   *
+   * const codec: Codec<string> = {
+   *   framing: lengthField({ size: 4 }),
+   *   encode: (message, writer) => void writer.writeString(JSON.stringify(message)),
+   *   decode: (bytes) => JSON.parse(String(bytes)),
+   * }
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const server = new TransportServer(codec, { onRequest: ({ body }) => body }, { tls: identity() })
+   * server.setSecureContext(identity()) // once the files are others
+   * server.addContext('*.example.org', identity())
+   * ```
+   */
+  setSecureContext(options: ServerTlsOptions): void {
+    this.#server.setSecureContext(options)
+  }
+
+  /**
+   * As `server.addContext`: shows these to clients that ask for `name` from now on, which may begin with `*.`.
+   *
+   * @throws as {@link setSecureContext}
+   */
+  addContext(name: string, credentials: TlsCredentials): void {
+    this.#server.addContext(name, credentials)
   }
 
   /** What the server has done and holds. */

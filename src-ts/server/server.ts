@@ -46,7 +46,7 @@ import { whenRejected } from '../checks/promises'
 import { reasonError } from '../native/reasons'
 import { SharedListener } from './shared-listener'
 import type { ServerTlsOptions, TlsCredentials } from '../tls/options'
-import { ServerSecurity } from '../tls/secure-context'
+import { ServerSecurity, withoutTls } from '../tls/secure-context'
 import { threadMemory } from '../memory/thread-memory'
 import { isAborted, reasonOf, throwIfAborted, watchAbort } from '../abort'
 import { type CloseOptions, closeTimeout } from '../time/close-options'
@@ -234,7 +234,7 @@ export class Server<Data = unknown> {
 
   #secured(): ServerSecurity {
     if (this.#security !== undefined) return this.#security
-    throw new NetpollError('ERR_UNSUPPORTED', 'The server has no option tls')
+    throw withoutTls()
   }
 
   /** Keeps the process alive while the server listens. The default. */

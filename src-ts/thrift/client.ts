@@ -1,6 +1,6 @@
 import { follow, siteOf, captureContext, report } from '../extension'
 import type { Resolver } from '../cluster/index'
-import type { CloseOptions, DialTarget } from '../index'
+import type { ClientTlsOptions, CloseOptions, DialTarget } from '../index'
 import { clientNames, callOptionNames } from '../rpc/extension'
 import {
   TransportClient,
@@ -118,6 +118,30 @@ export class ThriftClient<Client extends object> {
     const calls = new Calls(this.#transport, taken, this.#onewayFailed)
     calls.client = new this.#Client(calls, this.#Output)
     return calls.client as unknown as Client
+  }
+
+  /**
+   * As `setSecureContext` of a `TransportClient`: replaces options of TLS. Connections that are dialed from now on go by them.
+   *
+   * @throws NetpollError `ERR_UNSUPPORTED` without `tls`; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, and
+   * then nothing has changed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { createThriftClient, createThriftServer } from 'netpoll/thrift'
+   * import Echo from './gen-nodejs/Echo.js'
+   *
+   * const identity = () => ({ key: readFileSync('key.pem'), cert: readFileSync('certificate.pem') })
+   * const server = createThriftServer(Echo, { echo: (request: object) => request }, { tls: identity() })
+   * const client = createThriftClient(Echo, { host: '127.0.0.1', port: 9090 }, { tls: identity() })
+   * server.setSecureContext(identity()) // once the files are others
+   * client.setSecureContext(identity())
+   * await client.close()
+   * ```
+   */
+  setSecureContext(options: ClientTlsOptions): void {
+    this.#transport.setSecureContext(options)
   }
 
   /** What the mux or pool holds now. */

@@ -4,7 +4,7 @@ import { types } from 'node:util'
 import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { isUint8Array } from '../checks/bytes'
 import { refuseUnknown, takeOptions } from '../checks/known-options'
-import { invalidType, invalidValue } from '../errors'
+import { invalidType, invalidValue, NetpollError } from '../errors'
 import { nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
 import { timeLimit } from '../time/time-limits'
 import { cipherNumbers } from './ciphers'
@@ -88,7 +88,7 @@ export class ClientSecurity {
 
   /** Dials that begin from now on go by `options`; those that are not given stay as they are. */
   replace(options: ClientTlsOptions): void {
-    const taken: ClientTlsOptions = { ...this.#options, ...takeTls(options, clientTlsNames) }
+    const taken = replacedTls(this.#options, options)
     replaceIn(this.context, clientSettings(taken))
     this.#options = taken
   }
@@ -107,6 +107,24 @@ export class ClientSecurity {
     if (types.isNativeError(fault)) return fault
     throw invalidType('options.tls.checkServerIdentity()', 'an Error or undefined', fault)
   }
+}
+
+/**
+ * What becomes of the option `tls` of a dialer once `options` replace some of it: those that are not given stay as they are.
+ *
+ * @throws NetpollError `ERR_UNSUPPORTED` without the option; TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ */
+export function replacedTls(
+  before: ClientTlsOptions | true | undefined,
+  options: ClientTlsOptions,
+): ClientTlsOptions {
+  if (before === undefined) throw withoutTls()
+  return { ...(before === true ? {} : before), ...takeTls(options, clientTlsNames) }
+}
+
+/** Nothing is encrypted, so that there is nothing to replace. */
+export function withoutTls(): NetpollError {
+  return new NetpollError('ERR_UNSUPPORTED', 'The option tls was not given')
 }
 
 export function takeTls<Options extends object>(
