@@ -97,3 +97,18 @@ test('failed handshakes are told to the hook that was set last', async (t) => {
   const error = await Promise.race([last.take(), first.take().then(() => undefined)])
   t.not(error, undefined)
 })
+
+for (const pollers of [0, 1, 2]) {
+  test(`the time of handshakes is replaced with the rest: pollers ${pollers}`, async (t) => {
+    const errors = new Inbox<Error>()
+    const tls = { ...identity, handshakeTimeout: 0, onHandshakeError: errors.push }
+    const server = createServer({ framing, pollers, tls }, (request) => request)
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen(placeOf(t, 'tcp'))
+    server.setSecureContext({ handshakeTimeout: 1 })
+    const silent = connect(targetOf(server) as { readonly port: number })
+    t.teardown(() => silent.destroy())
+    const error = await errors.take()
+    t.is((error as { readonly code?: unknown }).code, 'ERR_TLS_HANDSHAKE_TIMEOUT')
+  })
+}

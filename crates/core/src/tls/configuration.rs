@@ -8,10 +8,27 @@ use super::admission::{Admission, Admissions, Excess, Limit};
 use super::engine::{ClientConfiguration, DestinationConfiguration, ServerConfiguration};
 use super::options::{ClientOptions, InvalidConfiguration, ServerOptions};
 
+/// What can be replaced, all of it at once.
+struct Current {
+    configuration: Arc<ServerConfiguration>,
+    handshake_timeout: Option<Duration>,
+}
+
+impl Current {
+    fn new(
+        options: &ServerOptions,
+        handshake_timeout: Option<Duration>,
+    ) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            configuration: Arc::new(ServerConfiguration::new(options)?),
+            handshake_timeout,
+        })
+    }
+}
+
 /// The TLS of a server: what new connections go by can be replaced while it listens.
 pub struct ServerTls {
-    current: RwLock<Arc<ServerConfiguration>>,
-    handshake_timeout: Option<Duration>,
+    current: RwLock<Current>,
     admissions: Arc<Admissions>,
     max_records: u64,
 }
@@ -26,8 +43,7 @@ impl ServerTls {
         handshake_timeout: Option<Duration>,
     ) -> Result<Self, InvalidConfiguration> {
         Ok(Self {
-            current: RwLock::new(Arc::new(ServerConfiguration::new(options)?)),
-            handshake_timeout,
+            current: RwLock::new(Current::new(options, handshake_timeout)?),
             admissions: Arc::default(),
             max_records: u64::MAX,
         })
@@ -69,25 +85,34 @@ impl ServerTls {
         self.admissions.securing()
     }
 
-    /// Connections that begin from now on go by `options`, and tickets that were given out before are worth nothing.
+    /// Handshakes that begin from now on go by `options` and take at most `handshake_timeout`. Tickets that were given out before
+    /// are worth nothing.
     ///
     /// # Errors
     /// What is wrong with them; then nothing has changed.
-    pub fn replace(&self, options: &ServerOptions) -> Result<(), InvalidConfiguration> {
-        let next = Arc::new(ServerConfiguration::new(options)?);
+    pub fn replace(
+        &self,
+        options: &ServerOptions,
+        handshake_timeout: Option<Duration>,
+    ) -> Result<(), InvalidConfiguration> {
+        let next = Current::new(options, handshake_timeout)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 
     pub(super) fn current(&self) -> Arc<ServerConfiguration> {
         let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        let current = current.unwrap_or_else(PoisonError::into_inner);
+        current.configuration.clone()
     }
 
-    /// How long a handshake may take.
+    /// How long a handshake may take that begins now.
     #[must_use]
     pub fn handshake_timeout(&self) -> Option<Duration> {
-        self.handshake_timeout
+        let current = self.current.read();
+        current
+            .unwrap_or_else(PoisonError::into_inner)
+            .handshake_timeout
     }
 }
 

@@ -146,7 +146,8 @@ fn a_peer_resumes_with_a_server_until_its_configuration_is_replaced() {
                 let Some(netpoll_core::tls::Tls::Server(tls)) = &settings.tls else {
                     panic!("it is a server");
                 };
-                tls.replace(&server_options(version)).expect("valid");
+                tls.replace(&server_options(version), Some(HANDSHAKE_TIMEOUT))
+                    .expect("valid");
             }
             let mut peer = Peer::client(connect(address), &config);
             h.peer_writes(&mut peer, &frame(b"x"), echo);
@@ -183,6 +184,33 @@ fn what_only_connects_is_told_to_nobody_and_has_its_time() {
     assert_eq!(silent.read(&mut [0]).expect("the end"), 0);
     assert!(matches!(slow.read(&mut [0]), Ok(0) | Err(_)));
     assert_eq!(h.log.len(), 2);
+}
+
+#[test]
+fn the_time_of_a_handshake_is_replaced_with_the_rest() {
+    let mut h = Harness::new();
+    let settings = server(Version::Tls13, |_| {});
+    let (_, address) = h.listen_tcp(&settings);
+    let replace = |time| {
+        let Some(netpoll_core::tls::Tls::Server(tls)) = &settings.tls else {
+            panic!("it is a server");
+        };
+        let options = server_options(Version::Tls13);
+        tls.replace(&options, time).expect("valid");
+    };
+    replace(None);
+    let _patient = connect(address);
+    h.quiesce();
+    h.pass(HANDSHAKE_TIMEOUT * 4);
+    h.quiesce();
+    assert!(h.log.is_empty());
+    replace(Some(HANDSHAKE_TIMEOUT / 4));
+    let _hurried = connect(address);
+    h.quiesce();
+    h.pass(HANDSHAKE_TIMEOUT / 2);
+    h.until(|h| !h.log.is_empty());
+    let reason = Reason::HandshakeTimeout.code();
+    assert_eq!(handshake_failures(&h), [(reason, 0)]);
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl SecureContext {
     #[napi]
     pub fn replace(&self, settings: TlsSettings) -> napi::Result<()> {
         match &self.0 {
-            Tls::Server(tls) => tls.replace(&settings.server()),
+            Tls::Server(tls) => tls.replace(&settings.server(), millis(settings.handshake_timeout)),
             Tls::Client(tls) => tls.replace(&settings.client()),
         }
         .map_err(refused)
