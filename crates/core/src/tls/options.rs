@@ -137,22 +137,27 @@ pub enum InvalidConfiguration {
     KeyMismatch,
     /// No version, or none that has a cipher.
     NothingToOffer,
-    /// The name of a context is none.
-    Name,
+    /// The name of a context is none that a client may ask for.
+    Name(String),
     /// The system gives no random numbers.
     NoRandomness,
 }
 
 impl fmt::Display for InvalidConfiguration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        let text = match self {
+            Self::Name(name) => {
+                let rule =
+                    "is no name for a context: give a host name, which may begin with \"*.\"";
+                return write!(formatter, "{name:?} {rule}");
+            }
             Self::Certificate => "a certificate is not valid",
             Self::Key => "the private key is not valid, or of a kind that is not known",
             Self::KeyMismatch => "the private key does not match the certificate",
             Self::NothingToOffer => "no cipher is left for these versions",
-            Self::Name => "the name of a context is not valid",
             Self::NoRandomness => "the system gives no random numbers",
-        })
+        };
+        formatter.write_str(text)
     }
 }
 

@@ -162,6 +162,25 @@ fn what_makes_no_configuration_is_refused() {
     assert_eq!(none, Some(InvalidConfiguration::NothingToOffer));
     let none = server(&|options| options.common.min_version = Version::Tls13);
     assert_eq!(none, None);
+    for (name, is_valid) in [
+        ("example.org", true),
+        ("*.example.org", true),
+        ("*.EXAMPLE.org", true),
+        ("*", false),
+        ("*.", false),
+        ("", false),
+        ("a*.example.org", false),
+        ("*.*.example.org", false),
+        ("a.*.org", false),
+        ("127.0.0.1", false),
+        ("b\u{fc}cher.example", false),
+        ("https://example.org", false),
+        ("a..b", false),
+    ] {
+        let refused = server(&|options| options.named = vec![(name.to_owned(), leaf())]);
+        let expected = (!is_valid).then(|| InvalidConfiguration::Name(name.to_owned()));
+        assert_eq!(refused, expected, "{name}");
+    }
     let mut client = client_options(Version::Tls13);
     client
         .authorities

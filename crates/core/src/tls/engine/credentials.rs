@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::Error;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -60,8 +60,12 @@ impl Credentials {
             named: HashMap::new(),
         };
         for (name, identity) in named {
+            let host = name.strip_prefix("*.").unwrap_or(name);
+            if DnsName::try_from(host).is_err() {
+                return Err(InvalidConfiguration::Name(name.clone()));
+            }
             let key = certified(identity, provider)?;
-            made.named.insert(name.to_ascii_lowercase(), key);
+            made.named.insert(comparable(name), key);
         }
         Ok(made)
     }
@@ -70,12 +74,17 @@ impl Credentials {
         if self.named.is_empty() {
             return None;
         }
-        let name = name.to_ascii_lowercase();
+        let name = comparable(name);
         self.named.get(&name).or_else(|| {
             let (_, domain) = name.split_once('.')?;
             self.named.get(&format!("*.{domain}"))
         })
     }
+}
+
+/// Names are compared without their case, and without the dot that stands for the root.
+fn comparable(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 impl ResolvesServerCert for Credentials {
