@@ -2,12 +2,14 @@ import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 
 import {
+  type BalancedCall,
   type Balancer,
   Cluster,
   type ClusterOptions,
   consistentHash,
   fixed,
   leastLoaded,
+  type Node,
   roundRobin,
 } from '../../dist/cluster/index.mjs'
 import type { NetpollError } from '../../dist/index.mjs'
@@ -243,6 +245,39 @@ test('a request may be changed once call has returned: a retry sends what was gi
   socket.destroy()
   t.is((await call).toString('utf8', 4), 'kept')
   t.deepEqual(good.got, ['kept'])
+})
+
+test('balancers get of a call its key and where it has gone, and can change nothing', async (t) => {
+  const all = await members(t, 3, (message, index) => {
+    if (index === 2) return message
+    all[index]?.accepted.all.at(-1)?.destroy()
+    return new Promise(() => {})
+  })
+  const seen: { readonly ready: readonly Node[]; readonly call: BalancedCall }[] = []
+  const inOrder: Balancer = {
+    pick: (ready, call) => {
+      seen.push({ ready, call })
+      const ports = all.map(({ port }) => port)
+      const untried = ready.filter((node) => !call.tried.includes(node))
+      const rank = (node: Node): number => ports.indexOf(Number(node.endpoint.address.port))
+      return untried.toSorted((one, other) => rank(one) - rank(other))[0]
+    },
+  }
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { balancer: inOrder })
+  for (const key of [undefined, '', 'a']) {
+    await ready(cluster, 3)
+    seen.length = 0
+    await say(cluster, 'a', { key, idempotent: true, timeout })
+    t.true(seen.some(({ call }) => call.tried.length > 0))
+    for (const { ready: nodes, call } of seen) {
+      t.deepEqual(Reflect.ownKeys(call), ['key', 'tried'])
+      t.is(Object.getPrototypeOf(call), Object.prototype)
+      t.is(call.key, key)
+      for (const one of [call, call.tried, nodes]) t.true(Object.isFrozen(one))
+    }
+    // What one was given stays as it was.
+    t.deepEqual(seen[0]?.call.tried, [])
+  }
 })
 
 test('a balancer that answers nonsense, or throws, costs that call', async (t) => {

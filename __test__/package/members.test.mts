@@ -267,8 +267,9 @@ async function ofFrameworks(t: ExecutionContext): Promise<readonly Sample[]> {
   t.is(calls.length, 2)
   const nodes: (readonly cluster.Node[])[] = []
   const first: cluster.Balancer = {
-    pick: (ready) => {
+    pick: (ready, call) => {
       nodes.push(ready)
+      calls.push({ type: 'cluster.BalancedCall', value: call })
       return ready[0]
     },
   }
@@ -277,7 +278,9 @@ async function ofFrameworks(t: ExecutionContext): Promise<readonly Sample[]> {
   const service = new cluster.Cluster(cluster.fixed([endpoint]), { framing, id, balancer: first })
   t.teardown(() => service.close({ timeout: 0 }))
   const request = { kind: 'call', method: 'a', metadata: {}, timeout: 0, body: 1 }
-  await service.call(Buffer.from(`0001${JSON.stringify(request)}`), { timeout: 60_000 })
+  for (const key of [undefined, 'a']) {
+    await service.call(Buffer.from(`0001${JSON.stringify(request)}`), { key, timeout: 60_000 })
+  }
   const thriftServer = await serveThrift(t)
   const ofThrift = thriftClient(t, thriftServer.port)
   return [

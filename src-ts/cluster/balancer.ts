@@ -2,7 +2,7 @@ import { invalidType } from '../errors'
 import type { Node } from './node'
 import { hashOf, joined } from './hashing'
 
-/** A call, as a {@link Balancer} sees it. */
+/** A call, as a {@link Balancer} sees it: an object that does not change, and has nothing else. */
 export interface BalancedCall {
   /** The option `key` of the call. */
   readonly key?: string | undefined

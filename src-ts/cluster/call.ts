@@ -41,20 +41,24 @@ export const sendNames = optionNames<ClusterSendOptions>({
   key: true,
 })
 
-const noNodes: readonly Node[] = Object.freeze([])
+const { freeze } = Object
 
-const noOptions: ClusterCallOptions = Object.freeze({})
+const noNodes: readonly Node[] = freeze([])
+
+/** What balancers see of most calls: those without a key that have gone nowhere yet. It takes no memory for each. */
+const firstTry: BalancedCall = freeze({ key: undefined, tried: noNodes })
+
+const noOptions: ClusterCallOptions = freeze({})
 
 /** A call of a cluster, over all of its tries. */
-export class ClusterCall implements BalancedCall {
-  readonly key: string | undefined
+export class ClusterCall {
   readonly isIdempotent: boolean
   /** When it is given up, on our clock; `Infinity` for never. */
   readonly deadline: number
   /** Of the user, or of the two tries that are made at once. */
   readonly signal: AbortSignal | undefined
-  /** Servers that it has gone to, since all that are ready were tried. */
-  tried: readonly Node[] = noNodes
+  /** What balancers see of it, which they may keep: its key, and where it has gone since all that are ready were tried. */
+  balanced: BalancedCall
   /** Further tries that were made. */
   retries = 0
   /** Makes the message that tells a server that it was given up, where the protocol has one. */
@@ -68,7 +72,7 @@ export class ClusterCall implements BalancedCall {
     deadline: number,
     signal: AbortSignal | undefined,
   ) {
-    this.key = key
+    this.balanced = key === undefined ? firstTry : balancedOf(key, noNodes)
     this.isIdempotent = isIdempotent
     this.deadline = deadline
     this.signal = signal
@@ -84,12 +88,18 @@ export class ClusterCall implements BalancedCall {
   /** A try has failed on `node`: the next goes to another. */
   retry(node: Node): void {
     this.retries += 1
-    this.tried = [...this.tried, node]
+    this.avoid(node)
+  }
+
+  /** The next try does not go to `node`. */
+  avoid(node: Node): void {
+    const { key, tried } = this.balanced
+    this.balanced = balancedOf(key, [...tried, node])
   }
 
   /** All that are ready were tried: the next try may go to any. */
   forgetTried(): void {
-    this.tried = noNodes
+    this.balanced = balancedOf(this.balanced.key, noNodes)
   }
 
   /** The same call with another signal. */
@@ -104,10 +114,15 @@ export class ClusterCall implements BalancedCall {
   }
 
   #copy(deadline: number, signal: AbortSignal | undefined): ClusterCall {
-    const copy = new ClusterCall(this.key, this.isIdempotent, deadline, signal)
+    const copy = new ClusterCall(this.balanced.key, this.isIdempotent, deadline, signal)
     copy.cancel = this.cancel
     return copy
   }
+}
+
+/** An object of its own, which a balancer cannot change. */
+function balancedOf(key: string | undefined, tried: readonly Node[]): BalancedCall {
+  return freeze({ key, tried: freeze(tried) })
 }
 
 /**

@@ -260,7 +260,7 @@ export class Calls {
     const { node: first } = call
     if (first === undefined || this.#lifecycle.isDestroyed) return undefined
     const second = call.withSignal(tries.second)
-    second.tried = [first.view]
+    second.avoid(first.view)
     this.#moment.now = clock.now()
     const node = this.#choose(second)
     if (node === undefined || node === first || !this.#withdraw(this.#moment.now)) return undefined
@@ -311,7 +311,7 @@ export class Calls {
       this.#members.refresh()
       node = this.#pick(call)
     }
-    if (node === undefined && call.tried.length > 0) {
+    if (node === undefined && call.balanced.tried.length > 0) {
       call.forgetTried()
       node = this.#pick(call)
     }
@@ -322,7 +322,7 @@ export class Calls {
 
   #pick(call: ClusterCall): ClusterNode | undefined {
     const { views } = this.#members
-    const picked: unknown = this.#options.balancer.pick(views, call)
+    const picked: unknown = this.#options.balancer.pick(views, call.balanced)
     if (picked === undefined || picked === null) return undefined
     const node = clusterNodeOf(picked)
     if (node !== undefined && views.includes(node.view)) return node

@@ -9,6 +9,8 @@ import type { Node } from './node'
 import type { CheckedClusterOptions } from './options'
 import { chooseSubset, rankNodes } from './subset'
 
+const { freeze } = Object
+
 /** Links that are closing and still have calls, at most: the oldest are destroyed. */
 const maxDraining = 256
 
@@ -44,7 +46,7 @@ export class Members {
   #ranked: readonly ClusterNode[] = []
   #chosen: ReadonlySet<ClusterNode> = new Set()
   #ready: readonly ClusterNode[] = []
-  /** The same, as balancers get them. */
+  /** The same, as balancers get them, who may change nothing. */
   #views: readonly Node[] = []
   #nextProbe = Number.POSITIVE_INFINITY
 
@@ -107,7 +109,7 @@ export class Members {
       this.#out.delete(node)
     }
     // Another array: weights may be others, too.
-    this.#views = Array.from(this.#views)
+    this.#views = freeze(Array.from(this.#views))
     this.#ranked = rankNodes(this.#nodes.values(), this.#options.clientId)
     this.#choose()
   }
@@ -230,7 +232,7 @@ export class Members {
     this.#moment.now = now
     for (const node of ready) if (!before.has(node) && !node.ejection.isOut) node.start(now)
     this.#ready = ready
-    this.#views = ready.map(({ view }) => view)
+    this.#views = freeze(ready.map(({ view }) => view))
     if (ready.length > 0) this.#listener.becameReady()
   }
 

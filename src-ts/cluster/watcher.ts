@@ -4,6 +4,8 @@ import { type CheckedEndpoint, checkEndpoint } from './endpoint'
 import { invalidType, NetpollError } from '../errors'
 import type { Resolver } from './resolver'
 
+const { freeze } = Object
+
 /** Endpoints of a list, at most: more are a mistake. */
 const maxEndpoints = 65_536
 
@@ -87,6 +89,7 @@ export class Watcher {
     }
     if (checked.length === 0) return
     this.#hasFound = true
-    this.#listener.found(checked)
+    // Subscribers get it, too.
+    this.#listener.found(freeze(checked))
   }
 }
