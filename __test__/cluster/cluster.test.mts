@@ -263,20 +263,24 @@ test('balancers get of a call its key and where it has gone, and can change noth
       return untried.toSorted((one, other) => rank(one) - rank(other))[0]
     },
   }
-  const cluster = clusterOf(t, fixed(endpointsOf(all)), { balancer: inOrder })
-  for (const key of [undefined, '', 'a']) {
-    await ready(cluster, 3)
-    seen.length = 0
-    await say(cluster, 'a', { key, idempotent: true, timeout })
-    t.true(seen.some(({ call }) => call.tried.length > 0))
-    for (const { ready: nodes, call } of seen) {
-      t.deepEqual(Reflect.ownKeys(call), ['key', 'tried'])
-      t.is(Object.getPrototypeOf(call), Object.prototype)
-      t.is(call.key, key)
-      for (const one of [call, call.tried, nodes]) t.true(Object.isFrozen(one))
+  const hedge = { delay: 1 }
+  for (const options of [{}, { hedge }]) {
+    const cluster = clusterOf(t, fixed(endpointsOf(all)), { balancer: inOrder, ...options })
+    for (const key of [undefined, '', 'a']) {
+      await ready(cluster, 3)
+      seen.length = 0
+      await say(cluster, 'a', { key, idempotent: true, timeout })
+      t.true(seen.some(({ call }) => call.tried.length > 0))
+      for (const { ready: nodes, call } of seen) {
+        t.deepEqual(Reflect.ownKeys(call), ['key', 'tried'])
+        t.is(Object.getPrototypeOf(call), Object.prototype)
+        t.is(call.key, key)
+        for (const one of [call, call.tried, nodes]) t.true(Object.isFrozen(one))
+      }
+      // What one was given stays as it was.
+      t.deepEqual(seen[0]?.call.tried, [])
     }
-    // What one was given stays as it was.
-    t.deepEqual(seen[0]?.call.tried, [])
+    await cluster.close({ timeout: 0 })
   }
 })
 

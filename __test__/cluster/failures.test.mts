@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import test, { type ExecutionContext } from 'ava'
 
-import { type ClusterOptions, fixed, roundRobin } from '../../dist/cluster/index.mjs'
+import { type Balancer, type ClusterOptions, fixed, roundRobin } from '../../dist/cluster/index.mjs'
 import {
   clusterOf,
   endpointsOf,
@@ -137,6 +137,110 @@ test('a second try beside the first: its reply counts, and the first is given up
   t.true(cluster.stats().hedges >= bad.got.length)
   t.is(cluster.stats().size, 0)
   t.true(cluster.stats().nodes.every(({ running }) => running === 0))
+})
+
+for (const looks of [true, false]) {
+  test(`no server gets the tries of one call side by side: a balancer that ${looks ? '' : 'never '}looks at them`, async (t) => {
+    const held = deferred<void>()
+    const all = await members(t, 2, async (message) => {
+      await held.promise
+      return message
+    })
+    const [one, other] = all as [Member, Member]
+    const first: Balancer = {
+      pick: (nodes, { tried }) => {
+        const ranked = nodes.toSorted((left) => (left.endpoint.address.port === one.port ? -1 : 1))
+        return looks ? ranked.find((node) => !tried.includes(node)) : ranked[0]
+      },
+    }
+    const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+      balancer: first,
+      hedge: { delay: 1 },
+      onError: () => {},
+    })
+    await ready(cluster, 2)
+    const call = say(cluster, 'a', { idempotent: true, timeout })
+    await until(() => total(all) === 2)
+    // The first try has to go to another now, and there is one server alone, which has the second try.
+    await one.server.close({ timeout: 0 })
+    await until(() => cluster.stats().running === 0)
+    t.is(cluster.stats().pending, 1)
+    held.resolve()
+    t.is(await call, 'a')
+    t.deepEqual(other.got, ['a'])
+    t.is(cluster.stats().size, 0)
+  })
+
+  test(`a try that waits for the other goes to its server where that fails: a balancer that ${looks ? '' : 'never '}looks`, async (t) => {
+    const all = await members(t, 2, (message) => (total(all) < 3 ? new Promise<Buffer>(() => {}) : message))
+    const [one, other] = all as [Member, Member]
+    const first: Balancer = {
+      pick: (nodes, { tried }) => {
+        const ranked = nodes.toSorted((left) => (left.endpoint.address.port === one.port ? -1 : 1))
+        return looks ? ranked.find((node) => !tried.includes(node)) : ranked[0]
+      },
+    }
+    const ejection = { failures: Number.POSITIVE_INFINITY }
+    const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+      balancer: first,
+      ejection,
+      hedge: { delay: 1 },
+      onError: () => {},
+    })
+    await ready(cluster, 2)
+    const call = say(cluster, 'a', { idempotent: true, timeout })
+    await until(() => total(all) === 2)
+    await one.server.close({ timeout: 0 })
+    await until(() => cluster.stats().running === 0)
+    for (const connection of other.accepted.all) connection.destroy()
+    t.is(await call, 'a')
+    t.deepEqual(other.got, ['a', 'a'])
+  })
+}
+
+test('a call beside a probe goes to another server, whatever the balancer says', async (t) => {
+  const all = await members(t, 2, sorry)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+    isUnavailable,
+    balancer: { pick: ([first]) => first },
+    ejection: { share: 1, min: 1, max: 1 },
+    retry: { tries: 0, perSecond: 1_000 },
+  })
+  await ready(cluster, 2)
+  while (cluster.stats().ejected < 2) await say(cluster, 'a')
+  const before = total(all)
+  let calls = 0
+  while (total(all) - before < calls + 20) {
+    t.is(await say(cluster, 'b', { idempotent: true, timeout }), 'unavailable')
+    calls += 1
+  }
+})
+
+test('a balancer that throws at a second try is reported, and the first goes on', async (t) => {
+  const held = deferred<void>()
+  const all = await members(t, 2, async (message) => {
+    await held.promise
+    return message
+  })
+  const errors: unknown[] = []
+  const balancer: Balancer = {
+    pick: (nodes, { tried }) => {
+      if (tried.length > 0) throw new Error('no idea')
+      return nodes[0]
+    },
+  }
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+    balancer,
+    hedge: { delay: 1 },
+    onError: (error) => void errors.push(error),
+  })
+  await ready(cluster, 2)
+  const calls = [1, 2].map(() => say(cluster, 'a', { idempotent: true, timeout }))
+  await until(() => errors.length === 2)
+  held.resolve()
+  t.deepEqual(await Promise.all(calls), ['a', 'a'])
+  t.is((errors[0] as Error).message, 'no idea')
+  t.is(cluster.stats().hedges, 0)
 })
 
 test('only idempotent calls are hedged, and none beyond the budget', async (t) => {

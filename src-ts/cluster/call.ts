@@ -58,7 +58,9 @@ export class ClusterCall {
   /** Of the user, or of the two tries that are made at once. */
   readonly signal: AbortSignal | undefined
   /** What balancers see of it, which they may keep: its key, and where it has gone since all that are ready were tried. */
-  balanced: BalancedCall
+  #balanced: BalancedCall
+  /** Where tries of it are under way, if there may be several at once: no server gets one id twice. */
+  #busy: Set<ClusterNode> | undefined
   /** Further tries that were made. */
   retries = 0
   /** Makes the message that tells a server that it was given up, where the protocol has one. */
@@ -72,7 +74,7 @@ export class ClusterCall {
     deadline: number,
     signal: AbortSignal | undefined,
   ) {
-    this.balanced = key === undefined ? firstTry : balancedOf(key, noNodes)
+    this.#balanced = key === undefined ? firstTry : balancedOf(key, noNodes)
     this.isIdempotent = isIdempotent
     this.deadline = deadline
     this.signal = signal
@@ -85,21 +87,44 @@ export class ClusterCall {
     return { timeout: isUnlimited ? 0 : Math.max(1, Math.ceil(deadline - now)), signal }
   }
 
+  /** What balancers see of it, which they may keep. */
+  get balanced(): BalancedCall {
+    const { key, tried } = this.#balanced
+    const others = this.#busyViews(tried)
+    return others.length === 0 ? this.#balanced : balancedOf(key, [...tried, ...others])
+  }
+
+  /** Whether it has gone anywhere that it could go to once more. */
+  get hasTried(): boolean {
+    return this.#balanced.tried.length > 0
+  }
+
   /** A try has failed on `node`: the next goes to another. */
   retry(node: Node): void {
     this.retries += 1
-    this.avoid(node)
-  }
-
-  /** The next try does not go to `node`. */
-  avoid(node: Node): void {
-    const { key, tried } = this.balanced
-    this.balanced = balancedOf(key, [...tried, node])
+    const { key, tried } = this.#balanced
+    this.#balanced = balancedOf(key, [...tried, node])
   }
 
   /** All that are ready were tried: the next try may go to any. */
   forgetTried(): void {
-    this.balanced = balancedOf(this.balanced.key, noNodes)
+    this.#balanced = balancedOf(this.#balanced.key, noNodes)
+  }
+
+  /** A try of it goes to `node`. */
+  enter(node: ClusterNode): void {
+    this.node = node
+    this.#busy?.add(node)
+  }
+
+  /** That try has ended. */
+  leave(node: ClusterNode): void {
+    this.#busy?.delete(node)
+  }
+
+  /** Whether another try of it is under way at `node`. */
+  isBusyAt(node: ClusterNode): boolean {
+    return this.#busy?.has(node) === true
   }
 
   /** The same call with another signal. */
@@ -113,14 +138,22 @@ export class ClusterCall {
     return this.#copy(deadline, undefined)
   }
 
+  #busyViews(tried: readonly Node[]): readonly Node[] {
+    if (this.#busy === undefined || this.#busy.size === 0) return noNodes
+    return Array.from(this.#busy, ({ view }) => view).filter((view) => !tried.includes(view))
+  }
+
   #copy(deadline: number, signal: AbortSignal | undefined): ClusterCall {
-    const copy = new ClusterCall(this.balanced.key, this.isIdempotent, deadline, signal)
+    const copy = new ClusterCall(this.#balanced.key, this.isIdempotent, deadline, signal)
     copy.cancel = this.cancel
+    copy.#balanced = this.#balanced
+    this.#busy ??= new Set()
+    copy.#busy = this.#busy
     return copy
   }
 }
 
-/** An object of its own, which a balancer cannot change. */
+/** An object of its own, which whoever gets it cannot change. */
 function balancedOf(key: string | undefined, tried: readonly Node[]): BalancedCall {
   return freeze({ key, tried: freeze(tried) })
 }

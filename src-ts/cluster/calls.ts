@@ -147,6 +147,12 @@ export class Calls {
   /** One more server is ready. */
   serve(): void {
     this.#failure = undefined
+    this.#wake()
+  }
+
+  /** Those that wait look again. */
+  #wake(): void {
+    if (this.#waiting.length === 0) return
     for (const waiting of this.#waiting.takeAll()) waiting.serve()
     this.#followWaiting()
   }
@@ -195,7 +201,7 @@ export class Calls {
         const began = this.#moment.now
         let failure: unknown
         try {
-          call.node = node
+          call.enter(node)
           node.began()
           const reply = await node.link.call(request, call.optionsAt(began), call.cancel)
           const isUnavailable = this.#isUnavailable(reply)
@@ -204,6 +210,8 @@ export class Calls {
         } catch (error) {
           failure = error
           if (!this.#mayRetry(call, this.#failed(node, began, error))) throw error
+        } finally {
+          call.leave(node)
         }
         this.#retry(call, node, failure)
       }
@@ -257,13 +265,11 @@ export class Calls {
 
   /** The second of two tries, if there are a server and a budget for it. */
   #second(request: Payload, call: ClusterCall, tries: TwoTries): Promise<Buffer> | undefined {
-    const { node: first } = call
-    if (first === undefined || this.#lifecycle.isDestroyed) return undefined
+    if (call.node === undefined || this.#lifecycle.isDestroyed) return undefined
     const second = call.withSignal(tries.second)
-    second.avoid(first.view)
     this.#moment.now = clock.now()
-    const node = this.#choose(second)
-    if (node === undefined || node === first || !this.#withdraw(this.#moment.now)) return undefined
+    const node = this.#chooseBeside(second)
+    if (node === undefined || !this.#withdraw(this.#moment.now)) return undefined
     this.hedges += 1
     const { hedge } = channels
     if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node: node.view })
@@ -274,6 +280,7 @@ export class Calls {
   async #once(request: Payload, call: ClusterCall, node: ClusterNode): Promise<Buffer> {
     const { link } = node
     const began = this.#moment.now
+    call.enter(node)
     node.began()
     try {
       if (link === undefined) throw noEndpoint('The server is gone', undefined)
@@ -283,6 +290,10 @@ export class Calls {
     } catch (error) {
       this.#failed(node, began, error)
       throw error
+    } finally {
+      call.leave(node)
+      // The other try of the same call may wait for this server.
+      this.#wake()
     }
   }
 
@@ -311,7 +322,7 @@ export class Calls {
       this.#members.refresh()
       node = this.#pick(call)
     }
-    if (node === undefined && call.balanced.tried.length > 0) {
+    if (node === undefined && call.hasTried) {
       call.forgetTried()
       node = this.#pick(call)
     }
@@ -320,13 +331,28 @@ export class Calls {
     return node
   }
 
+  /** As {@link #choose}, where the first try goes on if the balancer throws. */
+  #chooseBeside(second: ClusterCall): ClusterNode | undefined {
+    try {
+      return this.#choose(second)
+    } catch (error) {
+      this.#options.tell(error)
+      return undefined
+    }
+  }
+
   #pick(call: ClusterCall): ClusterNode | undefined {
     const { views } = this.#members
     const picked: unknown = this.#options.balancer.pick(views, call.balanced)
     if (picked === undefined || picked === null) return undefined
     const node = clusterNodeOf(picked)
-    if (node !== undefined && views.includes(node.view)) return node
+    if (node !== undefined && views.includes(node.view)) return call.isBusyAt(node) ? this.#idle(call) : node
     throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof picked)
+  }
+
+  /** A server where no try of the call is under way: a balancer need not look at what was tried. */
+  #idle(call: ClusterCall): ClusterNode | undefined {
+    return this.#members.ready.find((node) => node.link?.isReady === true && !call.isBusyAt(node))
   }
 
   /** Waits until another server is ready. */
