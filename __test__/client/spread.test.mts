@@ -53,6 +53,9 @@ class Name {
   }
 }
 
+/** Milliseconds: an address that answers late, on a machine that is busy, is no reason to try the next as well. */
+const connectionAttemptDelay = 60_000
+
 const three = ['127.0.0.1', '127.0.0.2', '127.0.0.3']
 const counts = (all: readonly Host[]): number[] => all.map(({ open }) => open())
 
@@ -65,7 +68,10 @@ const peers = (connections: readonly Connection[]): string[] =>
 function muxOf(t: ExecutionContext, port: number, name: Name, options: Partial<MuxOptions> = {}): Mux {
   const { lookup } = name
   const backoff = { min: 1, max: 20 }
-  const mux = new Mux({ host: 'name', port }, { framing, lookup, backoff, onError: () => {}, ...options })
+  const mux = new Mux(
+    { host: 'name', port },
+    { framing, lookup, connectionAttemptDelay, backoff, onError: () => {}, ...options },
+  )
   t.teardown(() => mux.close({ timeout: 0 }))
   return mux
 }
@@ -91,7 +97,10 @@ for (const pollers of [0, 1, 2]) {
   test(`connections of a pool go to all addresses of a name (${pollers} pollers)`, async (t) => {
     const { port, all } = await hosts(t, three, pollers)
     const { lookup } = new Name(three)
-    const pool = new Pool({ host: 'name', port }, { framing, lookup, connections: 6, pollers })
+    const pool = new Pool(
+      { host: 'name', port },
+      { framing, lookup, connectionAttemptDelay, connections: 6, pollers },
+    )
     t.teardown(() => pool.close({ timeout: 0 }))
     const lent = await Promise.all(Array.from({ length: 6 }, () => pool.get()))
     t.deepEqual(peers(lent), [...three, ...three].sort())
@@ -123,8 +132,9 @@ test('connections that get too old spread over addresses that came later', async
   await mux.connect()
   await until(() => counts(all).join() === '6,0,0')
   name.addresses = three
-  await until(() => counts(all).join() === '2,2,2')
-  t.is(mux.stats().connected, 6)
+  // They are replaced again and again.
+  await until(() => mux.stats().connected === 6 && counts(all).join() === '2,2,2')
+  t.pass()
 })
 
 test('what an address refuses goes to the others in turns, and comes back later', async (t) => {
@@ -132,9 +142,10 @@ test('what an address refuses goes to the others in turns, and comes back later'
   const name = new Name([...three].reverse())
   const mux = muxOf(t, port, name, { connections: 6 })
   await mux.connect()
-  await until(() => mux.stats().connected === 6)
+  const total = (): number => counts(all).reduce((sum, count) => sum + count)
+  // A server learns of a connection after its client, where both are in one thread.
+  await until(() => mux.stats().connected === 6 && total() === 6)
   const [first = 0, second = 0] = counts(all)
-  t.is(first + second, 6)
   t.true(Math.abs(first - second) <= 2, `${first} ${second}`)
 })
 
@@ -162,7 +173,7 @@ test('dials that are called off, or find nothing, are not counted', async (t) =>
   const name = new Name(['127.0.0.9', ...three])
   const pool = new Pool(
     { host: 'name', port },
-    { framing, lookup: name.lookup, connections: 9, onError: () => {} },
+    { framing, lookup: name.lookup, connectionAttemptDelay, connections: 9, onError: () => {} },
   )
   t.teardown(() => pool.close({ timeout: 0 }))
   for (let round = 0; round < 3; round += 1) {
