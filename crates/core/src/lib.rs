@@ -83,6 +83,10 @@ pub mod address;
 pub mod batch;
 pub mod buffer;
 pub mod connection;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+mod faults;
 pub mod frame;
 pub mod guard;
 pub mod handoff;

@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::address::Address;
+use crate::faults::inject;
 use crate::socket::{Stream, either, unix_address};
 use crate::unix_path;
 
@@ -99,6 +100,7 @@ impl Listener {
     /// # Errors
     /// The system's, such as an address in use.
     pub fn bind(listen: &Listen) -> io::Result<Self> {
+        inject!(failure_without at Listen);
         match &listen.place {
             Place::Port {
                 address,
@@ -135,6 +137,7 @@ impl Listener {
             (None, true) => Self::unix,
             (None, false) => return Err(unsuitable()),
         };
+        inject!(failure at Adopt, &descriptor);
         let own = descriptor.try_clone_to_owned()?;
         socket.set_nonblocking(true)?;
         Ok(make(own))
@@ -153,6 +156,7 @@ impl Listener {
     /// # Errors
     /// `WouldBlock` when none waits, or the system's.
     pub fn accept(&self) -> io::Result<(Stream, Address)> {
+        inject!(failure at Accept, self);
         match self {
             Self::Tcp(socket) => socket
                 .accept()
@@ -168,6 +172,7 @@ impl Listener {
     /// # Errors
     /// The system's.
     pub fn local_address(&self) -> io::Result<Address> {
+        inject!(failure at Query, self);
         match self {
             Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
             Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
@@ -177,6 +182,17 @@ impl Listener {
 
 impl Source for Listener {
     fn register(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
+        inject!(failure at Watch, self);
+        #[cfg(feature = "faults")]
+        crate::faults::watched(
+            r,
+            self,
+            t,
+            crate::watch::Watch {
+                interest: i,
+                trigger: crate::watch::Trigger::Edge,
+            },
+        );
         either!(self, Self, socket => socket.register(r, t, i))
     }
     fn reregister(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {

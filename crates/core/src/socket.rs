@@ -18,6 +18,7 @@ use socket2::SockAddr;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
+use crate::faults::inject;
 #[cfg(target_os = "linux")]
 use crate::unix_path;
 
@@ -45,6 +46,7 @@ impl Stream {
     /// # Errors
     /// Whatever the system says at once.
     pub fn connect(address: &Address) -> io::Result<Self> {
+        inject!(failure_without at Connect);
         match address {
             Address::Ip(address) => TcpStream::connect(*address).map(Self::Tcp),
             Address::Unix(Some(path)) => connect_unix(path).map(Self::Unix),
@@ -58,6 +60,7 @@ impl Stream {
     /// # Errors
     /// Whatever the system says at once, such as a `local` that is taken or not one of this host.
     pub fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<Self> {
+        inject!(failure_without at Connect);
         let socket = Socket::new(
             Domain::for_address(remote),
             Type::STREAM,
@@ -99,6 +102,7 @@ impl Stream {
             (None, true) => |own| Self::Unix(UnixStream::from_std(own.into())),
             (None, false) => return Err(unsuitable()),
         };
+        inject!(failure at Adopt, &descriptor);
         let own = descriptor.try_clone_to_owned()?;
         socket.set_nonblocking(true)?;
         Ok(make(own))
@@ -113,7 +117,10 @@ impl Stream {
         // The plain call costs the kernel less than the vectored one.
         match pieces {
             [piece] => self.read_apart(piece),
-            pieces => either!(self, Self, socket => socket.read_vectored(pieces)),
+            pieces => {
+                inject!(read(self, pieces));
+                either!(self, Self, socket => socket.read_vectored(pieces))
+            }
         }
     }
 
@@ -123,6 +130,7 @@ impl Stream {
     /// # Errors
     /// As there.
     pub fn read_apart(&self, memory: &mut [u8]) -> io::Result<usize> {
+        inject!(read(self, &mut [IoSliceMut::new(memory)]));
         (&*SockRef::from(self)).read(memory)
     }
 
@@ -139,6 +147,7 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` when the socket is full, or the socket's own.
     pub fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        inject!(write(self, pieces));
         either!(self, Self, socket => match pieces {
             [piece] => socket.write(piece),
             pieces => socket.write_vectored(pieces),
@@ -150,6 +159,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn shutdown_write(&self) -> io::Result<()> {
+        inject!(failure at Shutdown, self);
         either!(self, Self, socket => socket.shutdown(Shutdown::Write))
     }
 
@@ -177,6 +187,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn reset_on_close(&self) -> io::Result<()> {
+        inject!(failure at SetOption, self);
         match self {
             Self::Tcp(socket) => SockRef::from(socket).set_linger(Some(Duration::ZERO)),
             Self::Unix(_) => Ok(()),
@@ -188,6 +199,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        inject!(failure at Query, self);
         either!(self, Self, socket => socket.take_error())
     }
 
@@ -214,6 +226,7 @@ impl Stream {
     /// # Errors
     /// The system's; `NotConnected` before the connection stands.
     pub fn peer_address(&self) -> io::Result<Address> {
+        inject!(failure at Query, self);
         match self {
             Self::Tcp(socket) => socket.peer_addr().map(Address::Ip),
             Self::Unix(socket) => socket.peer_addr().map(|address| unix_address(&address)),
@@ -225,6 +238,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn local_address(&self) -> io::Result<Address> {
+        inject!(failure at Query, self);
         match self {
             Self::Tcp(socket) => socket.local_addr().map(Address::Ip),
             Self::Unix(socket) => socket.local_addr().map(|address| unix_address(&address)),
@@ -236,6 +250,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn set_no_delay(&self, delay: NoDelay) -> io::Result<()> {
+        inject!(failure at SetOption, self);
         match self {
             Self::Tcp(socket) => socket.set_nodelay(delay == NoDelay::On),
             Self::Unix(_) => Ok(()),
@@ -249,6 +264,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> io::Result<()> {
+        inject!(failure at SetOption, self);
         let Self::Tcp(socket) = self else {
             return Ok(());
         };

@@ -9,10 +9,13 @@
 use std::io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
+#[cfg(feature = "faults")]
+use std::os::fd::RawFd;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
+use crate::faults::inject;
 use crate::socket::{Stream, either};
 
 /// When the system tells of what it was asked for.
@@ -50,6 +53,9 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn watch(&mut self, registry: &Registry, token: Token, watch: Watch) -> io::Result<()> {
+        inject!(failure at Watch, self);
+        #[cfg(feature = "faults")]
+        crate::faults::watched(registry, self, token, watch);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Unix(socket) = self {
             return control(registry, libc::EPOLL_CTL_ADD, socket, event(token, watch));
@@ -67,6 +73,9 @@ impl Stream {
         token: Token,
         watch: Watch,
     ) -> io::Result<()> {
+        inject!(failure at Watch, self);
+        #[cfg(feature = "faults")]
+        crate::faults::watched(registry, self, token, watch);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Unix(socket) = self {
             return control(registry, libc::EPOLL_CTL_MOD, socket, event(token, watch));
@@ -80,6 +89,9 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
+        inject!(failure at Unwatch, self);
+        #[cfg(feature = "faults")]
+        crate::faults::unwatched(self);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Unix(socket) = self {
             let ignored = libc::epoll_event { events: 0, u64: 0 };
@@ -119,4 +131,17 @@ fn control(
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Has the system tell what is so already, of a socket that is watched, whatever kind it has: see [`crate::faults`].
+#[cfg(feature = "faults")]
+pub(crate) fn announce_anew(poll: RawFd, socket: RawFd, token: Token, watch: Watch) {
+    let mut event = event(token, watch);
+    if watch.interest.is_priority() {
+        event.events |= libc::EPOLLPRI as u32;
+    }
+    // SAFETY: the event is read before the call returns. Descriptors that are none any more are refused.
+    let status = unsafe { libc::epoll_ctl(poll, libc::EPOLL_CTL_MOD, socket, &raw mut event) };
+    // One that has been closed has nothing to tell.
+    let _ = status;
 }

@@ -19,6 +19,7 @@ use super::submission;
 use crate::address::Address;
 use crate::batch::Batch;
 use crate::buffer::{Chunk, ChunkPool, OutOfMemory, ReadBuffer};
+use crate::faults::inject;
 use crate::id::Id;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -179,7 +180,7 @@ impl Poller {
     /// # Errors
     /// The system's; an interruption is none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
+        match self.await_events(timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
@@ -191,17 +192,18 @@ impl Poller {
         Ok(())
     }
 
+    fn await_events(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        inject!(failure at Wait, self);
+        self.poll.poll(&mut self.events, timeout)
+    }
+
     /// Looks at every socket that the last look has not told of; whether that was possible. The
     /// system begins with them, but need not come to an end: of sockets that are watched by level
     /// it tells again, in turn.
     fn look_at_rest(&mut self) -> bool {
         let mut told = EVENTS;
         while told <= self.slots.count() {
-            if self
-                .poll
-                .poll(&mut self.events, Some(Duration::ZERO))
-                .is_err()
-            {
+            if self.await_events(Some(Duration::ZERO)).is_err() {
                 return false;
             }
             let count = self.note_events();

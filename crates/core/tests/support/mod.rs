@@ -196,12 +196,19 @@ impl Harness {
         settings: &Arc<Settings>,
         deadline: Option<Instant>,
     ) -> Id {
-        let id = self
-            .poller
-            .dial(address, settings.clone(), deadline)
-            .expect("dialing begins");
+        self.try_dial(address, settings, deadline)
+            .expect("dialing begins")
+    }
+
+    pub fn try_dial(
+        &mut self,
+        address: &Address,
+        settings: &Arc<Settings>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Id> {
+        let id = self.poller.dial(address, settings.clone(), deadline)?;
         self.ids.insert(id.slot, id);
-        id
+        Ok(id)
     }
 
     pub fn dial_from(&mut self, local: SocketAddr, remote: SocketAddr) -> Id {
