@@ -182,6 +182,16 @@ impl Stream {
         }
     }
 
+    /// How many bytes of those that [`Self::write`] took have not left yet. An end of our direction counts as one. `None` for
+    /// a unix socket, whose peer has what was written, and where the system does not tell.
+    #[must_use]
+    pub fn unsent(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(socket) => unsent(socket.as_raw_fd()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Makes the kernel reset the peer when this socket closes.
     ///
     /// # Errors
@@ -282,6 +292,21 @@ fn unacknowledged(socket: RawFd) -> Option<usize> {
     // SAFETY: a query that writes one integer, for which there is room.
     let status = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut count) };
     (status == 0).then(|| usize::try_from(count).unwrap_or_default())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn unsent(socket: RawFd) -> Option<usize> {
+    /// As `linux/sockios.h` has it, on every architecture.
+    const SIOCOUTQNSD: u32 = 0x894b;
+    let mut count: libc::c_int = 0;
+    // SAFETY: a query that writes one integer, for which there is room.
+    let status = unsafe { libc::ioctl(socket, SIOCOUTQNSD as _, &raw mut count) };
+    (status == 0).then(|| usize::try_from(count).unwrap_or_default())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn unsent(_: RawFd) -> Option<usize> {
+    None
 }
 
 #[cfg(target_vendor = "apple")]

@@ -193,6 +193,21 @@ impl Transport {
         }
     }
 
+    /// As [`Self::forget_ciphertext`]. Where the socket ends without the end of TLS, reading tells of `error`.
+    pub(super) fn forget_refused(&mut self, error: io::Error) {
+        if let Some(session) = &mut self.tls {
+            session.forget_refused(error);
+            self.outgoing = session.outgoing();
+        }
+    }
+
+    /// Whether all plaintext that the socket took was on its way to the peer, as far as the system tells.
+    pub(super) fn has_departed(&self) -> bool {
+        let own_tail = self.session().map_or(0, Session::own_tail);
+        // The end of our direction counts as a byte.
+        self.stream.unsent().unwrap_or_default() <= own_tail + 1
+    }
+
     /// Whether TLS, where there is any, has said that nothing more will come, before the socket ended.
     pub(super) fn ends_properly(&self) -> bool {
         self.session().is_none_or(Session::has_ended_properly)

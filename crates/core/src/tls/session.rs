@@ -61,6 +61,10 @@ pub struct Session {
     /// Whether the peer takes so little that one record at a time is encrypted for it.
     is_stalled: bool,
     has_sent_close: bool,
+    /// Bytes that have left behind the last that carry plaintext.
+    own_tail: usize,
+    /// Why the socket takes nothing any more: told where its end is not announced.
+    refused: Option<io::Error>,
     /// What has failed, of which the peer is told. Plaintext before it goes first.
     failed: Option<Failure>,
     wear: Wear,
@@ -83,6 +87,8 @@ impl Session {
             encrypted: 0,
             is_stalled: false,
             has_sent_close: false,
+            own_tail: 0,
+            refused: None,
             failed: None,
             wear: Wear::of(end),
             max_records,
@@ -173,7 +179,7 @@ impl Session {
         let count = match read(&mut memory[kept..]) {
             Ok(0) => {
                 self.socket = Socket::Ended;
-                return Ok(0);
+                return self.refused.take().map_or(Ok(0), Err);
             }
             Ok(count) => count,
             Err(error) => {
@@ -369,6 +375,10 @@ impl Session {
     fn leave(&mut self, mut ciphertext: usize) -> usize {
         let mut plaintext = 0;
         while let Some(record) = self.records.front_mut() {
+            self.own_tail = match record.plaintext {
+                0 => self.own_tail + ciphertext.min(record.ciphertext),
+                _ => 0,
+            };
             if ciphertext < record.ciphertext {
                 record.ciphertext -= ciphertext;
                 break;
@@ -431,6 +441,12 @@ impl Session {
         self.encrypted = 0;
     }
 
+    /// As [`Self::forget_ciphertext`]. Where the socket ends without being announced, reading tells of `error`.
+    pub(crate) fn forget_refused(&mut self, error: io::Error) {
+        self.forget_ciphertext();
+        self.refused = Some(error);
+    }
+
     /// Bytes of ciphertext that wait for the socket.
     pub(crate) fn outgoing(&self) -> usize {
         self.outgoing.len() - self.outgoing_start
@@ -452,6 +468,11 @@ impl Session {
         if encrypted.is_ok() {
             let _ = self.queue(&scratch.output, 0);
         }
+    }
+
+    /// Bytes that have left behind the last that carry plaintext of ours.
+    pub(crate) fn own_tail(&self) -> usize {
+        self.own_tail
     }
 
     /// Whether the connection is to be used no more, because its keys are about to be exhausted. This is said once.

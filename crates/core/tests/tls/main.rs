@@ -10,4 +10,5 @@ mod handshakes;
 mod keys;
 mod peers;
 mod records;
+mod unread;
 mod upgrading;

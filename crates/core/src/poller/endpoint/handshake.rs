@@ -230,7 +230,16 @@ impl Endpoint {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.transport.forget_ciphertext();
             }
+            // The system tells of it once, and what the peer has sent before is still there.
+            Err(error) if is_reset(&error) && self.connection.reads() => {
+                self.transport.forget_refused(error);
+            }
+            Err(error) if self.leaves_only_tls(&error) => self.transport.forget_ciphertext(),
             Err(error) => self.connection.fail(Reason::system(Call::Write, &error)),
         }
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset
 }

@@ -5,7 +5,7 @@ use std::io;
 use super::Endpoint;
 use crate::batch::Batch;
 use crate::buffer::{OutOfMemory, ReadBuffer};
-use crate::connection::{State, Unfilled};
+use crate::connection::{Peer, State, Unfilled};
 use crate::reason::{Call, Reason};
 use crate::tls::Failure;
 
@@ -67,17 +67,31 @@ impl Endpoint {
             // Reading tells, after what had arrived before.
             self.readiness.failed = true;
         } else if let Ok(Some(error)) = self.transport.stream.take_error()
-            && !self.is_farewell_refused(state, &error)
+            && !self.leaves_only_tls(&error)
         {
             self.connection.fail(Reason::system(Call::Read, &error));
         }
     }
 
-    /// Whether an error only tells that a peer which had gone has not taken the end of TLS, the last that is sent. Without TLS
-    /// nothing is sent there, and so nothing fails.
-    fn is_farewell_refused(&self, state: State, error: &io::Error) -> bool {
-        let is_over = matches!(state, State::ReadOnly(_) | State::Lingering | State::Closed);
-        is_over && self.transport.is_secured() && error.kind() == io::ErrorKind::BrokenPipe
+    /// Whether an error may only tell that a peer, which has ended or of which nothing more is wanted, has gone without what TLS
+    /// alone has sent: tickets, and its end. Without TLS nothing is sent there, and so nothing fails. What is still to be sent
+    /// fails by itself. Of plaintext that the socket took, the system knows what has never left.
+    pub(super) fn leaves_only_tls(&self, error: &io::Error) -> bool {
+        let is_gone = matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        );
+        let is_over = matches!(
+            self.connection.state(),
+            State::Ending(Peer::Ended)
+                | State::ReadOnly(_)
+                | State::Finishing(Peer::Ended)
+                | State::Refused(Peer::Ended)
+                | State::Flushing(Peer::Ended)
+                | State::Lingering
+                | State::Closed
+        );
+        is_gone && is_over && self.transport.is_secured() && self.transport.has_departed()
     }
 
     /// Apart from reading, for the sake of its stack.
@@ -103,6 +117,7 @@ impl Endpoint {
             Ok(_) if self.transport.is_secured() => {}
             Ok(count) => self.connection.discarded(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.emptied(),
+            Err(error) if self.leaves_only_tls(&error) => self.connection.peer_ended(),
             Err(error) => self.read_failed(&error),
         }
     }

@@ -130,6 +130,13 @@ impl Engine {
         !self.common().is_handshaking()
     }
 
+    /// Whether all that a server of TLS 1.3 has yet to send of its own accord is tickets, which a client may go without.
+    pub(super) fn owes_only_tickets(&self) -> bool {
+        matches!(self.library, Library::Server(_))
+            && self.common().protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && self.is_secured()
+    }
+
     /// How many records keys may encrypt that are never made anew, and at most `most`.
     pub(super) fn max_records(&self, most: u64) -> u64 {
         let common = self.common();

@@ -32,6 +32,10 @@ impl Session {
             processed.map_err(Failure::into_error)?;
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // What such a client has sent before it went is still to be read.
+                Err(error) if is_gone(&error) && self.engine.owes_only_tickets() => {
+                    self.forget_refused(error);
+                }
                 Err(error) => return Err(error),
                 Ok(()) => {}
             }
@@ -102,4 +106,11 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
