@@ -24,6 +24,7 @@ use crate::batch::Batch;
 use crate::buffer::ReadBuffer;
 use crate::connection::{Connection, Due, Input, State};
 use crate::id::Id;
+use crate::reason::{Call, Reason};
 use crate::settings::Settings;
 use crate::socket::Stream;
 use crate::watch::{Trigger, Watch};
@@ -433,15 +434,25 @@ impl Endpoint {
             self.settle_ciphertext(now);
         }
         if self.connection.settle(now) == Due::ShutdownWrite {
-            // Fails only where the peer is gone already, which the next read will tell.
-            let _ = self.transport.stream.shutdown_write();
-            self.readiness.readable = true;
+            self.end_output();
         }
         if self.connection.begins_to_wait() {
             self.connection
                 .note_unacknowledged(self.transport.stream.unacknowledged());
         }
         self.ask_for_events(registry);
+    }
+
+    /// Where the peer is gone already the next read tells. Else a peer that is not told of the end may wait for it for ever,
+    /// as we do for that of the peer.
+    #[cold]
+    fn end_output(&mut self) {
+        match self.transport.stream.shutdown_write() {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => {
+                self.connection.fail(Reason::system(Call::Write, &error));
+            }
+            _ => self.readiness.readable = true,
+        }
     }
 }
 

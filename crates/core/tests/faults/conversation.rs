@@ -1,14 +1,16 @@
 //! A conversation of two ends that are both ours, and what has become of it.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use netpoll_core::faults::{self, Injected, Plan};
+use netpoll_core::listener::Listener;
 use netpoll_core::settings::UnfinishedBound;
 use netpoll_core::tls::options::Version;
 use netpoll_core::tls::{ClientTls, ServerTls, Tls};
-use netpoll_core::{Address, Id, Poller, Settings};
+use netpoll_core::{Address, Id, LoadBalance, LoadBalancer, Poller, Settings};
 
 use crate::peers::{client_options, server_options};
 use crate::support::{
@@ -39,6 +41,49 @@ pub const TRANSPORTS: [Transport; 5] = [
 const fn transport(is_unix: bool, tls: Option<Version>) -> Transport {
     Transport { is_unix, tls }
 }
+
+/// Who accepts, and who ends the conversation once everything was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    pub accepting: Accepting,
+    pub ending: Ending,
+}
+
+/// The usual one.
+pub const USUAL: Course = Course {
+    accepting: Accepting::Alone,
+    ending: Ending::ClientCloses,
+};
+
+/// Which poller gets what is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepting {
+    /// The one that accepts.
+    Alone,
+    /// The member of a load balancer, by message.
+    Balanced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Once all replies have come.
+    ClientCloses,
+    /// Right behind the last request, its own direction alone.
+    ClientEnds,
+    /// Right behind the last reply.
+    ServerCloses,
+    /// With the last request, which it still answers.
+    ServerFinishes,
+    /// The client sends a frame that the server refuses behind all others.
+    ServerRefuses,
+}
+
+pub const ENDINGS: [Ending; 4] = [
+    Ending::ClientEnds,
+    Ending::ServerCloses,
+    Ending::ServerFinishes,
+    Ending::ServerRefuses,
+];
 
 /// How one has ended.
 #[derive(Debug)]
@@ -84,8 +129,8 @@ fn both_ends(transport: Transport, unfinished: &Arc<UnfinishedBound>) -> [Arc<Se
 
 /// Asks for each of `requests` at once, has them echoed, and closes. Faults are met by `plan` from listening on until both
 /// ends are gone. Fails where bytes are wrong, an end hangs or is not told of, or something is left.
-pub fn converse(transport: Transport, requests: &[Vec<u8>], plan: Plan) -> Outcome {
-    let _named = Named(transport, plan);
+pub fn converse(transport: Transport, course: Course, requests: &[Vec<u8>], plan: Plan) -> Outcome {
+    let _named = Named(transport, course, plan);
     let descriptors = open_descriptors();
     let unfinished = Arc::new(UnfinishedBound::new(64 * 1024 * 1024));
     let mut h = Harness::with(64 * 1024, 1024);
@@ -94,7 +139,7 @@ pub fn converse(transport: Transport, requests: &[Vec<u8>], plan: Plan) -> Outco
     let [server, client] = both_ends(transport, &unfinished);
     let file = SocketFile::new();
     faults::follow(plan);
-    let mut talk = Talk::new(requests);
+    let mut talk = Talk::new(requests, course);
     talk.run(&mut h, transport, &file, [server, client]);
     let injected = faults::follow(Plan::Nothing);
     let outcome = talk.judge(&h, injected);
@@ -111,26 +156,28 @@ pub fn converse(transport: Transport, requests: &[Vec<u8>], plan: Plan) -> Outco
 }
 
 /// Says of which conversation a failure was.
-struct Named(Transport, Plan);
+struct Named(Transport, Course, Plan);
 
 impl Drop for Named {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{:?}, {:?}", self.0, self.1);
+            eprintln!("{:?}, {:?}, {:?}", self.0, self.1, self.2);
         }
     }
 }
 
 struct Talk<'a> {
     requests: &'a [Vec<u8>],
+    course: Course,
     dialed: Option<Id>,
     is_refused: bool,
 }
 
 impl<'a> Talk<'a> {
-    fn new(requests: &'a [Vec<u8>]) -> Self {
+    fn new(requests: &'a [Vec<u8>], course: Course) -> Self {
         Self {
             requests,
+            course,
             dialed: None,
             is_refused: false,
         }
@@ -147,8 +194,7 @@ impl<'a> Talk<'a> {
             true => file.address(),
             false => Address::Ip(([127, 0, 0, 1], 0).into()),
         };
-        let listening = h.poller.listen(&listen_at(&place, 16), server, TCP_TAG);
-        let Ok(listener) = listening else {
+        let Ok(listener) = self.listen(h, &place, server) else {
             self.is_refused = true;
             return;
         };
@@ -172,28 +218,54 @@ impl<'a> Talk<'a> {
         });
     }
 
+    fn listen(&self, h: &mut Harness, place: &Address, settings: Arc<Settings>) -> io::Result<Id> {
+        let listen = listen_at(place, 16);
+        match self.course.accepting {
+            Accepting::Alone => h.poller.listen(&listen, settings, TCP_TAG),
+            Accepting::Balanced => {
+                let balancer = LoadBalancer::new(LoadBalance::RoundRobin);
+                balancer.join(h.poller.handle(), settings, TCP_TAG);
+                h.poller.attend_for(Listener::bind(&listen)?, balancer)
+            }
+        }
+    }
+
     /// Goes on until the dialed end is gone.
     fn until_over(&self, h: &mut Harness, dialed: Id) {
-        let pieces: Vec<_> = self.requests.iter().map(|bytes| h.slice(bytes)).collect();
-        let (mut replies, mut is_asked) = (0, false);
+        let mut pieces: Vec<_> = self.requests.iter().map(|bytes| h.slice(bytes)).collect();
+        let ending = self.course.ending;
+        if ending == Ending::ServerRefuses {
+            pieces.push(h.slice(&[0xff; 4]));
+        }
         let due = self.requests.len();
-        let handler = |poller: &mut Poller, entry: &Entry| {
-            if entry.id != Some(dialed) {
-                return echo(poller, entry);
-            }
-            if let What::Connected = entry.what {
-                is_asked = true;
+        let (mut requests, mut replies) = (0, 0);
+        let handler = |poller: &mut Poller, entry: &Entry| match (&entry.what, entry.id) {
+            (What::Connected, _) => {
                 for piece in &pieces {
                     poller.send(dialed, piece.clone());
                 }
+                if ending == Ending::ClientEnds {
+                    poller.end(dialed);
+                }
             }
-            if let What::Message(_) = entry.what {
+            (What::Message(_), Some(id)) if id == dialed => {
                 replies += 1;
                 poller.acknowledge(dialed, 1);
-                if replies == due {
+                if replies == due && ending == Ending::ClientCloses {
                     poller.close(dialed);
                 }
             }
+            (What::Message(_), Some(id)) => {
+                requests += 1;
+                if requests == due && ending == Ending::ServerFinishes {
+                    poller.finish(id);
+                }
+                echo(poller, entry);
+                if requests == due && ending == Ending::ServerCloses {
+                    poller.close(id);
+                }
+            }
+            _ => {}
         };
         step_until(h, handler, |h| h.reason(dialed).is_some());
     }

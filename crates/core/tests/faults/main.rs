@@ -11,7 +11,10 @@ mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use conversation::{Outcome, TRANSPORTS, Transport, converse, requests, small_requests};
+use conversation::{
+    Accepting, Course, ENDINGS, Ending, Outcome, TRANSPORTS, Transport, USUAL, converse, requests,
+    small_requests,
+};
 use netpoll_core::faults::{Fault, Plan, Site};
 
 /// Conversations count the descriptors of the process, so they take place one after the other.
@@ -24,6 +27,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// many conversations had a fault.
 fn at_each_call(
     transport: Transport,
+    course: Course,
     requests: &[Vec<u8>],
     (site, times, fault): (Site, usize, Fault),
     check: impl Fn(&Outcome),
@@ -36,12 +40,12 @@ fn at_each_call(
             times,
             fault,
         };
-        let outcome = converse(transport, requests, plan);
+        let outcome = converse(transport, course, requests, plan);
         if outcome.faults > 0 {
             count += 1;
             check(&outcome);
         } else {
-            is_complete(&outcome);
+            assert!(outcome.is_complete(), "{outcome:?}");
         }
         if outcome.calls <= skipped {
             break;
@@ -64,7 +68,7 @@ fn is_told_unless_complete(outcome: &Outcome) {
 fn without_a_fault_every_conversation_is_complete() {
     let _alone = alone();
     for transport in TRANSPORTS {
-        let outcome = converse(transport, &requests(), Plan::Nothing);
+        let outcome = converse(transport, USUAL, &requests(), Plan::Nothing);
         is_complete(&outcome);
         assert_eq!(outcome.faults, 0);
     }
@@ -78,14 +82,19 @@ fn an_interrupted_or_empty_call_changes_nothing() {
             for errno in [libc::EINTR, libc::EAGAIN] {
                 for times in [1, 3] {
                     let fault = Fault::Fail(errno);
-                    let calls =
-                        at_each_call(transport, &requests(), (site, times, fault), is_complete);
+                    let calls = at_each_call(
+                        transport,
+                        USUAL,
+                        &requests(),
+                        (site, times, fault),
+                        is_complete,
+                    );
                     assert!(calls > 0);
                 }
             }
         }
         let fault = (Site::Wait, 1, Fault::Fail(libc::EINTR));
-        at_each_call(transport, &small_requests(), fault, is_complete);
+        at_each_call(transport, USUAL, &small_requests(), fault, is_complete);
     }
 }
 
@@ -99,7 +108,7 @@ fn a_read_or_write_may_end_at_any_byte() {
             let mut cut = 1;
             while cut > 0 {
                 let fault = (site, 1, Fault::Short(limit));
-                cut = at_each_call(transport, &small_requests(), fault, is_complete);
+                cut = at_each_call(transport, USUAL, &small_requests(), fault, is_complete);
                 // Of the two thousand bytes of a handshake some of the places are enough.
                 limit += if limit < 64 { 1 } else { 61 };
             }
@@ -121,7 +130,7 @@ fn all_reads_or_writes_may_be_short() {
                     times: usize::MAX,
                     fault: Fault::Short(limit),
                 };
-                is_complete(&converse(transport, &small_requests(), plan));
+                is_complete(&converse(transport, USUAL, &small_requests(), plan));
             }
         }
     }
@@ -132,7 +141,7 @@ fn faults_that_no_caller_may_notice_change_nothing_in_any_order() {
     let _alone = alone();
     for transport in TRANSPORTS {
         for seed in 0..30 {
-            let outcome = converse(transport, &requests(), Plan::Transparent { seed });
+            let outcome = converse(transport, USUAL, &requests(), Plan::Transparent { seed });
             assert!(outcome.faults > 0, "seed {seed}");
             is_complete(&outcome);
         }
@@ -147,20 +156,44 @@ fn a_failure_costs_the_connection_at_most_and_is_told() {
         for site in [Site::Read, Site::Write] {
             for errno in failures {
                 let fault = (site, 1, Fault::Fail(errno));
-                at_each_call(transport, &requests(), fault, is_told_unless_complete);
+                at_each_call(
+                    transport,
+                    USUAL,
+                    &requests(),
+                    fault,
+                    is_told_unless_complete,
+                );
             }
         }
         let fault = (Site::Write, 1, Fault::Fail(libc::EPIPE));
-        at_each_call(transport, &requests(), fault, is_told_unless_complete);
+        at_each_call(
+            transport,
+            USUAL,
+            &requests(),
+            fault,
+            is_told_unless_complete,
+        );
         for site in [Site::Watch, Site::Connect, Site::Listen] {
             for errno in [libc::EMFILE, libc::ENOBUFS, libc::ENOMEM] {
                 let fault = (site, 1, Fault::Fail(errno));
-                at_each_call(transport, &requests(), fault, is_told_unless_complete);
+                at_each_call(
+                    transport,
+                    USUAL,
+                    &requests(),
+                    fault,
+                    is_told_unless_complete,
+                );
             }
         }
         for errno in [libc::ENOBUFS, libc::ENOMEM] {
             let fault = (Site::Query, 1, Fault::Fail(errno));
-            at_each_call(transport, &requests(), fault, is_told_unless_complete);
+            at_each_call(
+                transport,
+                USUAL,
+                &requests(),
+                fault,
+                is_told_unless_complete,
+            );
         }
     }
 }
@@ -174,7 +207,7 @@ fn a_shortage_of_accepting_costs_no_connection() {
         for errno in shortages.into_iter().chain([libc::ECONNABORTED]) {
             for times in [1, 5] {
                 let fault = (Site::Accept, times, Fault::Fail(errno));
-                at_each_call(transport, &small_requests(), fault, |outcome| {
+                at_each_call(transport, USUAL, &small_requests(), fault, |outcome| {
                     assert!(outcome.is_complete(), "{outcome:?}");
                 });
             }
@@ -190,9 +223,74 @@ fn a_failure_beside_the_bytes_costs_none_of_them() {
         for site in [Site::SetOption, Site::Shutdown, Site::Unwatch] {
             for errno in [libc::ENOBUFS, libc::ENOMEM, libc::ENOTCONN] {
                 let fault = (site, 1, Fault::Fail(errno));
-                at_each_call(transport, &requests(), fault, |outcome| {
+                at_each_call(transport, USUAL, &requests(), fault, |outcome| {
                     assert!(outcome.is_complete(), "{outcome:?}");
                 });
+            }
+        }
+    }
+}
+
+/// Every way to end and to be accepted.
+fn courses() -> Vec<Course> {
+    let alone = ENDINGS.map(|ending| Course { ending, ..USUAL });
+    let balanced = [Ending::ClientCloses, Ending::ServerCloses].map(|ending| Course {
+        accepting: Accepting::Balanced,
+        ending,
+    });
+    [&alone[..], &balanced].concat()
+}
+
+#[test]
+fn however_it_ends_nothing_is_lost_by_what_no_caller_may_notice() {
+    let _alone = alone();
+    let faults = [
+        Fault::Fail(libc::EINTR),
+        Fault::Fail(libc::EAGAIN),
+        Fault::Short(1),
+        Fault::Short(6),
+    ];
+    for transport in TRANSPORTS {
+        for course in courses() {
+            let check = |outcome: &Outcome| {
+                assert!(outcome.is_complete(), "{outcome:?}");
+                let is_refusal = course.ending == Ending::ServerRefuses;
+                assert_eq!(outcome.is_failure_told, is_refusal, "{outcome:?}");
+            };
+            for site in [Site::Read, Site::Write, Site::Accept] {
+                for fault in faults {
+                    let fault = (site, 1, fault);
+                    at_each_call(transport, course, &small_requests(), fault, check);
+                }
+            }
+            for seed in 0..10 {
+                let plan = Plan::Transparent { seed };
+                check(&converse(transport, course, &requests(), plan));
+            }
+        }
+    }
+}
+
+#[test]
+fn however_it_ends_a_failure_is_told_and_leaves_nothing() {
+    let _alone = alone();
+    for transport in TRANSPORTS {
+        for course in courses() {
+            for site in [
+                Site::Read,
+                Site::Write,
+                Site::Accept,
+                Site::Watch,
+                Site::Unwatch,
+                Site::Shutdown,
+                Site::SetOption,
+                Site::Query,
+            ] {
+                for errno in [libc::ECONNRESET, libc::ENOMEM] {
+                    let fault = (site, 1, Fault::Fail(errno));
+                    let requests = small_requests();
+                    at_each_call(transport, course, &requests, fault, is_told_unless_complete);
+                }
             }
         }
     }
