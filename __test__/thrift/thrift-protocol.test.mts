@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import { binary } from '../../dist/thrift/binary.js'
 import { compact } from '../../dist/thrift/compact.js'
 import type { Protocol } from '../../dist/thrift/protocol.js'
+import { Type } from '../../dist/thrift/wire.js'
 import { Random } from '../support/random.mjs'
 import { fullValue, plain } from '../support/thrift.mjs'
 import {
@@ -117,6 +118,39 @@ for (const { protocol, Library } of protocols) {
         t.true(isDeepStrictEqual(plain(read(new types.Everything(), expected, protocol)), plain(value)))
       }
     }
+  })
+
+  test(`thrift ${protocol.name}: fields of any id, of those below 0, too, are read as they were written`, (t) => {
+    const ids = [1, -1, 2, 0, -2, -1, 15, 16, 32, 32_767, -32_768, -1]
+    const output = new protocol.Output()
+    output.writeMessageBegin('', 1, 0)
+    output.writeStructBegin('')
+    for (const id of ids) {
+      output.writeFieldBegin('', Type.Bool, id)
+      output.writeBool(id % 2 === 0)
+      output.writeFieldBegin('', Type.I16, id)
+      output.writeI16(id)
+      // Elements have no head, which a boolean before them must not change.
+      output.writeFieldBegin('', Type.List, id)
+      output.writeListBegin(Type.Bool, 2)
+      output.writeBool(true)
+      output.writeBool(false)
+    }
+    output.writeFieldStop()
+    output.writeStructEnd()
+    const input = protocol.openBody(output.take())
+    input.readStructBegin()
+    for (const id of ids) {
+      t.deepEqual({ ...input.readFieldBegin() }, { fname: '', ftype: Type.Bool, fid: id })
+      t.is(input.readBool(), id % 2 === 0)
+      t.deepEqual({ ...input.readFieldBegin() }, { fname: '', ftype: Type.I16, fid: id })
+      t.is(input.readI16(), id)
+      t.deepEqual({ ...input.readFieldBegin() }, { fname: '', ftype: Type.List, fid: id })
+      t.deepEqual(input.readListBegin(), { etype: Type.Bool, size: 2 })
+      t.deepEqual([input.readBool(), input.readBool()], [true, false])
+    }
+    t.is(input.readFieldBegin().ftype, Type.Stop)
+    t.is(input.at, input.end)
   })
 
   test(`thrift ${protocol.name}: every i64 keeps all of its bits`, (t) => {

@@ -62,8 +62,8 @@ const fromCompact: readonly number[] = [
   Type.Uuid,
 ]
 
-/** A boolean that is no field, or whose field's head is written already. */
-const noField = -1
+/** A boolean that is no field, or whose field's head is written already. Ids have 16 bits, and those below 0 are ids, too. */
+const noField = 1 << 16
 
 const words = Buffer.alloc(8)
 
