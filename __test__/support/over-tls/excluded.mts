@@ -42,14 +42,6 @@ const exclusions: readonly Exclusion[] = [
     reason: 'the helpers have loaded the add-on before there are no descriptors left',
   },
   {
-    tests: /^connection\/stream\/duplex-tls › who ends and reads slowly.*unix/,
-    reason: 'bytes are lost where the peer goes without reading the outer end of TLS: not explained yet',
-  },
-  {
-    tests: /^connection\/stream\/duplex-tls › (?:TLS that is told to be half-open|a library removes)/,
-    reason: 'it hangs with TLS over TLS: not explained yet',
-  },
-  {
     tests: /^connection\/stream\/duplex-members › reset while it connects/,
     reason: 'its peer is gone before there is a socket with TLS that could be told',
   },

@@ -33,6 +33,11 @@ function listenTo(emitter: object, asked: string, real: string): void {
   }
 }
 
+/** What TLS of Node.js writes by. */
+interface Handle {
+  readonly writeQueueSize: number
+}
+
 type Told = (error?: Error | null) => void
 
 /** As users of a plain socket have it: it tells its end however it ends, and is reset by way of the socket that it runs over. */
@@ -40,12 +45,32 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
   // Each write that waits for the handshake listens.
   secured.setMaxListeners(0)
   const { _final: final, destroy } = secured
-  // While it writes of its own accord, such as tickets, Node.js would end the socket without the end of TLS.
-  secured._final = (told: Told) => void setImmediate(() => final.call(secured, told))
+  // What is written last is on its way until the next turn, such as tickets. Node.js would end the socket before, without the
+  // end of TLS.
+  const isWriting = (): boolean => {
+    const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
+    return handle !== null && handle.writeQueueSize > 0
+  }
+  let ends: NodeJS.Immediate | undefined
+  secured._final = (told: Told) => {
+    if (!isWriting()) return final.call(secured, told)
+    ends = setImmediate(() => {
+      ends = undefined
+      final.call(secured, told)
+    })
+  }
   secured.destroy = (error) => {
-    const tells = error === undefined && !secured.destroyed && !secured.writableEnded && !plain.destroyed
-    if (tells) final.call(secured, () => {})
-    return destroy.call(secured, error)
+    const tells = error === undefined && (ends !== undefined || !secured.writableEnded)
+    clearImmediate(ends)
+    if (!tells || secured.destroyed || plain.destroyed) return destroy.call(secured, error)
+    const leave = (): void => {
+      if (secured.destroyed) return
+      final.call(secured, () => {})
+      destroy.call(secured)
+    }
+    if (isWriting()) ends = setImmediate(leave)
+    else leave()
+    return secured
   }
   secured.resetAndDestroy = () => {
     // What was written while its tickets leave, waits for them.
