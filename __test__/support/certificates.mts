@@ -16,7 +16,19 @@ export interface Leaf {
   readonly extensions?: readonly string[]
   /** Days from now at which it begins and ends. */
   readonly days?: readonly [number, number]
+  /** Its key, as `openssl genpkey` makes it. Default: one for ECDSA, of the curve P-256. */
+  readonly algorithm?: readonly string[]
+  /** A key in PEM that is there already. Default: one of its own. */
+  readonly key?: string
 }
+
+/** Kinds of keys, as {@link Leaf.algorithm} has them. */
+export const algorithms = {
+  'P-256': ['EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  'P-384': ['EC', '-pkeyopt', 'ec_paramgen_curve:P-384'],
+  RSA: ['RSA', '-pkeyopt', 'rsa_keygen_bits:2048'],
+  Ed25519: ['ED25519'],
+} as const
 
 /** A certificate with its key, made by `openssl`, that may issue others. */
 export class Authority implements Identity {
@@ -29,8 +41,10 @@ export class Authority implements Identity {
     this.#folder = mkdtempSync(join(tmpdir(), 'netpoll-tls-'))
     this.#issuer = issuer
     const { name = 'root', extensions = ['basicConstraints=critical,CA:TRUE'], days = [-1, 365] } = leaf
+    const { algorithm = algorithms['P-256'] } = leaf
     const path = (file: string): string => join(this.#folder, file)
-    openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', path('key.pem'))
+    if (leaf.key === undefined) openssl('genpkey', '-algorithm', ...algorithm, '-out', path('key.pem'))
+    else writeFileSync(path('key.pem'), leaf.key)
     openssl('req', '-new', '-key', path('key.pem'), '-subj', `/CN=${name}`, '-out', path('request.pem'))
     writeFileSync(path('extensions'), `${extensions.join('\n')}\n`)
     if (issuer !== undefined) {
@@ -47,7 +61,7 @@ export class Authority implements Identity {
     writeFileSync(
       path('ca.cnf'),
       `[ca]\ndefault_ca=us\n[us]\ndatabase=${path('index.txt')}\nserial=${path('serial')}\nnew_certs_dir=${this.#folder}\n` +
-        'default_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n',
+        'default_md=default\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n',
     )
     const by =
       issuer === undefined
@@ -64,13 +78,13 @@ export class Authority implements Identity {
   }
 
   /** An authority below this one. */
-  authority(name = 'intermediate'): Authority {
-    return new Authority({ name, extensions: ['basicConstraints=critical,CA:TRUE'] }, this)
+  authority(name = 'intermediate', leaf: Omit<Leaf, 'name'> = {}): Authority {
+    return new Authority({ extensions: ['basicConstraints=critical,CA:TRUE'], ...leaf, name }, this)
   }
 
   /** A certificate, and those that lead to this authority, without the root. */
-  issue({ name = 'localhost', extensions = ofServer, days = [-1, 365] }: Leaf = {}): Identity {
-    const { key, cert } = new Authority({ name, extensions, days }, this)
+  issue(leaf: Leaf = {}): Identity {
+    const { key, cert } = new Authority({ name: 'localhost', extensions: ofServer, ...leaf }, this)
     return { key, cert: cert + this.#between() }
   }
 

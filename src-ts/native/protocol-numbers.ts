@@ -110,6 +110,7 @@ export const CertificateFault = {
   CertRejected: 12,
   NoCertificate: 13,
   AltnameInvalid: 14,
+  Unspecified: 15,
 } as const
 
 export type CertificateFault = (typeof CertificateFault)[keyof typeof CertificateFault]

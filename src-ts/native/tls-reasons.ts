@@ -29,6 +29,7 @@ const faults: Readonly<Record<CertificateFault, readonly [string, string]>> = {
     'ERR_TLS_CERT_ALTNAME_INVALID',
     'The name of the server is not among those of its certificate',
   ],
+  [CertificateFault.Unspecified]: ['UNSPECIFIED', 'the certificate cannot be verified'],
 }
 
 /** Names of alerts (RFC 8446, 6). */

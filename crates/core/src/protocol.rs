@@ -260,6 +260,8 @@ numbers! {
     NoCertificate = 13,
     /// ERR_TLS_CERT_ALTNAME_INVALID
     AltnameInvalid = 14,
+    /// UNSPECIFIED
+    Unspecified = 15,
 }
 
 /// All groups.

@@ -4,13 +4,31 @@
 //! several faults it reports the last that it meets. It looks for a root first, then at usages, then at times from the root
 //! down to the leaf.
 
+use std::ops::RangeInclusive;
+
 pub use crate::protocol::CertificateFault;
 
-/// The object identifier of the extension that lists usages, 2.5.29.37.
+// Object identifiers of extensions, 2.5.29.14 and others.
+const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x0e];
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x23];
+/// It lists usages.
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 /// Any usage, 2.5.29.37.0.
 const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 
+// Bits of what a key may be used for (RFC 5280, 4.2.1.3).
+const DIGITAL_SIGNATURE: u8 = 0x80;
+const KEY_ENCIPHERMENT: u8 = 0x20;
+const KEY_AGREEMENT: u8 = 0x08;
+const CERTIFICATE_SIGN: u8 = 0x04;
+
+const BOOLEAN: u8 = 0x01;
+const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
+/// The identifier of the key, in what tells of the issuer's.
+const KEY_IDENTIFIER: u8 = 0x80;
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
@@ -34,6 +52,25 @@ impl Usage {
         };
         [0x2b, 6, 1, 5, 5, 7, 3, last]
     }
+
+    /// What a leaf's key may be used for, one of which it needs.
+    fn of_key(self) -> u8 {
+        match self {
+            Self::Server => DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT,
+            Self::Client => DIGITAL_SIGNATURE | KEY_AGREEMENT,
+        }
+    }
+}
+
+/// Whether a certificate says that it may issue others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Authority {
+    /// It does.
+    Declared,
+    /// It is too old to say so, or says it of its key alone: OpenSSL takes it as a root.
+    Implied,
+    /// It does not.
+    Denied,
 }
 
 /// The parts of a certificate that faults are told by.
@@ -43,8 +80,64 @@ pub(super) struct Parts<'a> {
     subject: &'a [u8],
     not_before: i64,
     not_after: i64,
-    /// The list of usages, if there is one.
+    /// Whether it is of the first version, which has no extensions.
+    is_first_version: bool,
+    extensions: Extensions<'a>,
+}
+
+/// Each of them where it is there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extensions<'a> {
+    /// The list of usages.
     usages: Option<&'a [u8]>,
+    /// Bits of what the key may be used for.
+    key_usages: Option<u8>,
+    is_authority: Option<bool>,
+    own_key: Option<&'a [u8]>,
+    issuers_key: Option<&'a [u8]>,
+}
+
+impl<'a> Extensions<'a> {
+    fn of(list: &'a [u8]) -> Option<Self> {
+        let mut found = Self::default();
+        let (mut rest, _) = element_of(list, SEQUENCE)?;
+        while let Some(extension) = element(rest) {
+            let (name, value) = element_of(extension.content, OBJECT_IDENTIFIER)?;
+            let mut field = element(value)?;
+            // Whether it is critical may stand before its bytes.
+            if field.tag == BOOLEAN {
+                field = element(field.after)?;
+            }
+            found.note(name, field.content);
+            rest = extension.after;
+        }
+        Some(found)
+    }
+
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        let sequence = || element_of(value, SEQUENCE).map(|(content, _)| content);
+        match name {
+            EXTENDED_KEY_USAGE => self.usages = sequence(),
+            KEY_USAGE => {
+                // The count of bits that are not used stands before them.
+                let bits = element_of(value, BIT_STRING).map(|(content, _)| content);
+                self.key_usages = bits.map(|bits| bits.get(1).copied().unwrap_or_default());
+            }
+            BASIC_CONSTRAINTS => {
+                let first = sequence().and_then(element);
+                let says = |field: Element<'_>| field.tag == BOOLEAN && field.content != [0];
+                self.is_authority = Some(first.is_some_and(says));
+            }
+            SUBJECT_KEY_IDENTIFIER => {
+                self.own_key = element_of(value, OCTET_STRING).map(|(content, _)| content);
+            }
+            AUTHORITY_KEY_IDENTIFIER => {
+                let key = sequence().and_then(|list| element_of(list, KEY_IDENTIFIER));
+                self.issuers_key = key.map(|(content, _)| content);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl<'a> Parts<'a> {
@@ -52,7 +145,8 @@ impl<'a> Parts<'a> {
     pub(super) fn of(der: &'a [u8]) -> Option<Self> {
         let (certificate, _) = element_of(der, SEQUENCE)?;
         let (mut rest, _) = element_of(certificate, SEQUENCE)?;
-        if rest.first() == Some(&VERSION) {
+        let is_first_version = rest.first() != Some(&VERSION);
+        if !is_first_version {
             rest = element(rest)?.after;
         }
         // Serial number, and algorithm of the signature.
@@ -64,10 +158,10 @@ impl<'a> Parts<'a> {
         let until = element(from.after)?;
         let subject = element(after)?;
         let mut rest = element(subject.after)?.after;
-        let mut usages = None;
+        let mut extensions = Extensions::default();
         while let Some(field) = element(rest) {
             if field.tag == EXTENSIONS {
-                usages = usages_among(field.content);
+                extensions = Extensions::of(field.content)?;
             }
             rest = field.after;
         }
@@ -76,12 +170,24 @@ impl<'a> Parts<'a> {
             subject: subject.content,
             not_before: seconds(from)?,
             not_after: seconds(until)?,
-            usages,
+            is_first_version,
+            extensions,
         })
     }
 
     pub(super) fn is_self_issued(&self) -> bool {
-        self.issuer == self.subject
+        self.seems_issued_by(self)
+    }
+
+    /// By its names, and by what tells keys apart. Its signature is not looked at.
+    fn seems_issued_by(&self, other: &Parts<'_>) -> bool {
+        let keys = self.extensions.issuers_key.zip(other.extensions.own_key);
+        self.issuer == other.subject && keys.is_none_or(|(theirs, own)| theirs == own)
+    }
+
+    /// When it is valid, in seconds since the epoch.
+    pub(super) fn validity(&self) -> RangeInclusive<i64> {
+        self.not_before..=self.not_after
     }
 
     /// What its times say `now`, in seconds since the epoch.
@@ -97,7 +203,13 @@ impl<'a> Parts<'a> {
 
     /// Whether it may be shown for `usage`: it may for any where it lists none.
     pub(super) fn serves(&self, usage: Usage) -> bool {
-        let Some(mut rest) = self.usages else {
+        let key_usages = self.extensions.key_usages;
+        self.lists(usage) && key_usages.is_none_or(|bits| bits & usage.of_key() != 0)
+    }
+
+    /// Whether those that it issues may be shown for `usage`.
+    pub(super) fn lists(&self, usage: Usage) -> bool {
+        let Some(mut rest) = self.extensions.usages else {
             return true;
         };
         while let Some(listed) = element(rest) {
@@ -108,24 +220,42 @@ impl<'a> Parts<'a> {
         }
         false
     }
+
+    /// Whether its key may sign certificates.
+    pub(super) fn may_sign(&self) -> bool {
+        let key_usages = self.extensions.key_usages;
+        key_usages.is_none_or(|bits| bits & CERTIFICATE_SIGN != 0)
+    }
+
+    fn authority(&self) -> Authority {
+        let is_old_root = self.is_first_version && self.is_self_issued();
+        match self.extensions.is_authority {
+            _ if !self.may_sign() => Authority::Denied,
+            Some(true) => Authority::Declared,
+            Some(false) => Authority::Denied,
+            None if is_old_root || self.extensions.key_usages.is_some() => Authority::Implied,
+            None => Authority::Denied,
+        }
+    }
+
+    /// What OpenSSL finds of it as an issuer for `usage`; `is_top` where nothing is above it.
+    fn issuer_fault(&self, usage: Usage, is_top: bool) -> Option<CertificateFault> {
+        match self.authority() {
+            Authority::Denied => Some(CertificateFault::InvalidPurpose),
+            _ if !self.lists(usage) => Some(CertificateFault::InvalidPurpose),
+            Authority::Implied if !is_top => Some(CertificateFault::InvalidCa),
+            _ => None,
+        }
+    }
 }
 
-fn usages_among(extensions: &[u8]) -> Option<&[u8]> {
-    let (mut rest, _) = element_of(extensions, SEQUENCE)?;
-    while let Some(extension) = element(rest) {
-        let (name, mut value) = element_of(extension.content, OBJECT_IDENTIFIER)?;
-        if name == EXTENDED_KEY_USAGE {
-            let mut field = element(value)?;
-            // Whether it is critical may stand before its bytes.
-            if !field.after.is_empty() {
-                value = field.after;
-                field = element(value)?;
-            }
-            return element_of(field.content, SEQUENCE).map(|(usages, _)| usages);
-        }
-        rest = extension.after;
-    }
-    None
+/// The one of `known` that seems to have issued `certificate`: one that is valid `now`, or was until last.
+fn issuer_among<'a>(known: &[Parts<'a>], certificate: &Parts<'_>, now: i64) -> Option<Parts<'a>> {
+    let issuers = known
+        .iter()
+        .filter(|other| certificate.seems_issued_by(other));
+    let best = issuers.max_by_key(|other| (other.time_fault(now).is_none(), other.not_after));
+    best.copied()
 }
 
 /// The fault that OpenSSL reports of `chain`, whose leaf is the first. `known` are certificates that are trusted as roots if
@@ -144,9 +274,9 @@ pub(super) fn fault_of(
     let mut is_trusted = false;
     while !is_trusted && path.len() <= chain.len() + known.len() {
         let top = path[path.len() - 1];
-        if let Some(root) = known.iter().find(|root| root.subject == top.issuer) {
+        if let Some(root) = issuer_among(&known, &top, now) {
             if !top.is_self_issued() {
-                path.push(*root);
+                path.push(root);
             }
             is_trusted = partial || root.is_self_issued();
             if top.is_self_issued() {
@@ -154,8 +284,8 @@ pub(super) fn fault_of(
             }
         } else if top.is_self_issued() {
             break;
-        } else if let Some(issuer) = presented.iter().find(|other| other.subject == top.issuer) {
-            path.push(*issuer);
+        } else if let Some(issuer) = issuer_among(&presented, &top, now) {
+            path.push(issuer);
         } else {
             break;
         }
@@ -174,7 +304,13 @@ pub(super) fn fault_of(
     if !leaf.serves(usage) && fault != Some(CertificateFault::UnableToVerifyLeafSignature) {
         fault = Some(CertificateFault::InvalidPurpose);
     }
-    for certificate in path.iter().rev() {
+    for (at, issuer) in path.iter().enumerate().skip(1) {
+        fault = issuer.issuer_fault(usage, at + 1 == path.len()).or(fault);
+    }
+    for (at, certificate) in path.iter().enumerate().rev() {
+        if path.get(at + 1).is_some_and(|issuer| !issuer.may_sign()) {
+            fault = Some(CertificateFault::Unspecified);
+        }
         fault = certificate.time_fault(now).or(fault);
     }
     fault

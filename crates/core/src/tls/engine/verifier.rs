@@ -1,5 +1,6 @@
 //! Verifies the certificates of peers as OpenSSL does.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -28,10 +29,18 @@ pub(super) struct Authority {
 struct Trusted {
     certificates: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
+    /// One for each anchor.
+    roots: Vec<Root>,
     /// Those that another issued: they help to find a way, and do not end it.
     helpers: Vec<CertificateDer<'static>>,
     partial_chains: PartialChains,
     names: Vec<DistinguishedName>,
+}
+
+/// What the library does not ask of a root.
+struct Root {
+    validity: RangeInclusive<i64>,
+    may_issue: bool,
 }
 
 impl std::fmt::Debug for Authority {
@@ -49,7 +58,7 @@ impl Authority {
         name_check: NameCheck,
     ) -> Result<Self, InvalidConfiguration> {
         Ok(Self {
-            trusted: Arc::new(Trusted::new(authorities)?),
+            trusted: Arc::new(Trusted::new(authorities, usage)?),
             algorithms,
             usage,
             unauthorized,
@@ -115,6 +124,9 @@ impl Authority {
         now: UnixTime,
         seconds: i64,
     ) -> Result<(), webpki::Error> {
+        if !Parts::of(leaf).is_some_and(|parts| parts.serves(self.usage)) {
+            return Err(webpki::Error::EmptyEkuExtension);
+        }
         let trusted = &*self.trusted;
         let all: Vec<CertificateDer<'_>>;
         let between = if trusted.helpers.is_empty() {
@@ -124,16 +136,15 @@ impl Authority {
             &all
         };
         let leaf = EndEntityCert::try_from(leaf)?;
-        // The library does not ask for the times of a root.
-        let is_over = |anchor: &TrustAnchor<'_>| {
-            trusted.certificates.iter().any(|der| {
-                Parts::of(der).is_some_and(|parts| parts.time_fault(seconds).is_some())
-                    && anchor_from_trusted_cert(der).is_ok_and(|other| other == *anchor)
-            })
-        };
-        let accepts = |path: &webpki::VerifiedPath<'_>| match is_over(path.anchor()) {
-            true => Err(webpki::Error::UnknownIssuer),
-            false => Ok(()),
+        let accepts = |path: &webpki::VerifiedPath<'_>| {
+            let mut between = path.intermediate_certificates();
+            let may_sign = between.all(|certificate| {
+                Parts::of(&certificate.der()).is_some_and(|parts| parts.may_sign())
+            });
+            match may_sign && trusted.is_fit(path.anchor(), seconds) {
+                true => Ok(()),
+                false => Err(webpki::Error::UnknownIssuer),
+            }
         };
         leaf.verify_for_usage(
             self.algorithms.all,
@@ -165,10 +176,11 @@ impl Authority {
 }
 
 impl Trusted {
-    fn new(authorities: &Authorities) -> Result<Self, InvalidConfiguration> {
+    fn new(authorities: &Authorities, usage: Usage) -> Result<Self, InvalidConfiguration> {
         let mut made = Self {
             certificates: Vec::new(),
             anchors: Vec::new(),
+            roots: Vec::new(),
             helpers: Vec::new(),
             partial_chains: authorities.partial_chains,
             names: Vec::new(),
@@ -185,12 +197,22 @@ impl Trusted {
                 made.names
                     .push(DistinguishedName::in_sequence(&anchor.subject));
                 made.anchors.push(anchor);
+                made.roots.push(Root {
+                    validity: parts.validity(),
+                    may_issue: parts.may_sign() && parts.lists(usage),
+                });
             } else {
                 made.helpers.push(der.clone());
             }
             made.certificates.push(der);
         }
         Ok(made)
+    }
+
+    /// Whether a root may end a chain `now`: of several with the same name and key, one that is valid is enough.
+    fn is_fit(&self, anchor: &TrustAnchor<'_>, now: i64) -> bool {
+        let mut known = self.anchors.iter().zip(&self.roots);
+        known.any(|(other, root)| root.may_issue && root.validity.contains(&now) && other == anchor)
     }
 }
 
@@ -202,7 +224,9 @@ fn alert_for(fault: CertificateFault) -> CertificateError {
         CertificateFault::InvalidPurpose => CertificateError::InvalidPurpose,
         CertificateFault::CertSignatureFailure => CertificateError::BadSignature,
         CertificateFault::AltnameInvalid => CertificateError::NotValidForName,
-        CertificateFault::CertRejected => CertificateError::BadEncoding,
+        CertificateFault::CertRejected | CertificateFault::Unspecified => {
+            CertificateError::BadEncoding
+        }
         _ => CertificateError::UnknownIssuer,
     }
 }
@@ -218,7 +242,9 @@ fn fault_of_library(error: &webpki::Error) -> CertificateFault {
         | webpki::Error::EndEntityUsedAsCa => CertificateFault::InvalidPurpose,
         webpki::Error::PathLenConstraintViolated => CertificateFault::PathLengthExceeded,
         webpki::Error::UnknownIssuer => CertificateFault::UnableToGetIssuerCertLocally,
-        _ => CertificateFault::CertRejected,
+        // OpenSSL takes an authority as a leaf.
+        webpki::Error::CaUsedAsEndEntity => CertificateFault::CertRejected,
+        _ => CertificateFault::Unspecified,
     }
 }
 
