@@ -52,7 +52,7 @@ test('a server that fails five times in a row gets no calls, until a probe succe
   while (bad.got.length === 5) await say(cluster, 'probe', { idempotent: true, timeout })
   t.is(cluster.stats().ejected, 1)
   isSound = true
-  while (cluster.stats().ejected > 0) await say(cluster, 'b', { timeout })
+  while (cluster.stats().ejected > 0) await say(cluster, 'b', { idempotent: true, timeout })
   t.is(cluster.stats().ready, 3)
 })
 
@@ -62,20 +62,25 @@ test('timeouts eject a server that has stopped, and those who probe it do not wa
     await held.promise
     return message
   }
-  const { cluster, bad } = await threeWith(t, stopped, { ejection: { share: 1, min: 30, max: 100 } })
-  const { port } = bad
-  const isOut = (): boolean =>
-    cluster.stats().nodes.some(({ id, state }) => id.endsWith(`:${port}`) && state === 'ejected')
-  // On a machine that is busy, others run out of time as well, and come back.
-  while (!isOut() || cluster.stats().ready < 2) {
-    await Promise.allSettled(Array.from({ length: 15 }, () => say(cluster, 'a', { timeout: 200 })))
+  const all = await members(t, 3, (message, index) => (index === 0 ? stopped(message) : message))
+  const [bad] = all as [Member]
+  const others = roundRobin()
+  // Calls with a limit go to the stopped server alone: on a machine that is busy, others would run out of time as well.
+  const chosen: Balancer = {
+    pick: (nodes, call) =>
+      call.key === 'stopped'
+        ? nodes.find(({ endpoint }) => endpoint.address.port === bad.port)
+        : others.pick(nodes, call),
   }
-  const before = bad.got.length
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), { balancer: chosen, ejection: { min: 30, max: 100 } })
+  await ready(cluster, 3)
+  while (cluster.stats().ejected === 0) await rejection(say(cluster, 'a', { key: 'stopped', timeout: 20 }))
+  t.is(cluster.stats().ready, 2)
   // Each of these would wait for ever, if it were the probe.
-  while (bad.got.length === before) await say(cluster, 'b', { idempotent: true })
+  while (!bad.got.includes('b')) await say(cluster, 'b', { idempotent: true })
   held.resolve()
-  await until(() => cluster.stats().ejected === 0)
-  t.pass()
+  while (cluster.stats().ejected > 0) await say(cluster, 'c', { idempotent: true })
+  t.is(cluster.stats().ready, 3)
 })
 
 test('without idempotent calls, a probe is a call like any other', async (t) => {
@@ -119,11 +124,15 @@ test('the load of servers that all fail is bounded by the budget', async (t) => 
   const cluster = clusterOf(t, fixed(endpointsOf(all)), { isUnavailable, retry: { perSecond: 1 } })
   await ready(cluster, 4)
   const calls = 2_000
+  const begin = performance.now()
   await sayAll(cluster, calls, { idempotent: true, timeout })
+  const seconds = (performance.now() - begin) / 1_000
   const { retries, overBudget } = cluster.stats()
-  t.true(retries <= 0.2 * calls + 20 * 1, `${retries}`)
+  // At any time what ten seconds may have, of which the first is there at once.
+  const most = 0.2 * calls + seconds + 20
+  t.true(retries <= most, `${retries} in ${seconds} s`)
   t.true(overBudget > 0)
-  t.true(total(all) <= 1.2 * calls + 40, `${total(all)}`)
+  t.true(total(all) <= calls + most + 20, `${total(all)} in ${seconds} s`)
   // Those that are not idempotent are made once.
   const before = total(all)
   await sayAll(cluster, 10, { timeout })
@@ -244,13 +253,27 @@ test('a balancer that throws at a second try is reported, and the first goes on'
 })
 
 test('only idempotent calls are hedged, and none beyond the budget', async (t) => {
-  const slow = () => new Promise<Buffer>(() => {})
-  const { cluster } = await threeWith(t, slow, { hedge: { delay: 5 }, retry: { ratio: 0, perSecond: 0 } })
-  const ended = await Promise.allSettled(
-    Array.from({ length: 6 }, (_, index) => say(cluster, 'a', { idempotent: index % 2 === 0, timeout: 100 })),
-  )
-  t.is(ended.filter(({ status }) => status === 'rejected').length, 2)
+  const all = await members(t, 2, () => new Promise<Buffer>(() => {}))
+  const cluster = clusterOf(t, fixed(endpointsOf(all)), {
+    hedge: { delay: 5 },
+    retry: { ratio: 0, perSecond: 0 },
+  })
+  await ready(cluster, 2)
+  const controller = new AbortController()
+  const { signal } = controller
+  const calls: Promise<unknown>[] = []
+  // The next are made when a hedge was refused to those before.
+  for (const round of [1, 2, 3]) {
+    calls.push(rejection(say(cluster, 'a', { signal })))
+    calls.push(rejection(say(cluster, 'a', { idempotent: true, signal })))
+    await until(() => cluster.stats().overBudget >= round)
+  }
+  t.is(cluster.stats().overBudget, 3)
   t.is(cluster.stats().hedges, 0)
+  await until(() => total(all) === 6)
+  controller.abort()
+  await Promise.all(calls)
+  t.is(total(all), 6)
 })
 
 test('a call with a hedge is given up by its signal, and the reason is the user’s', async (t) => {
