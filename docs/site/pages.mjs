@@ -19,7 +19,7 @@ export const pages = [
         'memory',
         'workers',
       ],
-      ...['contexts', 'operating', 'bundlers', 'from-node-net', 'from-netpoll'],
+      ...['contexts', 'operating', 'leaks', 'bundlers', 'from-node-net', 'from-netpoll'],
     ].map(guide),
   },
   { group: 'Reference', files: ['options', 'errors'].map(guide) },

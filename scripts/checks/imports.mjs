@@ -16,6 +16,7 @@ export const order = [
     'errors.ts',
     'checks/',
     'abort.ts',
+    'leaks/',
     'time/',
     'native/',
     'process/',

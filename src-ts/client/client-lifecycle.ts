@@ -1,4 +1,5 @@
 import type { NetpollError } from '../errors'
+import { leaks } from '../leaks/watch-list'
 import { stepBudget } from '../time/step-budget'
 import { type CloseOptions, closeTimeout } from '../time/close-options'
 import { clearTimeout, setTimeout } from '../time/timers'
@@ -21,10 +22,12 @@ export interface ClosableClient {
 export class ClientLifecycle {
   readonly #client: ClosableClient
   readonly #whenEmpty: (() => void)[] = []
+  #hasEnded = false
   #state: 'open' | 'closing' | 'destroyed' = 'open'
 
   constructor(client: ClosableClient) {
     this.#client = client
+    leaks?.opened()
   }
 
   /** As users are shown it. */
@@ -59,6 +62,7 @@ export class ClientLifecycle {
       clearTimeout(timer)
     }
     this.#state = 'destroyed'
+    this.#ended()
     this.#client.stop()
     await stepBudget.pass()
   }
@@ -66,6 +70,12 @@ export class ClientLifecycle {
   /** Something is over. If nothing is left, closing is over, too. */
   followEmpty(): void {
     if (this.#client.isEmpty()) for (const done of this.#whenEmpty.splice(0)) done()
+  }
+
+  #ended(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    leaks?.closed()
   }
 
   #destroyAll(): void {

@@ -12,7 +12,9 @@ import { DialPause } from './dial-pause'
 import type { DialTarget } from './dial-options'
 import type { NetpollError } from '../errors'
 import { FreeConnections } from './free-connections'
-import { PooledState, PooledConnection, type PooledConnectionListener } from './pooled-connection'
+import { originOf } from '../leaks/origin'
+import { leaks } from '../leaks/watch-list'
+import { lookAtLent, PooledState, PooledConnection, type PooledConnectionListener } from './pooled-connection'
 import { type Inspection, inspectCustom } from '../process/inspection'
 import { showClient } from './show-client'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
@@ -257,8 +259,10 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     if (checked.latest !== Number.POSITIVE_INFINITY && checked.latest <= clock.now()) throw poolTimeout()
     const give = ({ connection }: PooledConnection): void =>
       resolve(connection.facade as Connection & Connection<Data, Bytes>)
+    const origin = leaks && originOf()
     const lend = (pooled: PooledConnection): void => {
       pooled.state = PooledState.Lent
+      pooled.loan = leaks?.watch('connection', pooled, lookAtLent, origin)
       pooled.wasLent = true
       // A user that takes and gives back in turns, alone or with others, waits for nothing else.
       stepBudget.settle(() => give(pooled))
@@ -435,6 +439,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       throw notLent()
     }
     pooled.state = PooledState.Released
+    pooled.loan?.end()
     this.#running -= 1
     return pooled
   }

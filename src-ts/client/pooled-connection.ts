@@ -3,6 +3,7 @@ import { sendCancel } from '../connection/calls/cancellation'
 import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
+import type { Look, WatchedObject } from '../leaks/watched'
 import type { Payload } from '../memory/payload'
 import type { CallTarget } from './waiting-call'
 
@@ -21,6 +22,12 @@ export const PooledState = {
 } as const
 
 export type PooledState = (typeof PooledState)[keyof typeof PooledState]
+
+/** A pooled connection, as the detector of leaks sees it: its loan ends when it is given back. */
+export function lookAtLent({ state }: PooledConnection): Look {
+  const isLent = state === PooledState.Lent || state === PooledState.LostWhileLent
+  return isLent ? { what: 'of a pool was lent, and not given back', certainty: 'certain' } : 'over'
+}
 
 /** A pool, as its connections see it. */
 export interface PooledConnectionListener {
@@ -49,6 +56,8 @@ export class PooledConnection implements CallTarget, CallOwner, ConnectionOwner 
   wasLent = false
   /** Whether it was of use: something was answered on it, or a user has put it back as it was. */
   isProven = false
+  /** Since when it is lent, as the detector of leaks sees it. */
+  loan: WatchedObject<PooledConnection> | undefined
   /** Since when it is free. */
   freeSince = 0
 

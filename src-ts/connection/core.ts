@@ -15,6 +15,9 @@ import { type FirstStatus, Life } from './life'
 import { Retention } from './retention'
 import { Socket } from './socket'
 import type { GroupOf } from './group-settings'
+import { originOf } from '../leaks/origin'
+import { leaks } from '../leaks/watch-list'
+import type { Look } from '../leaks/watched'
 import { guarded } from '../process/report'
 import { Lifecycle } from './lifecycle'
 import type { Reader } from '../link-buffer/reader'
@@ -94,6 +97,18 @@ export class ConnectionCore {
     this.#lifecycle = new Lifecycle(this, group)
     this.#stream = group.framing.isStream ? new StreamInput(this, group) : undefined
     group.poller.retain()
+    if (leaks === undefined) return
+    const stack = group.role === 'server' ? group.madeAt : originOf(group.madeAt)
+    leaks.watch<ConnectionCore>('connection', this, ConnectionCore.#look, stack)
+  }
+
+  static #look(core: ConnectionCore): Look {
+    const { life, group } = core
+    const { awaitedHook } = core.#lifecycle
+    if (awaitedHook !== undefined) return { what: `waits for its ${awaitedHook}`, certainty: 'certain' }
+    if (life.isClosed) return { what: 'has ended, and is still held', certainty: 'unlessGarbage' }
+    if (!life.isClosing) return 'fine'
+    return { what: 'is being closed', certainty: 'certain', allowance: group.maxCloseTime }
   }
 
   /** Whether it is one: users cannot make any. */
@@ -272,6 +287,11 @@ export class ConnectionCore {
   /** Whether it is established, and was not closed. */
   get isOpen(): boolean {
     return this.life.isOpen
+  }
+
+  /** Whether it is gone. */
+  get isOver(): boolean {
+    return this.life.isClosed
   }
 
   /** Whether its next user finds nothing of those before: nothing asked, unread or unsent. */

@@ -44,6 +44,8 @@ export interface GroupSettings {
   /** Whether connections wait with their first message until they are told to begin. */
   readonly startsHeld: boolean
   readonly hooks: Hooks
+  /** The frames of the code that has made the server or dialer, where leaks are looked for. */
+  readonly madeAt: string | undefined
   /** `onRequest`, where it is an async function: then nothing of what it returns has to be found out. */
   readonly asyncHandler: MessageHandler | undefined
   /** Whether messages go to `onMessage` without a view, where no call waits. */

@@ -1,6 +1,8 @@
 import type { ConnectionCore, ConnectionGroup } from './core'
 import type { Facade } from './hooks'
 import type { Context } from '../process/async-context'
+import { originOf } from '../leaks/origin'
+import { leaks } from '../leaks/watch-list'
 import { channels, publish } from '../process/diagnostics'
 import type { Poller } from '../poller/poller'
 import { report } from '../process/report'
@@ -50,6 +52,7 @@ export function createGroups(
     asyncHandler: isAsyncFunction(hooks.onRequest) ? hooks.onRequest : undefined,
     readsByCursor: hooks.onMessage !== undefined && checked.isGoAway === undefined,
     settings: new ConnectionSettings(settings, workers, context),
+    madeAt: leaks && originOf(),
     startsHeld: settings.startPaused,
     maxCloseTime: settings.maxCloseTime,
     counts: { requests: 0, calls: 0, buffered: 0 },

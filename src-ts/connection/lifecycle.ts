@@ -70,6 +70,12 @@ export class Lifecycle {
     return this.#phase === Phase.Opening
   }
 
+  /** The hook whose promise is waited for; `undefined` for none. */
+  get awaitedHook(): 'onConnect' | 'onDisconnect' | undefined {
+    if (this.#phase === Phase.Opening) return 'onConnect'
+    return this.#phase === Phase.Open && this.#end !== undefined ? 'onDisconnect' : undefined
+  }
+
   /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
   open(): void | Promise<void> {
     this.#phase = Phase.Opening

@@ -1,5 +1,6 @@
 import { bufferOf } from '../checks/bytes'
 import type { BytesOption } from './message-types'
+import { receivedMemory } from './received-memory'
 
 /**
  * Chunks of native memory, as `ArrayBuffer`s. Each carries the handle by which commands name it, so that its bytes are sent
@@ -48,12 +49,18 @@ export function messageView(chunk: Chunk, start: number, length: number): Buffer
 }
 
 /** As {@link messageView}, of memory that is no chunk, or of less of it. */
-export function bufferView(chunk: Buffer, start: number, length: number): Buffer {
+export const bufferView: typeof viewOf =
+  receivedMemory === undefined ? viewOf : receivedMemory.watchingTaken(viewOf)
+
+function viewOf(chunk: Buffer, start: number, length: number): Buffer {
   return new FastBuffer(chunk.buffer, chunk.byteOffset + start, length)
 }
 
 /** A message as the option `bytes` says: a `Buffer`, or a plain `Uint8Array`, which is cheaper. */
-export function messageAs(bytes: BytesOption, chunk: Chunk, start: number, length: number): Buffer {
+export const messageAs: typeof viewAs =
+  receivedMemory === undefined ? viewAs : receivedMemory.watchingHanded(viewAs)
+
+function viewAs(bytes: BytesOption, chunk: Chunk, start: number, length: number): Buffer {
   if (bytes === 'buffer') return messageView(chunk, start, length)
   return new Uint8Array(chunk.buffer, chunk.offset + start, length) as Buffer
 }

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-type Collect = (options: { readonly type: 'minor' }) => void
+type Collect = (options?: { readonly type: 'minor' }) => void
 
 /** How often a host is asked for the function until it is taken to have none. */
 const maxAttempts = 16
@@ -19,6 +19,15 @@ const maxAttempts = 16
  * back before the context is made, there is none: then the next collection asks again.
  */
 export function minorCollection(): () => void {
+  return collection((collect) => collect({ type: 'minor' }))
+}
+
+/** As {@link minorCollection}, of all garbage, which takes as long as V8 needs to look at all that lives. */
+export function fullCollection(): () => void {
+  return collection((collect) => collect())
+}
+
+function collection(ask: (collect: Collect) => void): () => void {
   let collect = (globalThis as { gc?: Collect }).gc
   let attempts = 0
   // Not before it is needed: a thread that starts in that moment and is ended would have V8 print what failed.
@@ -27,7 +36,7 @@ export function minorCollection(): () => void {
       attempts += 1
       collect = contextCollect()
     }
-    collect?.({ type: 'minor' })
+    if (collect !== undefined) ask(collect)
   }
 }
 

@@ -48,6 +48,11 @@ export class OutgoingChunk extends Chunk {
     }
   }
 
+  /** Whether something that was allocated begins at `start`, and is not handed over. */
+  isAllocated(start: number): boolean {
+    return start === this.#front - 1 || (this.#others?.[start] ?? 0) > 0
+  }
+
   /**
    * Whether something that was allocated begins at `start`, is not handed over yet, and has room for `before` bytes. If so
    * it counts as handed over from now on.

@@ -5,11 +5,15 @@ import { Arena, arenaWords, turnsWord } from './arena'
 import { batchHeader } from '../native/protocol'
 import { adoptChunk, Chunk } from './chunk'
 import { externalMemoryRefused, outOfMemory } from '../errors'
-import { minorCollection } from './minor-gc'
+import { leaks } from '../leaks/watch-list'
+import { fullCollection, minorCollection } from './minor-gc'
 import { type NativeBinding, type NativeMemory, nativeBinding } from '../native/binding'
+import { detectLeaks } from '../process/leak-detector'
+import { receivedMemory } from './received-memory'
 import { stepBudget } from '../time/step-budget'
 import { isBun, isNode } from '../native/runtime'
 import { setTimeout } from '../time/timers'
+import { WatchedArena } from './watched-arena'
 
 /** Who has left bytes unread. */
 export interface Leftover {
@@ -48,11 +52,13 @@ export class ThreadMemory {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
+        receivedMemory?.adopted(buffer)
         this.#isSweepDue = true
       },
       retire: (handle) => {
         const chunk = this.chunks[handle]
         this.chunks[handle] = undefined
+        if (chunk !== undefined) receivedMemory?.retired(chunk.buffer)
         if (chunk !== undefined && this.#leftovers.size > 0) this.#retired(chunk.bytes)
       },
       collect: () => {
@@ -65,7 +71,11 @@ export class ThreadMemory {
       this.native.watchEnd()
       if (!isMainThread) this.native.lookEachTurn()
     }
-    this.arena = new Arena(words, this.native, collect)
+    this.arena =
+      leaks === undefined
+        ? new Arena(words, this.native, collect)
+        : new WatchedArena(leaks, words, this.native, collect)
+    detectLeaks(fullCollection())
     if (!isBun && this.native.countTurns()) stepBudget.countedByCore(words, turnsWord)
   }
 

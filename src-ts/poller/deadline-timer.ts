@@ -1,3 +1,6 @@
+import { ownOriginOf } from '../leaks/origin'
+import { leaks } from '../leaks/watch-list'
+import type { Look } from '../leaks/watched'
 import * as clock from '../time/clock'
 import type { NativePoller } from '../native/binding'
 import type { CommandQueue, CommandTarget } from './command-queue'
@@ -11,6 +14,8 @@ export interface TimerPoller {
 
 /** The object whose deadlines it watches. */
 export interface TimerOwner extends CommandTarget {
+  /** Whether it has ended, so that the poller knows nothing of its timer any more. */
+  readonly isOver: boolean
   /**
    * Acts on the deadlines that have passed at `due`, and returns the next one, `Infinity` for none. Where it has left some
    * of them, that one has passed, too.
@@ -36,6 +41,13 @@ export class DeadlineTimer {
   constructor(poller: TimerPoller, owner: TimerOwner) {
     this.#poller = poller
     this.#owner = owner
+    leaks?.watch<DeadlineTimer>('timer', this, DeadlineTimer.#look, ownOriginOf())
+  }
+
+  static #look(timer: DeadlineTimer): Look {
+    if (timer.#owner.isOver) return 'over'
+    if (clock.now() <= timer.#armed) return 'fine'
+    return { what: 'of a connection has not fired in time', certainty: 'certain' }
   }
 
   /** Sees to it that the owner is told no later than right after `deadline`. */

@@ -9,6 +9,7 @@ import {
   underWay,
   unsettledWord,
 } from '../native/protocol'
+import { leaks } from '../leaks/watch-list'
 import type { Chunk } from '../memory/chunk'
 import * as clock from '../time/clock'
 import type { PolledConnection } from './polled-connection'
@@ -62,6 +63,8 @@ export class Poller {
   #late = 0
   /** The connection whose message is delivered. */
   #receiver: PolledConnection | undefined
+  /** For the detector of leaks. A function within a method would be made at each call. */
+  readonly #receiverNow = (): PolledConnection | undefined => this.#receiver
   /** How many of {@link #turnChunks} the batch has. */
   #chunkCount = 0
   /** Has the core look for commands once all of the current task and of its microtasks are done, where it would not itself. */
@@ -265,6 +268,7 @@ export class Poller {
     this.#batchUnderWay = this.#batches
     this.#sliceEnd = this.#withEnd(this.#next + (batch[sliceWord] as number) * recordWords, this.#end)
     this.#late = 0
+    if (leaks !== undefined) leaks.delivering(this.#receiverNow)
     // Nearly always all of them belong to one server.
     const context = this.#connections[batch[this.#next] as number]?.context
     if (context === undefined) this.#deliver()

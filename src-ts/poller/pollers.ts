@@ -2,6 +2,7 @@ import * as clock from '../time/clock'
 import { NetpollError } from '../errors'
 import { Poller, type Placement } from './poller'
 import { isBun } from '../native/runtime'
+import { leaks } from '../leaks/watch-list'
 import { threadMemory } from '../memory/thread-memory'
 import { setTimeout } from '../time/timers'
 
@@ -49,6 +50,8 @@ export function pollersFor(pollers: number): readonly Poller[] {
 export function livePollers(): readonly Poller[] {
   return (inline === undefined ? threads : [inline, ...threads]).filter((poller) => !poller.isOver)
 }
+
+leaks?.askLoops(() => livePollers().length === 0)
 
 function threadPoller(index: number): Poller {
   const known = threads[index]

@@ -1,6 +1,8 @@
 import * as timers from 'node:timers'
 
 import { hostRealm } from '../checks/host-realm'
+import { leaks } from '../leaks/watch-list'
+import { type TimerFunctions, watchedTimers } from './watched-timers'
 
 /**
  * The host's timers and ticks, taken once, when this is loaded. What a test puts in their place later may never call; and
@@ -18,10 +20,17 @@ function genuine<Taken>(name: string, taken: Taken): Taken {
   return typeof replaced === 'function' ? (replaced as Taken) : taken
 }
 
-export const setTimeout = genuine('setTimeout', timers.setTimeout)
-export const clearTimeout = genuine('clearTimeout', timers.clearTimeout)
-export const setInterval = genuine('setInterval', timers.setInterval)
-export const clearInterval = genuine('clearInterval', timers.clearInterval)
+const plain: TimerFunctions = {
+  setTimeout: genuine('setTimeout', timers.setTimeout),
+  clearTimeout: genuine('clearTimeout', timers.clearTimeout),
+  setInterval: genuine('setInterval', timers.setInterval),
+  clearInterval: genuine('clearInterval', timers.clearInterval),
+}
+
+export const { setTimeout, clearTimeout, setInterval, clearInterval } =
+  leaks === undefined ? plain : watchedTimers(leaks, plain)
+/** For the detector of leaks, which does not watch itself. */
+export const setUnwatchedTimeout = plain.setTimeout
 export const setImmediate = genuine('setImmediate', timers.setImmediate)
 export const nextTick = genuine('nextTick', hostRealm.process.nextTick)
 

@@ -8,6 +8,8 @@ import {
   type OutgoingMemory,
   revoke,
 } from '../link-buffer/message-writer'
+import { leaks } from '../leaks/watch-list'
+import { type Look, WatchedDebt } from '../leaks/watched'
 import type { Chunk } from '../memory/chunk'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandQueue, CommandTarget } from '../poller/command-queue'
@@ -20,6 +22,7 @@ import type { Source, WorkerCursorHandler } from './handler'
 export interface LaterTask {
   readonly target: CommandTarget
   readonly source: Source
+  isAnswered: boolean
 }
 
 /** What answers requests. */
@@ -81,7 +84,9 @@ export class CursorTasks implements CursorReplies<LaterTask> {
     } catch (error) {
       const { leftFor } = cursor
       // The slot of a request that was answered may be another's.
-      const isGiven = leftFor !== undefined && revoke(leftFor) === undefined
+      const task = leftFor && revoke(leftFor)
+      const isGiven = leftFor !== undefined && task === undefined
+      if (task !== undefined) task.isAnswered = true
       if (isGiven) this.#answers.report(error, source)
       else this.#answers.fail(this.#targetOf(slot), error, source)
     } finally {
@@ -90,14 +95,21 @@ export class CursorTasks implements CursorReplies<LaterTask> {
   }
 
   placeLater(slot: number): LaterTask {
-    return { target: { slot, generation: 0 }, source: this.#sources[slot] as Source }
+    const source = this.#sources[slot] as Source
+    const task: LaterTask = { target: { slot, generation: 0 }, source, isAnswered: false }
+    leaks?.add(new WatchedDebt(task, isOwed, lookAt))
+    return task
   }
 
-  sendLater({ target, source }: LaterTask, message: unknown): void {
+  sendLater(task: LaterTask, message: unknown): void {
+    const { target, source } = task
+    task.isAnswered = true
     this.#answers.reply(target, message, source)
   }
 
-  writeLater({ target, source }: LaterTask, write: (writer: MessageWriter) => unknown): void {
+  writeLater(task: LaterTask, write: (writer: MessageWriter) => unknown): void {
+    const { target, source } = task
+    task.isAnswered = true
     const cursor = Cursor.toWrite(this.#framing, this.#memory)
     try {
       refusePromise('write', write(cursor.writer))
@@ -107,7 +119,9 @@ export class CursorTasks implements CursorReplies<LaterTask> {
     }
   }
 
-  failLater({ target, source }: LaterTask, error: unknown): void {
+  failLater(task: LaterTask, error: unknown): void {
+    const { target, source } = task
+    task.isAnswered = true
     this.#answers.fail(target, error, source)
   }
 
@@ -127,4 +141,10 @@ export class CursorTasks implements CursorReplies<LaterTask> {
       this.#answers.fail(target, replyError(error), source)
     }
   }
+}
+
+const isOwed = ({ isAnswered }: LaterTask): boolean => !isAnswered
+
+function lookAt({ isAnswered }: LaterTask): Look {
+  return isAnswered ? 'over' : { what: 'of a worker waits for its later reply', certainty: 'certain' }
 }

@@ -9,6 +9,8 @@ import {
   underWay,
   unsettledWord,
 } from '../native/protocol'
+import { leaks, type WatchList } from '../leaks/watch-list'
+import { type Look, WatchedDebt } from '../leaks/watched'
 import { type Chunk, messageAs } from '../memory/chunk'
 import { captureContext } from '../process/async-context'
 import { replyError } from '../errors'
@@ -75,6 +77,7 @@ export class WorkerQueue {
   constructor(options: WorkerQueueOptions) {
     this.#options = options
     this.#memory.keep()
+    leaks?.opened()
     this.#source = new Source({ poller: 0, slot: 0, generation: 0 }, this.#allocate)
     const commands = new Int32Array(commandWords)
     const { WorkerQueue: Native } = nativeBinding()
@@ -206,7 +209,7 @@ export class WorkerQueue {
       const work = requests.hasSubscribers ? traced(handler) : handler
       const result: unknown = this.#context.run(work, request, source)
       if (isThenable(result)) {
-        whenSettled(
+        whenAnswered(
           result,
           (reply) => this.#reply(target, reply, source),
           (error) => this.#fail(target, error, source),
@@ -244,6 +247,33 @@ export class WorkerQueue {
       logFailure(second)
     }
   }
+}
+
+/** A request that has its answer when its promise is settled. */
+const whenAnswered = leaks === undefined ? whenSettled : watchingAnswers(leaks)
+
+function watchingAnswers(list: WatchList): typeof whenSettled {
+  return (result, fulfilled, rejected) => {
+    const request = { isSettled: false }
+    list.add(new WatchedDebt(request, isOwed, lookAtRequest))
+    whenSettled(
+      result,
+      (value) => {
+        request.isSettled = true
+        fulfilled(value)
+      },
+      (error) => {
+        request.isSettled = true
+        rejected(error)
+      },
+    )
+  }
+}
+
+const isOwed = (): boolean => true
+
+function lookAtRequest({ isSettled }: { readonly isSettled: boolean }): Look {
+  return isSettled ? 'over' : { what: 'of a worker waits for its handler', certainty: 'certain' }
 }
 
 /** As `handler`, whose begin and end subscribers of this thread are told. */

@@ -1,4 +1,6 @@
 import { beginAt, type CallSite, rejectCall } from '../../process/call-site'
+import { leaks } from '../../leaks/watch-list'
+import type { Look } from '../../leaks/watched'
 import * as clock from '../../time/clock'
 import { Deadlines } from '../../time/deadlines'
 import { errorForCall, NetpollError, withoutStack } from '../../errors'
@@ -93,6 +95,7 @@ export class PendingCall {
     this.#site = site
     this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
+    leaks?.watch('request', this, lookAt)
   }
 
   /** Whether its caller has a reply or an error. */
@@ -153,6 +156,13 @@ export class PendingCall {
     this.deadlines?.settled()
     if (this.#aborted !== undefined) forgetSignal(this.#signal, this.#aborted)
   }
+}
+
+/** A call with a time limit is at fault beyond that. */
+function lookAt({ isSettled, deadline }: PendingCall): Look {
+  if (isSettled) return 'over'
+  const isInTime = deadline !== Number.POSITIVE_INFINITY && clock.now() <= deadline
+  return isInTime ? 'fine' : { what: 'waits for its reply', certainty: 'certain' }
 }
 
 /** Has a call that cannot be sent reject with `error`, at the pace of this thread. */

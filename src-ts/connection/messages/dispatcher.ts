@@ -27,6 +27,8 @@ export interface DispatcherConnection extends CommandTarget {
   readonly onRequest: MessageHandler | undefined
   /** Whether the hooks that come before messages are still running. */
   readonly isOpening: boolean
+  /** Whether it is gone. */
+  readonly isOver: boolean
   readonly life: Pick<Life, 'sendsReplies' | 'takesReplies'>
   /** Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void
@@ -42,6 +44,7 @@ type DispatcherSettings = Pick<
   | 'hooks'
   | 'ids'
   | 'poller'
+  | 'madeAt'
   | 'maxInFlight'
   | 'ordered'
 >
@@ -295,6 +298,14 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     if (places === undefined || places.length <= outer) return undefined
     if (outer === 0) this.#runningPlaces = undefined
     return places.pop()
+  }
+
+  get isOver(): boolean {
+    return this.#connection.isOver
+  }
+
+  get madeAt(): string | undefined {
+    return this.#group.madeAt
   }
 
   /** A place among the replies has its result. */

@@ -1,3 +1,6 @@
+import { originOf } from '../../leaks/origin'
+import { leaks, type WatchList } from '../../leaks/watch-list'
+import { type Look, WatchedDebt } from '../../leaks/watched'
 import type { Payload } from '../../memory/payload'
 
 /** What a handler may return: one message, or nothing. */
@@ -7,6 +10,10 @@ export type Reply = Payload | undefined | null | void
 export interface ReplyOwner {
   /** A place has its result. */
   settled(place: PendingReply): void
+  /** Whether its connection has ended. */
+  readonly isOver: boolean
+  /** The frames of the code that has made its server or dialer, where leaks are looked for. */
+  readonly madeAt: string | undefined
 }
 
 /** Where the handling of one request stands. */
@@ -28,7 +35,33 @@ export class PendingReply {
   readonly rejected = (error: unknown): void => this.#settle(Stage.Failed, error)
 
   /** A place for the next reply of `owner`. */
-  static take(owner: ReplyOwner): PendingReply {
+  static readonly take = leaks === undefined ? PendingReply.#take : PendingReply.#watching(leaks)
+
+  /** As {@link take}, of places that are used once and watched. */
+  static #watching(list: WatchList): (owner: ReplyOwner) => PendingReply {
+    return (owner) => {
+      spare = undefined
+      const place = PendingReply.#take(owner)
+      // A handler that asks for its place stands in the stack. Of others, no more is known than the server or dialer.
+      list.add(new WatchedDebt(place, PendingReply.#isOwed, PendingReply.#look, originOf(owner.madeAt)))
+      return place
+    }
+  }
+
+  /** While its connection lives, its reply holds up others. */
+  static #isOwed(place: PendingReply): boolean {
+    return place.#owner?.isOver === false
+  }
+
+  static #look(place: PendingReply): Look {
+    if (place.#owner === undefined) return 'over'
+    // It waits for the replies before it.
+    if (place.stage !== Stage.Running) return 'fine'
+    if (!place.#owner.isOver) return { what: 'waits for its handler', certainty: 'certain' }
+    return { what: 'of a connection that has ended waits for its handler', certainty: 'unlessGarbage' }
+  }
+
+  static #take(owner: ReplyOwner): PendingReply {
     const place = spare ?? new PendingReply()
     spare = place.next
     place.next = undefined

@@ -1,0 +1,78 @@
+// The detector of leaks finds what is leaked on purpose, and nothing else.
+import test, { type ExecutionContext } from 'ava'
+
+import { runFixture } from '../support/system.mjs'
+
+interface Told {
+  readonly kind: string
+  readonly what: string
+  readonly stack: string
+}
+
+/** What is told first of a leak, and what was printed. */
+async function leak(
+  t: ExecutionContext,
+  name: string,
+  pollers: number,
+): Promise<Told & { readonly printed: string }> {
+  const { code, stdout, stderr } = await runFixture(t, 'leaks', {
+    args: [name, String(pollers)],
+    env: { NETPOLL_LEAK_DETECTION: 'paranoid', NETPOLL_LEAK_AGE: '400', NETPOLL_LEAK_FILE: '' },
+  })
+  t.is(code, 0, stderr)
+  return { ...(JSON.parse(stdout) as Told), printed: stderr }
+}
+
+/** By what is leaked: what is told, and which function of the fixture its stack names. */
+const planted: readonly (readonly [name: string, kind: string, what: string, at?: string])[] = [
+  ['ended-connection', 'connection', 'has ended, and is still held'],
+  ['served-connection', 'connection', 'has ended, and is still held'],
+  ['endless-onConnect', 'connection', 'waits for its onConnect'],
+  ['endless-onDisconnect', 'connection', 'waits for its onDisconnect'],
+  ['lent-connection', 'connection', 'of a pool was lent, and not given back'],
+  ['request', 'request', 'waits for its handler'],
+  ['unordered-request', 'request', 'waits for its handler'],
+  ['later-reply', 'request', 'waits for its handler', 'onMessage'],
+  ['call', 'request', 'waits for its reply'],
+  ['worker-request', 'request', 'of a worker waits for its handler', ''],
+  ['worker-later-reply', 'request', 'of a worker waits for its later reply', 'onMessage'],
+  ['views', 'chunk', 'of received messages is held by views'],
+  ['replies', 'chunk', 'of received messages is held by views'],
+  ['stream-views', 'chunk', 'of received messages is held by views', 'onData'],
+  ['allocated', 'chunk', 'of outgoing bytes has some that were allocated and not sent'],
+  ['unflushed', 'chunk', 'of outgoing bytes has some that were written and not flushed'],
+  ['forgotten-deadline', 'timer', 'of a connection has not fired in time'],
+  ['idle-timer', 'timer', 'is armed although nothing is open'],
+  ['idle-interval', 'timer', 'is armed although nothing is open'],
+]
+
+/** What the threads of pollers have a part in. */
+const alsoOnThreads = new Set([
+  'served-connection',
+  'endless-onDisconnect',
+  'request',
+  'call',
+  'views',
+  'allocated',
+])
+
+for (const pollers of [0, 1, 2]) {
+  for (const [name, kind, what, at = name] of planted) {
+    if (pollers > 0 && !alsoOnThreads.has(name)) continue
+    test.serial(`a leak is told: ${name}, ${pollers} pollers`, async (t) => {
+      const told = await leak(t, name, pollers)
+      t.deepEqual([told.kind, told.what], [kind, what])
+      t.true(told.stack.includes(at), told.stack)
+      // What a worker prints goes through the main thread, which has ended by then.
+      if (!name.startsWith('worker'))
+        t.true(told.printed.includes(`LEAK: a ${kind} ${what}, for 0.`), told.printed)
+    })
+  }
+
+  test.serial(`what is over in time is not told, ${pollers} pollers`, async (t) => {
+    const told = await leak(t, 'none', pollers)
+    t.is(told.what, 'has ended, and is still held')
+    t.true(told.stack.includes('ended-connection'), told.stack)
+    t.is(told.printed.split('LEAK').length, 2, told.printed)
+  })
+}

@@ -1,0 +1,53 @@
+import { ownOriginOf } from '../leaks/origin'
+import type { WatchList } from '../leaks/watch-list'
+import type { Look, WatchedObject } from '../leaks/watched'
+
+/** As far as timers are replaced. */
+export interface TimerFunctions {
+  readonly setTimeout: typeof setTimeout
+  readonly clearTimeout: typeof clearTimeout
+  readonly setInterval: typeof setInterval
+  readonly clearInterval: typeof clearInterval
+}
+
+type Callback = (...parameters: never[]) => void
+type Cleared = string | number | NodeJS.Timeout | undefined
+
+/** Functions that do the same, and by which `list` learns of every timer. */
+export function watchedTimers(list: WatchList, plain: TimerFunctions): TimerFunctions {
+  const timers = new WeakMap<object, WatchedObject<object>>()
+  const watch = (timer: NodeJS.Timeout): WatchedObject<object> => {
+    const watched = list.watch<object>('timer', timer, () => lookAt(list), ownOriginOf())
+    timers.set(timer, watched)
+    return watched
+  }
+  const clear = (timer: Cleared): void => {
+    if (typeof timer === 'object') timers.get(timer)?.end()
+    plain.clearTimeout(timer)
+  }
+  const start = (callback: Callback, milliseconds?: number): NodeJS.Timeout => {
+    let watched: WatchedObject<object> | undefined
+    const timer = plain.setTimeout(() => {
+      watched?.end()
+      callback()
+    }, milliseconds)
+    watched = watch(timer)
+    return timer
+  }
+  const repeat = (callback: Callback, milliseconds?: number): NodeJS.Timeout => {
+    const timer = plain.setInterval(callback as () => void, milliseconds)
+    watch(timer)
+    return timer
+  }
+  return {
+    setTimeout: start as unknown as typeof setTimeout,
+    clearTimeout: clear,
+    setInterval: repeat as unknown as typeof setInterval,
+    clearInterval: clear,
+  }
+}
+
+/** What the host's timers do when their time has come is not watched, but whether any outlives what it was made for. */
+function lookAt(list: WatchList): Look {
+  return list.isIdle ? { what: 'is armed although nothing is open', certainty: 'certain' } : 'fine'
+}
