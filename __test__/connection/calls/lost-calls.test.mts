@@ -295,9 +295,10 @@ test('a call that was given up and is never answered does not keep an idle conne
   const client = await dial(
     t,
     { host: '127.0.0.1', port },
-    { idleTimeout: 20, onError: () => {}, onDisconnect: (_connection, error) => gone.push(error) },
+    { onError: () => {}, onDisconnect: (_connection, error) => gone.push(error) },
   )
   t.is(codeOf(await rejection(client.call('x', { timeout: 1 }))), 'ERR_REQUEST_TIMEOUT')
+  client.setIdleTimeout(20)
   t.is(codeOf(await gone.take()), 'ERR_IDLE_TIMEOUT')
 })
 
