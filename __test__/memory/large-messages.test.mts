@@ -6,11 +6,14 @@ import { runFixture } from '../support/system.mjs'
 
 /** Messages, of two thirds of a megabyte on average. */
 const total = 240
+/** The sizes of the messages, and one more: so many chunks are made anew after a pause. */
+const madeAnew = 4
 /** Bytes of free large chunks that are kept. */
 const bound = 32 * 1024 * 1024
 
 interface Outcome {
   readonly misses: number
+  readonly pauses: number
   readonly most: number
   readonly left: number
   readonly isIntact: boolean
@@ -22,10 +25,10 @@ async function check(t: ExecutionContext, ...args: readonly (string | number)[])
     flags: ['--expose-gc'],
   })
   t.deepEqual([code, stderr], [0, ''])
-  const { misses, most, left, isIntact } = JSON.parse(stdout) as Outcome
+  const { misses, pauses, most, left, isIntact } = JSON.parse(stdout) as Outcome
   t.true(isIntact)
   // For half of the messages. A machine that is very busy makes a pause out of a moment.
-  t.true(misses <= (total * 3) / 8, `${misses} chunks were allocated`)
+  t.true(misses <= (total * 3) / 8 + madeAnew * pauses, `${misses} chunks were allocated, ${pauses} pauses`)
   t.true(most > 0 && most <= bound, `${most} bytes were kept`)
   t.is(left, 0)
 }
