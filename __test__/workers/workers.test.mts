@@ -67,6 +67,8 @@ test('requests are handled in other threads, and their replies come back', async
   t.is((await client.call('x')).toString(), 'x')
   t.is((await client.call('list:abc')).toString(), '[abc]')
   t.is((await client.call('async:later')).toString(), 'later')
+  // A worker sends a reply, and then takes note that it has done with the request.
+  while (server.stats().workers?.running !== 0) await nextTurn()
   t.like(server.stats(), { requests: 4, workers: { queued: 0, running: 0, requests: 4 } })
 })
 
