@@ -1,10 +1,13 @@
 //! Handshakes: as a server and as a client, what they cost JavaScript, and how they fail.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use netpoll_core::settings::UnfinishedBound;
+use netpoll_core::tls::Tunnel;
 use netpoll_core::tls::options::Version;
 use netpoll_core::{Address, Id, Reason};
 use rustls::HandshakeKind;
@@ -356,5 +359,66 @@ fn a_request_may_come_with_the_end_of_the_handshake() {
         let mut none = Vec::new();
         read_available(&mut peer, &mut none, 1).expect("nothing more");
         assert!(none.is_empty());
+    }
+}
+
+/// What comes from a peer that speaks something else, or speaks TLS wrongly.
+const NO_HANDSHAKES: [&[u8]; 5] = [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    // More than a record may have.
+    &[22, 3, 3, 0xff, 0xff, 1],
+    // A message of no kind, and one that is cut short.
+    &[22, 3, 3, 0, 4, 99, 0, 0, 0],
+    &[22, 3, 3, 0, 6, 2, 0, 0, 2, 3, 3],
+    // A fatal alert.
+    &[21, 3, 3, 0, 2, 2, 40],
+];
+
+/// The library panics, where it is checked, if it is to make a second alert of the same bytes.
+#[test]
+fn after_a_handshake_that_has_failed_nothing_more_is_said() {
+    for version in VERSIONS {
+        let ends = [
+            server(version, |_| {}),
+            client_with(&client_options(version)),
+        ];
+        for (end, bytes) in ends
+            .iter()
+            .flat_map(|end| NO_HANDSHAKES.map(|bytes| (end, bytes)))
+        {
+            let bound = Arc::new(UnfinishedBound::new(usize::MAX));
+            let tls = end.tls.as_ref().expect("it is for TLS");
+            let mut tunnel = Tunnel::new(tls, &bound).expect("it can be used");
+            let (mut sent, mut rest) = (Vec::new(), bytes);
+            let mut shake = |tunnel: &mut Tunnel, sent: &mut Vec<u8>| {
+                tunnel.shake_hands(
+                    |memory| match rest.read(memory)? {
+                        0 => Err(ErrorKind::WouldBlock.into()),
+                        count => Ok(count),
+                    },
+                    |bytes| {
+                        sent.extend_from_slice(bytes);
+                        Ok(bytes.len())
+                    },
+                )
+            };
+            let first = shake(&mut tunnel, &mut sent).expect_err("it is none");
+            let before = sent.clone();
+            let second = shake(&mut tunnel, &mut sent).expect_err("it has failed");
+            assert_eq!(first.to_string(), second.to_string());
+            tunnel.say_farewell();
+            tunnel.flush(|bytes| {
+                sent.extend_from_slice(bytes);
+                Ok(bytes.len())
+            });
+            let unread = |_: &mut [u8]| unreachable!("it has failed");
+            assert!(tunnel.read(&mut [0; 9], unread).is_err());
+            let unwritten = |_: &[u8]| unreachable!("it has failed");
+            let piece = [IoSlice::new(b"late")];
+            assert!(tunnel.write(&piece, unwritten).is_err());
+            assert_eq!(sent, before, "{bytes:?}");
+            drop(tunnel);
+            assert_eq!(bound.used(), 0);
+        }
     }
 }

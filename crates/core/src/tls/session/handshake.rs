@@ -27,9 +27,11 @@ impl Session {
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<Handshake> {
         loop {
-            let processed = self.process_kept(scratch);
+            // The library makes an alert of a failure, and must not be asked again about the same bytes.
+            self.check()?;
+            self.failed = self.process_kept(scratch).err();
             let (_, sent) = self.flush(&mut write);
-            processed.map_err(Failure::into_error)?;
+            self.check()?;
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // What such a client has sent before it went is still to be read.
