@@ -55,6 +55,13 @@ export async function buildApache(): Promise<Program> {
   return { command: join(folder, 'program'), args: [], env }
 }
 
+/** Builds the program that speaks TLS by Go's own library. */
+export async function buildTls(): Promise<Program> {
+  const folder = copyOf('go/tls')
+  await run('go', ['build', '-o', 'program', '.'], folder)
+  return { command: join(folder, 'program'), args: [], env }
+}
+
 /** Builds the program of Kitex, whose tool generates code of its own. */
 export async function buildKitex(): Promise<Program> {
   const folder = copyOf('go/kitex')
@@ -83,6 +90,11 @@ export async function buildPython(): Promise<Readonly<Record<'client' | 'failing
 export async function runClient(program: Program, port: number, flags: readonly string[]): Promise<void> {
   const { command, args } = program
   await run(command, [...args, 'client', '--port', String(port), ...flags], cache)
+}
+
+/** Runs a program to its end, and gives what it has printed; rejects with that if it was no success. */
+export function outputOf({ command, args }: Program, words: readonly string[]): Promise<string> {
+  return run(command, [...args, ...words], cache)
 }
 
 /** Has a client make one call; gives the exception that the generated code of its language throws, and its type. */

@@ -1,0 +1,3 @@
+module tlsinterop
+
+go 1.26
