@@ -11,10 +11,12 @@ import {
   readerFrom,
   varint,
 } from '../../dist/index.mjs'
+import { Cluster, dns, etcd, fixed, register, type Resolver } from '../../dist/cluster/index.mjs'
 import { TransportClient, TransportServer } from '../../dist/rpc/index.mjs'
 import { createThriftClient, createThriftServer } from '../../dist/thrift/index.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'
 import { codeOf, dial, framing, rejection, serve } from '../support/netpoll.mjs'
+import { startGateway } from '../support/registries.mjs'
 import { Interop } from '../support/thrift-service.mjs'
 
 /** Whoever takes options. */
@@ -40,6 +42,10 @@ const messages = 'framing id onRequest onMessage onData'
 const dials = 'requestTimeout connectTimeout connectionAttemptDelay lookup localAddress localPort'
 const ofMux = 'connections maxConcurrentCalls backoff failFast maxLifetime maxIdleTime onReadyChange'
 const ofPool = 'connections minIdle maxIdleTime maxLifetime maxWaiters waitTimeout'
+const ofCluster =
+  'balancer retry hedge ejection slowStart subset clientId drainTimeout maxWaiters isUnavailable'
+/** What a cluster decides of its muxes. */
+const ofLinks = ['failFast', 'maxIdleTime', 'onReadyChange']
 const decided = ['bytes', 'ordered', 'framing', 'id', 'onRequest', 'onMessage', 'onData', 'maxInFlight']
 const ofHandler = ['onConnect', 'onDisconnect', 'onError']
 const words = (...lists: readonly string[]): readonly string[] => lists.join(' ').split(' ')
@@ -48,6 +54,8 @@ const without = (names: readonly string[], others: readonly string[]): string =>
 const ofTransportServer = without(words(common, 'middleware maxConnections onDrop'), ['bytes', ...ofHandler])
 const ofMuxClient = without(words(common, dials, ofMux, 'kind middleware'), decided)
 const ofPoolClient = without(words(common, dials, ofPool, 'kind middleware'), decided)
+
+const ofClusterClient = without(words(ofMuxClient, ofCluster), [...ofLinks, 'isUnavailable'])
 
 async function echo(t: ExecutionContext): Promise<typeof nowhere> {
   return { host: '127.0.0.1', port: (await serve(t, {}, (request) => request)).port }
@@ -64,6 +72,14 @@ async function using<Thing extends AsyncDisposable, Result>(
     await thing[Symbol.asyncDispose]()
   }
 }
+
+/** Finds no server, so that nothing is dialed. */
+const nobody: Resolver = {
+  watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
+}
+const cluster = async (t: ExecutionContext): Promise<Cluster> =>
+  new Cluster(fixed([{ address: await echo(t) }]), { framing })
+const gateway = await startGateway()
 
 const pool = async (t: ExecutionContext): Promise<Pool> => new Pool(await echo(t), { framing })
 const mux = async (t: ExecutionContext): Promise<Mux> => new Mux(await echo(t), { framing })
@@ -105,6 +121,78 @@ const takers: readonly Taker[] = [
     base: {},
     argument: 'options.backoff',
     give: (_t, backoff) => new Mux(nowhere, { framing, backoff }),
+  },
+  {
+    title: 'new Cluster',
+    names: without(words(common, messages, dials, ofMux, ofCluster), ofLinks),
+    base: { framing },
+    give: (_t, options) => using(new Cluster(nobody, options), () => {}),
+  },
+  ...(
+    [
+      { member: 'retry', names: 'tries ratio perSecond', base: {} },
+      { member: 'hedge', names: 'delay', base: { delay: 1 } },
+      { member: 'ejection', names: 'failures min max share', base: {} },
+      { member: 'backoff', names: 'min max', base: {} },
+      { member: 'id', names: 'offset size endian', base: { offset: 0, size: 4 } },
+    ] as const
+  ).map(({ member, names, base }) => ({
+    title: `${member} of a cluster`,
+    names,
+    base,
+    argument: `options.${member}`,
+    give: (_t: ExecutionContext, options: never): unknown =>
+      using(new Cluster(nobody, { framing, [member]: options }), () => {}),
+  })),
+  {
+    title: 'a call of a cluster',
+    names: 'timeout deadline signal key idempotent',
+    base: {},
+    give: async (t, options) => using(await cluster(t), (own) => own.call('x', options)),
+  },
+  {
+    title: 'send of a cluster',
+    names: 'timeout deadline signal key',
+    base: {},
+    give: async (t, options) => using(await cluster(t), (own) => own.send('x', options)),
+  },
+  {
+    title: 'cluster.close',
+    names: 'timeout',
+    base: {},
+    give: async (t, options) => using(await cluster(t), (own) => own.close(options)),
+  },
+  {
+    title: 'dns',
+    names: 'port type refresh servers',
+    base: { port: 1 },
+    give: (_t, options) => dns('localhost', options),
+  },
+  {
+    title: 'etcd',
+    names: 'url prefix parse tls headers',
+    base: { url: gateway, prefix: 'a' },
+    give: (_t, options) => etcd(options),
+  },
+  {
+    title: 'register',
+    names: 'url key address weight ttl tls headers onError',
+    base: { url: gateway, key: 'a', address: nowhere },
+    give: async (_t, options) => using(await register(options), () => {}),
+  },
+  {
+    title: 'an endpoint',
+    names: 'address weight servername',
+    base: { address: nowhere },
+    argument: 'endpoint',
+    give: (_t, endpoint) => fixed([endpoint]),
+  },
+  {
+    title: 'the address of an endpoint',
+    names: 'host port path',
+    base: nowhere,
+    argument: 'endpoint.address',
+    give: (_t, address) => fixed([{ address }]),
   },
   {
     title: 'the address of a pool',
@@ -227,9 +315,15 @@ const takers: readonly Taker[] = [
     base: { kind: 'pool' },
     give: (_t, options) => new TransportClient(nowhere, new JsonCodec(), options),
   },
+  {
+    title: 'new TransportClient with a resolver',
+    names: ofClusterClient,
+    base: {},
+    give: (_t, options) => using(new TransportClient(nobody, new JsonCodec(), options), () => {}),
+  },
   ...(['call', 'send'] as const).map((method) => ({
     title: `${method} of a TransportClient`,
-    names: 'timeout deadline signal metadata',
+    names: 'timeout deadline signal metadata key idempotent',
     base: {},
     give: async (t: ExecutionContext, options: never): Promise<unknown> => {
       const server = new TransportServer(new JsonCodec(), { onRequest: () => null })
@@ -259,8 +353,14 @@ const takers: readonly Taker[] = [
     give: (_t, options) => createThriftClient(Interop, nowhere, options),
   },
   {
+    title: 'createThriftClient with a resolver',
+    names: `${ofClusterClient} ${limits} transport protocol`,
+    base: {},
+    give: (_t, options) => using(createThriftClient(Interop, nobody, options), () => {}),
+  },
+  {
     title: 'withOptions',
-    names: 'timeout deadline signal metadata',
+    names: 'timeout deadline signal metadata key idempotent',
     base: {},
     give: (_t, options) => createThriftClient(Interop, nowhere).withOptions(options),
   },
@@ -365,7 +465,7 @@ for (const taker of takers) {
   test(`${title} refuses what has no members`, async (t) => {
     for (const wrong of [null, 1, 'text', true, 1n, Symbol('options'), () => {}]) {
       // An id may be a function.
-      if (title === 'id' && typeof wrong === 'function') continue
+      if (argument === 'options.id' && typeof wrong === 'function') continue
       const error = await refusal(taker, t, wrong as object)
       t.is(codeOf(error), 'ERR_INVALID_ARG_TYPE', String(wrong))
     }

@@ -131,6 +131,9 @@ test('options are checked', (t) => {
   t.is(code('a', { port: 1, type: 'SRV' }), 'ERR_INVALID_ARG_VALUE')
   t.is(code('a', { port: 1, ttl: 1 }), 'ERR_INVALID_ARG_VALUE')
   t.throws(() => dns('a', { port: 1, servers: ['no address'] }))
+  t.is(code('a', { port: 1, servers: [] }), 'ERR_INVALID_ARG_VALUE')
+  for (const servers of [null, '127.0.0.1', 1, {}])
+    t.is(code('a', { port: 1, servers }), 'ERR_INVALID_ARG_TYPE')
 })
 
 test('a cluster that is closed asks no more', async (t) => {

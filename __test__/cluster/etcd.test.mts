@@ -181,6 +181,18 @@ test('options are checked', async (t) => {
   t.is(code({ url: 1, prefix }), 'ERR_INVALID_ARG_TYPE')
   t.is(code({ url, prefix, parse: 1 }), 'ERR_INVALID_ARG_TYPE')
   t.is(code({ url, prefix, prefxi: 1 }), 'ERR_INVALID_ARG_VALUE')
+  for (const wrong of [null, 1, 'text', true]) {
+    t.is(code({ url, prefix, tls: wrong }), 'ERR_INVALID_ARG_TYPE')
+    t.is(code({ url, prefix, headers: wrong }), 'ERR_INVALID_ARG_TYPE')
+  }
+  for (const wrong of [null, 1, ['a']])
+    t.is(code({ url, prefix, headers: { a: wrong } }), 'ERR_INVALID_ARG_TYPE')
+  for (const headers of [{ 'a b': 'c' }, { '': 'c' }, { authorization: 'secret\n' }]) {
+    const error = t.throws(() => etcd({ url, prefix, headers }))
+    t.is(codeOf(error), 'ERR_INVALID_ARG_VALUE')
+    t.false(error?.message.includes('secret'))
+  }
+  t.notThrows(() => etcd({ url, prefix, tls: undefined, headers: { authorization: 'a' } }))
   const wrong = async (options: object): Promise<unknown> =>
     codeOf(await rejection(register({ url, key: 'a', address: { port: 1 }, ...options })))
   for (const ttl of [0, 1, 1.5, 3_601, Number.NaN, Number.POSITIVE_INFINITY]) {

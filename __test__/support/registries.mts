@@ -2,6 +2,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
@@ -113,6 +115,18 @@ export class Etcd {
     }
     await this.call('/v3/kv/compaction', { revision: header.revision, physical: true })
   }
+}
+
+/** What grants each lease and keeps nothing, in the place of an etcd; gives its URL. It keeps no process alive. */
+export async function startGateway(): Promise<string> {
+  const server = createServer((incoming, outgoing) => {
+    incoming.resume()
+    outgoing.end('{"ID":"1","result":{"TTL":"10"}}')
+  })
+  server.unref()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 /** A dnsmasq of a test, with these lines of configuration; gives its address. */

@@ -44,7 +44,8 @@ export const muxOptionNames = optionNames<MuxOptions>({
   onReadyChange: true,
 })
 
-const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
+/** Of `backoff`. */
+export const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
 
 /** Options after checking. */
 export interface CheckedMuxOptions {
@@ -85,8 +86,10 @@ function checkMuxOptions<Data, Bytes extends BytesOption>(
   const { connections = 2, maxConcurrentCalls = 4_096, backoff = {}, failFast, onReadyChange } = options
   checkInteger('options.connections', connections, 1, 1_024)
   checkInteger('options.maxConcurrentCalls', maxConcurrentCalls, 1, 1_000_000)
-  const { min = 100, max = Math.max(min, 10_000) } = takeOptions('options.backoff', backoff, backoffNames)
+  const takenBackoff = takeOptions('options.backoff', backoff, backoffNames)
+  const { min = 100 } = takenBackoff
   checkInteger('options.backoff.min', min, 1, maxTimeout)
+  const { max = Math.max(min, 10_000) } = takenBackoff
   checkInteger('options.backoff.max', max, min, maxTimeout)
   checkBoolean('failFast', failFast)
   checkFunction('onReadyChange', onReadyChange)

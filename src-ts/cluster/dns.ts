@@ -1,6 +1,6 @@
 import { promises, type SrvRecord } from 'node:dns'
 
-import { invalidValue } from '../errors'
+import { invalidType, invalidValue } from '../errors'
 import { checkInteger, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
 import { clock, forgetSignal, maxTimeout } from '../extension'
@@ -61,13 +61,12 @@ type Ask = (resolver: promises.Resolver) => Promise<Answer>
  */
 export function dns(name: string, options: DnsOptions = {}): Resolver {
   checkText('name', name)
-  const { port, type = 'A', refresh = 5_000, servers } = takeOptions('options', options, dnsNames)
+  const { port, type = 'A', refresh = 5_000, ...others } = takeOptions('options', options, dnsNames)
   checkInteger('options.refresh', refresh, minInterval, maxTimeout)
   if (type !== 'A' && type !== 'AAAA' && type !== 'SRV') {
     throw invalidValue('options.type', "must be 'A', 'AAAA' or 'SRV'", type)
   }
-  // What is wrong with them is to be thrown here.
-  if (servers !== undefined) new promises.Resolver().setServers(servers)
+  const servers = takeServers(others.servers)
   if (type === 'SRV') {
     if (port !== undefined) throw invalidValue('options.port', 'means nothing to records of type SRV', port)
     return new DnsResolver(servers, async (resolver) => {
@@ -95,6 +94,16 @@ export function dns(name: string, options: DnsOptions = {}): Resolver {
     }
     return { endpoints: (await systemsAddresses(name, family)).map(endpoint), timeToLive: refresh }
   })
+}
+
+/** What is wrong with them is to be thrown here, and what is changed later changes nothing. */
+function takeServers(servers: readonly string[] | undefined): readonly string[] | undefined {
+  if (servers === undefined) return undefined
+  if (!Array.isArray(servers)) throw invalidType('options.servers', 'an array of addresses', servers)
+  if (servers.length === 0) throw invalidValue('options.servers', 'must not be empty', servers)
+  const taken = Array.from(servers as readonly string[])
+  new promises.Resolver().setServers(taken)
+  return taken
 }
 
 /** Asks from time to time. */

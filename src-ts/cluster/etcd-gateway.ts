@@ -3,6 +3,7 @@ import * as https from 'node:https'
 import type { ConnectionOptions } from 'node:tls'
 
 import { invalidType, invalidValue, NetpollError } from '../errors'
+import { checkObject } from '../checks/arguments'
 import { clearTimeout, setTimeout } from '../extension'
 
 /** Milliseconds until an answer of etcd is given up. */
@@ -39,8 +40,9 @@ export class EtcdGateway {
     const texts: readonly unknown[] = Array.isArray(url) ? url : [url]
     if (texts.length === 0) throw invalidValue('options.url', 'must not be empty', '')
     this.#urls = texts.map(checkUrl)
-    this.#tls = tls
-    this.#headers = headers
+    checkObject('options.tls', tls)
+    this.#tls = copyOf(tls)
+    this.#headers = takeHeaders(headers)
   }
 
   /**
@@ -121,6 +123,32 @@ export class EtcdGateway {
       sent.end(JSON.stringify(body))
     })
   }
+}
+
+/** The members of an object, inherited ones as well: what is changed later changes nothing. */
+function copyOf(members: object): { readonly [name: string]: unknown } {
+  const copy: Record<string, unknown> = {}
+  for (const name in members) copy[name] = (members as Readonly<Record<string, unknown>>)[name]
+  return copy
+}
+
+/** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
+function takeHeaders(headers: unknown): Readonly<Record<string, string>> {
+  checkObject('options.headers', headers)
+  const taken: Record<string, string> = {}
+  for (const [name, value] of Object.entries(copyOf(headers as object))) {
+    if (value === undefined) continue
+    if (typeof value !== 'string') throw invalidType(`options.headers.${name}`, 'of type string', value)
+    try {
+      http.validateHeaderName(name)
+      http.validateHeaderValue(name, value)
+    } catch {
+      // It may be a secret.
+      throw invalidValue(`options.headers.${name}`, 'must be a header of HTTP', typeof value)
+    }
+    taken[name] = value
+  }
+  return taken
 }
 
 function checkUrl(text: unknown): URL {

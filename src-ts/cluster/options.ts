@@ -3,7 +3,17 @@ import { randomUUID } from 'node:crypto'
 import { invalidType, invalidValue } from '../errors'
 import { checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { captureContext, maxTimeout, muxOptionNames, report, timeLimit } from '../extension'
+import {
+  backoffNames,
+  captureContext,
+  clientTlsNames,
+  idNames,
+  maxTimeout,
+  muxOptionNames,
+  report,
+  takeTls,
+  timeLimit,
+} from '../extension'
 import { type Balancer, checkBalancer, leastLoaded } from './balancer'
 import type { CheckedEjection } from './ejection'
 import type { LinkMuxOptions } from './endpoint-link'
@@ -151,8 +161,22 @@ export function partClusterOptions(options: ClusterOptions): {
     ...others
   } = taken
   const { connections = 1 } = others
-  const ofMux: LinkMuxOptions = { ...others, connections }
+  const ofMux: LinkMuxOptions = { ...others, ...takeMembers(others), connections }
   return { ofCluster: checkLimits(taken), ofMux }
+}
+
+/** What has members is taken once as well: muxes are made of it later, when its owner may have changed it. */
+function takeMembers({ backoff, id, tls }: LinkMuxOptions): Partial<LinkMuxOptions> {
+  return {
+    ...(isObject(backoff) && { backoff: takeOptions('options.backoff', backoff, backoffNames) }),
+    ...(isObject(id) && { id: takeOptions('options.id', id, idNames) }),
+    ...(isObject(tls) && { tls: takeTls(tls, clientTlsNames) }),
+  }
+}
+
+/** All else is left to the mux to refuse. */
+function isObject<Value>(value: Value): value is Value & object {
+  return typeof value === 'object' && value !== null
 }
 
 function checkLimits(options: ClusterOptions): CheckedClusterOptions {
@@ -198,11 +222,12 @@ function checkHedge(options: HedgeOptions | undefined): number | undefined {
 
 function checkEjection(options: EjectionOptions = {}): CheckedEjection {
   const taken = takeOptions('options.ejection', options, ejectionNames)
-  const { failures = 5, min = 1_000, max = Math.max(min, 30_000), share = 0.5 } = taken
+  const { failures = 5, min = 1_000, share = 0.5 } = taken
   if (failures !== Number.POSITIVE_INFINITY) {
     checkInteger('options.ejection.failures', failures, 1, Number.MAX_SAFE_INTEGER)
   }
   checkInteger('options.ejection.min', min, 1, maxTimeout)
+  const { max = Math.max(min, 30_000) } = taken
   checkInteger('options.ejection.max', max, min, maxTimeout)
   checkShare('options.ejection.share', share)
   return { failures, min, max, share }

@@ -18,7 +18,8 @@ export interface IdField {
   readonly endian?: 'big' | 'little' | undefined
 }
 
-const idNames = optionNames<IdField>({ offset: true, size: true, endian: true })
+/** Of `id`. */
+export const idNames = optionNames<IdField>({ offset: true, size: true, endian: true })
 
 /** The id of a call: a number up to 2⁵³ − 1, a `bigint` beyond, or any value that the user's function returns. */
 export type MessageId = number | bigint | string
