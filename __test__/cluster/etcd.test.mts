@@ -5,10 +5,18 @@ import { clusterOf, members, ready, say, sayAll } from '../support/cluster.mjs'
 import { until } from '../support/deferred.mjs'
 import { freePort } from '../support/listeners.mjs'
 import { codeOf, rejection } from '../support/netpoll.mjs'
-import { Etcd, isInstalled } from '../support/registries.mjs'
+import { Etcd, isInstalled, startGateway } from '../support/registries.mjs'
 
 const timeout = 60_000
 const prefix = '/services/echo/'
+
+test.serial('the time in which the process stands still is not that of an answer', async (t) => {
+  const registering = register({ url: await startGateway(), key: 'a', address: { port: 1 } })
+  // Longer than an answer may take, from before it is asked for.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_200)
+  await (await registering).close()
+  t.pass()
+})
 
 /** An etcd and a cluster of what is registered there. */
 async function registry(t: ExecutionContext) {

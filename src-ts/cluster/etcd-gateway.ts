@@ -6,8 +6,9 @@ import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkObject } from '../checks/arguments'
 import { clearTimeout, setTimeout } from '../extension'
 
-/** Milliseconds until an answer of etcd is given up. */
+/** Milliseconds until an answer of etcd is given up, in so many parts. */
 const answerTimeout = 3_000
+const parts = 3
 
 /** Bytes of an answer, or of a message of a watch, at most. */
 const maxBytes = 64 * 1024 * 1024
@@ -53,8 +54,7 @@ export class EtcdGateway {
   async call(path: string, body: object, liveness: Liveness, signal?: AbortSignal): Promise<unknown> {
     const response = await this.#request(path, body, liveness, signal)
     let text = ''
-    const timer = setTimeout(() => response.destroy(tooLate(path)), answerTimeout)
-    if (liveness === 'background') timer.unref()
+    const limit = new AnswerLimit(liveness, () => response.destroy(tooLate(path)))
     try {
       response.setEncoding('utf8')
       for await (const piece of response) {
@@ -62,7 +62,7 @@ export class EtcdGateway {
         if (text.length > maxBytes) throw new NetpollError('ERR_ETCD', `The answer of ${path} is too long`)
       }
     } finally {
-      clearTimeout(timer)
+      limit.stop()
     }
     const answer = parseObject(text)
     const { error } = answer
@@ -104,24 +104,49 @@ export class EtcdGateway {
         agent: false,
         ...(signal !== undefined && { signal }),
       })
-      const timer = setTimeout(() => sent.destroy(tooLate(path)), answerTimeout)
-      if (liveness === 'background') timer.unref()
+      const limit = new AnswerLimit(liveness, () => sent.destroy(tooLate(path)))
       sent.on('socket', (socket) => {
         socket.setKeepAlive(true, keepAlive)
         if (liveness === 'background') socket.unref()
       })
       sent.once('response', (response) => {
-        clearTimeout(timer)
+        limit.stop()
         resolve(response)
       })
       sent.on('error', (error) => {
-        clearTimeout(timer)
+        limit.stop()
         // Another member may answer.
         this.#next += 1
         reject(error)
       })
       sent.end(JSON.stringify(body))
     })
+  }
+}
+
+/** The time that an answer may take. While the process stands still at most a part of it passes: nothing can come then. */
+class AnswerLimit {
+  readonly #liveness: Liveness
+  readonly #over: () => void
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(liveness: Liveness, over: () => void) {
+    this.#liveness = liveness
+    this.#over = over
+    this.#wait(parts)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #wait(left: number): void {
+    if (left === 0) {
+      this.#over()
+      return
+    }
+    this.#timer = setTimeout(() => this.#wait(left - 1), answerTimeout / parts)
+    if (this.#liveness === 'background') this.#timer.unref()
   }
 }
 
