@@ -20,6 +20,8 @@ pub struct Phases {
     current: Phase,
     ends: End,
     measured: Extent,
+    /// Replies before the current phase.
+    before: u64,
 }
 
 /// What ends a phase.
@@ -46,6 +48,7 @@ impl Phases {
             current: Phase::WarmUp,
             ends: End::after(warm_up, now, 0),
             measured,
+            before: 0,
         }
     }
 
@@ -65,10 +68,13 @@ impl Phases {
         }
     }
 
-    /// Goes to the next phase, and returns it, if the current one is over.
+    /// Goes to the next phase, and returns it, if the current one is over. A measured window has
+    /// a reply: on a busy machine a short one would measure nothing.
     pub fn advance(&mut self, now: u64, answered: u64) -> Option<Phase> {
         let is_over = match self.ends {
-            End::At(time) => now >= time,
+            End::At(time) => {
+                now >= time && (self.current != Phase::Measuring || answered > self.before)
+            }
             End::Replies(count) => answered >= count,
             End::Never => false,
         };
@@ -79,6 +85,7 @@ impl Phases {
             Phase::WarmUp => (Phase::Measuring, End::after(self.measured, now, answered)),
             Phase::Measuring | Phase::Draining => (Phase::Draining, End::Never),
         };
+        self.before = answered;
         Some(self.current)
     }
 }
@@ -90,6 +97,19 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_measured_window_waits_for_its_first_reply() {
+        let one = Extent::Time(Duration::from_secs(1));
+        let mut phases = Phases::start(one, one, 0);
+        assert_eq!(phases.advance(SECOND, 0), Some(Phase::Measuring));
+        assert_eq!(phases.advance(5 * SECOND, 0), None);
+        assert_eq!(phases.advance(5 * SECOND, 1), Some(Phase::Draining));
+        let mut phases = Phases::start(one, one, 0);
+        assert_eq!(phases.advance(SECOND, 7), Some(Phase::Measuring));
+        assert_eq!(phases.advance(5 * SECOND, 7), None);
+        assert_eq!(phases.advance(5 * SECOND, 8), Some(Phase::Draining));
+    }
 
     #[test]
     fn times_follow_each_other() {
@@ -105,9 +125,9 @@ mod tests {
             (phases.ends_at(), phases.count()),
             (Some(2 * SECOND + 8), None)
         );
-        assert_eq!(phases.advance(2 * SECOND + 8, 9), Some(Phase::Draining));
+        assert_eq!(phases.advance(2 * SECOND + 8, 10), Some(Phase::Draining));
         assert_eq!(
-            (phases.advance(9 * SECOND, 9), phases.ends_at()),
+            (phases.advance(9 * SECOND, 10), phases.ends_at()),
             (None, None)
         );
     }
