@@ -11,8 +11,8 @@ interface Sender {
   readonly native: Pick<NativePoller, 'carryOut' | 'sendWithin'>
 }
 
-/** Milliseconds that pollers on threads get, all together. */
-const patience = 100
+/** Milliseconds that pollers on threads get, all together. Only one that hangs takes as long; a busy one has to wait. */
+const patience = 2_000
 
 /** Those that have connections. */
 const senders = new Set<Sender>()
