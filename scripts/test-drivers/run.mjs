@@ -1,6 +1,6 @@
 // One driver over one transport in a process of its own: prints what came of each trial, a line of JSON each.
 //
-//   node scripts/test-drivers/run.mjs <driver> <net|netpoll> <plain|tls>
+//   node scripts/test-drivers/run.mjs <driver> <net|netpoll> <plain|tls|core>
 
 import { endOf, nameOf, trialNames, trialsOf } from './trials.mjs'
 import { streamsUsed, transportOf } from './transports.mjs'
@@ -15,7 +15,7 @@ const stray = (error) => {
 process.on('uncaughtException', stray)
 
 const { default: driver } = await import(`./drivers/${name}.mjs`)
-const transport = transportOf(transportName, security === 'tls')
+const transport = transportOf(transportName, security)
 /** A service of the driver's, which the parent process ends if this one cannot. */
 const started = []
 const use = async (service) => {

@@ -15,6 +15,8 @@ export interface ClosingConnection extends CommandTarget {
   failCalls(error: NetpollError): void
   /** No late reply is waited for. */
   forgetLostCalls(): void
+  /** Whether a duplex has taken it over, whose errors tell of its end. */
+  readonly isDuplex: boolean
   /** Whether the user was told `error` at the end of what is read, or by the signal. */
   isTold(error: unknown): boolean
   /** The peer has gone, or the connection closes. Runs code of users, so it comes last. */
@@ -108,7 +110,7 @@ export class Closing {
     this.#error ??= error
     this.#connection.failCalls(error)
     this.#connection.inputEnded(() => error, error)
-    if (isFirst) this.#connection.tell(error)
+    if (isFirst && !this.#connection.isDuplex) this.#connection.tell(error)
     this.#connection.abortSignal()
   }
 

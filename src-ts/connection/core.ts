@@ -553,6 +553,10 @@ export class ConnectionCore {
     this.closing.fail(error)
   }
 
+  get isDuplex(): boolean {
+    return this.#stream?.consumer !== undefined
+  }
+
   /** Whether the user was told `error` at the end of what is read, or by the signal. */
   isTold(error: unknown): boolean {
     return this.#stream?.hasEndedBy(error) === true || this.#signal?.isToldBy(error) === true

@@ -4,6 +4,7 @@ import amqp from 'amqplib'
 
 import { certificate } from '../certificate.mjs'
 import { startRabbit } from '../services/brokers.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 /** It takes no socket: while it connects, `connect` of Node.js gives it one. */
@@ -25,7 +26,7 @@ export default {
   beside: 'RabbitMQ',
   note: 'takes no socket, so `net.connect` is replaced while it connects',
   needs: ['rabbitmq-server', 'epmd'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startRabbit())

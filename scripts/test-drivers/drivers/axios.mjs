@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import axios from 'axios'
 
 import { agentOver, clientProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) =>
     clientProgram(context, {

@@ -3,9 +3,10 @@ import * as https from 'node:https'
 import fastify from 'fastify'
 
 import { serverProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) =>
     serverProgram(context, async (options, hung) => {

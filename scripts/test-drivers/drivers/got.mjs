@@ -3,9 +3,10 @@ import { got } from 'got'
 
 import { certificate } from '../certificate.mjs'
 import { agentOver, clientProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) => {
     const { isSecure } = context.transport

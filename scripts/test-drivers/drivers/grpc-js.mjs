@@ -2,6 +2,7 @@ import * as grpc from '@grpc/grpc-js'
 
 import { certificate, key } from '../certificate.mjs'
 import { startRelay } from '../support/relay.mjs'
+import { securities } from '../transports.mjs'
 
 const bytes = { serialize: (value) => value, deserialize: (value) => value }
 const method = (path, responseStream = false) => ({
@@ -20,7 +21,7 @@ const options = { 'grpc.max_receive_message_length': 2 ** 24, 'grpc.use_local_su
 export default {
   title: '`@grpc/grpc-js` (server)',
   note: 'its client takes no socket',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport }) {
     const server = new grpc.Server(options)
@@ -34,7 +35,7 @@ export default {
       },
     })
     const pair = [{ private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) }]
-    const credentials = transport.isSecure
+    const credentials = transport.addsTls
       ? grpc.ServerCredentials.createSsl(null, pair)
       : grpc.ServerCredentials.createInsecure()
     let port
@@ -50,7 +51,7 @@ export default {
       const connections = {
         emit: (event, socket) => event === 'connection' && injector.injectConnection(socket),
       }
-      served = await transport.serve(connections)
+      served = await transport.serve(connections, { ALPNProtocols: ['h2'] })
       port = served.port
     }
     const relay = await startRelay(port)

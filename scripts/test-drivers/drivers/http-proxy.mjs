@@ -4,10 +4,11 @@ import httpProxy from 'http-proxy'
 
 import { startNodeServer } from '../services/node.mjs'
 import { agentOver, originOf, serverProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 /** Both sides of the proxy are the transport's: what it serves, and what it dials. */
 export default {
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare(context) {
     const { transport, use } = context

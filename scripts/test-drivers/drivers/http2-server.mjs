@@ -2,11 +2,12 @@ import * as http2 from 'node:http2'
 
 import { certificate as cert, key } from '../certificate.mjs'
 import { ask, begin, close, openSession } from '../support/http2.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   title: '`node:http2` (server)',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport }) {
     const answer = (request, response) => {
@@ -14,7 +15,7 @@ export default {
       else if (request.url === '/hang') response.write('the beginning')
       else response.end(`a word for ${request.socket.remoteAddress}`)
     }
-    const server = transport.isSecure
+    const server = transport.addsTls
       ? http2.createSecureServer({ key, cert }, answer)
       : http2.createServer(answer)
     const errors = []
@@ -26,7 +27,7 @@ export default {
       sessions.add(session)
       session.once('close', () => sessions.delete(session))
     })
-    const served = await transport.serve(server)
+    const served = await transport.serve(server, { ALPNProtocols: ['h2'] })
     const clients = new Set()
     return {
       async open() {

@@ -1,10 +1,11 @@
 import { startNodeServer } from '../services/node.mjs'
 import { ask, begin, close, openSession } from '../support/http2.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   title: '`node:http2` (client)',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const { port, ...server } = await use(await startNodeServer('http2', transport.isSecure))

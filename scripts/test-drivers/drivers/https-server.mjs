@@ -2,10 +2,11 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 
 import { serverProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`node:http`, `node:https` (server)',
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) =>
     serverProgram(context, (options, hung) => {

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 
 import { agentOver, clientProgram, request } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`node:http`, `node:https` (agent)',
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) =>
     clientProgram(context, {

@@ -3,6 +3,7 @@ import { ImapFlow } from 'imapflow'
 
 import { certificate } from '../certificate.mjs'
 import { startDovecot } from '../services/others.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 const message = (text) => `From: a@here.test\r\nSubject: news\r\n\r\n${text}`
@@ -10,7 +11,7 @@ const message = (text) => `From: a@here.test\r\nSubject: news\r\n\r\n${text}`
 export default {
   beside: 'dovecot',
   needs: ['dovecot'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startDovecot())

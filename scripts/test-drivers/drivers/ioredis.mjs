@@ -2,12 +2,13 @@ import { AbstractConnector, Redis } from 'ioredis'
 
 import { certificate } from '../certificate.mjs'
 import { startRedis } from '../services/databases.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'Redis',
   needs: ['redis-server'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startRedis())

@@ -2,17 +2,21 @@ import mariadb from 'mariadb'
 
 import { certificate } from '../certificate.mjs'
 import { startMariadb } from '../services/databases.mjs'
+import { startTerminator } from '../services/terminator.mjs'
 import { beginSleeping, sleepingInMariadb } from '../support/sql.mjs'
-import { opened } from '../transports.mjs'
+import { opened, securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'MariaDB',
+  note: 'puts TLS on its stream itself: for TLS of the core a proxy ends it',
   needs: ['mariadbd', 'mariadb-install-db'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
-    const server = await use(await startMariadb())
+    const isBehind = transport.security === 'core'
+    const database = await startMariadb()
+    const server = await use(isBehind ? await startTerminator(database) : database)
     const { port } = server
     const options = { host: '127.0.0.1', port, user: 'test', password: 'test', database: 'test' }
     return {
@@ -20,12 +24,13 @@ export default {
       async open() {
         // What it returns would be taken for the socket.
         const stream = (callback) => {
-          transport.dial({ port }).then((socket) => callback(null, opened(socket)), callback)
+          const dialed = isBehind ? transport.connect({ port: server.securePort }) : transport.dial({ port })
+          dialed.then((socket) => callback(null, opened(socket)), callback)
         }
         const client = await mariadb.createConnection({
           ...options,
-          ...(transport.isSecure && { ssl: { ca: certificate } }),
-          ...(transport.name === 'netpoll' && { stream }),
+          ...(transport.isSecure && !isBehind && { ssl: { ca: certificate } }),
+          ...((isBehind || transport.name === 'netpoll') && { stream }),
         })
         client.on('error', () => {})
         return client

@@ -3,12 +3,13 @@ import mqtt from 'mqtt'
 
 import { certificate } from '../certificate.mjs'
 import { startMosquitto } from '../services/brokers.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'mosquitto',
   needs: ['mosquitto'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startMosquitto())

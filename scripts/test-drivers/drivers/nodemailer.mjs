@@ -3,6 +3,7 @@ import nodemailer from 'nodemailer'
 
 import { certificate } from '../certificate.mjs'
 import { startNodeServer } from '../services/node.mjs'
+import { securities } from '../transports.mjs'
 
 const message = (text) => ({
   from: 'a@here.test',
@@ -14,7 +15,7 @@ const message = (text) => ({
 
 export default {
   beside: '`smtp-server`',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startNodeServer('smtp', transport.isSecure))

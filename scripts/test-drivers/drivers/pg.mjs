@@ -2,17 +2,23 @@ import pg from 'pg'
 
 import { certificate } from '../certificate.mjs'
 import { startPostgres } from '../services/databases.mjs'
-import { beginSleeping, sleepingInPostgres } from '../support/sql.mjs'
+import { beginSleeping, requestTls, sleepingInPostgres } from '../support/sql.mjs'
+import { opened, securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'PostgreSQL',
   needs: ['postgres', 'initdb', 'pg_isready'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startPostgres())
     const { port } = server
+    // It makes its socket first, and has it connect.
+    const streamOf = async () =>
+      transport.addsTls === transport.isSecure
+        ? transport.socket
+        : opened(await transport.connect({ port }, {}, requestTls))
     return {
       async open() {
         const client = new pg.Client({
@@ -20,9 +26,8 @@ export default {
           port,
           user: 'test',
           database: 'postgres',
-          ssl: transport.isSecure && { ca: certificate, servername: 'localhost' },
-          // It makes its socket first, and has it connect.
-          ...(transport.name === 'netpoll' && { stream: transport.socket }),
+          ssl: transport.addsTls && { ca: certificate, servername: 'localhost' },
+          ...(transport.name === 'netpoll' && { stream: await streamOf() }),
         })
         client.on('error', (error) => {
           client.failed = error.code ?? error.message

@@ -2,17 +2,21 @@ import postgres from 'postgres'
 
 import { certificate } from '../certificate.mjs'
 import { startPostgres } from '../services/databases.mjs'
-import { beginSleeping, sleepingInPostgres } from '../support/sql.mjs'
-import { opened } from '../transports.mjs'
+import { beginSleeping, requestTls, sleepingInPostgres } from '../support/sql.mjs'
+import { opened, securities } from '../transports.mjs'
 
 export default {
   beside: 'PostgreSQL',
   needs: ['postgres', 'initdb', 'pg_isready'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startPostgres())
     const { port } = server
+    const streamOf = () =>
+      transport.addsTls === transport.isSecure
+        ? transport.dial({ port })
+        : transport.connect({ port }, {}, requestTls)
     return {
       open() {
         let closed
@@ -25,10 +29,10 @@ export default {
           user: 'test',
           database: 'postgres',
           max: 1,
-          ssl: transport.isSecure && { ca: certificate, servername: 'localhost' },
+          ssl: transport.addsTls && { ca: certificate, servername: 'localhost' },
           onclose: () => closed(),
           ...(transport.name === 'netpoll' && {
-            socket: async () => opened(await transport.dial({ port })),
+            socket: async () => opened(await streamOf()),
           }),
         })
         return { sql, closing }

@@ -2,12 +2,13 @@ import rhea from 'rhea'
 
 import { certificate } from '../certificate.mjs'
 import { startRabbit } from '../services/brokers.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'RabbitMQ (AMQP 1.0)',
   needs: ['rabbitmq-server', 'epmd'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startRabbit())

@@ -3,11 +3,12 @@ import { SMTPServer } from 'smtp-server'
 
 import { certificate as cert, key } from '../certificate.mjs'
 import { startRelay } from '../support/relay.mjs'
+import { securities } from '../transports.mjs'
 
 /** It makes its server itself; `server` of it is Node's. */
 export default {
   beside: '`nodemailer`',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport }) {
     let closed
@@ -15,6 +16,7 @@ export default {
       key,
       cert,
       secure: transport.isSecure,
+      secured: transport.isSecure && !transport.addsTls,
       authOptional: true,
       onConnect(session, callback) {
         closed = new Promise((resolve) => {

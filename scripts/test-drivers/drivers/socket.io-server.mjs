@@ -6,13 +6,14 @@ import { io } from 'socket.io-client'
 
 import { certificate, key } from '../certificate.mjs'
 import { originOf } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`socket.io` (server)',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport }) {
-    const server = transport.isSecure ? https.createServer({ key, cert: certificate }) : http.createServer()
+    const server = transport.addsTls ? https.createServer({ key, cert: certificate }) : http.createServer()
     const sockets = new Server(server, { maxHttpBufferSize: 2 ** 24 })
     let last
     sockets.on('connection', (socket) => {

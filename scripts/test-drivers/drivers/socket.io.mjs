@@ -3,10 +3,11 @@ import { io } from 'socket.io-client'
 
 import { startNodeServer } from '../services/node.mjs'
 import { agentOver, originOf } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`socket.io-client`',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startNodeServer('socket.io', transport.isSecure))

@@ -4,12 +4,13 @@ import stompit from 'stompit'
 
 import { certificate } from '../certificate.mjs'
 import { startRabbit } from '../services/brokers.mjs'
+import { securities } from '../transports.mjs'
 import { firstOf } from '../trials.mjs'
 
 export default {
   beside: 'RabbitMQ (STOMP)',
   needs: ['rabbitmq-server', 'epmd'],
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startRabbit())

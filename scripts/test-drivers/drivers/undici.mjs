@@ -3,9 +3,10 @@ import { Client } from 'undici'
 
 import { certificate } from '../certificate.mjs'
 import { clientProgram } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
-  securities: ['plain', 'tls'],
+  securities,
 
   prepare: (context) => {
     const { transport } = context

@@ -4,13 +4,14 @@ import * as https from 'node:https'
 import { WebSocket, WebSocketServer } from 'ws'
 
 import { certificate, key } from '../certificate.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`ws` (server)',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport }) {
-    const server = transport.isSecure ? https.createServer({ key, cert: certificate }) : http.createServer()
+    const server = transport.addsTls ? https.createServer({ key, cert: certificate }) : http.createServer()
     const sockets = new WebSocketServer({ server, maxPayload: 2 ** 24 })
     let last
     sockets.on('connection', (socket) => {

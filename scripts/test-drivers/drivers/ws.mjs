@@ -3,10 +3,11 @@ import { WebSocket } from 'ws'
 
 import { startNodeServer } from '../services/node.mjs'
 import { agentOver } from '../support/http.mjs'
+import { securities } from '../transports.mjs'
 
 export default {
   title: '`ws` (client)',
-  securities: ['plain', 'tls'],
+  securities,
 
   async prepare({ transport, use }) {
     const server = await use(await startNodeServer('ws', transport.isSecure))

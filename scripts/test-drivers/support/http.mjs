@@ -18,16 +18,15 @@ export function agentOver(transport) {
   if (transport.name === 'net') return new Agent(options)
   const agent = new Agent(options)
   agent.createConnection = ({ port }, callback) => {
-    transport
-      .dial({ port })
-      .then(
-        (socket) =>
-          callback(
-            null,
-            transport.isSecure ? connectTls({ socket, ca: certificate, servername: 'localhost' }) : socket,
-          ),
-        callback,
-      )
+    const dialed = transport.addsTls ? transport.dial({ port }) : transport.connect({ port })
+    dialed.then(
+      (socket) =>
+        callback(
+          null,
+          transport.addsTls ? connectTls({ socket, ca: certificate, servername: 'localhost' }) : socket,
+        ),
+      callback,
+    )
   }
   return agent
 }
@@ -60,7 +59,7 @@ export async function clientProgram({ transport, use }, { open, ask, begin, clos
  */
 export async function serverProgram({ transport }, create) {
   const closed = []
-  const options = transport.isSecure ? { key, cert: certificate } : undefined
+  const options = transport.addsTls ? { key, cert: certificate } : undefined
   const server = await create(options, (response) => closed.push(firstOf(response, 'close')))
   const errors = []
   server.on('clientError', (error, socket) => {

@@ -6,6 +6,16 @@ export async function beginSleeping(query, count) {
   return { ended }
 }
 
+/** Asks PostgreSQL for TLS, as a client does that speaks its protocol. */
+export async function requestTls({ reader, writer }) {
+  writer.writeUint(8, 4)
+  writer.writeUint(80_877_103, 4)
+  await writer.flush()
+  await reader.fill(1)
+  const answer = reader.readString(1)
+  if (answer !== 'S') throw new Error(`PostgreSQL answers ${answer} to SSLRequest`)
+}
+
 /** Finds queries of PostgreSQL that sleep. */
 export const sleepingInPostgres =
   "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND wait_event = 'PgSleep'"

@@ -3,19 +3,19 @@ import type { Duplex } from 'node:stream'
 import type { Arena } from '../../memory/arena'
 import { bufferView } from '../../memory/chunk'
 import type { Facade } from '../hooks'
-import { errorOfStream, invalidType, type NetpollError } from '../../errors'
+import { errorOfStream, type NetpollError } from '../../errors'
 import { PauseReason } from '../read-pause'
 import { HandleReader } from './handle-reader'
 import type { StreamConsumer } from './stream-input'
 import { byteLength, type StreamChunk, sendChunk, sendChunks, type Whereabouts } from './duplex-write'
 import { FlushQuestion } from './flush-question'
-import { maxTimeout, outOfRange } from '../../time/time-limits'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { callbackOf, type WriteCallback as Callback, WriteCallbacks } from './write-callbacks'
 import type { LateTransport, StreamTransport, WithStates } from './transport'
 import { EventQueue } from './event-queue'
-import { transportOf, setTransport, SocketDuplex } from './socket-duplex'
+import { transportOf, setTransport, SocketDuplex, tellSilence } from './socket-duplex'
 import { brokenPipe, canceled, endedByPeer } from './duplex-errors'
+import { whenRead } from './when-read'
 
 /** Bytes that either direction buffers until it asks its source to wait. */
 const highWaterMark = 64 * 1024
@@ -31,8 +31,6 @@ export let lateTransport: LateTransport<StreamDuplex>
 
 /** What `ConnectionDuplex` is made of, which says what `Owner` is: the connection that users have. */
 export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Owner> {
-  /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
-  timeout: number | undefined
   readonly #isHalfOpen: boolean
   readonly #events = new EventQueue(this)
   #callbacks: WriteCallbacks | undefined
@@ -55,6 +53,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Waits until our direction has ended. */
   #final: Callback | undefined
   #peerEnded = false
+  /** Whether the peer's end was none in order, which is told once what has arrived is read. */
+  #endsByFailure = false
   /** Whether the connection is gone. */
   #gone = false
   #isCloseDue = false
@@ -64,8 +64,6 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   #hasAsked = false
   #isLookDue = false
   readonly #question = new FlushQuestion()
-  /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
-  #silentAt = -1
   /** TLS or HTTP/2 of Node.js on top, which says when the stream ends and goes, as it does for a socket's handle. */
   #reader: HandleReader | undefined
 
@@ -98,32 +96,6 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     if (!(#dispatched in this)) return undefined as unknown as number
     const { writableBuffer } = this as unknown as { readonly writableBuffer: readonly StreamChunk[] }
     return writableBuffer.reduce((bytes, one) => bytes + byteLength(one), this.#dispatched)
-  }
-
-  /**
-   * Has `'timeout'` emitted after `milliseconds` without a byte in either direction; 0 turns it off. The connection
-   * stays open. It takes the place of the connection's `idleTimeout`.
-   *
-   * @param callback a listener for the next `'timeout'`; with 0 it is removed instead
-   * @throws RangeError `ERR_OUT_OF_RANGE` for what is negative or not finite; TypeError `ERR_INVALID_ARG_TYPE`
-   */
-  setTimeout(milliseconds: number, callback?: () => void): this {
-    if (this.destroyed) return this
-    if (typeof milliseconds !== 'number') throw invalidType('msecs', 'of type number', milliseconds)
-    if (!(milliseconds >= 0 && Number.isFinite(milliseconds))) {
-      throw outOfRange('msecs', 'a non-negative finite number', milliseconds)
-    }
-    if (callback !== undefined && typeof callback !== 'function') {
-      throw invalidType('callback', 'of type function', callback)
-    }
-    this.timeout = milliseconds
-    this.#silentAt = -1
-    transportOf(this)?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), maxTimeout))
-    if (callback !== undefined) {
-      if (milliseconds === 0) this.removeListener('timeout', callback)
-      else this.once('timeout', callback)
-    }
-    return this
   }
 
   /** @internal */
@@ -285,7 +257,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#written = undefined
     this.#isReferred = false
     // What a write fails by after the peer's end is told to that write alone, as it is by a handle.
-    callback(this.#reader !== undefined && this.#peerEnded ? null : error)
+    const isLate = this.#reader !== undefined && this.#peerEnded && !this.#endsByFailure
+    callback(isLate ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
     const transport = transportOf(this)
@@ -307,9 +280,9 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** A duplex that has begun anew hears nothing more of the connection before. */
   #consumer(transport: StreamTransport): StreamConsumer {
     const push = (view: Buffer): void => this.#push(view)
-    const end = (): void => this.#end()
+    const end = (failure: NetpollError | undefined): void => this.#end(failure)
     const endSent = (): void => this.#endSent()
-    const idle = (): void => this.#idle()
+    const idle = (): void => tellSilence(this)
     const closed = (error: NetpollError | undefined): void => this.#closed(error)
     return {
       begins: (consumed) => {
@@ -322,8 +295,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
         if (this.readableFlowing !== true && this.#events.isEmpty) this.#events.run(push, view)
         else this.#events.tell(push, view)
       },
-      ended: () => {
-        if (transportOf(this) === transport) this.#events.tell(end, undefined)
+      ended: (failure) => {
+        if (transportOf(this) === transport) this.#events.tell(end, failure && errorOfStream(failure))
       },
       endSent: () => {
         if (transportOf(this) === transport) this.#events.tell(endSent, undefined)
@@ -350,11 +323,19 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** Where nothing is left unread, the end is noticed although the user does not read: the connection of one that only writes would stay. */
-  #end(): void {
+  #end(failure: NetpollError | undefined): void {
     this.#peerEnded = true
+    this.#endsByFailure = failure !== undefined
     if (this.destroyed) return
     this.#reads = false
     this.#lookLater()
+    if (failure !== undefined) {
+      whenRead(this, () => {
+        // Unless it has begun anew meanwhile.
+        if (this.#endsByFailure) this.destroy(failure)
+      })
+      return
+    }
     this.push(null)
     this.read(0)
   }
@@ -392,20 +373,12 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     if (!this.#reads) this.#lookLater()
   }
 
-  #idle(): void {
-    const core = transportOf(this)?.core
-    if (core === undefined) return
-    const moved = core.socket.bytesRead + core.socket.bytesWritten
-    if (moved === this.#silentAt) return
-    this.#silentAt = moved
-    this.emit('timeout')
-  }
-
   #closed(error: NetpollError | undefined): void {
     if (this.destroyed) {
       this.#closeLater()
       return
     }
+    if (this.#endsByFailure) return
     if (this.#reader !== undefined && this.#peerEnded) {
       this.#leaveToReader(error)
       return
@@ -504,7 +477,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     if (this.destroyed && transportOf(this) !== undefined && !this.#isCloseDue) {
       setImmediate(() => this.emit('close', hadError))
     }
-    Reflect.deleteProperty(this, 'write')
+    for (const name of ['write', 'read']) Reflect.deleteProperty(this, name)
     this.removeListener('end', this.#destroyAtEnd)
     this.allowHalfOpen = this.#isHalfOpen
     ;(this as unknown as WithStates)._readableState.autoDestroy = true
@@ -516,12 +489,12 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#isReferred = false
     this.#final = undefined
     this.#peerEnded = false
+    this.#endsByFailure = false
     this.#gone = false
     this.#events.forget()
     this.#isCloseDue = false
     this.#reads = true
     this.#hasAsked = false
-    this.#silentAt = -1
     this.#reader = undefined
   }
 }

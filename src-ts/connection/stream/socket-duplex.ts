@@ -1,10 +1,10 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 
-import { NetpollError } from '../../errors'
+import { invalidType, NetpollError } from '../../errors'
 import type { Address, TcpAddress } from '../../native/address'
 import { errnoOf } from '../../process/report'
 import type { Facade } from '../hooks'
-import { maxKeepAlive } from '../../time/time-limits'
+import { maxKeepAlive, maxTimeout, outOfRange } from '../../time/time-limits'
 import { addTlsMembers, removeTlsMembers, type TlsMembers } from './tls-members'
 import type { ConnectionTls } from '../../tls/connection-tls'
 import type { StreamTransport } from './transport'
@@ -20,6 +20,9 @@ let knownOf: (duplex: SocketDuplex) => StreamTransport | undefined
 
 /** @internal Gives a stream its connection, or takes it away. */
 export let setTransport: (duplex: SocketDuplex, transport: StreamTransport | undefined) => void
+
+/** @internal Has the stream tell that its connection was silent for {@link SocketDuplex.timeout}. */
+export let tellSilence: (duplex: SocketDuplex) => void
 
 /**
  * A stream with the members that libraries use of `net.Socket`, as far as they tell or set what its connection is. One whose
@@ -44,6 +47,10 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
   declare readonly getPeerCertificate?: TlsMembers['getPeerCertificate'] | undefined
   /** Whether an earlier session was resumed. */
   declare readonly isSessionReused?: TlsMembers['isSessionReused'] | undefined
+  /** Milliseconds of silence after which `'timeout'` is emitted, as {@link setTimeout} has set them. */
+  timeout: number | undefined
+  /** Bytes that had gone either way when `'timeout'` was last emitted: a silence is told once. */
+  #silentAt = -1
   #transport: StreamTransport | undefined
 
   static {
@@ -51,8 +58,10 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
     knownOf = (duplex) => (#transport in duplex ? duplex.#transport : undefined)
     setTransport = (duplex, transport) => {
       duplex.#transport = transport
+      duplex.#silentAt = -1
       duplex.#followTls()
     }
+    tellSilence = (duplex) => duplex.#tellSilence()
   }
 
   /** @internal */
@@ -134,6 +143,41 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
   /** This end's address, family and port; `{}` where there is none. */
   address(): Partial<TcpAddress> {
     return { ...localHost(this) }
+  }
+
+  /**
+   * Has `'timeout'` emitted after `milliseconds` without a byte in either direction; 0 turns it off. The connection
+   * stays open. It takes the place of the connection's `idleTimeout`.
+   *
+   * @param callback a listener for the next `'timeout'`; with 0 it is removed instead
+   * @throws RangeError `ERR_OUT_OF_RANGE` for what is negative or not finite; TypeError `ERR_INVALID_ARG_TYPE`
+   */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    if (this.destroyed) return this
+    if (typeof milliseconds !== 'number') throw invalidType('msecs', 'of type number', milliseconds)
+    if (!(milliseconds >= 0 && Number.isFinite(milliseconds))) {
+      throw outOfRange('msecs', 'a non-negative finite number', milliseconds)
+    }
+    if (callback !== undefined && typeof callback !== 'function') {
+      throw invalidType('callback', 'of type function', callback)
+    }
+    this.timeout = milliseconds
+    this.#silentAt = -1
+    this.#transport?.core.socket.setIdleTimeout(Math.min(Math.ceil(milliseconds), maxTimeout))
+    if (callback !== undefined) {
+      if (milliseconds === 0) this.removeListener('timeout', callback)
+      else this.once('timeout', callback)
+    }
+    return this
+  }
+
+  #tellSilence(): void {
+    const socket = this.#transport?.core.socket
+    if (socket === undefined) return
+    const moved = socket.bytesRead + socket.bytesWritten
+    if (moved === this.#silentAt) return
+    this.#silentAt = moved
+    this.emit('timeout')
   }
 
   /** See {@link Connection.setNoDelay}. As of `net.Socket`, anything says yes or no, and what the system refuses is no error. */

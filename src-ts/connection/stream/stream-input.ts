@@ -41,8 +41,8 @@ export interface StreamConsumer {
   begins(consumed: number): void
   /** Bytes have arrived, `length` of them from `start` in `chunk`. */
   received(chunk: Buffer, start: number, length: number): void
-  /** The peer will send nothing more. */
-  ended(): void
+  /** The peer will send nothing more; `failure` says why, where it may have had more to send. The connection stays. */
+  ended(failure: NetpollError | undefined): void
   /** Our direction has ended, with everything sent. */
   endSent(): void
   /** Nothing waits to be sent any more, as was asked with `number`. */
@@ -222,7 +222,7 @@ export class StreamInput implements Leftover {
     if (this.hasEnded) return
     this.#ended = error
     feed.end(this.reader, error)
-    if (error.code === 'ERR_EOF') this.#consumer?.ended()
+    this.#tellEnd()
     this.#drain()
   }
 
@@ -297,7 +297,13 @@ export class StreamInput implements Leftover {
       consumer.received(piece, 0, piece.length)
     }
     feed.end(reader, readElsewhere())
-    if (this.#ended?.code === 'ERR_EOF') consumer.ended()
+    this.#tellEnd()
+  }
+
+  /** Of any other end the consumer learns as the connection closes. After one of these it does not before the consumer does. */
+  #tellEnd(): void {
+    const code = this.#ended?.code
+    if (code === 'ERR_EOF' || code === 'ERR_TLS_TRUNCATED') this.#consumer?.ended(this.failure)
   }
 
   /**
