@@ -153,7 +153,7 @@ export class ClusterCall {
   }
 }
 
-/** An object of its own, which whoever gets it cannot change. */
+/** An object of its own, which a balancer cannot change. */
 function balancedOf(key: string | undefined, tried: readonly Node[]): BalancedCall {
   return freeze({ key, tried: freeze(tried) })
 }

@@ -42,7 +42,7 @@ const fn transport(is_unix: bool, tls: Option<Version>) -> Transport {
     Transport { is_unix, tls }
 }
 
-/// Who accepts, and who ends the conversation once everything was asked.
+/// Which side accepts, and which one ends the conversation once everything was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Course {
     pub accepting: Accepting,

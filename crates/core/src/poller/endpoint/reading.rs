@@ -73,9 +73,9 @@ impl Endpoint {
         }
     }
 
-    /// Whether an error may only tell that a peer, which has ended or of which nothing more is wanted, has gone without what TLS
-    /// alone has sent: tickets, and its end. Without TLS nothing is sent there, and so nothing fails. What is still to be sent
-    /// fails by itself. Of plaintext that the socket took, the system knows what has never left.
+    /// Whether an error may only tell that a peer has gone without what TLS alone has sent: tickets, and its end. Such a peer
+    /// has ended, or nothing more of it is wanted. Without TLS nothing is sent there, and so nothing fails. What is still to
+    /// be sent fails by itself. Of plaintext that the socket took, the system knows what has never left.
     pub(super) fn leaves_only_tls(&self, error: &io::Error) -> bool {
         let is_gone = matches!(
             error.kind(),
