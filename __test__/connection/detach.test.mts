@@ -1,10 +1,12 @@
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import test from 'ava'
 
-import { type Connection, Dialer } from '../../dist/index.mjs'
+import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
 import { Inbox } from '../support/deferred.mjs'
-import { codeOf, connectPeer, gone, rejection } from '../support/netpoll.mjs'
+import { placeOf } from '../support/listeners.mjs'
+import { codeOf, connectPeer, gone, rejection, targetOf } from '../support/netpoll.mjs'
 import { arrived, dialStream, quietTurns, serveStream } from '../support/streams.mjs'
 
 function echo({ reader, writer }: Connection): void {
@@ -111,3 +113,33 @@ test('what is no connected stream socket is refused, and left as it is', async (
   closeSync(file)
   t.is(codeOf(await rejection(dialer.fromFd(file))), 'EBADF')
 })
+
+for (const pollers of [0, 1, 2]) {
+  for (const transport of ['tcp', 'unix'] as const) {
+    const where = `${pollers} pollers, ${transport}`
+    test(`a late write fails a stream whose peer had ended before the stream was there: ${where}`, async (t) => {
+      const connections = new Inbox<Connection>()
+      const server = createServer({ allowHalfOpen: true, onConnect: connections.push })
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen(placeOf(t, transport))
+      const peer = connect({ ...targetOf(server), allowHalfOpen: true })
+      t.teardown(() => peer.destroy())
+      const connection = await connections.take()
+      await once(peer.end(), 'finish')
+      const seen = new Inbox<string>()
+      const closed = new Promise<void>((resolve) => {
+        const listen = (given: Connection): void => {
+          const stream = given.toDuplex().resume()
+          stream.on('error', (error) => seen.push(`error ${codeOf(error)}`))
+          stream.on('close', (hadError: boolean) => seen.push(`close ${hadError}`)).on('close', resolve)
+          const write = (): unknown => stream.write('late', (error) => seen.push(`written ${codeOf(error)}`))
+          // Once the ticks are done, in the same turn, by which our direction has ended with the peer's.
+          stream.once('end', () => process.nextTick(() => queueMicrotask(write)))
+        }
+        void new Dialer({ pollers, onPrepare: listen }).fromFd(connection.detach()).catch(() => {})
+      })
+      await closed
+      t.deepEqual(seen.all, ['written EPIPE', 'error EPIPE', 'close true'])
+    })
+  }
+}

@@ -50,10 +50,6 @@ const exclusions: readonly Exclusion[] = [
     reason: 'it is compared with the server side of node:tls, which may end without an error',
   },
   {
-    tests: /^connection\/stream\/duplex-errors › a write after the peer’s end.*[12] pollers/,
-    reason: 'the stream is gone by the time of its end, and the late write alone is told of the error',
-  },
-  {
     tests: /^connection\/stream\/duplex-(?:http2|libraries|redis|process) ›/,
     reason: 'its other end is http2, TLS or a server of another kind, which the helpers leave plain',
   },

@@ -243,8 +243,12 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** @internal */
   override _final(callback: Callback): void {
     const core = transportOf(this)?.core
-    if (this.#gone || core === undefined) callback()
-    else {
+    if (core === undefined) {
+      callback()
+    } else if (this.#gone) {
+      // A turn later, as a socket has it, which is there until then for a writer that comes late.
+      setImmediate(() => this.#events.run(callback, undefined))
+    } else {
       this.#final = callback
       core.end()
       this.#expect(core)
