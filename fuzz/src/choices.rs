@@ -46,8 +46,9 @@ impl<'a> Choices<'a> {
 
     pub fn below(&mut self, bound: usize) -> usize {
         let mut value = self.byte();
-        let mut reach = 256;
-        while reach < bound {
+        // Wider than any bound: it would never exceed the largest one.
+        let mut reach = 256_u128;
+        while reach < bound as u128 {
             value = value << 8 | self.byte();
             reach <<= 8;
         }

@@ -1,25 +1,33 @@
 //! Random drivers that compare what the code does with a model of it.
 //!
 //! ```text
-//! cargo run -p netpoll-fuzz --release -- <target> [--seconds 10] [--seed N | --input FILE]
+//! cargo run -p netpoll-fuzz --release -- <target> [--seconds 10] [--seed N | --input FILE] [--keep BYTES]
 //! ```
 //!
 //! | target | drives | file |
 //! |---|---|---|
 //! | `framing` | a connection without its socket: framing, ids, bounds, refusals | `framing.rs` |
 //! | `poller` | a poller over real sockets, with hostile peers and a clock that is put forward | `poller.rs` |
+//! | `workers` | workers that come, go and answer in any order, over unix sockets | `workers.rs` |
+//! | `link_buffer` | the link buffer's reader and writer | `link_buffer.rs` |
 //! | `tls` | two ends of TLS, whose bytes are cut, held back and forged | `tls.rs` |
-//! | `commands` | the add-on in Node.js, by random words in the memory that it shares | `commands.rs`, `commands.mjs` |
+//! | `thrift` | decoders and encoders of Thrift's formats, in Node.js | `node.rs`, `thrift.mjs` |
+//! | `commands` | the add-on in Node.js, by random words in the memory that it shares | `node.rs`, `commands.mjs` |
 //!
 //! An input is a list of bytes, from which a target takes its choices (`choices.rs`); a seed is a list of inputs. Those that
-//! have found something are kept in `corpus/`, and come first.
+//! have found something are kept in `corpus/<target>/`, and come first. So do the lines of `corpus/<target>.hex`, of which
+//! each reaches code that those before it do not. `npm run fuzz:guided` makes them: with `--keep` they are written, the
+//! shortest first, up to so many bytes (`guide.rs`).
 
 mod choices;
-mod commands;
 mod framing;
+mod guide;
+mod link_buffer;
+mod node;
 mod poller;
 mod reference;
 mod tls;
+mod workers;
 
 use std::any::Any;
 use std::fs;
@@ -31,11 +39,41 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 
 use choices::Random;
+use guide::Guide;
 
 /// One thing that is driven.
 trait Target {
     /// Does what an input says. Panics, or fails, where the code does not do what it should.
     fn run(&mut self, input: &[u8]) -> Result<()>;
+
+    /// Whether the last input has reached something new, of which the counters of this process say nothing.
+    fn has_reached_more(&self) -> bool {
+        false
+    }
+}
+
+/// Names of all that can be driven.
+const TARGETS: [&str; 7] = [
+    "framing",
+    "poller",
+    "workers",
+    "link_buffer",
+    "tls",
+    "thrift",
+    "commands",
+];
+
+fn target_named(name: &str) -> Result<Box<dyn Target>> {
+    Ok(match name {
+        "framing" => Box::new(framing::FramingTarget),
+        "poller" => Box::new(poller::PollerTarget),
+        "workers" => Box::new(workers::WorkersTarget),
+        "link_buffer" => Box::new(link_buffer::LinkBufferTarget),
+        "tls" => Box::new(tls::TlsTarget::new()?),
+        "thrift" => Box::new(node::NodeTarget::new("thrift.mjs")),
+        "commands" => Box::new(node::NodeTarget::new("commands.mjs")),
+        other => bail!("no target is called {other}"),
+    })
 }
 
 /// What the command line asks for.
@@ -44,19 +82,21 @@ struct Arguments {
     time: Duration,
     seed: u64,
     input: Option<PathBuf>,
+    keep: Option<usize>,
 }
 
 fn arguments() -> Result<Arguments> {
     let mut given = std::env::args().skip(1);
     let target = given
         .next()
-        .context("a target: framing, poller, tls or commands")?;
+        .with_context(|| format!("a target: {}", TARGETS.join(", ")))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let mut arguments = Arguments {
         target,
         time: Duration::from_secs(10),
         seed: u64::from(since.subsec_nanos()),
         input: None,
+        keep: None,
     };
     while let Some(name) = given.next() {
         let value = given.next().with_context(|| format!("{name} of what?"))?;
@@ -64,6 +104,7 @@ fn arguments() -> Result<Arguments> {
             "--seconds" => arguments.time = Duration::from_secs(value.parse()?),
             "--seed" => arguments.seed = value.parse()?,
             "--input" => arguments.input = Some(value.into()),
+            "--keep" => arguments.keep = Some(value.parse()?),
             other => bail!("no option is called {other}"),
         }
     }
@@ -83,35 +124,20 @@ fn main() -> ExitCode {
 fn campaign() -> Result<()> {
     let arguments = arguments()?;
     let name = arguments.target.as_str();
-    let mut target: Box<dyn Target> = match name {
-        "framing" => Box::new(framing::FramingTarget),
-        "poller" => Box::new(poller::PollerTarget),
-        "tls" => Box::new(tls::TlsTarget::new()?),
-        "commands" => Box::new(commands::CommandsTarget::default()),
-        other => bail!("no target is called {other}"),
-    };
+    let mut target = target_named(name)?;
     if let Some(file) = arguments.input {
         return attempt(target.as_mut(), &fs::read(file)?);
     }
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(name);
-    let saved = saved_inputs(&corpus)?;
-    for file in &saved {
-        let outcome = attempt(target.as_mut(), &fs::read(file)?);
-        outcome.with_context(|| repetition(name, file))?;
-    }
-    println!(
-        "{name}: {} saved inputs, seed {}",
-        saved.len(),
-        arguments.seed
-    );
+    let mut guide = Guide::new();
+    let corpus = corpus_of(name);
+    let saved = replay(name, target.as_mut(), &mut guide)?;
+    println!("{name}: {saved} saved inputs, seed {}", arguments.seed);
     let begun = Instant::now();
     let mut random = Random::new(arguments.seed);
     let mut count = 0_u64;
     while begun.elapsed() < arguments.time {
-        let length = 16 << random.below(8);
-        let input = random.bytes(length);
+        let input = guide.next(&mut random);
+        guide.begin();
         if let Err(error) = attempt(target.as_mut(), &input) {
             fs::create_dir_all(&corpus)?;
             let file = corpus.join(format!("{}-{count}", arguments.seed));
@@ -120,13 +146,81 @@ fn campaign() -> Result<()> {
             let found = format!("{name}: found after {count} inputs and {seconds:.1} s");
             return Err(error.context(repetition(name, &file)).context(found));
         }
+        guide.end(&input, target.has_reached_more());
         count += 1;
     }
     println!("{name}: {count} inputs, nothing found");
+    match arguments.keep {
+        Some(most) => keep(&corpus, guide, target_named(name)?.as_mut(), most),
+        None => Ok(()),
+    }
+}
+
+fn corpus_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name)
+}
+
+/// Runs what is saved, and returns how much that is.
+fn replay(name: &str, target: &mut dyn Target, guide: &mut Guide) -> Result<usize> {
+    let corpus = corpus_of(name);
+    let mut count = 0;
+    for file in saved_files(&corpus)? {
+        let repetition = || repetition(name, &file);
+        run_saved(&fs::read(&file)?, target, guide).with_context(repetition)?;
+        count += 1;
+    }
+    let file = corpus.with_extension("hex");
+    let lines = fs::read_to_string(&file).unwrap_or_default();
+    for (index, line) in lines.lines().enumerate() {
+        let input = bytes_of(line).with_context(|| format!("{}", file.display()))?;
+        let place = || format!("it is line {} of {}", index + 1, file.display());
+        run_saved(&input, target, guide).with_context(place)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn run_saved(input: &[u8], target: &mut dyn Target, guide: &mut Guide) -> Result<()> {
+    guide.begin();
+    attempt(target, input)?;
+    guide.end_saved(input, target.has_reached_more());
     Ok(())
 }
 
-fn saved_inputs(corpus: &Path) -> Result<Vec<PathBuf>> {
+/// The bytes that hexadecimal digits say.
+fn bytes_of(line: &str) -> Result<Vec<u8>> {
+    let pairs = line.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?));
+    bytes.collect()
+}
+
+/// Writes the shortest inputs that together reach what all have, in the place of those that were written before.
+fn keep(corpus: &Path, all: Guide, target: &mut dyn Target, most: usize) -> Result<()> {
+    let mut inputs = all.inputs;
+    inputs.sort_by_key(Vec::len);
+    let mut guide = Guide::new();
+    for input in inputs {
+        guide.begin();
+        attempt(target, &input)?;
+        guide.end(&input, target.has_reached_more());
+    }
+    let (mut lines, mut total) = (String::new(), 0);
+    for input in &guide.inputs {
+        total += input.len();
+        if total > most {
+            break;
+        }
+        let digits = input.iter().map(|byte| format!("{byte:02x}"));
+        lines.extend(digits.chain(["\n".to_owned()]));
+    }
+    fs::write(corpus.with_extension("hex"), lines)?;
+    Ok(())
+}
+
+/// Those that have found something.
+fn saved_files(corpus: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(corpus) else {
         return Ok(Vec::new());
     };
@@ -155,4 +249,23 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those that need Node.js, and what is built for it.
+    const OF_NODE: [&str; 2] = ["thrift", "commands"];
+
+    /// Those that need what is built for Node.js are replayed by `.ci/run`.
+    #[test]
+    fn nothing_is_found_by_what_is_saved() -> Result<()> {
+        for name in TARGETS.into_iter().filter(|name| !OF_NODE.contains(name)) {
+            let mut target = target_named(name)?;
+            let count = replay(name, target.as_mut(), &mut Guide::new())?;
+            assert!(count > 0, "nothing is saved for {name}");
+        }
+        Ok(())
+    }
 }

@@ -98,13 +98,11 @@ function* ofOwn(options) {
 
 /** Random drivers, two side by side, each for as long as asked. */
 function* fuzzing({ fuzzSeconds }) {
-  const run = ['run', '--release', '--locked', '--package', 'netpoll-fuzz', '--']
-  for (const target of ['framing', 'poller', 'commands', 'tls']) {
-    const args = [...run, target, '--seconds', String(fuzzSeconds)]
+  for (const target of ['framing', 'poller', 'workers', 'link_buffer', 'tls', 'thrift', 'commands']) {
     yield {
       title: `random driver, ${target}, ${fuzzSeconds} s`,
-      command: 'cargo',
-      args,
+      command: process.execPath,
+      args: [script('fuzz-guided'), target, '--seconds', String(fuzzSeconds)],
       minutes: fuzzSeconds / 60 + 20,
       lane: 'fuzzing',
     }

@@ -1,5 +1,4 @@
-//! What JavaScript may ask for: random words in the memory that the add-on shares with it. Node.js runs `commands.mjs`, which
-//! gets one input after the other; it must live, and have nothing to complain about.
+//! Targets that run in Node.js, which gets one input after the other. It must live, and have nothing to complain about.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,8 +9,22 @@ use anyhow::{Context, Result, bail};
 use crate::Target;
 
 /// Node.js is started by the first input, and anew after one that has found something.
-#[derive(Default)]
-pub struct CommandsTarget(Option<Node>);
+pub struct NodeTarget {
+    program: &'static str,
+    node: Option<Node>,
+    has_reached_more: bool,
+}
+
+impl NodeTarget {
+    /// Of a program beside `src`.
+    pub fn new(program: &'static str) -> Self {
+        Self {
+            program,
+            node: None,
+            has_reached_more: false,
+        }
+    }
+}
 
 struct Node {
     child: Child,
@@ -19,21 +32,25 @@ struct Node {
     output: BufReader<ChildStdout>,
 }
 
-impl Target for CommandsTarget {
+impl Target for NodeTarget {
     fn run(&mut self, input: &[u8]) -> Result<()> {
-        let mut node = match self.0.take() {
+        let mut node = match self.node.take() {
             Some(node) => node,
-            None => Node::start()?,
+            None => Node::start(self.program)?,
         };
-        node.run(input)?;
-        self.0 = Some(node);
+        self.has_reached_more = node.run(input)?;
+        self.node = Some(node);
         Ok(())
+    }
+
+    fn has_reached_more(&self) -> bool {
+        self.has_reached_more
     }
 }
 
 impl Node {
-    fn start() -> Result<Self> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("commands.mjs");
+    fn start(program: &str) -> Result<Self> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
         let mut child = Command::new("node")
             .arg("--expose-gc")
             .arg(program)
@@ -50,15 +67,16 @@ impl Node {
         })
     }
 
-    fn run(&mut self, input: &[u8]) -> Result<()> {
+    /// Returns whether it says that the input has reached something new.
+    fn run(&mut self, input: &[u8]) -> Result<bool> {
         let mut answer = String::new();
         let sent = self
             .input
             .write_all(&(input.len() as u32).to_be_bytes())
             .and_then(|()| self.input.write_all(input))
             .and_then(|()| self.output.read_line(&mut answer));
-        if sent.is_ok() && answer == "done\n" {
-            return Ok(());
+        if sent.is_ok() && ["done\n", "more\n"].contains(&answer.as_str()) {
+            return Ok(answer == "more\n");
         }
         let status = self.child.wait()?;
         bail!("Node.js has ended: {status} {}", answer.trim());
