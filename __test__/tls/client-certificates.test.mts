@@ -10,6 +10,7 @@ import {
   type Connection,
   createServer,
   Dialer,
+  type FramedDialerOptions,
   Mux,
   Pool,
   type Server,
@@ -117,9 +118,10 @@ class Caller {
   readonly #ends = new Inbox<Error | undefined>()
   readonly #dialer: Dialer
 
-  constructor(options: ClientTlsOptions) {
+  constructor(options: ClientTlsOptions, others: Partial<FramedDialerOptions> = {}) {
     this.#dialer = new Dialer({
       framing,
+      ...others,
       tls: options,
       onError: () => {},
       onDisconnect: (_connection, error) => this.#ends.push(error),
@@ -240,3 +242,27 @@ test('who asks for certificates and accepts anyone is told who came', async (t) 
   )
   t.deepEqual([told[2]?.[1], told[3]?.[1]], ['DEPTH_ZERO_SELF_SIGNED_CERT', 'DEPTH_ZERO_SELF_SIGNED_CERT'])
 })
+
+for (const pollers of [0, 1, 2]) {
+  test(`a certificate that is refused while onConnect runs is why the dial fails: pollers ${pollers}`, async (t) => {
+    const port = portOf(await listening(t, {}))
+    const target = { host: '127.0.0.1', port }
+    const shared = {
+      framing,
+      pollers,
+      onError: () => {},
+      // The connection has gone when it is done.
+      onConnect: async ({ signal }: Connection): Promise<void> => {
+        while (!signal.aborted) await nextTurn()
+        for (let turn = 0; turn < 20; turn += 1) await nextTurn()
+      },
+    }
+    const options = { ca, servername: 'localhost' }
+    t.is(await new Caller(options, shared).call(port), 'ERR_TLS_ALERT')
+    const pool = new Pool(target, { ...shared, tls: options, connections: 1 })
+    const mux = new Mux(target, { ...shared, tls: options, connections: 1 })
+    t.teardown(() => Promise.all([pool.close({ timeout: 0 }), mux.close({ timeout: 0 })]))
+    t.is(codeOf(await rejection(pool.call('refused'))), 'ERR_TLS_ALERT')
+    t.is(codeOf(await rejection(mux.call('refused'))), 'ERR_TLS_ALERT')
+  })
+}

@@ -9,7 +9,8 @@ import type { DialTarget } from './dial-options'
 import { boundOfDialer, checkedOf, Dialer, spreadDials } from './dialer'
 import { checkDestination, type Destination, targetNames } from './routes'
 import type { Spread } from './spread'
-import { NetpollError, streamCall } from '../errors'
+import { endedEarly } from './ended-early'
+import { type NetpollError, streamCall } from '../errors'
 import { guarded, report, reportDial } from '../process/report'
 import { hostRealm } from '../checks/host-realm'
 import { takeOptions } from '../checks/known-options'
@@ -103,9 +104,9 @@ export class AddressDialer {
 }
 
 async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<ConnectionCore> {
-  const connection = coreOf(await dialer.dial(options))
-  if (connection?.isActive !== true || connection.life.isEnding) {
-    throw new NetpollError('ERR_CONN_CLOSED', 'The connection ended before it was used')
+  const connection = coreOf(await dialer.dial(options)) as ConnectionCore
+  if (!connection.isActive || connection.life.isEnding) {
+    throw endedEarly(connection, 'The connection ended before it was used')
   }
   return connection
 }

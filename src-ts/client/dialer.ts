@@ -16,6 +16,7 @@ import {
 import { isNetpollError, isOurs, NetpollError, systemError } from '../errors'
 import { pollersFor } from '../poller/pollers'
 import { type Attempt, type AttemptOutcome, interleaveFamilies, type Loss, Race } from './happy-eyeballs'
+import { endedEarly } from './ended-early'
 import { errnoOf } from '../process/report'
 import { handshakeOf } from './handshake'
 import { nameFault } from '../connection/name-fault'
@@ -264,7 +265,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       abandon()
       throw reasonOf(signal)
     }
-    if (!connection.isOpen) throw connection.life.isLeaving ? leaving() : refused()
+    if (!connection.isOpen) {
+      throw connection.life.isLeaving ? leaving() : endedEarly(connection, givenUp)
+    }
     return connection
   }
 
@@ -391,7 +394,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         this.#spread?.release(connection)
         const outcome = this.#dialing.get(connection)
         this.#dialing.delete(connection)
-        outcome?.failed(error ?? refused())
+        outcome?.failed(error ?? new NetpollError('ERR_CONN_CLOSED', givenUp))
         return outcome === undefined
       },
     }
@@ -431,9 +434,7 @@ function unlessAborted(
 /** Where users call. */
 const entries = { dial: Dialer.prototype.dial, fromFd: Dialer.prototype.fromFd }
 
-function refused(): NetpollError {
-  return new NetpollError('ERR_CONN_CLOSED', 'The dial was given up')
-}
+const givenUp = 'The dial was given up'
 
 /** What the attempts of one dial have in common. */
 interface Dial {
