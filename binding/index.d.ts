@@ -178,6 +178,8 @@ export declare class Memory {
   lendChunk(capacity: number): LentChunk | null
   /** Whether nothing of a lent chunk waits to be sent, as far as the commands tell that were seen. */
   isIdle(handle: number): boolean
+  /** Whether a chunk that was made known was not collected since. For the detector of leaks, now and then. */
+  isKnown(handle: number): boolean
   /**
    * Takes the memory of a lent chunk back, which every view of it loses. Returns whether it was idle; otherwise nothing
    * is done.

@@ -439,7 +439,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       throw notLent()
     }
     pooled.state = PooledState.Released
-    pooled.loan?.end()
+    leaks?.remove(pooled.loan)
     this.#running -= 1
     return pooled
   }

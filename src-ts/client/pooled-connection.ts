@@ -3,7 +3,7 @@ import { sendCancel } from '../connection/calls/cancellation'
 import { submit } from '../connection/calls/connection-calls'
 import type { ConnectionCore } from '../connection/core'
 import type { ConnectionOwner } from '../connection/owner'
-import type { Look, WatchedObject } from '../leaks/watched'
+import type { Look, Watched } from '../leaks/watched'
 import type { Payload } from '../memory/payload'
 import type { CallTarget } from './waiting-call'
 
@@ -57,7 +57,7 @@ export class PooledConnection implements CallTarget, CallOwner, ConnectionOwner 
   /** Whether it was of use: something was answered on it, or a user has put it back as it was. */
   isProven = false
   /** Since when it is lent, as the detector of leaks sees it. */
-  loan: WatchedObject<PooledConnection> | undefined
+  loan: Watched | undefined
   /** Since when it is free. */
   freeSince = 0
 

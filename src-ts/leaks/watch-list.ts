@@ -44,6 +44,11 @@ export class WatchList {
     return watched
   }
 
+  /** It is over, however it looks. Whatever a list keeps costs memory until it is told so, or looks. */
+  remove(watched: Watched | undefined): void {
+    if (watched !== undefined) this.#watched.delete(watched)
+  }
+
   /** Calls `begin` now, if something is watched, and whenever something comes. */
   whenWatching(begin: () => void): void {
     this.#begin = begin

@@ -26,7 +26,7 @@ export interface Fault {
 /** How something looks now: in order, at fault, or over, so that it is watched no longer. */
 export type Look = 'fine' | 'over' | Fault
 
-/** Something that is watched. It keeps nothing alive that its user could let go of. */
+/** Something that is watched. */
 export abstract class Watched {
   readonly kind: LeakKind
   /** The frames of the code that has made it. */
@@ -35,6 +35,8 @@ export abstract class Watched {
   what: string | undefined
   /** The look at which the fault was seen first. */
   since = 0
+  /** The look at which the fault was as old as it may get, where garbage looks the same. */
+  oldSince = Number.POSITIVE_INFINITY
   isReported = false
 
   constructor(kind: LeakKind, stack: string = originOf()) {
@@ -43,6 +45,24 @@ export abstract class Watched {
   }
 
   abstract look(): Look
+}
+
+/** An object that its user may let go of: then it is over. */
+export class WatchedObject<Target extends object> extends Watched {
+  readonly #target: WeakRef<Target>
+  readonly #look: (target: Target) => Look
+
+  /** `look` must not refer to `target` otherwise. */
+  constructor(kind: LeakKind, target: Target, look: (target: Target) => Look, stack?: string) {
+    super(kind, stack)
+    this.#target = new WeakRef(target)
+    this.#look = look
+  }
+
+  look(): Look {
+    const target = this.#target.deref()
+    return target === undefined ? 'over' : this.#look(target)
+  }
 }
 
 /**
@@ -72,30 +92,5 @@ export class WatchedDebt<Target extends object> extends Watched {
     if (target === undefined) return 'over'
     if (!this.#isOwed(target)) this.#target = new WeakRef(target)
     return this.#look(target)
-  }
-}
-
-/** An object that may be collected: then it is over. */
-export class WatchedObject<Target extends object> extends Watched {
-  readonly #target: WeakRef<Target>
-  readonly #look: (target: Target) => Look
-  #isOver = false
-
-  /** `look` must not refer to `target` otherwise. */
-  constructor(kind: LeakKind, target: Target, look: (target: Target) => Look, stack?: string) {
-    super(kind, stack)
-    this.#target = new WeakRef(target)
-    this.#look = look
-  }
-
-  /** It is over, whatever it looks like. */
-  end(): void {
-    this.#isOver = true
-  }
-
-  look(): Look {
-    if (this.#isOver) return 'over'
-    const target = this.#target.deref()
-    return target === undefined ? 'over' : this.#look(target)
   }
 }

@@ -5,34 +5,53 @@ import { type Account, type Look, Watched } from '../leaks/watched'
 /** Views that are watched at most, of all chunks. */
 const maxViews = 50_000
 
-/** Views of a chunk that are told of, at most. */
+/** Views of a chunk, or places that have got some, that are told of, at most. */
 const maxTold = 3
 
-/** A view that was handed out, and where it went. */
+const watchedAs = Symbol('netpoll.watched')
+
+type ChunkBuffer = ArrayBufferLike & { [watchedAs]?: ReceivedChunk }
+
+/** A view that was handed out. */
 interface View {
   readonly view: WeakRef<Uint8Array>
   readonly length: number
-  /** The connection that it came on, as it is watched. */
-  readonly receiver: Watched | undefined
-  /** The frames of the code that has asked for it; empty where it was handed to a handler. */
+  /** The frames of the code that has got it, or of its connection. */
   readonly stack: string
 }
 
-/** A chunk of received messages. It may have bytes for as long as there is room, and after that its views alone keep it. */
+/** What a chunk is kept by. */
+interface ChunkKeeper {
+  /** Whether a chunk was not collected. */
+  has(chunk: ReceivedChunk): boolean
+  /** One was held for too long. */
+  told(): void
+}
+
+/**
+ * A chunk of received messages. Bytes may come there for as long as there is room, and after that its views alone keep it.
+ *
+ * The core knows whether it was collected. A `WeakRef` would keep it and its views until the next collection of all garbage.
+ */
 class ReceivedChunk extends Watched {
-  readonly #buffer: WeakRef<ArrayBufferLike>
   readonly #length: number
-  #views: View[] = []
+  readonly #keeper: ChunkKeeper
+  /** The places that have got views, and how many. */
+  readonly #places = new Map<string, number>()
+  /** Where views are watched one by one. */
+  #views: View[] | undefined
   #isRetired = false
 
-  constructor(buffer: ArrayBufferLike) {
+  constructor(length: number, keeper: ChunkKeeper, views: View[] | undefined) {
     super('chunk', '')
-    this.#buffer = new WeakRef(buffer)
-    this.#length = buffer.byteLength
+    this.#length = length
+    this.#keeper = keeper
+    this.#views = views
   }
 
-  get views(): number {
-    return this.#views.length
+  /** Whether each of its views is watched. */
+  get isExact(): boolean {
+    return this.#views !== undefined
   }
 
   /** Bytes may come there, once more. */
@@ -45,19 +64,24 @@ class ReceivedChunk extends Watched {
     this.#isRetired = true
   }
 
-  add(view: View): void {
-    this.#views.push(view)
+  handedTo(stack: string): void {
+    const count = this.#places.get(stack)
+    if (count !== undefined || this.#places.size < maxTold) this.#places.set(stack, (count ?? 0) + 1)
   }
 
-  /** Lets go of what is known of views that are gone; returns of how many. */
+  add(view: View): void {
+    this.#views?.push(view)
+  }
+
+  /** Lets go of what is known of views that are gone; returns how many are left. */
   forgetGone(): number {
-    const before = this.#views.length
+    if (this.#views === undefined) return 0
     this.#views = this.#views.filter(({ view }) => view.deref() !== undefined)
-    return before - this.#views.length
+    return this.#views.length
   }
 
   look(): Look {
-    if (this.#buffer.deref() === undefined) return 'over'
+    if (!this.#keeper.has(this)) return 'over'
     if (!this.#isRetired) return 'fine'
     return {
       what: 'of received messages is held by views',
@@ -67,54 +91,67 @@ class ReceivedChunk extends Watched {
   }
 
   #account(): Account {
+    this.#keeper.told()
     this.forgetGone()
-    const known = this.#views.slice(0, maxTold)
-    const lengths = known.map(({ length }) => length).join(', ')
-    const lines = [
-      `  It has ${this.#length} bytes. Views that are known: ${this.#views.length}, of ${lengths} bytes`,
-    ]
-    const [{ stack = '', receiver } = {}] = known
-    if (stack !== '') return { stack, lines: [...lines, '  The first view was asked for here:'] }
-    if (receiver === undefined) return { stack, lines }
-    return { stack: receiver.stack, lines: [...lines, '  The first view came on this connection:'] }
+    const size = `  It has ${this.#length} bytes.`
+    const [held] = this.#views ?? []
+    if (held !== undefined) {
+      const lengths = this.#views?.slice(0, maxTold).map(({ length }) => length)
+      const lines = [`${size} Views that are left: ${this.#views?.length}, of ${lengths?.join(', ')} bytes`]
+      return { stack: held.stack, lines: [...lines, '  The first of them went here:'] }
+    }
+    const counts = Array.from(this.#places.values()).join(' and ')
+    const lines = [`${size} Views that were made of it: ${counts}. They went here, and some are left:`]
+    return { stack: Array.from(this.#places.keys()).join('\n  and here:\n'), lines }
   }
 }
 
 /** The chunks of this thread that messages arrive in, and the views of them. */
 class ReceivedMemory {
   readonly #list: WatchList
-  readonly #chunks = new WeakMap<ArrayBufferLike, ReceivedChunk>()
-  /** So that those can be counted anew whose views are gone. */
-  readonly #all = new Set<WeakRef<ReceivedChunk>>()
+  /** By handle. */
+  readonly #chunks: (ReceivedChunk | undefined)[] = []
+  #isKnown: (handle: number) => boolean = () => false
+  /** Since one was held for too long, each view of further ones is watched, as many as there may be. */
+  #isExact = false
   #views = 0
 
   constructor(list: WatchList) {
     this.#list = list
   }
 
-  adopted(buffer: ArrayBufferLike): void {
-    const known = this.#chunks.get(buffer)
+  /** `isKnown` says whether the core still knows the handle of a chunk. */
+  begin(isKnown: (handle: number) => boolean): void {
+    this.#isKnown = isKnown
+  }
+
+  adopted(handle: number, buffer: ArrayBufferLike): void {
+    const known = (buffer as ChunkBuffer)[watchedAs]
     if (known !== undefined) {
       known.adopted()
       return
     }
-    const chunk = this.#list.add(new ReceivedChunk(buffer))
-    this.#chunks.set(buffer, chunk)
-    this.#all.add(new WeakRef(chunk))
+    const keeper: ChunkKeeper = {
+      has: (one) => this.#chunks[handle] === one && this.#isKnown(handle),
+      told: () => {
+        this.#isExact = true
+      },
+    }
+    const chunk = new ReceivedChunk(buffer.byteLength, keeper, this.#isExact ? [] : undefined)
+    ;(buffer as ChunkBuffer)[watchedAs] = chunk
+    this.#chunks[handle] = chunk
+    this.#list.add(chunk)
   }
 
-  retired(buffer: ArrayBufferLike): void {
-    this.#chunks.get(buffer)?.retired()
+  retired(handle: number): void {
+    this.#chunks[handle]?.retired()
   }
 
-  /**
-   * As `make`, whose views handlers and callers get. Their stacks show nothing but this package, so that the connection says
-   * more.
-   */
+  /** As `make`, whose views handlers and callers get. Their stacks show nothing but this package: the connection says more. */
   watchingHanded<Parameters extends unknown[]>(make: (...given: Parameters) => Buffer): typeof make {
     return (...given) => {
       const view = make(...given)
-      this.#add(view, '')
+      this.#add(view, () => this.#list.receiver?.stack ?? '')
       return view
     }
   }
@@ -123,33 +160,29 @@ class ReceivedMemory {
   watchingTaken<Parameters extends unknown[]>(make: (...given: Parameters) => Buffer): typeof make {
     return (...given) => {
       const view = make(...given)
-      if (this.#chunks.has(view.buffer)) this.#add(view, originOf())
+      this.#add(view, () => originOf(this.#list.receiver?.stack))
       return view
     }
   }
 
-  #add(view: Uint8Array, stack: string): void {
-    const chunk = this.#chunks.get(view.buffer)
+  #add(view: Uint8Array, askStack: () => string): void {
+    const chunk = (view.buffer as ChunkBuffer)[watchedAs]
     if (chunk === undefined) return
+    const stack = askStack()
+    chunk.handedTo(stack)
+    if (!chunk.isExact) return
     if (this.#views >= maxViews) this.#countAnew()
     if (this.#views >= maxViews) {
       this.#list.missed += 1
       return
     }
     this.#views += 1
-    chunk.add({ view: new WeakRef(view), length: view.length, receiver: this.#list.receiver, stack })
+    chunk.add({ view: new WeakRef(view), length: view.length, stack })
   }
 
   #countAnew(): void {
     this.#views = 0
-    for (const reference of this.#all) {
-      const chunk = reference.deref()
-      if (chunk === undefined) this.#all.delete(reference)
-      else {
-        chunk.forgetGone()
-        this.#views += chunk.views
-      }
-    }
+    for (const chunk of this.#chunks) this.#views += chunk?.forgetGone() ?? 0
   }
 }
 

@@ -48,17 +48,18 @@ export class ThreadMemory {
     const words = new Int32Array(arenaWords)
     const collect = minorCollection()
     this.native = openNative(words)
+    receivedMemory?.begin((handle) => this.native.isKnown(handle))
     this.#callbacks = {
       receiver: this,
       adopt: (handle, buffer) => {
         this.chunks[handle] = adoptChunk(handle, buffer)
-        receivedMemory?.adopted(buffer)
+        receivedMemory?.adopted(handle, buffer)
         this.#isSweepDue = true
       },
       retire: (handle) => {
         const chunk = this.chunks[handle]
         this.chunks[handle] = undefined
-        if (chunk !== undefined) receivedMemory?.retired(chunk.buffer)
+        if (chunk !== undefined) receivedMemory?.retired(handle)
         if (chunk !== undefined && this.#leftovers.size > 0) this.#retired(chunk.bytes)
       },
       collect: () => {

@@ -1,13 +1,15 @@
 import { Arena, type HeaderLength, type Hold } from './arena'
 import { offsetOf } from '../checks/bytes'
 import type { WatchList } from '../leaks/watch-list'
-import type { Look, WatchedObject } from '../leaks/watched'
-import { outgoingChunkOf } from './outgoing-chunk'
+import type { Look, Watched } from '../leaks/watched'
+import { type OutgoingChunk, outgoingChunkOf } from './outgoing-chunk'
 
 /** An arena of which is known since when each part is taken that was not sent. */
 export class WatchedArena extends Arena {
   readonly #list: WatchList
-  readonly #holds = new WeakMap<Hold, WatchedObject<Hold>>()
+  /** By the chunk and where they begin. */
+  readonly #allocated = new WeakMap<OutgoingChunk, Map<number, Watched>>()
+  readonly #holds = new WeakMap<Hold, Watched>()
 
   constructor(list: WatchList, ...given: ConstructorParameters<typeof Arena>) {
     super(...given)
@@ -16,8 +18,23 @@ export class WatchedArena extends Arena {
 
   override allocate(length: number, framing: HeaderLength): Buffer {
     const view = super.allocate(length, framing)
-    if (outgoingChunkOf(view) !== undefined) this.#list.watch('chunk', view, lookAtAllocated)
+    const chunk = outgoingChunkOf(view)
+    if (chunk === undefined) return view
+    const known = this.#allocated.get(chunk) ?? new Map<number, Watched>()
+    this.#allocated.set(chunk, known)
+    const watched = this.#list.watch('chunk', view, lookAtAllocated)
+    known.set(offsetOf(view), watched)
     return view
+  }
+
+  override handOver(bytes: Uint8Array, before: number): boolean {
+    const isHandedOver = super.handOver(bytes, before)
+    if (!isHandedOver) return false
+    const known = this.#allocated.get(outgoingChunkOf(bytes) as OutgoingChunk)
+    const start = offsetOf(bytes)
+    this.#list.remove(known?.get(start))
+    known?.delete(start)
+    return true
   }
 
   /** One of its own for each writer: an ordinary one is that of all that write to the chunk. */
@@ -30,12 +47,12 @@ export class WatchedArena extends Arena {
   }
 
   override endHold(hold: Hold): void {
-    this.#holds.get(hold)?.end()
+    this.#list.remove(this.#holds.get(hold))
     super.endHold(hold)
   }
 
   override joinHolds(one: Hold, other: Hold): Hold {
-    this.#holds.get(other)?.end()
+    this.#list.remove(this.#holds.get(other))
     const joined = super.joinHolds(one, other)
     if (joined !== one) this.#watch(joined, one)
     return joined
@@ -48,7 +65,7 @@ export class WatchedArena extends Arena {
     if (before !== undefined) {
       watched.what = before.what
       watched.since = before.since
-      before.end()
+      this.#list.remove(before)
     }
     this.#holds.set(hold, watched)
   }

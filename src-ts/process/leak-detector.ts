@@ -50,6 +50,8 @@ export class LeakDetector {
   #looks = 0
   #isArmed = false
   #isCollectionDue = false
+  /** The look before which everything was collected last. */
+  #collected = 0
 
   /** `collect` collects all garbage. */
   constructor(list: WatchList, age: number, collect: () => void, report: (leak: Leak) => void) {
@@ -76,31 +78,39 @@ export class LeakDetector {
     this.#isArmed = false
     this.#looks += 1
     // What a look has asked for lives until its task is over: so nothing may be asked before this.
-    const isCollected = this.#isCollectionDue
-    if (isCollected) this.#collect()
-    this.#isCollectionDue = false
+    if (this.#isCollectionDue) {
+      this.#collect()
+      this.#collected = this.#looks
+      this.#isCollectionDue = false
+    }
     this.#list.lookAtAll((watched, look) => {
       if (look === 'fine') watched.what = undefined
-      else this.#suspect(watched, look, isCollected)
+      else this.#suspect(watched, look)
     })
     if (this.#list.size > 0) this.#arm()
   }
 
-  #suspect(watched: Watched, fault: Fault, isCollected: boolean): void {
+  #suspect(watched: Watched, fault: Fault): void {
     if (watched.what !== fault.what) {
       watched.what = fault.what
       watched.since = this.#looks
+      watched.oldSince = Number.POSITIVE_INFINITY
       watched.isReported = false
     }
     if (watched.isReported) return
     const age = (this.#looks - watched.since) * this.#interval
     if (age < this.#age + (fault.allowance ?? 0)) return
-    if (fault.certainty === 'unlessGarbage' && !isCollected) {
-      this.#isCollectionDue = true
-      return
-    }
+    if (fault.certainty === 'unlessGarbage' && !this.#isNoGarbage(watched)) return
     watched.isReported = true
     this.#tell(watched, fault, age)
+  }
+
+  /** Whether it is there after a collection, and after the turns in which the core learns of that. */
+  #isNoGarbage(watched: Watched): boolean {
+    watched.oldSince = Math.min(watched.oldSince, this.#looks)
+    if (this.#collected > watched.oldSince) return this.#looks > this.#collected
+    this.#isCollectionDue = true
+    return false
   }
 
   #tell({ kind, stack: own }: Watched, { what, account }: Fault, age: number): void {

@@ -1,6 +1,6 @@
 import { ownOriginOf } from '../leaks/origin'
 import type { WatchList } from '../leaks/watch-list'
-import type { Look, WatchedObject } from '../leaks/watched'
+import type { Look, Watched } from '../leaks/watched'
 
 /** As far as timers are replaced. */
 export interface TimerFunctions {
@@ -15,20 +15,20 @@ type Cleared = string | number | NodeJS.Timeout | undefined
 
 /** Functions that do the same, and by which `list` learns of every timer. */
 export function watchedTimers(list: WatchList, plain: TimerFunctions): TimerFunctions {
-  const timers = new WeakMap<object, WatchedObject<object>>()
-  const watch = (timer: NodeJS.Timeout): WatchedObject<object> => {
+  const timers = new WeakMap<object, Watched>()
+  const watch = (timer: NodeJS.Timeout): Watched => {
     const watched = list.watch<object>('timer', timer, () => lookAt(list), ownOriginOf())
     timers.set(timer, watched)
     return watched
   }
   const clear = (timer: Cleared): void => {
-    if (typeof timer === 'object') timers.get(timer)?.end()
+    if (typeof timer === 'object') list.remove(timers.get(timer))
     plain.clearTimeout(timer)
   }
   const start = (callback: Callback, milliseconds?: number): NodeJS.Timeout => {
-    let watched: WatchedObject<object> | undefined
+    let watched: Watched | undefined
     const timer = plain.setTimeout(() => {
-      watched?.end()
+      list.remove(watched)
       callback()
     }, milliseconds)
     watched = watch(timer)

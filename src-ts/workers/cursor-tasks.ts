@@ -9,7 +9,7 @@ import {
   revoke,
 } from '../link-buffer/message-writer'
 import { leaks } from '../leaks/watch-list'
-import { type Look, WatchedDebt } from '../leaks/watched'
+import { type Look, type Watched, WatchedDebt } from '../leaks/watched'
 import type { Chunk } from '../memory/chunk'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandQueue, CommandTarget } from '../poller/command-queue'
@@ -22,7 +22,7 @@ import type { Source, WorkerCursorHandler } from './handler'
 export interface LaterTask {
   readonly target: CommandTarget
   readonly source: Source
-  isAnswered: boolean
+  watched: Watched | undefined
 }
 
 /** What answers requests. */
@@ -86,7 +86,7 @@ export class CursorTasks implements CursorReplies<LaterTask> {
       // The slot of a request that was answered may be another's.
       const task = leftFor && revoke(leftFor)
       const isGiven = leftFor !== undefined && task === undefined
-      if (task !== undefined) task.isAnswered = true
+      leaks?.remove(task?.watched)
       if (isGiven) this.#answers.report(error, source)
       else this.#answers.fail(this.#targetOf(slot), error, source)
     } finally {
@@ -96,20 +96,17 @@ export class CursorTasks implements CursorReplies<LaterTask> {
 
   placeLater(slot: number): LaterTask {
     const source = this.#sources[slot] as Source
-    const task: LaterTask = { target: { slot, generation: 0 }, source, isAnswered: false }
-    leaks?.add(new WatchedDebt(task, isOwed, lookAt))
-    return task
+    const watched = leaks?.add(new WatchedDebt({}, isOwed, lookAt))
+    return { target: { slot, generation: 0 }, source, watched }
   }
 
-  sendLater(task: LaterTask, message: unknown): void {
-    const { target, source } = task
-    task.isAnswered = true
+  sendLater({ target, source, watched }: LaterTask, message: unknown): void {
+    leaks?.remove(watched)
     this.#answers.reply(target, message, source)
   }
 
-  writeLater(task: LaterTask, write: (writer: MessageWriter) => unknown): void {
-    const { target, source } = task
-    task.isAnswered = true
+  writeLater({ target, source, watched }: LaterTask, write: (writer: MessageWriter) => unknown): void {
+    leaks?.remove(watched)
     const cursor = Cursor.toWrite(this.#framing, this.#memory)
     try {
       refusePromise('write', write(cursor.writer))
@@ -119,9 +116,8 @@ export class CursorTasks implements CursorReplies<LaterTask> {
     }
   }
 
-  failLater(task: LaterTask, error: unknown): void {
-    const { target, source } = task
-    task.isAnswered = true
+  failLater({ target, source, watched }: LaterTask, error: unknown): void {
+    leaks?.remove(watched)
     this.#answers.fail(target, error, source)
   }
 
@@ -143,8 +139,8 @@ export class CursorTasks implements CursorReplies<LaterTask> {
   }
 }
 
-const isOwed = ({ isAnswered }: LaterTask): boolean => !isAnswered
+const isOwed = (): boolean => true
 
-function lookAt({ isAnswered }: LaterTask): Look {
-  return isAnswered ? 'over' : { what: 'of a worker waits for its later reply', certainty: 'certain' }
+function lookAt(): Look {
+  return { what: 'of a worker waits for its later reply', certainty: 'certain' }
 }

@@ -254,16 +254,15 @@ const whenAnswered = leaks === undefined ? whenSettled : watchingAnswers(leaks)
 
 function watchingAnswers(list: WatchList): typeof whenSettled {
   return (result, fulfilled, rejected) => {
-    const request = { isSettled: false }
-    list.add(new WatchedDebt(request, isOwed, lookAtRequest))
+    const watched = list.add(new WatchedDebt({}, isOwed, lookAtRequest))
     whenSettled(
       result,
       (value) => {
-        request.isSettled = true
+        list.remove(watched)
         fulfilled(value)
       },
       (error) => {
-        request.isSettled = true
+        list.remove(watched)
         rejected(error)
       },
     )
@@ -272,8 +271,8 @@ function watchingAnswers(list: WatchList): typeof whenSettled {
 
 const isOwed = (): boolean => true
 
-function lookAtRequest({ isSettled }: { readonly isSettled: boolean }): Look {
-  return isSettled ? 'over' : { what: 'of a worker waits for its handler', certainty: 'certain' }
+function lookAtRequest(): Look {
+  return { what: 'of a worker waits for its handler', certainty: 'certain' }
 }
 
 /** As `handler`, whose begin and end subscribers of this thread are told. */

@@ -1,6 +1,6 @@
 import { beginAt, type CallSite, rejectCall } from '../../process/call-site'
 import { leaks } from '../../leaks/watch-list'
-import type { Look } from '../../leaks/watched'
+import { type Look, type Watched, WatchedDebt } from '../../leaks/watched'
 import * as clock from '../../time/clock'
 import { Deadlines } from '../../time/deadlines'
 import { errorForCall, NetpollError, withoutStack } from '../../errors'
@@ -67,6 +67,7 @@ export class PendingCall {
   readonly #signal: AbortSignal | undefined
   readonly #aborted: (() => void) | undefined
   readonly #site: CallSite | undefined
+  readonly #watched: Watched | undefined
 
   /**
    * @throws TypeError with `ERR_INVALID_ARG_TYPE`; RangeError `ERR_OUT_OF_RANGE`; the signal's reason when it is aborted
@@ -95,7 +96,7 @@ export class PendingCall {
     this.#site = site
     this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
-    leaks?.watch('request', this, lookAt)
+    this.#watched = leaks?.add(new WatchedDebt(this, isOwed, lookAt))
   }
 
   /** Whether its caller has a reply or an error. */
@@ -154,9 +155,12 @@ export class PendingCall {
     this.#resolve = undefined
     this.#reject = undefined
     this.deadlines?.settled()
+    if (leaks !== undefined) leaks.remove(this.#watched)
     if (this.#aborted !== undefined) forgetSignal(this.#signal, this.#aborted)
   }
 }
+
+const isOwed = (): boolean => true
 
 /** A call with a time limit is at fault beyond that. */
 function lookAt({ isSettled, deadline }: PendingCall): Look {

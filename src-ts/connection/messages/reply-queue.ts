@@ -1,6 +1,6 @@
 import { originOf } from '../../leaks/origin'
 import { leaks, type WatchList } from '../../leaks/watch-list'
-import { type Look, WatchedDebt } from '../../leaks/watched'
+import { type Look, type Watched, WatchedDebt } from '../../leaks/watched'
 import type { Payload } from '../../memory/payload'
 
 /** What a handler may return: one message, or nothing. */
@@ -40,10 +40,11 @@ export class PendingReply {
   /** As {@link take}, of places that are used once and watched. */
   static #watching(list: WatchList): (owner: ReplyOwner) => PendingReply {
     return (owner) => {
-      spare = undefined
-      const place = PendingReply.#take(owner)
+      const place = new WatchedReply(list)
+      place.#owner = owner
       // A handler that asks for its place stands in the stack. Of others, no more is known than the server or dialer.
-      list.add(new WatchedDebt(place, PendingReply.#isOwed, PendingReply.#look, originOf(owner.madeAt)))
+      const stack = originOf(owner.madeAt)
+      place.watched = list.add(new WatchedDebt(place, PendingReply.#isOwed, PendingReply.#look, stack))
       return place
     }
   }
@@ -86,6 +87,23 @@ export class PendingReply {
 }
 
 let spare: PendingReply | undefined
+
+/** A place that is used once. */
+class WatchedReply extends PendingReply {
+  readonly #list: WatchList
+  watched: Watched | undefined
+
+  constructor(list: WatchList) {
+    super()
+    this.#list = list
+  }
+
+  override recycle(): void {
+    super.recycle()
+    spare = undefined
+    this.#list.remove(this.watched)
+  }
+}
 
 /** Replies of one connection, in the order of their requests. */
 export class ReplyQueue {

@@ -319,6 +319,13 @@ impl ChunkExports {
         export.is_some_and(|export| export.chunk.is_filled_for(OWN_REFERENCES))
     }
 
+    /// Whether the `ArrayBuffer` of this handle was not collected.
+    pub fn is_known(&self, handle: u32) -> bool {
+        let table = self.0.borrow();
+        let export = table.exports.get(handle as usize);
+        export.is_some_and(|export| export.state != ExportState::Finalized)
+    }
+
     /// Bytes of the chunks that JavaScript holds, by whatever means.
     pub fn bytes(&self) -> usize {
         self.0.borrow().bytes

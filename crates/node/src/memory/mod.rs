@@ -451,6 +451,12 @@ impl Memory {
         self.0.exports.is_idle(handle)
     }
 
+    /// Whether a chunk that was made known was not collected since. For the detector of leaks, now and then.
+    #[napi]
+    pub fn is_known(&self, handle: u32) -> bool {
+        self.0.exports.is_known(handle)
+    }
+
     /// Takes the memory of a lent chunk back, which every view of it loses. Returns whether it was idle; otherwise nothing
     /// is done.
     #[napi]
