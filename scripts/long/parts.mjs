@@ -92,6 +92,7 @@ function* ofOwn(options) {
   ]) {
     yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
   }
+  yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
   yield part('growth', 180, [script('test-growth')])
   yield part('amplification', 60, [script('test-amplification')])
 }

@@ -42,6 +42,11 @@ test('the package of a platform has its add-on and the papers', () => {
   assert.deepEqual(packed(`netpoll-bench-${host.name}`).paths, [...papers, 'netpoll-bench'].sort())
 })
 
+test('the add-on has nothing of the faults that tests inject below its sockets', () => {
+  // The feature names its variable.
+  assert.ok(!readFileSync(join(packages, `netpoll-${host.name}`, addon)).includes('NETPOLL_FAULTS'))
+})
+
 test('netpoll-bench has the runner and the servers, and no results', () => {
   const { paths } = packed('netpoll-bench')
   const outside = paths.filter((path) => !/^benches\/.*\.(mjs|md|pem)$/.test(path))

@@ -184,15 +184,10 @@ impl Source for Listener {
     fn register(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {
         inject!(failure at Watch, self);
         #[cfg(feature = "faults")]
-        crate::faults::watched(
-            r,
-            self,
-            t,
-            crate::watch::Watch {
-                interest: i,
-                trigger: crate::watch::Trigger::Edge,
-            },
-        );
+        {
+            let events = (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+            crate::faults::watched(self, crate::socket::announcing(r, self, t, events));
+        }
         either!(self, Self, socket => socket.register(r, t, i))
     }
     fn reregister(&mut self, r: &Registry, t: Token, i: Interest) -> io::Result<()> {

@@ -326,6 +326,24 @@ fn unacknowledged(socket: RawFd) -> Option<usize> {
     (status == 0).then(|| usize::try_from(count).unwrap_or_default())
 }
 
+/// What has the system tell of a socket that is watched what is so already: see [`crate::faults`].
+#[cfg(feature = "faults")]
+pub(crate) fn announcing(
+    registry: &mio::Registry,
+    socket: &impl AsRawFd,
+    token: mio::Token,
+    events: u32,
+) -> impl Fn() + 'static {
+    let (poll, socket) = (registry.as_raw_fd(), socket.as_raw_fd());
+    let u64 = token.0 as u64;
+    move || {
+        let mut event = libc::epoll_event { events, u64 };
+        // SAFETY: the event is read before the call returns. A descriptor that is none any more is refused, and then there is
+        // nothing to tell.
+        let _ = unsafe { libc::epoll_ctl(poll, libc::EPOLL_CTL_MOD, socket, &raw mut event) };
+    }
+}
+
 /// The name of a network interface, such as `eth0`, by its number.
 #[must_use]
 pub fn interface_name(index: u32) -> Option<String> {

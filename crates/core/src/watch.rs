@@ -9,8 +9,6 @@
 use std::io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
-#[cfg(feature = "faults")]
-use std::os::fd::RawFd;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -55,7 +53,7 @@ impl Stream {
     pub fn watch(&mut self, registry: &Registry, token: Token, watch: Watch) -> io::Result<()> {
         inject!(failure at Watch, self);
         #[cfg(feature = "faults")]
-        crate::faults::watched(registry, self, token, watch);
+        crate::faults::watched(self, announcing(registry, self, token, watch));
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Unix(socket) = self {
             return control(registry, libc::EPOLL_CTL_ADD, socket, event(token, watch));
@@ -75,7 +73,7 @@ impl Stream {
     ) -> io::Result<()> {
         inject!(failure at Watch, self);
         #[cfg(feature = "faults")]
-        crate::faults::watched(registry, self, token, watch);
+        crate::faults::watched(self, announcing(registry, self, token, watch));
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Unix(socket) = self {
             return control(registry, libc::EPOLL_CTL_MOD, socket, event(token, watch));
@@ -133,15 +131,17 @@ fn control(
     }
 }
 
-/// Has the system tell what is so already, of a socket that is watched, whatever kind it has: see [`crate::faults`].
+/// What has the system tell of a socket that is watched, whatever kind it has, what is so already: see [`crate::faults`].
 #[cfg(feature = "faults")]
-pub(crate) fn announce_anew(poll: RawFd, socket: RawFd, token: Token, watch: Watch) {
-    let mut event = event(token, watch);
+fn announcing(
+    registry: &Registry,
+    socket: &Stream,
+    token: Token,
+    watch: Watch,
+) -> impl Fn() + 'static {
+    let mut events = event(token, watch).events;
     if watch.interest.is_priority() {
-        event.events |= libc::EPOLLPRI as u32;
+        events |= libc::EPOLLPRI as u32;
     }
-    // SAFETY: the event is read before the call returns. Descriptors that are none any more are refused.
-    let status = unsafe { libc::epoll_ctl(poll, libc::EPOLL_CTL_MOD, socket, &raw mut event) };
-    // One that has been closed has nothing to tell.
-    let _ = status;
+    crate::socket::announcing(registry, socket, token, events)
 }

@@ -4,13 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use mio::{Registry, Token};
 use socket2::SockRef;
-
-use crate::socket::Stream;
-use crate::watch::{self, Watch};
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +62,13 @@ pub enum Plan {
         /// The fault.
         fault: Fault,
     },
-    /// A third of the calls that move bytes, accept or wait, with what no caller may notice: short, `EINTR`, `EAGAIN`.
-    Transparent {
+    /// A third of the calls that move bytes or accept, with what no caller may notice: short, `EINTR`, `EAGAIN`.
+    OnSockets {
+        /// The same seed has the same calls meet the same faults.
+        seed: u64,
+    },
+    /// As [`Self::OnSockets`], and waits are interrupted.
+    Everywhere {
         /// The same seed has the same calls meet the same faults.
         seed: u64,
     },
@@ -82,19 +83,15 @@ pub struct Injected {
     pub faults: usize,
 }
 
-/// How the system was asked to tell of a descriptor.
-struct Watched {
-    poll: RawFd,
-    token: Token,
-    watch: Watch,
-}
+/// Has the system tell of a descriptor what is so already.
+type Announce = Box<dyn Fn()>;
 
 struct Layer {
     plan: Plan,
     random: u64,
     injected: Injected,
     /// Those that were closed since are replaced when their number comes again.
-    watched: HashMap<RawFd, Watched>,
+    watched: HashMap<RawFd, Announce>,
 }
 
 thread_local! {
@@ -111,7 +108,7 @@ fn usual_plan() -> Plan {
     };
     let mut hasher = DefaultHasher::new();
     std::thread::current().name().hash(&mut hasher);
-    Plan::Transparent {
+    Plan::OnSockets {
         seed: seed ^ hasher.finish(),
     }
 }
@@ -129,7 +126,7 @@ pub fn follow(plan: Plan) -> Injected {
 impl Layer {
     fn new(plan: Plan) -> Self {
         let random = match plan {
-            Plan::Transparent { seed } => seed,
+            Plan::OnSockets { seed } | Plan::Everywhere { seed } => seed,
             Plan::Nothing | Plan::At { .. } => 0,
         };
         Self {
@@ -168,7 +165,8 @@ impl Layer {
                     .contains(&call)
                     .then_some(fault)
             }
-            Plan::Transparent { .. } => self.transparent(site, length),
+            Plan::OnSockets { .. } if site == Site::Wait => None,
+            Plan::OnSockets { .. } | Plan::Everywhere { .. } => self.transparent(site, length),
         }
     }
 
@@ -222,13 +220,21 @@ fn failure_of<T>(site: Site, descriptor: RawFd) -> Option<io::Result<T>> {
     }
 }
 
+/// How many of `length` bytes the next call at `site` moves, where those are fewer, or how it fails.
+fn limit(site: Site, stream: &impl AsFd, length: usize) -> Option<io::Result<usize>> {
+    match next(site, length)? {
+        Fault::Fail(errno) => Some(fail(stream.as_fd().as_raw_fd(), errno)),
+        Fault::Short(limit) if limit < length => Some(Ok(limit)),
+        Fault::Short(_) => None,
+    }
+}
+
 /// What a read into `pieces` comes to, if not to what the system would make of it.
-pub(crate) fn read(stream: &Stream, pieces: &mut [IoSliceMut<'_>]) -> Option<io::Result<usize>> {
+pub(crate) fn read(stream: &impl AsFd, pieces: &mut [IoSliceMut<'_>]) -> Option<io::Result<usize>> {
     let length = pieces.iter().map(|piece| piece.len()).sum();
-    let limit = match next(Site::Read, length)? {
-        Fault::Fail(errno) => return Some(fail(stream.as_raw_fd(), errno)),
-        Fault::Short(limit) if limit < length => limit,
-        Fault::Short(_) => return None,
+    let limit = match limit(Site::Read, stream, length)? {
+        Ok(limit) => limit,
+        Err(error) => return Some(Err(error)),
     };
     let mut left = limit;
     let mut few = Vec::new();
@@ -243,12 +249,11 @@ pub(crate) fn read(stream: &Stream, pieces: &mut [IoSliceMut<'_>]) -> Option<io:
 }
 
 /// As [`read`], of a write.
-pub(crate) fn write(stream: &Stream, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+pub(crate) fn write(stream: &impl AsFd, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
     let length = pieces.iter().map(|piece| piece.len()).sum();
-    let limit = match next(Site::Write, length)? {
-        Fault::Fail(errno) => return Some(fail(stream.as_raw_fd(), errno)),
-        Fault::Short(limit) if limit < length => limit,
-        Fault::Short(_) => return None,
+    let limit = match limit(Site::Write, stream, length)? {
+        Ok(limit) => limit,
+        Err(error) => return Some(Err(error)),
     };
     let mut left = limit;
     let mut few = Vec::new();
@@ -263,24 +268,20 @@ pub(crate) fn write(stream: &Stream, pieces: &[IoSlice<'_>]) -> Option<io::Resul
 }
 
 /// One that moves fewer bytes than it may was short by itself, and the system announces the rest.
-fn note_short(stream: &Stream, limit: usize, moved: &io::Result<usize>) {
+fn note_short(stream: &impl AsFd, limit: usize, moved: &io::Result<usize>) {
     if matches!(moved, Ok(count) if *count == limit) {
         note_fault();
-        announce_anew(stream.as_raw_fd());
+        announce_anew(stream.as_fd().as_raw_fd());
     }
 }
 
-/// Remembers how `descriptor` is watched.
-pub(crate) fn watched(registry: &Registry, descriptor: &impl AsRawFd, token: Token, watch: Watch) {
-    let watched = Watched {
-        poll: registry.as_raw_fd(),
-        token,
-        watch,
-    };
-    LAYER.with_borrow_mut(|layer| layer.watched.insert(descriptor.as_raw_fd(), watched));
+/// Remembers how the poller is made to hear of `descriptor` once more.
+pub(crate) fn watched(descriptor: &impl AsRawFd, announce: impl Fn() + 'static) {
+    let announce = Box::new(announce);
+    LAYER.with_borrow_mut(|layer| layer.watched.insert(descriptor.as_raw_fd(), announce));
 }
 
-/// Forgets how `descriptor` was watched.
+/// Forgets it: `descriptor` is watched no longer.
 pub(crate) fn unwatched(descriptor: &impl AsRawFd) {
     LAYER.with_borrow_mut(|layer| layer.watched.remove(&descriptor.as_raw_fd()));
 }
@@ -288,8 +289,8 @@ pub(crate) fn unwatched(descriptor: &impl AsRawFd) {
 /// Has the system tell what is so already, as it tells what comes after it had nothing.
 fn announce_anew(descriptor: RawFd) {
     LAYER.with_borrow(|layer| {
-        if let Some(Watched { poll, token, watch }) = layer.watched.get(&descriptor) {
-            watch::announce_anew(*poll, descriptor, *token, *watch);
+        if let Some(announce) = layer.watched.get(&descriptor) {
+            announce();
         }
     });
 }

@@ -6,7 +6,7 @@
 //! Sockets are watched by edges. Where the system has nothing, or less than asked, it announces what comes after. So does
 //! this layer: after a call that was refused with `EAGAIN`, or cut short, it has the socket announced anew.
 //!
-//! With the variable `NETPOLL_FAULTS=SEED` every thread begins with [`Plan::Transparent`]. The name of the thread, which
+//! With the variable `NETPOLL_FAULTS=SEED` every thread begins with [`Plan::OnSockets`]. The name of the thread, which
 //! is that of its test, makes another seed of it for each.
 
 #[cfg(feature = "faults")]

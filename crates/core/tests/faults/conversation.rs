@@ -42,7 +42,7 @@ const fn transport(is_unix: bool, tls: Option<Version>) -> Transport {
     Transport { is_unix, tls }
 }
 
-/// Which side accepts, and which one ends the conversation once everything was asked.
+/// Which poller gets the connection, and which end closes it once everything was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Course {
     pub accepting: Accepting,
