@@ -18,6 +18,7 @@ import { JsonCodec } from '../support/json-codec.mjs'
 import { codeOf, dial, framing, rejection, serve } from '../support/netpoll.mjs'
 import { startGateway } from '../support/registries.mjs'
 import { Interop } from '../support/thrift-service.mjs'
+import { certificate, key } from '../support/tls.mjs'
 
 /** Whoever takes options. */
 interface Taker {
@@ -522,6 +523,10 @@ test('what a library has added to all objects is not taken for an option', async
   prototype.shout = () => 'HELLO'
   try {
     t.notThrows(() => new Dialer({ framing }))
+    t.notThrows(() => new Dialer({ framing, tls: {} }))
+    const contexts = { 'other.example': { key, cert: certificate } }
+    t.notThrows(() => createServer({ framing, tls: { key, cert: certificate, contexts } }, () => {}))
+    t.throws(() => new Dialer({ framing, tls: { shout: true } as never }), { code: 'ERR_INVALID_ARG_VALUE' })
     t.notThrows(() => createThriftServer(Interop, {}, {}))
     t.notThrows(() => createThriftClient(Interop, nowhere, {}))
     t.throws(() => new Dialer({ framing, shout: true } as never), { code: 'ERR_INVALID_ARG_VALUE' })

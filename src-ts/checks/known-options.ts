@@ -48,14 +48,18 @@ export function refuseUnknown<Options extends object>(
   }
 }
 
+/** Whether `options` have `name` as a member that a library has added to all objects, which is not meant as an option. */
+export function isOfAllObjects(options: object, name: string): boolean {
+  return name in objectPrototype && !hasOwn(options, name)
+}
+
 function refuseName(
   argument: string,
   options: object,
   name: string,
   known: Readonly<Record<string, unknown>>,
 ): void {
-  // What a library has added to all objects is not meant as an option.
-  if (name in objectPrototype && !hasOwn(options, name)) return
+  if (isOfAllObjects(options, name)) return
   const value = (options as Readonly<Record<string, unknown>>)[name]
   if (value === undefined) return
   const nearest = nearestName(name, Object.keys(known))

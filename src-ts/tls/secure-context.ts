@@ -3,7 +3,7 @@ import { types } from 'node:util'
 
 import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { isUint8Array } from '../checks/bytes'
-import { refuseUnknown, takeOptions } from '../checks/known-options'
+import { isOfAllObjects, refuseUnknown, takeOptions } from '../checks/known-options'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import { nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
 import { timeLimit } from '../time/time-limits'
@@ -134,7 +134,7 @@ export function takeTls<Options extends object>(
   if (typeof options === 'object' && options !== null) {
     for (const name in options) {
       const advice = foreignTlsNames[name]
-      if (advice !== undefined && options[name] !== undefined) {
+      if (advice !== undefined && options[name] !== undefined && !isOfAllObjects(options, name)) {
         throw invalidValue(`options.tls.${name}`, advice, typeof options[name])
       }
     }
@@ -147,7 +147,9 @@ export function takeTls<Options extends object>(
 function shownAs<Options extends object>(options: Options): Options {
   if (typeof options !== 'object' || options === null) return options
   const shown: Record<string, unknown> = {}
-  for (const name in options) if (options[name] !== undefined) shown[name] = typeof options[name]
+  for (const name in options) {
+    if (options[name] !== undefined && !isOfAllObjects(options, name)) shown[name] = typeof options[name]
+  }
   return shown as Options
 }
 
