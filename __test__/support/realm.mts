@@ -12,6 +12,12 @@ const entry = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
 /** What test runners give to their realms. The rest is of the engine, and of that realm. */
 const given = { Buffer, process, console, URL, AbortController, AbortSignal }
 
+/** In the run with TLS, what sees to it that each copy of the package encrypts: see `over-tls`. */
+const loadedSymbol = Symbol.for('netpoll.test.loaded')
+const loaded = (globalThis as Readonly<Record<symbol, unknown>>)[loadedSymbol] as
+  | ((module: { exports: unknown }, path: string, require: (name: string) => unknown) => void)
+  | undefined
+
 /** A realm of its own, with a copy of the package in it. */
 export interface Realm {
   readonly netpoll: Netpoll
@@ -26,9 +32,9 @@ export interface Realm {
 export function openRealm(globals: Readonly<Record<string, unknown>> = {}): Realm {
   const all = { ...given, ...globals }
   const context = createContext({ ...all })
-  const loaded = new Map<string, { exports: unknown }>()
+  const modules = new Map<string, { exports: unknown }>()
   const load = (path: string): unknown => {
-    const known = loaded.get(path)
+    const known = modules.get(path)
     if (known !== undefined) return known.exports
     const { resolve } = createRequire(path)
     const require = (name: string): unknown => {
@@ -37,7 +43,7 @@ export function openRealm(globals: Readonly<Record<string, unknown>> = {}): Real
       return load(resolve(name))
     }
     const module = { exports: {} as unknown }
-    loaded.set(path, module)
+    modules.set(path, module)
     const source = readFileSync(path, 'utf8')
     if (path.endsWith('.json')) {
       module.exports = JSON.parse(source)
@@ -52,6 +58,7 @@ export function openRealm(globals: Readonly<Record<string, unknown>> = {}): Real
         path,
         dirname(path),
       )
+      loaded?.(module, path, require)
     }
     return module.exports
   }

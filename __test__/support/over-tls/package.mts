@@ -4,7 +4,11 @@ import Module, { createRequire } from 'node:module'
 import { certificate, key } from '../tls.mjs'
 import { currentTest, note } from './record.mjs'
 
-const require = createRequire(import.meta.url)
+/** How a module loads another: files of the same copy of this package. */
+type Require = (file: string) => unknown
+
+/** By this symbol of the global object, who loads modules by other means tells of each. */
+const loadedSymbol = Symbol.for('netpoll.test.loaded')
 
 type Load = (module: { exports: unknown }, file: string) => void
 
@@ -23,7 +27,7 @@ interface ConnectionModule {
 }
 
 /** Has servers and dialers encrypt that are not told otherwise. */
-function encrypt(known: OptionsModule, dist: string): void {
+function encrypt(known: OptionsModule, dist: string, require: Require): void {
   const { takeOptions } = known
   known.takeOptions = (argument, options, names) => {
     const taken = takeOptions(argument, options, names)
@@ -54,15 +58,22 @@ function watch(connections: ConnectionModule): void {
   }
 }
 
+/** Has a copy of this package encrypt, where `file` is the one of its files that decides about it. */
+function secureModule(module: { exports: unknown }, file: string, require: Require): void {
+  const [, dist, name] = /^(.*)\/(checks\/known-options|connection\/connection)\.js$/.exec(file) ?? []
+  if (dist === undefined || !existsSync(`${dist}/tls/secure-context.js`)) return
+  if (name === 'checks/known-options') encrypt(module.exports as OptionsModule, dist, require)
+  else watch(module.exports as ConnectionModule)
+}
+
 /** Has each copy of this package that is loaded encrypt, and tell of its connections. */
 export function secureConnections(): void {
   const extensions = Module as unknown as { readonly _extensions: Record<string, Load> }
   const load = extensions._extensions['.js'] as Load
+  const require = createRequire(import.meta.url)
   extensions._extensions['.js'] = (module, file) => {
     load(module, file)
-    const [, dist, name] = /^(.*)\/(checks\/known-options|connection\/connection)\.js$/.exec(file) ?? []
-    if (dist === undefined || !existsSync(`${dist}/tls/secure-context.js`)) return
-    if (name === 'checks/known-options') encrypt(module.exports as OptionsModule, dist)
-    else watch(module.exports as ConnectionModule)
+    secureModule(module, file, require)
   }
+  Object.assign(globalThis, { [loadedSymbol]: secureModule })
 }

@@ -99,12 +99,26 @@ function secureServer(server: net.Server, pauses: boolean): net.Server {
   // Those of `http` are there from the beginning.
   const listeners = server.listeners('connection') as ((socket: net.Socket) => void)[]
   server.removeAllListeners('connection')
+  const shaking = new Set<net.Socket>()
+  const { close } = server
+  server.close = (told) => {
+    // Nothing was told of them yet, and so nothing else ends them.
+    for (const plain of shaking) plain.destroy()
+    return close.call(server, told)
+  }
   server.on('connection', (plain) => {
+    // A stream of ours, or one that another server has accepted and passes on: it has TLS already.
+    if (!(plain instanceof net.Socket) || plain instanceof tls.TLSSocket) {
+      server.emit('securedConnection', plain)
+      return
+    }
     const secured = new tls.TLSSocket(plain, { isServer: true, secureContext })
     const failed = (): void => {}
     plain.on('error', failed)
     secured.on('error', failed)
+    shaking.add(plain)
     const shaken = (): void => {
+      shaking.delete(plain)
       plain.off('close', shaken)
       secured.off('secure', shaken)
       if (pauses) secured.pause()
