@@ -309,3 +309,64 @@ for (const [name, make] of servers) {
     t.is(codeOf(t.throws(() => server.addContext('a.test', identity))), 'ERR_UNSUPPORTED')
   })
 }
+
+for (const pollers of [0, 1, 2]) {
+  for (const threads of [0, 2]) {
+    test(`certificates are replaced under load, and nothing is lost: pollers ${pollers}, ${threads} workers`, async (t) => {
+      const others = root.issue()
+      const module = 'data:text/javascript,export default (request) => request'
+      const options = { framing, pollers, tls: asking, onError: (error: unknown) => t.fail(String(error)) }
+      const server =
+        threads === 0
+          ? createServer(options, (message) => message)
+          : createServer({ ...options, workers: { module, threads } })
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen({ host, port: 0 })
+      const target = { host, port: portOfCalls(server) }
+      const ofClients = { framing, pollers, tls, onError: options.onError }
+      const dialer = new Dialer(ofClients)
+      const pool = new Pool(target, { ...ofClients, connections: 3 })
+      const mux = new Mux(target, { ...ofClients, connections: 2 })
+      const standing = await dialer.dial(target)
+      const isSame = async (called: Promise<Buffer>): Promise<void> => {
+        if (String(await called) !== 'a') t.fail('the answer is another')
+      }
+      let isOver = false
+      let dialed = 0
+      const repeated = async (work: () => Promise<void>): Promise<void> => {
+        while (!isOver) await work()
+      }
+      const load = [
+        repeated(() => isSame(standing.call('a'))),
+        ...[0, 1, 2, 3].map(() => repeated(() => isSame(pool.call('a')))),
+        ...[0, 1, 2, 3].map(() => repeated(() => isSame(mux.call('a')))),
+        ...[0, 1].map(() =>
+          repeated(async () => {
+            const connection = await dialer.dial(target)
+            await isSame(connection.call('a'))
+            await connection.close()
+            dialed += 1
+          }),
+        ),
+        // Connections of a pool, too, are made anew.
+        repeated(async () => {
+          const connection = await pool.get()
+          await connection.close()
+          pool.put(connection)
+        }),
+      ]
+      for (let round = 0; round < 10; round += 1) {
+        const isEven = round % 2 === 0
+        server.setSecureContext(isEven ? others : identity)
+        for (const each of [dialer, pool, mux]) each.setSecureContext(isEven ? second : first)
+        const before = dialed
+        await until(() => dialed >= before + 3)
+      }
+      isOver = true
+      await Promise.all(load)
+      t.true(standing.isActive)
+      t.like(server.stats(), { dropped: 0, tls: { failed: 0 } })
+      await Promise.all([standing.close(), pool.close(), mux.close()])
+    })
+  }
+}
