@@ -1,10 +1,19 @@
 import type { ExecutionContext } from 'ava'
 
-import type { Connection, FramedServerOptions, RequestHandler, Server } from '../../dist/index.mjs'
+import {
+  type Connection,
+  createServer,
+  type FramedServerOptions,
+  type RequestHandler,
+  type Server,
+  type WorkerServerOptions,
+} from '../../dist/index.mjs'
 import { Cluster, type ClusterOptions, type Endpoint, type Resolver } from '../../dist/cluster/index.mjs'
 import { deferred, Inbox, until } from './deferred.mjs'
-import { id, request } from './leaving.mjs'
-import { framing, serve } from './netpoll.mjs'
+import { id, leave, request } from './leaving.mjs'
+import { placeOf } from './listeners.mjs'
+import { framing, portOf, serve } from './netpoll.mjs'
+import type { Place } from './places.mjs'
 
 /** A server of a service, with the requests that it got. */
 export interface Member {
@@ -34,6 +43,44 @@ export async function members(
     all.push({ endpoint: { address: { host: '127.0.0.1', port } }, port, server, got, accepted })
   }
   return all
+}
+
+/** Servers that echo, each at a place of its own, where it can be started again. */
+export class EchoAt {
+  readonly address: { readonly path: string } | { readonly host: string; readonly port: number }
+  readonly #options: object
+  #server: Server
+
+  private constructor(address: EchoAt['address'], options: object, server: Server) {
+    this.address = address
+    this.#options = options
+    this.#server = server
+  }
+
+  static async start(t: ExecutionContext, transport: Place['transport'], options: object): Promise<EchoAt> {
+    const place = placeOf(t, transport)
+    const server = await listening(options, place)
+    const address = 'path' in place ? place : { host: place.host, port: portOf(server) }
+    const echo = new EchoAt(address, options, server)
+    t.teardown(() => echo.#server.close({ timeout: 0 }))
+    return echo
+  }
+
+  /** Asks its clients to leave, answers what it has, and begins anew at the same place. */
+  async restart(): Promise<void> {
+    await this.#server.close()
+    this.#server = await listening(this.#options, this.address)
+  }
+}
+
+async function listening(options: object, place: EchoAt['address']): Promise<Server> {
+  // Workers see no ids, which their requests keep.
+  const server =
+    'workers' in options
+      ? createServer({ framing, ...options } as WorkerServerOptions)
+      : createServer({ framing, id, ordered: false, goAway: leave, ...options }, (message) => message)
+  await server.listen(place)
+  return server
 }
 
 export const endpointsOf = (all: readonly Member[]): readonly Endpoint[] =>
