@@ -40,6 +40,8 @@ class ReceivedChunk extends Watched {
   readonly #places = new Map<string, number>()
   /** Where views are watched one by one. */
   #views: View[] | undefined
+  /** Whether a batch has named it since the last look. */
+  #isBusy = true
   #isRetired = false
 
   constructor(length: number, keeper: ChunkKeeper, views: View[] | undefined) {
@@ -57,6 +59,12 @@ class ReceivedChunk extends Watched {
   /** Bytes may come there, once more. */
   adopted(): void {
     this.#isRetired = false
+    this.#isBusy = true
+  }
+
+  /** A batch has named it. */
+  used(): void {
+    this.#isBusy = true
   }
 
   /** No more bytes come, or none have come for a while. */
@@ -82,12 +90,15 @@ class ReceivedChunk extends Watched {
 
   look(): Look {
     if (!this.#keeper.has(this)) return 'over'
-    if (!this.#isRetired) return 'fine'
-    return {
-      what: 'of received messages is held by views',
-      certainty: 'unlessGarbage',
-      account: () => this.#account(),
-    }
+    const isBusy = this.#isBusy
+    this.#isBusy = false
+    if (this.#isRetired)
+      return {
+        what: 'of received messages is held by views',
+        certainty: 'unlessGarbage',
+        account: () => this.#account(),
+      }
+    return isBusy ? 'fine' : { what: 'of received messages is kept although none come', certainty: 'certain' }
   }
 
   #account(): Account {
@@ -141,6 +152,11 @@ class ReceivedMemory {
     ;(buffer as ChunkBuffer)[watchedAs] = chunk
     this.#chunks[handle] = chunk
     this.#list.add(chunk)
+  }
+
+  /** A batch names it. */
+  used(handle: number): void {
+    this.#chunks[handle]?.used()
   }
 
   retired(handle: number): void {

@@ -87,7 +87,9 @@ export class ThreadMemory {
   findChunks(batch: Int32Array, found: (Chunk | undefined)[]): number {
     const count = batch[1] as number
     for (let index = 0; index < count; index += 1) {
-      found[index] = this.chunks[batch[batchHeader + index] as number]
+      const handle = batch[batchHeader + index] as number
+      found[index] = this.chunks[handle]
+      receivedMemory?.used(handle)
     }
     return count
   }
