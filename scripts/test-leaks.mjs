@@ -1,6 +1,8 @@
-// The suite with the detector of leaks on, in every process and thread of it. Any report fails the run.
+// The suite with the detector of leaks on, in every process and thread of it. Any report fails the run. The tests of a file run
+// one after the other, so that what one has left is old while others run, and what a test needs is not. Each process stays for a
+// while after its last test.
 //
-//   npm run test:leaks [-- --age 5000 '.test/connection/**/*.test.mjs' …]
+//   npm run test:leaks [-- --age 2000 '.test/connection/**/*.test.mjs' …]
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -10,14 +12,15 @@ import { parseArgs } from 'node:util'
 
 const { values, positionals } = parseArgs({
   options: {
-    /** Milliseconds; no test keeps anything for so long that it should not. */
-    age: { type: 'string', default: '5000' },
+    /** Milliseconds: no test waits for so long for anything that it opens. */
+    age: { type: 'string', default: '2000' },
   },
   allowPositionals: true,
 })
 
 const folder = mkdtempSync(join(tmpdir(), 'netpoll-leaks-'))
 const file = join(folder, 'reports')
+const preload = new URL('./leaks/linger.mjs', import.meta.url).href
 const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
 
 /** The frames of tests and fixtures, the innermost first. */
@@ -55,6 +58,7 @@ const { status } = spawnSync(process.execPath, [ava, '--tap', '--serial', ...pos
     NETPOLL_LEAK_DETECTION: 'paranoid',
     NETPOLL_LEAK_AGE: values.age,
     NETPOLL_LEAK_FILE: file,
+    NODE_OPTIONS: [process.env.NODE_OPTIONS, `--import=${preload}`].filter(Boolean).join(' '),
   },
 })
 const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []

@@ -93,6 +93,8 @@ function* ofOwn(options) {
     yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
   }
   yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
+  // Tests one after the other, each file with a while to see what it leaves.
+  yield part('leaks', 120, [script('test-leaks')])
   yield part('growth', 180, [script('test-growth')])
   yield part('amplification', 60, [script('test-amplification')])
 }
