@@ -23,10 +23,10 @@ export const PooledState = {
 
 export type PooledState = (typeof PooledState)[keyof typeof PooledState]
 
-/** A pooled connection, as the detector of leaks sees it: its loan ends when it is given back. */
+/** A pooled connection, as the detector of leaks sees it. One that is gone takes no place in the pool any more. */
 export function lookAtLent({ state }: PooledConnection): Look {
-  const isLent = state === PooledState.Lent || state === PooledState.LostWhileLent
-  return isLent ? { what: 'of a pool was lent, and not given back', certainty: 'certain' } : 'over'
+  if (state !== PooledState.Lent) return 'over'
+  return { what: 'of a pool was lent, and not given back', certainty: 'certain' }
 }
 
 /** A pool, as its connections see it. */
