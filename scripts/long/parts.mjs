@@ -92,6 +92,7 @@ function* ofOwn(options) {
   ]) {
     yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
   }
+  yield part('soak of everything at once, 60 min', 90, [script('soak'), '--minutes', '60'])
   yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
   // Tests one after the other, each file with a while to see what it leaves.
   yield part('leaks', 120, [script('test-leaks')])

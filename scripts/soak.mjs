@@ -1,0 +1,120 @@
+// Everything at once, in real processes, for as long as asked: servers of each mode, clients that behave, peers that do not,
+// worker threads that are terminated, and descriptors that run out. Storms and lulls take turns. Each lull ends with a look
+// at what every process holds.
+//
+//   npm run soak -- [--minutes 60] [--seed N] [--plant chunks,descriptors,resident,lost,wrong,gap]
+//
+// It fails on growth, lost replies, wrong bytes, gaps of a loop, and on what a process dies of. `--plant` puts such a fault
+// into a server, to see that it is found. The seed decides what everybody does; when it happens, the system.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+import { Child } from './soak/processes.mjs'
+import { pause } from './soak/random.mjs'
+import { growthOf, isGap, partsOf } from './soak/verdict.mjs'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(1 + Math.floor(Math.random() * 2 ** 31)) },
+    plant: { type: 'string', default: '' },
+  },
+})
+const seed = Number(values.seed)
+const end = performance.now() + Number(values.minutes) * 60_000
+/** Milliseconds of a storm, and of a lull: longer than the servers' limits, so that what has stalled is given up. */
+const storm = 9_000
+const lull = 4_000
+/** Descriptors of a server: fewer than a crowd takes. */
+const few = 200
+const enough = 2_048
+/** Faults after which it is pointless to go on. */
+const maxFaults = 20
+
+const folder = mkdtempSync(join(tmpdir(), 'netpoll-soak-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+const faults = []
+const onFault = (text) => {
+  faults.push(text)
+  if (faults.length <= maxFaults) process.stdout.write(`FAULT ${text}\n`)
+}
+
+process.stdout.write(
+  `soak of ${values.minutes} min, --seed ${seed}${values.plant && `, --plant ${values.plant}`}\n`,
+)
+
+const servers = ['inline', 'pollers', 'workers'].map((mode) => {
+  // A plant is in one server, whose requests are many.
+  const plant = mode === 'inline' ? values.plant : ''
+  return new Child(mode, 'server.mjs', [mode, folder, plant], { descriptors: few, onFault })
+})
+const client = new Child('client', 'client.mjs', [String(seed)], { descriptors: enough, onFault })
+const hostile = new Child('hostile', 'hostile.mjs', [String(seed + 1)], { descriptors: enough, onFault })
+/** It only measures how long a process without work waits for the processor. */
+const idle = new Child('idle', 'idle.mjs', [], { descriptors: enough, onFault })
+const children = [...servers, client, hostile, idle]
+await Promise.all(children.map(({ ready }) => ready))
+
+const modes = {}
+for (const server of servers) modes[server.name] = await server.ask('places')
+await Promise.all([client.ask('begin', modes), hostile.ask('begin', modes)])
+
+/** What each process held at the end of each lull. The peers that do not behave are not the product's. */
+const held = new Map([...servers, client].map(({ name }) => [name, []]))
+const gaps = new Map()
+let last = {}
+
+/** Compares the gaps of every loop with those of the process without work. */
+function lookForGaps(measured) {
+  const control = measured.get('idle')?.gap ?? 0
+  for (const name of held.keys()) {
+    const gap = measured.get(name)?.gap ?? 0
+    gaps.set(name, Math.max(gaps.get(name) ?? 0, gap))
+    if (isGap(gap, control))
+      onFault(
+        `${name}: its loop stood still for ${Math.round(gap)} ms, an idle one for ${Math.round(control)} ms`,
+      )
+  }
+}
+
+while (performance.now() < end && faults.length < maxFaults) {
+  await Promise.all([client.ask('storm'), hostile.ask('storm')])
+  await pause(storm)
+  await hostile.ask('lull')
+  await client.ask('lull')
+  await pause(lull)
+  const measured = new Map()
+  for (const child of children) measured.set(child.name, await child.ask('measure'))
+  lookForGaps(measured)
+  for (const [name, list] of held) if (measured.has(name) && measured.get(name)) list.push(measured.get(name))
+  last = Object.fromEntries([...measured].map(([name, value]) => [name, value?.counts]))
+}
+
+for (const child of children) child.stop()
+
+const rows = {}
+for (const [name, list] of held) {
+  if (list.length < 3) {
+    onFault(`${name}: too few looks to compare`)
+    continue
+  }
+  const { problems, row } = growthOf(list)
+  for (const problem of problems) onFault(`${name}: ${problem}`)
+  rows[name] = { ...row, 'longest gap': `${Math.round(gaps.get(name) ?? 0)} ms` }
+}
+console.table(rows)
+const looks = held.get('client') ?? []
+process.stdout.write(
+  `${looks.length} looks, of which ${partsOf(looks).last.length} are compared with as many\n`,
+)
+process.stdout.write(`${JSON.stringify(last, undefined, 1)}\n`)
+process.stdout.write(
+  faults.length === 0
+    ? 'soak: nothing found\n'
+    : `soak: ${faults.length} faults, repeat with --seed ${seed}\n`,
+)
+process.exitCode = faults.length > 0 ? 1 : 0

@@ -1,0 +1,67 @@
+// What each process of a soak has in common: it says what it holds when it is asked, and for how long its event loop has
+// not turned since it was asked before.
+
+import { readdirSync } from 'node:fs'
+
+import { stats } from '../../dist/index.mjs'
+
+/** Has the workers of this process collect their garbage, too. */
+const collecting = new BroadcastChannel('netpoll-soak')
+collecting.unref()
+
+/** Milliseconds between two looks at the clock. */
+const beat = 20
+
+let longest = 0
+let before = performance.now()
+setInterval(() => {
+  const now = performance.now()
+  longest = Math.max(longest, now - before - beat)
+  before = now
+}, beat)
+
+function heldNow() {
+  // Two, because the finalizers of the first give back what the second collects.
+  collecting.postMessage('collect')
+  globalThis.gc?.()
+  globalThis.gc?.()
+  const gap = longest
+  return new Promise((resolve) => {
+    // Finalizers have their turn.
+    setTimeout(() => {
+      longest = 0
+      before = performance.now()
+      resolve({
+        chunks: stats().chunks.live,
+        descriptors: readdirSync('/proc/self/fd').length,
+        resident: process.memoryUsage.rss(),
+        gap,
+      })
+    }, 500)
+  })
+}
+
+/** What the monitor is told beside that, by name. */
+export const counts = {}
+
+/** A fault of the product, which ends the soak. */
+export function fault(text) {
+  process.send?.({ fault: text })
+}
+
+/** Has `orders` carry out what the monitor asks for, each by its name. */
+export function obey(orders) {
+  process.on('message', async ({ order, argument }) => {
+    const answer = order === 'measure' ? { ...(await heldNow()), counts } : await orders[order]?.(argument)
+    process.send?.({ answer: order, value: answer })
+  })
+  process.on('disconnect', () => process.exit())
+  process.send?.({ answer: 'ready' })
+}
+
+process.on('unhandledRejection', (error) => fault(`an unhandled rejection: ${error?.stack ?? error}`))
+process.on('uncaughtException', (error) => {
+  fault(`an uncaught exception: ${error?.stack ?? error}`)
+  process.exitCode = 1
+  setTimeout(() => process.exit(), 500)
+})

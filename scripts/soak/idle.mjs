@@ -1,0 +1,5 @@
+// A process without work.
+
+import { obey } from './child.mjs'
+
+obey({})

@@ -1,0 +1,61 @@
+// The processes of a soak, and how the monitor speaks with them.
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const started = new Set()
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL')
+})
+
+/** A process that answers orders, one after the other. */
+export class Child {
+  #process
+  #waiting = new Map()
+  #onFault
+  #isOver = false
+
+  /** Starts `file` with so many descriptors at most. `onFault` is told of each fault that it reports, or dies of. */
+  constructor(name, file, args, { descriptors, onFault }) {
+    this.name = name
+    this.#onFault = (text) => onFault(`${name}: ${text}`)
+    const path = fileURLToPath(new URL(file, import.meta.url))
+    // The shell sets the limit, and becomes the program.
+    const script = `ulimit -n ${descriptors} && exec "$0" "$@"`
+    const program = ['-c', script, process.execPath, '--expose-gc', path, ...args]
+    this.#process = spawn('/bin/sh', program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    started.add(this.#process)
+    this.#process.on('message', (message) => this.#hear(message))
+    this.#process.on('exit', (status, signal) => this.#end(status ?? signal))
+    this.ready = this.#answer('ready')
+  }
+
+  #hear({ answer, value, fault }) {
+    if (fault !== undefined) this.#onFault(fault)
+    this.#waiting.get(answer)?.(value)
+    this.#waiting.delete(answer)
+  }
+
+  #end(how) {
+    started.delete(this.#process)
+    if (!this.#isOver) this.#onFault(`it has ended by itself (${how})`)
+    for (const resolve of this.#waiting.values()) resolve(undefined)
+  }
+
+  #answer(order) {
+    return new Promise((resolve) => this.#waiting.set(order, resolve))
+  }
+
+  /** Has an order carried out, and resolves to its answer; to `undefined` where the process is gone. */
+  ask(order, argument) {
+    if (!this.#process.connected) return Promise.resolve(undefined)
+    const answer = this.#answer(order)
+    this.#process.send({ order, argument })
+    return answer
+  }
+
+  stop() {
+    this.#isOver = true
+    this.#process.kill('SIGKILL')
+  }
+}

@@ -1,0 +1,16 @@
+// What the workers of a soak run.
+
+import { action, header } from './messages.mjs'
+
+const collecting = new BroadcastChannel('netpoll-soak')
+collecting.unref()
+collecting.onmessage = () => {
+  globalThis.gc?.()
+  globalThis.gc?.()
+}
+
+export default (request) => {
+  if (request.length >= header && request[4] === action.exit) process.exit(0)
+  if (request.length < header || request[4] !== action.late) return request
+  return new Promise((resolve) => setTimeout(resolve, request.readUInt16BE(6), request))
+}
