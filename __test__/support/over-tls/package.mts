@@ -10,6 +10,9 @@ type Require = (file: string) => unknown
 /** By this symbol of the global object, who loads modules by other means tells of each. */
 const loadedSymbol = Symbol.for('netpoll.test.loaded')
 
+/** Milliseconds that only a hang reaches: thousands of handshakes at once take their time where much else runs. */
+const handshakeTimeout = 300_000
+
 type Load = (module: { exports: unknown }, file: string) => void
 
 interface OptionsModule {
@@ -37,7 +40,7 @@ function encrypt(known: OptionsModule, dist: string, require: Require): void {
     const { dialerOptionNames } = require(`${dist}/client/options.js`) as {
       readonly dialerOptionNames: object
     }
-    if (names === serverOptionNames) taken['tls'] ??= { key, cert: certificate }
+    if (names === serverOptionNames) taken['tls'] ??= { key, cert: certificate, handshakeTimeout }
     if (names === dialerOptionNames) taken['tls'] ??= { ca: certificate, servername: 'localhost' }
     return taken
   }
