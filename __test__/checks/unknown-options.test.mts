@@ -177,7 +177,7 @@ const takers: readonly Taker[] = [
   },
   {
     title: 'register',
-    names: 'url key address weight ttl tls headers onError',
+    names: 'url key address weight servername ttl tls headers onError',
     base: { url: gateway, key: 'a', address: nowhere },
     give: async (_t, options) => using(await register(options), () => {}),
   },

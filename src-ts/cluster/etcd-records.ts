@@ -6,16 +6,18 @@ interface EtcdRecord {
   readonly network: string
   readonly address: string
   readonly weight?: number | undefined
+  readonly servername?: string | undefined
 }
 
 /** The value of a server. */
-export function recordOf({ address, weight }: Endpoint): string {
+export function recordOf({ address, weight, servername }: Endpoint): string {
   const path = address.path ?? ''
   const isPath = path !== ''
   const record: EtcdRecord = {
     network: isPath ? 'unix' : 'tcp',
     address: isPath ? path : hostPort(String(address.host ?? 'localhost'), Number(address.port)),
     weight,
+    servername,
   }
   return JSON.stringify(record)
 }

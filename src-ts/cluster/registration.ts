@@ -16,6 +16,8 @@ export interface RegisterOptions extends EtcdConnectionOptions {
   readonly address: DialTarget
   /** Its share of the calls, relative to the others. Default 1. */
   readonly weight?: number | undefined
+  /** The name that its certificate has to be valid for, with TLS. Default: the host of `address`. */
+  readonly servername?: string | undefined
   /** Seconds after which etcd forgets the server if it has died, from 2 to 3,600. Default 10. */
   readonly ttl?: number | undefined
   /** Is told when etcd could not be reached, or has said no. Default: a line on stderr. */
@@ -27,6 +29,7 @@ const registerNames = optionNames<RegisterOptions>({
   key: true,
   address: true,
   weight: true,
+  servername: true,
   ttl: true,
   tls: true,
   headers: true,
@@ -74,11 +77,11 @@ export interface Registration extends AsyncDisposable {
  */
 export async function register(options: RegisterOptions): Promise<Registration> {
   const taken = takeOptions('options', options, registerNames)
-  const { key, address, weight, ttl = 10, onError, ...connection } = taken
+  const { key, address, weight, servername, ttl = 10, onError, ...connection } = taken
   checkText('options.key', key)
   checkInteger('options.ttl', ttl, 2, 3_600)
   checkFunction('onError', onError)
-  const endpoint = checkEndpoint(weight === undefined ? { address } : { address, weight })
+  const endpoint = checkEndpoint({ address, weight, servername })
   const context = captureContext()
   const entry = new Entry(new EtcdGateway(connection), key, recordOf(endpoint), ttl, (error) =>
     report(onError, error, undefined, context),
