@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter } from 'node:path'
 
-import { BUN, GO_PEERS, TOKIO_SERVER } from '../runner/built.mjs'
+import { BUN, GO_PEERS, GRPC, TOKIO_SERVER } from '../runner/built.mjs'
 import { fromRoot } from '../runner/paths.mjs'
 
 /**
@@ -14,7 +14,7 @@ import { fromRoot } from '../runner/paths.mjs'
  * @property {string} tool The command that it needs.
  * @property {readonly string[]} words
  * @property {string} folder Where it runs.
- * @property {string} [made] Nothing is done where this is there already.
+ * @property {readonly string[]} [made] Nothing is done where these are there already.
  */
 
 /** @type {readonly Build[]} */
@@ -26,11 +26,11 @@ const BUILDS = [
     folder: fromRoot(''),
   },
   {
-    name: 'Bun',
+    name: 'Bun and grpc-js',
     tool: 'npm',
     words: ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
     folder: fromRoot('benches/peers'),
-    made: BUN,
+    made: [BUN, GRPC],
   },
   {
     name: 'Go',
@@ -51,7 +51,7 @@ const PATH = [process.env['PATH'], '/usr/local/go/bin'].join(delimiter)
 
 let failed = false
 for (const { name, tool, words, folder, made } of BUILDS) {
-  if (made !== undefined && existsSync(made)) continue
+  if (made?.every((path) => existsSync(path))) continue
   const { error, status } = spawnSync(tool, words, {
     cwd: folder,
     env: { ...process.env, PATH },

@@ -5,7 +5,7 @@ import { measureGrowth } from './growth.mjs'
 import { measureFixedLoad, measureHalfLoad } from './half-load.mjs'
 import { measureIdleMemory, measureIdleTls } from './idle-memory.mjs'
 import { measureNodeVersions, VERSIONED } from './node-versions.mjs'
-import { measureRedis, measureThrift } from './rpc.mjs'
+import { measureCluster, measureRedis, measureThrift } from './rpc.mjs'
 import { measureScaling, measureTwoWorkers } from './scaling.mjs'
 import { SERVER_SCENARIOS } from './scenarios.mjs'
 import { measureServers } from './server-test.mjs'
@@ -93,6 +93,7 @@ export const QUESTIONS = [
       part(`thrift-${sharing}`, (context) => measureThrift(/** @type {'pool' | 'mux'} */ (sharing), context)),
     ),
   ),
+  question('cluster', part('cluster', measureCluster)),
   question(
     'redis',
     ...['set', 'get'].map((command) =>

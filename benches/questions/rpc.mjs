@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
+import { GRPC } from '../runner/built.mjs'
 import { buildKitex } from '../runner/kitex.mjs'
 import { fromRoot } from '../runner/paths.mjs'
 import { runToEnd, Service } from '../runner/processes.mjs'
@@ -15,8 +16,8 @@ import { COLUMNS, sectionOf } from './section.mjs'
  * @typedef {object} Pair
  * @property {{ id: string, label: string, family: string }} subject
  * @property {readonly string[]} server
- * @property {(port: number) => readonly string[]} client
- * @property {(port: number) => readonly string[]} [warmUp] Run before the client, where that does not warm up itself.
+ * @property {(port: string) => readonly string[]} client
+ * @property {(port: string) => readonly string[]} [warmUp] Run before the client, where that does not warm up itself.
  * @property {string | undefined} [build]
  */
 
@@ -49,7 +50,7 @@ function thriftPairs(sharing, { options, subjects }) {
   const { node, seconds } = options
   const shared = ['--sharing', sharing, '--seconds', String(seconds)]
   /** @type {(command: readonly string[], words: readonly string[]) => Pair['client']} */
-  const client = (command, words) => (port) => [...command, '--port', String(port), ...shared, ...words]
+  const client = (command, words) => (port) => [...command, '--port', port, ...shared, ...words]
   const library = subjects(['node']).map((subject) => ({
     subject: { ...subject, label: 'thrift on node:net, framed' },
     server: script(node, 'library-server'),
@@ -77,6 +78,55 @@ function thriftPairs(sharing, { options, subjects }) {
   return [...library, ...ours, go]
 }
 
+/** @param {Context} context */
+export async function measureCluster({ options, subjects }) {
+  if (!isThere()) return []
+  const { node, seconds } = options
+  /** @type {(name: string, words: readonly string[]) => Pick<Pair, 'server' | 'client'>} */
+  const pair = (name, words) => ({
+    server: [...script(node, `cluster-${name}-server`), ...words],
+    client: (port) => [
+      ...script(node, `cluster-${name}-client`),
+      ...['--port', port, '--seconds', String(seconds), ...words],
+    ],
+  })
+  const ours = ['cluster', 'thrift'].flatMap((api) =>
+    subjects(['netpoll']).map(({ id, family, build }) => ({
+      subject: {
+        id: `${id}-${api}`,
+        label: `netpoll, ${api === 'thrift' ? 'Thrift client' : 'Cluster'}${build === undefined ? '' : ', before'}`,
+        family,
+      },
+      ...pair('netpoll', ['--api', api]),
+      build,
+    })),
+  )
+  const others = subjects(['node'])
+    .filter(() => isInstalled(GRPC, 'grpc-js'))
+    .map(({ family }) => ({
+      subject: { id: 'grpc', label: 'grpc-js, round_robin', family },
+      ...pair('grpc', []),
+    }))
+  const head = {
+    id: 'cluster',
+    group: 'RPC',
+    title: 'Ten servers, echo of 1 KiB, 100 callers, one server after the other',
+    about: 'Server and client are of the same kind. The servers are in one process.',
+    columns: [
+      { ...COLUMNS.rate, label: 'calls/s' },
+      { ...COLUMNS.cpu, label: 'client CPU/call' },
+    ],
+  }
+  return [sectionOf(head, await measurePairs(head.title, [...ours, ...others], readThrift, options))]
+}
+
+/** @param {string} place @param {string} name */
+function isInstalled(place, name) {
+  if (existsSync(place)) return true
+  print(`${name} is skipped: it is not installed, which "node benches/peers/build.mjs" does`)
+  return false
+}
+
 /** @param {string} output @returns {Figures} */
 function readThrift(output) {
   const { rate, clientMicroseconds } = JSON.parse(/^result (.+)$/m.exec(output)?.[1] ?? '{}')
@@ -91,8 +141,8 @@ export async function measureRedis(command, { options, subjects }) {
     return []
   }
   /** @param {number} count */
-  const load = (count) => (/** @type {number} */ port) => [
-    ...['redis-benchmark', '-p', String(port), '-t', command, '-P', '16'],
+  const load = (count) => (/** @type {string} */ port) => [
+    ...['redis-benchmark', '-p', port, '-t', command, '-P', '16'],
     ...['-n', String(count), '--csv'],
   ]
   const loads = { client: load(Math.round(options.seconds * 200_000)), warmUp: load(100_000) }
@@ -145,7 +195,8 @@ function measurePairs(title, pairs, read, { rounds }) {
 async function measurePair({ subject, server, client, warmUp, build }, read) {
   const service = new Service(subject.label, server, 'server', build)
   try {
-    const port = Number((await service.expect('listening')).split(':').at(-1))
+    // Or several, with commas between them.
+    const port = (await service.expect('listening')).split(':').at(-1) ?? ''
     if (warmUp !== undefined) await runToEnd(warmUp(port))
     const { code, output, errors } = await runToEnd(client(port), 'client', build)
     if (code !== 0) throw new Error(`the client of ${subject.label} has failed: ${errors}`)

@@ -5,7 +5,8 @@ import { setTimeout } from 'node:timers/promises'
 import { CALLERS, Request } from './service.mjs'
 
 const WARM_UP = 700
-const MESSAGE = 'x'.repeat(1024)
+/** What is sent and comes back. */
+export const MESSAGE = 'x'.repeat(1024)
 
 /**
  * Runs the callers, and prints `result {…}`: calls per second, and microseconds of this process for each.
@@ -13,15 +14,30 @@ const MESSAGE = 'x'.repeat(1024)
  * @param {(caller: number) => import('./service.mjs').EchoClient} clientOf
  * @param {number} seconds
  */
-export async function measure(clientOf, seconds) {
+export function measure(clientOf, seconds) {
+  return measureCalls((caller) => {
+    const client = clientOf(caller)
+    return async () => {
+      const { msg } = await client.Echo(new Request({ action: 'echo', msg: MESSAGE }))
+      return msg.length
+    }
+  }, seconds)
+}
+
+/**
+ * The same for callers of any kind, whose calls give the length of the reply: that of {@link MESSAGE}.
+ *
+ * @param {(caller: number) => () => Promise<number>} callOf
+ * @param {number} seconds
+ */
+export async function measureCalls(callOf, seconds) {
   let calls = 0
   let isOver = false
   /** @param {number} caller */
   const run = async (caller) => {
-    const client = clientOf(caller)
+    const call = callOf(caller)
     while (!isOver) {
-      const { msg } = await client.Echo(new Request({ action: 'echo', msg: MESSAGE }))
-      if (msg.length !== MESSAGE.length) throw new Error('another reply than was expected')
+      if ((await call()) !== MESSAGE.length) throw new Error('another reply than was expected')
       calls += 1
     }
   }

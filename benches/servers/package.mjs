@@ -6,12 +6,15 @@ import { pathToFileURL } from 'node:url'
 
 const folder = process.env['NETPOLL_BUILD']
 
-/** @param {'' | '/thrift'} part */
+/** @param {'' | '/cluster' | '/thrift'} part */
 const locate = (part) =>
   folder === undefined ? `netpoll${part}` : pathToFileURL(join(folder, 'dist', part, 'index.mjs')).href
 
 /** @type {typeof import('netpoll')} */
 export const netpoll = await import(locate(''))
+
+/** @returns {Promise<typeof import('netpoll/cluster')>} */
+export const loadCluster = () => import(locate('/cluster'))
 
 /** @returns {Promise<typeof import('netpoll/thrift')>} */
 export const loadThrift = () => import(locate('/thrift'))
