@@ -12,14 +12,22 @@ const cells = { same: 'as over `node:net`', other: 'differs' }
 /** The table, in Markdown. */
 export function tableOf(results) {
   const versions = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')).dependencies
-  const rows = Object.entries(results).map(([name, { title, beside, note, plain, tls, exceptions }]) => {
-    const version =
-      versions[name] ?? versions[name.replace(/-(server|client)$/, '')] ?? versions[`@grpc/${name}`]
-    const named = Object.entries(exceptions).map(([what, why]) => `${what}: ${why}`)
-    const notes = [beside && `with ${beside}`, note, ...named].filter(Boolean).join('; ')
-    return `| ${title}${version === undefined ? '' : ` ${version}`} | ${cells[plain] ?? ''} | ${cells[tls] ?? ''} | ${notes} |`
-  })
-  return ['| driver or server | plain | TLS | |', '| --- | --- | --- | --- |', ...rows].join('\n')
+  const rows = Object.entries(results).map(
+    ([name, { title, beside, note, plain, tls, core, exceptions }]) => {
+      const version =
+        versions[name] ?? versions[name.replace(/-(server|client)$/, '')] ?? versions[`@grpc/${name}`]
+      const named = Object.entries(exceptions).map(
+        ([what, why]) => `${what.replace('core', 'TLS of netpoll')}: ${why}`,
+      )
+      const notes = [beside && `with ${beside}`, note, ...named].filter(Boolean).join('; ')
+      return `| ${title}${version === undefined ? '' : ` ${version}`} | ${cells[plain] ?? ''} | ${cells[tls] ?? ''} | ${cells[core] ?? ''} | ${notes} |`
+    },
+  )
+  return [
+    '| driver or server | plain | `node:tls` above | `tls` of netpoll | |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n')
 }
 
 /** The guide with the table in its place. */

@@ -12,6 +12,7 @@ const { guideWith } = (await import(
 interface Result {
   readonly plain?: 'same' | 'other'
   readonly tls?: 'same' | 'other'
+  readonly core?: 'same' | 'other'
   readonly exceptions: Readonly<Record<string, string>>
 }
 
@@ -25,9 +26,10 @@ test('the table of drivers in the guide is that of their last run', (t) => {
 test('every driver has run, and none is other than over node:net without a reason', (t) => {
   const files = readdirSync(new URL('../../../scripts/test-drivers/drivers', import.meta.url))
   t.deepEqual(Object.keys(results).sort(), files.map((file) => file.replace(/\.mjs$/, '')).sort())
-  for (const [name, { plain, tls, exceptions }] of Object.entries(results)) {
+  for (const [name, { plain, tls, core, exceptions }] of Object.entries(results)) {
     t.is(plain, 'same', name)
     t.true(tls === undefined || tls === 'same', name)
+    t.is(core, tls, name)
     for (const reason of Object.values(exceptions)) t.true(reason.length > 10, name)
   }
 })

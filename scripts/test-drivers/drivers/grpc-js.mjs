@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import * as grpc from '@grpc/grpc-js'
 
 import { certificate, key } from '../certificate.mjs'
@@ -83,6 +84,8 @@ export default {
       async end() {
         for (const client of clients) client.close()
         relay.close()
+        // A session that an error has destroyed has yet to close: it would wait for that for ever.
+        while ([...server.sessions.keys()].some(({ destroyed }) => destroyed)) await turn()
         await new Promise((resolve, reject) =>
           server.tryShutdown((error) => (error ? reject(error) : resolve())),
         )

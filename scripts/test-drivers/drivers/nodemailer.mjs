@@ -15,6 +15,7 @@ const message = (text) => ({
 
 export default {
   beside: '`smtp-server`',
+  exceptions: { 'core killed': '`ESOCKET`, of `ERR_TLS_TRUNCATED`' },
   securities,
 
   async prepare({ transport, use }) {
