@@ -9,6 +9,7 @@ mod configuration;
 mod engine;
 mod failure;
 pub mod options;
+mod output;
 mod pieces;
 mod scratch;
 mod session;

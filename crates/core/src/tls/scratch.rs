@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use super::output::Output;
+
 /// The most that a record takes on the wire: its header, 16 KiB, and what encrypting adds at most.
 pub(super) const MAX_RECORD: usize = 5 + 16 * 1024 + 256;
 /// Bytes of plaintext in a record.
@@ -21,7 +23,7 @@ pub struct Scratch {
     /// Ciphertext from the socket, behind what was kept of the read before.
     pub(super) input: Vec<u8>,
     /// Ciphertext for the socket.
-    pub(super) output: Vec<u8>,
+    pub(super) output: Output,
     /// Pieces of plaintext that share a record.
     pub(super) gathered: Vec<u8>,
 }

@@ -234,9 +234,7 @@ impl Session {
         } else {
             append(&mut self.incoming, rest)?;
         }
-        if !scratch.output.is_empty() {
-            self.queue(&scratch.output, 0)?;
-        }
+        self.queue(scratch.output.bytes(), 0)?;
         result.and(lack)?;
         self.claim_kept()
     }
@@ -332,7 +330,7 @@ impl Session {
         start: usize,
         scratch: &mut Scratch,
     ) -> Result<usize, Failure> {
-        let before = scratch.output.len();
+        let before = scratch.output.bytes().len();
         let bytes = record_of(pieces, start, &mut scratch.gathered);
         if bytes.is_empty() {
             return Ok(0);
@@ -341,7 +339,7 @@ impl Session {
             .encrypt(&mut self.incoming, bytes, &mut scratch.output)?;
         self.wear.encrypted();
         self.records.push_back(Record {
-            ciphertext: scratch.output.len() - before,
+            ciphertext: scratch.output.bytes().len() - before,
             plaintext: bytes.len(),
         });
         Ok(bytes.len())
@@ -355,7 +353,7 @@ impl Session {
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.encrypted = plaintext;
-        let output = &scratch.output[..];
+        let output = scratch.output.bytes();
         let written = match retry(|| write(output)) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -466,7 +464,7 @@ impl Session {
             .engine
             .encrypt_close(&mut self.incoming, &mut scratch.output);
         if encrypted.is_ok() {
-            let _ = self.queue(&scratch.output, 0);
+            let _ = self.queue(scratch.output.bytes(), 0);
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) use configurations::{
 use super::chain::{CertificateFault, Usage};
 use super::failure::Failure;
 use super::options::{Unauthorized, Version};
+use super::output::Output;
 use super::wear::AES_GCM_RECORDS;
 use seen::{SEEN, Seen};
 use verifier::Authority;
@@ -160,7 +161,7 @@ impl Engine {
         &mut self,
         input: &mut [u8],
         mut plaintext: impl FnMut(&[u8]),
-        output: &mut Vec<u8>,
+        output: &mut Output,
     ) -> (usize, Result<(), Failure>) {
         SEEN.set(Seen::default());
         let mut used = 0;
@@ -212,7 +213,7 @@ impl Engine {
 
     /// After a failure the alert that tells the peer waits to be encoded: the library gives it when it is called again. What
     /// came from the peer is not looked at any more.
-    fn encode_alert(&mut self, output: &mut Vec<u8>) {
+    fn encode_alert(&mut self, output: &mut Output) {
         either!(self, connection => while connection.wants_write() {
             let state = connection.process_tls_records(&mut []).state;
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else {
@@ -227,7 +228,7 @@ impl Engine {
         &mut self,
         kept: &mut [u8],
         plaintext: &[u8],
-        output: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Result<(), Failure> {
         self.write(kept, output, Outgoing::Plaintext(plaintext))
     }
@@ -236,7 +237,7 @@ impl Engine {
     pub(super) fn encrypt_close(
         &mut self,
         kept: &mut [u8],
-        output: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Result<(), Failure> {
         self.write(kept, output, Outgoing::Close)
     }
@@ -244,7 +245,7 @@ impl Engine {
     fn write(
         &mut self,
         kept: &mut [u8],
-        output: &mut Vec<u8>,
+        output: &mut Output,
         outgoing: Outgoing<'_>,
     ) -> Result<(), Failure> {
         either!(self, connection => loop {
@@ -254,7 +255,7 @@ impl Engine {
                 Ok(ConnectionState::PeerClosed) => self.has_received_close = true,
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     let mut result = Ok(());
-                    append(output, outgoing.room(), |memory| {
+                    output.append(outgoing.room(), |memory| {
                         let written = match outgoing {
                             Outgoing::Plaintext(bytes) => traffic.encrypt(bytes, memory),
                             Outgoing::Close => traffic.queue_close_notify(memory),
@@ -335,29 +336,12 @@ impl Outgoing<'_> {
     }
 }
 
-fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, output: &mut Vec<u8>) {
-    append(output, 0, |memory| match data.encode(memory) {
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, output: &mut Output) {
+    output.append(0, |memory| match data.encode(memory) {
         Ok(count) => Ok(count),
         Err(EncodeError::InsufficientSize(lack)) => Err(lack.required_size),
         Err(EncodeError::AlreadyEncoded) => Ok(0),
     });
-}
-
-/// Appends what `encode` writes to memory of `room` bytes, or of as many as it says that it needs.
-fn append(
-    output: &mut Vec<u8>,
-    mut room: usize,
-    mut encode: impl FnMut(&mut [u8]) -> Result<usize, usize>,
-) {
-    let before = output.len();
-    for _ in 0..2 {
-        output.resize(before + room, 0);
-        match encode(&mut output[before..]) {
-            Ok(count) => return output.truncate(before + count),
-            Err(needed) => room = needed,
-        }
-    }
-    output.truncate(before);
 }
 
 fn failure_of(error: &Error, fault: Option<CertificateFault>) -> Failure {

@@ -96,7 +96,7 @@ impl Session {
         if self.incoming.is_empty() {
             self.incoming = Vec::new();
         }
-        self.queue(&scratch.output, 0)?;
+        self.queue(scratch.output.bytes(), 0)?;
         result.and(lack)?;
         self.claim_kept()?;
         match self
