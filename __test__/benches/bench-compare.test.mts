@@ -104,7 +104,7 @@ test('encrypted servers take turns, with handshakes and idle connections', async
   const loads = ['tls-100x1', 'tls-4x64', 'tls-20x256k']
   t.deepEqual(
     sections.map(({ id }) => id),
-    [...loads, 'tls-full', 'tls-resumed', 'tls-idle'],
+    [...loads, 'tls-full', 'tls-resumed', 'tls-idle', 'tls-flood'],
   )
   for (const { id, rows } of sections) {
     const workers = loads.includes(id) ? ['netpoll, workers'] : []
@@ -117,7 +117,10 @@ test('encrypted servers take turns, with handshakes and idle connections', async
     for (const { values } of rows) t.true(key in values, id)
   }
   t.deepEqual(
-    claims.filter(({ verdict }) => verdict !== 'not measured').map(({ text }) => text),
+    // Whether the short rounds of a flood see a reply is up to the machine.
+    claims
+      .filter(({ verdict, text }) => verdict !== 'not measured' && !text.includes('flood'))
+      .map(({ text }) => text),
     [
       ...['TLS 100 × 1, to node:tls', 'TLS 100 × 1, to the bare rustls loop', 'TLS 4 × 64, to node:tls'],
       ...['TLS 20 × 256 KiB, to node:tls', 'TLS, full handshake: CPU, to node:tls'],

@@ -207,6 +207,10 @@ export const BOUNDS = [
       ...{ text: 'TLS, idle connections: memory of each', section: 'tls-idle' },
       ...{ of: 'netpoll', key: 'each', limit: most(8 * KIBIBYTE) },
     },
+    {
+      ...{ text: 'TLS, a flood of handshakes: p99 of others, to that without', section: 'tls-flood' },
+      ...{ of: 'netpoll', key: 'times', limit: most(3) },
+    },
   ],
   ...[
     { of: 'turn', text: 'Requests held over a turn' },

@@ -11,6 +11,7 @@ import { SERVER_SCENARIOS } from './scenarios.mjs'
 import { measureServers } from './server-test.mjs'
 import { measureSlowPeers } from './slow-peers.mjs'
 import { measureSize, sweepId, TRANSPORTS } from './sweep.mjs'
+import { measureTlsFlood } from './tls-flood.mjs'
 import { DIRECTIONS, measureClientTransfer, measureServerTransfer } from './transfer.mjs'
 
 /**
@@ -57,7 +58,7 @@ const sweep = {
 }
 
 /** Each may be asked by itself. */
-const tls = [...serverParts('tls-'), part('tls-idle', measureIdleTls)]
+const tls = [...serverParts('tls-'), part('tls-idle', measureIdleTls), part('tls-flood', measureTlsFlood)]
 
 /** @type {readonly Question[]} */
 export const QUESTIONS = [

@@ -4,11 +4,13 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { BENCH_PROGRAM } from './built.mjs'
 import { PEERS } from './peers.mjs'
 import { residentMemory, runToEnd, Service } from './processes.mjs'
 
+const FLOOD = fileURLToPath(new URL('../clients/handshake-flood.mjs', import.meta.url))
 const directory = await mkdtemp(join(tmpdir(), 'netpoll-bench-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 let sockets = 0
@@ -163,6 +165,16 @@ export class Bench {
     const holder = new Service('the slow client', [BENCH_PROGRAM, ...words], 'client')
     await holder.expect('slow ready')
     return holder
+  }
+
+  /** Begins handshakes, and finishes none, until stopped. */
+  async floodWithHandshakes() {
+    const command = [process.execPath, FLOOD, '--tcp', this.#endpoint[1] ?? '']
+    const flood = new Service('the flood of handshakes', command, 'client')
+    await flood.expect('flood ready')
+    // It shares a core with the load client, and must not keep that waiting. A low priority alone does not see to it.
+    flood.schedule('idle')
+    return flood
   }
 
   /** Resident memory now, in bytes. */

@@ -111,6 +111,21 @@ export class Service {
     this.#child.stdin?.write(`${line}\n`)
   }
 
+  /** Whether it runs only while nothing else wants its core, where the system knows that. @param {'idle' | 'other'} policy */
+  schedule(policy) {
+    if (cores === undefined) return
+    spawnSync('chrt', [`--${policy}`, '--all-tasks', '--pid', '0', String(this.pid)])
+  }
+
+  /** Ends its input, and returns the rest of the line that begins with `start`, which is its last. @param {string} start */
+  async conclude(start) {
+    this.schedule('other')
+    this.#child.stdin?.end()
+    const rest = await this.expect(start)
+    await this.stop()
+    return rest
+  }
+
   /** Ends its input and waits for it to end, or ends it. */
   async stop() {
     if (!running.has(this.#child)) return
