@@ -101,7 +101,8 @@ for (const place of places) {
 
   test(`connections that no call uses are closed after maxIdleTime, and the next call dials (${where})`, async (t) => {
     const { target, accepted } = await echoAt(t, place)
-    const { mux, changes } = muxed(t, target, { connections: 2, maxIdleTime: 20, pollers: place.pollers })
+    // One alone: a second one that is dialed slowly would come after the first has gone, and be told of anew.
+    const { mux, changes } = muxed(t, target, { connections: 1, maxIdleTime: 20, pollers: place.pollers })
     for (let round = 1; round <= 3; round += 1) {
       if (round === 2) await mux.connect()
       else if (round === 3) await mux.send('not answered')
@@ -112,6 +113,42 @@ for (const place of places) {
     }
     t.is(mux.stats().connected, 0)
   })
+
+  for (const use of ['connect', 'send', 'call'] as const) {
+    if (place.transport === 'unix') continue
+    test(`a dial that takes longer than maxIdleTime leaves its connection to it: ${use} (${where})`, async (t) => {
+      const { server } = await echoAt(t, place)
+      const { port } = targetOf(server) as { port: number }
+      const asked = deferred<() => void>()
+      const { mux, changes } = muxed(
+        t,
+        { host: 'name', port },
+        {
+          connections: 1,
+          maxIdleTime: 1,
+          pollers: place.pollers,
+          lookup: (_name, _options, callback) => asked.resolve(() => callback(null, '127.0.0.1', 4)),
+        },
+      )
+      const controller = new AbortController()
+      const connected = mux.connect({ signal: controller.signal })
+      const used = use === 'send' ? mux.send('not answered') : use === 'call' ? mux.call('a') : connected
+      if (use !== 'connect') {
+        controller.abort(new Error('enough'))
+        await rejection(connected)
+      }
+      const answer = await asked.promise
+      // The timer of the mux is older and shorter than this one, so it fires before, and acts in the turn after that.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      await nextTurn()
+      await nextTurn()
+      answer()
+      await used
+      t.deepEqual(await changes.take(), [true, 'connected'])
+      t.deepEqual(await changes.take(), [false, 'idle'])
+      t.is(mux.stats().connected, 0)
+    })
+  }
 
   test(`with failFast a call without a connection gets the dial’s error at once (${where})`, async (t) => {
     const port = await freePort()

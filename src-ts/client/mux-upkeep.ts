@@ -18,7 +18,7 @@ export class MuxUpkeep {
   readonly #maxIdleTime: number
   readonly #ages = new LazyTimer((now) => this.#client.replaceAged(now))
   readonly #idle = new LazyTimer((now) => this.#closeIdle(now))
-  /** When the last call or send ended; `undefined` before there was a connection. */
+  /** When the last call or send ended; `undefined` where the next connection, or the end of a call, is to begin anew. */
   #idleSince: number | undefined
 
   constructor(
@@ -51,9 +51,10 @@ export class MuxUpkeep {
     this.#idle.stop()
   }
 
-  /** Returns when to look again. While the client is busy, the end of the last call says. */
+  /** Returns when to look again. While the client is busy, the end of its last call says, or the connection that it waits for. */
   #closeIdle(now: number): number {
-    if (this.#client.isBusy() || this.#idleSince === undefined) return Number.POSITIVE_INFINITY
+    if (this.#client.isBusy()) this.#idleSince = undefined
+    if (this.#idleSince === undefined) return Number.POSITIVE_INFINITY
     const end = this.#idleSince + this.#maxIdleTime
     if (end > now) return end
     this.#idleSince = undefined
