@@ -81,6 +81,17 @@ function* ofOwn(options) {
       yield part(`restarts, ${kind}, ${pollers} pollers`, 40, args)
     }
   }
+  yield* ofClusters()
+  yield part('soak of everything at once, 60 min', 90, [script('soak'), '--minutes', '60'])
+  yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
+  // Tests one after the other, each file with a while to see what it leaves.
+  yield part('leaks', 120, [script('test-leaks')])
+  yield part('growth', 180, [script('test-growth')])
+  yield part('amplification', 60, [script('test-amplification')])
+}
+
+/** Services whose servers, and what finds them, come and go. */
+function* ofClusters() {
   // A hundred processes behind a cluster; each is restarted once, or killed. A line of figures for each kind.
   for (const args of [
     ['goaway', '100', '2000', '0.6'],
@@ -92,12 +103,22 @@ function* ofOwn(options) {
   ]) {
     yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
   }
-  yield part('soak of everything at once, 60 min', 90, [script('soak'), '--minutes', '60'])
-  yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
-  // Tests one after the other, each file with a while to see what it leaves.
-  yield part('leaks', 120, [script('test-leaks')])
-  yield part('growth', 180, [script('test-growth')])
-  yield part('amplification', 60, [script('test-amplification')])
+  // What finds the servers is away for long, or has forgotten what was: no call fails, and the right list holds soon after.
+  for (const [kind, seconds] of [
+    ['etcd-kill', '60'],
+    ['etcd-stop', '60'],
+    ['etcd-compact', '10'],
+    ['dns-servfail', '30'],
+    ['dns-empty', '30'],
+    ['dns-nothing', '30'],
+  ]) {
+    yield part(`${kind} for ${seconds} s`, 10, [fixture('registry-outages'), kind, seconds])
+  }
+  // Servers that come and go meanwhile: connections, descriptors, timers, listeners and memory do not grow.
+  for (const pollers of ['0', '1']) {
+    const args = ['--expose-gc', fixture('cluster-growth'), '1000000', pollers]
+    yield part(`1,000,000 calls of a cluster, ${pollers} pollers`, 40, args)
+  }
 }
 
 /** Random drivers, two side by side, each for as long as asked. */
