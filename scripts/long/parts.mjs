@@ -157,6 +157,8 @@ function* watched({ versions }) {
     yield cargo('Miri, the buffers', 180, [...miri, '--lib', 'buffer::', '--', '--skip', 'reclaim'])
     yield cargo('Miri, the table', 180, [...miri, '--test', 'link_buffer'])
     yield cargo('Miri, random operations', 180, [...miri, '--test', 'link_buffer_model'])
+    yield cargo('Miri, framing and connections', 180, [...miri, '--lib', '--', 'frame::', 'connection::'])
+    yield cargo('Miri, connections without sockets', 180, [...miri, '--test', 'pure'])
   }
   // What shows only where every access is watched: a suite and many terminations on each version.
   const names = versions.map(({ name }) => name).join()

@@ -14,6 +14,14 @@ use netpoll_core::timer::Wheel;
 use netpoll_core::{Batch, Call, ChunkPool, Reason, RecordKind, Settings, Slice};
 use support::{Random, frame, settings};
 
+/// Of what is random: few where each step takes a thousand times longer, with messages of which none is large.
+const ROUNDS: u64 = if cfg!(miri) { 3 } else { 200 };
+const LENGTHS: [usize; 5] = if cfg!(miri) {
+    [5, 20, 50, 100, 4_200]
+} else {
+    [5, 100, 4_200, 20_000, 150_000]
+};
+
 const OPEN: State = State::Open(Peer::Sending);
 
 /// A connection, and what it needs to be fed.
@@ -94,14 +102,13 @@ impl Bench {
 
 #[test]
 fn whatever_the_reads_and_the_bound_the_messages_are_those_that_were_sent() {
-    for seed in 0..200 {
+    for seed in 0..ROUNDS {
         let mut random = Random::new(seed);
         let most = 1 + random.below(5) as u32;
         let mut bench = Bench::new(settings(|s| s.max_in_flight = NonZeroU32::new(most)));
         let sent: Vec<Vec<u8>> = (0..60)
             .map(|_| {
-                let longest =
-                    [5, 100, 4_200, 20_000, 150_000][random.below(5).min(random.below(5))];
+                let longest = LENGTHS[random.below(5).min(random.below(5))];
                 let length = random.below(longest);
                 frame(&random.bytes(length))
             })
@@ -137,7 +144,7 @@ fn whatever_the_reads_and_the_bound_the_messages_are_those_that_were_sent() {
 
 #[test]
 fn outbound_leaves_in_order_under_any_writes() {
-    for seed in 0..100 {
+    for seed in 0..ROUNDS / 2 {
         let mut random = Random::new(seed);
         let pool = ChunkPool::new(1024, 4);
         let mut outbound = Outbound::default();
@@ -237,7 +244,7 @@ fn a_paused_connection_has_no_budget() {
 fn an_unfinished_message_claims_its_memory_and_gives_it_back() {
     let bound = Arc::new(UnfinishedBound::new(10_000));
     let settings = settings(|s| s.unfinished = bound);
-    for _ in 0..100 {
+    for _ in 0..ROUNDS / 2 {
         let mut bench = Bench::new(settings.clone());
         let wire = frame(&[0; 9_000]);
         bench.feed(&wire[..8_000]);
