@@ -116,30 +116,38 @@ test('what is no connected stream socket is refused, and left as it is', async (
 
 for (const pollers of [0, 1, 2]) {
   for (const transport of ['tcp', 'unix'] as const) {
-    const where = `${pollers} pollers, ${transport}`
-    test(`a late write fails a stream whose peer had ended before the stream was there: ${where}`, async (t) => {
-      const connections = new Inbox<Connection>()
-      const server = createServer({ allowHalfOpen: true, onConnect: connections.push })
-      t.teardown(() => server.close({ timeout: 0 }))
-      await server.listen(placeOf(t, transport))
-      const peer = connect({ ...targetOf(server), allowHalfOpen: true })
-      t.teardown(() => peer.destroy())
-      const connection = await connections.take()
-      await once(peer.end(), 'finish')
-      const seen = new Inbox<string>()
-      const closed = new Promise<void>((resolve) => {
-        const listen = (given: Connection): void => {
-          const stream = given.toDuplex().resume()
-          stream.on('error', (error) => seen.push(`error ${codeOf(error)}`))
-          stream.on('close', (hadError: boolean) => seen.push(`close ${hadError}`)).on('close', resolve)
-          const write = (): unknown => stream.write('late', (error) => seen.push(`written ${codeOf(error)}`))
-          // Once the ticks are done, in the same turn, by which our direction has ended with the peer's.
-          stream.once('end', () => process.nextTick(() => queueMicrotask(write)))
-        }
-        void new Dialer({ pollers, onPrepare: listen }).fromFd(connection.detach()).catch(() => {})
+    for (const writes of [false, true]) {
+      const what = writes ? 'a late write fails a stream' : 'a stream ends in order'
+      const where = `${pollers} pollers, ${transport}`
+      test(`${what} whose peer had ended before the stream was there: ${where}`, async (t) => {
+        const connections = new Inbox<Connection>()
+        const server = createServer({ allowHalfOpen: true, onConnect: connections.push })
+        t.teardown(() => server.close({ timeout: 0 }))
+        await server.listen(placeOf(t, transport))
+        const peer = connect({ ...targetOf(server), allowHalfOpen: true })
+        t.teardown(() => peer.destroy())
+        const connection = await connections.take()
+        await once(peer.end(), 'finish')
+        const seen = new Inbox<string>()
+        const closed = new Promise<void>((resolve) => {
+          const listen = (given: Connection): void => {
+            const stream = given.toDuplex().resume()
+            stream.on('finish', () => seen.push('finish'))
+            stream.on('error', (error) => seen.push(`error ${codeOf(error)}`))
+            stream.on('close', (hadError: boolean) => seen.push(`close ${hadError}`)).on('close', resolve)
+            const write = (): unknown =>
+              stream.write('late', (error) => seen.push(`written ${codeOf(error)}`))
+            // Once the ticks are done, in the same turn, by which our direction has ended with the peer's.
+            if (writes) stream.once('end', () => process.nextTick(() => queueMicrotask(write)))
+          }
+          void new Dialer({ pollers, onPrepare: listen }).fromFd(connection.detach()).catch(() => {})
+        })
+        await closed
+        t.deepEqual(
+          seen.all,
+          writes ? ['written EPIPE', 'error EPIPE', 'close true'] : ['finish', 'close false'],
+        )
       })
-      await closed
-      t.deepEqual(seen.all, ['written EPIPE', 'error EPIPE', 'close true'])
-    })
+    }
   }
 }

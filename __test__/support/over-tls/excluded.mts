@@ -50,8 +50,8 @@ const exclusions: readonly Exclusion[] = [
     reason: 'it is compared with the server side of node:tls, which may end without an error',
   },
   {
-    tests: /^connection\/stream\/duplex-libraries › tls:|^connection\/stream\/duplex-redis ›/,
-    reason: 'its other end is TLS or Redis, of which the helpers leave the socket plain',
+    tests: /^connection\/stream\/duplex-libraries › tls:|^connection\/stream\/duplex-(?:http2|redis) ›/,
+    reason: 'its other end is TLS, http2 or Redis, of which the helpers leave the socket plain',
   },
   {
     tests: /^time\/fake-timers › nothing hangs under fake timers of sinon/,

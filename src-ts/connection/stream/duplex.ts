@@ -58,6 +58,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Whether the connection is gone. */
   #gone = false
   #isCloseDue = false
+  /** Whether our direction ends by the next turn, although the connection is gone: that destroys the stream. */
+  #endsLate = false
   /** Whether bytes or the peer's end are expected. */
   #reads = true
   /** Whether the stream has asked by {@link _read} since bytes were pushed last. It asks once, so reading must not stop then. */
@@ -247,7 +249,13 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
       callback()
     } else if (this.#gone) {
       // A turn later, as a socket has it, which is there until then for a writer that comes late.
-      setImmediate(() => this.#events.run(callback, undefined))
+      this.#endsLate = true
+      const transport = transportOf(this)
+      setImmediate(() => {
+        if (transportOf(this) !== transport) return
+        this.#endsLate = false
+        this.#events.run(callback, undefined)
+      })
     } else {
       this.#final = callback
       core.end()
@@ -393,6 +401,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     } else {
       this.#refuseWaiting(brokenPipe())
       // What has arrived can still be read. Its end destroys the stream: by our own end, unless that need not come.
+      if (this.#endsLate) return
       if (this.readableEnded) this.destroy()
       else if (this.allowHalfOpen) this.once('end', this.#destroyAtEnd)
     }
@@ -497,6 +506,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#gone = false
     this.#events.forget()
     this.#isCloseDue = false
+    this.#endsLate = false
     this.#reads = true
     this.#hasAsked = false
     this.#reader = undefined
