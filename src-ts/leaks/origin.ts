@@ -1,6 +1,3 @@
-/** Taken at load. */
-const { captureStackTrace } = Error
-
 /** Frames of this package, of which there may be ten, and some of its user. */
 const maxFrames = 24
 
@@ -34,12 +31,11 @@ export function ownOriginOf(): string {
 
 /** Empty where users make stacks of their own. */
 function framesOf(): string[] {
-  const noted: { stack?: unknown } = {}
   const { stackTraceLimit } = Error
   try {
     Reflect.set(Error, 'stackTraceLimit', maxFrames)
-    captureStackTrace(noted)
-    const { stack } = noted
+    // A user's `prepareStackTrace` gets it, and may read every member of an error.
+    const { stack } = new Error() as { readonly stack?: unknown }
     return typeof stack === 'string' ? (stack.match(frame) ?? []) : []
   } catch {
     // A user's `prepareStackTrace` has thrown.
