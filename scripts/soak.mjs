@@ -5,7 +5,7 @@
 //   npm run soak -- [--minutes 60] [--seed N] [--plant chunks,descriptors,resident,lost,wrong,gap]
 //
 // It fails on growth, lost replies, wrong bytes, gaps of a loop, and on what a process dies of. `--plant` puts such a fault
-// into a server, to see that it is found. The seed decides what everybody does; when it happens, the system.
+// into a server, to see that it is found. The seed decides what each process does; when it happens, the system.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -77,7 +77,11 @@ function stay(target, name, isWorkers) {
 function beLate(target) {
   void lane(async () => {
     const milliseconds = random.below(60)
-    await ask(target, requestOf(random, 100, action.late, milliseconds), { timeout: 30, isExpected: isLate })
+    await ask(target, requestOf(random, 100, action.late, milliseconds), {
+      name: 'a deadline',
+      timeout: 30,
+      isExpected: isLate,
+    })
   })
 }
 
@@ -143,7 +147,7 @@ function terminate(pollers) {
       }
       const calls = []
       for (const end = performance.now() + 100 + random.below(900); performance.now() < end; ) {
-        calls.push(ask(connection, plainRequest(), { isExpected: isOver }))
+        calls.push(ask(connection, plainRequest(), { name: 'a thread', isExpected: isOver }))
         await pause(random.below(30))
       }
       await worker.terminate()

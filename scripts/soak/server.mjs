@@ -14,8 +14,8 @@ const [mode = '', folder = '', plant = ''] = process.argv.slice(2)
 const pem = (name) => readFileSync(new URL(`../../__test__/fixtures/tls/${name}.pem`, import.meta.url))
 const tls = { key: pem('key'), cert: pem('certificate'), handshakeTimeout: 5_000, onHandshakeError: () => {} }
 
-/** Requests after which those plants bear that do so once. */
-const ripe = 500
+/** Requests after which those plants bear that do so a few times. */
+const ripe = 300
 /** Whether it is one of the few that are spoilt: a peer that does not behave may be the one that gets the reply. */
 const isRipe = () => requests >= ripe && requests < 2 * ripe && requests % 20 === 0
 
@@ -24,7 +24,9 @@ const kept = []
 let requests = 0
 const plants = {
   chunks: (request) => requests % 20 === 0 && kept.push(request),
-  descriptors: () => requests % 100 === 0 && openSync('/dev/null'),
+  // One a second, so that they grow between looks in a run of a minute or two.
+  descriptors: () =>
+    kept.length < Math.min(120, performance.now() / 1_000) && kept.push(openSync('/dev/null')),
   resident: () => requests % 20 === 0 && kept.push(Buffer.alloc(64 * 1024, 1)),
   gap: () => {
     if (requests !== ripe) return
