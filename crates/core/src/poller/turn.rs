@@ -180,6 +180,8 @@ impl Poller {
     /// # Errors
     /// The system's; an interruption is none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        // Turns without a look in between share it: other sockets wait for that look, and not for a turn.
+        tls::begin_turn();
         match self.await_events(timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
@@ -265,7 +267,6 @@ impl Poller {
                 self.slots.vacate(slot);
             }
         }
-        tls::begin_turn();
         self.read_inbox();
         self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());

@@ -13,8 +13,8 @@ pub(super) const MAX_PLAINTEXT: usize = 16 * 1024;
 pub(super) const RECORDS: usize = 8;
 /// What one read takes from the socket.
 const MAX_READ: usize = 128 * 1024;
-/// How long the handshakes of a turn take: others have their turn then. One that was begun is not cut short, and takes about
-/// a third of that.
+/// How long the handshakes between two looks at the sockets take: others have their turn then. One that was begun is not cut
+/// short, and takes about a third of that.
 const HANDSHAKE_BUDGET: Duration = Duration::from_millis(1);
 
 /// What is lent to the session that is served.
@@ -34,7 +34,7 @@ thread_local! {
     static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// A turn of the poller in this thread begins.
+/// The poller in this thread looks at its sockets.
 pub fn begin_turn() {
     SPENT.set(Duration::ZERO);
 }
