@@ -160,6 +160,12 @@ function* watched({ versions }) {
     yield cargo('Miri, framing and connections', 180, [...miri, '--lib', '--', 'frame::', 'connection::'])
     yield cargo('Miri, connections without sockets', 180, [...miri, '--test', 'pure'])
   }
+  yield {
+    title: 'ThreadSanitizer',
+    command: process.execPath,
+    args: [script('test-tsan')],
+    minutes: 120,
+  }
   // What shows only where every access is watched: a suite and many terminations on each version.
   const names = versions.map(({ name }) => name).join()
   const asan = ['--terminations', '600', '--versions', names]
