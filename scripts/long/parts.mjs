@@ -40,26 +40,28 @@ function* rounds({ version, binary }, repeats) {
   }
 }
 
+/** By the version of Node.js that runs this. */
+const ownPart = (title, minutes, args) => ({
+  title,
+  node: process.versions.node,
+  command: process.execPath,
+  args,
+  minutes,
+})
+
 /** What takes the version of Node.js that runs this. */
 function* ofOwn(options) {
-  const part = (title, minutes, args) => ({
-    title,
-    node: process.versions.node,
-    command: process.execPath,
-    args,
-    minutes,
-  })
   // Timed, beside node:net in the same run.
-  yield part('timers beside busy writers', 20, [fixture('timer-beside-writers')])
+  yield ownPart('timers beside busy writers', 20, [fixture('timer-beside-writers')])
   yield { title: 'the packages, installed', command: 'npm', args: ['run', 'test:package'], minutes: 60 }
-  yield part('jest, vitest and sinon', 40, [script('test-runners')])
+  yield ownPart('jest, vitest and sinon', 40, [script('test-runners')])
   yield {
     title: 'bundles and single executables',
     command: 'npm',
     args: ['run', 'test:bundlers'],
     minutes: 40,
   }
-  yield part(`soak of ${options.connects} connects`, 180, [
+  yield ownPart(`soak of ${options.connects} connects`, 180, [
     '--expose-gc',
     fixture('pool-soak'),
     String(options.connects),
@@ -68,26 +70,31 @@ function* ofOwn(options) {
   for (const kind of ['connection', 'ids', 'mux', 'pool']) {
     for (const pollers of ['0', '1']) {
       const args = [fixture('many-timeouts'), '100000', pollers, kind]
-      yield part(`100,000 timeouts, ${kind}, ${pollers} pollers`, 30, args)
+      yield ownPart(`100,000 timeouts, ${kind}, ${pollers} pollers`, 30, args)
     }
   }
   for (const kind of ['mux-1', 'mux-4', 'mux-order']) {
-    yield part(`1,000,000 lost calls, ${kind}`, 60, ['--expose-gc', fixture('lost-calls'), kind, '1000000'])
+    yield ownPart(`1,000,000 lost calls, ${kind}`, 60, [
+      '--expose-gc',
+      fixture('lost-calls'),
+      kind,
+      '1000000',
+    ])
   }
   // Six restarts behind one port, 256 calls in flight: none is lost.
   for (const kind of ['mux', 'pool', 'dialer', 'rpc']) {
     for (const pollers of ['0', '1', '2']) {
       const args = [fixture('restarts'), 'goaway', kind, pollers, '150000', '6', '256']
-      yield part(`restarts, ${kind}, ${pollers} pollers`, 40, args)
+      yield ownPart(`restarts, ${kind}, ${pollers} pollers`, 40, args)
     }
   }
   yield* ofClusters()
-  yield part('soak of everything at once, 60 min', 90, [script('soak'), '--minutes', '60'])
-  yield part('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
+  yield ownPart('soak of everything at once, 60 min', 90, [script('soak'), '--minutes', '60'])
+  yield ownPart('faults of the system', 60, [script('test-faults'), '--seeds', '1,2,3,4,5,6,7,8,9,10'])
   // Tests one after the other, each file with a while to see what it leaves.
-  yield part('leaks', 120, [script('test-leaks')])
-  yield part('growth', 180, [script('test-growth')])
-  yield part('amplification', 60, [script('test-amplification')])
+  yield ownPart('leaks', 120, [script('test-leaks')])
+  yield ownPart('growth', 180, [script('test-growth')])
+  yield ownPart('amplification', 60, [script('test-amplification')])
 }
 
 /** Services whose servers, and what finds them, come and go. */
@@ -101,7 +108,7 @@ function* ofClusters() {
     ['stop', '10', '1000', '12'],
     ['slow', '10', '1000', '20'],
   ]) {
-    yield part(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
+    yield ownPart(`cluster, ${args.join(' ')}`, 40, [fixture('cluster-restarts'), ...args])
   }
   // What finds the servers is away for long, or has forgotten what was: no call fails, and the right list holds soon after.
   for (const [kind, seconds] of [
@@ -112,12 +119,12 @@ function* ofClusters() {
     ['dns-empty', '30'],
     ['dns-nothing', '30'],
   ]) {
-    yield part(`${kind} for ${seconds} s`, 10, [fixture('registry-outages'), kind, seconds])
+    yield ownPart(`${kind} for ${seconds} s`, 10, [fixture('registry-outages'), kind, seconds])
   }
   // Servers that come and go meanwhile: connections, descriptors, timers, listeners and memory do not grow.
   for (const pollers of ['0', '1']) {
     const args = ['--expose-gc', fixture('cluster-growth'), '1000000', pollers]
-    yield part(`1,000,000 calls of a cluster, ${pollers} pollers`, 40, args)
+    yield ownPart(`1,000,000 calls of a cluster, ${pollers} pollers`, 40, args)
   }
 }
 
