@@ -80,6 +80,7 @@ function readOr(path) {
 /** Whether nothing is left of a file once it is compiled: it has types alone, which no process loads. */
 function hasTypesOnly(path) {
   const compiled = join('dist', relative('src-ts', path)).replace(/ts$/, 'js')
+  if (!existsSync(compiled)) return false
   const code = readFileSync(compiled, 'utf8')
     .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     .replace('"use strict";', '')
