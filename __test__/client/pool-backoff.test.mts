@@ -78,14 +78,18 @@ for (const use of ['call', 'get'] as const) {
     const errors = new Inbox<unknown>()
     const pool = pooled(t, server.target, { minIdle, onError: (error) => errors.push(error) })
     await server.sockets.reach(3 * minIdle)
-    server.treat = (socket) => socket.on('data', () => socket.write(frame('reply')))
-    // Those that were accepted before may still be ending.
-    while (pool.stats().free < minIdle) {
-      await (use === 'call' ? pool.call('x').catch(() => {}) : pool.get().then((one) => pool.put(one)))
+    const fresh = new Inbox<Socket>()
+    server.treat = (socket) => {
+      fresh.push(socket)
+      socket.on('data', () => socket.write(frame('reply')))
     }
-    // One that was still ending may have been told of after the first that was of use.
+    // As many as the pool keeps: it knows by then that all those before have ended.
+    await fresh.reach(minIdle)
+    while (pool.stats().free < minIdle) await nextTurn()
     const told = errors.all.length
     t.true(told >= 1)
+    if (use === 'call') t.is(String(await pool.call('x')), 'reply')
+    else pool.put(await pool.get())
     // From then on it is as in the beginning: what ends unused is told anew.
     server.treat = (socket) => socket.destroy()
     for (const socket of server.sockets.all) socket.destroy()
