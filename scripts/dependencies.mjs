@@ -19,6 +19,7 @@ const licences = [
 
 /** Packages whose script at installation is not run, because they are installed with `--ignore-scripts`. */
 const withoutScripts = new Map([
+  ['benches/peers/package-lock.json', ['node_modules/protobufjs']],
   ['scripts/test-bundlers/tools/package-lock.json', ['node_modules/esbuild']],
   [
     'scripts/test-drivers/package-lock.json',

@@ -28,7 +28,7 @@ const BUILDS = [
   {
     name: 'Bun and grpc-js',
     tool: 'npm',
-    words: ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
+    words: ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
     folder: fromRoot('benches/peers'),
     made: [BUN, GRPC],
   },
