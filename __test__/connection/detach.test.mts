@@ -7,7 +7,7 @@ import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { codeOf, connectPeer, gone, rejection, targetOf } from '../support/netpoll.mjs'
-import { arrived, dialStream, quietTurns, serveStream } from '../support/streams.mjs'
+import { dialStream, quietTurns, serveStream } from '../support/streams.mjs'
 
 function echo({ reader, writer }: Connection): void {
   writer.writeBinary(reader.next(reader.length))
@@ -51,7 +51,7 @@ test('a descriptor that an accepted connection gave away becomes a connection of
   const peer = await connectPeer(t, { port })
   const accepted = await connections.take()
   await peer.write('abc')
-  await arrived(accepted, 3)
+  await accepted.reader.fill(3)
   const connection = await new Dialer({ onData: echo }).fromFd(accepted.detach())
   t.teardown(() => gone(connection))
   t.is(server.stats().connections, 0)

@@ -50,6 +50,8 @@ export async function dialStream(
 /** Waits until `connection` has received so many bytes. */
 export async function arrived(connection: Connection, bytes: number): Promise<void> {
   while (connection.bytesRead < bytes) await nextTurn()
+  // What the core has read is handed over some turns later where other connections take long.
+  await quietTurns()
 }
 
 /** Waits until `connection` has seen its peer's end. */
