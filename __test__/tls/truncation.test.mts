@@ -8,7 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, type ConnectionDuplex, createServer, Dialer } from '../../dist/index.mjs'
 import { Authority } from '../support/certificates.mjs'
-import { Inbox, until } from '../support/deferred.mjs'
+import { deferred, Inbox, until } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { netServerAt, placeOf } from '../support/listeners.mjs'
 import { codeOf, gone, rejection, targetOf } from '../support/netpoll.mjs'
@@ -28,6 +28,10 @@ interface Pair {
   readonly reported: readonly unknown[]
   /** Sends the last bytes, and goes without the end of TLS. */
   readonly die: (last?: Buffer) => void
+  /** The relay takes nothing more from the connection. */
+  readonly stall: () => void
+  /** The relay goes without a word. */
+  readonly vanish: () => void
 }
 
 /** A connection of ours, and its peer behind a relay, which leaves out the end of TLS. */
@@ -76,6 +80,8 @@ async function pairAt(
       from.once('end', () => to.end(Buffer.concat(late).subarray(0, -closeLength)))
       peer.resume().end(last)
     },
+    stall: () => void to.unpipe().pause(),
+    vanish: () => void (transport === 'tcp' ? to.resetAndDestroy() : to.destroy()),
   }
 }
 
@@ -111,6 +117,23 @@ for (const place of places) {
       die()
       t.deepEqual(await seen.reach(2), ['ERR_TLS_TRUNCATED', 'close'])
       t.deepEqual(reported, [])
+    })
+
+    test(`a writer that waits is told, although what has arrived is unread: ${title}`, async (t) => {
+      const { connection, die, stall, vanish } = await pairAt(t, place, { allowHalfOpen })
+      const duplex = connection.toDuplex()
+      const seen = record(duplex)
+      die(Buffer.from('unread'))
+      await until(() => duplex.readableLength === 'unread'.length)
+      stall()
+      const [written, ended] = [deferred<unknown>(), deferred<unknown>()]
+      duplex.write(pattern(8 * 2 ** 20), (error) => written.resolve(error))
+      duplex.end((error?: Error | null) => ended.resolve(error))
+      vanish()
+      t.true((await written.promise) instanceof Error)
+      t.true((await ended.promise) instanceof Error)
+      await seen.reach(2)
+      t.is(seen.all.at(-1), 'close')
     })
 
     test(`what has arrived is read before: ${title}`, async (t) => {

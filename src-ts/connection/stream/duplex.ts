@@ -53,8 +53,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Waits until our direction has ended. */
   #final: Callback | undefined
   #peerEnded = false
-  /** Whether the peer's end was none in order, which is told once what has arrived is read. */
-  #endsByFailure = false
+  /** Of a peer's end that was none in order: told once what has arrived is read. */
+  #endFailure: NetpollError | undefined
   /** Whether the connection is gone. */
   #gone = false
   #isCloseDue = false
@@ -244,13 +244,12 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
 
   /** @internal */
   override _final(callback: Callback): void {
-    const core = transportOf(this)?.core
-    if (core === undefined) {
+    const transport = transportOf(this)
+    if (transport === undefined) {
       callback()
     } else if (this.#gone) {
       // A turn later, as a socket has it, which is there until then for a writer that comes late.
       this.#endsLate = true
-      const transport = transportOf(this)
       setImmediate(() => {
         if (transportOf(this) !== transport) return
         this.#endsLate = false
@@ -258,8 +257,8 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
       })
     } else {
       this.#final = callback
-      core.end()
-      this.#expect(core)
+      transport.core.end()
+      this.#expect(transport.core)
     }
   }
 
@@ -269,7 +268,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#written = undefined
     this.#isReferred = false
     // What a write fails by after the peer's end is told to that write alone, as it is by a handle.
-    const isLate = this.#reader !== undefined && this.#peerEnded && !this.#endsByFailure
+    const isLate = this.#reader !== undefined && this.#peerEnded && this.#endFailure === undefined
     callback(isLate ? null : error)
     // Behind 'error', as a socket of Node.js tells it.
     const end = error ?? canceled()
@@ -337,14 +336,14 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   /** Where nothing is left unread, the end is noticed although the user does not read: the connection of one that only writes would stay. */
   #end(failure: NetpollError | undefined): void {
     this.#peerEnded = true
-    this.#endsByFailure = failure !== undefined
+    this.#endFailure = failure
     if (this.destroyed) return
     this.#reads = false
     this.#lookLater()
     if (failure !== undefined) {
       whenRead(this, () => {
         // Unless it has begun anew meanwhile.
-        if (this.#endsByFailure) this.destroy(failure)
+        if (this.#endFailure === failure) this.destroy(failure)
       })
       return
     }
@@ -390,7 +389,12 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
       this.#closeLater()
       return
     }
-    if (this.#endsByFailure) return
+    if (this.#endFailure !== undefined) {
+      // What is unread can still be read, unless a writer waits for what never leaves.
+      if (this.#written !== undefined || this.#final !== undefined) this.destroy(this.#endFailure)
+      else this.#callbacks?.over(error ?? this.#endFailure)
+      return
+    }
     if (this.#reader !== undefined && this.#peerEnded) {
       this.#leaveToReader(error)
       return
@@ -502,7 +506,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
     this.#isReferred = false
     this.#final = undefined
     this.#peerEnded = false
-    this.#endsByFailure = false
+    this.#endFailure = undefined
     this.#gone = false
     this.#events.forget()
     this.#isCloseDue = false
