@@ -127,6 +127,11 @@ export class ClusterCall {
     return this.#busy?.has(node) === true
   }
 
+  /** Whether both are tries of one call that may be under way at once. */
+  isBeside(other: ClusterCall): boolean {
+    return this.#busy !== undefined && this.#busy === other.#busy
+  }
+
   /** The same call with another signal. */
   withSignal(signal: AbortSignal): ClusterCall {
     return this.#copy(this.deadline, signal)

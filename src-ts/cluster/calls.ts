@@ -150,10 +150,10 @@ export class Calls {
     this.#wake()
   }
 
-  /** Those that wait look again. */
-  #wake(): void {
+  /** Those that wait look again, all of them unless `isMeant` says which. */
+  #wake(isMeant?: (waiting: Waiting) => boolean): void {
     if (this.#waiting.length === 0) return
-    for (const waiting of this.#waiting.takeAll()) waiting.serve()
+    for (const waiting of this.#waiting.takeAll(isMeant)) waiting.serve()
     this.#followWaiting()
   }
 
@@ -293,7 +293,7 @@ export class Calls {
     } finally {
       call.leave(node)
       // The other try of the same call may wait for this server.
-      this.#wake()
+      this.#wake((waiting) => waiting.call.isBeside(call))
     }
   }
 
@@ -352,7 +352,9 @@ export class Calls {
 
   /** A server where no try of the call is under way: a balancer need not look at what was tried. */
   #idle(call: ClusterCall): ClusterNode | undefined {
-    return this.#members.ready.find((node) => node.link?.isReady === true && !call.isBusyAt(node))
+    const idle = this.#members.ready.filter((node) => node.link?.isReady === true && !call.isBusyAt(node))
+    const { tried } = call.balanced
+    return idle.find(({ view }) => !tried.includes(view)) ?? idle[0]
   }
 
   /** Waits until another server is ready. */

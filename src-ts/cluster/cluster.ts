@@ -209,7 +209,7 @@ export class Cluster {
 
 /** What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. */
 function checkMuxOptions(options: LinkMuxOptions): void {
-  new Mux({ path: '/' }, options)
+  void new Mux({ path: '/' }, options).close({ timeout: 0 })
 }
 
 function clusterClosed(): NetpollError {

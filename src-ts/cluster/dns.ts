@@ -61,12 +61,12 @@ type Ask = (resolver: promises.Resolver) => Promise<Answer>
  */
 export function dns(name: string, options: DnsOptions = {}): Resolver {
   checkText('name', name)
-  const { port, type = 'A', refresh = 5_000, ...others } = takeOptions('options', options, dnsNames)
+  const { port, type = 'A', refresh = 5_000, servers: given } = takeOptions('options', options, dnsNames)
   checkInteger('options.refresh', refresh, minInterval, maxTimeout)
   if (type !== 'A' && type !== 'AAAA' && type !== 'SRV') {
     throw invalidValue('options.type', "must be 'A', 'AAAA' or 'SRV'", type)
   }
-  const servers = takeServers(others.servers)
+  const servers = takeServers(given)
   if (type === 'SRV') {
     if (port !== undefined) throw invalidValue('options.port', 'means nothing to records of type SRV', port)
     return new DnsResolver(servers, async (resolver) => {

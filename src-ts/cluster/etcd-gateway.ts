@@ -6,9 +6,10 @@ import { invalidType, invalidValue, NetpollError } from '../errors'
 import { checkObject } from '../checks/arguments'
 import { clearTimeout, setTimeout } from '../extension'
 
-/** Milliseconds until an answer of etcd is given up, in so many parts. */
+/** Milliseconds until an answer of etcd is given up. */
 const answerTimeout = 3_000
-const parts = 3
+/** So many timers count them, one after the other: while the process stands still, one of them runs out at most. */
+const answerParts = 3
 
 /** Bytes of an answer, or of a message of a watch, at most. */
 const maxBytes = 64 * 1024 * 1024
@@ -133,7 +134,7 @@ class AnswerLimit {
   constructor(liveness: Liveness, over: () => void) {
     this.#liveness = liveness
     this.#over = over
-    this.#wait(parts)
+    this.#wait(answerParts)
   }
 
   stop(): void {
@@ -145,7 +146,7 @@ class AnswerLimit {
       this.#over()
       return
     }
-    this.#timer = setTimeout(() => this.#wait(left - 1), answerTimeout / parts)
+    this.#timer = setTimeout(() => this.#wait(left - 1), answerTimeout / answerParts)
     if (this.#liveness === 'background') this.#timer.unref()
   }
 }

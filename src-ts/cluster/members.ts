@@ -171,7 +171,7 @@ export class Members {
     for (const node of this.#chosen) this.#drain(node, timeout)
     this.#chosen = new Set()
     this.#ready = []
-    this.#views = []
+    this.#views = freeze([])
   }
 
   /** All calls end at once. */

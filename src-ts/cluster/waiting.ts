@@ -1,28 +1,28 @@
 import { forgetSignal, QueueEntry, reasonOf, type WaitQueue } from '../extension'
+import type { ClusterCall } from './call'
 
 /** A call that waits until a server is ready. */
 export class Waiting extends QueueEntry {
-  readonly deadline: number
+  readonly call: ClusterCall
   readonly #resolve: () => void
   readonly #reject: (error: unknown) => void
   readonly #timedOut: () => unknown
-  readonly #signal: AbortSignal | undefined
   readonly #aborted: () => void
 
   /** `timedOut` makes the error of a call whose deadline has passed. */
   constructor(
     queue: WaitQueue<Waiting>,
-    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal | undefined },
+    call: ClusterCall,
     resolve: () => void,
     reject: (error: unknown) => void,
     timedOut: () => unknown,
   ) {
     super()
-    this.deadline = deadline
+    const { signal } = call
+    this.call = call
     this.#resolve = resolve
     this.#reject = reject
     this.#timedOut = timedOut
-    this.#signal = signal
     this.#aborted = () => {
       if (!this.isQueued) return
       this.fail(reasonOf(signal))
@@ -31,14 +31,19 @@ export class Waiting extends QueueEntry {
     signal?.addEventListener('abort', this.#aborted, { once: true })
   }
 
+  /** When it is given up, on our clock. */
+  get deadline(): number {
+    return this.call.deadline
+  }
+
   /** A server may be ready. */
   serve(): void {
-    forgetSignal(this.#signal, this.#aborted)
+    forgetSignal(this.call.signal, this.#aborted)
     this.#resolve()
   }
 
   fail(error: unknown): void {
-    forgetSignal(this.#signal, this.#aborted)
+    forgetSignal(this.call.signal, this.#aborted)
     this.#reject(error)
   }
 
