@@ -1,10 +1,12 @@
+import { leakSettings } from './settings'
+
 /** Frames of this package, of which there may be ten, and some of its user. */
 const maxFrames = 24
 
 const frame = /^ {4}at .*$/gm
 
 /** What the frames of this package have in common; `undefined` in a bundle. */
-const ownFolder = /([^\s()]*)leaks[\\/]origin\.\w+:\d/.exec(framesOf()[0] ?? '')?.[1]
+const ownFolder = leakSettings && /([^\s()]*)leaks[\\/]origin\.\w+:\d/.exec(framesOf()[0] ?? '')?.[1]
 
 /**
  * The frames of the user's code that runs, as text: frames that V8 keeps otherwise refer to the objects whose methods they are.

@@ -27,7 +27,7 @@ function read(): LeakSettings | undefined {
   const age = Math.ceil(Number(variable('NETPOLL_LEAK_AGE') ?? usualAge))
   return {
     age: age > 0 && age < 2 ** 31 ? Math.max(leastAge, age) : usualAge,
-    file: variable('NETPOLL_LEAK_FILE'),
+    file: variable('NETPOLL_LEAK_FILE') || undefined,
   }
 }
 

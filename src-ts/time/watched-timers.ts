@@ -4,13 +4,12 @@ import type { Look, Watched } from '../leaks/watched'
 
 /** As far as timers are replaced. */
 export interface TimerFunctions {
-  readonly setTimeout: typeof setTimeout
-  readonly clearTimeout: typeof clearTimeout
-  readonly setInterval: typeof setInterval
-  readonly clearInterval: typeof clearInterval
+  readonly setTimeout: (callback: () => void, milliseconds?: number) => NodeJS.Timeout
+  readonly clearTimeout: (timer: Cleared) => void
+  readonly setInterval: (callback: () => void, milliseconds?: number) => NodeJS.Timeout
+  readonly clearInterval: (timer: Cleared) => void
 }
 
-type Callback = (...parameters: never[]) => void
 type Cleared = string | number | NodeJS.Timeout | undefined
 
 /** Functions that do the same, and by which `list` learns of every timer. */
@@ -25,7 +24,7 @@ export function watchedTimers(list: WatchList, plain: TimerFunctions): TimerFunc
     if (typeof timer === 'object') list.remove(timers.get(timer))
     plain.clearTimeout(timer)
   }
-  const start = (callback: Callback, milliseconds?: number): NodeJS.Timeout => {
+  const start = (callback: () => void, milliseconds?: number): NodeJS.Timeout => {
     let watched: Watched | undefined
     const timer = plain.setTimeout(() => {
       list.remove(watched)
@@ -34,15 +33,15 @@ export function watchedTimers(list: WatchList, plain: TimerFunctions): TimerFunc
     watched = watch(timer)
     return timer
   }
-  const repeat = (callback: Callback, milliseconds?: number): NodeJS.Timeout => {
-    const timer = plain.setInterval(callback as () => void, milliseconds)
+  const repeat = (callback: () => void, milliseconds?: number): NodeJS.Timeout => {
+    const timer = plain.setInterval(callback, milliseconds)
     watch(timer)
     return timer
   }
   return {
-    setTimeout: start as unknown as typeof setTimeout,
+    setTimeout: start,
     clearTimeout: clear,
-    setInterval: repeat as unknown as typeof setInterval,
+    setInterval: repeat,
     clearInterval: clear,
   }
 }

@@ -124,7 +124,9 @@ export class WorkerQueue {
 
   /** Leaves the pool, if there is nothing to do and others are left. Returns whether it has. */
   retire(): boolean {
-    return this.#native.retire()
+    const isOver = this.#native.retire()
+    if (isOver) leaks?.closed()
+    return isOver
   }
 
   /**
