@@ -111,7 +111,7 @@ for (const place of places) {
       t.deepEqual(await changes.take(), [false, 'idle'])
       await until(() => accepted.all.every(({ isActive }) => !isActive))
     }
-    t.is(mux.stats().connected, 0)
+    await until(() => mux.stats().connected === 0)
   })
 
   for (const use of ['connect', 'send', 'call'] as const) {
@@ -146,7 +146,7 @@ for (const place of places) {
       await used
       t.deepEqual(await changes.take(), [true, 'connected'])
       t.deepEqual(await changes.take(), [false, 'idle'])
-      t.is(mux.stats().connected, 0)
+      await until(() => mux.stats().connected === 0)
     })
   }
 

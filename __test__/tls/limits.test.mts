@@ -108,7 +108,7 @@ for (const pollers of [0, 1, 2]) {
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen(placeOf(t, 'tcp'))
     server.setSecureContext({ handshakeTimeout: 1 })
-    const silent = connect(targetOf(server) as { readonly port: number })
+    const silent = connect(targetOf(server) as { readonly port: number }).on('error', () => {})
     t.teardown(() => silent.destroy())
     const error = await errors.take()
     t.is((error as { readonly code?: unknown }).code, 'ERR_TLS_HANDSHAKE_TIMEOUT')

@@ -334,7 +334,12 @@ for (const pollers of [0, 1, 2]) {
       let isOver = false
       let dialed = 0
       const repeated = async (work: () => Promise<void>): Promise<void> => {
-        while (!isOver) await work()
+        try {
+          while (!isOver) await work()
+        } catch (error) {
+          isOver = true
+          t.fail(String(error))
+        }
       }
       const load = [
         repeated(() => isSame(standing.call('a'))),
@@ -360,7 +365,7 @@ for (const pollers of [0, 1, 2]) {
         server.setSecureContext(isEven ? others : identity)
         for (const each of [dialer, pool, mux]) each.setSecureContext(isEven ? second : first)
         const before = dialed
-        await until(() => dialed >= before + 3)
+        await until(() => isOver || dialed >= before + 3)
       }
       isOver = true
       await Promise.all(load)

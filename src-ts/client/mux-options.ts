@@ -44,7 +44,7 @@ export const muxOptionNames = optionNames<MuxOptions>({
   onReadyChange: true,
 })
 
-/** Of `backoff`. */
+/** The members that the option `backoff` may have. */
 export const backoffNames = optionNames<BackoffOptions>({ min: true, max: true })
 
 /** Options after checking. */

@@ -18,7 +18,7 @@ export interface IdField {
   readonly endian?: 'big' | 'little' | undefined
 }
 
-/** Of `id`. */
+/** The members that the option `id` may have. */
 export const idNames = optionNames<IdField>({ offset: true, size: true, endian: true })
 
 /** The id of a call: a number up to 2⁵³ − 1, a `bigint` beyond, or any value that the user's function returns. */

@@ -11,7 +11,7 @@ interface Sender {
   readonly native: Pick<NativePoller, 'carryOut' | 'sendWithin'>
 }
 
-/** Milliseconds that pollers on threads get, all together. Only one that hangs takes as long; a busy one has to wait. */
+/** Milliseconds that pollers on threads get, all together. A thread that hangs takes all of it, and one that only waits for a processor less. */
 const patience = 2_000
 
 /** Those that have connections. */

@@ -127,6 +127,7 @@ export function withoutTls(): NetpollError {
   return new NetpollError('ERR_UNSUPPORTED', 'The option tls was not given')
 }
 
+/** The options of TLS, each read once, so that no later change counts. @throws TypeError with `ERR_INVALID_ARG_VALUE` */
 export function takeTls<Options extends object>(
   options: Options,
   names: Parameters<typeof takeOptions<Options>>[2],

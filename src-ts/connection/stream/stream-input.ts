@@ -300,7 +300,7 @@ export class StreamInput implements Leftover {
     this.#tellEnd()
   }
 
-  /** Of any other end the consumer learns as the connection closes. After one of these it does not before the consumer does. */
+  /** Of any other end the consumer learns as the connection closes. After one of these the connection stays until the consumer ends or destroys it. */
   #tellEnd(): void {
     const code = this.#ended?.code
     if (code === 'ERR_EOF' || code === 'ERR_TLS_TRUNCATED') this.#consumer?.ended(this.failure)

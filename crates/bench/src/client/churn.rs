@@ -114,7 +114,9 @@ impl Churn<'_> {
                 failures.add(Failure::new(Kind::Stalled, detail));
                 break;
             }
-            let timeout = match (self.plan.waiting, phases.ends_at()) {
+            // A window that is over waits for its first reply.
+            let end = phases.ends_at().filter(|end| *end > now);
+            let timeout = match (self.plan.waiting, end) {
                 (Waiting::BusyPoll, _) => Duration::ZERO,
                 (Waiting::Sleep, Some(end)) => Duration::from_nanos(end.saturating_sub(now)),
                 (Waiting::Sleep, None) => stall_timeout,

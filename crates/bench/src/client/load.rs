@@ -197,7 +197,8 @@ impl<'a, E: Exchange> Load<'a, E> {
             return Duration::ZERO;
         }
         let mut wake_at = (now + self.stall_timeout).min(self.limit.next_look);
-        if let Some(end) = self.phases.ends_at() {
+        // A window that is over waits for its first reply.
+        if let Some(end) = self.phases.ends_at().filter(|end| *end > now) {
             wake_at = wake_at.min(end);
         }
         if let (Pace::Fixed(rate), true) = (&self.pace, self.left > 0) {

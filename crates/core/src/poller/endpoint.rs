@@ -444,7 +444,7 @@ impl Endpoint {
     }
 
     /// Where the peer is gone already the next read tells. Else a peer that is not told of the end may wait for it for ever,
-    /// as we do for that of the peer.
+    /// as we do for that of the peer. Cold, for most turns end nothing.
     #[cold]
     fn end_output(&mut self) {
         match self.transport.stream.shutdown_write() {

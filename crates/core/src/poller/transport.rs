@@ -201,11 +201,11 @@ impl Transport {
         }
     }
 
-    /// Whether all plaintext that the socket took was on its way to the peer, as far as the system tells.
-    pub(super) fn has_departed(&self) -> bool {
+    /// Whether all plaintext that the socket took was on its way to the peer, as far as the system tells. That may count
+    /// `end` bytes behind it, for the end of our direction.
+    pub(super) fn has_departed(&self, end: usize) -> bool {
         let own_tail = self.session().map_or(0, Session::own_tail);
-        // The end of our direction counts as a byte.
-        self.stream.unsent().unwrap_or_default() <= own_tail + 1
+        self.stream.unsent().unwrap_or_default() <= own_tail + end
     }
 
     /// Whether TLS, where there is any, has said that nothing more will come, before the socket ended.

@@ -81,17 +81,16 @@ impl Endpoint {
             error.kind(),
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
         );
-        let is_over = matches!(
-            self.connection.state(),
+        let end = match self.connection.state() {
             State::Ending(Peer::Ended)
-                | State::ReadOnly(_)
-                | State::Finishing(Peer::Ended)
-                | State::Refused(Peer::Ended)
-                | State::Flushing(Peer::Ended)
-                | State::Lingering
-                | State::Closed
-        );
-        is_gone && is_over && self.transport.is_secured() && self.transport.has_departed()
+            | State::Finishing(Peer::Ended)
+            | State::Refused(Peer::Ended)
+            | State::Flushing(Peer::Ended) => 0,
+            // Our direction has ended, which counts as a byte.
+            State::ReadOnly(_) | State::Lingering | State::Closed => 1,
+            _ => return false,
+        };
+        is_gone && self.transport.is_secured() && self.transport.has_departed(end)
     }
 
     /// Apart from reading, for the sake of its stack.

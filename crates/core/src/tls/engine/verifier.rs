@@ -124,7 +124,9 @@ impl Authority {
         now: UnixTime,
         seconds: i64,
     ) -> Result<(), webpki::Error> {
-        if !Parts::of(leaf).is_some_and(|parts| parts.serves(self.usage)) {
+        let parts = Parts::of(leaf).ok_or(webpki::Error::BadDer)?;
+        if !parts.serves(self.usage) {
+            // Our caller takes it for a wrong purpose.
             return Err(webpki::Error::EmptyEkuExtension);
         }
         let trusted = &*self.trusted;
