@@ -94,3 +94,6 @@ export class WatchedDebt<Target extends object> extends Watched {
     return this.#look(target)
   }
 }
+
+/** Of a debt that stays until it is over, whatever becomes of its connection. */
+export const alwaysOwed = (): boolean => true

@@ -9,7 +9,7 @@ import {
   revoke,
 } from '../link-buffer/message-writer'
 import { leaks } from '../leaks/watch-list'
-import { type Look, type Watched, WatchedDebt } from '../leaks/watched'
+import { alwaysOwed, type Look, type Watched, WatchedDebt } from '../leaks/watched'
 import type { Chunk } from '../memory/chunk'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandQueue, CommandTarget } from '../poller/command-queue'
@@ -96,7 +96,7 @@ export class CursorTasks implements CursorReplies<LaterTask> {
 
   placeLater(slot: number): LaterTask {
     const source = this.#sources[slot] as Source
-    const watched = leaks?.add(new WatchedDebt({}, isOwed, lookAt))
+    const watched = leaks?.add(new WatchedDebt({}, alwaysOwed, lookAt))
     return { target: { slot, generation: 0 }, source, watched }
   }
 
@@ -138,8 +138,6 @@ export class CursorTasks implements CursorReplies<LaterTask> {
     }
   }
 }
-
-const isOwed = (): boolean => true
 
 function lookAt(): Look {
   return { what: 'of a worker waits for its later reply', certainty: 'certain' }

@@ -10,7 +10,7 @@ import {
   unsettledWord,
 } from '../native/protocol'
 import { leaks, type WatchList } from '../leaks/watch-list'
-import { type Look, WatchedDebt } from '../leaks/watched'
+import { alwaysOwed, type Look, WatchedDebt } from '../leaks/watched'
 import { type Chunk, messageAs } from '../memory/chunk'
 import { captureContext } from '../process/async-context'
 import { replyError } from '../errors'
@@ -256,7 +256,7 @@ const whenAnswered = leaks === undefined ? whenSettled : watchingAnswers(leaks)
 
 function watchingAnswers(list: WatchList): typeof whenSettled {
   return (result, fulfilled, rejected) => {
-    const watched = list.add(new WatchedDebt({}, isOwed, lookAtRequest))
+    const watched = list.add(new WatchedDebt({}, alwaysOwed, lookAtRequest))
     whenSettled(
       result,
       (value) => {
@@ -270,8 +270,6 @@ function watchingAnswers(list: WatchList): typeof whenSettled {
     )
   }
 }
-
-const isOwed = (): boolean => true
 
 function lookAtRequest(): Look {
   return { what: 'of a worker waits for its handler', certainty: 'certain' }

@@ -1,6 +1,6 @@
 import { beginAt, type CallSite, rejectCall } from '../../process/call-site'
 import { leaks } from '../../leaks/watch-list'
-import { type Look, type Watched, WatchedDebt } from '../../leaks/watched'
+import { alwaysOwed, type Look, type Watched, WatchedDebt } from '../../leaks/watched'
 import * as clock from '../../time/clock'
 import { Deadlines } from '../../time/deadlines'
 import { errorForCall, NetpollError, withoutStack } from '../../errors'
@@ -96,7 +96,7 @@ export class PendingCall {
     this.#site = site
     this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
-    this.#watched = leaks?.add(new WatchedDebt(this, isOwed, lookAt))
+    this.#watched = leaks?.add(new WatchedDebt(this, alwaysOwed, lookAt))
   }
 
   /** Whether its caller has a reply or an error. */
@@ -159,8 +159,6 @@ export class PendingCall {
     if (this.#aborted !== undefined) forgetSignal(this.#signal, this.#aborted)
   }
 }
-
-const isOwed = (): boolean => true
 
 /** A call with a time limit is at fault beyond that. */
 function lookAt({ isSettled, deadline }: PendingCall): Look {
