@@ -30,6 +30,11 @@ export const algorithms = {
   Ed25519: ['ED25519'],
 } as const
 
+/** A kind of key. */
+export type KeyKind = keyof typeof algorithms
+
+export const keyKinds = Object.keys(algorithms) as readonly KeyKind[]
+
 /** A certificate with its key, made by `openssl`, that may issue others. */
 export class Authority implements Identity {
   readonly key: string
@@ -113,4 +118,15 @@ function openssl(...words: readonly string[]): void {
 function date(days: number): string {
   const time = new Date(Date.now() + days * 86_400_000)
   return `${time.toISOString().replaceAll(/[-:T]/g, '').slice(0, 14)}Z`
+}
+
+/** An identity with a key of each kind, issued by `root`. */
+export function identitiesOf(root: Authority): Readonly<Record<KeyKind, Identity>> {
+  const issued = (kind: KeyKind): Identity => root.issue({ algorithm: algorithms[kind] })
+  return {
+    'P-256': issued('P-256'),
+    'P-384': issued('P-384'),
+    RSA: issued('RSA'),
+    Ed25519: issued('Ed25519'),
+  }
 }

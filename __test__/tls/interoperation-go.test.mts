@@ -12,7 +12,7 @@ import {
   Dialer,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { algorithms, Authority, type Identity, ofClient } from '../support/certificates.mjs'
+import { Authority, identitiesOf, keyKinds, ofClient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { codeOf, framing, portOf, rejection } from '../support/netpoll.mjs'
@@ -34,10 +34,7 @@ const goTest = problem === undefined || process.env['CI'] !== undefined ? test :
 const host = '127.0.0.1'
 const root = new Authority({ name: 'root' })
 const client = root.issue({ name: 'client', extensions: ofClient })
-const kinds = ['P-256', 'P-384', 'RSA', 'Ed25519'] as const
-const identities = Object.fromEntries(
-  kinds.map((kind) => [kind, root.issue({ algorithm: algorithms[kind] })]),
-) as unknown as Readonly<Record<(typeof kinds)[number], Identity>>
+const identities = identitiesOf(root)
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 
 let program: Program
@@ -126,7 +123,7 @@ async function serverOfGo(
 }
 
 for (const version of versions) {
-  for (const kind of kinds) {
+  for (const kind of keyKinds) {
     goTest(`go: ${kind}, ${version}, resumed, both ways`, async (t) => {
       const served = await clientOfGo(t, identities[kind], ['--version', version, '--rounds', '2'])
       for (const [round, resumed] of [false, true].entries()) {

@@ -14,17 +14,14 @@ import {
   Dialer,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { algorithms, Authority, type Identity, ofClient } from '../support/certificates.mjs'
+import { Authority, identitiesOf, keyKinds, ofClient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { codeOf, portOf, rejection } from '../support/netpoll.mjs'
 
 const host = '127.0.0.1'
 const root = new Authority({ name: 'root' })
 const client = root.issue({ name: 'client', extensions: ofClient })
-const kinds = ['P-256', 'P-384', 'RSA', 'Ed25519'] as const
-const identities = Object.fromEntries(
-  kinds.map((kind) => [kind, root.issue({ algorithm: algorithms[kind] })]),
-) as unknown as Readonly<Record<(typeof kinds)[number], Identity>>
+const identities = identitiesOf(root)
 const flags = { 'TLSv1.1': '-tls1_1', 'TLSv1.2': '-tls1_2', 'TLSv1.3': '-tls1_3' } as const
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 /** OpenSSL offers old versions to those alone that do without security. */
@@ -141,7 +138,7 @@ async function reversed(connection: Connection, line: string): Promise<string> {
 const hellos = (said: string): number => said.split('ClientHello').length - 1
 
 for (const version of versions) {
-  for (const kind of kinds) {
+  for (const kind of keyKinds) {
     test(`openssl: ${kind}, ${version}, both ways`, async (t) => {
       const { port, accepted } = await serving(t, identities[kind])
       const program = connecting(t, port, [flags[version]])
