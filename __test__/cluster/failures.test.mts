@@ -148,6 +148,16 @@ test('a second try beside the first: its reply counts, and the first is given up
   t.true(cluster.stats().nodes.every(({ running }) => running === 0))
 })
 
+/** Chooses `member` first, and another only if it looks at what was tried. */
+function preferring({ port }: Member, looks: boolean): Balancer {
+  return {
+    pick: (nodes, { tried }) => {
+      const ranked = nodes.toSorted((left) => (left.endpoint.address.port === port ? -1 : 1))
+      return looks ? ranked.find((node) => !tried.includes(node)) : ranked[0]
+    },
+  }
+}
+
 for (const looks of [true, false]) {
   test(`no server gets the tries of one call side by side: a balancer that ${looks ? '' : 'never '}looks at them`, async (t) => {
     const held = deferred<void>()
@@ -156,14 +166,8 @@ for (const looks of [true, false]) {
       return message
     })
     const [one, other] = all as [Member, Member]
-    const first: Balancer = {
-      pick: (nodes, { tried }) => {
-        const ranked = nodes.toSorted((left) => (left.endpoint.address.port === one.port ? -1 : 1))
-        return looks ? ranked.find((node) => !tried.includes(node)) : ranked[0]
-      },
-    }
     const cluster = clusterOf(t, fixed(endpointsOf(all)), {
-      balancer: first,
+      balancer: preferring(one, looks),
       hedge: { delay: 1 },
       onError: () => {},
     })
@@ -183,15 +187,9 @@ for (const looks of [true, false]) {
   test(`a try that waits for the other goes to its server where that fails: a balancer that ${looks ? '' : 'never '}looks`, async (t) => {
     const all = await members(t, 2, (message) => (total(all) < 3 ? new Promise<Buffer>(() => {}) : message))
     const [one, other] = all as [Member, Member]
-    const first: Balancer = {
-      pick: (nodes, { tried }) => {
-        const ranked = nodes.toSorted((left) => (left.endpoint.address.port === one.port ? -1 : 1))
-        return looks ? ranked.find((node) => !tried.includes(node)) : ranked[0]
-      },
-    }
     const ejection = { failures: Number.POSITIVE_INFINITY }
     const cluster = clusterOf(t, fixed(endpointsOf(all)), {
-      balancer: first,
+      balancer: preferring(one, looks),
       ejection,
       hedge: { delay: 1 },
       onError: () => {},
