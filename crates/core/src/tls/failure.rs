@@ -48,3 +48,11 @@ impl fmt::Display for Failure {
 }
 
 impl error::Error for Failure {}
+
+/// Whether an error of a socket tells that the peer has gone.
+pub(crate) fn tells_of_gone_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}

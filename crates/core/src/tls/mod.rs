@@ -22,6 +22,7 @@ pub use chain::CertificateFault;
 pub use configuration::{ClientTls, ServerTls, Tls};
 pub use engine::Negotiated;
 pub use failure::Failure;
+pub(crate) use failure::tells_of_gone_peer;
 pub(crate) use scratch::Scratch;
 pub use scratch::{begin_turn, spend_on_handshakes, takes_handshake_step};
 pub use session::{Handshake, Session};

@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::buffer::{OutOfMemory, ReadBuffer};
 use crate::connection::{Peer, State, Unfilled};
 use crate::reason::{Call, Reason};
-use crate::tls::Failure;
+use crate::tls::{Failure, tells_of_gone_peer};
 
 /// The most messages of one connection in a round. Between rounds its replies leave, and show
 /// whether the peer reads them. A peer that sends many requests at once and reads nothing gets no
@@ -77,10 +77,6 @@ impl Endpoint {
     /// has ended, or nothing more of it is wanted. Without TLS nothing is sent there, and so nothing fails. What is still to
     /// be sent fails by itself. Of plaintext that the socket took, the system knows what has never left.
     pub(super) fn leaves_only_tls(&self, error: &io::Error) -> bool {
-        let is_gone = matches!(
-            error.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        );
         let end = match self.connection.state() {
             State::Ending(Peer::Ended)
             | State::Finishing(Peer::Ended)
@@ -90,7 +86,7 @@ impl Endpoint {
             State::ReadOnly(_) | State::Lingering | State::Closed => 1,
             _ => return false,
         };
-        is_gone && self.transport.is_secured() && self.transport.has_departed(end)
+        tells_of_gone_peer(error) && self.transport.is_secured() && self.transport.has_departed(end)
     }
 
     /// Apart from reading, for the sake of its stack.

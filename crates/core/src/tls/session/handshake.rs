@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Session, Socket, append, retry};
-use crate::tls::failure::Failure;
+use crate::tls::failure::{Failure, tells_of_gone_peer};
 use crate::tls::scratch::{MAX_RECORD, Scratch};
 
 /// What has become of a handshake.
@@ -35,7 +35,7 @@ impl Session {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // What such a client has sent before it went is still to be read.
-                Err(error) if is_gone(&error) && self.engine.owes_only_tickets() => {
+                Err(error) if tells_of_gone_peer(&error) && self.engine.owes_only_tickets() => {
                     self.forget_refused(error);
                 }
                 Err(error) => return Err(error),
@@ -108,11 +108,4 @@ impl Session {
             _ => Ok(()),
         }
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-    )
 }
