@@ -148,6 +148,16 @@ fn faults_that_no_caller_may_notice_change_nothing_in_any_order() {
     }
 }
 
+fn each_is_told(transport: Transport, fault: (Site, usize, Fault)) {
+    at_each_call(
+        transport,
+        USUAL,
+        &requests(),
+        fault,
+        is_told_unless_complete,
+    );
+}
+
 #[test]
 fn a_failure_costs_the_connection_at_most_and_is_told() {
     let _alone = alone();
@@ -156,44 +166,20 @@ fn a_failure_costs_the_connection_at_most_and_is_told() {
         for site in [Site::Read, Site::Write] {
             for errno in failures {
                 let fault = (site, 1, Fault::Fail(errno));
-                at_each_call(
-                    transport,
-                    USUAL,
-                    &requests(),
-                    fault,
-                    is_told_unless_complete,
-                );
+                each_is_told(transport, fault);
             }
         }
         let fault = (Site::Write, 1, Fault::Fail(libc::EPIPE));
-        at_each_call(
-            transport,
-            USUAL,
-            &requests(),
-            fault,
-            is_told_unless_complete,
-        );
+        each_is_told(transport, fault);
         for site in [Site::Watch, Site::Connect, Site::Listen] {
             for errno in [libc::EMFILE, libc::ENOBUFS, libc::ENOMEM] {
                 let fault = (site, 1, Fault::Fail(errno));
-                at_each_call(
-                    transport,
-                    USUAL,
-                    &requests(),
-                    fault,
-                    is_told_unless_complete,
-                );
+                each_is_told(transport, fault);
             }
         }
         for errno in [libc::ENOBUFS, libc::ENOMEM] {
             let fault = (Site::Query, 1, Fault::Fail(errno));
-            at_each_call(
-                transport,
-                USUAL,
-                &requests(),
-                fault,
-                is_told_unless_complete,
-            );
+            each_is_told(transport, fault);
         }
     }
 }
