@@ -94,6 +94,9 @@ const single = {
   [Type.Uuid]: ['readUuid', 'writeUuid'],
 }
 
+const isKnown = (type) =>
+  single[type] !== undefined || [Type.Struct, Type.Map, Type.Set, Type.List].includes(type)
+
 function readStruct(input, depth) {
   const fields = []
   input.readStructBegin()
@@ -122,7 +125,8 @@ function readValue(input, type, depth) {
       const values = Array.from({ length: size }, () => readValue(input, etype, depth + 1))
       if (type === Type.List) input.readListEnd()
       else input.readSetEnd()
-      return { etype, values }
+      // Where no element follows, a type that does not exist is no fault; not each protocol has a number for it.
+      return size === 0 && !isKnown(etype) ? { etype: 0, values } : { etype, values }
     }
     case Type.Map: {
       const { ktype, vtype, size } = input.readMapBegin()
