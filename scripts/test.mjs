@@ -1,7 +1,9 @@
-// Runs the Rust tests and the ava tests, and ends with one line that counts both.
+// Runs the Rust tests and the ava tests, and ends with what failed and one line that counts both.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+
+import { failuresOf } from './failures.mjs'
 
 /**
  * How long ava may print nothing. It gives up by itself after two minutes, but not where a test has asked for more time
@@ -9,20 +11,28 @@ import { join } from 'node:path'
  */
 const maxSilence = Number(process.env['NETPOLL_TEST_MAX_SILENCE'] ?? 12 * 60_000)
 
-/** Runs a command, shows what it prints, and returns its output and status. */
+/** How much is kept of what a command says of itself: its end tells why it has failed. */
+const mostOfErrors = 10_000
+
+/** Runs a command, shows what it prints, and returns that and its status. */
 function run(command, args, watch = () => ({ refresh() {}, close() {} })) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     const silence = watch(child)
     let output = ''
+    let errors = ''
     child.stdout.on('data', (data) => {
       silence.refresh()
       process.stdout.write(data)
       output += data
     })
+    child.stderr.on('data', (data) => {
+      process.stderr.write(data)
+      errors = (errors + data).slice(-mostOfErrors)
+    })
     child.on('exit', () => silence.close())
     child.on('error', reject)
-    child.on('close', (status) => resolve({ output, status }))
+    child.on('close', (status) => resolve({ output, errors, status }))
   })
 }
 
@@ -57,5 +67,7 @@ const counted = sum(rust.output, /^test result: .*? (\d+) failed/gm) + sum(ava.o
 const broken = [rust, ava].filter(({ status }) => status !== 0).length
 const failed = counted > 0 ? counted : broken
 
+const failures = failuresOf({ name: 'cargo test', ...rust }, { name: 'ava', ...ava })
+process.stdout.write(failures.map((line) => `${line}\n`).join(''))
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`)
 process.exitCode = failed > 0 ? 1 : 0

@@ -1,7 +1,7 @@
 //! Random drivers that compare what the code does with a model of it.
 //!
 //! ```text
-//! cargo run -p netpoll-fuzz --release -- <target> [--seconds 10] [--seed N | --input FILE] [--keep BYTES]
+//! cargo run -p netpoll-fuzz --release -- <target> [--seconds 10] [--seed N | --input FILE | --digits HEX] [--keep BYTES]
 //! ```
 //!
 //! | target | drives | file |
@@ -81,7 +81,7 @@ struct Arguments {
     target: String,
     time: Duration,
     seed: u64,
-    input: Option<PathBuf>,
+    input: Option<Vec<u8>>,
     keep: Option<usize>,
 }
 
@@ -103,7 +103,8 @@ fn arguments() -> Result<Arguments> {
         match name.as_str() {
             "--seconds" => arguments.time = Duration::from_secs(value.parse()?),
             "--seed" => arguments.seed = value.parse()?,
-            "--input" => arguments.input = Some(value.into()),
+            "--input" => arguments.input = Some(fs::read(&value).context(value)?),
+            "--digits" => arguments.input = Some(bytes_of(&value)?),
             "--keep" => arguments.keep = Some(value.parse()?),
             other => bail!("no option is called {other}"),
         }
@@ -125,8 +126,8 @@ fn campaign() -> Result<()> {
     let arguments = arguments()?;
     let name = arguments.target.as_str();
     let mut target = target_named(name)?;
-    if let Some(file) = arguments.input {
-        return attempt(target.as_mut(), &fs::read(file)?);
+    if let Some(input) = arguments.input {
+        return attempt(target.as_mut(), &input);
     }
     let mut guide = Guide::new();
     let corpus = corpus_of(name);
@@ -143,7 +144,12 @@ fn campaign() -> Result<()> {
             let file = corpus.join(format!("{}-{count}", arguments.seed));
             fs::write(&file, &input)?;
             let seconds = begun.elapsed().as_secs_f32();
-            let found = format!("{name}: found after {count} inputs and {seconds:.1} s");
+            let seed = arguments.seed;
+            let found =
+                format!("{name}, seed {seed}: found after {count} inputs and {seconds:.1} s");
+            // Where the file is gone with its machine, the log has it.
+            let digits = digits_of(&input);
+            eprintln!("cargo run -p netpoll-fuzz --release -- {name} --digits {digits}");
             return Err(error.context(repetition(name, &file)).context(found));
         }
         guide.end(&input, target.has_reached_more());
@@ -196,6 +202,11 @@ fn bytes_of(line: &str) -> Result<Vec<u8>> {
     bytes.collect()
 }
 
+/// No input is longer than some thousand bytes.
+fn digits_of(input: &[u8]) -> String {
+    input.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Writes the shortest inputs that together reach what all have, in the place of those that were written before.
 fn keep(corpus: &Path, all: Guide, target: &mut dyn Target, most: usize) -> Result<()> {
     let mut inputs = all.inputs;
@@ -212,8 +223,7 @@ fn keep(corpus: &Path, all: Guide, target: &mut dyn Target, most: usize) -> Resu
         if total > most {
             break;
         }
-        let digits = input.iter().map(|byte| format!("{byte:02x}"));
-        lines.extend(digits.chain(["\n".to_owned()]));
+        lines.extend([digits_of(input), "\n".to_owned()]);
     }
     fs::write(corpus.with_extension("hex"), lines)?;
     Ok(())
