@@ -55,6 +55,8 @@ test('a mux’s connections may be those of a poller thread', async (t) => {
   for (let round = 0; round < 3; round += 1) {
     const replies = await Promise.all(numbers(300).map((text) => mux.call(text, { timeout: 60_000 })))
     t.deepEqual(replies.map(String), numbers(300))
+    const open = (): number => accepted.all.filter(({ isActive }) => isActive).length
+    await until(() => mux.stats().connected === 2 && open() === 2)
     for (const connection of accepted.all) connection.destroy()
     await until(() => mux.stats().connected === 0)
   }
