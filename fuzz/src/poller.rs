@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +19,7 @@ use netpoll_core::settings::{HalfOpen, Settings, Start, WhenCongested};
 use netpoll_core::{
     Address, Batch, ChunkPool, Command, Id, Poller, Reason, Record, RecordKind, Slice,
 };
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 
 use crate::Target;
 use crate::choices::Choices;
@@ -26,8 +27,12 @@ use crate::framing::{is_refusal, plain_settings};
 use crate::reference::{Reference, choose_wire};
 
 const TAG: u32 = 3;
-/// Turns after which what is still going on goes on for ever.
+/// Turns after which a connection goes on for ever: each puts the clock forward.
 const MOST_TURNS: usize = 100_000;
+/// Which only a hang reaches. Segments and their acknowledgements take the time that the system takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A look that waits for the system lets it go on.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 pub struct PollerTarget;
 
@@ -63,9 +68,11 @@ macro_rules! either {
 }
 
 impl Socket {
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        // A peer that is gone already takes nothing.
-        either!(self, socket => socket.write(bytes)).unwrap_or(0)
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match either!(self, socket => socket.write(bytes)) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -102,6 +109,8 @@ struct Line {
     /// `None` once it has left.
     socket: Option<Socket>,
     has_ended: bool,
+    /// Whether it was told that we are gone: what it was sending counts as unacknowledged for ever.
+    was_refused: bool,
     was_urgent: bool,
     wrote: Vec<u8>,
     /// What we have sent.
@@ -132,7 +141,20 @@ impl Line {
 
     /// Whether what it has written will be with our system, and is not yet.
     fn is_sending(&self) -> bool {
-        self.is_let_be && self.socket.as_ref().is_some_and(Socket::is_sending)
+        let is_heard = self.is_let_be && !self.was_refused;
+        is_heard && self.socket.as_ref().is_some_and(Socket::is_sending)
+    }
+
+    /// Writes as much as its socket takes, and returns whether that is all.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        let Some(socket) = &mut self.socket else {
+            return false;
+        };
+        let written = socket.write(bytes);
+        self.was_refused |= written.is_err();
+        let count = written.unwrap_or(0);
+        self.wrote.extend_from_slice(&bytes[..count]);
+        count == bytes.len()
     }
 }
 
@@ -144,7 +166,8 @@ struct Drive {
     settings: Arc<Settings>,
     address: Address,
     listener: Id,
-    ahead: Duration,
+    /// No time passes but what an input says: a machine may stop for longer than any limit.
+    now: Instant,
     lines: Vec<Line>,
     /// By slot: whose records come.
     known: HashMap<u32, usize>,
@@ -164,10 +187,11 @@ impl Drive {
         settings.write_timeout = choices.of(&[None, Some(Duration::from_secs(10))]);
         settings.idle_timeout = choices.of(&[None, Some(Duration::from_secs(10))]);
         let settings = Arc::new(settings);
-        let mut poller = Poller::new(pool.clone(), Instant::now())?;
+        let now = Instant::now();
+        let mut poller = Poller::new(pool.clone(), now)?;
         let listen = Listen {
             place: Place::Port {
-                address: ([127, 0, 0, 1], 0).into(),
+                address: SocketAddr::new(own_address().into(), 0),
                 sharing: PortSharing::Exclusive,
                 unspecified: Unspecified::Both,
             },
@@ -182,15 +206,11 @@ impl Drive {
             reference,
             settings,
             listener,
-            ahead: Duration::ZERO,
+            now,
             lines: Vec::new(),
             known: HashMap::new(),
             fresh: None,
         })
-    }
-
-    fn now(&self) -> Instant {
-        Instant::now() + self.ahead
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
@@ -204,13 +224,13 @@ impl Drive {
             6 => self.peer_reads(index)?,
             7..9 => self.order(index, choices),
             9 => {
-                self.ahead += Duration::from_millis(choices.below(15_000) as u64);
+                self.now += Duration::from_millis(choices.below(15_000) as u64);
                 for line in &mut self.lines {
                     // Whether one of its limits has run out depends on when it was served.
                     line.is_let_be = false;
                 }
             }
-            10 => self.poller.flush(self.now()),
+            10 => self.poller.flush(self.now),
             _ => self.turn()?,
         }
         Ok(())
@@ -227,12 +247,13 @@ impl Drive {
             let Address::Ip(address) = self.address else {
                 bail!("it listens by TCP");
             };
-            let peer = TcpStream::connect(address)?;
+            let peer = connected(address)?;
             peer.set_nonblocking(true)?;
             peer.set_nodelay(true)?;
             Socket::Tcp(peer)
         };
-        for _ in 0..MOST_TURNS {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if let Some(id) = self.fresh.take() {
                 let before = self.known.insert(id.slot, self.lines.len());
                 ensure!(before.is_none(), "slot {} is taken", id.slot);
@@ -240,6 +261,7 @@ impl Drive {
                     id,
                     socket: Some(socket),
                     has_ended: false,
+                    was_refused: false,
                     was_urgent: false,
                     wrote: Vec::new(),
                     sent: Vec::new(),
@@ -251,9 +273,10 @@ impl Drive {
                 });
                 return Ok(());
             }
+            self.poller.wait(Some(A_MOMENT))?;
             self.turn()?;
         }
-        bail!("nobody is accepted");
+        bail!("no peer is accepted");
     }
 
     fn peer_writes(&mut self, index: usize, choices: &mut Choices<'_>) {
@@ -261,21 +284,15 @@ impl Drive {
         let torn = choices.below(wire.len() + 1);
         let is_urgent = choices.one_in(3);
         let line = &mut self.lines[index];
-        let Some(socket) = line.socket.as_mut().filter(|_| !line.has_ended) else {
-            return;
-        };
-        let first = socket.write(&wire[..torn]);
-        line.wrote.extend_from_slice(&wire[..first]);
-        if first < torn {
+        if line.has_ended || !line.write(&wire[..torn]) {
             return;
         }
         // A second one would make the first an ordinary byte.
         if is_urgent && !line.was_urgent {
             line.was_urgent = true;
-            socket.send_urgent();
+            line.socket.as_ref().inspect(|socket| socket.send_urgent());
         }
-        let second = socket.write(&wire[torn..]);
-        line.wrote.extend_from_slice(&wire[torn..torn + second]);
+        line.write(&wire[torn..]);
     }
 
     fn peer_leaves(&mut self, index: usize, choices: &mut Choices<'_>) {
@@ -344,7 +361,7 @@ impl Drive {
             6 => Command::Flow(Start::Reading),
             7 => Command::AllowBeyond(count),
             8 => {
-                let now = self.now();
+                let now = self.now;
                 let number = 5;
                 Command::DeadlineTimer(time.map(|time| DeadlineTimer {
                     time: now + time,
@@ -386,7 +403,7 @@ impl Drive {
     /// Looks, takes a turn, and compares what it tells with what was sent.
     fn turn(&mut self) -> Result<()> {
         self.poller.wait(Some(Duration::ZERO))?;
-        let now = self.now();
+        let now = self.now;
         self.batch.clear();
         self.poller.turn(now, &mut self.batch);
         let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(0));
@@ -441,12 +458,15 @@ impl Drive {
     /// Turns until nothing happens by itself any more.
     fn quiesce(&mut self) -> Result<()> {
         let mut quiet = 0;
-        for _ in 0..MOST_TURNS {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             // Bytes behind what was passed along with others are told of by the next look.
-            let is_busy = self.poller.has_ready()
-                || is_readable(self.poller.as_raw_fd())
-                || self.lines.iter().any(Line::is_sending);
-            quiet = if is_busy { 0 } else { quiet + 1 };
+            let is_busy = self.poller.has_ready() || is_readable(self.poller.as_raw_fd());
+            let is_sending = self.lines.iter().any(Line::is_sending);
+            if is_sending && !is_busy {
+                self.poller.wait(Some(A_MOMENT))?;
+            }
+            quiet = if is_busy || is_sending { 0 } else { quiet + 1 };
             if quiet > 3 {
                 return Ok(());
             }
@@ -464,12 +484,8 @@ impl Drive {
         bail!("it never becomes quiet");
     }
 
-    /// Everything that was sent and may come has come, and everything ends.
-    fn finish(&mut self) -> Result<()> {
-        for index in 0..self.lines.len() {
-            self.poller.set_flow(self.lines[index].id, Start::Reading);
-        }
-        self.quiesce()?;
+    /// Whether everything that was sent and may come has come.
+    fn is_complete(&self) -> Result<()> {
         for line in self.lines.iter().filter(|line| line.is_let_be) {
             let expected = self.reference.decode(&line.wrote);
             let (got, all) = (line.messages, expected.messages.len());
@@ -485,6 +501,26 @@ impl Drive {
                 line.refused
             );
         }
+        Ok(())
+    }
+
+    /// Everything that was sent and may come has come, and everything ends.
+    fn finish(&mut self) -> Result<()> {
+        for index in 0..self.lines.len() {
+            self.poller.set_flow(self.lines[index].id, Start::Reading);
+        }
+        let begun = Instant::now();
+        loop {
+            self.quiesce()?;
+            let Err(missing) = self.is_complete() else {
+                break;
+            };
+            // A poller that is congested goes on when what it has sent is acknowledged.
+            if begun.elapsed() > PATIENCE {
+                return Err(missing);
+            }
+            self.poller.wait(Some(A_MOMENT))?;
+        }
         for line in &mut self.lines {
             line.socket = None;
             self.poller.close(line.id);
@@ -494,11 +530,30 @@ impl Drive {
             if self.known.is_empty() {
                 return Ok(());
             }
-            self.ahead += Duration::from_secs(61);
+            self.now += Duration::from_secs(61);
             self.turn()?;
         }
         Err(anyhow::anyhow!("{:?}", self.known.keys())).context("connections that never end")
     }
+}
+
+/// A loopback address for each input. A connection that is over keeps its ports for a minute, and there are less than 30,000
+/// of them at one address.
+fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    if !cfg!(target_os = "linux") {
+        return Ipv4Addr::LOCALHOST;
+    }
+    let [third, fourth] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, 1, third, fourth)
+}
+
+/// Both ends have the same address.
+fn connected(address: SocketAddr) -> Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }
 
 fn is_readable(descriptor: RawFd) -> bool {
