@@ -27,6 +27,17 @@ impl Connection {
         self.stage = None;
     }
 
+    /// The TLS handshake has failed, and the peer has not taken what tells it so. For that it has the time of closing at most,
+    /// and no more than it had for the handshake.
+    pub fn fails_securing(&mut self, reason: Reason, now: Instant) {
+        if self.reason != Reason::Normal {
+            return;
+        }
+        self.reason = reason;
+        let deadline = now + self.settings.close_timeout;
+        self.stage = Some(self.stage.map_or(deadline, |stage| stage.min(deadline)));
+    }
+
     /// What follows `last` is TLS, both ways: nothing more is read before [`Self::unread`] was asked for.
     pub fn start_tls(&mut self, last: Slice) {
         match self.state {

@@ -363,7 +363,7 @@ fn a_request_may_come_with_the_end_of_the_handshake() {
 }
 
 /// What comes from a peer that speaks something else, or speaks TLS wrongly.
-const NO_HANDSHAKES: [&[u8]; 5] = [
+pub const NO_HANDSHAKES: [&[u8]; 5] = [
     b"HTTP/1.1 400 Bad Request\r\n\r\n",
     // More than a record may have.
     &[22, 3, 3, 0xff, 0xff, 1],

@@ -159,11 +159,11 @@ impl Endpoint {
             return Some(Next::Again);
         }
         match self.transport.shake_hands() {
-            Ok(Handshake::Waits) => {
-                self.readiness.emptied();
-                self.readiness.writable = self.transport.outgoing() == 0;
-                self.settle(now, registry);
-                Some(Next::Wait)
+            Ok(Handshake::Waits) => Some(self.await_peer(now, registry)),
+            Ok(Handshake::Fails(failure)) => {
+                let reason = Reason::system(Call::Read, &failure.into_error());
+                self.connection.fails_securing(reason, now);
+                Some(self.await_peer(now, registry))
             }
             Ok(Handshake::Done) => {
                 self.connection.secured();
@@ -185,6 +185,14 @@ impl Endpoint {
                 None
             }
         }
+    }
+
+    /// The handshake goes on once the socket has more to read, or takes more.
+    fn await_peer(&mut self, now: Instant, registry: &Registry) -> Next {
+        self.readiness.emptied();
+        self.readiness.writable = self.transport.outgoing() == 0;
+        self.settle(now, registry);
+        Next::Wait
     }
 
     /// Before a connection with TLS settles: what only TLS has to say leaves. Apart, so that others pay a comparison for it.

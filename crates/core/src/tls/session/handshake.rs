@@ -13,13 +13,15 @@ pub enum Handshake {
     Waits,
     /// Both directions may carry plaintext.
     Done,
+    /// It has failed, and the socket has not taken yet what tells the peer so.
+    Fails(Failure),
 }
 
 impl Session {
     /// Goes on with the handshake as far as the socket allows, by `read` and `write`.
     ///
     /// # Errors
-    /// The socket's, or a [`Failure`], of which the peer was told if the socket has taken it.
+    /// The socket's, or a [`Failure`], of which the peer was told.
     pub(crate) fn shake_hands(
         &mut self,
         scratch: &mut Scratch,
@@ -28,12 +30,18 @@ impl Session {
     ) -> io::Result<Handshake> {
         loop {
             // The library makes an alert of a failure, and must not be asked again about the same bytes.
-            self.check()?;
-            self.failed = self.process_kept(scratch).err();
+            if self.failed.is_none() {
+                self.failed = self.process_kept(scratch).err();
+            }
             let (_, sent) = self.flush(&mut write);
-            self.check()?;
+            if let Some(failure) = self.failed {
+                return match sent {
+                    Err(error) if is_full(&error) => Ok(Handshake::Fails(failure)),
+                    _ => Err(failure.into_error()),
+                };
+            }
             match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_full(&error) => {}
                 // What such a client has sent before it went is still to be read.
                 Err(error) if tells_of_gone_peer(&error) && self.engine.owes_only_tickets() => {
                     self.forget_refused(error);
@@ -108,4 +116,9 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the socket takes nothing now.
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }

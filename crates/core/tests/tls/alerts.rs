@@ -1,0 +1,173 @@
+//! The alert of a handshake that fails: it waits for the socket as all else does, and not for ever.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netpoll_core::settings::UnfinishedBound;
+use netpoll_core::tls::options::{ServerOptions, Version};
+use netpoll_core::tls::{Handshake, Tls, Tunnel};
+use netpoll_core::{Id, Settings};
+
+use crate::handshakes::{NO_HANDSHAKES, VERSIONS};
+use crate::peers::{HANDSHAKE_TIMEOUT, server_with};
+use crate::peers::{Peer, client_options, client_with, peer_client, server, server_options};
+use crate::support::{Harness, read_available, small_buffers};
+
+/// A handshake message of no kind.
+const NONSENSE: [u8; 9] = [22, 3, 3, 0, 4, 99, 0, 0, 0];
+
+/// What an end sends that gets `bytes`, and then what it fails with. Its socket takes as much as `room` says in each turn.
+fn sent_by(
+    settings: &Settings,
+    mut bytes: &[u8],
+    mut room: impl FnMut() -> usize,
+) -> (Vec<u8>, io::Error) {
+    let bound = Arc::new(UnfinishedBound::new(usize::MAX));
+    let tls = settings.tls.as_ref().expect("it is for TLS");
+    let mut tunnel = Tunnel::new(tls, &bound).expect("it can be used");
+    let mut sent = Vec::new();
+    loop {
+        let mut left = room();
+        let shaken = tunnel.shake_hands(
+            |memory| match bytes.read(memory)? {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            },
+            |bytes| {
+                if left == 0 {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                let count = bytes.len().min(left);
+                left -= count;
+                sent.extend_from_slice(&bytes[..count]);
+                Ok(count)
+            },
+        );
+        match shaken {
+            Ok(shaken) => assert_ne!(shaken, Handshake::Done),
+            Err(error) => return (sent, error),
+        }
+    }
+}
+
+#[test]
+fn the_alert_is_whole_however_the_socket_takes_it() {
+    for version in VERSIONS {
+        for end in [
+            server(version, |_| {}),
+            client_with(&client_options(version)),
+        ] {
+            for bytes in NO_HANDSHAKES {
+                let (all, failure) = sent_by(&end, bytes, || usize::MAX);
+                // A client's hello differs from time to time in all but its length, and what gets an alert sends none.
+                let tail = &all[all.len().saturating_sub(7)..];
+                let alert: &[u8] = if tail.starts_with(&[21, 3]) {
+                    tail
+                } else {
+                    &[]
+                };
+                for most in [1, 2, 6, 7, 100] {
+                    let mut turns = 0;
+                    let (sent, slow) = sent_by(&end, bytes, || {
+                        turns += 1;
+                        most * (turns % 2)
+                    });
+                    assert_eq!(sent.len(), all.len(), "{bytes:?} {most}");
+                    assert!(sent.ends_with(alert), "{bytes:?} {most}");
+                    assert_eq!(slow.to_string(), failure.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Of a server whose flight fills a socket with small buffers.
+fn talkative_options(version: Version) -> ServerOptions {
+    let mut options = server_options(version);
+    let identity = options.identity.as_mut().expect("it has one");
+    identity.chain = vec![identity.chain[0].clone(); 40];
+    options
+}
+
+/// Of a client of the same kind.
+fn talkative_client(version: Version) -> Arc<Settings> {
+    let mut options = client_options(version);
+    options.common.application_protocols = (0..100u8).map(|name| vec![name; 200]).collect();
+    client_with(&options)
+}
+
+/// An end over a socket that takes little, whose peer has sent what fails, and has read nothing.
+fn failing(h: &mut Harness, settings: &Arc<Settings>, hello: &[u8]) -> (Id, UnixStream) {
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
+    small_buffers(&ours);
+    peer.set_nonblocking(true).expect("an option");
+    peer.write_all(&[hello, &NONSENSE].concat()).expect("room");
+    (h.adopt_stream(ours.as_fd(), settings), peer)
+}
+
+/// Each kind of end that can fail, with what its peer says first.
+fn ends(version: Version) -> [(Arc<Settings>, Vec<u8>); 2] {
+    let (socket, _other) = UnixStream::pair().expect("a pair");
+    let hello = Peer::client(socket, &peer_client(version, None)).take_ciphertext();
+    [
+        (server_with(&talkative_options(version), |_| {}), hello),
+        (talkative_client(version), Vec::new()),
+    ]
+}
+
+/// The kind and the length of the last record.
+fn last_record(mut bytes: &[u8]) -> (u8, usize) {
+    let mut last = (0, 0);
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        assert!(length <= rest.len(), "a record is cut short");
+        last = (*kind, length);
+        bytes = &rest[length..];
+    }
+    last
+}
+
+#[test]
+fn a_peer_that_reads_slowly_gets_the_alert() {
+    for version in VERSIONS {
+        for (settings, hello) in ends(version) {
+            let mut h = Harness::new();
+            let (id, mut peer) = failing(&mut h, &settings, &hello);
+            let mut got = Vec::new();
+            let mut has_ended = false;
+            h.until(|h| {
+                let most = got.len() + 500;
+                has_ended = read_available(&mut peer, &mut got, most).expect("no reset");
+                has_ended && h.reason(id).is_some()
+            });
+            let is_encrypted = version == Version::Tls13 && !hello.is_empty();
+            let alert = if is_encrypted { (23, 19) } else { (21, 2) };
+            assert_eq!(last_record(&got), alert, "{version:?}");
+            assert_eq!(h.reason(id), Some(10_016));
+        }
+    }
+}
+
+/// What has failed is told then, and not that time is up. It has the time of the handshake, or that of closing.
+#[test]
+fn a_peer_that_reads_nothing_does_not_keep_it_open() {
+    for version in VERSIONS {
+        for time in [None, Some(HANDSHAKE_TIMEOUT)] {
+            let mut h = Harness::new();
+            let [(settings, hello), _] = ends(version);
+            let Some(Tls::Server(tls)) = &settings.tls else {
+                panic!("it is a server");
+            };
+            tls.replace(&talkative_options(version), time)
+                .expect("valid");
+            let (id, _peer) = failing(&mut h, &settings, &hello);
+            h.quiesce();
+            assert_eq!(h.reason(id), None);
+            h.pass(time.unwrap_or(settings.close_timeout) + Duration::from_secs(1));
+            assert_eq!(h.until_closed(id), 10_016, "{version:?}");
+        }
+    }
+}
