@@ -1,4 +1,5 @@
-// A call that has its reply, and bytes that were read, are not kept by others that wait.
+// A call that has its reply, and bytes that were read, are not kept by others that wait. A connection that has ended is kept by
+// nothing.
 import test, { type ExecutionContext } from 'ava'
 
 import { runFixture } from '../support/system.mjs'
@@ -35,6 +36,13 @@ for (const pollers of [0, 1, 2]) {
       t.true(requests <= 24, `${requests} MiB`)
     })
   }
+
+  test.serial(
+    `a reply that was left for later keeps no connection that has ended: ${pollers} pollers`,
+    async (t) => {
+      t.is(await kept(t, 'ended', pollers), 0)
+    },
+  )
 
   test.serial(`bytes that were read are collected as young ones: ${pollers} pollers`, async (t) => {
     const chunks = await kept(t, 'read', pollers)

@@ -59,7 +59,6 @@ export class Cursor<Place = unknown> implements LaterReplies {
     cursor.#replies = replies
     cursor.#number = number
     cursor.#handler = handler
-    cursor.#later = undefined
     if (testsCursors) {
       cursor.#chunk = chunk
       cursor.#start = start
@@ -129,6 +128,8 @@ export class Cursor<Place = unknown> implements LaterReplies {
     messageWriting.close(this.writer)
     this.#replies = undefined
     this.#handler = undefined
+    // A spare one would keep a connection that has ended.
+    this.#later = undefined
     if (testsCursors) {
       this.#overwrite(hasViews)
       return !hasViews
