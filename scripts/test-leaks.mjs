@@ -51,7 +51,7 @@ function tell(names) {
   }
 }
 
-const { status } = spawnSync(process.execPath, [ava, '--tap', '--serial', ...positionals], {
+const { status } = spawnSync(process.execPath, [ava, '--tap', '--serial', '--timeout=10m', ...positionals], {
   stdio: ['ignore', 'inherit', 'inherit'],
   env: {
     ...process.env,
