@@ -211,7 +211,7 @@ for (const [way, begin] of Object.entries(ways)) {
 }
 
 test.serial('a call of netpoll/thrift says who has made it with callStacks', async (t) => {
-  const { port } = await serveThrift(t)
+  const { port } = await serveThrift(t, { wait: () => new Promise(() => {}) })
   const { service } = thriftClient(t, port, { requestTimeout: 20 })
   const withoutFrames = (await errorOf(() => service.wait(60_000))) as Error
   t.regex(String(withoutFrames.stack), /^NetpollError: No reply within \d+ ms$/)
