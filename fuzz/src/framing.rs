@@ -146,8 +146,8 @@ impl Drive {
             6 => self.end_early(choices),
             7 => {
                 self.now += Duration::from_millis(choices.below(3_000) as u64);
-                connection.expire_read(self.now);
-                self.takes_all &= connection.state() != State::Closed;
+                connection.expire_read(self.now, choices.of(&[None, Some(0), Some(1)]));
+                self.takes_all &= connection.reason() != Reason::ReadTimeout;
             }
             8 => connection.set_limit(Limit::Read, choices.of(&[None, Some(Duration::MAX)])),
             9 => connection.peer_closing(),

@@ -103,7 +103,8 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// How long it waits in all, whatever progress its peer makes.
     pub max_close_time: Duration,
-    /// How long a message may be unfinished while we read. Means nothing without framing.
+    /// How long a message may be unfinished while we read. What came whole before it is still answered. Means nothing
+    /// without framing.
     pub read_timeout: Option<Duration>,
     /// How long the peer may take nothing of what is queued.
     pub write_timeout: Option<Duration>,

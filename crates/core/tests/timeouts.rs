@@ -92,6 +92,77 @@ fn time_in_which_we_do_not_read_does_not_count() {
     assert_eq!(h.reason(id), Some(Reason::ReadTimeout.code()));
 }
 
+/// The peer of a connection that has sent a whole request and half of another.
+fn one_and_a_half(h: &mut Harness, peer: &mut UnixStream, request: &[u8]) {
+    let wire = [frame(request), frame(b"unfinished")].concat();
+    peer.write_all(&wire[..wire.len() - 3]).expect("room");
+    h.quiesce();
+}
+
+#[test]
+fn a_whole_request_is_answered_although_the_next_is_not_finished_in_time() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| s.read_timeout = Some(LIMIT)));
+    one_and_a_half(&mut h, &mut peer, b"whole");
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.life(id), ["accepted", "inactive"]);
+    // Too late, and taken for nothing.
+    peer.write_all(b"hed").expect("it is not closed");
+    h.pass(LIMIT * 2);
+    assert_eq!(h.reason(id), None, "its handler is not done");
+    let reply = h.slice(&frame(b"reply"));
+    h.poller.send(id, reply);
+    h.poller.acknowledge(id, 1);
+    let (got, outcome) = h.peer_reads_to_end(&mut peer, |_, _| {});
+    assert_eq!((got, outcome.is_ok()), (frame(b"reply"), true));
+    assert_eq!(h.messages(id), [frame(b"whole")]);
+    drop(peer);
+    assert_eq!(h.until_closed(id), Reason::ReadTimeout.code());
+}
+
+/// It has more to take than the system does at once.
+#[test]
+fn a_reply_leaves_whole_although_the_next_request_is_not_finished_in_time() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT);
+        s.high_water_mark = 16 * 1024 * 1024;
+    }));
+    one_and_a_half(&mut h, &mut peer, b"whole");
+    let reply = vec![7; 3_000_000];
+    let slice = h.slice(&reply);
+    h.poller.send(id, slice);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.reason(id), None, "most of it is on its way");
+    let (got, outcome) = h.peer_reads_to_end(&mut peer, |_, _| {});
+    assert_eq!((got == reply, outcome.is_ok()), (true, true));
+    drop(peer);
+    assert_eq!(h.until_closed(id), Reason::ReadTimeout.code());
+}
+
+/// Closing waits for its own time, and no longer.
+#[test]
+fn who_neither_finishes_a_request_nor_takes_a_reply_is_given_up() {
+    let mut h = Harness::new();
+    let (id, mut peer) = h.unix(&settings(|s| {
+        s.read_timeout = Some(LIMIT);
+        s.high_water_mark = 16 * 1024 * 1024;
+    }));
+    one_and_a_half(&mut h, &mut peer, b"whole");
+    let slice = h.slice(&vec![7; 3_000_000]);
+    h.poller.send(id, slice);
+    h.poller.acknowledge(id, 1);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.reason(id), None);
+    for _ in 0..3 {
+        h.pass(LIMIT);
+    }
+    assert_eq!(h.reason(id), Some(Reason::ReadTimeout.code()));
+}
+
 /// The process was stopped for longer than every timeout. What arrived meanwhile is there.
 #[test]
 fn a_stall_of_the_process_is_not_the_peers() {

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use netpoll_core::Wake;
 use netpoll_core::settings::{HalfOpen, Handling, LostReply, ReplyOrder, Settings, Start};
 use netpoll_core::work::{
     Answer, Assignment, Bytes, Task, TaskQueue, WorkSettings, WorkStats, Workers,
 };
+use netpoll_core::{Reason, Wake};
 use support::{Harness, frame, settings, small_buffers};
 
 /// Counts how often it was woken.
@@ -477,6 +477,34 @@ fn a_peer_that_does_not_read_is_not_served_and_costs_nothing() {
         got += read_all(&mut peer).0.len();
     }
     assert_eq!(got, 20 * large.len());
+}
+
+#[test]
+fn workers_answer_what_is_whole_although_the_next_message_is_not_finished_in_time() {
+    for order in [ReplyOrder::Requests, ReplyOrder::Any] {
+        let mut shop = Shop::new(&SPACIOUS);
+        let limit = Duration::from_secs(3600);
+        let settings = shop.settings(|s| {
+            s.reply_order = order;
+            s.read_timeout = Some(limit);
+        });
+        let (id, mut peer) = shop.h.unix(&settings);
+        let wire = [frame(b"one"), frame(b"two"), frame(b"unfinished")].concat();
+        peer.write_all(&wire[..wire.len() - 3]).expect("room");
+        let tasks = shop.take();
+        shop.h.pass(limit * 2);
+        for task in tasks {
+            shop.echo(task);
+        }
+        let (got, ended) = read_all(&mut peer);
+        assert_eq!(
+            (got, ended),
+            ([frame(b"one"), frame(b"two")].concat(), true),
+            "{order:?}"
+        );
+        drop(peer);
+        assert_eq!(shop.h.until_closed(id), Reason::ReadTimeout.code());
+    }
 }
 
 #[test]

@@ -207,12 +207,13 @@ impl Connection {
         closing.give_up.min(now + close_timeout)
     }
 
-    /// Whether [`Self::expire_stage`] or [`Self::expire_write`] wants to know what the peer has not acknowledged.
+    /// Whether [`Self::expire_stage`] or one of its kind wants to know what the peer has not acknowledged.
     #[must_use]
     pub fn wants_unacknowledged(&self, now: Instant) -> bool {
         let is_closing = self.closing.is_some() && self.stage.is_some_and(|stage| stage <= now);
         let clocks = self.clocks.as_deref();
-        is_closing || clocks.is_some_and(|clocks| clocks.write.is_over(now))
+        is_closing
+            || clocks.is_some_and(|clocks| clocks.read.is_over(now) || clocks.write.is_over(now))
     }
 
     /// Whether a wait for the peer has begun anew, for which [`Self::note_unacknowledged`] has to say where the peer stands.
@@ -285,10 +286,17 @@ impl Connection {
         before.goes_on(progress) && now < closing.give_up
     }
 
-    /// Fails if a message has been unfinished for too long by `now`.
-    pub fn expire_read(&mut self, now: Instant) {
+    /// Takes nothing more if a message has been unfinished for too long by `now`. What came whole before it is answered
+    /// first, and what is on its way arrives: `unacknowledged` bytes are. Where nothing is, it ends at once.
+    pub fn expire_read(&mut self, now: Instant, unacknowledged: Option<usize>) {
         let clocks = self.clocks.as_deref();
-        if clocks.is_some_and(|clocks| clocks.read.is_over(now)) {
+        if !clocks.is_some_and(|clocks| clocks.read.is_over(now)) {
+            return;
+        }
+        let is_on_its_way = unacknowledged.is_some_and(|left| left > 0);
+        if self.in_flight > 0 || self.outbound.has_remaining() || is_on_its_way {
+            self.refuse(Reason::ReadTimeout);
+        } else {
             self.fail(Reason::ReadTimeout);
         }
     }

@@ -362,7 +362,7 @@ impl Endpoint {
         self.expire_stage(now, work, unacknowledged);
         let (unread, unsent) = (self.is_unread(), self.is_unsent());
         if !unread {
-            self.connection.expire_read(now);
+            self.connection.expire_read(now, unacknowledged);
         }
         if !unsent {
             self.connection.expire_write(now, unacknowledged);
