@@ -3,7 +3,7 @@
  * party would ask for. No entry of the package: users cannot import it.
  */
 export { takeSignal, isAborted, throwIfAborted, OwnController } from './abort'
-export { boundOfMux, callOfMux } from './client/mux'
+export { boundOfMux, callOfMux, startOfMux } from './client/mux'
 export { forgetSignal, reasonOf } from './abort'
 export { backoffNames, muxOptionNames } from './client/mux-options'
 export { boundOfPool, callOfPool } from './client/pool'
@@ -41,4 +41,4 @@ export { Deadlines } from './time/deadlines'
 export { LazyTimer } from './time/lazy-timer'
 export { stepBudget } from './time/step-budget'
 export { systemTimeOf, deadlineOf, endOf, timeLimit, maxTimeout } from './time/time-limits'
-export { setImmediate, clearInterval, clearTimeout, setInterval, setTimeout } from './time/timers'
+export { setImmediate, clearInterval, clearTimeout, microtask, setInterval, setTimeout } from './time/timers'

@@ -1,4 +1,5 @@
 import { type CallOptions, PendingCall, refuseAtOnce } from '../connection/calls/pending-call'
+import { whenOver } from '../checks/promises'
 import type { BytesOption, MessageTypes } from '../memory/message-types'
 import { type Payload, takeApart } from '../memory/payload'
 import { siteOf } from '../process/call-site'
@@ -13,9 +14,19 @@ type StartOrWait = (call: PendingCall, request: Payload) => void
 export type CancellableCall<Client> = (
   client: Client,
   request: Payload,
-  options: CallOptions,
+  options: CallOptions | undefined,
   cancel: (() => Payload) | undefined,
 ) => Promise<Buffer>
+
+/** As {@link CancellableCall}, where a promise is there already: `resolve` or `reject` is called, once. */
+export type StartedCall<Client> = (
+  client: Client,
+  request: Payload,
+  options: CallOptions | undefined,
+  cancel: (() => Payload) | undefined,
+  resolve: (reply: Buffer) => void,
+  reject: (error: unknown) => void,
+) => void
 
 /** Makes the calls of a pool or mux. */
 export class CallMaker {
@@ -44,6 +55,20 @@ export class CallMaker {
       : this.#call<Bytes>(request, options, entry, cancel)
   }
 
+  /** As {@link call}, of a promise that its caller has made: `resolve` or `reject` is called, maybe before this returns. */
+  start(
+    request: Payload,
+    options: CallOptions | undefined,
+    entry: (...parameters: never[]) => unknown,
+    cancel: (() => Payload) | undefined,
+    resolve: (reply: Buffer) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    if (calls.hasSubscribers)
+      whenOver(this.#traced<'buffer'>(request, options, entry, cancel), resolve, reject)
+    else this.#begin(request, options, entry, cancel, resolve, reject)
+  }
+
   /** Apart, because a function that contains another one allocates for it, whether or not it comes to that. */
   #traced<Bytes extends BytesOption>(
     request: Payload,
@@ -61,19 +86,28 @@ export class CallMaker {
     entry: (...parameters: never[]) => unknown,
     cancel: (() => Payload) | undefined,
   ): Promise<MessageTypes[Bytes]> {
-    return new Promise((resolve, reject) => {
-      let call: PendingCall | undefined
-      try {
-        this.#dialer.checkCalls()
-        const message = takeApart(request)
-        call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
-        call.cancel = cancel
-        // The user's own list, options or signal may have closed the pool or mux, or aborted the call.
-        this.#lifecycle.checkOpen()
-        if (!call.isSettled) this.#startOrWait(call, message)
-      } catch (error) {
-        refuseAtOnce(call, error, reject, entry)
-      }
-    })
+    return new Promise((resolve, reject) => this.#begin(request, options, entry, cancel, resolve, reject))
+  }
+
+  #begin(
+    request: Payload,
+    options: CallOptions | undefined,
+    entry: (...parameters: never[]) => unknown,
+    cancel: (() => Payload) | undefined,
+    resolve: (reply: Buffer) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    let call: PendingCall | undefined
+    try {
+      this.#dialer.checkCalls()
+      const message = takeApart(request)
+      call = new PendingCall(options, this.#dialer.requestTimeout, resolve, reject, siteOf(entry))
+      call.cancel = cancel
+      // The user's own list, options or signal may have closed the pool or mux, or aborted the call.
+      this.#lifecycle.checkOpen()
+      if (!call.isSettled) this.#startOrWait(call, message)
+    } catch (error) {
+      refuseAtOnce(call, error, reject, entry)
+    }
   }
 }

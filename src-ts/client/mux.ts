@@ -1,6 +1,6 @@
 import { AddressDialer } from './address-dialer'
 import { Backoff } from './backoff'
-import { CallMaker, type CancellableCall } from './call-maker'
+import { CallMaker, type CancellableCall, type StartedCall } from './call-maker'
 import { ClientLifecycle } from './client-lifecycle'
 import type { CloseOptions } from '../time/close-options'
 import { type CallOptions, type PendingCall, refuseCall } from '../connection/calls/pending-call'
@@ -33,6 +33,9 @@ export let boundOfMux: (mux: Mux) => BufferBound
 
 /** @internal As its `call`; `cancel` makes the message that tells the server of a call that was given up. */
 export let callOfMux: CancellableCall<Mux>
+
+/** @internal As {@link callOfMux}, without a promise of its own. */
+export let startOfMux: StartedCall<Mux>
 
 /**
  * Many calls at once over few connections to one address. Connections are dialed by the first call, and by the next
@@ -80,6 +83,8 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     boundOfMux = (mux) => mux.#dialer.bound
     callOfMux = (mux, request, options, cancel) =>
       mux.#calls.call<'buffer'>(request, options, entries.call, cancel)
+    startOfMux = (mux, request, options, cancel, resolve, reject) =>
+      mux.#calls.start(request, options, entries.call, cancel, resolve, reject)
   }
 
   /**

@@ -1,11 +1,21 @@
 import { invalidType } from '../errors'
 import { checkBoolean } from '../checks/arguments'
+import { isUint8Array, lengthOf } from '../checks/bytes'
 import { optionNames, refuseUnknown } from '../checks/known-options'
-import { deadlineOf, deadlinePassed, takeSignal, throwIfAborted, timeLimit } from '../extension'
+import {
+  bufferView,
+  deadlineOf,
+  deadlinePassed,
+  keepPayload,
+  takeSignal,
+  throwIfAborted,
+  timeLimit,
+} from '../extension'
 import type { CallOptions, Payload } from '../index'
 import type { BalancedCall } from './balancer'
 import type { ClusterNode } from './cluster-node'
 import type { Node } from './node'
+import { maxKept, type RequestMemory } from './request-memory'
 
 /** Options of `cluster.call`. */
 export interface ClusterCallOptions extends CallOptions {
@@ -67,6 +77,10 @@ export class ClusterCall {
   cancel: (() => Payload) | undefined
   /** Where its last try has gone. */
   node: ClusterNode | undefined
+  /** What is sent, or the piece of memory whose first bytes that are. */
+  #request: Payload = ''
+  #piece: Buffer | undefined
+  #length = 0
 
   constructor(
     key: string | undefined,
@@ -80,10 +94,46 @@ export class ClusterCall {
     this.signal = signal
   }
 
-  /** What its next try may take. */
-  optionsAt(now: number): CallOptions {
+  /** Keeps a request that stays as it is. */
+  keep(request: Payload): void {
+    this.#request = request
+  }
+
+  /**
+   * Keeps a request whose memory its caller uses for something else; returns what to send as long as that cannot be. Most
+   * requests are bytes, for which nothing new is made.
+   */
+  keepCopy(request: Payload, memory: RequestMemory): Payload {
+    const length = isUint8Array(request) ? lengthOf(request) : 0
+    if (length === 0 || length > maxKept) {
+      this.#request = keepPayload(request)
+      return this.#request
+    }
+    const piece = memory.take(length)
+    piece.set(request as Uint8Array)
+    this.#piece = piece
+    this.#length = length
+    return request
+  }
+
+  /** What to send, whatever has become of what the user gave. */
+  get request(): Payload {
+    return this.#piece === undefined ? this.#request : bufferView(this.#piece, 0, this.#length)
+  }
+
+  /** It is over. Where tries may be under way at once, each has its own end: then the memory is left to them. */
+  release(memory: RequestMemory): void {
+    const piece = this.#piece
+    if (piece === undefined || this.#busy !== undefined) return
+    this.#piece = undefined
+    memory.giveBack(piece)
+  }
+
+  /** What its next try may take; `undefined` for any time, where it cannot be given up. */
+  optionsAt(now: number): CallOptions | undefined {
     const { deadline, signal } = this
     const isUnlimited = deadline === Number.POSITIVE_INFINITY
+    if (isUnlimited && signal === undefined) return undefined
     return { timeout: isUnlimited ? 0 : Math.max(1, Math.ceil(deadline - now)), signal }
   }
 
@@ -151,6 +201,9 @@ export class ClusterCall {
   #copy(deadline: number, signal: AbortSignal | undefined): ClusterCall {
     const copy = new ClusterCall(this.#balanced.key, this.isIdempotent, deadline, signal)
     copy.cancel = this.cancel
+    copy.#request = this.#request
+    copy.#piece = this.#piece
+    copy.#length = this.#length
     copy.#balanced = this.#balanced
     this.#busy ??= new Set()
     copy.#busy = this.#busy

@@ -8,6 +8,7 @@ import {
   isAborted,
   keepPayload,
   maxTimeout,
+  microtask,
   setInterval,
   siteOf,
   stepBudget,
@@ -24,12 +25,14 @@ import {
   takeCall,
 } from './call'
 import { type ClusterNode, clusterNodeOf } from './cluster-node'
+import type { EndpointLink } from './endpoint-link'
 import { channels } from './events'
 import { HedgeTimer, TwoTries } from './hedging'
 import type { Members } from './members'
 import type { Moment } from './moment'
 import type { CheckedClusterOptions } from './options'
 import { Outcome, outcomeOf } from './outcome'
+import { RequestMemory } from './request-memory'
 import { RetryBudget } from './retry-budget'
 import { Waiting } from './waiting'
 
@@ -56,6 +59,25 @@ export interface CallsOptions {
   readonly ended: () => void
 }
 
+/** Keeps a request for as long as its call may send it; returns what is sent as long as its caller has to wait for us. */
+export type Keep = (call: ClusterCall, request: Payload, memory: RequestMemory) => Payload
+
+/** Of what stays as it is. */
+export const asItIs: Keep = (call, request) => {
+  call.keep(request)
+  return request
+}
+
+/** Of what its caller uses for something else. */
+export const copied: Keep = (call, request, memory) => call.keepCopy(request, memory)
+
+/** A first try that has failed. Without a server, none could be chosen. */
+interface FailedTry {
+  readonly node: ClusterNode | undefined
+  readonly began: number
+  readonly error: unknown
+}
+
 /** Makes the calls of a cluster: each goes to a server that is ready, and, where that is safe, to another if it fails. */
 export class Calls {
   readonly #options: CheckedClusterOptions
@@ -67,6 +89,7 @@ export class Calls {
   readonly #budget: RetryBudget
   readonly #hedges: HedgeTimer | undefined
   readonly #waiting = new WaitQueue<Waiting>(() => this.#followWaiting())
+  readonly #memory = new RequestMemory()
   #aliveWhileWaiting: NodeJS.Timeout | undefined
   /** When an idempotent call was made last. */
   #lastIdempotent = Number.NEGATIVE_INFINITY
@@ -93,23 +116,32 @@ export class Calls {
     return this.#waiting.length
   }
 
+  /** Bytes for copies of requests that no call uses. */
+  get spareBytes(): number {
+    return this.#memory.spare
+  }
+
   /** Makes a call. It may be sent again, after its caller has used the memory for something else: that is up to `keep`. */
   call(
     request: Payload,
     options: ClusterCallOptions | undefined,
-    keep: (request: Payload) => Payload,
-    cancel?: (() => Payload) | undefined,
+    keep: Keep,
+    cancel: (() => Payload) | undefined,
   ): Promise<Buffer> {
     try {
       this.#lifecycle.checkOpen()
       const now = clock.now()
       const call = takeCall(options, callNames, this.#options.requestTimeout, now)
       call.cancel = cancel
-      const kept = keep(request)
+      const sent = keep(call, request, this.#memory)
       this.#begin(call, now)
       const hedges = call.isIdempotent ? this.#hedges : undefined
       const site = siteOf(entries.call)
-      return hedges === undefined ? this.tries(kept, call, site) : this.#twice(kept, call, hedges, site)
+      if (hedges !== undefined) return this.#twice(call, hedges, site)
+      // That function is the user's.
+      return this.#options.isUnavailable === undefined
+        ? this.#first(sent, call, site)
+        : this.tries(call, site, undefined)
     } catch (error) {
       return stepBudget.refuse(error)
     }
@@ -140,7 +172,7 @@ export class Calls {
     } catch (error) {
       return await stepBudget.refuse(error)
     } finally {
-      this.#end()
+      this.#end(call)
     }
   }
 
@@ -183,14 +215,69 @@ export class Calls {
     this.running += 1
   }
 
-  #end(): void {
+  #end(call: ClusterCall): void {
+    call.release(this.#memory)
     this.running -= 1
     if (!this.#lifecycle.isOpen) this.#ended()
   }
 
-  /** Makes tries until one succeeds, or no other may be made. */
-  async tries(request: Payload, call: ClusterCall, site: CallSite): Promise<Buffer> {
+  /** Makes the first try; where none can be made, further ones are. */
+  #first(request: Payload, call: ClusterCall, site: CallSite): Promise<Buffer> {
     try {
+      const node = this.#probe(request, call) ?? this.#choose(call)
+      if (node?.link === undefined) return this.tries(call, site, undefined)
+      return this.#start(request, call, site, node, node.link)
+    } catch (error) {
+      return this.tries(call, site, { node: undefined, began: this.#moment.now, error })
+    }
+  }
+
+  /** A try that succeeds, as most do, takes no promise beside its caller's, and no frame of a function that waits. */
+  #start(
+    request: Payload,
+    call: ClusterCall,
+    site: CallSite,
+    node: ClusterNode,
+    link: EndpointLink,
+  ): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const began = this.#moment.now
+      call.enter(node)
+      node.began()
+      const answered = (reply: Buffer): void => {
+        this.#firstAnswered(call, node, began)
+        resolve(reply)
+      }
+      const failed = (error: unknown): void => {
+        whenOver(this.tries(call, site, { node, began, error }), resolve, reject)
+      }
+      link.start(request, call.optionsAt(began), call.cancel, answered, failed)
+    })
+  }
+
+  /** Runs where the reply was found. What may close connections, or dial, comes after that. */
+  #firstAnswered(call: ClusterCall, node: ClusterNode, began: number): void {
+    call.leave(node)
+    if (node.answered(began, clock.now())) microtask(() => this.#members.returned(node))
+    if (this.#lifecycle.isOpen) this.#end(call)
+    else microtask(() => this.#end(call))
+  }
+
+  /** Throws what the first try has failed with, unless there may be another. */
+  async #afterFirst(call: ClusterCall, { node, began, error }: FailedTry): Promise<void> {
+    // What has found the failure is to be done, and the caller awaits the call by then, as its error says.
+    await undefined
+    if (node === undefined) throw error
+    call.leave(node)
+    if (!this.#mayRetry(call, this.#failed(node, began, error))) throw error
+    this.#retry(call, node, error)
+  }
+
+  /** Makes tries until one succeeds, or no other may be made. */
+  async tries(call: ClusterCall, site: CallSite, first: FailedTry | undefined): Promise<Buffer> {
+    try {
+      if (first !== undefined) await this.#afterFirst(call, first)
+      const { request } = call
       for (;;) {
         const node = this.#probe(request, call) ?? this.#choose(call)
         if (node?.link === undefined) {
@@ -219,7 +306,7 @@ export class Calls {
       follow(error, entries.tries, site)
       return await stepBudget.refuse(error)
     } finally {
-      this.#end()
+      this.#end(call)
     }
   }
 
@@ -232,14 +319,14 @@ export class Calls {
   }
 
   /** Makes a second try beside the first, if that takes long. The first reply counts. */
-  #twice(request: Payload, given: ClusterCall, hedges: HedgeTimer, site: CallSite): Promise<Buffer> {
+  #twice(given: ClusterCall, hedges: HedgeTimer, site: CallSite): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const tries = new TwoTries(given.signal)
       const call = given.withSignal(tries.first)
       let left = 1
       let first: unknown
       const hedge = hedges.start(() => {
-        const second = this.#second(request, call, tries)
+        const second = this.#second(call, tries)
         if (second === undefined) return
         left += 1
         whenOver(second, won, lost)
@@ -259,12 +346,12 @@ export class Calls {
         over()
         reject(first)
       }
-      whenOver(this.tries(request, call, site), won, lost)
+      whenOver(this.tries(call, site, undefined), won, lost)
     })
   }
 
   /** The second of two tries, if there are a server and a budget for it. */
-  #second(request: Payload, call: ClusterCall, tries: TwoTries): Promise<Buffer> | undefined {
+  #second(call: ClusterCall, tries: TwoTries): Promise<Buffer> | undefined {
     if (call.node === undefined || this.#lifecycle.isDestroyed) return undefined
     const second = call.withSignal(tries.second)
     this.#moment.now = clock.now()
@@ -273,7 +360,7 @@ export class Calls {
     this.hedges += 1
     const { hedge } = channels
     if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node: node.view })
-    return this.#once(request, second, node)
+    return this.#once(second.request, second, node)
   }
 
   /** One try, which may fail. */
@@ -346,7 +433,7 @@ export class Calls {
     const picked: unknown = this.#options.balancer.pick(views, call.balanced)
     if (picked === undefined || picked === null) return undefined
     const node = clusterNodeOf(picked)
-    if (node !== undefined && views.includes(node.view)) return call.isBusyAt(node) ? this.#idle(call) : node
+    if (node !== undefined && node.views === views) return call.isBusyAt(node) ? this.#idle(call) : node
     throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof picked)
   }
 

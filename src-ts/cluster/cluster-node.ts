@@ -70,6 +70,8 @@ export class ClusterNode implements Node {
   failures = 0
   /** Whether its last attempt to connect has failed, or its connection was lost, and none is there. */
   isDown = false
+  /** The list that balancers last got with it. */
+  views: readonly Node[] | undefined
   readonly #latency = new PeakLatency()
   readonly #moment: Moment
   readonly #slowStart: number

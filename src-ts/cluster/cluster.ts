@@ -1,8 +1,8 @@
 import { NetpollError } from '../errors'
-import { ClientLifecycle, clock, keepPayload, replacedTls } from '../extension'
+import { ClientLifecycle, clock, replacedTls } from '../extension'
 import { type ClientTlsOptions, type CloseOptions, Mux, type Payload } from '../index'
 import type { ClusterCallOptions, ClusterSendOptions } from './call'
-import { Calls } from './calls'
+import { asItIs, Calls, copied } from './calls'
 import type { LinkMuxOptions } from './endpoint-link'
 import { channels } from './events'
 import { Members } from './members'
@@ -11,8 +11,6 @@ import { type ClusterOptions, partClusterOptions } from './options'
 import { checkResolver, type Resolver } from './resolver'
 import { type ClusterStats, statsOf, sumOf } from './stats'
 import { Watcher } from './watcher'
-
-const asItIs = (request: Payload): Payload => request
 
 /** @internal As its `call`, of a request that stays as it is; `cancel` makes what tells a server that it was given up. */
 export let callOfCluster: (
@@ -117,7 +115,7 @@ export class Cluster {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */
   call(request: Payload, options?: ClusterCallOptions): Promise<Buffer> {
-    return this.#calls.call(request, options, keepPayload)
+    return this.#calls.call(request, options, copied, undefined)
   }
 
   /**
@@ -160,7 +158,7 @@ export class Cluster {
   stats(): ClusterStats {
     this.#moment.now = clock.now()
     const { all, ready, ejected, draining } = this.#members
-    const { pending, running, retries, hedges, overBudget } = this.#calls
+    const { pending, running, retries, hedges, overBudget, spareBytes } = this.#calls
     return {
       ...sumOf(all, { pending, running: running - pending }),
       endpoints: all.length,
@@ -170,6 +168,7 @@ export class Cluster {
       retries,
       hedges,
       overBudget,
+      spareBytes,
       nodes: all.map(statsOf),
     }
   }

@@ -1,6 +1,6 @@
 import { whenOver } from '../checks/promises'
 import { isNetpollError } from '../errors'
-import { callOfMux, captureContext, report } from '../extension'
+import { callOfMux, captureContext, report, startOfMux } from '../extension'
 import {
   type CallOptions,
   type ClientTlsOptions,
@@ -38,6 +38,8 @@ export class EndpointLink {
       ...options,
       // A call goes to another server instead.
       failFast: true,
+      // A call knows its own, over all tries.
+      requestTimeout: 0,
       onReadyChange: () => listener.readyChanged(),
       onError: (error, connection) => {
         if (connection === undefined) listener.dialFailed(error)
@@ -61,8 +63,23 @@ export class EndpointLink {
   }
 
   /** `cancel` makes the message that tells the server of a call that was given up. */
-  call(request: Payload, options: CallOptions, cancel: (() => Payload) | undefined): Promise<Buffer> {
+  call(
+    request: Payload,
+    options: CallOptions | undefined,
+    cancel: (() => Payload) | undefined,
+  ): Promise<Buffer> {
     return callOfMux(this.#mux, request, options, cancel)
+  }
+
+  /** As {@link call}, without a promise for it. What is told runs where a reply was found, and no user's code may. */
+  start(
+    request: Payload,
+    options: CallOptions | undefined,
+    cancel: (() => Payload) | undefined,
+    resolve: (reply: Buffer) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    startOfMux(this.#mux, request, options, cancel, resolve, reject)
   }
 
   send(message: Payload): Promise<void> {

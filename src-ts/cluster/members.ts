@@ -109,7 +109,7 @@ export class Members {
       this.#out.delete(node)
     }
     // Another array: weights may be others, too.
-    this.#views = freeze(Array.from(this.#views))
+    this.#offer()
     this.#ranked = rankNodes(this.#nodes.values(), this.#options.clientId)
     this.#choose()
   }
@@ -137,7 +137,11 @@ export class Members {
 
   /** A call that began at `began` was answered. */
   answered(node: ClusterNode, began: number, now: number): void {
-    if (!node.answered(began, now)) return
+    if (node.answered(began, now)) this.returned(node)
+  }
+
+  /** A server that was out has answered. */
+  returned(node: ClusterNode): void {
     this.#out.delete(node)
     this.#choose()
   }
@@ -171,7 +175,7 @@ export class Members {
     for (const node of this.#chosen) this.#drain(node, timeout)
     this.#chosen = new Set()
     this.#ready = []
-    this.#views = freeze([])
+    this.#offer()
   }
 
   /** All calls end at once. */
@@ -232,8 +236,14 @@ export class Members {
     this.#moment.now = now
     for (const node of ready) if (!before.has(node) && !node.ejection.isOut) node.start(now)
     this.#ready = ready
-    this.#views = freeze(ready.map(({ view }) => view))
+    this.#offer()
     if (ready.length > 0) this.#listener.becameReady()
+  }
+
+  /** A look at a node says whether it is in the list: going through the list takes as long as a choice. */
+  #offer(): void {
+    this.#views = freeze(this.#ready.map(({ view }) => view))
+    for (const node of this.#ready) node.views = this.#views
   }
 
   #drain(node: ClusterNode, timeout: number | undefined): void {

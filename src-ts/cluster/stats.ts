@@ -37,6 +37,8 @@ export interface ClusterStats extends PoolStats {
   readonly hedges: number
   /** Retries and hedges that were not made for lack of budget. */
   readonly overBudget: number
+  /** Bytes of memory for copies of requests that no call uses at present. They are kept for the next calls: 1 MiB at most. */
+  readonly spareBytes: number
   /** Each server of the last list. */
   readonly nodes: readonly NodeStats[]
 }
