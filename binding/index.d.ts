@@ -30,6 +30,8 @@ export declare class ConnectionBalancer {
 export declare class ConnectionSettings {
   /** @throws when the framing is none */
   constructor(options: SettingsOptions, workers?: WorkersOptions | undefined | null, secureContext?: SecureContext | undefined | null)
+  /** The same for connections that go by this TLS. The bound on unfinished messages is one for both. */
+  secured(context: SecureContext): ConnectionSettings
   /**
    * Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
    * Whether that stays within the bound; what does not has to be taken back.
@@ -210,9 +212,10 @@ export declare class SecureContext {
   /** Connections of a server that are in their handshake. */
   get handshaking(): number
   /**
-   * Handshakes that begin from now on go by these, in every poller.
+   * Handshakes of a server that begin from now on go by these, in every poller.
    *
-   * @throws when no configuration can be made of it; then nothing has changed
+   * @throws when no configuration can be made of it, and for a client, whose dials keep what they have begun with; then
+   * nothing has changed
    */
   replace(settings: TlsSettings): void
 }

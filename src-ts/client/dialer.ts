@@ -97,8 +97,9 @@ export let isDialer: (value: unknown) => value is Dialer
 export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   readonly #checked: CheckedOptions
   readonly #settings: CheckedDialSettings
-  readonly #security: ClientSecurity | undefined
-  readonly #dialing = new Map<ConnectionCore, AttemptOutcome<ConnectionCore>>()
+  /** The TLS of dials that begin now. Each keeps what it has begun with. */
+  #security: ClientSecurity | undefined
+  readonly #dialing = new Map<ConnectionCore, Dialing>()
   readonly #established = new Set<ConnectionCore>()
   /** One for each event loop. */
   #groups: readonly ConnectionGroup[] = []
@@ -130,14 +131,15 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /**
-   * Replaces options of TLS. Dials that begin from now on go by them, and no earlier session is resumed.
+   * Replaces options of TLS. Dials that begin from now on go by them, and no earlier session is resumed. Those under way
+   * keep what they have begun with.
    *
    * @throws NetpollError `ERR_UNSUPPORTED` for a dialer without `tls`; TypeError `ERR_INVALID_ARG_TYPE`,
    * `ERR_INVALID_ARG_VALUE`, and then nothing has changed
    */
   setSecureContext(options: ClientTlsOptions): void {
     if (this.#security === undefined) throw withoutTls()
-    this.#security.replace(options)
+    this.#security = this.#security.with(options)
   }
 
   /**
@@ -166,7 +168,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     const deadline = new DialDeadline(Math.min(endOf(settings.connectTimeout), latest))
     const destination = checkDestination(options, leastPort)
     const host = 'path' in destination ? undefined : destination.host
-    const dial = { deadline, context: captureContext(), host }
+    const dial = { deadline, context: captureContext(), host, security: this.#security }
     return await this.#counted(async () => {
       if (deadline.isOver) {
         throw new NetpollError('ERR_DIAL_TIMEOUT', 'The deadline had passed before the dial began')
@@ -217,12 +219,12 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return await this.#counted(async () => {
       const group = this.#chooseGroup()
       const { poller, settings } = group
-      const { id, errno } = poller.native.adoptStream(fd, settings)
+      const security = this.#security
+      const { id, errno } = poller.native.adoptStream(fd, security?.settingsOf(settings) ?? settings)
       if (id === undefined) throw systemError(errno ?? 0, 'adopt')
-      const isOpen = this.#security === undefined
-      const connection = createConnection(id, group, isOpen ? 'open' : 'connecting', context)
+      const connection = createConnection(id, group, security === undefined ? 'open' : 'connecting', context)
       poller.attach(connection)
-      if (!isOpen) await this.#shaken(connection)
+      if (security !== undefined) await this.#shaken(connection, security)
       return this.#opened(connection)
     }, site)
   }
@@ -316,12 +318,13 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /** Begins to connect; `undefined` where the backlog of a unix socket is full. */
   #begin(
     route: Route,
-    { deadline, context, host }: Dial,
+    { deadline, context, host, security }: Dial,
     outcome: AttemptOutcome<ConnectionCore>,
   ): Attempt | undefined {
     const group = this.#chooseGroup()
     const { remote, local } = route
-    const begun = group.poller.native.dial(remote, local, deadline.remaining(), group.settings, host)
+    const settings = security?.settingsOf(group.settings) ?? group.settings
+    const begun = group.poller.native.dial(remote, local, deadline.remaining(), settings, host)
     if (begun.id === undefined) {
       if (begun.errno === constants.errno.EAGAIN && remote.path !== undefined) return undefined
       throw connectError(begun.errno ?? 0, route)
@@ -330,6 +333,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     connection.dialedHost = host
     group.poller.attach(connection)
     this.#dialing.set(connection, {
+      security,
       connected: outcome.connected,
       failed: (error) => {
         const errno = errnoOf(error)
@@ -366,9 +370,9 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   }
 
   /** Waits for the handshake of a socket that was opened elsewhere. */
-  #shaken(connection: ConnectionCore): Promise<void> {
+  #shaken(connection: ConnectionCore, security: ClientSecurity): Promise<void> {
     return handshakeOf(connection, this.#settings.connectTimeout, startTimer, (outcome) =>
-      this.#dialing.set(connection, outcome),
+      this.#dialing.set(connection, { ...outcome, security }),
     )
   }
 
@@ -379,7 +383,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       opened: (connection) => {
         const dialing = this.#dialing.get(connection)
         const fault =
-          dialing && this.#security && nameFault(this.#security, connection.socket, connection.dialedHost)
+          dialing?.security && nameFault(dialing.security, connection.socket, connection.dialedHost)
         if (dialing !== undefined && fault !== undefined) {
           // Nothing else is told of it.
           this.#dialing.set(connection, { ...dialing, failed: () => dialing.failed(ofTls(fault)) })
@@ -398,8 +402,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
         return outcome === undefined
       },
     }
-    const context = this.#security?.context
-    return createGroups(pollersFor(this.#checked.pollers), this.#checked, owner, { context })
+    return createGroups(pollersFor(this.#checked.pollers), this.#checked, owner)
   }
 }
 
@@ -442,6 +445,13 @@ interface Dial {
   readonly context: Context
   /** What the server is called; `undefined` where a path is dialed. */
   readonly host: string | undefined
+  /** The TLS of the dialer when it began. */
+  readonly security: ClientSecurity | undefined
+}
+
+/** What is told of a connection that is not there yet, and the TLS that it goes by. */
+interface Dialing extends AttemptOutcome<ConnectionCore> {
+  readonly security: ClientSecurity | undefined
 }
 
 /** One dial, once its addresses are known. */

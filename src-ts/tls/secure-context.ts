@@ -5,7 +5,7 @@ import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/
 import { isUint8Array } from '../checks/bytes'
 import { isOfAllObjects, refuseUnknown, takeOptions } from '../checks/known-options'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
+import { type ConnectionSettings, nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
 import { timeLimit } from '../time/time-limits'
 import { cipherNumbers } from './ciphers'
 import {
@@ -75,10 +75,11 @@ export class ServerSecurity {
   }
 }
 
-/** The TLS of a dialer. */
+/** The TLS of the dials that begin before a dialer gets other options. */
 export class ClientSecurity {
   readonly context: SecureContext
-  #options: ClientTlsOptions
+  readonly #options: ClientTlsOptions
+  #settings: ConnectionSettings | undefined
 
   /** @throws as {@link ServerSecurity} */
   constructor(options: ClientTlsOptions | true) {
@@ -86,11 +87,15 @@ export class ClientSecurity {
     this.context = newContext(clientSettings(this.#options))
   }
 
-  /** Dials that begin from now on go by `options`; those that are not given stay as they are. */
-  replace(options: ClientTlsOptions): void {
-    const taken = replacedTls(this.#options, options)
-    replaceIn(this.context, clientSettings(taken))
-    this.#options = taken
+  /** The same with `options`; those that are not given stay as they are. */
+  with(options: ClientTlsOptions): ClientSecurity {
+    return new ClientSecurity(replacedTls(this.#options, options))
+  }
+
+  /** What connections with this TLS go by, of whose dialer `settings` are: no other has this TLS. */
+  settingsOf(settings: ConnectionSettings): ConnectionSettings {
+    this.#settings ??= settings.secured(this.context)
+    return this.#settings
   }
 
   /** Whether a server is refused that is not what it should be. */

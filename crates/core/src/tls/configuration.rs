@@ -1,4 +1,4 @@
-//! What the TLS of a server or dialer goes by, which can be replaced.
+//! What the TLS of a server or dialer goes by. That of a server can be replaced.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -153,16 +153,6 @@ impl ClientTls {
 
     pub(super) fn max_records(&self) -> u64 {
         self.max_records
-    }
-
-    /// Dials that begin from now on go by `options`, and no session is resumed that began before.
-    ///
-    /// # Errors
-    /// What is wrong with them; then nothing has changed.
-    pub fn replace(&self, options: &ClientOptions) -> Result<(), InvalidConfiguration> {
-        let next = ClientState::new(options)?;
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
     }
 
     /// What a dial of `host` at `destination` goes by, and the name that the server is to have.

@@ -87,6 +87,15 @@ impl ConnectionSettings {
         options.parse(handling, tls).map(Self)
     }
 
+    /// The same for connections that go by this TLS. The bound on unfinished messages is one for both.
+    #[napi]
+    #[must_use]
+    pub fn secured(&self, context: &SecureContext) -> Self {
+        let mut settings = Settings::clone(&self.0);
+        settings.tls = Some(context.0.clone());
+        Self(Arc::new(settings))
+    }
+
     /// Replaces a claim of `before` bytes of `maxBufferedBytes` by one of `now`: what JavaScript has inflated of a message.
     /// Whether that stays within the bound; what does not has to be taken back.
     #[napi]

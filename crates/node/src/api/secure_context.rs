@@ -101,16 +101,17 @@ impl SecureContext {
         }
     }
 
-    /// Handshakes that begin from now on go by these, in every poller.
+    /// Handshakes of a server that begin from now on go by these, in every poller.
     ///
-    /// @throws when no configuration can be made of it; then nothing has changed
+    /// @throws when no configuration can be made of it, and for a client, whose dials keep what they have begun with; then
+    /// nothing has changed
     #[napi]
     pub fn replace(&self, settings: TlsSettings) -> napi::Result<()> {
-        match &self.0 {
-            Tls::Server(tls) => tls.replace(&settings.server(), millis(settings.handshake_timeout)),
-            Tls::Client(tls) => tls.replace(&settings.client()),
-        }
-        .map_err(refused)
+        let Tls::Server(tls) = &self.0 else {
+            return Err(napi::Error::from_reason("it is a client's"));
+        };
+        tls.replace(&settings.server(), millis(settings.handshake_timeout))
+            .map_err(refused)
     }
 }
 
