@@ -1,19 +1,15 @@
-import { invalidValue, NetpollError, type NetpollErrorCode } from '../errors'
+import { invalidValue, type NetpollError } from '../errors'
 import { whenOver } from '../checks/promises'
 import {
   type ClientLifecycle,
-  clearInterval,
   clock,
   follow,
   isAborted,
   keepPayload,
-  maxTimeout,
   microtask,
-  setInterval,
   siteOf,
   stepBudget,
   throwIfAborted,
-  WaitQueue,
 } from '../extension'
 import type { Payload } from '../index'
 import {
@@ -34,7 +30,7 @@ import type { CheckedClusterOptions } from './options'
 import { Outcome, outcomeOf } from './outcome'
 import { RequestMemory } from './request-memory'
 import { RetryBudget } from './retry-budget'
-import { Waiting } from './waiting'
+import { noEndpoint, WaitingCalls } from './waiting'
 
 /** Tries of a call at most that was never sent. */
 const maxUnsent = 10
@@ -59,7 +55,7 @@ export interface CallsOptions {
   readonly ended: () => void
 }
 
-/** Keeps a request for as long as its call may send it; returns what is sent as long as its caller has to wait for us. */
+/** Keeps a request for as long as its call may send it; returns what is sent before its caller goes on. */
 export type Keep = (call: ClusterCall, request: Payload, memory: RequestMemory) => Payload
 
 /** Of what stays as it is. */
@@ -88,13 +84,10 @@ export class Calls {
   readonly #ended: () => void
   readonly #budget: RetryBudget
   readonly #hedges: HedgeTimer | undefined
-  readonly #waiting = new WaitQueue<Waiting>(() => this.#followWaiting())
+  readonly #waiting: WaitingCalls
   readonly #memory = new RequestMemory()
-  #aliveWhileWaiting: NodeJS.Timeout | undefined
   /** When an idempotent call was made last. */
   #lastIdempotent = Number.NEGATIVE_INFINITY
-  /** Why no server is ready. */
-  #failure: unknown
   running = 0
   retries = 0
   hedges = 0
@@ -108,6 +101,7 @@ export class Calls {
     this.#cluster = cluster
     this.#ended = ended
     this.#budget = new RetryBudget(checked.retry)
+    this.#waiting = new WaitingCalls(checked.maxWaiters)
     this.#hedges = checked.hedgeDelay === undefined ? undefined : new HedgeTimer(checked.hedgeDelay)
   }
 
@@ -178,29 +172,17 @@ export class Calls {
 
   /** One more server is ready. */
   serve(): void {
-    this.#failure = undefined
-    this.#wake()
-  }
-
-  /** Those that wait look again, all of them unless `isMeant` says which. */
-  #wake(isMeant?: (waiting: Waiting) => boolean): void {
-    if (this.#waiting.length === 0) return
-    for (const waiting of this.#waiting.takeAll(isMeant)) waiting.serve()
-    this.#followWaiting()
+    this.#waiting.serve()
   }
 
   /** No server can be had at present: calls without a time limit do not wait for one. */
   unreachable(error: unknown): void {
-    this.#failure = error
-    const unlimited = this.#waiting.takeAll(({ deadline }) => deadline === Number.POSITIVE_INFINITY)
-    for (const waiting of unlimited) waiting.fail(noEndpoint('No server is ready', error))
-    this.#followWaiting()
+    this.#waiting.unreachable(error)
   }
 
   /** No call waits any longer. */
   failAll(error: () => NetpollError): void {
-    for (const waiting of this.#waiting.takeAll()) waiting.fail(error())
-    this.#followWaiting()
+    this.#waiting.failAll(error)
   }
 
   stop(): void {
@@ -380,7 +362,7 @@ export class Calls {
     } finally {
       call.leave(node)
       // The other try of the same call may wait for this server.
-      this.#wake((waiting) => waiting.call.isBeside(call))
+      this.#waiting.wake((waiting) => waiting.call.isBeside(call))
     }
   }
 
@@ -448,24 +430,7 @@ export class Calls {
   #untilReady(call: ClusterCall): Promise<void> {
     throwIfAborted(call.signal)
     if (this.#lifecycle.isDestroyed) this.#lifecycle.checkOpen()
-    if (this.#waiting.length >= this.#options.maxWaiters) {
-      throw noEndpoint(`No server is ready, and ${this.#waiting.length} calls wait`, this.#failure)
-    }
-    return new Promise((resolve, reject) => {
-      const timedOut = (): NetpollError => expired(this.#failure)
-      this.#waiting.push(new Waiting(this.#waiting, call, resolve, reject, timedOut))
-      this.#followWaiting()
-    })
-  }
-
-  /** Calls that wait keep the process alive, which nothing else may do. */
-  #followWaiting(): void {
-    if (this.#waiting.length === 0) {
-      clearInterval(this.#aliveWhileWaiting)
-      this.#aliveWhileWaiting = undefined
-    } else {
-      this.#aliveWhileWaiting ??= setInterval(ignore, maxTimeout)
-    }
+    return this.#waiting.wait(call)
   }
 
   #isUnavailable(reply: Buffer): boolean {
@@ -508,15 +473,3 @@ export class Calls {
 const entries = { call: Calls.prototype.call, tries: Calls.prototype.tries }
 
 function ignore(): void {}
-
-function noEndpoint(problem: string, cause: unknown): NetpollError {
-  return unsent('ERR_NO_ENDPOINT', problem, cause)
-}
-
-function expired(cause: unknown): NetpollError {
-  return unsent('ERR_REQUEST_TIMEOUT', 'No server was ready in time', cause)
-}
-
-function unsent(code: NetpollErrorCode, problem: string, cause: unknown): NetpollError {
-  return new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) })
-}
