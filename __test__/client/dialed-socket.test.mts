@@ -298,7 +298,10 @@ test('a dialer with a framing, or whose hook takes the stream, is an error of th
     }),
   )
   t.deepEqual(codes, ['ERR_UNSUPPORTED', 'ERR_CONCURRENT_ACCESS'])
-  for (const peer of [await sockets.take(), await sockets.take()]) await closed(peer)
+  for (const peer of [await sockets.take(), await sockets.take()]) {
+    // With TLS it has sent tickets that are not read, and may be reset.
+    await closed(peer).catch(() => {})
+  }
 })
 
 test('a signal gives up the dial, and is forgotten once it is connected', async (t) => {
