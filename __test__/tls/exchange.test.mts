@@ -1,9 +1,5 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect as connectNet } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import nodeTls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
@@ -135,54 +131,6 @@ for (const version of versions) {
     const connection = await dialer.dial({ host: '127.0.0.1', port })
     t.false(connection.tls?.sessionReused)
     await connection.close()
-  })
-
-  test(`openssl s_client and s_server understand us: ${version}`, async (t) => {
-    const flag = version === 'TLSv1.2' ? '-tls1_2' : '-tls1_3'
-    const port = portOf(await serveAt(t))
-    const program = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, flag, '-quiet'])
-    t.teardown(() => program.kill())
-    const output = new Inbox<Buffer>()
-    program.stdout.on('data', output.push)
-    program.stdin.write(frame('hello'))
-    while (!Buffer.concat(output.all).includes('hello')) await output.take()
-    program.stdin.end()
-    program.kill()
-    await once(program, 'close')
-
-    const folder = mkdtempSync(join(tmpdir(), 'netpoll-tls-'))
-    t.teardown(() => rmSync(folder, { recursive: true }))
-    writeFileSync(join(folder, 'key'), identity.key)
-    writeFileSync(join(folder, 'cert'), identity.cert)
-    const words = [
-      '-cert',
-      join(folder, 'cert'),
-      '-key',
-      join(folder, 'key'),
-      '-rev',
-      flag,
-      '-accept',
-      '127.0.0.1:0',
-    ]
-    const server = spawn('openssl', ['s_server', ...words])
-    t.teardown(() => server.kill())
-    const lines = new Inbox<Buffer>()
-    server.stdout.on('data', lines.push)
-    let place: RegExpExecArray | null = null
-    while (place === null) {
-      await lines.take()
-      place = /ACCEPT .*:(\d+)/.exec(Buffer.concat(lines.all).toString())
-    }
-    // It sends lines back reversed.
-    const connection = await new Dialer({ tls: client }).dial({ host: '127.0.0.1', port: Number(place[1]) })
-    connection.writer.writeString('abc\n')
-    await connection.writer.flush()
-    await connection.reader.fill(4)
-    t.is(String(connection.reader.next(4)), 'cba\n')
-    t.is(connection.tls?.protocol, version)
-    await connection.close()
-    server.kill()
-    await once(server, 'close')
   })
 }
 
