@@ -127,6 +127,8 @@ function* ofClusters() {
     const args = ['--expose-gc', fixture('cluster-growth'), '1000000', pollers]
     yield ownPart(`1,000,000 calls of a cluster, ${pollers} pollers`, 40, args)
   }
+  const inWorker = ['--expose-gc', fixture('in-worker'), 'cluster-growth', '1000000', '0']
+  yield ownPart('1,000,000 calls of a cluster in a worker', 40, inWorker)
 }
 
 /** Random drivers, two side by side, each for as long as asked. */
