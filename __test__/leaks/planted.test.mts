@@ -7,6 +7,7 @@ interface Told {
   readonly kind: string
   readonly what: string
   readonly stack: string
+  readonly lines: readonly string[]
 }
 
 /** Milliseconds after which what is leaked is told. */
@@ -21,9 +22,10 @@ async function leak(
   pollers: number,
   kind: string,
   age = soon,
+  fault: readonly string[] = [],
 ): Promise<Told & { readonly printed: string }> {
   const { code, stdout, stderr } = await runFixture(t, 'leaks', {
-    args: [name, String(pollers), kind],
+    args: [name, String(pollers), kind, ...fault],
     env: { NETPOLL_LEAK_DETECTION: 'paranoid', NETPOLL_LEAK_AGE: age, NETPOLL_LEAK_FILE: '' },
   })
   t.is(code, 0, stderr)
@@ -86,3 +88,10 @@ for (const pollers of [0, 1, 2]) {
     t.is(told.printed.split('LEAK').length, 2, told.printed)
   })
 }
+
+test.serial('after a leak of views, those that are left of further chunks are told one by one', async (t) => {
+  const what = 'of received messages is held by views'
+  const { lines } = await leak(t, 'exact-views', 0, 'chunk', soon, [what])
+  t.regex(lines[0] ?? '', /^ {2}It has \d+ bytes\. Views that are left: 2, of 8, 12 bytes$/)
+  t.is(lines[1], '  The first of them went here:')
+})
