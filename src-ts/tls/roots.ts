@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as tls from 'node:tls'
 
@@ -18,17 +19,30 @@ export function defaultRoots(): readonly Buffer[] {
 
 function readRoots(): readonly Buffer[] {
   const { getCACertificates, rootCertificates } = tls as WithDefaults
-  const found = getCACertificates?.('default') ?? [...rootCertificates, ...extraRoots()]
-  return found.length === 0 ? [] : certificatesOf('ca', found)
+  const found = getCACertificates?.('default')
+  return found === undefined
+    ? [...certificatesOf('ca', rootCertificates), ...extraRoots()]
+    : certificatesOf('ca', found)
 }
 
-function extraRoots(): string[] {
+function extraRoots(): readonly Buffer[] {
   const { NODE_EXTRA_CA_CERTS: file } = process.env
   if (file === undefined || file === '') return []
   try {
-    return [readFileSync(file, 'latin1')]
+    const found = certificatesOf('ca', readFileSync(file, 'latin1'))
+    // As OpenSSL reads such a file.
+    const end = found.findIndex((der) => !isCertificate(der))
+    return end < 0 ? found : found.slice(0, end)
   } catch {
-    // Node.js has warned of it when it started.
+    // There is no such file, or no certificate in it: Node.js has warned of it when it started.
     return []
+  }
+}
+
+function isCertificate(der: Uint8Array): boolean {
+  try {
+    return new X509Certificate(der).raw.length > 0
+  } catch {
+    return false
   }
 }
