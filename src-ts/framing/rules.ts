@@ -104,6 +104,9 @@ export class LengthField extends FramingRules {
     let rest = length + this.#difference
     if (strip === 4 && this.#size === 4 && !this.#littleEndian) {
       return (
+        // The operators below take any number for one of 32 bits.
+        rest >= 0 &&
+        rest <= this.#maxValue &&
         source[at + 3] === (rest & 0xff) &&
         source[at + 2] === ((rest >>> 8) & 0xff) &&
         source[at + 1] === ((rest >>> 16) & 0xff) &&
