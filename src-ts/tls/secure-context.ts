@@ -5,7 +5,12 @@ import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/
 import { isUint8Array } from '../checks/bytes'
 import { isOfAllObjects, refuseUnknown, takeOptions } from '../checks/known-options'
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { type ConnectionSettings, nativeBinding, type SecureContext, type TlsSettings } from '../native/binding'
+import {
+  type ConnectionSettings,
+  nativeBinding,
+  type SecureContext,
+  type TlsSettings,
+} from '../native/binding'
 import { timeLimit } from '../time/time-limits'
 import { cipherNumbers } from './ciphers'
 import {
