@@ -493,7 +493,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
   setIdleTimeout(milliseconds: number): this {
-    this.#core.socket.setIdleTimeout(milliseconds)
+    this.#core.setIdleTimeout(milliseconds)
     return this
   }
 

@@ -13,6 +13,7 @@ import { EndSignal } from './end-signal'
 import { afterReplies, Closing } from './closing'
 import { type FirstStatus, Life } from './life'
 import { Retention } from './retention'
+import { Silence } from './silence'
 import { Socket } from './socket'
 import type { GroupOf } from './group-settings'
 import { originOf } from '../leaks/origin'
@@ -63,6 +64,8 @@ export class ConnectionCore {
   readonly group: ConnectionGroup
   readonly #lifecycle: Lifecycle
   readonly #stream: StreamInput | undefined
+  /** Only with an `idleTimeout`. */
+  #silence: Silence | undefined
   // Made when they are first needed: an idle connection is to cost little.
   #readPause: ReadPause | undefined
   #deadlineTimer: DeadlineTimer | undefined
@@ -95,6 +98,7 @@ export class ConnectionCore {
     this.#onRequest = group.hooks.onRequest
     this.#onData = group.hooks.onData
     this.#lifecycle = new Lifecycle(this, group)
+    if (group.watchesSilence) this.#silence = new Silence(group.poller)
     this.#stream = group.framing.isStream ? new StreamInput(this, group) : undefined
     group.poller.retain()
     if (leaks === undefined) return
@@ -232,6 +236,22 @@ export class ConnectionCore {
     if (this.#stream !== undefined) this.#stream.readTimeout = limit
   }
 
+  setIdleTimeout(milliseconds: number): void {
+    this.socket.setIdleTimeout(milliseconds)
+    this.#silence ??= new Silence(this.group.poller)
+    this.#stream?.watchSilence()
+  }
+
+  /** Whether the end of what keeps the user's code busy has to be told. */
+  get watchesSilence(): boolean {
+    return this.#silence !== undefined
+  }
+
+  /** The user's code was busy with it until now. The hot path: one comparison where there is no `idleTimeout`. */
+  wasBusy(): void {
+    this.#silence?.wasBusy()
+  }
+
   ref(): void {
     this.retention.isReferenced = true
   }
@@ -335,6 +355,7 @@ export class ConnectionCore {
 
   /** The hooks are done: messages may come. */
   begin(): void {
+    this.wasBusy()
     this.#stream?.begin()
     this.#dispatcher?.begin()
     if (this.group.startsHeld) this.readPause.resume(PauseReason.Hook)
@@ -486,15 +507,23 @@ export class ConnectionCore {
   /** Nothing was read or written for the idle timeout, and the core knows of nothing in handling. */
   idle(): void {
     const consumer = this.#stream?.consumer
-    if (consumer !== undefined) {
-      consumer.idle()
-      return
-    }
-    const waits = this.#calls?.isAwaited === true
-    if (waits || this.#lifecycle.isOpening || this.#stream?.isBusy === true) return
-    // The peer waits for us: what it has sent is here, and unread.
-    if (this.#stream?.hasUnread === true || this.#dispatcher?.hasUnread === true) return
-    this.closing.timedOut()
+    if (consumer !== undefined) consumer.idle()
+    else if (!this.#isInUse) this.#silence?.confirm(this)
+  }
+
+  /** The same, and nothing has come in between since that was said last. */
+  idleConfirmed(): void {
+    if (this.#stream?.consumer !== undefined || this.#silence === undefined || this.#isInUse) return
+    if (this.#silence.isConfirmed) this.closing.timedOut()
+    else this.#silence.confirm(this)
+  }
+
+  /** Whether the user's code is busy with it, or a call waits, or the peer waits for us: what it has sent is unread. */
+  get #isInUse(): boolean {
+    const stream = this.#stream
+    if (this.#calls?.isAwaited === true || this.#lifecycle.isOpening) return true
+    if (stream !== undefined) return stream.isBusy || stream.hasUnread
+    return this.#dispatcher?.isBusy === true || this.#dispatcher?.hasUnread === true
   }
 
   /** The deadline timer has gone off. */

@@ -38,6 +38,8 @@ export interface GroupSettings {
   readonly readTimeout: number
   /** Milliseconds; 0 for ever. */
   readonly requestTimeout: number
+  /** Whether connections have an `idleTimeout` from the beginning. */
+  readonly watchesSilence: boolean
   readonly role: 'server' | 'client'
   /** What asks a client to leave, where a server knows how. */
   readonly goAway: GoAway | undefined

@@ -42,7 +42,7 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly writeTimeout?: number | undefined
   /**
    * Milliseconds without a byte in either direction, after which a connection closes with `ERR_IDLE_TIMEOUT`. It counts
-   * while nothing is being handled and no call waits. 0, the default, for never.
+   * while nothing is being handled and no call waits, from when that was so last. 0, the default, for never.
    */
   readonly idleTimeout?: number | undefined
   /**

@@ -89,6 +89,8 @@ export interface CheckedOptions {
   readonly maxBufferedBytes: number
   readonly readTimeout: number
   readonly requestTimeout: number
+  /** Whether connections have an `idleTimeout` from the beginning. */
+  readonly watchesSilence: boolean
   readonly pollers: number
   readonly loadBalance: LoadBalance
   readonly hooks: Hooks
@@ -136,6 +138,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
   const maxInFlight = number('maxInFlight', 1, 1_000_000)
   const maxBufferedBytes = number('maxBufferedBytes', 0, Number.MAX_SAFE_INTEGER)
   const readTimeout = time('readTimeout')
+  const idleTimeout = time('idleTimeout')
   const maxCloseTime = number('maxCloseTime', 1, maxTimeout)
   const { pollers = processSettings().pollers, loadBalance = processSettings().loadBalance } = options
   const hasHandler = hooks.onRequest !== undefined || hooks.onMessage !== undefined
@@ -152,6 +155,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
     maxBufferedBytes,
     readTimeout,
     requestTimeout: time('requestTimeout'),
+    watchesSilence: idleTimeout > 0,
     pollers: checkPollers(pollers),
     loadBalance: checkLoadBalance(loadBalance),
     hooks,
@@ -174,7 +178,7 @@ export function checkConnectionOptions<Data, Bytes extends BytesOption>(
       maxBufferedBytes,
       readTimeout,
       writeTimeout: time('writeTimeout'),
-      idleTimeout: time('idleTimeout'),
+      idleTimeout,
       keepAlive: keepAliveSeconds(time('keepAlive')),
     },
   }

@@ -29,6 +29,7 @@ export const RecordKind = {
   PlainEnded: 24,
   Secured: 25,
   WornOut: 26,
+  IdleConfirmed: 27,
 } as const
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
@@ -54,6 +55,7 @@ export const Operation = {
   AllowBeyond: 16,
   TellFlushed: 17,
   StartTls: 18,
+  ConfirmIdle: 19,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

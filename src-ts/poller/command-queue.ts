@@ -155,6 +155,11 @@ export class CommandQueue {
     this.#push(Operation.DeadlineTimer, target, number, Math.floor(time / 2 ** 32), time % 2 ** 32)
   }
 
+  /** The user's code is not busy with it, and was until `time`, in milliseconds on the poller's clock. */
+  confirmIdle(target: CommandTarget, time: number): void {
+    this.#push(Operation.ConfirmIdle, target, 0, Math.floor(time / 2 ** 32), time % 2 ** 32)
+  }
+
   /**
    * Adds a whole message, framed. `last` is the operation of its last piece.
    *

@@ -15,6 +15,7 @@ export interface PolledConnection extends NativeId {
   congested(): void
   drained(): void
   idle(): void
+  idleConfirmed(): void
   timerFired(number: number, late: number): void
   totals(direction: 'read' | 'written', bytes: number): void
   endSent(): void

@@ -455,6 +455,9 @@ export class Poller {
       case RecordKind.Idle:
         connection.idle()
         break
+      case RecordKind.IdleConfirmed:
+        connection.idleConfirmed()
+        break
       case RecordKind.DeadlineTimer:
         connection.timerFired(start, length)
         break

@@ -79,7 +79,8 @@ numbers! {
     Closed = 7,
     /// A listener lacks descriptors or memory and pauses; `slot` is its tag, `start` the system's error number.
     AcceptPaused = 8,
-    /// Nothing was read or written for the idle timeout, and nothing is in handling.
+    /// Nothing was read or written for the idle timeout, and nothing is in handling. [`Operation::ConfirmIdle`] answers it
+    /// where JavaScript is not busy with the connection, either.
     Idle = 9,
     /// The deadline timer that was set has come. `start` is its number, `length` how many
     /// microseconds after its time the socket was looked at last. Every reply that had come by then
@@ -125,6 +126,8 @@ numbers! {
     Secured = 25,
     /// The TLS keys of a connection are about to be exhausted. It is used no more once what goes on has ended.
     WornOut = 26,
+    /// As [`Self::Idle`], after the answer to that, and nothing has come in between: it is idle.
+    IdleConfirmed = 27,
 }
 
 numbers! {
@@ -169,6 +172,9 @@ numbers! {
     TellFlushed = 17,
     /// Send bytes, and read no more: what follows both ways is TLS. [`RecordKind::PlainEnded`] answers it.
     StartTls = 18,
+    /// JavaScript is not busy with a connection that is idle as far as the core knows. It was until a time of the poller's
+    /// clock, whose higher word is in `start` and whose lower in `length`.
+    ConfirmIdle = 19,
 }
 
 numbers! {

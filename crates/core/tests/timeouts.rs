@@ -346,6 +346,72 @@ fn a_peer_whose_request_waits_for_us_is_not_idle() {
     assert!(h.has(id, "idle"));
 }
 
+/// What its consumer was busy with is not the peer's silence.
+#[test]
+fn silence_counts_from_when_the_consumer_was_busy_last() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+    h.quiesce();
+    let begin = h.now();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.life(id), ["accepted", "idle"]);
+    h.poller.confirm_idle(id, begin + LIMIT - MORE);
+    h.quiesce();
+    h.pass(LIMIT - 3 * MORE);
+    assert_eq!(h.life(id), ["accepted", "idle"], "it was busy");
+    h.pass(2 * MORE);
+    // It may have been busy again since it has answered.
+    assert_eq!(h.life(id), ["accepted", "idle", "idle"]);
+    h.poller.confirm_idle(id, begin);
+    h.quiesce();
+    h.pass(Duration::from_millis(10));
+    assert_eq!(h.life(id), ["accepted", "idle", "idle", "idle confirmed"]);
+}
+
+/// What goes over the wire until the consumer has answered counts, in either direction.
+#[test]
+fn whatever_comes_before_the_answer_takes_idleness_back() {
+    for direction in ["in", "out", "limit"] {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+        h.quiesce();
+        let begin = h.now();
+        h.pass(LIMIT + MORE);
+        assert!(h.has(id, "idle"));
+        match direction {
+            "in" => peer.write_all(&frame(b"abcd")[..3]).expect("room"),
+            "out" => {
+                let slice = h.slice(b"a heartbeat");
+                h.poller.send(id, slice);
+            }
+            _ => h.poller.set_limit(id, Limit::Idle, Some(LIMIT)),
+        }
+        h.poller.confirm_idle(id, begin);
+        h.quiesce();
+        h.pass(LIMIT - MORE);
+        assert_eq!(h.life(id), ["accepted", "idle"], "{direction}");
+        h.pass(2 * MORE);
+        assert_eq!(h.life(id), ["accepted", "idle", "idle"], "{direction}");
+    }
+}
+
+#[test]
+fn an_answer_to_no_question_means_nothing() {
+    let mut h = Harness::new();
+    let (id, _peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+    h.quiesce();
+    let begin = h.now();
+    h.poller.confirm_idle(id, begin + 9 * LIMIT);
+    h.quiesce();
+    h.pass(LIMIT + MORE);
+    assert_eq!(h.life(id), ["accepted", "idle"]);
+    h.poller.set_limit(id, Limit::Idle, None);
+    h.poller.confirm_idle(id, begin);
+    h.quiesce();
+    h.pass(9 * LIMIT);
+    assert_eq!(h.life(id), ["accepted", "idle"]);
+}
+
 #[test]
 fn a_stream_is_idle_although_pieces_of_it_are_not_acknowledged() {
     let mut h = Harness::new();

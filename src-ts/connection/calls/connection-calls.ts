@@ -15,6 +15,8 @@ export interface ListeningConnection extends CommandTarget {
   readonly owner: ConnectionOwner | undefined
   /** No call waits any more. */
   callsEnded(): void
+  /** A call is given up. */
+  wasBusy(): void
 }
 
 /** A connection, as far as calls need it. */
@@ -51,6 +53,7 @@ export function createCalls(
     },
     lost: (change: number) => {
       poller.lostCalls += change
+      if (change > 0) connection.wasBusy()
     },
     answeredLate: () => connection.owner?.answeredLate(),
   }

@@ -32,6 +32,8 @@ export interface DispatcherConnection extends CommandTarget {
   readonly life: Pick<Life, 'sendsReplies' | 'takesReplies'>
   /** Reports `error`, and closes once the replies before it have left. */
   fail(error: unknown): void
+  /** The user's code was busy with it until now. */
+  wasBusy(): void
 }
 
 type DispatcherSettings = Pick<
@@ -60,6 +62,8 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   #running = 0
   /** Their places among the replies, of all but the innermost. */
   #runningPlaces: PendingReply[] | undefined
+  /** Handlers that answer later, and have not. */
+  #unanswered = 0
   /** Nothing more will come, and why, where that is not in order. */
   #end: { readonly failure: NetpollError | undefined } | undefined
   /** Whether a handler has thrown: the connection closes once the replies before it have left. */
@@ -349,6 +353,11 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
     }
   }
 
+  /** Whether a handler or the body of a loop is at work. Where the core counts messages it knows as well. */
+  get isBusy(): boolean {
+    return this.#unanswered > 0 || this.#queue?.isBusy === true
+  }
+
   /** Whether messages wait for a handler or loop. */
   get hasUnread(): boolean {
     return this.#queue?.isEmpty === false || this.#pendingRequests?.isEmpty === false
@@ -376,7 +385,10 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
 
   #newQueue(): MessageIterator {
     const queue = new MessageIterator(this.#connection.readPause, this.#group, {
-      done: () => this.#group.poller.commandQueue.command(Operation.Acknowledge, this.#connection),
+      done: () => {
+        this.#group.poller.commandQueue.command(Operation.Acknowledge, this.#connection)
+        this.#connection.wasBusy()
+      },
       left: () => this.#left(),
     })
     if (this.#end !== undefined) queue.end(this.#end.failure)
@@ -407,6 +419,7 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   }
 
   #newPlace(): PendingReply {
+    this.#unanswered += 1
     const place = PendingReply.take(this)
     if (this.#group.ordered) {
       this.#replies ??= new ReplyQueue()
@@ -416,6 +429,7 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   }
 
   #answer(place: PendingReply): void {
+    this.#unanswered -= 1
     const { value } = place
     const failed = hasFailed(place)
     place.recycle()
@@ -425,6 +439,7 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
 
   #reply(value: unknown): void {
     if (!this.#connection.life.sendsReplies) return
+    if (!this.#group.countsMessages) this.#connection.wasBusy()
     this.#send(value)
     this.#pendingRequests?.done()
   }

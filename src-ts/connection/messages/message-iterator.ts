@@ -37,6 +37,8 @@ export class MessageIterator {
   /** Loops that have been asked for and are not over. */
   #loops = 0
   #isForLoops = false
+  /** Messages that loops have and are not done with. */
+  #given = 0
   #waiter: PendingNext | undefined
   #isOver = false
   /** Why it is over, where that was not in order. */
@@ -61,6 +63,11 @@ export class MessageIterator {
   /** Whether a loop iterates, or has, so that what is left may be for the next loop. */
   get isForLoops(): boolean {
     return this.#isForLoops
+  }
+
+  /** Whether the body of a loop is at work. */
+  get isBusy(): boolean {
+    return this.#given > 0
   }
 
   /** Whether no message waits. */
@@ -105,9 +112,11 @@ export class MessageIterator {
         if (message !== undefined) {
           this.#held -= this.#cost(message)
           if (this.#held <= this.#limit / 2) this.#readPause.resume(PauseReason.Full)
+          this.#given += 1
           try {
             yield message
           } finally {
+            this.#given -= 1
             this.#owner.done()
           }
         } else if (this.#isOver) {

@@ -27,6 +27,9 @@ export interface StreamConnection extends CommandTarget {
   readonly life: Pick<Life, 'takesReplies'>
   /** Reports `error`, and closes once what was accepted before it has left. */
   fail(error: unknown): void
+  /** Whether the end of what keeps the user's code busy has to be told, by {@link wasBusy}. */
+  readonly watchesSilence: boolean
+  wasBusy(): void
   readonly closing: Pick<Closing, 'refuse'>
 }
 
@@ -116,6 +119,12 @@ export class StreamInput implements Leftover {
       consumed: () => this.#consumed(),
       awaited: () => this.#awaited(),
     })
+    if (connection.watchesSilence) this.watchSilence()
+  }
+
+  /** From now on the end of what keeps the user's code busy is told, reading included. */
+  watchSilence(): void {
+    feed.notifyConsumed(this.reader, true)
   }
 
   /** Bytes have arrived: once per read of the socket. */
@@ -351,11 +360,13 @@ export class StreamInput implements Leftover {
           this.#isLooping = true
           yield feed.nextPiece(this.reader)
           this.#isLooping = false
+          this.#connection.wasBusy()
         }
       }
     } finally {
       this.#iterating = false
       this.#isLooping = false
+      this.#connection.wasBusy()
       if (this.#state === State.Idle && feed.length(this.reader) > 0) this.#run()
       else this.#settle()
     }
@@ -394,6 +405,7 @@ export class StreamInput implements Leftover {
           pending,
           () => {
             this.#state = State.Idle
+            connection.wasBusy()
             if (this.#goesOn(consumed, received)) this.#run()
             else this.#settle()
           },
@@ -402,6 +414,7 @@ export class StreamInput implements Leftover {
         return
       }
       this.#state = State.Idle
+      connection.wasBusy()
       if (!this.#goesOn(consumed, received)) break
     }
     this.#settle()
@@ -436,10 +449,12 @@ export class StreamInput implements Leftover {
     if (this.#claimed > 0)
       this.#claim(feed.length(reader) < this.#group.highWaterMark ? 0 : feed.length(reader))
     if (feed.length(reader) <= Math.max(this.#group.highWaterMark, feed.awaited(reader)) / 2) {
-      feed.notifyConsumed(reader, this.#draining)
+      feed.notifyConsumed(reader, this.#draining || this.#connection.watchesSilence)
       this.#connection.readPause.resume(PauseReason.Full)
     }
-    if (feed.length(reader) === 0) this.#settle()
+    if (feed.length(reader) > 0) return
+    this.#settle()
+    if (!this.isBusy) this.#connection.wasBusy()
   }
 
   #awaited(): void {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::progress::Progress;
 use super::stopwatch::Stopwatch;
 use super::{Connection, Control, State};
+use crate::batch::RecordKind;
 use crate::frame::Framing;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -56,6 +57,19 @@ struct Deferred {
     until: u64,
 }
 
+/// How far it has come that a connection ends for being idle. The core does not know whether its consumer is busy, and the
+/// consumer not what goes over the wire meanwhile.
+#[derive(Clone, Copy, Default)]
+enum Silence {
+    /// Nothing was told.
+    #[default]
+    Untold,
+    /// The consumer was told. There has been silence since then.
+    Told(Instant),
+    /// The consumer is not busy: what it is told next is final.
+    Confirmed,
+}
+
 /// The clocks of a connection that has any: with ten thousand idle ones, every byte counts.
 #[derive(Default)]
 pub(super) struct Clocks {
@@ -67,6 +81,8 @@ pub(super) struct Clocks {
     write_progress: Progress,
     /// Runs while nothing goes on.
     idle: Stopwatch,
+    /// What was said about that.
+    silence: Silence,
     deadline_timer: Option<DeadlineTimer>,
     /// The deadline timer was due while input waited, which is handed over first.
     deferred: Option<Deferred>,
@@ -136,6 +152,21 @@ impl Connection {
             Limit::Idle => &mut clocks.idle,
         };
         watch.set_limit(time);
+        if limit == Limit::Idle {
+            clocks.silence = Silence::Untold;
+            self.pending.idle = None;
+        }
+    }
+
+    /// The consumer, who was told of silence, has been busy until `busy`, and is no longer: silence counts from there. If
+    /// that is the limit long, and nothing comes in between, it is told as final.
+    pub fn confirm_idle(&mut self, busy: Instant) {
+        if let Some(clocks) = self.clocks.as_deref_mut()
+            && let Silence::Told(since) = clocks.silence
+        {
+            clocks.idle.run_from(since.max(busy));
+            clocks.silence = Silence::Confirmed;
+        }
     }
 
     /// Has a deadline timer told, instead of the one before.
@@ -184,10 +215,15 @@ impl Connection {
         if moved != clocks.moved || !quiet {
             clocks.moved = moved;
             clocks.idle.stop();
-            self.pending.idle = false;
+            clocks.silence = Silence::Untold;
+            self.pending.idle = None;
         }
         if quiet {
             clocks.idle.start(now);
+        }
+        if matches!(clocks.silence, Silence::Confirmed) && !clocks.idle.is_over(now) {
+            // By then its consumer may be busy again.
+            clocks.silence = Silence::Untold;
         }
     }
 
@@ -323,11 +359,20 @@ impl Connection {
     /// Has it told if the connection has been idle for too long by `now`, and begins anew. A peer whose `input` waits for us
     /// is not silent, except for an owner, who learns of silence on the wire whatever the cause.
     pub fn expire_idle(&mut self, now: Instant, input: Input) {
-        if let Some(clocks) = self.clocks.as_deref_mut()
-            && clocks.idle.is_over(now)
-        {
-            clocks.idle.restart(now);
-            self.pending.idle = input == Input::None || self.control == Control::Owner;
+        let Some(clocks) = self.clocks.as_deref_mut() else {
+            return;
+        };
+        let Some(since) = clocks.idle.since().filter(|_| clocks.idle.is_over(now)) else {
+            return;
+        };
+        clocks.idle.restart(now);
+        let before = std::mem::take(&mut clocks.silence);
+        if input == Input::None || self.control == Control::Owner {
+            clocks.silence = Silence::Told(since);
+            self.pending.idle = Some(match before {
+                Silence::Confirmed => RecordKind::IdleConfirmed,
+                Silence::Untold | Silence::Told(_) => RecordKind::Idle,
+            });
         }
     }
 

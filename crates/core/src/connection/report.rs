@@ -21,7 +21,7 @@ pub(super) struct Reported {
 /// What happened and has not been reported yet.
 #[derive(Default)]
 pub(super) struct Pending {
-    pub(super) idle: bool,
+    pub(super) idle: Option<RecordKind>,
     pub(super) deadline_timer: Option<FiredTimer>,
 }
 
@@ -47,7 +47,7 @@ impl Connection {
     #[must_use]
     pub fn has_pending(&self) -> bool {
         self.state == State::Closed
-            || self.pending.idle
+            || self.pending.idle.is_some()
             || self.pending.deadline_timer.is_some()
             || self.tells_inactive()
             || self.end_read != self.reported.ended
@@ -106,8 +106,8 @@ impl Connection {
                 FlushQuestion::StartTls => batch.lifecycle(slot, RecordKind::PlainEnded),
             }
         }
-        if std::mem::take(&mut self.pending.idle) {
-            batch.lifecycle(slot, RecordKind::Idle);
+        if let Some(kind) = self.pending.idle.take() {
+            batch.lifecycle(slot, kind);
         }
         if let Some(FiredTimer { number, late }) = self.pending.deadline_timer.take() {
             batch.deadline_timer(slot, number, late);

@@ -29,12 +29,22 @@ impl Stopwatch {
 
     /// Begins anew, if it runs.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.since = self.since.map(|_| now);
+        self.run_from(now);
     }
 
     /// Stands still, and begins anew when it is started again.
     pub(super) fn stop(&mut self) {
         self.since = None;
+    }
+
+    /// Counts from `since`, if it runs.
+    pub(super) fn run_from(&mut self, since: Instant) {
+        self.since = self.since.map(|_| since);
+    }
+
+    /// From when on it counts, if it runs.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
     }
 
     /// Whether it counts.

@@ -40,6 +40,8 @@ pub enum Command {
     DeadlineTimer(Option<DeadlineTimer>),
     /// Replace a time limit.
     Limit(Limit, Option<Duration>),
+    /// The consumer is not busy with it, and was until this time.
+    ConfirmIdle(Instant),
 }
 
 /// What a command says beside the connection that it is for.
@@ -94,6 +96,7 @@ impl CommandWords {
             let slice = source.slice(handle, start as usize, length as usize);
             slice.map_or(Command::Fail(Reason::ForeignDetached), command)
         };
+        let time = || source.time(u64::from(start) << 32 | u64::from(length));
         let limit = |limit| {
             let time = Duration::from_millis(u64::from(length));
             Command::Limit(limit, (length > 0).then_some(time))
@@ -121,12 +124,13 @@ impl CommandWords {
             Operation::TakeOver => Command::TakeOver,
             Operation::TellFlushed => Command::TellFlushed(length),
             Operation::DeadlineTimer => Command::DeadlineTimer(Some(DeadlineTimer {
-                time: source.time(u64::from(start) << 32 | u64::from(length)),
+                time: time(),
                 number: handle,
             })),
             Operation::ReadTimeout => limit(Limit::Read),
             Operation::WriteTimeout => limit(Limit::Write),
             Operation::IdleTimeout => limit(Limit::Idle),
+            Operation::ConfirmIdle => Command::ConfirmIdle(time()),
         })
     }
 }

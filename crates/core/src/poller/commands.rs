@@ -40,6 +40,7 @@ impl Poller {
             Command::TellFlushed(number) => self.tell_flushed(id, number),
             Command::DeadlineTimer(deadline_timer) => self.set_deadline_timer(id, deadline_timer),
             Command::Limit(limit, time) => self.set_limit(id, limit, time),
+            Command::ConfirmIdle(busy) => self.confirm_idle(id, busy),
         }
     }
 
@@ -158,6 +159,11 @@ impl Poller {
     /// See [`crate::connection::Connection::set_limit`].
     pub fn set_limit(&mut self, id: Id, limit: Limit, time: Option<Duration>) {
         self.command(id, |endpoint| endpoint.connection().set_limit(limit, time));
+    }
+
+    /// See [`crate::connection::Connection::confirm_idle`].
+    pub fn confirm_idle(&mut self, id: Id, busy: Instant) {
+        self.command(id, |endpoint| endpoint.connection().confirm_idle(busy));
     }
 
     /// See [`crate::connection::Connection::set_deadline_timer`].
