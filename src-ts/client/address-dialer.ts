@@ -106,7 +106,7 @@ export class AddressDialer {
 async function dial(dialer: Dialer, options: Parameters<Dialer['dial']>[0]): Promise<ConnectionCore> {
   const connection = coreOf(await dialer.dial(options)) as ConnectionCore
   if (!connection.isActive || connection.life.isEnding) {
-    throw endedEarly(connection, 'The connection ended before it was used')
+    throw endedEarly(connection)
   }
   return connection
 }

@@ -268,7 +268,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       throw reasonOf(signal)
     }
     if (!connection.isOpen) {
-      throw connection.life.isLeaving ? leaving() : endedEarly(connection, givenUp)
+      throw connection.life.isLeaving ? leaving() : endedEarly(connection)
     }
     return connection
   }

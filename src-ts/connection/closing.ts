@@ -33,6 +33,7 @@ export class Closing {
   #error: NetpollError | undefined
   /** Why it ends in order, if there is more to say than that it was closed. */
   #ending: unknown
+  #isByPeer = false
   #waiters: (() => void)[] | undefined
 
   constructor(connection: ClosingConnection, life: Life, commandQueue: Pick<CommandQueue, 'command'>) {
@@ -44,6 +45,11 @@ export class Closing {
   /** Why it ends, where it is not in order. */
   get error(): NetpollError | undefined {
     return this.#error
+  }
+
+  /** Whether the peer, or the network, has ended it. */
+  get isByPeer(): boolean {
+    return this.#isByPeer
   }
 
   closedError(): NetpollError {
@@ -116,6 +122,7 @@ export class Closing {
 
   /** The peer has ended its direction. */
   peerEnded(): void {
+    this.#isByPeer = true
     const failure = this.#error
     const end = peerEnded()
     this.#ending ??= end
@@ -133,6 +140,7 @@ export class Closing {
 
   /** It is gone; returns what the callers that wait are told. */
   over(unreported: NetpollError | undefined): () => NetpollError {
+    this.#isByPeer ||= unreported !== undefined
     this.#error ??= unreported
     // Made for the callers that wait alone: its stack costs more than the rest of closing, and mostly there are none.
     let made = this.#error
