@@ -32,10 +32,14 @@ for (const pollers of [0, 1]) {
       return request
     })
     await keepBusy(t, port)
-    ;[batches, rests] = [0, 0]
-    while (handled < 100_000) await nextTurn()
+    // A thread that had to wait for a processor seems slow for some hundred calls afterwards. A poller that asks too often does so
+    // in every round.
+    for (let round = 0; round < 50; round += 1) {
+      ;[batches, rests, handled] = [0, 0, 0]
+      while (handled < 20_000) await nextTurn()
+      if (rests < batches / 2) break
+    }
     t.log(`${rests} rests of ${batches} batches`)
-    // The first ones are left, of which nothing is known, and some after the thread had to wait for a processor.
     t.true(batches > 0 && rests < batches / 2, `${rests} rests of ${batches} batches`)
   })
 }
