@@ -10,7 +10,7 @@ export interface SilencePoller {
 
 /**
  * Until when the user's code was busy with a connection that has an `idleTimeout`. The core sees silence on the wire from
- * the last byte on, and asks before it takes that for idleness: silence counts from where the code was busy last.
+ * the last byte on, and asks before it takes that for idleness. The silence counts from where the code was busy last.
  */
 export class Silence {
   readonly #poller: SilencePoller
