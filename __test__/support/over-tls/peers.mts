@@ -43,11 +43,27 @@ interface Handle {
 
 /**
  * Clients whose server may not have read the end of the handshake. A reset would overtake it, and the server would not learn of
- * a connection that a plain one learns of.
+ * a connection that a plain one learns of. Tickets that are not read make a reset of an end.
  */
 const unanswered = new WeakSet<tls.TLSSocket>()
 
 const awaitsTickets = (secured: tls.TLSSocket): boolean => unanswered.has(secured) && !secured.destroyed
+
+/** The most that a server is waited for that sends none. */
+const mostPatience = 2_000
+
+function onceTicketsCame(secured: tls.TLSSocket, goOn: () => void): void {
+  const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
+  const came = (): void => {
+    clearTimeout(patience)
+    secured.off('session', came)
+    unanswered.delete(secured)
+    goOn()
+  }
+  const patience = setTimeout(came, mostPatience)
+  secured.once('session', came)
+  handle?.readStart()
+}
 
 type Told = (error?: Error | null) => void
 
@@ -79,22 +95,36 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
       final.call(secured, () => {})
       destroy.call(secured)
     }
-    if (isWriting()) ends = setImmediate(leave)
+    if (awaitsTickets(secured)) onceTicketsCame(secured, leave)
+    else if (isWriting()) ends = setImmediate(leave)
     else leave()
     return secured
   }
   secured.resetAndDestroy = () => {
     const reset = (): void => void plain.resetAndDestroy()
-    if (awaitsTickets(secured)) {
-      const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
-      handle?.readStart()
-      secured.once('session', reset)
-      // What was written while its tickets leave, waits for them.
-    } else if (secured.writableLength > 0) setImmediate(reset)
+    if (awaitsTickets(secured)) onceTicketsCame(secured, reset)
+    // What was written while its tickets leave, waits for them.
+    else if (secured.writableLength > 0) setImmediate(reset)
     else reset()
     return secured
   }
   return secured
+}
+
+/** A server that ends before the handshake is done is one that ends right after it has accepted: so plain sockets tell it. */
+function whetherOrNotShaken(secured: tls.TLSSocket, plain: net.Socket): void {
+  let isShaken = false
+  const early = (): void => {
+    if (!isShaken) secured.emit('secureConnect')
+  }
+  secured.once('secureConnect', () => {
+    isShaken = true
+    unanswered.add(secured)
+  })
+  const refuse = secured.listeners('end').find(({ name }) => name === 'onConnectEnd')
+  if (refuse !== undefined) secured.off('end', refuse as () => void)
+  secured.prependOnceListener('end', early)
+  plain.once('connect', () => plain.prependOnceListener('error', early))
 }
 
 /** `net.connect`, with TLS: what it says of the connection is said once the handshake is done. */
@@ -104,7 +134,7 @@ function connect(...values: unknown[]): net.Socket {
   const where = typeof callback === 'function' ? values.slice(0, -1) : values
   const plain = Reflect.apply(plainConnect, net, where) as net.Socket
   const secured = tls.connect({ socket: plain, ca: certificate, servername: 'localhost' })
-  secured.once('secureConnect', () => unanswered.add(secured))
+  whetherOrNotShaken(secured, plain)
   secured.once('session', () => unanswered.delete(secured))
   listenTo(secured, 'connect', 'secureConnect')
   listenTo(secured, 'ready', 'secureConnect')
