@@ -36,7 +36,7 @@ const isOfTls13 = (name: string): boolean => ciphers[name] !== undefined && name
 /**
  * The numbers of the ciphers in `list`. As with OpenSSL, a list without those of TLS 1.3 leaves them all.
  *
- * @throws TypeError `ERR_INVALID_ARG_VALUE` for a name that is not known, or not supported
+ * @throws TypeError `ERR_INVALID_ARG_VALUE` for a name that is not known, or not supported, and for a list without one
  */
 export function cipherNumbers(option: string, list: string): number[] {
   const given = list.split(':').filter((name) => name !== '')
@@ -48,6 +48,7 @@ export function cipherNumbers(option: string, list: string): number[] {
     }
     return number
   })
+  if (numbers.length === 0) throw invalidValue(option, 'must name a cipher', list)
   if (given.some(isOfTls13)) return numbers
   return [
     ...Object.keys(ciphers)

@@ -59,6 +59,8 @@ impl ServerConfiguration {
         library
             .alpn_protocols
             .clone_from(&options.common.application_protocols);
+        // An order that was given counts. Otherwise a client knows best which cipher its machine has instructions for.
+        library.ignore_client_order = options.common.ciphers.is_some();
         // Tickets hold the sessions, so that no client makes this end keep one. Their keys are this configuration's alone.
         library.session_storage = Arc::new(NoServerSessionStorage {});
         library.ticketer = ring::Ticketer::new().map_err(|_| InvalidConfiguration::NoRandomness)?;
