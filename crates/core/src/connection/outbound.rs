@@ -104,7 +104,9 @@ mod tests {
     fn gathered(outbound: &Outbound) -> Result<Vec<u8>, Detached> {
         let mut vectors = [IoSlice::new(&[]); 2];
         let count = outbound.gather(&mut vectors)?;
-        Ok(vectors[..count].iter().flat_map(|v| v.to_vec()).collect())
+        // As wholes: byte by byte, Miri takes a thousand times longer.
+        let pieces: Vec<&[u8]> = vectors[..count].iter().map(|piece| &piece[..]).collect();
+        Ok(pieces.concat())
     }
 
     #[test]
