@@ -82,6 +82,8 @@ const environment = () => ({
     'detect_leaks=0',
     // The tests of exhausted memory want a refusal, as the system gives it, and no report.
     'allocator_may_return_null=1',
+    // Node.js has a handler of its own for WebAssembly, under which memory that is gone ends the process without a report.
+    'handle_segv=2',
     'quarantine_size_mb=2',
     'thread_local_quarantine_size_kb=64',
     `log_path=${join(reports, 'report')}`,
