@@ -108,6 +108,9 @@ test('ended without a connection, it has ended', async (t) => {
 })
 
 test('silence is not told of a socket that was destroyed before', async (t) => {
+  // The timers of sockets keep no process alive, and other tests may have ended.
+  const alive = setInterval(() => {}, 60_000)
+  t.teardown(() => clearInterval(alive))
   const socket = newSocket()
   socket.on('timeout', () => t.fail())
   socket.setTimeout(1)
