@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 
 import { Child } from './soak/processes.mjs'
 import { pause } from './soak/random.mjs'
-import { growthOf, isGap, partsOf } from './soak/verdict.mjs'
+import { growthOf, isGap, mayBeGivenUp, partsOf } from './soak/verdict.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -54,9 +54,8 @@ const servers = ['inline', 'pollers', 'workers'].map((mode) => {
 })
 const client = new Child('client', 'client.mjs', [String(seed)], { descriptors: enough, onFault })
 const hostile = new Child('hostile', 'hostile.mjs', [String(seed + 1)], { descriptors: enough, onFault })
-/** It only measures how long a process without work waits for the processor. */
-const idle = new Child('idle', 'idle.mjs', [], { descriptors: enough, onFault })
-const children = [...servers, client, hostile, idle]
+const control = new Child('control', 'control.mjs', [], { descriptors: enough, onFault })
+const children = [...servers, client, hostile, control]
 await Promise.all(children.map(({ ready }) => ready))
 
 const modes = {}
@@ -68,17 +67,28 @@ const held = new Map([...servers, client].map(({ name }) => [name, []]))
 const gaps = new Map()
 let last = {}
 
-/** Compares the gaps of every loop with those of the process without work. */
-function lookForGaps(measured) {
-  const control = measured.get('idle')?.gap ?? 0
+/** The most that the machine took for work, as a multiple of what it takes alone. */
+let longestStretch = 1
+/** Calls whose connection a server has ended while the client stood still for longer than servers allow. */
+let givenUp = 0
+
+/** Compares the gaps of every loop with what the machine gives to all. */
+function lookForGaps(measured, stretch) {
+  longestStretch = Math.max(longestStretch, stretch)
   for (const name of held.keys()) {
     const gap = measured.get(name)?.gap ?? 0
     gaps.set(name, Math.max(gaps.get(name) ?? 0, gap))
-    if (isGap(gap, control))
+    if (isGap(gap, stretch))
       onFault(
-        `${name}: its loop stood still for ${Math.round(gap)} ms, an idle one for ${Math.round(control)} ms`,
+        `${name}: its loop stood still for ${Math.round(gap)} ms, where work takes ${stretch.toFixed(1)} times as long as alone`,
       )
   }
+}
+
+/** A connection that a server has ended is a fault, unless the client stood still. */
+function lookForEnds(gap, doubts) {
+  if (mayBeGivenUp(gap)) givenUp += doubts.length
+  else for (const doubt of doubts) onFault(`client: ${doubt}`)
 }
 
 while (performance.now() < end && faults.length < maxFaults) {
@@ -89,7 +99,8 @@ while (performance.now() < end && faults.length < maxFaults) {
   await pause(lull)
   const measured = new Map()
   for (const child of children) measured.set(child.name, await child.ask('measure'))
-  lookForGaps(measured)
+  lookForGaps(measured, (await control.ask('stretch')) ?? 1)
+  lookForEnds(measured.get('client')?.gap ?? 0, client.takeDoubts())
   for (const [name, list] of held) if (measured.has(name) && measured.get(name)) list.push(measured.get(name))
   last = Object.fromEntries([...measured].map(([name, value]) => [name, value?.counts]))
 }
@@ -110,6 +121,9 @@ console.table(rows)
 const looks = held.get('client') ?? []
 process.stdout.write(
   `${looks.length} looks, of which ${partsOf(looks).last.length} are compared with as many\n`,
+)
+process.stdout.write(
+  `work took up to ${longestStretch.toFixed(1)} times as long as alone; ${givenUp} calls were given up beside a client that stood still\n`,
 )
 process.stdout.write(`${JSON.stringify(last, undefined, 1)}\n`)
 process.stdout.write(

@@ -49,6 +49,11 @@ export function fault(text) {
   process.send?.({ fault: text })
 }
 
+/** A fault of the product, unless this process stood still. */
+export function doubt(text) {
+  process.send?.({ doubt: text })
+}
+
 /** Has `orders` carry out what the monitor asks for, each by its name. */
 export function obey(orders) {
   process.on('message', async ({ order, argument }) => {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 
 import { Dialer, Mux, NetpollError, Pool } from '../../dist/index.mjs'
-import { counts, fault, obey } from './child.mjs'
+import { counts, doubt, fault, obey } from './child.mjs'
 import { action, framing, id, lostReply, requestOf } from './messages.mjs'
 import { Random, pause } from './random.mjs'
 
@@ -25,6 +25,17 @@ const sizes = [0, 1, 30, 300, 3_000, 3_000, 20_000, 70_000, 300_000]
 
 Object.assign(counts, { replies: 0, late: 0, lostByWorker: 0, refused: 0, ended: 0 })
 
+/** What an error is by which a server, or its system, has ended a connection. */
+const ends = ['ERR_CONN_CLOSED', 'ERR_EOF', 'ERR_TLS_TRUNCATED', 'ECONNRESET', 'EPIPE']
+
+/** A server gives up whatever does not go on in time: it cannot know that this process did not get the processor. */
+function tell(what, error) {
+  const cause = error?.cause instanceof Error ? `, because of ${error.cause.code ?? error.cause.message}` : ''
+  const text = `${what}: ${error?.stack ?? error}${cause}`
+  if (ends.includes(error?.code)) doubt(text)
+  else fault(text)
+}
+
 /** Calls once, and compares. `isExpected` says whether an error is one that this call may come to. */
 async function ask(target, request, { name = '', timeout = patience, isExpected = () => false } = {}) {
   underWay += 1
@@ -34,7 +45,7 @@ async function ask(target, request, { name = '', timeout = patience, isExpected 
     else if (reply.equals(lostReply)) counts.lostByWorker += 1
     else fault(`wrong bytes of ${name}: ${reply.length} in reply to ${request.length}`)
   } catch (error) {
-    if (!isExpected(error)) fault(`a lost reply of ${name}: ${error?.stack ?? error}`)
+    if (!isExpected(error)) tell(`a lost reply of ${name}`, error)
   } finally {
     underWay -= 1
   }
@@ -93,7 +104,7 @@ function comeAndGo(dialer, place, name) {
       connection = await dialer.dial({ ...place, connectTimeout: 5_000 })
     } catch (error) {
       const isKnown = isRefused(error) || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT'
-      if (!isKnown) fault(`a dial to ${name}: ${error?.stack ?? error}`)
+      if (!isKnown) tell(`a dial to ${name}`, error)
       await pause(100)
       return
     }
@@ -123,7 +134,7 @@ function stream(dialer, place) {
       }
       await connection.close()
     } catch (error) {
-      if (!isRefused(error)) fault(`a stream: ${error?.stack ?? error}`)
+      if (!isRefused(error)) tell('a stream', error)
       await pause(100)
     } finally {
       underWay -= 1
@@ -157,7 +168,7 @@ function terminate(pollers) {
     } catch (error) {
       await worker.terminate()
       const isKnown = isRefused(error) || error.code === 'ERR_WORKER_INIT_FAILED'
-      if (!isKnown) fault(`a thread: ${error?.stack ?? error}`)
+      if (!isKnown) tell('a thread', error)
     } finally {
       underWay -= 1
     }

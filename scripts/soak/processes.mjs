@@ -13,6 +13,7 @@ export class Child {
   #process
   #waiting = new Map()
   #onFault
+  #doubts = []
   #isOver = false
 
   /** Starts `file` with so many descriptors at most. `onFault` is told of each fault that it reports, or dies of. */
@@ -30,8 +31,9 @@ export class Child {
     this.ready = this.#answer('ready')
   }
 
-  #hear({ answer, value, fault }) {
+  #hear({ answer, value, fault, doubt }) {
     if (fault !== undefined) this.#onFault(fault)
+    if (doubt !== undefined) this.#doubts.push(doubt)
     this.#waiting.get(answer)?.(value)
     this.#waiting.delete(answer)
   }
@@ -52,6 +54,11 @@ export class Child {
     const answer = this.#answer(order)
     this.#process.send({ order, argument })
     return answer
+  }
+
+  /** What it has reported that may be a fault, since this was asked before. */
+  takeDoubts() {
+    return this.#doubts.splice(0)
   }
 
   stop() {

@@ -9,10 +9,16 @@ import { join } from 'node:path'
 import { createServer } from '../../dist/index.mjs'
 import { counts, obey } from './child.mjs'
 import { action, framing, header, id, lostReply } from './messages.mjs'
+import { serverLimit } from './verdict.mjs'
 
 const [mode = '', folder = '', plant = ''] = process.argv.slice(2)
 const pem = (name) => readFileSync(new URL(`../../__test__/fixtures/tls/${name}.pem`, import.meta.url))
-const tls = { key: pem('key'), cert: pem('certificate'), handshakeTimeout: 5_000, onHandshakeError: () => {} }
+const tls = {
+  key: pem('key'),
+  cert: pem('certificate'),
+  handshakeTimeout: serverLimit,
+  onHandshakeError: () => {},
+}
 
 /** Requests after which those plants bear that do so a few times. */
 const ripe = 300
@@ -55,9 +61,9 @@ function onError(error) {
 }
 
 const common = {
-  readTimeout: 5_000,
-  writeTimeout: 5_000,
-  closeTimeout: 5_000,
+  readTimeout: serverLimit,
+  writeTimeout: serverLimit,
+  closeTimeout: serverLimit,
   maxBufferedBytes: 64 * 2 ** 20,
   onError,
 }

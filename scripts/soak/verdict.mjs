@@ -2,9 +2,10 @@
 
 /** By how much the last part may exceed the first: a share, or so many, whichever is more. */
 const allowed = { share: 0.05, chunks: 8, descriptors: 8, resident: 16 * 2 ** 20 }
-/** Milliseconds that a loop may stand still, beside a multiple of what a process without work has stood still meanwhile. */
+/** Milliseconds that a loop may stand still on a machine that does nothing else. */
 const gapAllowance = 1_000
-const gapFactor = 10
+/** Looks in each part from which on resident memory is compared: one alone says how the last storm was. */
+const enoughLooks = 3
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
@@ -28,10 +29,21 @@ export function growthOf(measurements) {
     const limit = before + Math.max(before * allowed.share, allowed[figure])
     const shown = (value) => (figure === 'resident' ? `${Math.round(value / 2 ** 20)} MiB` : String(value))
     row[figure] = `${shown(before)} -> ${shown(after)}`
-    if (after > limit) problems.push(`${figure} have grown from ${shown(before)} to ${shown(after)}`)
+    const isCompared = figure !== 'resident' || first.length >= enoughLooks
+    if (isCompared && after > limit)
+      problems.push(`${figure} have grown from ${shown(before)} to ${shown(after)}`)
   }
   return { problems, row }
 }
 
-/** Whether a loop has stood still for too long, where one without work has for `control` milliseconds. */
-export const isGap = (milliseconds, control) => milliseconds > gapAllowance + gapFactor * control
+/** Whether a loop has stood still for too long, where the machine takes `stretch` times as long for work as alone. */
+export const isGap = (milliseconds, stretch) => milliseconds > gapAllowance * stretch
+
+/** Milliseconds after which servers give up a peer that does not go on. */
+export const serverLimit = 5_000
+
+/**
+ * Whether a client that stood still for so long may have been given up by servers, as they give up any that does not go on.
+ * Two of its pauses may lie within their limit.
+ */
+export const mayBeGivenUp = (milliseconds) => milliseconds > serverLimit / 2

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { growthOf, isGap, partsOf } from './verdict.mjs'
+import { growthOf, isGap, mayBeGivenUp, partsOf } from './verdict.mjs'
 
 const looks = (count, figures) =>
   Array.from({ length: count }, (_, index) => ({
@@ -32,7 +32,7 @@ test('what only warms up has not grown', () => {
 test('each figure may exceed its first part by the larger of its limits, and not by more', () => {
   const limits = { chunks: [18, 19], descriptors: [48, 49], resident: [116 * 2 ** 20, 117 * 2 ** 20] }
   for (const [figure, [most, more]] of Object.entries(limits)) {
-    const found = (value) => growthOf(looks(12, (index) => (index > 9 ? { [figure]: value } : {}))).problems
+    const found = (value) => growthOf(looks(18, (index) => (index > 14 ? { [figure]: value } : {}))).problems
     assert.deepEqual(found(most), [])
     assert.equal(found(more).length, 1)
     assert.match(found(more)[0], new RegExp(`^${figure} have grown`))
@@ -42,8 +42,20 @@ test('each figure may exceed its first part by the larger of its limits, and not
   assert.deepEqual([share(1_050), share(1_051)], [0, 1])
 })
 
-test('a gap is one beside what a process without work has waited', () => {
-  assert.equal(isGap(900, 0), false)
-  assert.equal(isGap(1_100, 0), true)
-  assert.equal(isGap(1_100, 100), false)
+test('resident memory is compared once there are enough looks, and all else from the first', () => {
+  const grown = (count) =>
+    growthOf(looks(count, (index) => (index === 0 ? {} : { resident: index * 2 ** 30 }))).problems
+  assert.deepEqual([grown(12).length, grown(18).length], [0, 1])
+})
+
+test('a gap is one beside how much longer the machine takes for all', () => {
+  assert.equal(isGap(900, 1), false)
+  assert.equal(isGap(1_100, 1), true)
+  assert.equal(isGap(1_100, 1.2), false)
+  assert.equal(isGap(8_000, 7), true)
+})
+
+test('a client that stands still is given up as any other is', () => {
+  assert.equal(mayBeGivenUp(2_400), false)
+  assert.equal(mayBeGivenUp(2_600), true)
 })

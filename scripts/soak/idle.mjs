@@ -1,5 +1,0 @@
-// A process without work.
-
-import { obey } from './child.mjs'
-
-obey({})
