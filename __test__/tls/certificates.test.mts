@@ -244,7 +244,9 @@ async function codeOfNode(
   options: ClientTlsOptions,
   host = 'localhost',
 ): Promise<string | undefined> {
-  const socket = tls.connect({ port, host, ...(options as tls.ConnectionOptions) })
+  // Where the machine is slow, its attempt at one address must not be given up for another.
+  const patience = { autoSelectFamilyAttemptTimeout: 600_000 }
+  const socket = tls.connect({ port, host, ...patience, ...(options as tls.ConnectionOptions) })
   try {
     await once(socket, 'secureConnect')
     return undefined
