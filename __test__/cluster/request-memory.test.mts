@@ -150,6 +150,20 @@ test('a burst of calls leaves no more memory than the bound, whatever becomes of
   t.is(cluster.stats().spareBytes, maxSpare)
 })
 
+test('memory of one length gives way to that of others', async (t) => {
+  const all = await members(t, 1)
+  const cluster = clusterOf(t, fixed(endpointsOf(all)))
+  await ready(cluster, 1)
+  await Promise.all(
+    Array.from({ length: 20 }, () => cluster.call(request('x'.repeat(2 ** 16 - 4)), { timeout })),
+  )
+  t.is(cluster.stats().spareBytes, maxSpare)
+  for (let count = 0; count < 3; count += 1) {
+    await cluster.call(request('x'), { timeout })
+    t.is(cluster.stats().spareBytes, maxSpare - 2 ** 16 + 64)
+  }
+})
+
 function abortable(): { readonly signal: AbortSignal; readonly abort: () => void } {
   const controller = new AbortController()
   setMaxListeners(0, controller.signal)

@@ -18,7 +18,10 @@ export type CancellableCall<Client> = (
   cancel: (() => Payload) | undefined,
 ) => Promise<Buffer>
 
-/** As {@link CancellableCall}, where a promise is there already: `resolve` or `reject` is called, once. */
+/**
+ * As {@link CancellableCall}, where a promise is there already: `resolve` or `reject` is called. A signal that a user has made
+ * may have `reject` called twice.
+ */
 export type StartedCall<Client> = (
   client: Client,
   request: Payload,

@@ -59,6 +59,7 @@ const noNodes: readonly Node[] = freeze([])
 const firstTry: BalancedCall = freeze({ key: undefined, tried: noNodes })
 
 const noOptions: ClusterCallOptions = freeze({})
+const unlimited: CallOptions = freeze({ timeout: 0 })
 
 /** A call of a cluster, over all of its tries. */
 export class ClusterCall {
@@ -129,11 +130,11 @@ export class ClusterCall {
     memory.giveBack(piece)
   }
 
-  /** What its next try may take; `undefined` for any time, where it cannot be given up. */
-  optionsAt(now: number): CallOptions | undefined {
+  /** What its next try may take: the limit of `requestTimeout` is over all tries. */
+  optionsAt(now: number): CallOptions {
     const { deadline, signal } = this
     const isUnlimited = deadline === Number.POSITIVE_INFINITY
-    if (isUnlimited && signal === undefined) return undefined
+    if (isUnlimited && signal === undefined) return unlimited
     return { timeout: isUnlimited ? 0 : Math.max(1, Math.ceil(deadline - now)), signal }
   }
 
@@ -210,6 +211,18 @@ export class ClusterCall {
     return copy
   }
 }
+
+/** Keeps a request for as long as its call may send it; returns what is sent before its caller goes on. */
+export type Keep = (call: ClusterCall, request: Payload, memory: RequestMemory) => Payload
+
+/** Of what stays as it is. */
+export const asItIs: Keep = (call, request) => {
+  call.keep(request)
+  return request
+}
+
+/** Of what its caller uses for something else. */
+export const copied: Keep = (call, request, memory) => call.keepCopy(request, memory)
 
 /** An object of its own, which a balancer cannot change. */
 function balancedOf(key: string | undefined, tried: readonly Node[]): BalancedCall {

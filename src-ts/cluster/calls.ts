@@ -1,6 +1,7 @@
 import { invalidValue, type NetpollError } from '../errors'
 import { whenOver } from '../checks/promises'
 import {
+  captureContext,
   type ClientLifecycle,
   clock,
   follow,
@@ -17,6 +18,7 @@ import {
   type ClusterCall,
   type ClusterCallOptions,
   type ClusterSendOptions,
+  type Keep,
   sendNames,
   takeCall,
 } from './call'
@@ -55,24 +57,15 @@ export interface CallsOptions {
   readonly ended: () => void
 }
 
-/** Keeps a request for as long as its call may send it; returns what is sent before its caller goes on. */
-export type Keep = (call: ClusterCall, request: Payload, memory: RequestMemory) => Payload
-
-/** Of what stays as it is. */
-export const asItIs: Keep = (call, request) => {
-  call.keep(request)
-  return request
-}
-
-/** Of what its caller uses for something else. */
-export const copied: Keep = (call, request, memory) => call.keepCopy(request, memory)
-
-/** A first try that has failed. Without a server, none could be chosen. */
+/** A first try that has failed. */
 interface FailedTry {
-  readonly node: ClusterNode | undefined
+  readonly node: ClusterNode
   readonly began: number
   readonly error: unknown
 }
+
+/** A first try that was not made: no server is ready, or none could be chosen, for what was thrown. */
+type NoTry = 'no server' | { readonly thrown: unknown }
 
 /** Makes the calls of a cluster: each goes to a server that is ready, and, where that is safe, to another if it fails. */
 export class Calls {
@@ -207,10 +200,10 @@ export class Calls {
   #first(request: Payload, call: ClusterCall, site: CallSite): Promise<Buffer> {
     try {
       const node = this.#probe(request, call) ?? this.#choose(call)
-      if (node?.link === undefined) return this.tries(call, site, undefined)
+      if (node?.link === undefined) return this.tries(call, site, 'no server')
       return this.#start(request, call, site, node, node.link)
-    } catch (error) {
-      return this.tries(call, site, { node: undefined, began: this.#moment.now, error })
+    } catch (thrown) {
+      return this.tries(call, site, { thrown })
     }
   }
 
@@ -222,6 +215,8 @@ export class Calls {
     node: ClusterNode,
     link: EndpointLink,
   ): Promise<Buffer> {
+    // Of the caller: a failure is found elsewhere, and balancers and subscribers see this in further tries as well.
+    const context = captureContext()
     return new Promise((resolve, reject) => {
       const began = this.#moment.now
       call.enter(node)
@@ -230,8 +225,13 @@ export class Calls {
         this.#firstAnswered(call, node, began)
         resolve(reply)
       }
+      const goOn = (failed: FailedTry): void => whenOver(this.tries(call, site, failed), resolve, reject)
+      let hasFailed = false
       const failed = (error: unknown): void => {
-        whenOver(this.tries(call, site, { node, began, error }), resolve, reject)
+        // A signal that a user has made may tell of its end, and throw when it is listened to.
+        if (hasFailed) return
+        hasFailed = true
+        context.run(goOn, { node, began, error }, undefined)
       }
       link.start(request, call.optionsAt(began), call.cancel, answered, failed)
     })
@@ -245,18 +245,24 @@ export class Calls {
     else microtask(() => this.#end(call))
   }
 
-  /** Throws what the first try has failed with, unless there may be another. */
-  async #afterFirst(call: ClusterCall, { node, began, error }: FailedTry): Promise<void> {
+  /** Waits for a server, or throws what the first try has failed with, unless there may be another. */
+  async #afterFirst(call: ClusterCall, first: FailedTry | NoTry): Promise<void> {
+    if (first === 'no server') {
+      await this.#untilReady(call)
+      this.#moment.now = clock.now()
+      return
+    }
     // What has found the failure is to be done, and the caller awaits the call by then, as its error says.
     await undefined
-    if (node === undefined) throw error
+    if ('thrown' in first) throw first.thrown
+    const { node, began, error } = first
     call.leave(node)
     if (!this.#mayRetry(call, this.#failed(node, began, error))) throw error
     this.#retry(call, node, error)
   }
 
   /** Makes tries until one succeeds, or no other may be made. */
-  async tries(call: ClusterCall, site: CallSite, first: FailedTry | undefined): Promise<Buffer> {
+  async tries(call: ClusterCall, site: CallSite, first: FailedTry | NoTry | undefined): Promise<Buffer> {
     try {
       if (first !== undefined) await this.#afterFirst(call, first)
       const { request } = call

@@ -38,8 +38,6 @@ export class EndpointLink {
       ...options,
       // A call goes to another server instead.
       failFast: true,
-      // A call knows its own, over all tries.
-      requestTimeout: 0,
       onReadyChange: () => listener.readyChanged(),
       onError: (error, connection) => {
         if (connection === undefined) listener.dialFailed(error)

@@ -48,6 +48,7 @@ export class Members {
   #ready: readonly ClusterNode[] = []
   /** The same, as balancers get them, who may change nothing. */
   #views: readonly Node[] = []
+  #offered: readonly ClusterNode[] = []
   #nextProbe = Number.POSITIVE_INFINITY
 
   constructor(
@@ -240,8 +241,13 @@ export class Members {
     if (ready.length > 0) this.#listener.becameReady()
   }
 
-  /** A look at a node says whether it is in the list: going through the list takes as long as a choice. */
+  /**
+   * A look at a node says whether it is in the list: going through the list takes as long as a choice. A node that is not
+   * has none, or it would keep all that were in it, and they the lists before.
+   */
   #offer(): void {
+    for (const node of this.#offered) node.views = undefined
+    this.#offered = this.#ready
     this.#views = freeze(this.#ready.map(({ view }) => view))
     for (const node of this.#ready) node.views = this.#views
   }

@@ -1,5 +1,7 @@
 import { allocate } from '../extension'
 
+const { max } = Math
+
 /** The least and the most bytes of one piece, as powers of two. */
 const minExponent = 6
 const maxExponent = 16
@@ -38,15 +40,27 @@ export class RequestMemory {
     return piece
   }
 
-  /** Nothing will look at it any more. */
+  /** Nothing will look at it any more. Where there is too much, the length of which most is kept gives way to others. */
   giveBack(piece: Buffer): void {
     const { length } = piece
-    if (this.#spare + length > maxSpare) return
+    const alike = this.#pieces[exponentOf(length)]
+    while (this.#spare + length > maxSpare) {
+      const most = this.#most()
+      const given = most === alike ? undefined : most?.pop()
+      if (given === undefined) return
+      this.#spare -= given.length
+    }
     this.#spare += length
-    this.#pieces[exponentOf(length)]?.push(piece)
+    alike?.push(piece)
+  }
+
+  /** Those of one length that take most. */
+  #most(): Buffer[] | undefined {
+    const bytes = this.#pieces.map((pieces, exponent) => pieces.length * 2 ** exponent)
+    return this.#pieces[bytes.indexOf(max(...bytes))]
   }
 }
 
 function exponentOf(length: number): number {
-  return Math.max(minExponent, 32 - Math.clz32(length - 1))
+  return max(minExponent, 32 - Math.clz32(length - 1))
 }
