@@ -2,6 +2,7 @@
 //! cost the connection, or nothing; no end hangs, leaks, or gets wrong bytes, and each failure is told.
 #![cfg(target_os = "linux")]
 
+mod alerts;
 mod conversation;
 #[path = "../tls/peers.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -187,12 +187,19 @@ impl Endpoint {
         }
     }
 
-    /// The handshake goes on once the socket has more to read, or takes more.
+    /// The handshake goes on once the socket has more to read, or takes more. Where it has taken the rest meanwhile, or has
+    /// failed, no event tells.
     fn await_peer(&mut self, now: Instant, registry: &Registry) -> Next {
+        let was_full = self.transport.outgoing() > 0;
         self.readiness.emptied();
-        self.readiness.writable = self.transport.outgoing() == 0;
+        self.readiness.writable = !was_full;
         self.settle(now, registry);
-        Next::Wait
+        let has_left = was_full && self.transport.outgoing() == 0;
+        if has_left || self.connection.state() == State::Closed {
+            Next::Again
+        } else {
+            Next::Wait
+        }
     }
 
     /// Before a connection with TLS settles: what only TLS has to say leaves. Apart, so that others pay a comparison for it.
