@@ -147,7 +147,7 @@ impl Transport {
         shaken
     }
 
-    /// The handshake has failed, of which the peer was told: sees to it that this arrives.
+    /// The handshake has failed: sees to it that what the peer was told of that, if anything, arrives.
     pub(super) fn abandon(&mut self) {
         // It fails only where the peer is gone.
         let _ = self.stream.shutdown_write();

@@ -21,7 +21,8 @@ impl Session {
     /// Goes on with the handshake as far as the socket allows, by `read` and `write`.
     ///
     /// # Errors
-    /// The socket's, or a [`Failure`], of which the peer was told.
+    /// The socket's, or a [`Failure`]. The alert of one that TLS has found has left, unless the socket has refused it for good.
+    /// No alert tells of [`Failure::EndedEarly`], or of what came and could not be kept.
     pub(crate) fn shake_hands(
         &mut self,
         scratch: &mut Scratch,
