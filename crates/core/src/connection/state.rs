@@ -56,8 +56,8 @@ pub enum State {
     ReadOnly(Peer),
     /// Nothing more is read; messages that were read are still handed over and answered.
     Finishing(Peer),
-    /// The peer has sent what is refused: nothing of it is read or handed over any more, whatever waits. Messages that were
-    /// handed over before are still answered.
+    /// The peer has sent what is refused, or has not finished a message in time: nothing of it is read or handed over any more,
+    /// whatever waits. Messages that were handed over before are still answered.
     Refused(Peer),
     /// What is queued is sent, nothing else is accepted, input is discarded.
     Flushing(Peer),
@@ -85,7 +85,7 @@ pub enum Event {
     EndAsked,
     /// Read nothing more, answer what was read, then close.
     FinishAsked,
-    /// The peer has sent what is refused.
+    /// The peer has sent what is refused, or has not finished a message in time.
     Refused,
     /// Nothing is being handled any more.
     Answered,
