@@ -62,6 +62,8 @@ export class ConnectionCore {
   /** Its way from plaintext to TLS, while it goes on. */
   upgrade: Upgrade | undefined
   readonly group: ConnectionGroup
+  /** Whether the core counts its messages as in flight, and is told of each that is done with. */
+  #countsMessages: boolean
   readonly #lifecycle: Lifecycle
   readonly #stream: StreamInput | undefined
   /** Only with an `idleTimeout`. */
@@ -93,6 +95,7 @@ export class ConnectionCore {
     this.generation = id.generation
     this.context = context
     this.group = group
+    this.#countsMessages = group.countsMessages
     this.life = new Life(status)
     this.requestTimeout = group.requestTimeout
     this.#onRequest = group.hooks.onRequest
@@ -127,7 +130,15 @@ export class ConnectionCore {
   set onRequest(handler: MessageHandler | undefined) {
     checkHandler('onRequest', handler, this.group.framing)
     this.#onRequest = handler
+    if (handler !== undefined && !this.#countsMessages) this.#countMessages()
     this.#dispatcher?.handlerChanged()
+  }
+
+  /** From now on there may be replies, for which the core waits before it closes. */
+  #countMessages(): void {
+    if (this.life.isClosed) return
+    this.#countsMessages = true
+    this.group.poller.commandQueue.command(Operation.CountMessages, this)
   }
 
   get onData(): StreamHandler | undefined {
@@ -181,7 +192,9 @@ export class ConnectionCore {
   }
 
   iterate(): AsyncGenerator<Buffer, void, undefined> {
-    return this.#stream === undefined ? this.#messages().messages() : this.#stream.pieces()
+    if (this.#stream !== undefined) return this.#stream.pieces()
+    if (!this.#countsMessages) this.#countMessages()
+    return this.#messages().messages()
   }
 
   /** `create` has the stream, where it was there before. */
@@ -376,7 +389,7 @@ export class ConnectionCore {
   /** No call waits any more. Where the peer has asked to leave it still may wait, for answers of ours. */
   callsEnded(): void {
     if (!this.life.isLeaving) return
-    if (this.group.countsMessages || this.#stream !== undefined) this.finish()
+    if (this.#countsMessages || this.#stream !== undefined) this.finish()
     else void this.close()
   }
 
@@ -409,20 +422,20 @@ export class ConnectionCore {
     const isReply = this.#answered(calls, message)
     // The user's function that has looked for its id may have closed the connection.
     if (!isReply && this.life.takesReplies) this.#unasked(message)
-    if (isReply && this.group.countsMessages) {
+    if (isReply && this.#countsMessages) {
       this.group.poller.commandQueue.command(Operation.Acknowledge, this)
     }
   }
 
   /** A message that answers no call. */
   #unasked(message: Buffer): void {
-    const { isGoAway, poller, countsMessages } = this.group
+    const { isGoAway, poller } = this.group
     if (isGoAway === undefined || !saysGoAway(this, isGoAway, message)) {
       // The user's function may have closed the connection, or thrown.
       if (isGoAway === undefined || this.life.takesReplies) this.#messages().receive(message)
       return
     }
-    if (countsMessages) poller.commandQueue.command(Operation.Acknowledge, this)
+    if (this.#countsMessages) poller.commandQueue.command(Operation.Acknowledge, this)
     this.beginNoMoreCalls()
   }
 

@@ -31,8 +31,8 @@ export interface ConnectionOptions<Data = unknown, Bytes extends BytesOption = '
   readonly keepAlive?: number | undefined
   /**
    * Milliseconds that an unfinished message may take to arrive, or a reader that waits may wait; 0, the default, for
-   * ever. The message's connection fails with `ERR_READ_TIMEOUT`, once what came whole before it is answered; the reader
-   * gets that error.
+   * ever. The message's connection fails with `ERR_READ_TIMEOUT`, once its handler or loop has answered what came whole
+   * before it; the reader gets that error.
    */
   readonly readTimeout?: number | undefined
   /**

@@ -56,6 +56,7 @@ export const Operation = {
   TellFlushed: 17,
   StartTls: 18,
   ConfirmIdle: 19,
+  CountMessages: 20,
 } as const
 
 export type Operation = (typeof Operation)[keyof typeof Operation]

@@ -1,11 +1,13 @@
 // What has come whole is answered, although the message behind it is not finished within `readTimeout`.
+import { once } from 'node:events'
+
 import test from 'ava'
 
 import { createServer } from '../../../dist/index.mjs'
 import { deferred, Inbox } from '../../support/deferred.mjs'
 import { frame, frames, pattern } from '../../support/frames.mjs'
 import { placeOf } from '../../support/listeners.mjs'
-import { codeOf, connectPeer, framing, targetOf } from '../../support/netpoll.mjs'
+import { codeOf, connectPeer, framing, rejection, targetOf } from '../../support/netpoll.mjs'
 import { connectionAt, type PlacedOptions } from '../../support/placed.mjs'
 import { places, words } from '../../support/places.mjs'
 
@@ -52,6 +54,129 @@ for (const place of places) {
     t.is(await peer.closed, undefined)
     t.deepEqual([seen, errors.all], [['whole'], ['ERR_READ_TIMEOUT']])
   })
+}
+
+/** What ends reading behind a whole request, and what is told of it. */
+const endings = [
+  ['a message that is not finished in time', frame('unfinished').subarray(0, -3), 'ERR_READ_TIMEOUT'],
+  ['a refused frame', Buffer.alloc(4, 0xff), 'ERR_FRAME_TOO_LARGE'],
+  ['the end of the peer', Buffer.alloc(0), undefined],
+] as const
+
+for (const place of places) {
+  for (const [what, wire, code] of endings) {
+    test(`a handler that was set later answers before ${what}: ${words(place)}`, async (t) => {
+      const { errors, ends, options } = limits()
+      const go = deferred()
+      const { connection, peer } = await connectionAt(t, place, options)
+      connection.onRequest = async (request) => {
+        if (request.toString() !== 'whole') return request
+        await go.promise
+        return 'reply'
+      }
+      const { signal } = connection
+      // Requests that come while it is set need not count.
+      await peer.write(frame('first'))
+      t.deepEqual(await peer.read(frame('first').length), frame('first'))
+      if (place.side === 'dialed') {
+        // The reply to a call counts for nothing.
+        const call = connection.call('question')
+        await peer.read(frame('question').length)
+        await peer.write(frame('answer'))
+        t.is(String(await call), 'answer')
+      }
+      await peer.write(Buffer.concat([frame('whole'), wire]))
+      if (code === undefined) peer.end()
+      if (!signal.aborted) await once(signal, 'abort')
+      t.deepEqual(ends.all, [])
+      go.resolve()
+      t.deepEqual(await peer.readToEnd(), frame('reply'))
+      peer.end()
+      t.is(await ends.take(), code)
+      t.deepEqual(errors.all, code === undefined ? [] : [code])
+    })
+
+    test(`where nothing is owed it ends with ${what}, although a handler was set: ${words(place)}`, async (t) => {
+      const { ends, options } = limits()
+      const { connection, peer } = await connectionAt(t, place, options)
+      connection.onRequest = (request) => request
+      await peer.write(frame('first'))
+      t.deepEqual(await peer.read(frame('first').length), frame('first'))
+      if (place.side === 'dialed') {
+        const call = connection.call('question')
+        await peer.read(frame('question').length)
+        await peer.write(frame('answer'))
+        t.is(String(await call), 'answer')
+      }
+      await peer.write(wire)
+      if (code === undefined) peer.end()
+      t.deepEqual(await peer.readToEnd(), Buffer.alloc(0))
+      peer.end()
+      t.is(await ends.take(), code)
+    })
+  }
+
+  for (const [what, wire, code] of endings) {
+    test(`the body of a loop still sends before ${what}: ${words(place)}`, async (t) => {
+      const { ends, options } = limits()
+      const { connection, peer } = await connectionAt(t, place, options)
+      const { signal } = connection
+      const seen: string[] = []
+      const loop = (async () => {
+        for await (const message of connection) {
+          seen.push(message.toString())
+          if (seen.length > 1 && !signal.aborted) await once(signal, 'abort')
+          await connection.send(`${message} reply`)
+        }
+      })()
+      // Messages that come while it begins need not count.
+      await peer.write(frame('first'))
+      t.deepEqual(await peer.read(frame('first reply').length), frame('first reply'))
+      await peer.write(Buffer.concat([frames('whole', 'another'), wire]))
+      if (code === undefined) peer.end()
+      t.deepEqual(await peer.readToEnd(), frames('whole reply', 'another reply'))
+      peer.end()
+      t.is(await ends.take(), code)
+      if (code === undefined) await loop
+      else t.is(codeOf(await rejection(loop)), code)
+      t.deepEqual(seen, ['first', 'whole', 'another'])
+    })
+
+    for (const leaves of ['before', 'behind'] as const) {
+      test(`what a loop leaves ${leaves} ${what} keeps nothing open: ${words(place)}`, async (t) => {
+        const { ends, options } = limits()
+        const { connection, peer } = await connectionAt(t, place, options)
+        const { signal } = connection
+        const loop = (async () => {
+          for await (const message of connection) {
+            if (message.toString() === 'first') {
+              await connection.send('reply')
+            } else {
+              if (leaves === 'behind' && !signal.aborted) await once(signal, 'abort')
+              break
+            }
+          }
+        })()
+        await peer.write(frame('first'))
+        t.deepEqual(await peer.read(frame('reply').length), frame('reply'))
+        await peer.write(frames('whole', 'another', 'a third'))
+        if (leaves === 'before') await loop
+        await peer.write(wire)
+        if (code === undefined) peer.end()
+        t.deepEqual(await peer.readToEnd(), Buffer.alloc(0))
+        peer.end()
+        t.is(await ends.take(), code)
+        await loop
+        const left: string[] = []
+        const rest = (async () => {
+          for await (const message of connection) left.push(message.toString())
+        })()
+        if (code === undefined) await rest
+        else t.is(codeOf(await rejection(rest)), code)
+        t.deepEqual(left, ['another', 'a third'])
+      })
+    }
+  }
 }
 
 for (const place of places.filter(({ side }) => side === 'server')) {

@@ -175,6 +175,8 @@ numbers! {
     /// JavaScript is not busy with a connection that is idle as far as the core knows. It was until a time of the poller's
     /// clock, whose higher word is in `start` and whose lower in `length`.
     ConfirmIdle = 19,
+    /// Count messages as in flight from now on, without a bound: some are answered, and each is acknowledged.
+    CountMessages = 20,
 }
 
 numbers! {

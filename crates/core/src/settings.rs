@@ -82,7 +82,8 @@ pub struct Settings {
     /// Where messages carry the ids by which replies are matched. `None` where they are matched otherwise.
     pub id_field: Option<IdField>,
     /// Messages handed over and not yet acknowledged, at which reading stops. `None` where messages
-    /// need no acknowledgement, and closing waits for none: replies that a client reads.
+    /// need no acknowledgement, and closing waits for none: replies that a client reads. See
+    /// [`crate::connection::Connection::count_messages`].
     pub max_in_flight: Option<NonZeroU32>,
     /// What handles messages.
     pub handling: Handling,
@@ -103,8 +104,8 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// How long it waits in all, whatever progress its peer makes.
     pub max_close_time: Duration,
-    /// How long a message may be unfinished while we read. What came whole before it is still answered. Means nothing
-    /// without framing.
+    /// How long a message may be unfinished while we read. What came whole before it is still answered, as far as
+    /// messages count as in flight. Means nothing without framing.
     pub read_timeout: Option<Duration>,
     /// How long the peer may take nothing of what is queued.
     pub write_timeout: Option<Duration>,

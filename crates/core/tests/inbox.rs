@@ -186,6 +186,7 @@ fn messages_for_a_connection_that_is_gone_do_not_reach_its_successor() {
         Command::Reply(slice),
         Command::Acknowledge(1),
         Command::AllowBeyond(5),
+        Command::CountMessages,
         Command::Close,
         Command::Finish,
         Command::Fail(Reason::Normal),

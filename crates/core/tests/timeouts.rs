@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -118,6 +119,42 @@ fn a_whole_request_is_answered_although_the_next_is_not_finished_in_time() {
     assert_eq!(h.messages(id), [frame(b"whole")]);
     drop(peer);
     assert_eq!(h.until_closed(id), Reason::ReadTimeout.code());
+}
+
+/// Of one whose messages do not count, the core does not know whether a handler still runs, unless its consumer says so.
+#[test]
+fn an_answer_is_waited_for_where_messages_count_from_now_on() {
+    let whole = frame(b"whole");
+    let unfinished = &whole[..6];
+    let endings: [(&[u8], Reason); 3] = [
+        (unfinished, Reason::ReadTimeout),
+        (&[0xff; 4], Reason::FrameTooLarge),
+        (b"", Reason::Normal),
+    ];
+    for (wire, reason) in endings {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|s| {
+            s.read_timeout = Some(LIMIT);
+            s.max_in_flight = None;
+        }));
+        h.poller.count_messages(id);
+        h.quiesce();
+        peer.write_all(&[&whole, wire].concat()).expect("room");
+        if reason == Reason::Normal {
+            peer.shutdown(Shutdown::Write).expect("an end");
+        }
+        h.quiesce();
+        h.pass(LIMIT + MORE);
+        h.pass(LIMIT * 2);
+        assert_eq!(h.reason(id), None, "{reason:?}: its handler is not done");
+        let reply = h.slice(&frame(b"reply"));
+        h.poller.send(id, reply);
+        h.poller.acknowledge(id, 1);
+        let (got, outcome) = h.peer_reads_to_end(&mut peer, |_, _| {});
+        assert_eq!((got, outcome.is_ok()), (frame(b"reply"), true));
+        drop(peer);
+        assert_eq!(h.until_closed(id), reason.code());
+    }
 }
 
 /// It has more to take than the system does at once.

@@ -345,12 +345,20 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   #handOver(): void {
     const queue = this.#queue
     if (queue === undefined || queue.isIterated) return
-    if (queue.isForLoops && this.#connection.onRequest === undefined && this.#onMessage === undefined) return
+    if (queue.isForLoops && this.#connection.onRequest === undefined && this.#onMessage === undefined) {
+      if (this.#end !== undefined) this.#leave(queue)
+      return
+    }
     this.#queue = undefined
     for (const message of queue.takeAll()) {
       // The handler of one may have closed the connection.
       if (this.#connection.life.takesReplies) this.receive(message)
     }
+  }
+
+  /** What is left is for a loop that may never begin. The connection need not wait for it in order to close. */
+  #leave({ length }: MessageIterator): void {
+    if (length > 0) this.#group.poller.commandQueue.command(Operation.Acknowledge, this.#connection, length)
   }
 
   /** Whether a handler or the body of a loop is at work. Where the core counts messages it knows as well. */
@@ -379,8 +387,12 @@ export class Dispatcher implements ReplyOwner, CursorReplies<PendingReply> {
   /** Nothing more will come; `failure` says why, where that is not in order. */
   end(failure: NetpollError | undefined): void {
     if (!this.#connection.life.takesReplies) this.#pendingRequests?.clear()
+    const isFirst = this.#end === undefined
     this.#end ??= { failure }
-    this.#queue?.end(failure)
+    const queue = this.#queue
+    if (queue === undefined) return
+    queue.end(failure)
+    if (isFirst && !queue.isIterated && queue.isForLoops && !this.#connection.isOver) this.#leave(queue)
   }
 
   #newQueue(): MessageIterator {

@@ -75,6 +75,11 @@ export class MessageIterator {
     return this.#messages.length === 0
   }
 
+  /** How many messages wait. */
+  get length(): number {
+    return this.#messages.length
+  }
+
   push(message: Buffer): void {
     this.#messages.push(message)
     this.#held += this.#cost(message)

@@ -323,7 +323,8 @@ impl Connection {
     }
 
     /// Takes nothing more if a message has been unfinished for too long by `now`. What came whole before it is answered
-    /// first, and what is on its way arrives: `unacknowledged` bytes are. Where nothing is, it ends at once.
+    /// first, as far as messages count, and what is on its way arrives: `unacknowledged` bytes are. Where nothing is, it ends at
+    /// once.
     pub fn expire_read(&mut self, now: Instant, unacknowledged: Option<usize>) {
         let clocks = self.clocks.as_deref();
         if !clocks.is_some_and(|clocks| clocks.read.is_over(now)) {

@@ -53,6 +53,8 @@ pub struct Connection {
     inbound: Inbound,
     outbound: Outbound,
     in_flight: u32,
+    /// Whether messages that are handed over count as in flight.
+    counts: bool,
     /// Messages given to workers so far.
     submitted: u32,
     /// What workers have answered out of order.
@@ -94,6 +96,7 @@ impl Connection {
     pub fn new(settings: Arc<Settings>, state: State) -> Self {
         Self {
             flow: settings.start,
+            counts: settings.max_in_flight.is_some(),
             stage: None,
             closing: None,
             excerpt: None,
@@ -336,7 +339,7 @@ impl Connection {
                 clocks.read.stop();
             }
         }
-        if self.settings.max_in_flight.is_some() && self.control == Control::Settings {
+        if self.counts && self.control == Control::Settings {
             self.in_flight += taken.count as u32;
         }
         if let Some(excerpt) = taken.excerpt {
@@ -432,6 +435,12 @@ impl Connection {
     /// `count` messages are done with.
     pub fn acknowledge(&mut self, count: u32) {
         self.in_flight = self.in_flight.saturating_sub(count);
+    }
+
+    /// From now on messages count as in flight without a bound, so that it does not close before they are answered. Their
+    /// consumer answers some, and acknowledges each.
+    pub fn count_messages(&mut self) {
+        self.counts = true;
     }
 
     /// Hands over `count` messages beyond the bound on those in flight, also while it only answers

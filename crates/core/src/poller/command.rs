@@ -18,6 +18,8 @@ pub enum Command {
     Acknowledge(u32),
     /// So many messages may be in handling beyond the bound.
     AllowBeyond(u32),
+    /// Count messages as in flight from now on, without a bound.
+    CountMessages,
     /// Send what is queued, then close.
     Close,
     /// Answer what was taken, then close.
@@ -114,6 +116,7 @@ impl CommandWords {
             }
             Operation::Acknowledge => Command::Acknowledge(length.max(1)),
             Operation::AllowBeyond => Command::AllowBeyond(length),
+            Operation::CountMessages => Command::CountMessages,
             Operation::Close => Command::Close,
             Operation::Finish => Command::Finish,
             Operation::Destroy => Command::Fail(Reason::Normal),

@@ -29,6 +29,7 @@ impl Poller {
             }
             Command::Acknowledge(count) => self.acknowledge(id, count),
             Command::AllowBeyond(count) => self.allow_beyond(id, count),
+            Command::CountMessages => self.count_messages(id),
             Command::Close => self.close(id),
             Command::Finish => self.finish(id),
             Command::Fail(reason) => self.fail(id, reason),
@@ -88,6 +89,11 @@ impl Poller {
     /// See [`crate::connection::Connection::allow_beyond`].
     pub fn allow_beyond(&mut self, id: Id, count: u32) {
         self.command(id, |endpoint| endpoint.connection().allow_beyond(count));
+    }
+
+    /// See [`crate::connection::Connection::count_messages`].
+    pub fn count_messages(&mut self, id: Id) {
+        self.command(id, |endpoint| endpoint.connection().count_messages());
     }
 
     /// See [`crate::connection::Connection::tell_flushed`].
