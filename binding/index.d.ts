@@ -205,17 +205,28 @@ export declare class Memory {
   chunkStats(): ChunkStats
 }
 
-/** The TLS of a server or dialer. */
+/** The TLS of a server or dialer, as their connections go by it. */
 export declare class SecureContext {
+  /**
+   * A dialer's. That of a server is made by its `ServerSecureContext`.
+   *
+   * @throws when no configuration can be made of it
+   */
+  constructor(settings: TlsSettings)
+}
+
+/** The TLS of a server, which can be replaced. */
+export declare class ServerSecureContext {
   /** @throws when no configuration can be made of it */
   constructor(settings: TlsSettings)
-  /** Connections of a server that are in their handshake. */
+  /** What connections go by, also after `replace`. */
+  context(): SecureContext
+  /** Connections that are in their handshake. */
   get handshaking(): number
   /**
-   * Handshakes of a server that begin from now on go by these, in every poller.
+   * Handshakes that begin from now on go by these, in every poller.
    *
-   * @throws when no configuration can be made of it, and for a client, whose dials keep what they have begun with; then
-   * nothing has changed
+   * @throws when no configuration can be made of it; then nothing has changed
    */
   replace(settings: TlsSettings): void
 }
@@ -492,8 +503,6 @@ export interface TlsIdentity {
 
 /** What the TLS of a server or dialer goes by. */
 export interface TlsSettings {
-  /** Whether it is a server's. */
-  isServer: boolean
   /** 12 or 13. */
   minVersion: number
   /** 12 or 13. */

@@ -840,6 +840,7 @@ module.exports.ConnectionSettings = nativeBinding.ConnectionSettings
 module.exports.EventLoop = nativeBinding.EventLoop
 module.exports.Memory = nativeBinding.Memory
 module.exports.SecureContext = nativeBinding.SecureContext
+module.exports.ServerSecureContext = nativeBinding.ServerSecureContext
 module.exports.SharedListener = nativeBinding.SharedListener
 module.exports.WorkerQueue = nativeBinding.WorkerQueue
 module.exports.WorkPool = nativeBinding.WorkPool

@@ -18,6 +18,7 @@ export type {
   Outcome,
   SettingsOptions as NativeSettings,
   SecureContext,
+  ServerSecureContext,
   SharedListener as NativeSharedListener,
   SocketAddress,
   TlsAgreement,

@@ -9,6 +9,7 @@ import {
   type ConnectionSettings,
   nativeBinding,
   type SecureContext,
+  type ServerSecureContext,
   type TlsSettings,
 } from '../native/binding'
 import { timeLimit } from '../time/time-limits'
@@ -44,13 +45,17 @@ export const unlimited: ServerLimit = { maxConnections: Number.POSITIVE_INFINITY
 /** The TLS of a server, whose certificates can be replaced while it listens. */
 export class ServerSecurity {
   readonly context: SecureContext
+  readonly #native: ServerSecureContext
   #options: ServerTlsOptions
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the error of `node:crypto` for a key */
   constructor(options: ServerTlsOptions, { maxConnections, tellsExcess }: ServerLimit) {
     this.#options = takeTls(options, serverTlsNames)
     const limit = { ...(maxConnections <= mostConnections && { maxConnections }), tellsExcess }
-    this.context = newContext({ ...serverSettings(this.#options), ...limit })
+    const settings = { ...serverSettings(this.#options), ...limit }
+    const { ServerSecureContext: Native } = nativeBinding()
+    this.#native = refusing(() => new Native(settings))
+    this.context = this.#native.context()
   }
 
   get onHandshakeError(): ServerTlsOptions['onHandshakeError'] {
@@ -59,7 +64,7 @@ export class ServerSecurity {
 
   /** Connections in their handshake. */
   get handshaking(): number {
-    return this.context.handshaking
+    return this.#native.handshaking
   }
 
   /** Connections that begin from now on go by `options`; those that are not given stay as they are. */
@@ -75,7 +80,8 @@ export class ServerSecurity {
   }
 
   #apply(options: ServerTlsOptions): void {
-    replaceIn(this.context, serverSettings(options))
+    const settings = serverSettings(options)
+    refusing(() => this.#native.replace(settings))
     this.#options = options
   }
 }
@@ -89,7 +95,9 @@ export class ClientSecurity {
   /** @throws as {@link ServerSecurity} */
   constructor(options: ClientTlsOptions | true) {
     this.#options = options === true ? {} : takeTls(options, clientTlsNames)
-    this.context = newContext(clientSettings(this.#options))
+    const settings = clientSettings(this.#options)
+    const { SecureContext: Native } = nativeBinding()
+    this.context = refusing(() => new Native(settings))
   }
 
   /** The same with `options`; those that are not given stay as they are. */
@@ -164,15 +172,6 @@ function shownAs<Options extends object>(options: Options): Options {
   return shown as Options
 }
 
-function newContext(settings: TlsSettings): SecureContext {
-  const { SecureContext: Native } = nativeBinding()
-  return refusing(() => new Native(settings))
-}
-
-function replaceIn(context: SecureContext, settings: TlsSettings): void {
-  refusing(() => context.replace(settings))
-}
-
 /** What the core says of options that are each well-formed. */
 function refusing<Result>(make: () => Result): Result {
   try {
@@ -201,7 +200,6 @@ function serverSettings(options: ServerTlsOptions): TlsSettings {
   }
   return {
     ...shared,
-    isServer: true,
     contexts: named,
     authorities: ca === undefined ? [] : certificatesOf('options.tls.ca', ca),
     requestCertificate: requestCert,
@@ -220,7 +218,6 @@ function clientSettings(options: ClientTlsOptions): TlsSettings {
   checkInteger('options.tls.maxCachedSessions', maxCachedSessions, 0, 1_000_000)
   return {
     ...sharedSettings(options),
-    isServer: false,
     contexts: [],
     authorities: ca === undefined ? [...defaultRoots()] : certificatesOf('options.tls.ca', ca),
     requestCertificate: false,

@@ -33,8 +33,6 @@ pub struct TlsContext {
 /// What the TLS of a server or dialer goes by.
 #[napi(object)]
 pub struct TlsSettings {
-    /// Whether it is a server's.
-    pub is_server: bool,
     /// 12 or 13.
     pub min_version: u32,
     /// 12 or 13.
@@ -69,48 +67,60 @@ pub struct TlsSettings {
     pub max_records: Option<u32>,
 }
 
-/// The TLS of a server or dialer.
+/// The TLS of a server or dialer, as their connections go by it.
 #[napi]
 pub struct SecureContext(pub(crate) Tls);
 
 #[napi]
 impl SecureContext {
+    /// A dialer's. That of a server is made by its `ServerSecureContext`.
+    ///
     /// @throws when no configuration can be made of it
     #[napi(constructor)]
     pub fn new(settings: TlsSettings) -> napi::Result<Self> {
-        let max_records = settings.max_records.map_or(u64::MAX, u64::from);
-        let tls = if settings.is_server {
-            let timeout = millis(settings.handshake_timeout);
-            let made = ServerTls::new(&settings.server(), timeout).map_err(refused)?;
-            Tls::Server(Arc::new(
-                made.limited(settings.limit()).with_max_records(max_records),
-            ))
-        } else {
-            let made = ClientTls::new(&settings.client()).map_err(refused)?;
-            Tls::Client(Arc::new(made.with_max_records(max_records)))
-        };
-        Ok(Self(tls))
+        let made = ClientTls::new(&settings.client()).map_err(refused)?;
+        let tls = made.with_max_records(settings.max_records());
+        Ok(Self(Tls::Client(Arc::new(tls))))
+    }
+}
+
+/// The TLS of a server, which can be replaced.
+#[napi]
+pub struct ServerSecureContext(Arc<ServerTls>);
+
+#[napi]
+impl ServerSecureContext {
+    /// @throws when no configuration can be made of it
+    #[napi(constructor)]
+    pub fn new(settings: TlsSettings) -> napi::Result<Self> {
+        let timeout = millis(settings.handshake_timeout);
+        let made = ServerTls::new(&settings.server(), timeout).map_err(refused)?;
+        let tls = made
+            .limited(settings.limit())
+            .with_max_records(settings.max_records());
+        Ok(Self(Arc::new(tls)))
     }
 
-    /// Connections of a server that are in their handshake.
+    /// What connections go by, also after `replace`.
+    #[napi]
+    #[must_use]
+    pub fn context(&self) -> SecureContext {
+        SecureContext(Tls::Server(self.0.clone()))
+    }
+
+    /// Connections that are in their handshake.
     #[napi(getter)]
     pub fn handshaking(&self) -> u32 {
-        match &self.0 {
-            Tls::Server(tls) => u32::try_from(tls.securing()).unwrap_or(u32::MAX),
-            Tls::Client(_) => 0,
-        }
+        u32::try_from(self.0.securing()).unwrap_or(u32::MAX)
     }
 
-    /// Handshakes of a server that begin from now on go by these, in every poller.
+    /// Handshakes that begin from now on go by these, in every poller.
     ///
-    /// @throws when no configuration can be made of it, and for a client, whose dials keep what they have begun with; then
-    /// nothing has changed
+    /// @throws when no configuration can be made of it; then nothing has changed
     #[napi]
     pub fn replace(&self, settings: TlsSettings) -> napi::Result<()> {
-        let Tls::Server(tls) = &self.0 else {
-            return Err(napi::Error::from_reason("it is a client's"));
-        };
-        tls.replace(&settings.server(), millis(settings.handshake_timeout))
+        self.0
+            .replace(&settings.server(), millis(settings.handshake_timeout))
             .map_err(refused)
     }
 }
@@ -154,6 +164,10 @@ impl TlsSettings {
         } else {
             Unauthorized::Accepted
         }
+    }
+
+    fn max_records(&self) -> u64 {
+        self.max_records.map_or(u64::MAX, u64::from)
     }
 
     fn limit(&self) -> Limit {
