@@ -116,6 +116,11 @@ export declare class EventLoop {
   bytesWritten(id: NativeId): number
   /** Bytes of a connection that wait to be sent, after the system was given as many as it takes now. */
   unsent(id: NativeId): number
+  /**
+   * Whether silence was told of a connection, and nothing has come in between since, what JavaScript has just asked for
+   * included.
+   */
+  isSilent(id: NativeId): boolean
   /** Whether a connection still takes bytes to send. */
   acceptsOutput(id: NativeId): boolean
   /**

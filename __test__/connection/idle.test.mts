@@ -1,8 +1,8 @@
-// `idleTimeout` counts from when the user's code was busy with a connection last.
+// `idleTimeout` counts from when the user's code was busy with a connection last, or has used it.
 import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
-import { deferred, Inbox, nextTurn, until } from '../support/deferred.mjs'
+import { type Deferred, deferred, Inbox, nextTurn, until } from '../support/deferred.mjs'
 import { frame } from '../support/frames.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { codeOf, connectPeer, framing, gone, rejection, targetOf } from '../support/netpoll.mjs'
@@ -232,5 +232,117 @@ for (const place of places.filter(({ side }) => side === 'server')) {
     }
     connection.setIdleTimeout(brief)
     t.is(await ends.take(), 'ERR_IDLE_TIMEOUT')
+  })
+}
+
+interface Ended {
+  readonly code: unknown
+  readonly at: number
+}
+
+interface Use {
+  readonly use: (pair: Pair) => unknown
+  /** Resolves where the connection stays. */
+  readonly stays?: (pair: Pair) => Promise<unknown>
+}
+
+const beat = ({ connection }: Pair) => connection.writer.writeString('beat') && connection.writer.flush()
+const uses: Readonly<Record<string, Use>> = {
+  'setIdleTimeout(0)': {
+    use: ({ connection }) => connection.setIdleTimeout(0),
+    stays: (pair) => {
+      void beat(pair)
+      return pair.peer.read(4)
+    },
+  },
+  flush: { use: beat, stays: ({ peer }) => peer.read(4) },
+  end: { use: ({ connection }) => connection.end() },
+  close: { use: ({ connection }) => connection.close() },
+  destroy: { use: ({ connection }) => connection.destroy() },
+}
+
+for (const place of places) {
+  test.serial(
+    `what the code does before it is told of silence takes that back: ${words(place)}`,
+    async (t) => {
+      const ends = new Map<Connection, Deferred<Ended>>()
+      const open = await opener(t, place, {
+        onDisconnect: (connection: Connection, error: Error | undefined) =>
+          ends.get(connection)?.resolve({ code: codeOf(error), at: performance.now() }),
+      })
+      const pairs: Pair[] = []
+      while (pairs.length <= Object.keys(uses).length) {
+        const pair = await open()
+        ends.set(pair.connection, deferred())
+        pairs.push(pair)
+      }
+      await until(() => pairs.every(({ connection }) => connection.isActive))
+      const used = deferred<{ readonly others: readonly Pair[]; readonly at: number }>()
+      let isUsed = false
+      for (const first of pairs) {
+        // The batch that tells of the first tells of the others, too.
+        first.connection.signal.addEventListener('abort', () => {
+          if (isUsed) return
+          isUsed = true
+          const others = pairs.filter((pair) => pair !== first)
+          used.resolve({ others, at: performance.now() })
+          for (const [index, { use }] of Object.values(uses).entries()) void use(others[index] as Pair)
+        })
+        first.connection.setIdleTimeout(brief)
+      }
+      for (let turn = 0; turn < 3; turn += 1) await nextTurn()
+      stall(2 * brief)
+      const { others, at } = await used.promise
+      await nextTurn()
+      for (const { connection } of others) if (connection.isActive) connection.setIdleTimeout(0)
+      for (const [index, [name, { stays }]] of Object.entries(uses).entries()) {
+        const pair = others[index] as Pair
+        const ended = (ends.get(pair.connection) as Deferred<Ended>).promise
+        const end = await (stays === undefined
+          ? ended
+          : Promise.race([ended, stays(pair).then(() => undefined)]))
+        // Silence that lasts for the limit again may end it.
+        const after = end?.code === 'ERR_IDLE_TIMEOUT' ? end.at - at : never
+        t.true(after >= brief - tolerance, `${name}: idle after ${after} ms`)
+      }
+    },
+  )
+}
+
+for (const place of places) {
+  test.serial(`'timeout' of a duplex is not emitted if it is used before: ${words(place)}`, async (t) => {
+    const open = await opener(t, place, {})
+    const all = [await open(), await open(), await open()]
+    await until(() => all.every(({ connection }) => connection.isActive))
+    const duplexes = all.map((pair) => ({
+      ...pair,
+      duplex: pair.connection
+        .toDuplex()
+        .resume()
+        .on('error', () => {}),
+    }))
+    const used = deferred<number>()
+    let order: typeof duplexes = []
+    const silent = new Inbox<{ readonly peer: Peer; readonly at: number }>()
+    for (const first of duplexes) {
+      first.duplex.setTimeout(brief, () => {
+        silent.push({ peer: first.peer, at: performance.now() })
+        if (order.length > 0) return
+        order = [first, ...duplexes.filter((duplex) => duplex !== first)]
+        used.resolve(performance.now())
+        order[1]?.duplex.setTimeout(0)
+        order[2]?.duplex.write('beat')
+      })
+    }
+    for (let turn = 0; turn < 3; turn += 1) await nextTurn()
+    stall(2 * brief)
+    const at = await used.promise
+    const [, unset, written] = order
+    await silent.take()
+    const next = await silent.take()
+    t.true(next.peer === written?.peer)
+    t.true(next.at - at >= brief - tolerance, `silent after ${next.at - at} ms`)
+    t.is(silent.all.filter(({ peer }) => peer === unset?.peer).length, 0)
+    for (const { duplex } of duplexes) duplex.destroy()
   })
 }

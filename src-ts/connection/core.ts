@@ -217,6 +217,8 @@ export class ConnectionCore {
   end(): void {
     if (this.life.end()) this.owner?.finishing()
     else if (!this.life.isAnswering) return
+    // The core hears of the end later.
+    this.wasBusy()
     afterReplies(() => {
       if (this.life.isOpen) this.group.poller.commandQueue.command(Operation.End, this)
     })
@@ -527,8 +529,9 @@ export class ConnectionCore {
   /** The same, and nothing has come in between since that was said last. */
   idleConfirmed(): void {
     if (this.#stream?.consumer !== undefined || this.#silence === undefined || this.#isInUse) return
-    if (this.#silence.isConfirmed) this.closing.timedOut()
-    else this.#silence.confirm(this)
+    if (!this.#silence.isConfirmed) this.#silence.confirm(this)
+    // What the user has done with it since that was told, the core may not have known. Asked once, right before it closes.
+    else if (this.life.isOpen && this.socket.isSilent) this.closing.timedOut()
   }
 
   /** Whether the user's code is busy with it, or a call waits, or the peer waits for us: what it has sent is unread. */

@@ -74,6 +74,11 @@ export class Socket {
     return this.#poller.native.acceptsOutput(this.#id())
   }
 
+  /** Whether the core has told of silence, and nothing has ended that since, what was just asked for included. */
+  get isSilent(): boolean {
+    return this.#poller.native.isSilent(this.#id())
+  }
+
   /** How much went through it, told right before its last record. */
   totals(part: keyof Totals, bytes: number): void {
     this.#totals ??= { read: 0, written: 0 }

@@ -432,6 +432,37 @@ fn whatever_comes_before_the_answer_takes_idleness_back() {
     }
 }
 
+/// Also of what it was told as final: its consumer comes to that later.
+#[test]
+fn whatever_comes_after_silence_was_told_ends_it() {
+    for direction in ["in", "out", "limit"] {
+        let mut h = Harness::new();
+        let (id, mut peer) = h.unix(&settings(|s| s.idle_timeout = Some(LIMIT)));
+        h.quiesce();
+        let begin = h.now();
+        assert!(!h.poller.is_silent(id, begin));
+        h.pass(LIMIT + MORE);
+        h.poller.confirm_idle(id, begin);
+        h.quiesce();
+        h.pass(Duration::from_millis(10));
+        assert_eq!(h.life(id), ["accepted", "idle", "idle confirmed"]);
+        let now = h.now();
+        assert!(h.poller.is_silent(id, now));
+        match direction {
+            "in" => {
+                peer.write_all(&frame(b"abcd")[..3]).expect("room");
+                h.quiesce();
+            }
+            "out" => {
+                let slice = h.slice(b"a heartbeat");
+                h.poller.send(id, slice);
+            }
+            _ => h.poller.set_limit(id, Limit::Idle, Some(LIMIT)),
+        }
+        assert!(!h.poller.is_silent(id, now), "{direction}");
+    }
+}
+
 #[test]
 fn an_answer_to_no_question_means_nothing() {
     let mut h = Harness::new();

@@ -173,7 +173,8 @@ export class SocketDuplex<Owner extends Facade = Facade> extends Duplex {
 
   #tellSilence(): void {
     const socket = this.#transport?.core.socket
-    if (socket === undefined) return
+    // The user may have written, or set the time anew, since the silence was told.
+    if (socket === undefined || !socket.isSilent) return
     const moved = socket.bytesRead + socket.bytesWritten
     if (moved === this.#silentAt) return
     this.#silentAt = moved

@@ -169,6 +169,13 @@ impl Connection {
         }
     }
 
+    /// Whether the consumer was told of silence, and nothing has come in between since.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let clocks = self.clocks.as_deref();
+        clocks.is_some_and(|clocks| matches!(clocks.silence, Silence::Told(_)))
+    }
+
     /// Has a deadline timer told, instead of the one before.
     pub fn set_deadline_timer(&mut self, deadline_timer: Option<DeadlineTimer>) {
         let clocks = self.clocks.get_or_insert_default();

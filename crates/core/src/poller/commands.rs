@@ -250,6 +250,14 @@ impl Poller {
             .map_or(0, |endpoint| endpoint.connection().unsent())
     }
 
+    /// See [`crate::connection::Connection::is_silent`]. What was asked of it before counts, too.
+    pub fn is_silent(&mut self, id: Id, now: Instant) -> bool {
+        self.flush(now);
+        self.slots
+            .endpoint(id)
+            .is_some_and(|endpoint| endpoint.connection().is_silent())
+    }
+
     /// See [`crate::connection::Connection::ask_congested`].
     pub fn ask_congested(&mut self, id: Id) -> bool {
         self.slots

@@ -336,6 +336,18 @@ impl EventLoop {
         count.unwrap_or_default() as f64
     }
 
+    /// Whether silence was told of a connection, and nothing has come in between since, what JavaScript has just asked for
+    /// included.
+    #[napi]
+    pub fn is_silent(&self, id: NativeId) -> bool {
+        self.driver().carry_out();
+        let id = id.into();
+        let is_silent = self
+            .driver()
+            .ask(move |poller| poller.is_silent(id, Instant::now()));
+        is_silent.unwrap_or_default()
+    }
+
     /// Whether a connection still takes bytes to send.
     #[napi]
     pub fn accepts_output(&self, id: NativeId) -> bool {
