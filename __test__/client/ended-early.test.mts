@@ -1,18 +1,39 @@
 // A dial whose connection ends before its caller has it says what has ended it.
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { inspect } from 'node:util'
+
 import test from 'ava'
 
 import { type Connection, Dialer, NetpollError } from '../../dist/index.mjs'
-import { nextTurn, until } from '../support/deferred.mjs'
+import { deferred, until } from '../support/deferred.mjs'
+import { frame } from '../support/frames.mjs'
 import { framing, rejection } from '../support/netpoll.mjs'
-import type { Peer } from '../support/peer.mjs'
 import { rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { certificate, secure } from '../support/tls.mjs'
 
+/** More than the system takes for a peer that reads nothing. */
+const large = Buffer.alloc(8 * 1024 * 1024)
+
+/** Has messages come before the hooks are over. */
+function listen(connection: Connection): void {
+  connection[Symbol.asyncIterator]()
+    .next()
+    .catch(() => {})
+}
+
+interface Other {
+  readonly socket: Socket
+  /** The same, or TLS over it. */
+  readonly stream: Duplex
+}
+
 interface Ending {
-  readonly end: (peer: Peer, connection: Connection) => unknown
+  readonly end: (peer: Other, connection: Connection) => unknown
   readonly text: string
   readonly cause: string | undefined
+  readonly transports?: readonly string[]
 }
 
 const endings: Readonly<Record<string, Ending>> = {
@@ -21,33 +42,103 @@ const endings: Readonly<Record<string, Ending>> = {
     text: 'The peer has ended the connection before it was used',
     cause: 'ERR_EOF',
   },
-  'the user closes it': {
+  'its peer ends within a message': {
+    end: ({ stream }, connection) => {
+      listen(connection)
+      stream.end(frame('abcd').subarray(0, 6))
+    },
+    text: 'The peer has ended the connection before it was used',
+    cause: 'ERR_EOF',
+  },
+  'its peer resets it': {
+    end: ({ socket }, connection) => {
+      listen(connection)
+      socket.resetAndDestroy()
+    },
+    text: 'The peer has ended the connection before it was used',
+    cause: 'ECONNRESET',
+    transports: ['tcp'],
+  },
+  'its peer sends what is refused': {
+    end: ({ stream }, connection) => {
+      listen(connection)
+      stream.write(Buffer.alloc(8, 0xff))
+    },
+    text: 'The connection was refused for what the peer has sent before it was used',
+    cause: 'ERR_FRAME_TOO_LARGE',
+  },
+  'its peer does not finish a message': {
+    end: ({ stream }, connection) => {
+      connection.setReadTimeout(20)
+      listen(connection)
+      stream.write(frame('abcd').subarray(0, 6))
+    },
+    text: 'The connection has failed before it was used',
+    cause: 'ERR_READ_TIMEOUT',
+  },
+  'its peer takes nothing': {
+    end: ({ socket }, connection) => {
+      socket.pause()
+      connection.setWriteTimeout(20)
+      void connection.send(large)
+    },
+    text: 'The connection has failed before it was used',
+    cause: 'ERR_WRITE_TIMEOUT',
+  },
+  'the user destroys it': {
     end: (_peer, connection) => connection.destroy(),
     text: 'The connection was closed before it was used',
     cause: undefined,
   },
+  'the user closes it, and its peer ends': {
+    end: ({ socket }, connection) => {
+      socket.once('end', () => socket.end())
+      return connection.close()
+    },
+    text: 'The connection was closed before it was used',
+    cause: undefined,
+  },
+  'the user closes it, and its peer does not end': {
+    end: (_peer, connection) => connection.close(),
+    text: 'The connection was closed before it was used',
+    cause: undefined,
+  },
+  'the user closes it, and its peer takes nothing': {
+    end: ({ socket }, connection) => {
+      socket.pause()
+      void connection.send(large)
+      return connection.close()
+    },
+    text: 'The connection was closed before it was used',
+    cause: 'ERR_CLOSE_TIMEOUT',
+  },
 }
 
-for (const [name, { end, text, cause }] of Object.entries(endings)) {
+for (const [name, { end, text, cause, transports }] of Object.entries(endings)) {
   for (const place of places.filter(({ side }) => side === 'dialed')) {
+    if (transports?.includes(place.transport) === false) continue
     for (const isSecure of [false, true]) {
       test(`${name}: ${words(place)}${isSecure ? ', TLS' : ''}`, async (t) => {
         const { target, peers } = await rawServer(t, place.transport)
+        const other = deferred<Other>()
         const dialer = new Dialer({
           framing,
+          closeTimeout: 20,
           pollers: place.pollers,
           ...(isSecure && { tls: { ca: certificate, servername: 'localhost' } }),
           onError: () => {},
           onConnect: async (connection) => {
-            end(await peer, connection)
+            await end(await other.promise, connection)
             await until(() => !connection.isActive)
             // Its last record follows.
-            for (let turn = 0; turn < 100; turn += 1) await nextTurn()
+            await until(() => inspect(connection).includes("state: 'closed'"))
           },
         })
         const dialing = rejection(dialer.dial(target))
-        const peer = peers.take()
-        if (isSecure) await secure((await peer).socket, 'server')
+        const { socket } = await peers.take()
+        const stream = isSecure ? await secure(socket, 'server') : socket
+        stream.on('error', () => {})
+        other.resolve({ socket, stream })
         const error = await dialing
         t.true(error instanceof NetpollError)
         const { code, message, cause: found } = error as NetpollError

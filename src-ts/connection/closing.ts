@@ -1,5 +1,6 @@
 import { NetpollError, withoutStack } from '../errors'
 import { Operation } from '../native/protocol-numbers'
+import type { Ender } from '../native/reasons'
 import type { CommandQueue, CommandTarget } from '../poller/command-queue'
 import { stepBudget } from '../time/step-budget'
 import { afterMicrotasks } from '../time/timers'
@@ -33,7 +34,8 @@ export class Closing {
   #error: NetpollError | undefined
   /** Why it ends in order, if there is more to say than that it was closed. */
   #ending: unknown
-  #isByPeer = false
+  /** What has ended it, the first of what has. */
+  #ender: Ender | 'user' | undefined
   #waiters: (() => void)[] | undefined
 
   constructor(connection: ClosingConnection, life: Life, commandQueue: Pick<CommandQueue, 'command'>) {
@@ -47,9 +49,9 @@ export class Closing {
     return this.#error
   }
 
-  /** Whether the peer, or the network, has ended it. */
-  get isByPeer(): boolean {
-    return this.#isByPeer
+  /** What has ended it, or is about to. What follows from that, as a peer that ends in return, changes nothing. */
+  get ender(): Ender | 'user' {
+    return this.#ender ?? 'user'
   }
 
   closedError(): NetpollError {
@@ -60,6 +62,7 @@ export class Closing {
 
   close(): Promise<void> {
     if (this.#life.isOpen) {
+      this.#ender ??= 'user'
       this.#life.leave()
       this.#stopInput()
       afterReplies(() => {
@@ -84,6 +87,7 @@ export class Closing {
 
   /** The peer has sent what is refused: tells so, and closes once the replies before it have left. */
   refuse(error: NetpollError): void {
+    this.#ender ??= 'failure'
     this.#error ??= error
     this.#connection.tell(error)
     this.#closeNow()
@@ -103,6 +107,7 @@ export class Closing {
 
   /** It was idle for too long. */
   timedOut(): void {
+    this.#ender ??= 'failure'
     this.#error ??= withoutStack(
       () => new NetpollError('ERR_IDLE_TIMEOUT', 'Nothing was sent or received within idleTimeout'),
     )
@@ -110,7 +115,8 @@ export class Closing {
   }
 
   /** The core has refused what the peer has sent, and closes. */
-  refused(error: NetpollError): void {
+  refused(error: NetpollError, ender: Ender): void {
+    this.#ender ??= ender
     this.#life.refused()
     const isFirst = this.#error === undefined
     this.#error ??= error
@@ -122,7 +128,7 @@ export class Closing {
 
   /** The peer has ended its direction. */
   peerEnded(): void {
-    this.#isByPeer = true
+    this.#ender ??= 'peer'
     const failure = this.#error
     const end = peerEnded()
     this.#ending ??= end
@@ -139,8 +145,8 @@ export class Closing {
   }
 
   /** It is gone; returns what the callers that wait are told. */
-  over(unreported: NetpollError | undefined): () => NetpollError {
-    this.#isByPeer ||= unreported !== undefined
+  over(unreported: NetpollError | undefined, ender: Ender): () => NetpollError {
+    if (unreported !== undefined) this.#ender ??= ender
     this.#error ??= unreported
     // Made for the callers that wait alone: its stack costs more than the rest of closing, and mostly there are none.
     let made = this.#error
@@ -177,6 +183,7 @@ export class Closing {
   /** Sends what was accepted, and nothing else, then closes. */
   #closeNow(): void {
     if (!this.#life.sendsReplies) return
+    this.#ender ??= 'user'
     this.#commandQueue.command(Operation.Close, this.#connection)
     const hasStopped = this.#life.isLeavingNow
     this.#life.close()
@@ -185,6 +192,7 @@ export class Closing {
 
   #abandon(operation: typeof Operation.Destroy | typeof Operation.Reset): void {
     if (this.#life.isClosed) return
+    this.#ender ??= 'user'
     this.#life.close()
     this.#connection.retention.follow()
     this.#connection.forgetLostCalls()

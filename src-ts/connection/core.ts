@@ -33,7 +33,7 @@ import { Dispatcher } from './messages/dispatcher'
 import { StreamInput } from './stream/stream-input'
 import type { Upgrade } from './upgrade'
 import { setImmediate } from '../time/timers'
-import { isOwnReason, reasonError, type Refused } from '../native/reasons'
+import { enderOf, isOwnReason, reasonError, type Refused } from '../native/reasons'
 
 /** What all connections of one server or dialer in one event loop have in common, and what is told of them. */
 export type ConnectionGroup = GroupOf<ConnectionCore>
@@ -456,7 +456,7 @@ export class ConnectionCore {
     this.owner?.inactive()
     // What the system says is told with the end, which follows at once.
     const error = isOwnReason(code) ? reasonError(code, call, this.#refused(excerpt)) : undefined
-    if (error !== undefined) this.closing.refused(error)
+    if (error !== undefined) this.closing.refused(error, enderOf(code))
     else if (this.#signal !== undefined && this.life.isGone) setImmediate(() => this.abortSignal())
   }
 
@@ -567,7 +567,7 @@ export class ConnectionCore {
     this.retention.follow()
     const unreported =
       this.closing.error === undefined ? reasonError(code, call, this.#refused(excerpt)) : undefined
-    const gone = this.closing.over(unreported)
+    const gone = this.closing.over(unreported, enderOf(code))
     const { error } = this.closing
     this.closing.tellEach([
       () => endCalls(this.#calls, gone, this.socket.writtenInAll),

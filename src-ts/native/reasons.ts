@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 import type { Excerpt } from './excerpt'
 import { NetpollError, type NetpollErrorCode, outOfMemory, systemError, withoutStack } from '../errors'
 import { ReasonCode } from './protocol-numbers'
@@ -117,6 +119,31 @@ export function reasonError(code: number, call: number, refused?: Refused): Netp
   })
   if (code >= ReasonCode.HandshakeTimeout && code < pollerGone) handshakeErrors.add(error)
   return error
+}
+
+/** What has ended a connection that its own end has not: its peer, what that has sent, or a limit or the system. */
+export type Ender = 'peer' | 'refusal' | 'failure'
+
+const endersByReason: ReadonlyMap<number, Ender> = new Map<number, Ender>([
+  [constants.errno.ECONNRESET, 'peer'],
+  [constants.errno.ECONNABORTED, 'peer'],
+  [constants.errno.EPIPE, 'peer'],
+  [ReasonCode.UnexpectedEnd, 'peer'],
+  [ReasonCode.TlsAlert, 'peer'],
+  [ReasonCode.TlsEndedEarly, 'peer'],
+  [ReasonCode.TlsTruncated, 'peer'],
+  [ReasonCode.FrameTooLarge, 'refusal'],
+  [ReasonCode.FrameInvalid, 'refusal'],
+  [ReasonCode.TlsCertificate, 'refusal'],
+  [ReasonCode.TlsNoCertificate, 'refusal'],
+  [ReasonCode.TlsIncompatible, 'refusal'],
+  [ReasonCode.TlsNoApplicationProtocol, 'refusal'],
+  [ReasonCode.TlsProtocol, 'refusal'],
+])
+
+/** What a reason other than an orderly end says of that. */
+export function enderOf(code: number): Ender {
+  return endersByReason.get(code) ?? 'failure'
 }
 
 /** As Node.js has it. */
