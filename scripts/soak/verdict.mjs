@@ -43,7 +43,6 @@ export const isGap = (milliseconds, stretch) => milliseconds > gapAllowance * st
 export const serverLimit = 5_000
 
 /**
- * Whether a client that stood still for so long may have been given up by servers, as they give up any that does not go on.
- * Two of its pauses may lie within their limit.
+ * Whether servers may have given up a client that stood still for so long. Two of its pauses may lie within their limit.
  */
 export const mayBeGivenUp = (milliseconds) => milliseconds > serverLimit / 2
