@@ -346,3 +346,44 @@ for (const place of places) {
     for (const { duplex } of duplexes) duplex.destroy()
   })
 }
+
+/** What a user does with an iterator that has given it a message. */
+const ways = {
+  'asks for more': (iterator: AsyncIterator<Buffer>) => iterator.next(),
+  leaves: (iterator: AsyncIterator<Buffer>) => iterator.return?.(),
+} as const
+
+/** Takes a message by hand, and lets silence last until two others have ended by it; then goes on by `way`. */
+async function takeByHand(
+  t: ExecutionContext,
+  place: Place,
+  way: (iterator: AsyncIterator<Buffer>) => unknown,
+  isFramed: boolean,
+): Promise<void> {
+  const open = await opener(t, place, isFramed ? { framing } : {})
+  const silenced = async (): Promise<Connection> => {
+    const { connection } = await open()
+    await until(() => connection.isActive)
+    return connection
+  }
+  const { connection, peer } = await open()
+  await peer.write(isFramed ? frame('x') : 'x')
+  const iterator = connection[Symbol.asyncIterator]()
+  await iterator.next()
+  connection.setIdleTimeout(brief)
+  for (let count = 0; count < 2; count += 1) {
+    const other = await silenced()
+    other.setIdleTimeout(brief)
+    await new Promise<void>((resolve) => other.onClose(resolve))
+  }
+  t.true(connection.isActive, `${words(place)}${isFramed ? ', framed' : ''}`)
+  Promise.resolve(way(iterator)).catch(() => {})
+  await new Promise<void>((resolve) => connection.onClose(resolve))
+}
+
+for (const [name, way] of Object.entries(ways)) {
+  test.serial(`a message that was taken by hand is handled until its user ${name}`, async (t) => {
+    const all = places.flatMap((place) => [takeByHand(t, place, way, true), takeByHand(t, place, way, false)])
+    await Promise.all(all)
+  })
+}
