@@ -56,8 +56,8 @@ pub enum State {
     ReadOnly(Peer),
     /// Nothing more is read; messages that were read are still handed over and answered.
     Finishing(Peer),
-    /// The peer has sent what is refused, or has not finished a message in time: nothing of it is read or handed over any more,
-    /// whatever waits. Messages that were handed over before are still answered.
+    /// The peer has sent what is refused, or has not finished a message in time. Nothing of it is read or handed over any
+    /// more, whatever waits. Messages that were handed over before are still answered.
     Refused(Peer),
     /// What is queued is sent, nothing else is accepted, input is discarded.
     Flushing(Peer),
