@@ -1,7 +1,7 @@
 // What has come whole is answered, although the message behind it is not finished within `readTimeout`.
 import { once } from 'node:events'
 
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 
 import { createServer } from '../../../dist/index.mjs'
 import { deferred, Inbox } from '../../support/deferred.mjs'
@@ -9,7 +9,9 @@ import { frame, frames, pattern } from '../../support/frames.mjs'
 import { placeOf } from '../../support/listeners.mjs'
 import { codeOf, connectPeer, framing, rejection, targetOf } from '../../support/netpoll.mjs'
 import { connectionAt, type PlacedOptions } from '../../support/placed.mjs'
-import { places, words } from '../../support/places.mjs'
+import { type Place, places, words } from '../../support/places.mjs'
+
+type Placed = Awaited<ReturnType<typeof connectionAt>>
 
 /** A whole request, and another without its last bytes. */
 const oneAndAHalf = frames('whole', 'unfinished').subarray(0, -3)
@@ -63,6 +65,17 @@ const endings = [
   ['the end of the peer', Buffer.alloc(0), undefined],
 ] as const
 
+/** A request that is answered as it is, and, of a dialed connection, a call: a reply to that counts for nothing. */
+async function exchange(t: ExecutionContext, { side }: Place, { connection, peer }: Placed): Promise<void> {
+  await peer.write(frame('first'))
+  t.deepEqual(await peer.read(frame('first').length), frame('first'))
+  if (side !== 'dialed') return
+  const call = connection.call('question')
+  await peer.read(frame('question').length)
+  await peer.write(frame('answer'))
+  t.is(String(await call), 'answer')
+}
+
 for (const place of places) {
   for (const [what, wire, code] of endings) {
     test(`a handler that was set later answers before ${what}: ${words(place)}`, async (t) => {
@@ -75,16 +88,8 @@ for (const place of places) {
         return 'reply'
       }
       const { signal } = connection
-      // Requests that come while it is set need not count.
-      await peer.write(frame('first'))
-      t.deepEqual(await peer.read(frame('first').length), frame('first'))
-      if (place.side === 'dialed') {
-        // The reply to a call counts for nothing.
-        const call = connection.call('question')
-        await peer.read(frame('question').length)
-        await peer.write(frame('answer'))
-        t.is(String(await call), 'answer')
-      }
+      // Requests that come while a handler is set need not count.
+      await exchange(t, place, { connection, peer })
       await peer.write(Buffer.concat([frame('whole'), wire]))
       if (code === undefined) peer.end()
       if (!signal.aborted) await once(signal, 'abort')
@@ -100,14 +105,7 @@ for (const place of places) {
       const { ends, options } = limits()
       const { connection, peer } = await connectionAt(t, place, options)
       connection.onRequest = (request) => request
-      await peer.write(frame('first'))
-      t.deepEqual(await peer.read(frame('first').length), frame('first'))
-      if (place.side === 'dialed') {
-        const call = connection.call('question')
-        await peer.read(frame('question').length)
-        await peer.write(frame('answer'))
-        t.is(String(await call), 'answer')
-      }
+      await exchange(t, place, { connection, peer })
       await peer.write(wire)
       if (code === undefined) peer.end()
       t.deepEqual(await peer.readToEnd(), Buffer.alloc(0))
