@@ -157,22 +157,28 @@ fn an_answer_is_waited_for_where_messages_count_from_now_on() {
     }
 }
 
-/// It has more to take than the system does at once.
-#[test]
-fn a_reply_leaves_whole_although_the_next_request_is_not_finished_in_time() {
-    let mut h = Harness::new();
+/// The next request is not finished in time, while the peer has more of `reply` to take than the system does at
+/// once.
+fn with_a_reply_on_its_way(h: &mut Harness, reply: &[u8]) -> (Id, UnixStream) {
     let (id, mut peer) = h.unix(&settings(|s| {
         s.read_timeout = Some(LIMIT);
         s.high_water_mark = 16 * 1024 * 1024;
     }));
-    one_and_a_half(&mut h, &mut peer, b"whole");
-    let reply = vec![7; 3_000_000];
-    let slice = h.slice(&reply);
+    one_and_a_half(h, &mut peer, b"whole");
+    let slice = h.slice(reply);
     h.poller.send(id, slice);
     h.poller.acknowledge(id, 1);
     h.quiesce();
     h.pass(LIMIT + MORE);
     assert_eq!(h.reason(id), None, "most of it is on its way");
+    (id, peer)
+}
+
+#[test]
+fn a_reply_leaves_whole_although_the_next_request_is_not_finished_in_time() {
+    let mut h = Harness::new();
+    let reply = vec![7; 3_000_000];
+    let (id, mut peer) = with_a_reply_on_its_way(&mut h, &reply);
     let (got, outcome) = h.peer_reads_to_end(&mut peer, |_, _| {});
     assert_eq!((got == reply, outcome.is_ok()), (true, true));
     drop(peer);
@@ -183,17 +189,7 @@ fn a_reply_leaves_whole_although_the_next_request_is_not_finished_in_time() {
 #[test]
 fn who_neither_finishes_a_request_nor_takes_a_reply_is_given_up() {
     let mut h = Harness::new();
-    let (id, mut peer) = h.unix(&settings(|s| {
-        s.read_timeout = Some(LIMIT);
-        s.high_water_mark = 16 * 1024 * 1024;
-    }));
-    one_and_a_half(&mut h, &mut peer, b"whole");
-    let slice = h.slice(&vec![7; 3_000_000]);
-    h.poller.send(id, slice);
-    h.poller.acknowledge(id, 1);
-    h.quiesce();
-    h.pass(LIMIT + MORE);
-    assert_eq!(h.reason(id), None);
+    let (id, _peer) = with_a_reply_on_its_way(&mut h, &[7; 3_000_000]);
     for _ in 0..3 {
         h.pass(LIMIT);
     }
