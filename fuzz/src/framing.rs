@@ -16,6 +16,7 @@ use netpoll_core::{Batch, ChunkPool, Reason, RecordKind};
 
 use crate::Target;
 use crate::choices::Choices;
+use crate::drive::{self, Drive};
 use crate::reference::{Decoded, Reference, ReferenceId, choose_wire};
 
 const SLOT: u32 = 7;
@@ -26,15 +27,8 @@ impl Target for FramingTarget {
     fn run(&mut self, input: &[u8]) -> Result<()> {
         let mut choices = Choices::new(input);
         let pool = ChunkPool::new(choices.of(&[256 * 1024, 64, 512, 4096]), 4);
-        let mut drive = Drive::choose(&mut choices, &pool);
-        while !choices.are_used_up() && drive.connection.state() != State::Closed {
-            drive.step(&mut choices)?;
-        }
-        drive.finish()?;
-        drop(drive);
-        let live = pool.stats().live;
-        ensure!(live == 0, "{live} chunks are left");
-        Ok(())
+        let drive = FramingDrive::choose(&mut choices, &pool);
+        drive::run(drive, &mut choices, &pool)
     }
 }
 
@@ -74,7 +68,7 @@ pub fn is_refusal(code: u32) -> bool {
 }
 
 /// A connection, what it is sent, and what it has told.
-struct Drive {
+struct FramingDrive {
     connection: Connection,
     read_buffer: ReadBuffer,
     batch: Batch,
@@ -94,7 +88,7 @@ struct Drive {
     takes_all: bool,
 }
 
-impl Drive {
+impl FramingDrive {
     fn choose(choices: &mut Choices<'_>, pool: &ChunkPool) -> Self {
         let reference = Reference::choose(choices);
         let id = ReferenceId::choose(choices);
@@ -125,35 +119,6 @@ impl Drive {
             refused: None,
             takes_all: bound == usize::MAX,
         }
-    }
-
-    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
-        let connection = &mut self.connection;
-        match choices.below(24) {
-            0 => connection.set_flow(Start::Paused),
-            1 => connection.set_flow(Start::Reading),
-            2 => self.allow_beyond(choices.of(&[0, u32::MAX, 1, 3])),
-            3 => self.acknowledge(choices.below(4) as u32),
-            4 => {
-                let bytes = choices.bytes(40);
-                let slice = Region::over(self.pool.take_at_least(bytes.len())).append(&bytes);
-                connection.send(slice);
-            }
-            5 => {
-                let count = choices.below(connection.outbound().remaining() + 1);
-                connection.sent(count, self.now);
-            }
-            6 => self.end_early(choices),
-            7 => {
-                self.now += Duration::from_millis(choices.below(3_000) as u64);
-                connection.expire_read(self.now, choices.of(&[None, Some(0), Some(1)]));
-                self.takes_all &= connection.reason() != Reason::ReadTimeout;
-            }
-            8 => connection.set_limit(Limit::Read, choices.of(&[None, Some(Duration::MAX)])),
-            9 => connection.peer_closing(),
-            _ => self.read(1 + choices.below(choices_reach(self.wire.len())))?,
-        }
-        self.settle()
     }
 
     fn end_early(&mut self, choices: &mut Choices<'_>) {
@@ -274,6 +239,41 @@ impl Drive {
             ensure!(!self.connection.reads() && !state.hands_over(), "{state:?}");
         }
         Ok(())
+    }
+}
+
+impl Drive for FramingDrive {
+    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        let connection = &mut self.connection;
+        match choices.below(24) {
+            0 => connection.set_flow(Start::Paused),
+            1 => connection.set_flow(Start::Reading),
+            2 => self.allow_beyond(choices.of(&[0, u32::MAX, 1, 3])),
+            3 => self.acknowledge(choices.below(4) as u32),
+            4 => {
+                let bytes = choices.bytes(40);
+                let slice = Region::over(self.pool.take_at_least(bytes.len())).append(&bytes);
+                connection.send(slice);
+            }
+            5 => {
+                let count = choices.below(connection.outbound().remaining() + 1);
+                connection.sent(count, self.now);
+            }
+            6 => self.end_early(choices),
+            7 => {
+                self.now += Duration::from_millis(choices.below(3_000) as u64);
+                connection.expire_read(self.now, choices.of(&[None, Some(0), Some(1)]));
+                self.takes_all &= connection.reason() != Reason::ReadTimeout;
+            }
+            8 => connection.set_limit(Limit::Read, choices.of(&[None, Some(Duration::MAX)])),
+            9 => connection.peer_closing(),
+            _ => self.read(1 + choices.below(choices_reach(self.wire.len())))?,
+        }
+        self.settle()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.connection.state() == State::Closed
     }
 
     /// Lets everything come, and looks whether it has.

@@ -20,6 +20,7 @@
 //! shortest first, up to so many bytes (`guide.rs`).
 
 mod choices;
+mod drive;
 mod framing;
 mod guide;
 mod link_buffer;

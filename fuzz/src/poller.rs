@@ -23,6 +23,7 @@ use socket2::{Domain, SockRef, Type};
 
 use crate::Target;
 use crate::choices::Choices;
+use crate::drive::{self, Drive};
 use crate::framing::{is_refusal, plain_settings};
 use crate::reference::{Reference, choose_wire};
 
@@ -40,15 +41,8 @@ impl Target for PollerTarget {
     fn run(&mut self, input: &[u8]) -> Result<()> {
         let mut choices = Choices::new(input);
         let pool = ChunkPool::new(choices.of(&[256 * 1024, 1024, 16 * 1024]), 4);
-        let mut drive = Drive::choose(&mut choices, &pool)?;
-        while !choices.are_used_up() {
-            drive.step(&mut choices)?;
-        }
-        drive.finish()?;
-        drop(drive);
-        let live = pool.stats().live;
-        ensure!(live == 0, "{live} chunks are left");
-        Ok(())
+        let drive = PollerDrive::choose(&mut choices, &pool)?;
+        drive::run(drive, &mut choices, &pool)
     }
 }
 
@@ -158,7 +152,7 @@ impl Line {
     }
 }
 
-struct Drive {
+struct PollerDrive {
     poller: Poller,
     batch: Batch,
     pool: ChunkPool,
@@ -175,7 +169,7 @@ struct Drive {
     fresh: Option<Id>,
 }
 
-impl Drive {
+impl PollerDrive {
     fn choose(choices: &mut Choices<'_>, pool: &ChunkPool) -> Result<Self> {
         let reference = Reference::choose(choices);
         let mut settings = plain_settings(&reference, None, usize::MAX);
@@ -211,29 +205,6 @@ impl Drive {
             known: HashMap::new(),
             fresh: None,
         })
-    }
-
-    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
-        if self.lines.is_empty() || self.lines.len() < 6 && choices.one_in(10) {
-            return self.connect(choices);
-        }
-        let index = choices.below(self.lines.len());
-        match choices.below(16) {
-            0..5 => self.peer_writes(index, choices),
-            5 => self.peer_leaves(index, choices),
-            6 => self.peer_reads(index)?,
-            7..9 => self.order(index, choices),
-            9 => {
-                self.now += Duration::from_millis(choices.below(15_000) as u64);
-                for line in &mut self.lines {
-                    // Whether one of its limits has run out depends on when it was served.
-                    line.is_let_be = false;
-                }
-            }
-            10 => self.poller.flush(self.now),
-            _ => self.turn()?,
-        }
-        Ok(())
     }
 
     fn connect(&mut self, choices: &mut Choices<'_>) -> Result<()> {
@@ -500,6 +471,31 @@ impl Drive {
                 "{:?} for {refused:?}",
                 line.refused
             );
+        }
+        Ok(())
+    }
+}
+
+impl Drive for PollerDrive {
+    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        if self.lines.is_empty() || self.lines.len() < 6 && choices.one_in(10) {
+            return self.connect(choices);
+        }
+        let index = choices.below(self.lines.len());
+        match choices.below(16) {
+            0..5 => self.peer_writes(index, choices),
+            5 => self.peer_leaves(index, choices),
+            6 => self.peer_reads(index)?,
+            7..9 => self.order(index, choices),
+            9 => {
+                self.now += Duration::from_millis(choices.below(15_000) as u64);
+                for line in &mut self.lines {
+                    // Whether one of its limits has run out depends on when it was served.
+                    line.is_let_be = false;
+                }
+            }
+            10 => self.poller.flush(self.now),
+            _ => self.turn()?,
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use netpoll_core::{Batch, ChunkPool, Command, Id, Poller, Slice, Wake};
 
 use crate::Target;
 use crate::choices::Choices;
+use crate::drive::{self, Drive};
 use crate::framing::plain_settings;
 use crate::reference::Reference;
 
@@ -38,15 +39,8 @@ impl Target for WorkersTarget {
     fn run(&mut self, input: &[u8]) -> Result<()> {
         let mut choices = Choices::new(input);
         let pool = ChunkPool::new(choices.of(&[256 * 1024, 512, 16 * 1024]), 4);
-        let mut drive = Drive::choose(&mut choices, &pool)?;
-        while !choices.are_used_up() {
-            drive.step(&mut choices)?;
-        }
-        drive.finish()?;
-        drop(drive);
-        let live = pool.stats().live;
-        ensure!(live == 0, "{live} chunks are left");
-        Ok(())
+        let drive = WorkersDrive::choose(&mut choices, &pool)?;
+        drive::run(drive, &mut choices, &pool)
     }
 }
 
@@ -118,7 +112,7 @@ impl Line {
     }
 }
 
-struct Drive {
+struct WorkersDrive {
     poller: Poller,
     batch: Batch,
     memory: ChunkPool,
@@ -133,7 +127,7 @@ struct Drive {
     is_closed: bool,
 }
 
-impl Drive {
+impl WorkersDrive {
     fn choose(choices: &mut Choices<'_>, memory: &ChunkPool) -> Result<Self> {
         let grow = Waker::default();
         let terms = WorkSettings {
@@ -173,28 +167,6 @@ impl Drive {
             known: HashMap::new(),
             is_closed: false,
         })
-    }
-
-    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
-        if self.lines.is_empty() || self.lines.len() < 4 && choices.one_in(10) {
-            return self.connect();
-        }
-        let line = choices.below(self.lines.len());
-        match choices.below(20) {
-            0..5 => self.peer_writes(line, choices),
-            5 => self.peer_leaves(line, choices),
-            6 => self.peer_reads(line)?,
-            7 if self.workers.len() < 4 => self.open(),
-            8 => self.end_worker(choices),
-            9 => self.order(line, choices),
-            10 if choices.one_in(16) => {
-                self.is_closed = true;
-                self.pool.close();
-            }
-            11..16 => self.work(choices)?,
-            _ => self.turn()?,
-        }
-        Ok(())
     }
 
     fn connect(&mut self) -> Result<()> {
@@ -452,6 +424,30 @@ impl Drive {
             }
         }
         bail!("it never becomes quiet");
+    }
+}
+
+impl Drive for WorkersDrive {
+    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        if self.lines.is_empty() || self.lines.len() < 4 && choices.one_in(10) {
+            return self.connect();
+        }
+        let line = choices.below(self.lines.len());
+        match choices.below(20) {
+            0..5 => self.peer_writes(line, choices),
+            5 => self.peer_leaves(line, choices),
+            6 => self.peer_reads(line)?,
+            7 if self.workers.len() < 4 => self.open(),
+            8 => self.end_worker(choices),
+            9 => self.order(line, choices),
+            10 if choices.one_in(16) => {
+                self.is_closed = true;
+                self.pool.close();
+            }
+            11..16 => self.work(choices)?,
+            _ => self.turn()?,
+        }
+        Ok(())
     }
 
     /// What was sent is answered, each peer gets what it should, and everything ends.
