@@ -83,6 +83,9 @@ export class Arena {
   /** `collect` collects short-lived garbage. */
   constructor(words: Int32Array, native: NativeMemory, collect: () => void) {
     this.#words = words
+    // There is no chunk so far, so not even nothing fits into it: what is sent has to lie in one. No chunk has this handle.
+    words[0] = 1
+    words[1] = -1
     this.#native = native
     this.garbage = new GarbagePace(collect)
     this.#current = new OutgoingChunk(0, new ArrayBuffer(0))
