@@ -4,10 +4,8 @@
 import { readdirSync } from 'node:fs'
 
 import { stats } from '../../dist/index.mjs'
-
-/** Has the workers of this process collect their garbage, too. */
-const collecting = new BroadcastChannel('netpoll-soak')
-collecting.unref()
+import { Collection } from './collecting.mjs'
+import { pause } from './random.mjs'
 
 /** Milliseconds between two looks at the clock. */
 const beat = 20
@@ -20,27 +18,26 @@ setInterval(() => {
   before = now
 }, beat)
 
-/** Collects garbage, in the workers of this process as well, and lets finalizers have their turn. */
-function collect() {
-  // Two, because the finalizers of the first give back what the second collects.
-  collecting.postMessage('collect')
-  globalThis.gc?.()
-  globalThis.gc?.()
-  return new Promise((resolve) => setTimeout(resolve, 500))
-}
-
-/** Looks at most, each after a collection: workers that get no processor collect late. */
+/** Looks at most, each after a collection: a chunk that several threads have is free once the last has let go of it. */
 const mostLooks = 10
 
-async function heldNow() {
-  const gap = longest
+/** Chunks that are reachable, in all threads together. */
+async function reachableChunks(collection) {
   let chunks = Number.POSITIVE_INFINITY
   for (let look = 0; look < mostLooks; look += 1) {
-    await collect()
+    if (!(await collection.run())) fault('a worker thread has not collected its garbage within a minute')
     const { live } = stats().chunks
     if (live >= chunks) break
     chunks = live
+    // Threads let go of the chunks that nothing has come in for a while.
+    await pause(250)
   }
+  return chunks
+}
+
+async function heldNow(collection) {
+  const gap = longest
+  const chunks = await reachableChunks(collection)
   longest = 0
   before = performance.now()
   return {
@@ -64,10 +61,16 @@ export function doubt(text) {
   process.send?.({ doubt: text })
 }
 
-/** Has `orders` carry out what the monitor asks for, each by its name. */
-export function obey(orders) {
+/**
+ * Has `orders` carry out what the monitor asks for, each by its name.
+ *
+ * @param threads returns how many worker threads there are that collect when they are asked
+ */
+export function obey(orders, threads = () => 0) {
+  const collection = new Collection(threads)
   process.on('message', async ({ order, argument }) => {
-    const answer = order === 'measure' ? { ...(await heldNow()), counts } : await orders[order]?.(argument)
+    const answer =
+      order === 'measure' ? { ...(await heldNow(collection)), counts } : await orders[order]?.(argument)
     process.send?.({ answer: order, value: answer })
   })
   process.on('disconnect', () => process.exit())

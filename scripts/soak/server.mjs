@@ -80,8 +80,10 @@ const modes = {
   },
 }
 
+const servers = []
 async function listen(options, place) {
   const server = createServer(options)
+  servers.push(server)
   await server.listen(place)
   const address = server.address()
   return typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: address.port }
@@ -100,4 +102,5 @@ const places = {
   tls: await listen({ ...framed, tls }, tcp),
   stream: await listen({ ...common, readTimeout: 0, pollers, onData: echo }, tcp),
 }
-obey({ places: () => places })
+const threads = () => servers.reduce((sum, server) => sum + (server.stats().workers?.threads ?? 0), 0)
+obey({ places: () => places }, threads)

@@ -1,13 +1,9 @@
 // What the workers of a soak run.
 
+import { collectWhenAsked } from './collecting.mjs'
 import { action, header } from './messages.mjs'
 
-const collecting = new BroadcastChannel('netpoll-soak')
-collecting.unref()
-collecting.onmessage = () => {
-  globalThis.gc?.()
-  globalThis.gc?.()
-}
+collectWhenAsked()
 
 export default (request) => {
   if (request.length >= header && request[4] === action.exit) process.exit(0)
