@@ -6,17 +6,7 @@ import { readdirSync } from 'node:fs'
 import { stats } from '../../dist/index.mjs'
 import { Collection } from './collecting.mjs'
 import { pause } from './random.mjs'
-
-/** Milliseconds between two looks at the clock. */
-const beat = 20
-
-let longest = 0
-let before = performance.now()
-setInterval(() => {
-  const now = performance.now()
-  longest = Math.max(longest, now - before - beat)
-  before = now
-}, beat)
+import { forgetGaps, longestGaps } from './standstill.mjs'
 
 /** Looks at most, each after a collection: a chunk that several threads have is free once the last has let go of it. */
 const mostLooks = 10
@@ -36,15 +26,14 @@ async function reachableChunks(collection) {
 }
 
 async function heldNow(collection) {
-  const gap = longest
+  const gaps = longestGaps()
   const chunks = await reachableChunks(collection)
-  longest = 0
-  before = performance.now()
+  forgetGaps()
   return {
     chunks,
     descriptors: readdirSync('/proc/self/fd').length,
     resident: process.memoryUsage.rss(),
-    gap,
+    ...gaps,
   }
 }
 

@@ -2,7 +2,7 @@
 
 /** By how much the last part may exceed the first: a share, or so many, whichever is more. */
 const allowed = { share: 0.05, chunks: 8, descriptors: 8, resident: 16 * 2 ** 20 }
-/** Milliseconds that a loop may stand still on a machine that does nothing else. */
+/** Milliseconds that a loop may stand still by itself. */
 const gapAllowance = 1_000
 /** Looks in each part from which on resident memory is compared: one alone says how the last storm was. */
 const enoughLooks = 3
@@ -36,8 +36,13 @@ export function growthOf(measurements) {
   return { problems, row }
 }
 
-/** Whether a loop has stood still for too long, where the machine takes `stretch` times as long for work as alone. */
-export const isGap = (milliseconds, stretch) => milliseconds > gapAllowance * stretch
+/**
+ * Whether a loop has stood still for too long.
+ *
+ * @param own milliseconds in which it stood still although the system let it go on
+ * @param standstill those of a process that does nothing
+ */
+export const isGap = (own, standstill) => own > gapAllowance + standstill
 
 /** Milliseconds after which servers give up a peer that does not go on. */
 export const serverLimit = 5_000
