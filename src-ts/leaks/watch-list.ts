@@ -2,7 +2,7 @@ import { leakSettings } from './settings'
 import { type LeakKind, type Look, type Watched, WatchedObject } from './watched'
 
 /** What is watched at most, some hundred bytes each. */
-const maxWatched = 100_000
+export const maxWatched = 100_000
 
 /** What this thread has made and may leak. */
 export class WatchList {
@@ -13,8 +13,8 @@ export class WatchList {
   #open = 0
   #isIdle = (): boolean => true
   #receiver = (): object | undefined => undefined
-  /** What was not watched, because too much was. */
-  missed = 0
+  /** The first that was not watched, because too much was. */
+  missed: Watched | undefined
 
   /** How many things are watched. */
   get size(): number {
@@ -24,7 +24,7 @@ export class WatchList {
   /** Watches something. */
   add<T extends Watched>(watched: T): T {
     if (this.#watched.size >= maxWatched) {
-      this.missed += 1
+      this.missed ??= watched
       return watched
     }
     this.#watched.add(watched)

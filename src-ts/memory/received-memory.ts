@@ -188,10 +188,8 @@ class ReceivedMemory {
     chunk.handedTo(stack)
     if (!chunk.isExact) return
     if (this.#views >= maxViews) this.#countAnew()
-    if (this.#views >= maxViews) {
-      this.#list.missed += 1
-      return
-    }
+    // Its chunk is watched all the same.
+    if (this.#views >= maxViews) return
     this.#views += 1
     chunk.add({ view: new WeakRef(view), length: view.length, stack })
   }

@@ -4,7 +4,7 @@ import { threadId } from 'node:worker_threads'
 
 import { ownersHead } from '../leaks/origin'
 import { leakSettings } from '../leaks/settings'
-import { leaks, type WatchList } from '../leaks/watch-list'
+import { leaks, maxWatched, type WatchList } from '../leaks/watch-list'
 import type { Fault, LeakKind, Watched } from '../leaks/watched'
 import { setUnwatchedTimeout } from '../time/timers'
 import { known } from './inspection'
@@ -52,6 +52,8 @@ export class LeakDetector {
   #isCollectionDue = false
   /** The look before which everything was collected last. */
   #collected = 0
+  /** Whether it was told that something is not watched. */
+  #hasToldMissed = false
 
   /** `collect` collects all garbage. */
   constructor(list: WatchList, age: number, collect: () => void, report: (leak: Leak) => void) {
@@ -87,7 +89,18 @@ export class LeakDetector {
       if (look === 'fine') watched.what = undefined
       else this.#suspect(watched, look)
     })
+    this.#tellMissed()
     if (this.#list.size > 0) this.#arm()
+  }
+
+  /** A list that is full makes the detector blind: its user is told so, once. */
+  #tellMissed(): void {
+    const { missed } = this.#list
+    if (missed === undefined || this.#hasToldMissed) return
+    this.#hasToldMissed = true
+    const { kind, stack } = missed
+    const what = `may leak and not be told, as ${maxWatched} others are watched`
+    this.#report({ kind, what, age: 0, stack, lines: [], count: 1 })
   }
 
   #suspect(watched: Watched, fault: Fault): void {
