@@ -1,7 +1,7 @@
 // The detector of leaks finds what is leaked on purpose, and nothing else.
 import test, { type ExecutionContext } from 'ava'
 
-import { runFixture } from '../support/system.mjs'
+import { runFixture, socketPath } from '../support/system.mjs'
 
 interface Told {
   readonly kind: string
@@ -15,17 +15,27 @@ const soon = '400'
 /** Milliseconds in which what is no leak is over, also on a busy machine. */
 const ample = '4000'
 
-/** What is told first of a leak, and what was printed. */
+/** Where something leaks. */
+interface Where {
+  readonly pollers?: number
+  /** A path is the one of a socket. */
+  readonly transport?: 'tcp' | 'tls' | 'unix'
+  /** Whether in a thread of the user's. */
+  readonly inWorker?: boolean
+}
+
+/** What is told first of a leak of this kind, or with this fault, and what was printed. */
 async function leak(
   t: ExecutionContext,
   name: string,
-  pollers: number,
+  { pollers = 0, transport = 'tcp', inWorker = false }: Where,
   kind: string,
-  age = soon,
-  fault: readonly string[] = [],
+  { age = soon, fault = '' } = {},
 ): Promise<Told & { readonly printed: string }> {
-  const { code, stdout, stderr } = await runFixture(t, 'leaks', {
-    args: [name, String(pollers), kind, ...fault],
+  const place = transport === 'unix' ? socketPath(t) : transport
+  const args = [name, String(pollers), kind, fault, place]
+  const { code, stdout, stderr } = await runFixture(t, inWorker ? 'in-worker' : 'leaks', {
+    args: inWorker ? ['leaks', ...args] : args,
     env: { NETPOLL_LEAK_DETECTION: 'paranoid', NETPOLL_LEAK_AGE: age, NETPOLL_LEAK_FILE: '' },
   })
   t.is(code, 0, stderr)
@@ -58,40 +68,81 @@ const planted: readonly (readonly [name: string, kind: string, what: string, at?
   ['idle-interval', 'timer', 'is armed although nothing is open'],
 ]
 
+/** Calls and what they wait for, of clients of every kind. */
+const plantedInClients: typeof planted = [
+  ['pool-call', 'request', 'waits for its reply'],
+  ['mux-call', 'request', 'waits for its reply'],
+  ['mux-send', 'request', 'waits for a connection'],
+  ['cluster-call', 'request', 'waits for its reply'],
+  ['cluster-hedged-call', 'request', 'waits for its reply'],
+  ['cluster-waiting-call', 'request', 'waits for a server'],
+  ['cluster-waiting-send', 'request', 'waits for a server'],
+  ['dialed-request', 'request', 'waits for its handler'],
+  ['served-call', 'request', 'waits for its reply', 'onConnect'],
+  ['rpc-request', 'request', 'waits for its handler'],
+  ['rpc-oneway-request', 'request', 'waits for its handler'],
+  ['rpc-call', 'request', 'waits for its reply'],
+  ['rpc-pool-call', 'request', 'waits for its reply'],
+  ['rpc-cluster-call', 'request', 'waits for its reply'],
+  ['rpc-inflated-reply', 'request', 'waits for its reply to be inflated'],
+  ['thrift-request', 'request', 'waits for its handler'],
+  ['thrift-call', 'request', 'waits for its reply'],
+  ['thrift-header-call', 'request', 'waits for its reply'],
+]
+
 /** What the threads of pollers have a part in. */
-const alsoOnThreads = new Set([
+const alsoOnThreads = ['served-connection', 'endless-onDisconnect', 'request', 'call', 'views', 'allocated']
+
+/** A leak of each kind, in what other transports and threads have a part in. */
+const ofEachKind = [
+  'ended-connection',
   'served-connection',
-  'endless-onDisconnect',
   'request',
   'call',
   'views',
+  'replies',
   'allocated',
-])
+  'forgotten-deadline',
+  'idle-timer',
+]
 
-for (const pollers of [0, 1, 2]) {
-  for (const [name, kind, what, at = name] of planted) {
-    if (pollers > 0 && !alsoOnThreads.has(name)) continue
-    test.serial(`a leak is told: ${name}, ${pollers} pollers`, async (t) => {
-      const told = await leak(t, name, pollers, kind)
+/** By where something leaks: which is planted there. */
+const everywhere: readonly (readonly [where: Where, names: readonly string[] | undefined])[] = [
+  [{}, undefined],
+  [{ pollers: 1 }, alsoOnThreads],
+  [{ pollers: 2 }, alsoOnThreads],
+  [{ transport: 'tls' }, [...ofEachKind, 'stream-views', 'stuck-close', 'unflushed']],
+  [{ transport: 'tls', pollers: 1 }, ['served-connection', 'call', 'views']],
+  [{ transport: 'unix' }, ['served-connection', 'request', 'call', 'views']],
+  [{ inWorker: true }, [...ofEachKind, 'lent-connection', 'worker-request', 'thrift-call', 'cluster-call']],
+  [{ inWorker: true, pollers: 1 }, ['served-connection', 'call', 'views']],
+]
+
+for (const [where, names] of everywhere) {
+  const place = Object.entries(where).flat().join(' ')
+  for (const [name, kind, what, at = name] of [...planted, ...plantedInClients]) {
+    if (names !== undefined && !names.includes(name)) continue
+    test.serial(`a leak is told: ${name} ${place}`, async (t) => {
+      const told = await leak(t, name, where, kind, { fault: what })
       t.deepEqual([told.kind, told.what], [kind, what])
       t.true(told.stack.includes(at), told.stack)
-      // What a worker prints goes through the main thread, which has ended by then.
-      if (!name.startsWith('worker'))
+      // What a thread prints goes through the main thread, which has ended by then.
+      if (!name.startsWith('worker') && !where.inWorker)
         t.true(told.printed.includes(`LEAK: a ${kind} ${what}, for `), told.printed)
     })
   }
 
-  test.serial(`what is over in time is not told, ${pollers} pollers`, async (t) => {
-    const told = await leak(t, 'none', pollers, 'connection', ample)
+  test.serial(`what is over in time is not told: ${place}`, async (t) => {
+    const told = await leak(t, 'none', where, 'connection', { age: ample })
     t.is(told.what, 'has ended, and is still held')
     t.true(told.stack.includes('ended-connection'), told.stack)
-    t.is(told.printed.split('LEAK').length, 2, told.printed)
+    if (!where.inWorker) t.is(told.printed.split('LEAK').length, 2, told.printed)
   })
 }
 
 test.serial('after a leak of views, those that are left of further chunks are told one by one', async (t) => {
   const what = 'of received messages is held by views'
-  const { lines } = await leak(t, 'exact-views', 0, 'chunk', soon, [what])
+  const { lines } = await leak(t, 'exact-views', {}, 'chunk', { fault: what })
   t.regex(lines[0] ?? '', /^ {2}It has \d+ bytes\. Views that are left: 2, of 8, 12 bytes$/)
   t.is(lines[1], '  The first of them went here:')
 })

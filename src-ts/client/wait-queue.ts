@@ -1,5 +1,9 @@
+import { originOf } from '../leaks/origin'
+import { leaks, type WatchList } from '../leaks/watch-list'
+import { alwaysOwed, type Look, type Watched, WatchedDebt } from '../leaks/watched'
 import { Deadlines } from '../time/deadlines'
 import { LazyTimer } from '../time/lazy-timer'
+import { overdue } from '../time/overdue'
 
 /** A caller that waits in a {@link WaitQueue}. */
 export abstract class QueueEntry {
@@ -9,6 +13,8 @@ export abstract class QueueEntry {
   previous: QueueEntry | undefined
   /** @internal */
   isQueued = false
+  /** @internal */
+  watched: Watched | undefined
   /** When it is given up, on our clock; `Infinity` for never. */
   abstract readonly deadline: number
 
@@ -18,6 +24,19 @@ export abstract class QueueEntry {
   /** @internal Whether it has left the queue. */
   get isSettled(): boolean {
     return !this.isQueued
+  }
+
+  /**
+   * @internal What it waits for, where the detector of leaks is to know: a message that is not sent, and that it sees nowhere
+   * else.
+   */
+  get awaited(): string | undefined {
+    return undefined
+  }
+
+  /** @internal The frames of the code that has made it, where that does not run when it begins to wait. */
+  get caller(): string | undefined {
+    return undefined
   }
 }
 
@@ -46,6 +65,7 @@ export class WaitQueue<W extends QueueEntry> {
     else this.#last.next = entry
     this.#last = entry
     this.#length += 1
+    if (leaks !== undefined) watch(leaks, entry)
     if (entry.deadline === Number.POSITIVE_INFINITY) return
     this.#deadlines.add(entry)
     this.#timer.arm(entry.deadline)
@@ -94,6 +114,7 @@ export class WaitQueue<W extends QueueEntry> {
     entry.previous = undefined
     entry.isQueued = false
     this.#length -= 1
+    if (leaks !== undefined) leaks.remove(entry.watched)
     if (entry.deadline !== Number.POSITIVE_INFINITY) this.#deadlines.settled()
   }
 
@@ -107,4 +128,13 @@ export class WaitQueue<W extends QueueEntry> {
     if (hasExpired) this.#left()
     return next
   }
+}
+
+function watch(list: WatchList, entry: QueueEntry): void {
+  if (entry.awaited === undefined) return
+  entry.watched = list.add(new WatchedDebt(entry, alwaysOwed, lookAt, originOf(undefined, entry.caller)))
+}
+
+function lookAt({ isQueued, deadline, awaited }: QueueEntry): Look {
+  return isQueued ? overdue(deadline, `waits for ${awaited}`) : 'over'
 }

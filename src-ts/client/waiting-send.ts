@@ -18,6 +18,10 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
     this.#reject = reject
   }
 
+  override get awaited(): string {
+    return 'a connection'
+  }
+
   serve(muxed: MuxConnection): void {
     muxed.hasSent = true
     this.#resolve(send(muxed.connection, this.#message))

@@ -7,9 +7,12 @@ import {
   deadlineOf,
   deadlinePassed,
   keepPayload,
+  leaks,
+  originOf,
   takeSignal,
   throwIfAborted,
   timeLimit,
+  type WatchList,
 } from '../extension'
 import type { CallOptions, Payload } from '../index'
 import type { BalancedCall } from './balancer'
@@ -132,6 +135,10 @@ export class ClusterCall {
 
   /** What its next try may take: the limit of `requestTimeout` is over all tries. */
   optionsAt(now: number): CallOptions {
+    return leaks === undefined ? this.#optionsAt(now) : calledFrom(leaks, { ...this.#optionsAt(now) }, this)
+  }
+
+  #optionsAt(now: number): CallOptions {
     const { deadline, signal } = this
     const isUnlimited = deadline === Number.POSITIVE_INFINITY
     if (isUnlimited && signal === undefined) return unlimited
@@ -201,6 +208,7 @@ export class ClusterCall {
 
   #copy(deadline: number, signal: AbortSignal | undefined): ClusterCall {
     const copy = new ClusterCall(this.#balanced.key, this.isIdempotent, deadline, signal)
+    if (leaks !== undefined) calledFrom(leaks, copy, this)
     copy.cancel = this.cancel
     copy.#request = this.#request
     copy.#piece = this.#piece
@@ -210,6 +218,12 @@ export class ClusterCall {
     copy.#busy = this.#busy
     return copy
   }
+}
+
+/** As `made`, which is a part of `call`, and was made by the same code. */
+function calledFrom<Made extends object>({ callers }: WatchList, made: Made, call: ClusterCall): Made {
+  callers.set(made, callers.get(call) ?? '')
+  return made
 }
 
 /** Keeps a request for as long as its call may send it; returns what is sent before its caller goes on. */
@@ -251,5 +265,7 @@ export function takeCall(
   throwIfAborted(taken)
   if (latest <= now) throw deadlinePassed()
   const end = limit === 0 ? Number.POSITIVE_INFINITY : now + limit
-  return new ClusterCall(key, idempotent === true, Math.min(end, latest), taken)
+  const call = new ClusterCall(key, idempotent === true, Math.min(end, latest), taken)
+  leaks?.callers.set(call, originOf())
+  return call
 }

@@ -2,6 +2,7 @@ import { NetpollError, type NetpollErrorCode } from '../errors'
 import {
   clearInterval,
   forgetSignal,
+  leaks,
   maxTimeout,
   QueueEntry,
   reasonOf,
@@ -43,6 +44,14 @@ export class Waiting extends QueueEntry {
   /** When it is given up, on our clock. */
   get deadline(): number {
     return this.call.deadline
+  }
+
+  override get awaited(): string {
+    return 'a server'
+  }
+
+  override get caller(): string | undefined {
+    return leaks?.callers.get(this.call)
   }
 
   /** A server may be ready. */

@@ -10,13 +10,15 @@ const ownFolder = leakSettings && /([^\s()]*)leaks[\\/]origin\.\w+:\d/.exec(fram
 
 /**
  * The frames of the user's code that runs, as text: frames that V8 keeps otherwise refer to the objects whose methods they are.
- * Where that is none, `owner` has those of the server or dialer that it belongs to. Where there are neither, all frames.
+ * Where that is none, `caller` has those of the call that it is a part of, and `owner` those of its server or dialer. Where
+ * there are neither, all frames.
  */
-export function originOf(owner?: string): string {
+export function originOf(owner?: string, caller?: string): string {
   const all = framesOf()
   const others = ownFolder === undefined ? all : all.filter((each) => !each.includes(ownFolder))
   const users = others.filter((each) => !each.endsWith('(<anonymous>)'))
   if (users.some((each) => !each.includes('node:'))) return users.join('\n')
+  if (caller) return caller
   return owner ? `${ownersHead}\n${owner}` : all.join('\n')
 }
 

@@ -13,6 +13,8 @@ export class WatchList {
   #open = 0
   #isIdle = (): boolean => true
   #receiver = (): object | undefined => undefined
+  /** By what is made for a call of the user, and may go on elsewhere: the frames of the code that has made the call. */
+  readonly callers = new WeakMap<object, string>()
   /** The first that was not watched, because too much was. */
   missed: Watched | undefined
 

@@ -76,7 +76,6 @@ export class ThreadMemory {
       leaks === undefined
         ? new Arena(words, this.native, collect)
         : new WatchedArena(leaks, words, this.native, collect)
-    detectLeaks(fullCollection())
     if (!isBun && this.native.countTurns()) stepBudget.countedByCore(words, turnsWord)
   }
 
@@ -202,6 +201,9 @@ function openNative(...given: ConstructorParameters<NativeBinding['Memory']>): N
 }
 
 let current: ThreadMemory | undefined
+
+// What waits for a connection may leak where none was ever made, and so no memory.
+detectLeaks(fullCollection)
 
 /**
  * The memory of this thread.

@@ -162,11 +162,8 @@ function publish(leak: Leak): void {
   known(() => appendFileSync(file, `${line}\n`))
 }
 
-let isDetecting = false
-
-/** Looks for leaks of this thread from now on, where that is asked for. */
-export function detectLeaks(collect: () => void): void {
-  if (leaks === undefined || leakSettings === undefined || isDetecting) return
-  isDetecting = true
-  new LeakDetector(leaks, leakSettings.age, collect, publish).start()
+/** Looks for leaks of this thread from now on, where that is asked for. `fullCollection` makes what collects all garbage. */
+export function detectLeaks(fullCollection: () => () => void): void {
+  if (leaks === undefined || leakSettings === undefined) return
+  new LeakDetector(leaks, leakSettings.age, fullCollection(), publish).start()
 }

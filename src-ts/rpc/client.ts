@@ -10,6 +10,14 @@ import {
   deadlineOf,
   endOf,
   timeLimit,
+  alwaysOwed,
+  leaks,
+  type Look,
+  originOf,
+  overdue,
+  type Watched,
+  WatchedDebt,
+  type WatchList,
 } from '../extension'
 import type { ClientTlsOptions, CloseOptions, DialTarget, Payload, PoolStats } from '../index'
 import type { ClusterStats, Resolver } from '../cluster/index'
@@ -151,6 +159,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     let call: ClientCall<Sent> | undefined
     try {
       call = newClientCall('call', method, body, this.#end(options), options)
+      leaks?.callers.set(call, originOf())
       if (calls.hasSubscribers) return (await this.#traced(call)) as Received
       if (this.#hasMiddleware) return (await this.#endpoint(call)) as Received
       // What the endpoint does. Each asynchronous function between would cost two promises.
@@ -268,12 +277,14 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const claim = this.#inflater.newClaim()
     const end = endOfCall(call)
     const isHeld = holdClaim(call, claim)
+    const watched = leaks && watch(leaks, call, end)
     try {
       const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < end
       if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
       throwIfAborted(call.signal)
       throw deadlinePassed()
     } finally {
+      leaks?.remove(watched)
       if (!isHeld) claim.release()
     }
   }
@@ -318,6 +329,12 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   #cancellation(id: number): (() => Payload) | undefined {
     return this.#codec.encodeCancel === undefined ? undefined : cancellation(this.#encoder, id)
   }
+}
+
+/** By its connection it was answered. */
+function watch<Body>(list: WatchList, call: ClientCall<Body>, end: number): Watched {
+  const look = (): Look => overdue(end, 'waits for its reply to be inflated')
+  return list.add(new WatchedDebt(call, alwaysOwed, look, originOf(undefined, list.callers.get(call))))
 }
 
 function isTaken(error: unknown): boolean {

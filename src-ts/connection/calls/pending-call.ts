@@ -1,5 +1,6 @@
 import { beginAt, type CallSite, rejectCall } from '../../process/call-site'
-import { leaks } from '../../leaks/watch-list'
+import { originOf } from '../../leaks/origin'
+import { leaks, type WatchList } from '../../leaks/watch-list'
 import { alwaysOwed, type Look, type Watched, WatchedDebt } from '../../leaks/watched'
 import * as clock from '../../time/clock'
 import { Deadlines } from '../../time/deadlines'
@@ -9,6 +10,7 @@ import type { MessageId } from '../../framing/message-id'
 import { stepBudget } from '../../time/step-budget'
 import type { Payload } from '../../memory/payload'
 import { forgetSignal, reasonOf, takeSignal, throwIfAborted } from '../../abort'
+import { overdue } from '../../time/overdue'
 import { deadlineOf, endOf, timeLimit } from '../../time/time-limits'
 
 /** Options of `call`. */
@@ -96,7 +98,7 @@ export class PendingCall {
     this.#site = site
     this.#aborted = signal === undefined ? undefined : () => this.#giveUp(reasonOf(signal), 'aborted')
     if (this.#aborted !== undefined) signal?.addEventListener('abort', this.#aborted, { once: true })
-    this.#watched = leaks?.add(new WatchedDebt(this, alwaysOwed, lookAt))
+    this.#watched = leaks && watch(leaks, this, options)
   }
 
   /** Whether its caller has a reply or an error. */
@@ -160,11 +162,14 @@ export class PendingCall {
   }
 }
 
+function watch(list: WatchList, call: PendingCall, options: CallOptions | undefined): Watched {
+  const stack = originOf(undefined, options && list.callers.get(options))
+  return list.add(new WatchedDebt(call, alwaysOwed, lookAt, stack))
+}
+
 /** A call with a time limit is at fault beyond that. */
 function lookAt({ isSettled, deadline }: PendingCall): Look {
-  if (isSettled) return 'over'
-  const isInTime = deadline !== Number.POSITIVE_INFINITY && clock.now() <= deadline
-  return isInTime ? 'fine' : { what: 'waits for its reply', certainty: 'certain' }
+  return isSettled ? 'over' : overdue(deadline, 'waits for its reply')
 }
 
 /** Has a call that cannot be sent reject with `error`, at the pace of this thread. */
