@@ -18,7 +18,8 @@ pub struct ChurnOptions {
     #[command(flatten)]
     pub tls: TlsOptions,
     /// Gather sessions while the connections warm up, and resume one with each that is measured. One that is not resumed
-    /// is an error. Some servers give no session with a resumed one: there the warm-up must be as long as the run.
+    /// is an error. Some servers give no session with a resumed one: there the warm-up must be as long as the run. A
+    /// measured time ends early where all sessions are used.
     #[arg(long, requires = "tls")]
     pub resume: bool,
     /// Connections open at a time.

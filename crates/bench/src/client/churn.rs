@@ -92,6 +92,9 @@ impl Churn<'_> {
         }
         loop {
             let now = self.clock.now();
+            if self.lacks_sessions() {
+                phases.end_early(now);
+            }
             while let Some(phase) = phases.advance(now, self.answered) {
                 self.phase = phase;
                 match phase {
@@ -153,6 +156,14 @@ impl Churn<'_> {
         }
     }
 
+    /// Whether no session is left to resume, in a window that may end for it. How many a warm-up of a time gathers is up to
+    /// the machine; where replies are counted, their number is asked for.
+    fn lacks_sessions(&self) -> bool {
+        self.phase == Phase::Measuring
+            && matches!(self.plan.measured, Extent::Time(_))
+            && self.plan.tickets.is_some_and(Tickets::are_used_up)
+    }
+
     fn connect(&mut self, index: usize) -> Result<Connection<Frames>, Failure> {
         let began_at = self.clock.now();
         self.resumes[index] = self.plan.tickets.is_some() && self.phase == Phase::Measuring;
@@ -193,7 +204,7 @@ impl Churn<'_> {
             if let Err(failure) = ended {
                 failures.add(failure);
             }
-            if self.phase != Phase::Draining {
+            if self.phase != Phase::Draining && !self.lacks_sessions() {
                 self.open(index, failures);
             }
         } else if let Err(failure) = sent {

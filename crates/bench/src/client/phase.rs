@@ -68,6 +68,13 @@ impl Phases {
         }
     }
 
+    /// Ends a measured window `now`, if its time would end it later. It still has a reply.
+    pub fn end_early(&mut self, now: u64) {
+        if let (Phase::Measuring, End::At(time)) = (self.current, self.ends) {
+            self.ends = End::At(time.min(now));
+        }
+    }
+
     /// Goes to the next phase, and returns it, if the current one is over. A measured window has
     /// a reply: on a busy machine a short one would measure nothing.
     pub fn advance(&mut self, now: u64, answered: u64) -> Option<Phase> {
@@ -109,6 +116,22 @@ mod tests {
         assert_eq!(phases.advance(SECOND, 7), Some(Phase::Measuring));
         assert_eq!(phases.advance(5 * SECOND, 7), None);
         assert_eq!(phases.advance(5 * SECOND, 8), Some(Phase::Draining));
+    }
+
+    #[test]
+    fn a_measured_window_of_a_time_can_end_early_with_a_reply() {
+        let one = Extent::Time(Duration::from_secs(1));
+        let mut phases = Phases::start(one, one, 0);
+        phases.end_early(5);
+        assert_eq!(phases.advance(6, 1), None);
+        assert_eq!(phases.advance(SECOND, 1), Some(Phase::Measuring));
+        phases.end_early(SECOND + 5);
+        assert_eq!(phases.advance(SECOND + 6, 1), None);
+        assert_eq!(phases.advance(SECOND + 6, 2), Some(Phase::Draining));
+        let mut phases = Phases::start(Extent::Replies(1), Extent::Replies(9), 0);
+        assert_eq!(phases.advance(1, 1), Some(Phase::Measuring));
+        phases.end_early(2);
+        assert_eq!(phases.advance(3, 9), None);
     }
 
     #[test]

@@ -7,11 +7,12 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
-/// Sessions of one server. A full handshake gives at least one; some servers give none with a resumed session. So as
-/// many full handshakes come first as their sessions are needed.
+/// Sessions of one server. A full handshake gives at least one; some servers give none with a resumed session. So full
+/// handshakes come first, and what they have gathered may be used up.
 #[derive(Debug, Default)]
 pub struct Tickets {
     kept: Mutex<Vec<Tls13ClientSessionValue>>,
+    has_come: AtomicBool,
     is_used: AtomicBool,
 }
 
@@ -19,6 +20,11 @@ impl Tickets {
     /// From now on each connection resumes a session.
     pub fn use_them(&self) {
         self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there were some, and none is left.
+    pub fn are_used_up(&self) -> bool {
+        self.has_come.load(Ordering::Relaxed) && self.with_kept(|kept| kept.is_empty())
     }
 
     fn with_kept<Result>(
@@ -45,6 +51,7 @@ impl ClientSessionStore for Tickets {
     fn remove_tls12_session(&self, _server: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _server: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.has_come.store(true, Ordering::Relaxed);
         self.with_kept(|kept| kept.push(value));
     }
 

@@ -1,15 +1,16 @@
 //! Encrypted connections.
 
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
+use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{ServerConfig, ServerConnection, Stream};
 
 use crate::support::{Directory, Outcome, Server, failure, join, report, run};
@@ -52,14 +53,44 @@ fn connections_come_and_go_with_new_sessions_or_those_before() -> Outcome {
 
 #[test]
 fn a_session_that_is_not_resumed_is_an_error() -> Outcome {
+    let configuration = giving(0, None)?;
+    let (address, server) = echo_once_each(move |_connection| configuration.clone())?;
+    let words = "--tls --resume --connections 1 --size 16 --count 3";
+    let message = failure("churn", &address, words)?;
+    assert!(message.contains("session not resumed: "), "{message}");
+    // One that says nothing is the last.
+    drop(TcpStream::connect(&address)?);
+    join(server)
+}
+
+#[test]
+fn a_measured_time_ends_once_all_sessions_are_used() -> Outcome {
+    let ticketer = Ticketer::new()?;
+    let (some, none) = (giving(2, Some(&ticketer))?, giving(0, Some(&ticketer))?);
+    let (address, server) = echo_once_each(move |connection| match connection {
+        0..3 => some.clone(),
+        _ => none.clone(),
+    })?;
+    let words = "--tls --resume --connections 1 --size 16 --warm-up 0.01 --duration 3";
+    let report = report("churn", "--tcp", &address, words)?;
+    assert!((1..=7).contains(&report["requests"].as_u64().unwrap_or(0)));
+    drop(TcpStream::connect(&address)?);
+    join(server)
+}
+
+type Configuration = Arc<ServerConfig>;
+
+/// A server of connections that come one after the other: each has a configuration by its number, and sends its one message back.
+fn echo_once_each(
+    configure: impl Fn(usize) -> Configuration + Send + 'static,
+) -> Result<(String, JoinHandle<io::Result<()>>), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
-    let configuration = without_tickets()?;
     let server = thread::spawn(move || {
-        for socket in listener.incoming() {
+        for (number, socket) in listener.incoming().enumerate() {
             let mut socket = socket?;
-            let tls = ServerConnection::new(configuration.clone());
-            let mut tls = tls.map_err(std::io::Error::other)?;
+            let tls = ServerConnection::new(configure(number));
+            let mut tls = tls.map_err(io::Error::other)?;
             let mut stream = Stream::new(&mut tls, &mut socket);
             let mut message = [0; 20];
             if stream.read_exact(&mut message).is_err() {
@@ -69,15 +100,14 @@ fn a_session_that_is_not_resumed_is_an_error() -> Outcome {
         }
         Ok(())
     });
-    let words = "--tls --resume --connections 1 --size 16 --count 3";
-    let message = failure("churn", &address, words)?;
-    assert!(message.contains("session not resumed: "), "{message}");
-    // One that says nothing is the last.
-    drop(TcpStream::connect(&address)?);
-    join(server)
+    Ok((address, server))
 }
 
-fn without_tickets() -> Result<Arc<ServerConfig>, Box<dyn Error>> {
+/// Gives so many tickets with each handshake, and takes up those of `ticketer`.
+fn giving(
+    tickets: usize,
+    ticketer: Option<&Arc<dyn ProducesTickets>>,
+) -> Result<Configuration, Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/certificate");
     let certificate = CertificateDer::from_pem_file(folder.join("certificate.pem"))?;
     let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
@@ -85,7 +115,10 @@ fn without_tickets() -> Result<Arc<ServerConfig>, Box<dyn Error>> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)?;
     configuration.session_storage = Arc::new(NoServerSessionStorage {});
-    configuration.send_tls13_tickets = 0;
+    configuration.send_tls13_tickets = tickets;
+    if let Some(ticketer) = ticketer {
+        configuration.ticketer = ticketer.clone();
+    }
     Ok(Arc::new(configuration))
 }
 
