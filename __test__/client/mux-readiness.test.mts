@@ -34,6 +34,15 @@ function muxed(
   return { mux, changes }
 }
 
+/** Lets a `maxIdleTime` of 1 ms pass: another mux with it tells, whose timer is younger and so acts later. */
+async function idleTimePasses(t: ExecutionContext, target: DialTarget): Promise<void> {
+  const { mux, changes } = muxed(t, target, { connections: 1, maxIdleTime: 1 })
+  // From its end on the time counts, however long the dial takes.
+  t.is(String(await mux.call('a')), 'a')
+  t.deepEqual(await changes.take(), [true, 'connected'])
+  t.deepEqual(await changes.take(), [false, 'idle'])
+}
+
 interface Place {
   readonly transport: 'tcp' | 'unix'
   readonly pollers: number
@@ -138,10 +147,7 @@ for (const place of places) {
         await rejection(connected)
       }
       const answer = await asked.promise
-      // The timer of the mux is older and shorter than this one, so it fires before, and acts in the turn after that.
-      await new Promise((resolve) => setTimeout(resolve, 10))
-      await nextTurn()
-      await nextTurn()
+      await idleTimePasses(t, targetOf(server))
       answer()
       await used
       t.deepEqual(await changes.take(), [true, 'connected'])
