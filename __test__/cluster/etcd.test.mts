@@ -11,11 +11,20 @@ const timeout = 60_000
 const prefix = '/services/echo/'
 
 test.serial('the time in which the process stands still is not that of an answer', async (t) => {
-  const registering = register({ url: await startGateway(), key: 'a', address: { port: 1 } })
-  // Longer than an answer may take, from before it is asked for.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_200)
-  await (await registering).close()
-  t.pass()
+  const url = await startGateway()
+  const errors: unknown[] = []
+  // A slow machine may take all of the time once more: then it is tried again. Where a stall counts, no try succeeds.
+  while (errors.length < 5) {
+    const registering = register({ url, key: 'a', address: { port: 1 } })
+    // Longer than an answer may take, from before it is asked for.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_200)
+    const registration = await registering.catch((error: unknown) => void errors.push(codeOf(error)))
+    if (registration === undefined) continue
+    await registration.close()
+    t.pass()
+    return
+  }
+  t.fail(errors.join())
 })
 
 /** An etcd and a cluster of what is registered there. */
