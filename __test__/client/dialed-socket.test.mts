@@ -68,7 +68,7 @@ async function serveHttp(
 ): Promise<{ readonly port: number; readonly most: () => number }> {
   let most = 0
   const open = new Set<Socket>()
-  const server = http.createServer((request, response) => {
+  const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     setImmediate(() => response.end(request.url))
   })
   server.on('connection', (socket: Socket) => {

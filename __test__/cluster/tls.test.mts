@@ -2,7 +2,7 @@ import test, { type ExecutionContext } from 'ava'
 
 import { type Cluster, dns, etcd, fixed, register } from '../../dist/cluster/index.mjs'
 import { createServer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { clusterOf, endpointsOf, members, ready, say, sayAll } from '../support/cluster.mjs'
 import { id } from '../support/leaving.mjs'
 import { codeOf, framing, rejection } from '../support/netpoll.mjs'
@@ -10,7 +10,7 @@ import { Etcd, isInstalled, NameServer, startDnsmasq } from '../support/registri
 import { certificate, key } from '../support/tls.mjs'
 
 test('with TLS an endpoint is verified against its name, and a wrong one is refused', async (t) => {
-  const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate } })
+  const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate, ...patient } })
   const endpoint = (servername: string) => ({
     address: { host: '127.0.0.1', port: one?.port ?? 0 },
     servername,
@@ -37,7 +37,7 @@ async function refused(t: ExecutionContext, cluster: Cluster): Promise<void> {
 
 for (const pollers of [0, 1, 2]) {
   test(`endpoints of dns are verified against the name that was asked for: ${pollers} pollers`, async (t) => {
-    const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate }, pollers })
+    const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate, ...patient }, pollers })
     const port = one?.port ?? 0
     const names = await NameServer.start(t, { addresses: ['127.0.0.1'], ttl: 60 })
     const asking = (name: string): Cluster =>
@@ -57,7 +57,7 @@ test('a server that shows the certificate of another name gets no call beside th
   const authority = new Authority()
   const identity = (name: string) => {
     const { key: own, cert } = new Authority({ name, extensions: [`subjectAltName=DNS:${name}`] }, authority)
-    return { key: own, cert }
+    return { key: own, cert, ...patient }
   }
   const [right] = await members(t, 1, undefined, { tls: identity('service.test') })
   const port = right?.port ?? 0
@@ -85,8 +85,8 @@ test('endpoints of SRV records are verified against the name of the service', as
   const authority = new Authority()
   const extensions = [`subjectAltName=DNS:${service}`]
   const identity = new Authority({ name: 'service', extensions }, authority)
-  const all = await members(t, 1, undefined, { tls: { key: identity.key, cert: identity.cert } })
-  const others = await members(t, 1, undefined, { tls: { key, cert: certificate } })
+  const all = await members(t, 1, undefined, { tls: { key: identity.key, cert: identity.cert, ...patient } })
+  const others = await members(t, 1, undefined, { tls: { key, cert: certificate, ...patient } })
   const lines = (name: string, port: number | undefined): string => `--srv-host=${name},localhost,${port},1,1`
   const servers = [
     await startDnsmasq(t, [lines(service, all[0]?.port), lines('_echo._tcp.other.test', others[0]?.port)]),
@@ -108,7 +108,10 @@ for (const pollers of [0, 1, 2]) {
     const { url } = await Etcd.start(t)
     const authority = new Authority()
     const named = new Authority({ name: 'a', extensions: ['subjectAltName=DNS:service.test'] }, authority)
-    const [one] = await members(t, 1, undefined, { tls: { key: named.key, cert: named.cert }, pollers })
+    const [one] = await members(t, 1, undefined, {
+      tls: { key: named.key, cert: named.cert, ...patient },
+      pollers,
+    })
     const { address } = endpointsOf(one === undefined ? [] : [one])[0] ?? { address: { port: 0 } }
     const enter = async (prefix: string, servername: string | undefined): Promise<Cluster> => {
       const registration = await register({ url, key: `${prefix}a`, address, servername })

@@ -9,6 +9,9 @@ export interface Identity {
   readonly cert: string
 }
 
+/** Of ends in the process of the test, which may stand still for longer than a handshake takes by default. */
+export const patient = { handshakeTimeout: 0 } as const
+
 /** What a certificate says that is issued. */
 export interface Leaf {
   readonly name?: string

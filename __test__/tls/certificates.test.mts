@@ -11,6 +11,7 @@ import {
   type Leaf,
   ofClient,
   ofServer,
+  patient,
 } from '../support/certificates.mjs'
 import { codeOf, framing, portOf } from '../support/netpoll.mjs'
 
@@ -272,7 +273,7 @@ async function dialCode(
 }
 
 async function serveTls(t: ExecutionContext, options: ServerTlsOptions): Promise<number> {
-  const server = createServer({ framing, tls: options }, (request) => request)
+  const server = createServer({ framing, tls: { ...options, ...patient } }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   return portOf(server)

@@ -6,6 +6,7 @@ import nodeTls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import { createServer, Dialer } from '../../dist/index.mjs'
+import { patient } from '../support/certificates.mjs'
 import { key, certificate as cert } from '../support/tls.mjs'
 import { framing, portOf } from '../support/netpoll.mjs'
 
@@ -43,7 +44,7 @@ async function nodeServer(t: ExecutionContext, options: nodeTls.TlsOptions): Pro
 
 for (const ciphers of lists) {
   test(`a server takes the cipher that one of Node.js takes: ${ciphers}`, async (t) => {
-    const server = createServer({ framing, tls: { key, cert, ciphers } }, (request) => request)
+    const server = createServer({ framing, tls: { key, cert, ciphers, ...patient } }, (request) => request)
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen({ host, port: 0 })
     const port = await nodeServer(t, { ciphers })

@@ -16,7 +16,7 @@ import {
   type Server,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { algorithms, Authority, type Identity, ofClient } from '../support/certificates.mjs'
+import { algorithms, Authority, type Identity, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox, nextTurn } from '../support/deferred.mjs'
 import { codeOf, framing, portOf, rejection } from '../support/netpoll.mjs'
 
@@ -105,7 +105,7 @@ async function listening(
   }: { pollers?: number; onConnect?: (connection: Connection) => void } = {},
 ): Promise<Server> {
   const server = createServer(
-    { framing, pollers, onConnect, tls: { ...good, ca, requestCert: true, ...options } },
+    { framing, pollers, onConnect, tls: { ...good, ...patient, ca, requestCert: true, ...options } },
     (request) => request,
   )
   t.teardown(() => server.close({ timeout: 0 }))
@@ -222,7 +222,7 @@ test('who asks for certificates and accepts anyone is told who came', async (t) 
   const seen = new Inbox<readonly [boolean, string | undefined]>()
   const server = createServer({
     framing,
-    tls: { ...good, ca, requestCert: true, rejectUnauthorized: false },
+    tls: { ...good, ...patient, ca, requestCert: true, rejectUnauthorized: false },
     onConnect: ({ tls: agreed }) => void seen.push([agreed?.authorized ?? false, agreed?.authorizationError]),
   })
   t.teardown(() => server.close({ timeout: 0 }))

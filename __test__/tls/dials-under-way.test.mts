@@ -12,7 +12,7 @@ import {
   Dialer,
   type DialOptions,
 } from '../../dist/index.mjs'
-import { Authority, ofClient } from '../support/certificates.mjs'
+import { Authority, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { type NetTarget, placeOf } from '../support/listeners.mjs'
 import { codeOf, framing, rejection } from '../support/netpoll.mjs'
@@ -70,7 +70,7 @@ const courses: Readonly<Record<string, Course>> = {
 /** A server with TLS behind another that tells of each connection, and goes on with it a turn later. */
 async function relayed(t: ExecutionContext, kind: 'tcp' | 'unix') {
   const seen = new Inbox<Connection>()
-  const tls = { ...identity, ca: root.cert, requestCert: true }
+  const tls = { ...identity, ...patient, ca: root.cert, requestCert: true }
   const server = createServer({ framing, tls, onConnect: seen.push }, (message) => message)
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.address() as { readonly port: number }

@@ -7,7 +7,7 @@ import nodeTls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import { type ConnectionDuplex, createServer, Dialer, type ServerTlsOptions } from '../../dist/index.mjs'
-import { Authority, ofClient } from '../support/certificates.mjs'
+import { Authority, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { codeOf, portOf } from '../support/netpoll.mjs'
@@ -26,7 +26,7 @@ async function streams(
   const { pollers = 0, ...tls } = options
   const server = createServer({
     pollers,
-    tls: { ...identity, ...tls },
+    tls: { ...identity, ...patient, ...tls },
     onConnect: (connection) => use(connection.toDuplex()),
   })
   t.teardown(() => server.close({ timeout: 0 }))
@@ -43,7 +43,8 @@ async function bodyOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
 for (const pollers of [0, 1, 2]) {
   test(`https clients are served by a plain http server: pollers ${pollers}`, async (t) => {
     const seen = new Inbox<ConnectionDuplex>()
-    const server = http.createServer((request, response) => {
+    // A stall of more than the default closes what the client keeps for its next request.
+    const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
       seen.push(request.socket as unknown as ConnectionDuplex)
       response.setHeader('x-peer', String(request.socket.remoteAddress))
       request.pipe(response)

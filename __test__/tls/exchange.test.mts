@@ -12,7 +12,7 @@ import {
   Pool,
   type TlsOptions,
 } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { frame, pattern, unframe } from '../support/frames.mjs'
 import { placeOf } from '../support/listeners.mjs'
@@ -33,7 +33,7 @@ async function serveAt(
   options: Partial<FramedServerOptions> = {},
   transport: 'tcp' | 'unix' = 'tcp',
 ) {
-  const server = createServer({ framing, tls: identity, ...options }, (request) => request)
+  const server = createServer({ framing, tls: { ...identity, ...patient }, ...options }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen(placeOf(t, transport))
   return server
@@ -96,7 +96,7 @@ test('the payload is not on the wire', async (t) => {
 for (const version of versions) {
   test(`a client of node:tls is served: ${version}`, async (t) => {
     const port = portOf(
-      await serveAt(t, { tls: { ...identity, ...only(version), ALPNProtocols: ['one', 'two'] } }),
+      await serveAt(t, { tls: { ...identity, ...patient, ...only(version), ALPNProtocols: ['one', 'two'] } }),
     )
     const socket = nodeTls.connect({ port, host: 'localhost', ca, ALPNProtocols: ['two'] })
     await once(socket, 'secureConnect')

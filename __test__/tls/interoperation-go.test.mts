@@ -12,7 +12,7 @@ import {
   Dialer,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { Authority, identitiesOf, keyKinds, ofClient } from '../support/certificates.mjs'
+import { Authority, identitiesOf, keyKinds, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { codeOf, framing, portOf, rejection } from '../support/netpoll.mjs'
@@ -85,7 +85,7 @@ async function clientOfGo(
   const server = createServer(
     {
       framing,
-      tls: { onHandshakeError: errors.push, ...tls },
+      tls: { ...patient, onHandshakeError: errors.push, ...tls },
       onConnect: (connection) => void ours.push(connection.tls as ConnectionTls),
     },
     (request) => request,

@@ -14,7 +14,7 @@ import {
   Dialer,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { Authority, identitiesOf, keyKinds, ofClient } from '../support/certificates.mjs'
+import { Authority, identitiesOf, keyKinds, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { codeOf, portOf, rejection } from '../support/netpoll.mjs'
 
@@ -92,7 +92,7 @@ async function serving(
   const accepted = new Inbox<Connection>()
   const errors = new Inbox<Error>()
   const server = createServer({
-    tls: { onHandshakeError: errors.push, ...tls },
+    tls: { ...patient, onHandshakeError: errors.push, ...tls },
     onConnect: accepted.push,
     onData: async ({ reader, writer }) => {
       writer.writeBinary(reader.next(reader.length))

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import test from 'ava'
 
 import { createServer, Dialer, type Drop, type FramedServerOptions } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { framing, targetOf } from '../support/netpoll.mjs'
@@ -22,7 +22,7 @@ for (const pollers of [0, 1, 2]) {
         const options: FramedServerOptions = {
           framing,
           pollers,
-          tls: { ...identity, onHandshakeError: errors.push },
+          tls: { ...identity, ...patient, onHandshakeError: errors.push },
           maxConnections: 2,
           ...(watched === 'onDrop' && { onDrop: drops.push }),
         }
@@ -81,7 +81,7 @@ test('a server without TLS counts no handshakes', async (t) => {
 test('failed handshakes are told to the hook that was set last', async (t) => {
   const first = new Inbox<Error>()
   const last = new Inbox<Error>()
-  const tls = { ...identity, onHandshakeError: first.push }
+  const tls = { ...identity, ...patient, onHandshakeError: first.push }
   const server = createServer({ framing, tls }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen(placeOf(t, 'tcp'))

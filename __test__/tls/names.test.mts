@@ -12,7 +12,7 @@ import {
   type ServerTlsOptions,
   type TlsCredentials,
 } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { codeOf, framing, portOf } from '../support/netpoll.mjs'
 
@@ -74,7 +74,7 @@ for (const pollers of [0, 1, 2]) {
         {
           framing,
           pollers,
-          tls: { ...usual, ...(given === 'contexts' && { contexts }) },
+          tls: { ...usual, ...patient, ...(given === 'contexts' && { contexts }) },
         } satisfies FramedServerOptions,
         (request) => request,
       )
@@ -102,7 +102,7 @@ for (const pollers of [0, 1, 2]) {
 
 test('a name that a server does not know, and that has nothing else to show, fails the handshake', async (t) => {
   const errors = new Inbox<Error>()
-  const tls: ServerTlsOptions = { contexts, onHandshakeError: errors.push }
+  const tls: ServerTlsOptions = { ...patient, contexts, onHandshakeError: errors.push }
   const server = createServer({ framing, tls }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host, port: 0 })

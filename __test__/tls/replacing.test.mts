@@ -18,7 +18,7 @@ import {
 } from '../../dist/index.mjs'
 import { TransportClient, TransportServer } from '../../dist/rpc/index.mjs'
 import { createThriftClient, createThriftServer } from '../../dist/thrift/index.mjs'
-import { Authority, ofClient } from '../support/certificates.mjs'
+import { Authority, ofClient, patient } from '../support/certificates.mjs'
 import { ToldResolver } from '../support/cluster.mjs'
 import { Inbox, until } from '../support/deferred.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'
@@ -50,7 +50,7 @@ function seenBy(seen: Inbox<Seen>): (connection: Connection) => void {
   }
 }
 
-const asking: ServerTlsOptions = { ...identity, ca: root.cert, requestCert: true }
+const asking: ServerTlsOptions = { ...identity, ...patient, ca: root.cert, requestCert: true }
 
 /** What dials for calls. */
 interface Caller {
@@ -200,7 +200,7 @@ test('a cluster goes by what was replaced for servers that are found later, too,
     names.map(async (servername) => {
       const extensions = [`subjectAltName=DNS:${servername}`, 'extendedKeyUsage=serverAuth']
       const own = otherRoot.issue({ name: servername, extensions })
-      const options: ServerTlsOptions = { ...own, ca: root.cert, requestCert: true }
+      const options: ServerTlsOptions = { ...own, ...patient, ca: root.cert, requestCert: true }
       const server = createServer(
         { framing, id, ordered: false, tls: options, onConnect: seenBy(seen) },
         (message) => message,
@@ -269,7 +269,7 @@ const servers: readonly (readonly [name: string, (tls?: ServerTlsOptions) => Lis
 
 for (const [name, make] of servers) {
   test(`clients that come after setSecureContext and addContext are shown others: ${name}`, async (t) => {
-    const server = make({ ...identity, handshakeTimeout: 60_000 })
+    const server = make({ ...identity, ...patient })
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen({ host, port: 0 })
     const port = portOfCalls(server)

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import test from 'ava'
 
 import { createServer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { framing, portOf } from '../support/netpoll.mjs'
 import { runFixture, socketPath } from '../support/system.mjs'
 
@@ -23,7 +23,7 @@ const files: readonly (readonly [what: string, content: string, found: string])[
 
 for (const [what, content, found] of files) {
   test(`with the extra authorities of Node.js: ${what}`, async (t) => {
-    const server = createServer({ framing, tls: root.issue() }, (request) => request)
+    const server = createServer({ framing, tls: { ...root.issue(), ...patient } }, (request) => request)
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen({ host: '127.0.0.1', port: 0 })
     const file = socketPath(t, 'extra.pem')
@@ -37,7 +37,7 @@ for (const [what, content, found] of files) {
 }
 
 test('where there is no file of extra authorities, those of Node.js remain', async (t) => {
-  const server = createServer({ framing, tls: root.issue() }, (request) => request)
+  const server = createServer({ framing, tls: { ...root.issue(), ...patient } }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { stdout, stderr } = await runFixture(t, 'trusting', {

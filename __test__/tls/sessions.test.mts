@@ -16,7 +16,7 @@ import {
   type ServerStartTlsOptions,
   type ServerTlsOptions,
 } from '../../dist/index.mjs'
-import { Authority, ofClient } from '../support/certificates.mjs'
+import { Authority, ofClient, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { codeOf, framing, portOf, targetOf } from '../support/netpoll.mjs'
@@ -36,7 +36,12 @@ async function serving(
 ): Promise<{ readonly server: Server; readonly seen: Inbox<ConnectionTls> }> {
   const seen = new Inbox<ConnectionTls>()
   const server = createServer(
-    { framing, pollers, tls, onConnect: (connection) => void seen.push(connection.tls as ConnectionTls) },
+    {
+      framing,
+      pollers,
+      tls: { ...tls, ...patient },
+      onConnect: (connection) => void seen.push(connection.tls as ConnectionTls),
+    },
     (request) => request,
   )
   t.teardown(() => server.close({ timeout: 0 }))

@@ -5,7 +5,7 @@ import nodeTls, { type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox, nextTurn } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { placeOf } from '../support/listeners.mjs'
@@ -25,7 +25,12 @@ type Transport = 'tcp' | 'unix'
 
 async function accepted(t: ExecutionContext, pollers: number, transport: Transport): Promise<Ends> {
   const connections = new Inbox<Connection>()
-  const server = createServer({ pollers, tls: identity, onConnect: connections.push, onData: () => {} })
+  const server = createServer({
+    pollers,
+    tls: { ...identity, ...patient },
+    onConnect: connections.push,
+    onData: () => {},
+  })
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen(placeOf(t, transport))
   const peer = nodeTls.connect({ ...targetOf(server), ca: root.cert, servername: 'localhost' })

@@ -3,13 +3,13 @@
 import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { codeOf, rejection, targetOf } from '../support/netpoll.mjs'
 
 const root = new Authority({ name: 'root' })
-const identity = root.issue()
-const trusting = { ca: root.cert, servername: 'localhost' }
+const identity = { ...root.issue(), ...patient }
+const trusting = { ...patient, ca: root.cert, servername: 'localhost' }
 
 /** Two ends of a stream without TLS. */
 async function pair(t: ExecutionContext, pollers: number): Promise<readonly [Connection, Connection]> {

@@ -10,7 +10,7 @@ import {
   type Server,
   type ServerStartTlsOptions,
 } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { codeOf, framing, portOf, rejection, targetOf } from '../support/netpoll.mjs'
@@ -40,7 +40,7 @@ async function switching(
         if (connection.reader.indexOf('\n') < 0) return
         connection.reader.until('\n')
         await connection
-          .startTls({ ...identity, lastPlaintext: 'go ahead\n', ...options })
+          .startTls({ ...identity, ...patient, lastPlaintext: 'go ahead\n', ...options })
           .then(() => outcomes.push(connection.tls?.protocol), outcomes.push)
         return
       }
@@ -96,7 +96,7 @@ for (const pollers of [0, 1, 2]) {
         await ask(connection)
         t.is(connection.reader.until('\n').toString(), 'go ahead\n')
         const before = connection.tls
-        await connection.startTls({ ca, servername: 'localhost' })
+        await connection.startTls({ ...patient, ca, servername: 'localhost' })
         t.is(before, undefined)
         t.like(connection.tls, { protocol: 'TLSv1.3', authorized: true })
         await echoed(t, connection, 'x'.repeat(200_000))
@@ -126,7 +126,7 @@ for (const pollers of [0, 1, 2]) {
     const connection = await new Dialer({ pollers }).dial(await switchingPeer(t))
     await ask(connection)
     connection.reader.until('\n')
-    await connection.startTls({ ca, servername: 'localhost' })
+    await connection.startTls({ ...patient, ca, servername: 'localhost' })
     await echoed(t, connection, 'hello')
     await connection.close()
   })
@@ -144,7 +144,10 @@ for (const pollers of [0, 1, 2]) {
     await connection.writer.flush()
     await connection.reader.fill(18)
     connection.reader.until('\n')
-    t.is(codeOf(await rejection(connection.startTls({ ca, servername: 'localhost' }))), 'ERR_TLS_PROTOCOL')
+    t.is(
+      codeOf(await rejection(connection.startTls({ ...patient, ca, servername: 'localhost' }))),
+      'ERR_TLS_PROTOCOL',
+    )
     t.false(connection.isActive)
   })
 
@@ -196,7 +199,7 @@ test('what was queued before leaves as plaintext, and nothing can be sent meanwh
   const plain = 'p'.repeat(3_000_000)
   connection.writer.writeString(plain)
   void connection.writer.flush()
-  const switched = rejection(connection.startTls({ ca, lastPlaintext: 'last', handshakeTimeout: 60_000 }))
+  const switched = rejection(connection.startTls({ ca, lastPlaintext: 'last', ...patient }))
   t.is(codeOf(await rejection(connection.send('secret'))), 'ERR_CONCURRENT_ACCESS')
   t.is(codeOf(await rejection(connection.startTls({ ca }))), 'ERR_UNSUPPORTED')
   const length = (): number => got.reduce((sum, chunk) => sum + chunk.length, 0)
@@ -220,18 +223,18 @@ test('a handshake that fails ends the connection, and tells', async (t) => {
   const stranger = new Authority({ name: 'stranger' })
   const untrusted = await connect()
   t.is(
-    codeOf(await rejection(untrusted.startTls({ ca: stranger.cert, servername: 'localhost' }))),
+    codeOf(await rejection(untrusted.startTls({ ...patient, ca: stranger.cert, servername: 'localhost' }))),
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   )
   t.false(untrusted.isActive)
   const misnamed = await connect()
   t.is(
-    codeOf(await rejection(misnamed.startTls({ ca, servername: 'example.org' }))),
+    codeOf(await rejection(misnamed.startTls({ ...patient, ca, servername: 'example.org' }))),
     'ERR_TLS_CERT_ALTNAME_INVALID',
   )
   t.false(misnamed.isActive)
   const accepted = await connect()
-  await accepted.startTls({ ca, servername: 'example.org', rejectUnauthorized: false })
+  await accepted.startTls({ ...patient, ca, servername: 'example.org', rejectUnauthorized: false })
   t.like(accepted.tls, { authorized: false, authorizationError: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   await accepted.close()
 
@@ -290,7 +293,7 @@ test('who reads elsewhere, or has a framing or TLS, is refused', async (t) => {
 
 test('connections that are given the same options resume sessions', async (t) => {
   const { server } = await switching(t)
-  const tls = { ca, servername: 'localhost' }
+  const tls = { ...patient, ca, servername: 'localhost' }
   const reused: (boolean | undefined)[] = []
   for (let round = 0; round < 2; round += 1) {
     const connection = await new Dialer().dial({ host: '127.0.0.1', port: portOf(server) })

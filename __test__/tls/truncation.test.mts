@@ -7,7 +7,7 @@ import nodeTls, { type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, type ConnectionDuplex, createServer, Dialer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { deferred, Inbox, until } from '../support/deferred.mjs'
 import { pattern } from '../support/frames.mjs'
 import { netServerAt, placeOf } from '../support/listeners.mjs'
@@ -48,7 +48,11 @@ async function pairAt(
   /** The relay's sockets. */
   let [ofPeer, ofOurs]: Socket[] = []
   if (side === 'server') {
-    const server = createServer({ ...settings, tls: identity, onPrepare: connections.push })
+    const server = createServer({
+      ...settings,
+      tls: { ...identity, ...patient },
+      onPrepare: connections.push,
+    })
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen(placeOf(t, transport))
     const raw = await connected(t, relay.target)

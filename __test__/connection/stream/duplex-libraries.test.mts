@@ -39,6 +39,8 @@ async function serveHttp(t: ExecutionContext, server: http.Server): Promise<numb
     server.closeAllConnections()
     server.close()
   })
+  // Where the process stands still, a client would find closed what it keeps.
+  server.keepAliveTimeout = 0
   // From then on it keeps its list of connections, and its time limits.
   server.emit('listening')
   return serveStreams(t, (duplex) => server.emit('connection', duplex))
@@ -53,6 +55,7 @@ async function listen(
     if ('closeAllConnections' in server) server.closeAllConnections()
     server.close()
   })
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
