@@ -215,6 +215,10 @@ export class ConnectionCore {
   }
 
   end(): void {
+    if (this.upgrade !== undefined) {
+      this.upgrade.follow(() => this.end())
+      return
+    }
     if (this.life.end()) this.owner?.finishing()
     else if (!this.life.isAnswering) return
     // The core hears of the end later.
@@ -233,8 +237,9 @@ export class ConnectionCore {
   }
 
   retire(): void {
+    if (this.upgrade !== undefined) this.upgrade.follow(() => this.retire())
     // The user of the stream ends it.
-    if (this.#duplex === undefined) retire(this, this.life, this.group)
+    else if (this.#duplex === undefined) retire(this, this.life, this.group)
   }
 
   /** Whether the reply of a call can still come, also of one that was given up. */

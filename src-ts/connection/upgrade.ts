@@ -74,6 +74,7 @@ export class Upgrade {
   readonly #input: StreamInput
   readonly #checked: CheckedTlsSwitch
   readonly #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #following: (() => void)[] = []
   #resolve!: () => void
   #reject!: (error: unknown) => void
 
@@ -118,7 +119,14 @@ export class Upgrade {
       return
     }
     this.#end()
-    if (life.connected()) this.#resolve()
+    if (!life.connected()) return
+    this.#resolve()
+    for (const work of this.#following) work()
+  }
+
+  /** What the user asks of the connection meanwhile, and that is done once it is secured. */
+  follow(work: () => void): void {
+    this.#following.push(work)
   }
 
   /** The connection has gone. */
