@@ -1,8 +1,7 @@
 import test from 'ava'
-
-import { describe } from '../../dist/process/describe.js'
-import { whyNotLoaded } from '../../dist/native/platform.js'
 import * as own from '../../dist/index.mjs'
+import { whyNotLoaded } from '../../dist/native/platform.js'
+import { describe } from '../../dist/process/describe.js'
 import { type PostedError, postError, receiveError } from '../../dist/workers/posted-error.js'
 import { everyday, everydayNotes, everydayPlaces } from '../support/everyday.mjs'
 import { placeOf } from '../support/listeners.mjs'

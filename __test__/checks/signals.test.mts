@@ -3,10 +3,11 @@ import test, { type ExecutionContext } from 'ava'
 
 import { createServer, Dialer, Mux, Pool } from '../../dist/index.mjs'
 import { TransportServer } from '../../dist/rpc/index.mjs'
+import { deferred } from '../support/deferred.mjs'
+import { JsonCodec } from '../support/json-codec.mjs'
 import { codeOf, framing, gone, rejection, targetOf } from '../support/netpoll.mjs'
 import { rawServer } from '../support/placed.mjs'
 import { clientOf, serveCalls } from '../support/rpc.mjs'
-import { JsonCodec } from '../support/json-codec.mjs'
 
 /** As of Node.js 15. */
 class OldSignal extends EventTarget {
@@ -60,7 +61,9 @@ const waits: Readonly<Record<string, (t: ExecutionContext) => Promise<Begin>>> =
   },
   'dial whose hook waits': async (t) => {
     const { target } = await rawServer(t, 'tcp')
-    const dialer = new Dialer({ framing, onConnect: () => new Promise(() => {}) })
+    const over = deferred()
+    t.teardown(() => over.resolve())
+    const dialer = new Dialer({ framing, onConnect: () => over.promise })
     return (options) => dialer.dial({ ...target, ...options })
   },
   'pool.get': async (t) => {

@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava'
-
+import { Cluster, dns, etcd, fixed, type Resolver, register } from '../../dist/cluster/index.mjs'
 import {
   configure,
   createServer,
@@ -11,7 +11,6 @@ import {
   readerFrom,
   varint,
 } from '../../dist/index.mjs'
-import { Cluster, dns, etcd, fixed, register, type Resolver } from '../../dist/cluster/index.mjs'
 import { TransportClient, TransportServer } from '../../dist/rpc/index.mjs'
 import { createThriftClient, createThriftServer } from '../../dist/thrift/index.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'

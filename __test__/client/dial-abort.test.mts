@@ -11,8 +11,8 @@ import { quietTurns } from '../support/streams.mjs'
 
 const reason = new Error('called off')
 
-/** Where in its hooks a dial is called off, which `abort` does. */
-const moments: Readonly<Record<string, (abort: () => void) => object>> = {
+/** Where in its hooks a dial is called off, which `abort` does; `over` is settled when the test has ended. */
+const moments: Readonly<Record<string, (abort: () => void, over: Promise<void>) => object>> = {
   'in onPrepare': (abort) => ({ onPrepare: abort }),
   'in onPrepare, before an onConnect that never ends': (abort) => ({
     onPrepare: abort,
@@ -26,10 +26,10 @@ const moments: Readonly<Record<string, (abort: () => void) => object>> = {
       connection.destroy()
     },
   }),
-  'at the begin of an onConnect that never ends': (abort) => ({
+  'at the begin of an onConnect that never ends': (abort, over) => ({
     onConnect: () => {
       abort()
-      return new Promise(() => {})
+      return over
     },
   }),
   'within an asynchronous onConnect': (abort) => ({
@@ -79,12 +79,14 @@ for (const place of places) {
         const { target, peers } = await rawServer(t, place.transport)
         const controller = new AbortController()
         const ends = new Inbox<unknown>()
+        const over = deferred()
+        t.teardown(() => over.resolve())
         const dialer = new Dialer({
           ...(kind === 'framed' ? { framing, onRequest: () => {} } : { onData: () => {} }),
           pollers: place.pollers,
           closeTimeout: 1,
           onDisconnect: (_connection: Connection, error: Error | undefined) => ends.push(error),
-          ...hooks(() => controller.abort(reason)),
+          ...hooks(() => controller.abort(reason), over.promise),
         } as object)
         t.is(await rejection(dialer.dial({ ...target, signal: controller.signal })), reason)
         t.deepEqual(getEventListeners(controller.signal, 'abort'), [])

@@ -48,6 +48,7 @@ const planted: readonly (readonly [name: string, kind: string, what: string, at?
   ['served-connection', 'connection', 'has ended, and is still held'],
   ['endless-onConnect', 'connection', 'waits for its onConnect'],
   ['endless-onDisconnect', 'connection', 'waits for its onDisconnect'],
+  ['lost-onDisconnect', 'connection', 'waits for its onDisconnect'],
   ['lent-connection', 'connection', 'of a pool was lent, and not given back'],
   ['stuck-close', 'connection', 'is being closed'],
   ['request', 'request', 'waits for its handler'],

@@ -111,8 +111,8 @@ export class ConnectionCore {
 
   static #look(core: ConnectionCore): Look {
     const { life, group } = core
-    const { awaitedHook } = core.#lifecycle
-    if (awaitedHook !== undefined) return { what: `waits for its ${awaitedHook}`, certainty: 'certain' }
+    // Its hook is watched.
+    if (core.#lifecycle.isWaiting) return 'fine'
     if (life.isClosed) return { what: 'has ended, and is still held', certainty: 'unlessGarbage' }
     if (!life.isClosing) return 'fine'
     return { what: 'is being closed', certainty: 'certain', allowance: group.maxCloseTime }

@@ -1,6 +1,8 @@
 import type { Context } from '../process/async-context'
 import { channels, publish } from '../process/diagnostics'
 import { invalidType, type NetpollError } from '../errors'
+import { leaks, type WatchList } from '../leaks/watch-list'
+import { alwaysOwed, type Watched, WatchedDebt } from '../leaks/watched'
 import { errnoOf, guarded, refusePromise } from '../process/report'
 import { stepBudget } from '../time/step-budget'
 import type { GroupSettings } from './group-settings'
@@ -70,10 +72,9 @@ export class Lifecycle {
     return this.#phase === Phase.Opening
   }
 
-  /** The hook whose promise is waited for; `undefined` for none. */
-  get awaitedHook(): 'onConnect' | 'onDisconnect' | undefined {
-    if (this.#phase === Phase.Opening) return 'onConnect'
-    return this.#phase === Phase.Open && this.#end !== undefined ? 'onDisconnect' : undefined
+  /** Whether it waits for the promise of a hook. */
+  get isWaiting(): boolean {
+    return this.#phase === Phase.Opening || (this.#phase === Phase.Open && this.#end !== undefined)
   }
 
   /** Runs the hooks that come before messages; a promise while `onConnect` takes its time. */
@@ -114,7 +115,9 @@ export class Lifecycle {
 
   #openedLater(pending: PromiseLike<unknown>): Promise<void> {
     return new Promise((resolve) => {
+      const watched = leaks && watch(leaks, this.#connection, 'onConnect')
       const settled = (open: () => void): void => {
+        leaks?.remove(watched)
         open()
         resolve()
       }
@@ -179,7 +182,11 @@ export class Lifecycle {
     if (channels.close.hasSubscribers) {
       connection.context.run(publish, channels.close, { connection: connection.facade, error })
     }
-    const done = (): void => this.#callBack()
+    let watched: Watched | undefined
+    const done = (): void => {
+      leaks?.remove(watched)
+      this.#callBack()
+    }
     const failed = (failure: unknown): void => {
       connection.tell(failure)
       done()
@@ -188,8 +195,12 @@ export class Lifecycle {
       const pending: unknown = onDisconnect && connection.context.run(onDisconnect, connection.facade, error)
       // It may ask where the peer was once it goes on.
       if (pending !== undefined) connection.socket.keepAddress()
-      if (isThenable(pending)) whenSettled(pending, done, failed)
-      else done()
+      if (isThenable(pending)) {
+        watched = leaks && watch(leaks, connection, 'onDisconnect')
+        whenSettled(pending, done, failed)
+      } else {
+        done()
+      }
     } catch (failure) {
       failed(failure)
     }
@@ -202,4 +213,11 @@ export class Lifecycle {
       (failure) => connection.tell(failure),
     )
   }
+}
+
+/** What comes after a hook is owed to its user, also where a promise that nothing refers to keeps it from coming. */
+function watch(list: WatchList, connection: object, hook: 'onConnect' | 'onDisconnect'): Watched {
+  const fault = { what: `waits for its ${hook}`, certainty: 'certain' } as const
+  const stack = list.stackOf(connection)
+  return list.add(new WatchedDebt(connection, alwaysOwed, () => fault, stack, 'connection'))
 }

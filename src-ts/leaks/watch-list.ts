@@ -90,6 +90,11 @@ export class WatchList {
     this.#receiver = receiver
   }
 
+  /** The frames of the code that has made `connection`. */
+  stackOf(connection: object): string {
+    return this.#connections.get(connection)?.stack ?? ''
+  }
+
   /** The connection whose message is delivered now. */
   get receiver(): Watched | undefined {
     const receiver = this.#receiver()

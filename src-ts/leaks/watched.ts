@@ -66,8 +66,8 @@ export class WatchedObject<Target extends object> extends Watched {
 }
 
 /**
- * A request whose end something owes. It is kept while `isOwed` says so: if it were collected before, its reply would be missing
- * for good. Afterwards it may be.
+ * A request, or the hook of a connection, whose end something owes. It is kept while `isOwed` says so: if it were collected
+ * before, its reply, or what comes after it, would be missing for good. Afterwards it may be.
  */
 export class WatchedDebt<Target extends object> extends Watched {
   #target: Target | WeakRef<Target>
@@ -80,8 +80,9 @@ export class WatchedDebt<Target extends object> extends Watched {
     isOwed: (target: Target) => boolean,
     look: (target: Target) => Look,
     stack?: string,
+    kind: LeakKind = 'request',
   ) {
-    super('request', stack)
+    super(kind, stack)
     this.#target = target
     this.#isOwed = isOwed
     this.#look = look
