@@ -75,8 +75,10 @@ async function relayed(t: ExecutionContext, kind: 'tcp' | 'unix') {
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.address() as { readonly port: number }
   const held = new Inbox<Socket>()
+  const ends: Socket[] = []
   const relay = createNetServer((socket) => {
     const onward = connectTo({ host: '127.0.0.1', port })
+    ends.push(socket, onward)
     for (const end of [socket, onward]) end.on('error', () => {})
     socket.once('data', (hello) => {
       held.push(socket)
@@ -88,6 +90,8 @@ async function relayed(t: ExecutionContext, kind: 'tcp' | 'unix') {
   })
   t.teardown(async () => {
     relay.close()
+    // One whose other end is gone is no longer read, and so would never end.
+    for (const end of ends) end.destroy()
     await server.close({ timeout: 0 })
   })
   const place = placeOf(t, kind)
