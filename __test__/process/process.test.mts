@@ -24,6 +24,12 @@ for (const scenario of [
   'mux-unref-full',
   'mux-unref-closing',
   'mux-closed',
+  'pool-closed-without-peer',
+  'pool-closed-without-peer-pollers',
+  'pool-closed-under-call',
+  'mux-closed-without-peer',
+  'mux-closed-without-peer-pollers',
+  'mux-closed-under-call',
 ]) {
   test(`a process ends by itself: ${scenario}`, async (t) => {
     const { code, signal, stdout, stderr } = await runFixture(t, 'exit', { args: [scenario] })

@@ -543,12 +543,12 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     // Its peer alone has ended.
     if (muxed.connection.life.isHalfOpen) void muxed.connection.close()
     this.#serve()
+    this.#followEmpty()
   }
 
   #gone(muxed: MuxConnection, calls: number): void {
     this.#all.delete(muxed)
     this.#failed(muxed, calls)
-    this.#followEmpty()
   }
 
   /** Closing goes on: with no call left connections close, and with none left it is over. */
@@ -558,9 +558,10 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
       this.#dialer.abandon(muxClosed())
       for (const reconnector of this.#reconnectors) reconnector.stop()
       for (const { connection, calls } of this.#all) {
-        if (calls > 0 || !(connection.isActive || connection.life.isLeaving)) continue
+        if (calls > 0) continue
+        // Closing waits for those as well that have lost their peer, and are not gone yet.
         if (this.#referenced) connection.ref()
-        if (!connection.life.isLeaving) void connection.close()
+        if (connection.isActive) void connection.close()
       }
     }
     this.#lifecycle.followEmpty()

@@ -417,14 +417,12 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
     pooled.state = PooledState.Released
     this.#dialer.release(connection)
-    if (!this.#lifecycle.isOpen && this.#referenced) connection.ref()
     void connection.close()
   }
 
   /** Lets go of a connection at once. */
   #drop(pooled: PooledConnection): void {
     pooled.state = PooledState.Released
-    if (!this.#lifecycle.isOpen && this.#referenced) pooled.connection.ref()
     if (pooled.connection.isActive) pooled.connection.destroy()
   }
 
@@ -512,6 +510,8 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #beginClose(): void {
     this.#pause.stopKeepingReady()
+    // Those as well that were free when their peer ended, and are not gone yet: closing waits for them.
+    if (this.#referenced) for (const { connection } of this.#all) connection.ref()
     for (const pooled of this.#free.takeAll()) this.#retire(pooled)
     if (this.#waiting.length === 0) this.#abandonDials()
   }
