@@ -35,10 +35,12 @@ const excluded = {
     'ordinary_traffic_and_large_transfers_ask_for_nothing_anew',
     'nothing_is_read_while_workers_have_no_room_and_everything_is_when_they_do',
     'a_long_message_that_is_not_whole_does_not_end_the_turns_of_others',
+    'floods::a_flood_of_handshakes_waits_for_others',
   ],
   'they know how much the system takes or has': [
     'bytes_leave_in_order_whatever_is_queued_and_whatever_the_system_takes',
     'who_does_not_read_replies_is_not_read_from',
+    'inbox_is_read_without_a_batch',
     'memory_that_is_taken_away_fails_its_connection_alone',
     'floods::what_a_handshake_keeps_counts_against_the_bound',
   ],

@@ -291,7 +291,7 @@ fn a_half_open_client_hears_the_answer_after_the_servers_end() {
     assert_eq!(h.story(id), ["connected", "ended"]);
     let slice = h.slice(b"still here");
     h.poller.send(id, slice);
-    h.flush();
+    h.quiesce();
     let mut got = [0; 10];
     peer.read_exact(&mut got).expect("reading");
     assert_eq!(&got, b"still here");
