@@ -7,7 +7,7 @@ import { Inbox } from '../support/deferred.mjs'
 import { frame, frames, pattern } from '../support/frames.mjs'
 import { codeOf, connectPeer, dial, serve } from '../support/netpoll.mjs'
 import { arrived, serveStream } from '../support/streams.mjs'
-import { runFixture } from '../support/system.mjs'
+import { holding, runFixture } from '../support/system.mjs'
 
 for (const bytes of ['buffer', 'uint8array'] as const) {
   test(`views of requests that are held never change, with bytes: '${bytes}'`, async (t) => {
@@ -126,8 +126,13 @@ interface Cost {
   readonly resident: number
 }
 
-async function costOf(t: ExecutionContext, args: readonly string[]): Promise<Cost> {
-  const { code, stdout, stderr } = await runFixture(t, 'one-byte-peers', { args, flags: ['--expose-gc'] })
+async function costOf(
+  t: ExecutionContext,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Cost> {
+  const flags = ['--expose-gc']
+  const { code, stdout, stderr } = await runFixture(t, 'one-byte-peers', { args, flags, env })
   t.deepEqual([code, stderr], [0, ''])
   return JSON.parse(stdout) as Cost
 }
@@ -147,7 +152,7 @@ for (const kind of ['header', 'body', 'held', 'stream'] as const) {
     ['pollers', 'tcp'],
   ] as const) {
     test(`peers that begin and leave it at that keep no chunk for each: ${kind}, ${mode}, ${transport}`, async (t) => {
-      const { liveBytes } = await costOf(t, [kind, mode, transport, '300'])
+      const { liveBytes } = await costOf(t, [kind, mode, transport, '300'], kind === 'held' ? holding : {})
       t.true(liveBytes <= eightMiB, `${liveBytes} bytes of chunks`)
     })
   }
@@ -165,6 +170,7 @@ for (const kind of ['unfinished', 'held'] as const) {
     const { code, stdout, stderr } = await runFixture(t, 'most-input', {
       args: [`${most}`, `${1024 * 1024}`, kind],
       flags: ['--expose-gc'],
+      env: kind === 'held' ? holding : {},
     })
     t.deepEqual([code, stderr], [0, ''])
     const held = JSON.parse(stdout) as { most: number; refused: number; peers: number }

@@ -33,6 +33,9 @@ export interface Outcome {
   readonly stderr: string
 }
 
+/** Of a fixture whose handlers hold requests until all is measured: no leak, however long that takes. */
+export const holding: NodeJS.ProcessEnv = { NETPOLL_LEAK_DETECTION: 'disabled' }
+
 /** Runs a file of `fixtures/` in a process of its own, to its end. */
 export function runFixture(
   t: ExecutionContext,
