@@ -136,6 +136,9 @@ for (const setting of settings) {
     })
 
     test(`an idle ${kind} leaves a server that goes away, which then is closed, ${words(setting)}`, async (t) => {
+      // What is idle keeps no process alive, and other tests may have ended.
+      const alive = setInterval(() => {}, 60_000)
+      t.teardown(() => clearInterval(alive))
       const old = await serveAt(t, transport, { pollers }, naming('old'))
       const { ended, onDisconnect } = endings()
       const caller = (kind === 'mux' ? muxed : pooled)(t, old.target, { pollers, onDisconnect })
