@@ -31,7 +31,7 @@ const host = '127.0.0.1'
 const decided = ['framing', 'bytes', 'id', 'onRequest', 'onData'] as const
 const hooks = ['onConnect', 'onDisconnect'] as const
 /** Ends what would hang. */
-const limit = 20_000
+const limit = 100_000
 
 test('undefined options: of servers with a framing, of dialers, of calls', async (t) => {
   const options = undefinedOf('FramedServerOptions')

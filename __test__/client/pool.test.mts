@@ -777,7 +777,7 @@ test.serial('a pool that many used, aborted and lost leaves nothing open', async
       const text = `${index}.${round}`
       try {
         if (what === 0) {
-          const connection = await pool.get({ timeout: 10_000 })
+          const connection = await pool.get({ timeout: 100_000 })
           if (round % 2 === 0) t.is(String(await connection.call(text)), text)
           if (round % 3 === 0) pool.discard(connection)
           else pool.put(connection)
@@ -787,7 +787,7 @@ test.serial('a pool that many used, aborted and lost leaves nothing open', async
           void nextTurn().then(() => controller.abort(new Error('aborted')))
           t.is(String(await call), text)
         } else {
-          t.is(String(await pool.call(text, { timeout: 10_000 })), text)
+          t.is(String(await pool.call(text, { timeout: 100_000 })), text)
         }
         served += 1
       } catch (error) {

@@ -31,8 +31,6 @@ const field = { offset: 0, size: 4 } as const
 const endings = ['detach', 'destroy', 'resetAndDestroy', 'close', 'end'] as const
 
 async function listening(t: ExecutionContext, { transport }: Place, server: Server): Promise<void> {
-  // Only a hang takes so long.
-  t.timeout(20_000)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen(transport === 'tcp' ? { host: '127.0.0.1', port: 0 } : { path: socketPath(t) })
 }

@@ -98,7 +98,6 @@ async function connectionAt(
 for (const [name, read] of Object.entries(ways)) {
   for (const place of places) {
     test(`what comes late is read by ${name}: ${words(place)}`, async (t) => {
-      t.timeout(30_000)
       const { connection, peer } = await connectionAt(t, place)
       const all = read(asSocket(connection.toDuplex()))
       // By then every way has asked for bytes.
@@ -114,7 +113,6 @@ for (const [name, read] of Object.entries(ways)) {
 
 for (const place of places) {
   test(`what comes late is read where a listener has asked for it and put bytes back: ${words(place)}`, async (t) => {
-    t.timeout(30_000)
     const { connection, peer } = await connectionAt(t, place)
     const socket = asSocket(connection.toDuplex())
     const first = once(socket, 'data').then(([chunk]: Buffer[]) => {

@@ -47,7 +47,7 @@ async function run(t: ExecutionContext, kind: string, pollers: number, name: str
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   // Only a process that is kept lives so long.
-  const limit = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const limit = setTimeout(() => child.kill('SIGKILL'), 100_000)
   let printed = ''
   child.stdout.on('data', (text: Buffer) => {
     printed += String(text)
@@ -73,7 +73,7 @@ const names = [
 ]
 for (const name of names) {
   test(`a stream keeps the process as a socket does: ${name}`, async (t) => {
-    t.timeout(120_000)
+    t.timeout(500_000)
     const expected = await run(t, 'net', 0, name)
     for (const pollers of [0, 1, 2]) {
       t.deepEqual(await run(t, 'netpoll', pollers, name), expected, `${pollers} pollers`)

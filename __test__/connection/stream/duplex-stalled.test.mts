@@ -11,7 +11,6 @@ import { socketAt } from '../../support/socket-kinds.mjs'
 for (const length of [8_000_000, 300_000, 1]) {
   for (const place of places) {
     test.serial(`a stalled stream looks once: ${length} bytes, ${words(place)}`, async (t) => {
-      t.timeout(30_000)
       const { socket, peer } = await socketAt(t, 'netpoll', place)
       // The test ends while both have more to write.
       socket.on('error', () => {})
