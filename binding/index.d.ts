@@ -76,6 +76,8 @@ export declare class EventLoop {
    * records of the listener have told, or will.
    */
   acceptAndUnlisten(id: NativeId): number
+  /** Closes the connections of the listener of this tag that are in their TLS handshake. */
+  abandonHandshakes(tag: number): void
   /** Where a listener listens. */
   listenerAddress(id: NativeId): SocketAddress | null
   /**

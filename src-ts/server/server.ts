@@ -184,7 +184,8 @@ export class Server<Data = unknown> {
    * Stops listening and closes idle connections, and busy ones once the requests that were read are answered. A stream
    * is busy while `onData` or the body of a loop runs. One that its user has read otherwise is busy until the user
    * waits for more or closes it. One that `onConnect` reads is busy until that is done or waits for more. With `goAway`
-   * clients are asked to leave, and served until they have, for at most `maxCloseTime`.
+   * clients are asked to leave, and served until they have, for at most `maxCloseTime`. What is in its TLS handshake then
+   * closes at once.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
    * never, so that a handler which does not end keeps the server
@@ -200,7 +201,7 @@ export class Server<Data = unknown> {
       else this.#askAllToLeave(this.#goAway)
     }
     if (!this.#isEmpty) {
-      const destroyAll = (): void => this.#destroyAll()
+      const destroyAll = (): void => this.#endAll((connection) => connection.destroy())
       const timer = timeout === undefined ? undefined : setTimeout(destroyAll, timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
@@ -356,8 +357,14 @@ export class Server<Data = unknown> {
   }
 
   #finishAll(): void {
+    this.#endAll((connection) => connection.finish())
+  }
+
+  #endAll(end: (connection: ConnectionCore) => void): void {
     this.#expected = 0
-    for (const connection of this.#connections) connection.finish()
+    // No record has told of connections in their handshake, so that nothing else would end them.
+    for (const { poller } of this.#groups) poller.native.abandonHandshakes(this.#tag)
+    for (const connection of this.#connections) end(connection)
     this.#followEmpty()
   }
 
@@ -368,12 +375,6 @@ export class Server<Data = unknown> {
     if (this.#state !== 'listening') return
     group.listenerFailed(error, context)
     whenRejected(this.close(), (second) => group.listenerFailed(second, context))
-  }
-
-  #destroyAll(): void {
-    this.#expected = 0
-    for (const connection of this.#connections) connection.destroy()
-    this.#followEmpty()
   }
 
   async #startWorkers(workers: CheckedWorkers): Promise<void> {

@@ -87,6 +87,19 @@ impl Poller {
         }
     }
 
+    /// Closes the connections of a listener with TLS that are in their handshake: no record has told of them. Each poller has
+    /// those that a load balancer has given it.
+    pub fn abandon_handshakes(&mut self, tag: u32) {
+        for slot in 0..self.slots.count() as u32 {
+            if let Occupant::Endpoint(endpoint) = self.slots.at(slot)
+                && endpoint.is_introduced_after_handshake(tag)
+            {
+                endpoint.unwatch(self.poll.registry());
+                self.rest(slot);
+            }
+        }
+    }
+
     /// Where a listener listens.
     ///
     /// # Errors

@@ -171,6 +171,13 @@ impl EventLoop {
         accepted.unwrap_or_default() as f64
     }
 
+    /// Closes the connections of the listener of this tag that are in their TLS handshake.
+    #[napi]
+    pub fn abandon_handshakes(&self, tag: u32) {
+        self.driver()
+            .ask(move |poller| poller.abandon_handshakes(tag));
+    }
+
     /// Where a listener listens.
     #[napi]
     pub fn listener_address(&self, id: NativeId) -> Option<SocketAddress> {

@@ -55,6 +55,11 @@ impl Endpoint {
         self.connection.state() == State::Securing
     }
 
+    /// Whether the listener of this tag has accepted it, and its handshake is not done.
+    pub(crate) fn is_introduced_after_handshake(&self, tag: u32) -> bool {
+        self.introduction == Introduction::AfterHandshake { tag }
+    }
+
     /// What TLS has agreed on with the peer, where there is any, and its handshake is done.
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
         match self.connection.state() {
