@@ -13,7 +13,7 @@ const exclusions: readonly Exclusion[] = [
   },
   {
     tests:
-      /^stats\/stats › connections that a dialer was given|^time\/step-budget › the event loop turns beside whoever aborts/,
+      /^stats\/stats › connections that a dialer was given|^time\/step-budget › the event loop turns beside whoever aborts|^process\/context › two servers keep their contexts apart|^process\/inspect › states of half of a connection|^poller\/turns › nothing is detached/,
     reason: 'it gives connections away, too',
   },
   {
@@ -24,10 +24,6 @@ const exclusions: readonly Exclusion[] = [
   {
     tests: /^connection\/facade › a duplex has of its own what a stream has/,
     reason: 'a duplex with TLS has more members, which tls/duplex.test compares',
-  },
-  {
-    tests: /^connection\/hook-promises › a rejection of onDrop is told/,
-    reason: 'a connection beyond maxConnections is told of before it has TLS',
   },
   {
     tests: /^connection\/refusal › .* too much of all connections together/,

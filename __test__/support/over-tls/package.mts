@@ -22,6 +22,7 @@ interface OptionsModule {
 interface Core {
   readonly context: { run<Result>(work: () => Result): Result }
   readonly socket: { readonly tls: object | undefined }
+  readonly life: { readonly isClosing: boolean }
   open(): unknown
 }
 
@@ -46,15 +47,16 @@ function encrypt(known: OptionsModule, dist: string, require: Require): void {
   }
 }
 
-/** Notes of each connection whose it is, and whether it is encrypted. */
+/** Notes of each connection whose it is, and whether it is encrypted. One beyond `maxConnections` is destroyed before it is. */
 function watch(connections: ConnectionModule): void {
   const { createConnection } = connections
   connections.createConnection = (...values) => {
     const core = createConnection(...values)
     const { open } = core
     core.open = () => {
-      const fact = core.socket.tls === undefined ? 'plain' : 'encrypted'
-      note(fact, core.context.run(currentTest))
+      const test = core.context.run(currentTest)
+      if (core.socket.tls !== undefined) note('encrypted', test)
+      else queueMicrotask(() => core.life.isClosing || note('plain', test))
       return open.call(core)
     }
     return core

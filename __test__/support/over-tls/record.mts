@@ -3,8 +3,8 @@ import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { getEnvironmentData, threadId } from 'node:worker_threads'
 
-/** What is noted of a test: it has a connection of this package, encrypted or not, or is left out. */
-export type Fact = 'encrypted' | 'plain' | 'excluded'
+/** What is noted of a test: it has a connection of this package, encrypted or not, or is left out; and how it has ended. */
+export type Fact = 'encrypted' | 'plain' | 'excluded' | 'passed' | 'failed'
 
 /** Where the facts are collected; without it, nothing here does anything. */
 export const folder = process.env['NETPOLL_TEST_TLS']

@@ -6,20 +6,23 @@ import workerThreads from 'node:worker_threads'
 import { exclusionOf } from './excluded.mjs'
 import { currentTest, note, runAs, testVariable } from './record.mjs'
 
+const preload = new URL('./preload.mjs', import.meta.url).href
+
 interface Run {
   readonly title: string
+  readonly metadata: { readonly type: string }
   fn: (t: { pass(): void }) => unknown
-  run(): unknown
+  run(): Promise<{ readonly passed: boolean }>
 }
 
-/** Where ava runs a test file: tells its tests apart, and leaves out those that are excluded. */
+/** Where ava runs a test file: tells its tests apart, leaves out those that are excluded, and notes how the others end. */
 export async function watchTests(worker: string): Promise<void> {
   const require = createRequire(worker)
   const { default: Test } = (await import(new URL('../test.js', pathToFileURL(worker)).href)) as {
     readonly default: { readonly prototype: Run }
   }
   const { run } = Test.prototype
-  Test.prototype.run = function () {
+  Test.prototype.run = async function () {
     const options = require('./options.cjs') as { get(): { readonly file: string } }
     const file = options
       .get()
@@ -30,7 +33,10 @@ export async function watchTests(worker: string): Promise<void> {
       note('excluded', test)
       this.fn = (t) => t.pass()
     }
-    return runAs(test, () => run.call(this))
+    const outcome = await runAs(test, () => run.call(this))
+    // A hook is no test: what it notes on its way is.
+    if (this.metadata.type === 'test' || !outcome.passed) note(outcome.passed ? 'passed' : 'failed', test)
+    return outcome
   }
 }
 
@@ -48,9 +54,11 @@ export function followTests(): void {
   const { Worker, setEnvironmentData } = workerThreads
   Object.assign(workerThreads, {
     Worker: class extends Worker {
-      constructor(...values: ConstructorParameters<typeof Worker>) {
+      constructor(...[program, options]: ConstructorParameters<typeof Worker>) {
         setEnvironmentData(testVariable, currentTest() ?? '')
-        super(...values)
+        // Nothing is preloaded where code is evaluated.
+        const isCode = options?.eval === true && typeof program === 'string'
+        super(isCode ? `import('${preload}').then(() => {${program}})` : program, options)
       }
     },
   })
