@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { types } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 
@@ -10,7 +11,9 @@ import {
   NetpollError,
   Pool,
 } from '../../dist/index.mjs'
+import { fixed, type Resolver } from '../../dist/cluster/index.mjs'
 import { RpcError } from '../../dist/rpc/index.mjs'
+import { clusterOf, members, ready } from '../support/cluster.mjs'
 import { freePort, fullListener } from '../support/listeners.mjs'
 import { framing, gone, rejection } from '../support/netpoll.mjs'
 import { connectionAt, rawServer } from '../support/placed.mjs'
@@ -37,14 +40,18 @@ function errorUnawaited(call: () => Promise<unknown>): Promise<unknown> {
   })
 }
 
-/** Its first frame that is no `new Promise` is the caller's, and none is of this package. */
+/**
+ * Its first frame that is no `new Promise` is the caller's, and none is of this package. Those of Node.js itself, by which a
+ * call is refused in a later turn, stand before.
+ */
 function saysWhoCalls(t: ExecutionContext, error: unknown): void {
   t.true(error instanceof NetpollError || error instanceof RpcError, String(error))
   const { stack, name, message } = error as Error
   const [head = '', ...frames] = String(stack).split(/\n {4}at /)
   t.is(head, `${name}: ${message}`)
+  const others = frames.filter((frame) => !frame.includes('(node:internal'))
   t.true(
-    frames.slice(0, 2).some((frame) => /theCaller|call-stacks\.test/.test(frame)),
+    others.slice(0, 2).some((frame) => /theCaller|call-stacks\.test/.test(frame)),
     stack,
   )
   t.true(
@@ -62,6 +69,16 @@ interface Failing {
   readonly call: () => Promise<unknown>
   /** Has the call fail, where it does not by itself. */
   readonly fail?: () => unknown
+}
+
+/** Of servers that are none. */
+const found: Resolver = fixed([{ address: { path: '/nowhere/no.sock' } }])
+/** Finds nothing. */
+const finding: Resolver = {
+  async *watch(signal) {
+    await once(signal, 'abort')
+    yield []
+  },
 }
 
 const nowhere = async (): Promise<DialTarget> => ({ host: '127.0.0.1', port: await freePort() })
@@ -153,6 +170,54 @@ const ways: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> 
     const client = clientOf(t, port)
     return { call: () => client.call('x', null) }
   },
+  'a call of netpoll/rpc whose deadline has passed': async (t) => {
+    const { port } = await serveCalls(t, () => null)
+    const client = clientOf(t, port)
+    return { call: () => client.call('x', null, { deadline: 1 }) }
+  },
+  'a call of netpoll/rpc whose deadline has passed, within middleware': async (t) => {
+    const { port } = await serveCalls(t, () => null)
+    const client = clientOf(t, port, {
+      kind: 'pool',
+      middleware: [(next) => async (call) => await next(call)],
+    })
+    return { call: () => client.call('x', null, { deadline: 1 }) }
+  },
+  'a call of a cluster that gets no reply': async (t) => {
+    const servers = await members(t, 1, () => new Promise(() => {}))
+    const cluster = clusterOf(t, fixed(servers.map(({ endpoint }) => endpoint)))
+    await ready(cluster, 1)
+    return { call: () => cluster.call('abcd', { timeout: 20 }) }
+  },
+  'a call of a cluster whose deadline has passed': async (t) => {
+    const cluster = clusterOf(t, finding)
+    return { call: () => cluster.call('abcd', { deadline: 1 }) }
+  },
+  'a call of a cluster that gets no server in time': async (t) => {
+    const cluster = clusterOf(t, finding)
+    return { call: () => cluster.call('abcd', { timeout: 20 }) }
+  },
+  'a call of a cluster that connects to nobody': async (t) => {
+    const cluster = clusterOf(t, found, { onError: () => {} })
+    return { call: () => cluster.call('abcd') }
+  },
+  'a call of a cluster beside as many as may wait': async (t) => {
+    const cluster = clusterOf(t, finding, { maxWaiters: 0 })
+    return { call: () => cluster.call('abcd') }
+  },
+  'a call of a cluster whose replies are looked at, beside as many as may wait': async (t) => {
+    const cluster = clusterOf(t, finding, { maxWaiters: 0, isUnavailable: () => false })
+    return { call: () => cluster.call('abcd') }
+  },
+  'a call of a cluster that is closed': async (t) => {
+    const cluster = clusterOf(t, finding)
+    await cluster.close()
+    return { call: () => cluster.call('abcd') }
+  },
+  'a call of a cluster that waits while it is closed': async (t) => {
+    const cluster = clusterOf(t, finding)
+    return { call: () => cluster.call('abcd'), fail: () => cluster.close({ timeout: 0 }) }
+  },
   'a call of netpoll/rpc that is closed': async (t) => {
     const { port } = await serveCalls(t, () => null)
     const client = clientOf(t, port)
@@ -199,14 +264,19 @@ for (const place of places) {
 
 for (const [way, begin] of Object.entries(ways)) {
   test.serial(`${way} says who has made it`, async (t) => {
-    saysWhoCalls(t, await errorOf((await begin(t)).call))
+    const { call, fail } = await begin(t)
+    const error = errorOf(call)
+    await fail?.()
+    saysWhoCalls(t, await error)
   })
 
   test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, async (t) => {
-    const { call } = await begin(t)
+    const { call, fail } = await begin(t)
     configure({ callStacks: true })
     t.teardown(() => configure({ callStacks: false }))
-    saysWhoCalls(t, await errorUnawaited(call))
+    const error = errorUnawaited(call)
+    await fail?.()
+    saysWhoCalls(t, await error)
   })
 }
 

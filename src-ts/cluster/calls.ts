@@ -1,9 +1,11 @@
 import { invalidValue, type NetpollError } from '../errors'
 import { whenOver } from '../checks/promises'
 import {
+  beginAt,
   captureContext,
   type ClientLifecycle,
   clock,
+  type Entry,
   follow,
   isAborted,
   keepPayload,
@@ -108,11 +110,15 @@ export class Calls {
     return this.#memory.spare
   }
 
-  /** Makes a call. It may be sent again, after its caller has used the memory for something else: that is up to `keep`. */
+  /**
+   * Makes a call. It may be sent again, after its caller has used the memory for something else: that is up to `keep`.
+   * The stacks of errors begin where `entry` was called.
+   */
   call(
     request: Payload,
     options: ClusterCallOptions | undefined,
     keep: Keep,
+    entry: Entry,
     cancel: (() => Payload) | undefined,
   ): Promise<Buffer> {
     try {
@@ -123,13 +129,14 @@ export class Calls {
       const sent = keep(call, request, this.#memory)
       this.#begin(call, now)
       const hedges = call.isIdempotent ? this.#hedges : undefined
-      const site = siteOf(entries.call)
+      const site = siteOf(entry)
       if (hedges !== undefined) return this.#twice(call, hedges, site)
       // That function is the user's.
       return this.#options.isUnavailable === undefined
         ? this.#first(sent, call, site)
         : this.tries(call, site, undefined)
     } catch (error) {
+      beginAt(error, entry)
       return stepBudget.refuse(error)
     }
   }
@@ -291,7 +298,7 @@ export class Calls {
         this.#retry(call, node, failure)
       }
     } catch (error) {
-      follow(error, entries.tries, site)
+      follow(error, tries, site)
       return await stepBudget.refuse(error)
     } finally {
       this.#end(call)
@@ -346,8 +353,7 @@ export class Calls {
     const node = this.#chooseBeside(second)
     if (node === undefined || !this.#withdraw(this.#moment.now)) return undefined
     this.hedges += 1
-    const { hedge } = channels
-    if (hedge.hasSubscribers) hedge.publish({ cluster: this.#cluster, node: node.view })
+    if (channels.hedge.hasSubscribers) channels.hedge.publish({ cluster: this.#cluster, node: node.view })
     return this.#once(second.request, second, node)
   }
 
@@ -445,17 +451,15 @@ export class Calls {
   }
 
   #answered(node: ClusterNode, began: number, isUnavailable: boolean): void {
-    const now = clock.now()
-    if (isUnavailable) this.#members.failed(node, began, now)
-    else this.#members.answered(node, began, now)
+    if (isUnavailable) this.#members.failed(node, began, clock.now())
+    else this.#members.answered(node, began, clock.now())
   }
 
   #failed(node: ClusterNode, began: number, error: unknown): Outcome {
     const outcome = outcomeOf(error)
-    const now = clock.now()
-    if (outcome === Outcome.Failed) this.#members.failed(node, began, now)
+    if (outcome === Outcome.Failed) this.#members.failed(node, began, clock.now())
     else if (outcome === Outcome.Unsent) node.unsent()
-    else node.abandoned(began, now)
+    else node.abandoned(began, clock.now())
     return outcome
   }
 
@@ -475,7 +479,7 @@ export class Calls {
   }
 }
 
-/** Where users call, but for the shell around it, and what awaits the tries. */
-const entries = { call: Calls.prototype.call, tries: Calls.prototype.tries }
+/** What awaits the tries, below which those stand who await the call. */
+const { tries } = Calls.prototype
 
 function ignore(): void {}

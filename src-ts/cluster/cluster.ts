@@ -1,5 +1,5 @@
 import { NetpollError } from '../errors'
-import { ClientLifecycle, clock, replacedTls } from '../extension'
+import { ClientLifecycle, clock, markFollowed, replacedTls } from '../extension'
 import { type ClientTlsOptions, type CloseOptions, Mux, type Payload } from '../index'
 import { asItIs, type ClusterCallOptions, type ClusterSendOptions, copied } from './call'
 import { Calls } from './calls'
@@ -50,7 +50,7 @@ export class Cluster {
 
   static {
     callOfCluster = (cluster, request, options, cancel) =>
-      cluster.#calls.call(request, options, asItIs, cancel)
+      cluster.#calls.call(request, options, asItIs, entry, cancel)
   }
 
   /**
@@ -115,7 +115,7 @@ export class Cluster {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */
   call(request: Payload, options?: ClusterCallOptions): Promise<Buffer> {
-    return this.#calls.call(request, options, copied, undefined)
+    return this.#calls.call(request, options, copied, entry, undefined)
   }
 
   /**
@@ -206,11 +206,16 @@ export class Cluster {
   }
 }
 
+/** Where users call. */
+const entry = Cluster.prototype.call
+
 /** What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. */
 function checkMuxOptions(options: LinkMuxOptions): void {
   void new Mux({ path: '/' }, options).close({ timeout: 0 })
 }
 
 function clusterClosed(): NetpollError {
-  return new NetpollError('ERR_CLUSTER_CLOSED', 'The cluster is closed', { sent: false })
+  const error = new NetpollError('ERR_CLUSTER_CLOSED', 'The cluster is closed', { sent: false })
+  markFollowed(error)
+  return error
 }

@@ -3,6 +3,7 @@ import {
   clearInterval,
   forgetSignal,
   leaks,
+  markFollowed,
   maxTimeout,
   QueueEntry,
   reasonOf,
@@ -88,10 +89,10 @@ export class WaitingCalls {
 
   /** Resolves once the call should look again. */
   wait(call: ClusterCall): Promise<void> {
-    if (this.#queue.length >= this.#max) {
-      throw noEndpoint(`No server is ready, and ${this.#queue.length} calls wait`, this.#failure)
-    }
     return new Promise((resolve, reject) => {
+      if (this.#queue.length >= this.#max) {
+        throw noEndpoint(`No server is ready, and ${this.#queue.length} calls wait`, this.#failure)
+      }
       const timedOut = (): NetpollError => expired(this.#failure)
       this.#queue.push(new Waiting(this.#queue, call, resolve, reject, timedOut))
       this.#follow()
@@ -152,5 +153,7 @@ function expired(cause: unknown): NetpollError {
 }
 
 function unsent(code: NetpollErrorCode, problem: string, cause: unknown): NetpollError {
-  return new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) })
+  const error = new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) })
+  markFollowed(error)
+  return error
 }

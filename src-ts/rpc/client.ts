@@ -282,7 +282,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < end
       if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
       throwIfAborted(call.signal)
-      throw deadlinePassed()
+      throw tooLate()
     } finally {
       leaks?.remove(watched)
       if (!isHeld) claim.release()
@@ -349,7 +349,16 @@ function cancellation<Sent, Received>(encoder: Encoder<Sent, Received>, id: numb
 }
 
 function wrongKind(kind: string): RpcError {
-  return new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${kind}`)
+  const error = new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${kind}`)
+  markFollowed(error)
+  return error
+}
+
+/** An error whose stack is made anew where the call is awaited. */
+function tooLate(): NetpollError {
+  const error = deadlinePassed()
+  markFollowed(error)
+  return error
 }
 
 /** Milliseconds until the deadline, 0 for ever. */
@@ -358,5 +367,5 @@ function timeLeft(call: ClientCall): number {
   if (end === Number.POSITIVE_INFINITY) return 0
   const left = Math.ceil(end - clock.now())
   if (left > 0) return left
-  throw deadlinePassed()
+  throw tooLate()
 }
