@@ -216,7 +216,7 @@ export class ConnectionCore {
 
   end(): void {
     if (this.upgrade !== undefined) {
-      this.upgrade.follow(() => this.end())
+      this.upgrade.afterwards('end')
       return
     }
     if (this.life.end()) this.owner?.finishing()
@@ -237,7 +237,7 @@ export class ConnectionCore {
   }
 
   retire(): void {
-    if (this.upgrade !== undefined) this.upgrade.follow(() => this.retire())
+    if (this.upgrade !== undefined) this.upgrade.afterwards('retire')
     // The user of the stream ends it.
     else if (this.#duplex === undefined) retire(this, this.life, this.group)
   }

@@ -33,6 +33,8 @@ export interface UpgradableConnection extends CommandTarget {
   readonly dialedHost: string | undefined
   /** The one that goes on. */
   upgrade: Upgrade | undefined
+  end(): void
+  retire(): void
   destroy(error?: unknown): void
 }
 
@@ -74,7 +76,8 @@ export class Upgrade {
   readonly #input: StreamInput
   readonly #checked: CheckedTlsSwitch
   readonly #timer: ReturnType<typeof setTimeout> | undefined
-  readonly #following: (() => void)[] = []
+  /** What its user has asked of the connection meanwhile. */
+  readonly #asked = new Set<'end' | 'retire'>()
   #resolve!: () => void
   #reject!: (error: unknown) => void
 
@@ -118,15 +121,16 @@ export class Upgrade {
       this.#fail(fault)
       return
     }
-    this.#end()
+    // One that closes tells `failed` of its end.
     if (!life.connected()) return
+    this.#end()
     this.#resolve()
-    for (const work of this.#following) work()
+    for (const asked of this.#asked) this.#connection[asked]()
   }
 
-  /** What the user asks of the connection meanwhile, and that is done once it is secured. */
-  follow(work: () => void): void {
-    this.#following.push(work)
+  /** Has that done to the connection once it is secured. */
+  afterwards(asked: 'end' | 'retire'): void {
+    this.#asked.add(asked)
   }
 
   /** The connection has gone. */
