@@ -206,6 +206,15 @@ impl<Owner: ForeignBytes> Chain<Owner> {
         self.pieces.truncate(kept);
     }
 
+    /// Copies the first piece, if so much of it has left that it keeps a large chunk.
+    pub fn copy_out_first(&mut self) {
+        if self.pinning_from(0) > 0
+            && let Some(copy) = self.copied(0, 1)
+        {
+            self.pieces[0] = Piece::Pooled(copy);
+        }
+    }
+
     /// How many pieces from `first` on keep large chunks, until one does not.
     fn pinning_from(&self, first: usize) -> usize {
         let pieces = self.pieces.iter().skip(first);
