@@ -70,7 +70,7 @@ const steps = {
     core.merge()
   },
   drive() {
-    core.drive(['framing', 'poller', 'workers', 'link_buffer', 'tls'], values.seconds)
+    core.drive(['framing', 'poller', 'slow', 'workers', 'link_buffer', 'tls'], values.seconds)
     core.merge()
   },
   ava() {

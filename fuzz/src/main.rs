@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `framing` | a connection without its socket: framing, ids, bounds, refusals | `framing.rs` |
 //! | `poller` | a poller over real sockets, with hostile peers and a clock that is put forward | `poller.rs` |
+//! | `slow` | a poller whose peers read slowly, and the memory that it keeps for them | `slow.rs` |
 //! | `workers` | workers that come, go and answer in any order, over unix sockets | `workers.rs` |
 //! | `link_buffer` | the link buffer's reader and writer | `link_buffer.rs` |
 //! | `tls` | two ends of TLS, whose bytes are cut, held back and forged | `tls.rs` |
@@ -27,6 +28,7 @@ mod link_buffer;
 mod node;
 mod poller;
 mod reference;
+mod slow;
 mod tls;
 mod workers;
 
@@ -54,9 +56,10 @@ trait Target {
 }
 
 /// Names of all that can be driven.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "framing",
     "poller",
+    "slow",
     "workers",
     "link_buffer",
     "tls",
@@ -68,6 +71,7 @@ fn target_named(name: &str) -> Result<Box<dyn Target>> {
     Ok(match name {
         "framing" => Box::new(framing::FramingTarget),
         "poller" => Box::new(poller::PollerTarget),
+        "slow" => Box::new(slow::SlowTarget),
         "workers" => Box::new(workers::WorkersTarget),
         "link_buffer" => Box::new(link_buffer::LinkBufferTarget),
         "tls" => Box::new(tls::TlsTarget::new()?),

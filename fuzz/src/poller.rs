@@ -535,7 +535,7 @@ impl Drive for PollerDrive {
 
 /// A loopback address for each input. A connection that is over keeps its ports for a minute, and there are less than 30,000
 /// of them at one address.
-fn own_address() -> Ipv4Addr {
+pub fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     if !cfg!(target_os = "linux") {
         return Ipv4Addr::LOCALHOST;
@@ -552,7 +552,7 @@ fn connected(address: SocketAddr) -> Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn is_readable(descriptor: RawFd) -> bool {
+pub fn is_readable(descriptor: RawFd) -> bool {
     let mut poll = libc::pollfd {
         fd: descriptor,
         events: libc::POLLIN,

@@ -133,7 +133,7 @@ function* ofClusters() {
 
 /** Random drivers, two side by side, each for as long as asked. */
 function* fuzzing({ fuzzSeconds }) {
-  for (const target of ['framing', 'poller', 'workers', 'link_buffer', 'tls', 'thrift', 'commands']) {
+  for (const target of ['framing', 'poller', 'slow', 'workers', 'link_buffer', 'tls', 'thrift', 'commands']) {
     yield {
       title: `random driver, ${target}, ${fuzzSeconds} s`,
       command: process.execPath,
