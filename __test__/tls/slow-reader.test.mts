@@ -23,10 +23,12 @@ interface Ends {
 
 type Transport = 'tcp' | 'unix'
 
+/** No limit for the end: the peer is in the same process, which others may keep for longer. */
 async function accepted(t: ExecutionContext, pollers: number, transport: Transport): Promise<Ends> {
   const connections = new Inbox<Connection>()
   const server = createServer({
     pollers,
+    closeTimeout: 0,
     tls: { ...identity, ...patient },
     onConnect: connections.push,
     onData: () => {},
@@ -46,7 +48,7 @@ async function dialed(t: ExecutionContext, pollers: number, transport: Transport
   const address = server.address()
   const target =
     typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: address?.port ?? 0 }
-  const dialer = new Dialer({ pollers, tls: { ca: root.cert, servername: 'localhost' } })
+  const dialer = new Dialer({ pollers, closeTimeout: 0, tls: { ca: root.cert, servername: 'localhost' } })
   const connection = await dialer.dial(target)
   return { connection, peer: await peers.take() }
 }
