@@ -10,6 +10,7 @@ import {
   isAborted,
   keepPayload,
   microtask,
+  refusePromise,
   siteOf,
   stepBudget,
   throwIfAborted,
@@ -31,7 +32,7 @@ import { HedgeTimer, TwoTries } from './hedging'
 import type { Members } from './members'
 import type { Moment } from './moment'
 import type { CheckedClusterOptions } from './options'
-import { Outcome, outcomeOf } from './outcome'
+import { Outcome, outcomeOf, saysUnavailable } from './outcome'
 import { RequestMemory } from './request-memory'
 import { RetryBudget } from './retry-budget'
 import { noEndpoint, WaitingCalls } from './waiting'
@@ -426,6 +427,7 @@ export class Calls {
     const { views } = this.#members
     const picked: unknown = this.#options.balancer.pick(views, call.balanced)
     if (picked === undefined || picked === null) return undefined
+    refusePromise('balancer.pick', picked)
     const node = clusterNodeOf(picked)
     if (node !== undefined && node.views === views) return call.isBusyAt(node) ? this.#idle(call) : node
     throw invalidValue('balancer.pick', 'must return one of the nodes that are ready', typeof picked)
@@ -446,8 +448,7 @@ export class Calls {
   }
 
   #isUnavailable(reply: Buffer): boolean {
-    const { isUnavailable } = this.#options
-    return isUnavailable !== undefined && isUnavailable(reply) === true
+    return saysUnavailable(this.#options.isUnavailable, reply)
   }
 
   #answered(node: ClusterNode, began: number, isUnavailable: boolean): void {

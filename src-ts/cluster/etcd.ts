@@ -1,7 +1,7 @@
 import { NetpollError } from '../errors'
 import { checkFunction, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { clearTimeout, setTimeout } from '../extension'
+import { clearTimeout, refusePromise, setTimeout } from '../extension'
 import type { Endpoint } from './endpoint'
 import { type EtcdConnectionOptions, EtcdGateway, fromBase64, toBase64 } from './etcd-gateway'
 import { parseRecord } from './etcd-records'
@@ -125,7 +125,9 @@ const present = (endpoints: ReadonlyMap<string, Endpoint | undefined>): readonly
 
 function read(parse: NonNullable<EtcdOptions['parse']>, key: string, value: string): Endpoint | undefined {
   try {
-    return parse(value, key)
+    const endpoint: unknown = parse(value, key)
+    refusePromise('options.parse', endpoint)
+    return endpoint as Endpoint | undefined
   } catch (cause) {
     return new Unreadable(new NetpollError('ERR_ETCD', `The value of ${key} is no server`, { cause }))
   }

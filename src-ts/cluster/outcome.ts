@@ -1,4 +1,5 @@
 import { isNetpollError } from '../errors'
+import { refusePromise } from '../extension'
 
 /** What the end of one try says. */
 export const Outcome = {
@@ -28,4 +29,14 @@ export function outcomeOf(error: unknown): Outcome {
   if (error.sent !== false) return Outcome.Failed
   if (faultsOfRequests.has(error.code)) return Outcome.Caller
   return error.code === 'ERR_REQUEST_TIMEOUT' ? Outcome.Caller : Outcome.Unsent
+}
+
+/** Whether a reply says that its server cannot serve. @throws TypeError `ERR_INVALID_ARG_VALUE` for a promise; what the user's function throws */
+export function saysUnavailable(
+  isUnavailable: ((reply: Buffer) => boolean) | undefined,
+  reply: Buffer,
+): boolean {
+  const says: unknown = isUnavailable?.(reply)
+  refusePromise('options.isUnavailable', says)
+  return says === true
 }

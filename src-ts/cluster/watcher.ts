@@ -1,6 +1,7 @@
-import { clearTimeout, setTimeout, stepBudget, Backoff } from '../extension'
+import { clearTimeout, refusePromise, setTimeout, stepBudget, Backoff } from '../extension'
 import type { Endpoint } from './endpoint'
 import { type CheckedEndpoint, checkEndpoint } from './endpoint'
+import { ignore, isThenable, whenSettled } from '../checks/thenables'
 import { invalidType, NetpollError } from '../errors'
 import type { Resolver } from './resolver'
 
@@ -44,7 +45,8 @@ export class Watcher {
   /** A server was lost. */
   refresh(): void {
     try {
-      this.#resolver.refresh?.()
+      const result: unknown = this.#resolver.refresh?.()
+      if (isThenable(result)) whenSettled(result, ignore, (error) => this.#listener.failed(error))
     } catch (error) {
       this.#listener.failed(error)
     }
@@ -56,7 +58,9 @@ export class Watcher {
 
   async #watch(): Promise<void> {
     try {
-      for await (const endpoints of this.#resolver.watch(this.#abandonment.signal)) {
+      const lists = this.#resolver.watch(this.#abandonment.signal)
+      refusePromise('resolver.watch', lists)
+      for await (const endpoints of lists) {
         if (this.#isStopped) return
         this.#take(endpoints)
         this.#backoff.reset()

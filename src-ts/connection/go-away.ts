@@ -25,6 +25,7 @@ export function checkGoAway(goAway: unknown, hasIds: boolean): GoAway | undefine
   return ({ context, facade }) => {
     const message = context.run((connection: Facade, _: undefined) => ask(connection), facade, undefined)
     if (message === undefined || message === null) return undefined
+    refusePromise('options.goAway', message)
     checkPayload('options.goAway(connection)', message)
     return message
   }

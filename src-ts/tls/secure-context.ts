@@ -12,6 +12,7 @@ import {
   type ServerSecureContext,
   type TlsSettings,
 } from '../native/binding'
+import { refusePromise } from '../process/report'
 import { timeLimit } from '../time/time-limits'
 import { cipherNumbers } from './ciphers'
 import {
@@ -121,6 +122,7 @@ export class ClientSecurity {
     const { servername, checkServerIdentity: check = checkServerIdentity } = this.#options
     const name = servername === undefined || servername === '' ? host : servername
     const fault: unknown = check(name, certificate)
+    refusePromise('options.tls.checkServerIdentity', fault)
     if (fault === undefined || fault === null) return undefined
     if (types.isNativeError(fault)) return fault
     throw invalidType('options.tls.checkServerIdentity()', 'an Error or undefined', fault)
