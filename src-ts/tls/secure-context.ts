@@ -31,6 +31,8 @@ import { defaultRoots } from './roots'
 const versions: Readonly<Record<string, number>> = { 'TLSv1.2': 12, 'TLSv1.3': 13 }
 export const defaultHandshakeTimeout = 10_000
 const defaultCachedSessions = 100
+/** A client's first message, which names them all, has two bytes for its length. */
+const mostProtocolBytes = 32_768
 /** More than any process has descriptors; as many cross the boundary. */
 const mostConnections = 2 ** 32 - 1
 
@@ -288,7 +290,7 @@ function protocolsOf(protocols: unknown): Buffer[] {
   if (protocols === undefined) return []
   const option = 'options.tls.ALPNProtocols'
   if (!Array.isArray(protocols)) throw invalidType(option, 'a list of names', protocols)
-  return protocols.map((name: unknown) => {
+  const names = protocols.map((name: unknown) => {
     if (typeof name !== 'string' && !isUint8Array(name)) throw invalidType(option, 'a list of names', name)
     const bytes = Buffer.from(name as string)
     if (bytes.length === 0 || bytes.length > 255) {
@@ -296,4 +298,9 @@ function protocolsOf(protocols: unknown): Buffer[] {
     }
     return bytes
   })
+  const total = names.reduce((sum, { length }) => sum + length + 1, 0)
+  if (total > mostProtocolBytes) {
+    throw invalidValue(option, `must take at most ${mostProtocolBytes} bytes, one more for each name`, total)
+  }
+  return names
 }
