@@ -240,6 +240,32 @@ fn a_stall_of_the_process_is_not_the_peers() {
     assert_eq!(h.life(id), ["accepted"]);
 }
 
+/// Such a peer has stood still as long, and is served before its other end gives it up. A message takes many turns.
+#[test]
+fn a_stall_is_not_a_peers_of_the_same_poller() {
+    let mut h = Harness::new();
+    let settings = settings(|s| {
+        s.close_timeout = LIMIT;
+        s.high_water_mark = 16 * 1024 * 1024;
+    });
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let sender = h.adopt_stream(ours.as_fd(), &settings);
+    let receiver = h.adopt_stream(theirs.as_fd(), &settings);
+    drop((ours, theirs));
+    h.quiesce();
+    let wires = [frame(&vec![7; 1_000_000]), frame(&vec![8; 1_000_000])];
+    for wire in &wires {
+        let slice = h.slice(wire);
+        h.poller.send(sender, slice);
+    }
+    h.poller.close(sender);
+    h.flush();
+    h.pass(LIMIT * 2);
+    assert!(h.messages(receiver) == wires);
+    h.poller.close(receiver);
+    assert_eq!(h.until_closed(sender), Reason::Normal.code());
+}
+
 /// No peer is given up because the news of others came first.
 #[test]
 fn a_stall_is_nobodys_however_many_have_sent_meanwhile() {

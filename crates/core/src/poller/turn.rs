@@ -50,6 +50,8 @@ pub struct Poller {
     pub(super) wheel: Wheel,
     /// Whether the poller has looked what is ready since deadlines were last acted on.
     polled: Polled,
+    /// Until when deadlines that have passed are put off.
+    put_off: Option<Instant>,
     read_buffer: ReadBuffer,
     pub(super) handle: PollerHandle,
     /// Whether messages may be in the inbox.
@@ -76,6 +78,13 @@ enum Polled {
     No,
 }
 
+/// Whether anything was ready in a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    Some,
+    None,
+}
+
 impl Poller {
     /// An empty poller that reads into chunks of `pool`.
     ///
@@ -94,6 +103,7 @@ impl Poller {
             resting: Vec::new(),
             wheel: Wheel::new(now),
             polled: Polled::No,
+            put_off: None,
             read_buffer,
             handle: PollerHandle::new(waker),
             has_messages: false,
@@ -219,8 +229,9 @@ impl Poller {
 
     /// Acts on deadlines that have passed. More may be ready than one look tells of, and after a stall they would be given up
     /// without their news.
-    fn meet_deadlines(&mut self, now: Instant) {
-        let is_due = self.next_wake().is_some_and(|wake| wake <= now);
+    fn meet_deadlines(&mut self, now: Instant, served: Served) {
+        let due = self.next_wake().filter(|wake| *wake <= now);
+        let is_due = due.is_some();
         let knows = match std::mem::replace(&mut self.polled, Polled::No) {
             Polled::Yes => true,
             Polled::InPart => is_due && self.look_at_rest(),
@@ -228,9 +239,19 @@ impl Poller {
         };
         // What the look has told of messages is not told again.
         self.read_inbox();
-        if knows {
+        if knows && !self.puts_off(due, now, served) {
+            self.put_off = None;
             self.expire(now);
         }
+    }
+
+    /// Whether deadlines wait for a turn in which nothing is ready. One was `due` while the process stalled, and a peer that lives
+    /// in this process has stood still as long. It gets as much time as we are late, at most.
+    fn puts_off(&mut self, due: Option<Instant>, now: Instant, served: Served) -> bool {
+        let Some(due) = due.filter(|_| served == Served::Some) else {
+            return false;
+        };
+        now < *self.put_off.get_or_insert(now + (now - due))
     }
 
     /// Notes what the last look has told; how many events those were.
@@ -270,6 +291,10 @@ impl Poller {
         self.read_inbox();
         self.tell_troubles(batch);
         let (records_before, bytes_before) = (batch.len(), batch.bytes());
+        let served = match self.ready.is_empty() {
+            true => Served::None,
+            false => Served::Some,
+        };
         for _ in 0..self.ready.len() {
             let records = batch.len() - records_before;
             let bytes = batch.bytes() - bytes_before;
@@ -284,7 +309,7 @@ impl Poller {
         }
         // Last, so that after a long pause of the process the progress that a peer has made meanwhile
         // counts before the deadline does.
-        self.meet_deadlines(now);
+        self.meet_deadlines(now, served);
         batch.vacate_afterwards(&mut self.resting);
     }
 
@@ -298,7 +323,7 @@ impl Poller {
     /// not tell: sockets are watched by edges, except for some.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.troubles.is_empty()
+        !self.ready.is_empty() || !self.troubles.is_empty() || self.put_off.is_some()
     }
 
     /// When a timer is due next.
