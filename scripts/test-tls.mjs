@@ -76,7 +76,7 @@ function run() {
   const words = [ava, '--timeout=10m', ...files, ...others]
   const stdio = ['ignore', 'pipe', 'inherit']
   const ran = spawnSync(process.execPath, words, { env, encoding: 'utf8', maxBuffer: 2 ** 28, stdio })
-  process.stdout.write(ran.stdout.replaceAll(/^ *✔ .* › .*\n/gm, ''))
+  process.stdout.write(ran.stdout.replaceAll(/^ *✔ .*\n/gm, ''))
   const hasFailed = linesOf(facts, 'facts-').some((line) => JSON.parse(line).fact === 'failed')
   if (ran.status !== 0 && !hasFailed)
     writeFileSync(join(facts, 'broken-run'), `${files.join(' ')} ended with ${ran.status ?? ran.signal}\n`)

@@ -12,6 +12,7 @@ import {
 import { Inbox } from '../support/deferred.mjs'
 import { numbered } from '../support/frames.mjs'
 import { codeOf, framing, gone, targetOf } from '../support/netpoll.mjs'
+import { isOverTls } from '../support/over-tls/record.mjs'
 import { type Place, places, words } from '../support/places.mjs'
 import { socketPath } from '../support/system.mjs'
 
@@ -29,6 +30,10 @@ const field = { offset: 0, size: 4 } as const
 
 /** What the user's code does in the middle of a call. */
 const endings = ['detach', 'destroy', 'resetAndDestroy', 'close', 'end'] as const
+type Ending = (typeof endings)[number]
+
+/** A connection with TLS cannot be given away. */
+const isPossible = (ending: Ending): boolean => ending !== 'detach' || !isOverTls
 
 async function listening(t: ExecutionContext, { transport }: Place, server: Server): Promise<void> {
   t.teardown(() => server.close({ timeout: 0 }))
@@ -59,7 +64,7 @@ async function connected(t: ExecutionContext, place: Place, id: object): Promise
   return side === 'server' ? other : dialed
 }
 
-function end(t: ExecutionContext, connection: Connection, ending: (typeof endings)[number]): void {
+function end(t: ExecutionContext, connection: Connection, ending: Ending): void {
   if (ending !== 'detach') void connection[ending]()
   else {
     const fd = connection.detach()
@@ -132,7 +137,7 @@ for (const place of places) {
 
     if (kind !== 'function') continue
     test.serial(`the function of ids may end, abort and call: ${title}`, async (t) => {
-      for (const ending of endings) {
+      for (const ending of endings.filter(isPossible)) {
         const connection = await connected(t, place, id)
         asked = () => end(t, connection, ending)
         t.is(await connection.call(numbered(1, 'a')).then(String, codeOf), 'ERR_CONN_CLOSED')
@@ -152,7 +157,7 @@ for (const place of places) {
     })
 
     test.serial(`the function of ids may end the connection when a message comes: ${title}`, async (t) => {
-      for (const ending of ['detach', 'destroy', 'close'] as const) {
+      for (const ending of (['detach', 'destroy', 'close'] as const).filter(isPossible)) {
         const connection = await connected(t, place, id)
         let handled = 0
         connection.onRequest = () => {
@@ -192,7 +197,7 @@ for (const place of dialedPlaces) {
     }
     for (const line of [new Pool(targetOf(server), options), new Mux(targetOf(server), options)]) {
       t.teardown(() => line.close({ timeout: 0 }))
-      for (const ending of endings) {
+      for (const ending of endings.filter(isPossible)) {
         t.is(String(await line.call(numbered(1, 'first'))), String(numbered(1, 'first')))
         const current = connection as Connection
         asked = () => end(t, current, ending)

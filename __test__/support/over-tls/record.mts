@@ -9,6 +9,9 @@ export type Fact = 'encrypted' | 'plain' | 'excluded' | 'passed' | 'failed'
 /** Where the facts are collected; without it, nothing here does anything. */
 export const folder = process.env['NETPOLL_TEST_TLS']
 
+/** Whether TLS is under every connection. */
+export const isOverTls = folder !== undefined
+
 /** The name under which a process or thread that a test starts learns whose it is. */
 export const testVariable = 'NETPOLL_TEST_TLS_TEST'
 
