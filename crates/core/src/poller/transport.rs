@@ -91,8 +91,17 @@ impl Transport {
             return Err(io::ErrorKind::NotConnected.into());
         };
         let stream = &self.stream;
+        let has_failed = readiness.failed;
         let read = Scratch::lend(|scratch| {
-            session.read(pieces, scratch, |memory| stream.read_apart(memory))
+            loop {
+                let read = session.read(pieces, scratch, |memory| stream.read_apart(memory));
+                // A socket that has failed may fail behind what TLS alone has read, such as tickets. Its end is told with that failure,
+                // as without TLS: no more comes than the system has already.
+                let is_tls_alone = has_failed && is_nothing(&read) && !session.is_dry();
+                if !is_tls_alone {
+                    break read;
+                }
+            }
         });
         self.outgoing = session.outgoing();
         if session.may_have_more() {
@@ -247,6 +256,11 @@ impl Transport {
     pub(super) fn negotiated(&self) -> Option<Negotiated> {
         self.tls.as_ref()?.negotiated()
     }
+}
+
+/// Whether a read has brought nothing, and may bring something later.
+fn is_nothing(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Apart from the others, for the sake of the code that has no TLS.
