@@ -282,7 +282,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < end
       if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
       throwIfAborted(call.signal)
-      throw tooLate()
+      throw inflatedTooLate()
     } finally {
       leaks?.remove(watched)
       if (!isHeld) claim.release()
@@ -357,6 +357,14 @@ function wrongKind(kind: string): RpcError {
 /** An error whose stack is made anew where the call is awaited. */
 function tooLate(): NetpollError {
   const error = deadlinePassed()
+  markFollowed(error)
+  return error
+}
+
+/** As {@link tooLate}, of a call whose server has carried it out. */
+function inflatedTooLate(): NetpollError {
+  const problem = 'The deadline had passed before the reply was inflated'
+  const error = new NetpollError('ERR_REQUEST_TIMEOUT', problem, { sent: true })
   markFollowed(error)
   return error
 }
