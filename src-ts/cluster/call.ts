@@ -220,7 +220,7 @@ export class ClusterCall {
   }
 }
 
-/** As `made`, which is a part of `call`, and was made by the same code. */
+/** Notes that `made` belongs to `call`; returns it. */
 function calledFrom<Made extends object>({ callers }: WatchList, made: Made, call: ClusterCall): Made {
   callers.set(made, callers.get(call) ?? '')
   return made

@@ -27,7 +27,7 @@ import {
 } from './call'
 import { type ClusterNode, clusterNodeOf } from './cluster-node'
 import type { EndpointLink } from './endpoint-link'
-import { channels } from './events'
+import { channels, tellOf } from './events'
 import { HedgeTimer, TwoTries } from './hedging'
 import type { Members } from './members'
 import type { Moment } from './moment'
@@ -354,7 +354,7 @@ export class Calls {
     const node = this.#chooseBeside(second)
     if (node === undefined || !this.#withdraw(this.#moment.now)) return undefined
     this.hedges += 1
-    if (channels.hedge.hasSubscribers) channels.hedge.publish({ cluster: this.#cluster, node: node.view })
+    tellOf(channels.hedge, this.#cluster, node)
     return this.#once(second.request, second, node)
   }
 
@@ -408,8 +408,7 @@ export class Calls {
       call.forgetTried()
       node = this.#pick(call)
     }
-    const { pick } = channels
-    if (node !== undefined && pick.hasSubscribers) pick.publish({ cluster: this.#cluster, node: node.view })
+    if (node !== undefined) tellOf(channels.pick, this.#cluster, node)
     return node
   }
 

@@ -1,4 +1,6 @@
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel } from 'node:diagnostics_channel'
+
+import type { ClusterNode } from './cluster-node'
 
 /**
  * What `node:diagnostics_channel` tells of clusters. Without subscribers an event costs one look at `hasSubscribers`.
@@ -20,3 +22,8 @@ export const channels = {
   hedge: channel('netpoll.cluster.hedge'),
   drain: channel('netpoll.cluster.drain'),
 } as const
+
+/** Tells of a server of a cluster. */
+export function tellOf(about: Channel, cluster: object, node: ClusterNode): void {
+  if (about.hasSubscribers) about.publish({ cluster, node: node.view })
+}
