@@ -24,6 +24,7 @@ for (const scenario of [
   'mux-unref-full',
   'mux-unref-closing',
   'mux-closed',
+  'pool-closing-put',
   'pool-closed-without-peer',
   'pool-closed-without-peer-pollers',
   'pool-closed-under-call',

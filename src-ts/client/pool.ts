@@ -220,7 +220,7 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     await this.#lifecycle.close(options)
   }
 
-  /** Connections that are in use keep the process alive. The default; free ones never do. */
+  /** Connections that are in use keep the process alive, and a `close` that is not over. The default; free ones never do. */
   ref(): this {
     this.#referenced = true
     this.#pause.ref()
@@ -417,13 +417,20 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     }
     pooled.state = PooledState.Released
     this.#dialer.release(connection)
+    this.#holdProcess(connection)
     void connection.close()
   }
 
   /** Lets go of a connection at once. */
   #drop(pooled: PooledConnection): void {
     pooled.state = PooledState.Released
+    this.#holdProcess(pooled.connection)
     if (pooled.connection.isActive) pooled.connection.destroy()
+  }
+
+  /** A pool that closes waits for a connection, and so does the process, unless the user has it. */
+  #holdProcess(connection: ConnectionCore): void {
+    if (!this.#lifecycle.isOpen && this.#referenced) connection.ref()
   }
 
   #takeBack(connection: Connection<Data, Bytes>): PooledConnection | undefined {
@@ -510,8 +517,9 @@ export class Pool<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   #beginClose(): void {
     this.#pause.stopKeepingReady()
-    // Those as well that were free when their peer ended, and are not gone yet: closing waits for them.
-    if (this.#referenced) for (const { connection } of this.#all) connection.ref()
+    // Those as well that were free when their peer ended, and are not gone yet.
+    for (const { connection, state } of this.#all)
+      if (state !== PooledState.Lent) this.#holdProcess(connection)
     for (const pooled of this.#free.takeAll()) this.#retire(pooled)
     if (this.#waiting.length === 0) this.#abandonDials()
   }
