@@ -76,8 +76,8 @@ let givenUp = 0
 function lookForGaps(measured) {
   const standstill = measured.get('control')?.own ?? 0
   for (const name of held.keys()) {
-    const { gap, own } = measured.get(name) ?? { gap: 0, own: 0 }
-    longestWait = Math.max(longestWait, gap - own)
+    const { own, wait } = measured.get(name) ?? { own: 0, wait: 0 }
+    longestWait = Math.max(longestWait, wait)
     gaps.set(name, Math.max(gaps.get(name) ?? 0, own))
     if (isGap(own, standstill))
       onFault(

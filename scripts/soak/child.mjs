@@ -15,7 +15,10 @@ const mostLooks = 10
 async function reachableChunks(collection) {
   let chunks = Number.POSITIVE_INFINITY
   for (let look = 0; look < mostLooks; look += 1) {
-    if (!(await collection.run())) fault('a worker thread has not collected its garbage within a minute')
+    if (!(await collection.run())) {
+      fault('a worker thread has not collected its garbage within a minute')
+      break
+    }
     const { live } = stats().chunks
     if (live >= chunks) break
     chunks = live

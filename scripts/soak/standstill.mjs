@@ -21,14 +21,18 @@ function openThreads() {
   }
 }
 
-/** Milliseconds that each thread of this process was ready and got no processor, by its number. */
-function waits() {
+/** Milliseconds that each thread of this process has run, and was ready and got no processor, by its number. */
+function times() {
   openThreads()
   const found = new Map()
   for (const [thread, descriptor] of open) {
     try {
       const length = readSync(descriptor, text, 0, text.length, 0)
-      found.set(thread, Number(text.latin1Slice(0, length).split(' ')[1]) / 1e6)
+      const [ran, waited] = text
+        .latin1Slice(0, length)
+        .split(' ')
+        .map((nanoseconds) => Number(nanoseconds) / 1e6)
+      found.set(thread, { ran, waited })
     } catch {
       // It has ended.
       closeSync(descriptor)
@@ -39,35 +43,48 @@ function waits() {
 }
 
 let at = performance.now()
-let waited = waits()
+let before = times()
+if (!before.has(process.pid))
+  throw new Error(`${threads} does not tell how long a thread waits for a processor`)
 let longest = 0
 let longestOwn = 0
+let longestWait = 0
 
 /** Milliseconds of the gap until now, without those that a thread waited for a processor. */
 function ownPart(gap) {
-  const before = waited
-  waited = waits()
-  const since = (thread) => waited.get(thread) - (before.get(thread) ?? 0)
-  const others = [...waited.keys()].filter((thread) => thread !== process.pid).map(since)
+  const now = times()
+  const since = (thread, what) => now.get(thread)[what] - (before.get(thread)?.[what] ?? 0)
+  const others = [...now.keys()].filter((thread) => thread !== process.pid)
   // While a loop stands still, another thread may do its work: a helper of the garbage collector, or a poller.
-  return Math.max(0, gap - since(process.pid) - Math.max(0, ...others))
+  const waited =
+    since(process.pid, 'waited') + Math.max(0, ...others.map((thread) => since(thread, 'waited')))
+  // What the loop has run itself it did not wait for, whatever others did meanwhile.
+  const own = Math.max(Math.min(gap, since(process.pid, 'ran')), gap - waited)
+  before = now
+  return own
 }
 
 function look() {
   const gap = performance.now() - at - beat
   longest = Math.max(longest, gap)
-  longestOwn = Math.max(longestOwn, ownPart(gap))
+  const own = ownPart(gap)
+  longestOwn = Math.max(longestOwn, own)
+  longestWait = Math.max(longestWait, gap - own)
   at = performance.now()
 }
 setInterval(look, beat)
 
-/** The longest gap since {@link forgetGaps}, and the longest of those without what the system did not let it. */
-export const longestGaps = () => ({ gap: longest, own: longestOwn })
+/**
+ * The longest gap since {@link forgetGaps}, the longest of those without what the system did not let it, and the most that
+ * it did not let one.
+ */
+export const longestGaps = () => ({ gap: longest, own: longestOwn, wait: longestWait })
 
 /** What this process does to be measured is no gap. */
 export function forgetGaps() {
   longest = 0
   longestOwn = 0
+  longestWait = 0
   at = performance.now()
-  waited = waits()
+  before = times()
 }
