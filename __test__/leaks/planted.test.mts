@@ -120,7 +120,7 @@ const everywhere: readonly (readonly [where: Where, names: readonly string[] | u
 ]
 
 for (const [where, names] of everywhere) {
-  const place = Object.entries(where).flat().join(' ')
+  const place = Object.entries(where).flat().join(' ') || 'inline'
   for (const [name, kind, what, at = name] of [...planted, ...plantedInClients]) {
     if (names !== undefined && !names.includes(name)) continue
     test.serial(`a leak is told: ${name} ${place}`, async (t) => {

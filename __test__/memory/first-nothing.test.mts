@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import test from 'ava'
 
 import { createServer } from '../../dist/index.mjs'
-import { Authority } from '../support/certificates.mjs'
+import { Authority, patient } from '../support/certificates.mjs'
 import { portOf } from '../support/netpoll.mjs'
 
 const root = new Authority({ name: 'root' })
@@ -26,7 +26,8 @@ for (const pollers of [0, 1]) {
     // Each thread has memory of its own.
     test.serial(`a thread may begin by sending nothing: ${way}, pollers ${pollers}`, async (t) => {
       const server = createServer({
-        onConnect: (connection) => (way === 'tls' ? connection.startTls(identity) : undefined),
+        onConnect: (connection) =>
+          way === 'tls' ? connection.startTls({ ...identity, ...patient }) : undefined,
       })
       t.teardown(() => server.close({ timeout: 0 }))
       await server.listen({ host: '127.0.0.1', port: 0 })

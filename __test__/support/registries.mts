@@ -25,8 +25,8 @@ export function isInstalled(t: ExecutionContext, program: string, what: string):
   return false
 }
 
-/** What ends with a test, or with a program that is none. */
-export type Ending = Pick<ExecutionContext, 'teardown'>
+/** What runs work at its end: a test, or a program. */
+export type Teardown = Pick<ExecutionContext, 'teardown'>
 
 const encode = (text: string): string => Buffer.from(text).toString('base64')
 
@@ -43,7 +43,7 @@ export class Etcd {
     this.#folder = mkdtempSync(join(tmpdir(), 'netpoll-etcd-'))
   }
 
-  static async start(t: Ending): Promise<Etcd> {
+  static async start(t: Teardown): Promise<Etcd> {
     const etcd = new Etcd(await freePort(), await freePort())
     t.teardown(async () => {
       await etcd.kill()
@@ -172,7 +172,7 @@ export class NameServer {
     })
   }
 
-  static async start(t: Ending, answer: NameAnswer): Promise<NameServer> {
+  static async start(t: Teardown, answer: NameAnswer): Promise<NameServer> {
     const socket = createSocket('udp4')
     t.teardown(() => void socket.close())
     await new Promise<void>((resolve) => void socket.bind(0, '127.0.0.1', resolve))

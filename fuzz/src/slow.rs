@@ -48,7 +48,7 @@ impl Target for SlowTarget {
     }
 }
 
-/// A socket of the peer's.
+/// The socket of a peer.
 trait Socket: Read + Write + AsFd {}
 
 impl<Any: Read + Write + AsFd> Socket for Any {}
@@ -67,7 +67,7 @@ struct Drive {
     poller: Poller,
     batch: Batch,
     pool: ChunkPool,
-    /// Where small messages are written one behind the other, whoever they are for.
+    /// Where small messages to all peers are written, one behind the other.
     region: Region,
     settings: Arc<Settings>,
     now: Instant,

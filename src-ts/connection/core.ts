@@ -111,7 +111,7 @@ export class ConnectionCore {
 
   static #look(core: ConnectionCore): Look {
     const { life, group } = core
-    // Its hook is watched.
+    // A hook that is waited for is watched by itself.
     if (core.#lifecycle.isWaiting) return 'fine'
     if (life.isClosed) return { what: 'has ended, and is still held', certainty: 'unlessGarbage' }
     if (!life.isClosing) return 'fine'

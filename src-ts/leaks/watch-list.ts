@@ -15,8 +15,8 @@ export class WatchList {
   #receiver = (): object | undefined => undefined
   /** By what is made for a call of the user, and may go on elsewhere: the frames of the code that has made the call. */
   readonly callers = new WeakMap<object, string>()
-  /** The first that was not watched, because too much was. */
-  missed: Watched | undefined
+  /** What the first was that is not watched, because too much is. */
+  missed: Pick<Watched, 'kind' | 'stack'> | undefined
 
   /** How many things are watched. */
   get size(): number {
@@ -26,7 +26,7 @@ export class WatchList {
   /** Watches something. */
   add<T extends Watched>(watched: T): T {
     if (this.#watched.size >= maxWatched) {
-      this.missed ??= watched
+      this.missed ??= { kind: watched.kind, stack: watched.stack }
       return watched
     }
     this.#watched.add(watched)

@@ -138,7 +138,7 @@ export class LeakDetector {
 
 /** The text of a leak, whose stack comes last. */
 export function textOf({ kind, what, age, stack, lines, count }: Leak): string {
-  const head = `LEAK: a ${kind} ${what}, for ${age / 1_000} s or more`
+  const head = `LEAK: a ${kind} ${what}${age > 0 ? `, for ${age / 1_000} s or more` : ''}`
   const times = count > 1 ? ` (${count} of this place so far)` : ''
   const says = lines.length > 0 || stack === '' || stack.startsWith(ownersHead)
   return [`${head}${times}`, ...lines, ...(says ? [] : ['  It was made here:']), stack]

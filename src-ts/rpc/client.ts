@@ -331,7 +331,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
   }
 }
 
-/** By its connection it was answered. */
+/** Watches a call whose reply has come, and is not inflated. */
 function watch<Body>(list: WatchList, call: ClientCall<Body>, end: number): Watched {
   const look = (): Look => overdue(end, 'waits for its reply to be inflated')
   return list.add(new WatchedDebt(call, alwaysOwed, look, originOf(undefined, list.callers.get(call))))
