@@ -79,11 +79,13 @@ fn a_measured_time_ends_once_all_sessions_are_used() -> Outcome {
 }
 
 type Configuration = Arc<ServerConfig>;
+/// Ends once its server has served everybody.
+type Serving = JoinHandle<io::Result<()>>;
 
 /// A server of connections that come one after the other: each has a configuration by its number, and sends its one message back.
 fn echo_once_each(
     configure: impl Fn(usize) -> Configuration + Send + 'static,
-) -> Result<(String, JoinHandle<io::Result<()>>), Box<dyn Error>> {
+) -> Result<(String, Serving), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     let server = thread::spawn(move || {
