@@ -280,7 +280,6 @@ impl Endpoint {
         }
         if self.is_unsent() {
             self.write(now);
-            self.wait_small();
         }
         // What the peer sends once it has read our end comes behind that end.
         self.connection.report_sent(batch, self.id.slot);
@@ -322,20 +321,15 @@ impl Endpoint {
         }
     }
 
-    /// What the socket does not take now waits in no more memory than it needs.
-    fn wait_small(&mut self) {
-        if self.connection.outbound().has_remaining() && !self.readiness.writable {
-            self.connection.waits_to_send();
-        }
-    }
-
     /// Sends what is queued, as far as the socket takes it.
     pub(super) fn flush(&mut self, now: Instant, registry: &Registry) -> Next {
         // While write readiness is awaited, trying would only cost a system call.
         if self.connection.outbound().has_remaining() && !self.watch.interest.is_writable() {
             self.write(now);
+        } else if self.connection.outbound().has_remaining() && !self.readiness.writable {
+            // It was queued behind what waits.
+            self.connection.waits_to_send();
         }
-        self.wait_small();
         self.settle(now, registry);
         if self.wants_service() || self.connection.has_pending() {
             Next::Again

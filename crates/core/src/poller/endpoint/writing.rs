@@ -38,6 +38,8 @@ impl Endpoint {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.writable = false;
+                    // What the socket does not take now waits in no more memory than it needs.
+                    self.connection.waits_to_send();
                     return;
                 }
                 Err(error) => {
