@@ -266,6 +266,33 @@ fn a_stall_is_not_a_peers_of_the_same_poller() {
     assert_eq!(h.until_closed(sender), Reason::Normal.code());
 }
 
+/// Others that are ready in each turn put it off no longer.
+#[test]
+fn a_deadline_is_put_off_for_as_long_as_the_stall_at_most() {
+    let mut h = Harness::new();
+    let (late, mut peer) = h.unix(&settings(|s| s.read_timeout = Some(LIMIT)));
+    let (_, mut busy) = h.unix(&settings(|s| s.max_in_flight = None));
+    let wire = frame(b"whole");
+    peer.write_all(&wire[..6]).expect("room");
+    h.quiesce();
+    let mut reason_after = |time| {
+        busy.write_all(&wire).expect("room");
+        h.advance(time);
+        h.look();
+        h.turn();
+        // Without a look no deadline is met, and what was is told.
+        h.flush();
+        h.turn();
+        h.reason(late)
+    };
+    assert_eq!(reason_after(LIMIT * 2), None);
+    assert_eq!(reason_after(LIMIT - MORE * 2), None);
+    assert_eq!(
+        reason_after(LIMIT + MORE * 4),
+        Some(Reason::ReadTimeout.code())
+    );
+}
+
 /// No peer is given up because the news of others came first.
 #[test]
 fn a_stall_is_nobodys_however_many_have_sent_meanwhile() {

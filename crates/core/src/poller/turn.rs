@@ -246,7 +246,7 @@ impl Poller {
     }
 
     /// Whether deadlines wait for a turn in which nothing is ready. One was `due` while the process stalled, and a peer that lives
-    /// in this process has stood still as long. It gets as much time as we are late, at most.
+    /// in this process has stood still as long. It gets as much time as that stall took, at most.
     fn puts_off(&mut self, due: Option<Instant>, now: Instant, served: Served) -> bool {
         let Some(due) = due.filter(|_| served == Served::Some) else {
             return false;
@@ -319,8 +319,8 @@ impl Poller {
         self.read_buffer.reuse_batch(is_free);
     }
 
-    /// Whether another turn has something to do, without any event. The poller's descriptor does
-    /// not tell: sockets are watched by edges, except for some.
+    /// Whether another turn has something to do, without any event, once [`Self::wait`] has looked. The poller's descriptor
+    /// does not tell: sockets are watched by edges, except for some.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty() || !self.troubles.is_empty() || self.put_off.is_some()
