@@ -1,6 +1,6 @@
 import { addAbortListener, setMaxListeners } from 'node:events'
 
-import { invalidType } from './errors'
+import { invalidType, isNetpollError, type NetpollError } from './errors'
 import { hostRealm } from './checks/host-realm'
 import { isAbortSignal } from './checks/kinds'
 
@@ -31,9 +31,20 @@ export function takeSignal(value: unknown): AbortSignal | undefined {
   return value
 }
 
+/** Errors that are the reasons of users' signals. */
+const reasons = new WeakSet<NetpollError>()
+
 /** Throws the reason of a signal that was aborted. Older ones, and polyfills, have no such method. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (isAborted(signal)) throw reasonOf(signal)
+  if (!isAborted(signal)) return
+  const reason = reasonOf(signal)
+  if (isNetpollError(reason)) reasons.add(reason)
+  throw reason
+}
+
+/** Whether {@link throwIfAborted} has thrown an error of ours that the user has given as a reason, which stays as it is. */
+export function isReason(error: NetpollError): boolean {
+  return reasons.has(error)
 }
 
 /** Calls `listener` once it is aborted, also where other listeners stop the event on its way. Returns what ends that. */

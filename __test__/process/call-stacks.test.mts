@@ -12,9 +12,10 @@ import {
   Pool,
 } from '../../dist/index.mjs'
 import { fixed, type Resolver } from '../../dist/cluster/index.mjs'
-import { RpcError } from '../../dist/rpc/index.mjs'
+import { RpcError, TransportClient } from '../../dist/rpc/index.mjs'
 import { clusterOf, members, ready } from '../support/cluster.mjs'
 import { freePort, fullListener } from '../support/listeners.mjs'
+import { JsonCodec } from '../support/json-codec.mjs'
 import { framing, gone, rejection } from '../support/netpoll.mjs'
 import { connectionAt, rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
@@ -441,3 +442,55 @@ test.serial('what a call is aborted by stays as it is', async (t) => {
   t.is(await error, reason)
   t.is(reason.stack, stack)
 })
+
+test.serial('what a call is aborted by before it is made stays as it is, too', async (t) => {
+  const { connection } = await connectionAt(t, { side: 'dialed', pollers: 0, transport: 'tcp' })
+  const address = { path: '/nowhere/no.sock' }
+  const mux = new Mux(address, { framing })
+  const pool = new Pool(address, { framing })
+  const cluster = clusterOf(t, found)
+  t.teardown(() => Promise.all([mux.close({ timeout: 0 }), pool.close({ timeout: 0 })]))
+  const reason = new NetpollError('ERR_OF_THE_TEST', 'of the user')
+  const { stack } = reason
+  const options = { signal: AbortSignal.abort(reason) }
+  for (const call of [
+    () => connection.call('x', options),
+    () => mux.call('x', options),
+    () => mux.connect(options),
+    () => pool.call('x', options),
+    () => pool.get(options),
+    () => cluster.call('x', options),
+    () => new Dialer().dial({ ...address, ...options }),
+  ]) {
+    t.is(await errorOf(call), reason)
+    t.is(reason.stack, stack, String(call))
+  }
+})
+
+for (const callStacks of [false, true]) {
+  test.serial(
+    `middleware of a client of a cluster sees where it was called: call stacks ${callStacks}`,
+    async (t) => {
+      configure({ callStacks })
+      t.teardown(() => configure({ callStacks: false }))
+      const stacks: (string | undefined)[] = []
+      const client = new TransportClient(finding, new JsonCodec(), {
+        maxWaiters: 0,
+        middleware: [
+          (next) => async (call) => {
+            try {
+              return await next(call)
+            } catch (error) {
+              stacks.push((error as Error).stack)
+              throw error
+            }
+          },
+        ],
+      })
+      t.teardown(() => client.close({ timeout: 0 }))
+      await errorOf(() => client.call('x', null, { timeout: 20 }))
+      t.is(stacks.length, 1)
+      t.true(String(stacks[0]).includes('call-stacks.test'), stacks[0])
+    },
+  )
+}

@@ -50,7 +50,7 @@ export class Cluster {
 
   static {
     callOfCluster = (cluster, request, options, cancel) =>
-      cluster.#calls.call(request, options, asItIs, entry, cancel)
+      cluster.#calls.call(request, options, asItIs, callOfCluster, cancel)
   }
 
   /**

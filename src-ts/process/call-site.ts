@@ -1,5 +1,6 @@
 import { processSettings } from './settings'
 import * as clock from '../time/clock'
+import { isReason } from '../abort'
 import { isNetpollError, type NetpollError, withoutStack } from '../errors'
 import { stepBudget } from '../time/step-budget'
 import { whenOver } from '../checks/promises'
@@ -66,7 +67,7 @@ export function siteOf(entry: Entry): CallSite | undefined {
 
 /** Has the stack of an error of ours begin where `entry`, which is running, was called. */
 export function beginAt(error: unknown, entry: Entry): void {
-  if (!isNetpollError(error)) return
+  if (!isNetpollError(error) || isReason(error)) return
   capture(error, entry)
   followed.add(error)
 }
