@@ -20,24 +20,25 @@ const ways: {
 for (const pollers of [0, 1, 2]) {
   for (const transport of ['tcp', 'unix'] as const) {
     for (const [name, [options, close]] of Object.entries(ways)) {
-      test(`${name} leaves no handshake behind: pollers ${pollers}, ${transport}`, async (t) => {
-        // The pollers go on.
-        await serve(t, { pollers })
-        const server = createServer({
-          framing,
-          pollers,
-          ...options,
-          tls: { ...identity, handshakeTimeout: 0, onHandshakeError: () => t.fail('nobody has failed') },
+      for (const shared of [false, true])
+        test(`${name} leaves no handshake behind: pollers ${pollers}, ${transport}${shared ? ', shared' : ''}`, async (t) => {
+          // The pollers go on.
+          await serve(t, { pollers })
+          const server = createServer({
+            framing,
+            pollers,
+            ...options,
+            tls: { ...identity, handshakeTimeout: 0, onHandshakeError: () => t.fail('nobody has failed') },
+          })
+          t.teardown(() => server.close({ timeout: 0 }))
+          await server.listen({ ...placeOf(t, transport), shared })
+          const target = targetOf(server)
+          const peers = await Promise.all([1, 2, 3].map(() => connectPeer(t, target)))
+          await until(() => server.stats().tls?.handshaking === peers.length)
+          await server.close(close)
+          t.like(server.stats(), { connections: 0, tls: { handshaking: 0, failed: 0 } })
+          for (const peer of peers) t.is((await peer.readToEnd()).length, 0)
         })
-        t.teardown(() => server.close({ timeout: 0 }))
-        await server.listen(placeOf(t, transport))
-        const target = targetOf(server)
-        const peers = await Promise.all([1, 2, 3].map(() => connectPeer(t, target)))
-        await until(() => server.stats().tls?.handshaking === peers.length)
-        await server.close(close)
-        t.like(server.stats(), { connections: 0, tls: { handshaking: 0, failed: 0 } })
-        for (const peer of peers) t.is((await peer.readToEnd()).length, 0)
-      })
     }
   }
 }

@@ -246,7 +246,8 @@ export class TransportServer<Sent = unknown, Received = Sent> {
 
   /**
    * Stops listening, answers the requests that were read, and closes the connections. With `codec.encodeGoAway`
-   * clients are asked to leave, and served until they have, for at most `maxCloseTime`.
+   * clients are asked to leave, and served until they have, for at most `maxCloseTime`. TLS handshakes are closed at once,
+   * with `codec.encodeGoAway` once that time or `timeout` is over.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default: never
    * @returns a promise that resolves when the last connection is gone

@@ -95,6 +95,8 @@ export class Server<Data = unknown> {
   #goAway: GoAway | undefined
   /** Ends the time in which clients may leave by themselves. */
   #grace: NodeJS.Timeout | undefined
+  /** How a connection ends while the server closes, also one whose news was on its way when that began. */
+  #ending: ((connection: ConnectionCore) => void) | undefined
   #pool: WorkerPool | undefined
   /** One for each poller, the listener's first. */
   #groups: readonly ConnectionGroup[] = []
@@ -184,8 +186,8 @@ export class Server<Data = unknown> {
    * Stops listening and closes idle connections, and busy ones once the requests that were read are answered. A stream
    * is busy while `onData` or the body of a loop runs. One that its user has read otherwise is busy until the user
    * waits for more or closes it. One that `onConnect` reads is busy until that is done or waits for more. With `goAway`
-   * clients are asked to leave, and served until they have, for at most `maxCloseTime`. What is in its TLS handshake then
-   * closes at once.
+   * clients are asked to leave, and served until they have, for at most `maxCloseTime`. TLS handshakes are closed at once,
+   * with `goAway` once that time or `timeout` is over.
    *
    * @param options.timeout milliseconds after which connections that are left are destroyed. Default:
    * never, so that a handler which does not end keeps the server
@@ -197,12 +199,11 @@ export class Server<Data = unknown> {
     if (this.#state === 'listening') {
       this.#state = 'closing'
       this.#stopListening()
-      if (this.#goAway === undefined) this.#finishAll()
+      if (this.#goAway === undefined) this.#endAll(finish)
       else this.#askAllToLeave(this.#goAway)
     }
     if (!this.#isEmpty) {
-      const destroyAll = (): void => this.#endAll((connection) => connection.destroy())
-      const timer = timeout === undefined ? undefined : setTimeout(destroyAll, timeout)
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#endAll(destroy), timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }
@@ -306,10 +307,9 @@ export class Server<Data = unknown> {
     this.#accepted += 1
     this.#connections.add(connection)
     if (this.#state === 'listening') return connection
-    const goAway = this.#goAway
-    if (goAway === undefined || this.#state === 'closed') connection.destroy()
+    if (this.#goAway === undefined || this.#state === 'closed') connection.destroy()
     // It came over from another thread while the server began to close. Its hooks come first.
-    else microtask(() => connection.askToLeave(goAway))
+    else microtask(() => this.#ending?.(connection))
     return connection
   }
 
@@ -350,20 +350,19 @@ export class Server<Data = unknown> {
   }
 
   #askAllToLeave(goAway: GoAway): void {
-    for (const connection of this.#connections) connection.askToLeave(goAway)
+    this.#ending = (connection) => connection.askToLeave(goAway)
+    for (const connection of this.#connections) this.#ending(connection)
     // A client that does not leave, or cannot, keeps the server no longer than it keeps a connection that closes.
-    this.#grace = setTimeout(() => this.#finishAll(), this.#checked.settings.maxCloseTime)
+    this.#grace = setTimeout(() => this.#endAll(finish), this.#checked.settings.maxCloseTime)
     this.#grace.unref()
-  }
-
-  #finishAll(): void {
-    this.#endAll((connection) => connection.finish())
   }
 
   #endAll(end: (connection: ConnectionCore) => void): void {
     this.#expected = 0
+    this.#ending = end
     // No record has told of connections in their handshake, so that nothing else would end them.
-    for (const { poller } of this.#groups) poller.native.abandonHandshakes(this.#tag)
+    if (this.#security !== undefined)
+      for (const { poller } of this.#groups) poller.native.abandonHandshakes(this.#tag)
     for (const connection of this.#connections) end(connection)
     this.#followEmpty()
   }
@@ -528,3 +527,7 @@ export function createServer<Data>(
   const name = taken.framing === undefined ? 'onData' : 'onRequest'
   return newServer({ ...taken, [name]: handler } as ServerOptions<Data>)
 }
+
+/** How connections of a server that closes end. */
+const finish = (connection: ConnectionCore): void => connection.finish()
+const destroy = (connection: ConnectionCore): void => connection.destroy()
