@@ -46,10 +46,15 @@ export class Watcher {
   refresh(): void {
     try {
       const result: unknown = this.#resolver.refresh?.()
-      if (isThenable(result)) whenSettled(result, ignore, (error) => this.#listener.failed(error))
+      if (isThenable(result)) whenSettled(result, ignore, (error) => this.#failed(error))
     } catch (error) {
       this.#listener.failed(error)
     }
+  }
+
+  /** An error after the end of the cluster is told no more. */
+  #failed(error: unknown): void {
+    if (!this.#isStopped) this.#listener.failed(error)
   }
 
   get #isStopped(): boolean {

@@ -121,6 +121,7 @@ export class Upgrade {
       this.#fail(fault)
       return
     }
+    clearTimeout(this.#timer)
     // One that closes tells `failed` of its end.
     if (!life.connected()) return
     this.#end()
