@@ -199,16 +199,20 @@ export class Server<Data = unknown> {
     if (this.#state === 'listening') {
       this.#state = 'closing'
       this.#stopListening()
-      if (this.#goAway === undefined) this.#endAll(finish)
+      if (this.#goAway === undefined) this.#endAll('finish')
       else this.#askAllToLeave(this.#goAway)
     }
     if (!this.#isEmpty) {
-      const timer = timeout === undefined ? undefined : setTimeout(() => this.#endAll(destroy), timeout)
+      const timer = timeout === undefined ? undefined : setTimeout(() => this.#endAll('destroy'), timeout)
       await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
       clearTimeout(timer)
     }
     await this.#stopWorkers()
-    if (this.#state === 'closing' && this.#goAway !== undefined) this.#detachAcceptors()
+    if (this.#state === 'closing' && this.#goAway !== undefined) {
+      // Handshakes of a shared socket are not waited for.
+      this.#endAll('destroy')
+      this.#detachAcceptors()
+    }
     this.#state = 'closed'
     clearTimeout(this.#grace)
     await stepBudget.pass()
@@ -353,17 +357,16 @@ export class Server<Data = unknown> {
     this.#ending = (connection) => connection.askToLeave(goAway)
     for (const connection of this.#connections) this.#ending(connection)
     // A client that does not leave, or cannot, keeps the server no longer than it keeps a connection that closes.
-    this.#grace = setTimeout(() => this.#endAll(finish), this.#checked.settings.maxCloseTime)
-    this.#grace.unref()
+    this.#grace = setTimeout(() => this.#endAll('finish'), this.#checked.settings.maxCloseTime).unref()
   }
 
-  #endAll(end: (connection: ConnectionCore) => void): void {
+  #endAll(how: 'finish' | 'destroy'): void {
     this.#expected = 0
-    this.#ending = end
+    this.#ending = (connection) => connection[how]()
     // No record has told of connections in their handshake, so that nothing else would end them.
     if (this.#security !== undefined)
       for (const { poller } of this.#groups) poller.native.abandonHandshakes(this.#tag)
-    for (const connection of this.#connections) end(connection)
+    for (const connection of this.#connections) connection[how]()
     this.#followEmpty()
   }
 
@@ -527,7 +530,3 @@ export function createServer<Data>(
   const name = taken.framing === undefined ? 'onData' : 'onRequest'
   return newServer({ ...taken, [name]: handler } as ServerOptions<Data>)
 }
-
-/** How connections of a server that closes end. */
-const finish = (connection: ConnectionCore): void => connection.finish()
-const destroy = (connection: ConnectionCore): void => connection.destroy()
