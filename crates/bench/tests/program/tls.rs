@@ -79,7 +79,7 @@ fn a_measured_time_ends_once_all_sessions_are_used() -> Outcome {
 }
 
 type Configuration = Arc<ServerConfig>;
-/// Ends once its server has served everybody.
+/// Ends once its server has served its last connection.
 type Serving = JoinHandle<io::Result<()>>;
 
 /// A server of connections that come one after the other: each has a configuration by its number, and sends its one message back.
