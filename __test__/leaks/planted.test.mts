@@ -24,6 +24,21 @@ interface Where {
   readonly inWorker?: boolean
 }
 
+/** Programs that run at once: most of their time they wait for what is to be old. */
+const lanes = Array.from({ length: 3 }, () => Promise.resolve())
+let tests = 0
+
+/** As `test`, of tests of which three run at a time. */
+function inLane(title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  const lane = tests % lanes.length
+  tests += 1
+  test(title, (t) => {
+    const turn = (lanes[lane] ?? Promise.resolve()).then(() => run(t))
+    lanes[lane] = turn.catch(() => {})
+    return turn
+  })
+}
+
 /** What is told first of a leak of this kind, or with this fault, and what was printed. */
 async function leak(
   t: ExecutionContext,
@@ -123,7 +138,7 @@ for (const [where, names] of everywhere) {
   const place = Object.entries(where).flat().join(' ') || 'inline'
   for (const [name, kind, what, at = name] of [...planted, ...plantedInClients]) {
     if (names !== undefined && !names.includes(name)) continue
-    test.serial(`a leak is told: ${name} ${place}`, async (t) => {
+    inLane(`a leak is told: ${name} ${place}`, async (t) => {
       const told = await leak(t, name, where, kind, { fault: what })
       t.deepEqual([told.kind, told.what], [kind, what])
       t.true(told.stack.includes(at), told.stack)
@@ -133,7 +148,7 @@ for (const [where, names] of everywhere) {
     })
   }
 
-  test.serial(`what is over in time is not told: ${place}`, async (t) => {
+  inLane(`what is over in time is not told: ${place}`, async (t) => {
     const told = await leak(t, 'none', where, 'connection', { age: ample })
     t.is(told.what, 'has ended, and is still held')
     t.true(told.stack.includes('ended-connection'), told.stack)
@@ -141,7 +156,7 @@ for (const [where, names] of everywhere) {
   })
 }
 
-test.serial('after a leak of views, those that are left of further chunks are told one by one', async (t) => {
+inLane('after a leak of views, those that are left of further chunks are told one by one', async (t) => {
   const what = 'of received messages is held by views'
   const { lines } = await leak(t, 'exact-views', {}, 'chunk', { fault: what })
   t.regex(lines[0] ?? '', /^ {2}It has \d+ bytes\. Views that are left: 2, of 8, 12 bytes$/)
