@@ -30,3 +30,11 @@ pub fn run(mut drive: impl Drive, choices: &mut Choices<'_>, pool: &ChunkPool) -
     ensure!(live == 0, "{live} chunks are left");
     Ok(())
 }
+
+/// A peer has read `bytes`, which must be those of `sent` behind the `got` ones.
+pub fn receive(bytes: &[u8], sent: &[u8], got: &mut usize) -> Result<()> {
+    let expected = sent.get(*got..*got + bytes.len());
+    ensure!(expected == Some(bytes), "the peer got other bytes");
+    *got += bytes.len();
+    Ok(())
+}

@@ -298,14 +298,7 @@ impl PollerDrive {
         loop {
             match socket.read(&mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(count) => {
-                    let expected = line.sent.get(line.got..line.got + count);
-                    ensure!(
-                        expected == Some(&buffer[..count]),
-                        "the peer got other bytes"
-                    );
-                    line.got += count;
-                }
+                Ok(count) => drive::receive(&buffer[..count], &line.sent, &mut line.got)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(_) => {
                     line.socket = None;

@@ -16,6 +16,7 @@ use socket2::SockRef;
 
 use crate::Target;
 use crate::choices::Choices;
+use crate::drive::{self, Drive};
 use crate::framing::plain_settings;
 use crate::poller::{is_readable, own_address};
 use crate::reference::Reference;
@@ -36,15 +37,8 @@ impl Target for SlowTarget {
     fn run(&mut self, input: &[u8]) -> Result<()> {
         let mut choices = Choices::new(input);
         let pool = ChunkPool::new(choices.of(&[256 * 1024, 64 * 1024]), 4);
-        let mut drive = Drive::new(&pool)?;
-        while !choices.are_used_up() {
-            drive.step(&mut choices)?;
-        }
-        drive.finish()?;
-        drop(drive);
-        let live = pool.stats().live;
-        ensure!(live == 0, "{live} chunks are left");
-        Ok(())
+        let drive = SlowDrive::new(&pool)?;
+        drive::run(drive, &mut choices, &pool)
     }
 }
 
@@ -63,7 +57,7 @@ struct Line {
     got: usize,
 }
 
-struct Drive {
+struct SlowDrive {
     poller: Poller,
     batch: Batch,
     pool: ChunkPool,
@@ -76,7 +70,7 @@ struct Drive {
     known: HashMap<u32, usize>,
 }
 
-impl Drive {
+impl SlowDrive {
     fn new(pool: &ChunkPool) -> Result<Self> {
         let reference = Reference::Varint { most: 10_000 };
         let now = Instant::now();
@@ -90,25 +84,6 @@ impl Drive {
             lines: Vec::new(),
             known: HashMap::new(),
         })
-    }
-
-    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
-        if self.lines.is_empty() || self.lines.len() < MOST_LINES && choices.one_in(10) {
-            return self.connect(choices);
-        }
-        let index = choices.below(self.lines.len());
-        match choices.below(8) {
-            0 | 1 => self.send(index, choices),
-            2 => self.send_many(choices),
-            3 => self.peer_asks(index, choices),
-            4 | 5 => {
-                let most = 1 << choices.below(22);
-                self.peer_reads(index, most)?;
-            }
-            6 => self.turn(),
-            _ => self.settle()?,
-        }
-        Ok(())
     }
 
     fn connect(&mut self, choices: &mut Choices<'_>) -> Result<()> {
@@ -190,14 +165,7 @@ impl Drive {
         while line.got - begun < most {
             match line.socket.read(&mut buffer) {
                 Ok(0) => bail!("the connection has ended"),
-                Ok(count) => {
-                    let expected = line.sent.get(line.got..line.got + count);
-                    ensure!(
-                        expected == Some(&buffer[..count]),
-                        "the peer got other bytes"
-                    );
-                    line.got += count;
-                }
+                Ok(count) => drive::receive(&buffer[..count], &line.sent, &mut line.got)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
@@ -248,6 +216,27 @@ impl Drive {
             held <= SHARE * waiting + beside,
             "{held} bytes are kept for {waiting} that wait, and {beside} beside them"
         );
+        Ok(())
+    }
+}
+
+impl Drive for SlowDrive {
+    fn step(&mut self, choices: &mut Choices<'_>) -> Result<()> {
+        if self.lines.is_empty() || self.lines.len() < MOST_LINES && choices.one_in(10) {
+            return self.connect(choices);
+        }
+        let index = choices.below(self.lines.len());
+        match choices.below(8) {
+            0 | 1 => self.send(index, choices),
+            2 => self.send_many(choices),
+            3 => self.peer_asks(index, choices),
+            4 | 5 => {
+                let most = 1 << choices.below(22);
+                self.peer_reads(index, most)?;
+            }
+            6 => self.turn(),
+            _ => self.settle()?,
+        }
         Ok(())
     }
 
