@@ -215,7 +215,5 @@ function checkMuxOptions(options: LinkMuxOptions): void {
 }
 
 function clusterClosed(): NetpollError {
-  const error = new NetpollError('ERR_CLUSTER_CLOSED', 'The cluster is closed', { sent: false })
-  markFollowed(error)
-  return error
+  return markFollowed(new NetpollError('ERR_CLUSTER_CLOSED', 'The cluster is closed', { sent: false }))
 }

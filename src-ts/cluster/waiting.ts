@@ -153,7 +153,5 @@ function expired(cause: unknown): NetpollError {
 }
 
 function unsent(code: NetpollErrorCode, problem: string, cause: unknown): NetpollError {
-  const error = new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) })
-  markFollowed(error)
-  return error
+  return markFollowed(new NetpollError(code, problem, { sent: false, ...(cause !== undefined && { cause }) }))
 }

@@ -107,9 +107,10 @@ export function follow(error: unknown, entry: Entry, site: CallSite | undefined)
   else site.giveTo(own)
 }
 
-/** Has {@link follow} make the stack of an error anew that was just made. */
-export function markFollowed(error: Error): void {
+/** Has {@link follow} make the stack of an error anew that was just made; returns it. */
+export function markFollowed<Made extends Error>(error: Made): Made {
   if (hasRoom()) followed.add(error)
+  return error
 }
 
 async function throwAwaited(error: NetpollError): Promise<never> {

@@ -349,24 +349,18 @@ function cancellation<Sent, Received>(encoder: Encoder<Sent, Received>, id: numb
 }
 
 function wrongKind(kind: string): RpcError {
-  const error = new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${kind}`)
-  markFollowed(error)
-  return error
+  return markFollowed(new RpcError('ERR_RPC_INVALID_MESSAGE', `A client got a message of kind ${kind}`))
 }
 
 /** An error whose stack is made anew where the call is awaited. */
 function tooLate(): NetpollError {
-  const error = deadlinePassed()
-  markFollowed(error)
-  return error
+  return markFollowed(deadlinePassed())
 }
 
 /** As {@link tooLate}, of a call whose server has carried it out. */
 function inflatedTooLate(): NetpollError {
   const problem = 'The deadline had passed before the reply was inflated'
-  const error = new NetpollError('ERR_REQUEST_TIMEOUT', problem, { sent: true })
-  markFollowed(error)
-  return error
+  return markFollowed(new NetpollError('ERR_REQUEST_TIMEOUT', problem, { sent: true }))
 }
 
 /** Milliseconds until the deadline, 0 for ever. */
