@@ -1,5 +1,5 @@
 import { isNetpollError } from '../errors'
-import { refusePromise } from '../extension'
+import { saysTrue } from '../extension'
 
 /** What the end of one try says. */
 export const Outcome = {
@@ -31,12 +31,14 @@ export function outcomeOf(error: unknown): Outcome {
   return error.code === 'ERR_REQUEST_TIMEOUT' ? Outcome.Caller : Outcome.Unsent
 }
 
-/** Whether a reply says that its server cannot serve. @throws TypeError `ERR_INVALID_ARG_VALUE` for a promise; what the user's function throws */
+/**
+ * Whether a reply says that its server cannot serve.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_VALUE` for a promise; what the user's function throws
+ */
 export function saysUnavailable(
   isUnavailable: ((reply: Buffer) => boolean) | undefined,
   reply: Buffer,
 ): boolean {
-  const says: unknown = isUnavailable?.(reply)
-  refusePromise('options.isUnavailable', says)
-  return says === true
+  return saysTrue('options.isUnavailable', isUnavailable?.(reply))
 }

@@ -2,7 +2,7 @@ import type { Facade, GoAway, IsGoAway, Served } from './hooks'
 import type { GroupSettings } from './group-settings'
 import type { Life } from './life'
 import type { SendQueue } from './send-queue'
-import { refusePromise } from '../process/report'
+import { refusePromise, saysTrue } from '../process/report'
 import { invalidValue } from '../errors'
 import { clearTimeout, setTimeout } from '../time/timers'
 import { checkPayload, keepPayload, type Payload } from '../memory/payload'
@@ -104,8 +104,7 @@ export function saysGoAway(connection: AskedConnection, isGoAway: IsGoAway, mess
       message,
       undefined,
     )
-    refusePromise('isGoAway', says)
-    return says === true
+    return saysTrue('isGoAway', says)
   } catch (error) {
     connection.fail(error)
     return false

@@ -64,6 +64,12 @@ export function refusePromise(
   throw invalidValue(name, 'must not return a promise: its result is needed at once', 'a promise')
 }
 
+/** Whether a user's function `name` has said `true`, and nothing like it. @throws as {@link refusePromise} */
+export function saysTrue(name: string, result: unknown): boolean {
+  refusePromise(name, result)
+  return result === true
+}
+
 /** The system's error number, of an error of ours. */
 export function errnoOf(error: unknown): number | undefined {
   try {

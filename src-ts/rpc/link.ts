@@ -18,7 +18,7 @@ import {
   callOfPool,
   muxOptionNames,
   poolOptionNames,
-  refusePromise,
+  saysTrue,
 } from '../extension'
 import { clusterOptionNames, isResolver } from '../cluster/extension'
 import type { ClusterOptions, ClusterStats, Resolver } from '../cluster/index'
@@ -163,15 +163,12 @@ function saysGoAway<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer)
   const message = decodeMessage(codec, bytes)
   const announces: unknown =
     message.kind !== 'compressed' && message.kind !== 'cancel' && codec.isGoAway?.(message)
-  refusePromise('codec.isGoAway', announces)
-  return announces === true
+  return saysTrue('codec.isGoAway', announces)
 }
 
 /** Of a reply. */
 function saysUnavailable<Sent, Received>(codec: Codec<Sent, Received>, bytes: Buffer): boolean {
-  const says: unknown = codec.isUnavailable?.(bytes)
-  refusePromise('codec.isUnavailable', says)
-  return says === true
+  return saysTrue('codec.isUnavailable', codec.isUnavailable?.(bytes))
 }
 
 class MuxLink implements Link {
