@@ -48,7 +48,7 @@ export class Watcher {
       const result: unknown = this.#resolver.refresh?.()
       if (isThenable(result)) whenSettled(result, ignore, (error) => this.#failed(error))
     } catch (error) {
-      this.#listener.failed(error)
+      this.#failed(error)
     }
   }
 

@@ -416,7 +416,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   /**
    * Goes over to TLS: for STARTTLS, the SSLRequest of PostgreSQL, a PROXY header. A connection of a server is the server's
    * end of it, a dialed one the client's. It must have no framing and no TLS, and no caller may read or send meanwhile.
-   * {@link end} and {@link retire} take effect once TLS has begun. What fails ends the connection. Servers are called what was dialed, unless `servername` says otherwise.
+   * {@link end} and {@link retire} take effect once TLS has begun. What fails ends the connection. Servers are called what
+   * was dialed, unless `servername` says otherwise.
    *
    * @returns a promise that resolves once the handshake is done; {@link tls} says then what was agreed on
    * @throws (as a rejection) NetpollError `ERR_TLS_PROTOCOL` where bytes are unread, see `unread`;
