@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 
 import {
@@ -21,6 +23,9 @@ import { placeOf } from '../../support/listeners.mjs'
 import { codeOf, connectPeer, framing, gone, targetOf } from '../../support/netpoll.mjs'
 import type { Peer } from '../../support/peer.mjs'
 import { type Place, places, words } from '../../support/places.mjs'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 type Options = Partial<FramedServerOptions> & Partial<FramedDialerOptions>
 
@@ -720,6 +725,40 @@ test.serial('memory of which no view was made is read into again', async (t) => 
   t.true(seen.size <= 3, `${seen.size} chunks`)
   t.true(starts.size <= 20, `${starts.size} places`)
 })
+
+for (const place of places.filter(({ pollers }) => pollers === 0)) {
+  test.serial(`large messages without a view are read into the same memory: ${words(place)}`, async (t) => {
+    const views: Buffer[] = []
+    const seen = new WeakSet<ArrayBufferLike>()
+    let count = 0
+    const { peer } = await line(t, place, (reader, writer) => {
+      // A view here and there keeps its memory.
+      const { bytes, start, length } = reader
+      if (!seen.has(bytes.buffer)) count += 1
+      seen.add(bytes.buffer)
+      if (bytes[start] === 1) views.push(reader.next(length))
+      writer.writeUint(length, 4)
+    })
+    const send = async (first: number, length: number): Promise<void> => {
+      void peer.write(frame(Buffer.alloc(length, first)))
+      t.is(unframe(await peer.read(8))[0]?.readUInt32BE(0), length)
+    }
+    // From here on both sides have what they need for small messages.
+    await send(2, 10)
+    const { liveBytes } = stats().chunks
+    for (let round = 0; round < 60; round += 1) await send(round % 20 === 0 ? 1 : 2, 300_000 + (round % 3))
+    // For the first message, for each view and the message behind it, and after a pause of the machine. Of 60.
+    t.true(count <= 20, `${count} chunks`)
+    t.is(views.length, 3)
+    t.true(views.every((view) => view.equals(Buffer.alloc(view.length, 1))))
+    views.length = 0
+    // What nobody uses is let go of.
+    await until(() => {
+      collect()
+      return stats().chunks.liveBytes <= liveBytes
+    })
+  })
+}
 
 test.serial('subscribers of netpoll.request get a view, which stays', async (t) => {
   const { channel } = await import('node:diagnostics_channel')

@@ -152,6 +152,11 @@ impl ChunkPool {
         self.0.chunk_size
     }
 
+    /// The most that free chunks of the ordinary size have together, and the most that large ones have.
+    pub(super) fn cached_bytes_limit(&self) -> usize {
+        self.0.chunk_size.saturating_mul(self.0.cached_limit)
+    }
+
     /// An ordinary chunk, from the cache where it has one.
     ///
     /// # Errors

@@ -144,6 +144,23 @@ fn regions_over_chunks_that_others_hold() {
 }
 
 #[test]
+fn regions_that_are_filled_anew_while_others_hold_their_chunk() {
+    let mut region = Region::over(pool().take());
+    let slice = region.append(&[1; 8]);
+    assert!(region.again().is_none(), "a slice sees it");
+    look(slice.as_ref());
+    let (tail, own) = divided();
+    assert!(tail.again().is_none(), "another region fills a part of it");
+    assert!(own.again().is_none(), "it was split off");
+    let mut again = Region::over(pool().take()).limit(8);
+    for _ in 0..3 {
+        again.copy_in(&[1; 8]);
+        again = again.again().expect("nobody else holds it").limit(8);
+        again.spare().fill(2);
+    }
+}
+
+#[test]
 fn pools_and_intakes_with_any_numbers() {
     for chunk_size in [0, 1, 2, 5, SIZE] {
         for &number in NUMBERS {

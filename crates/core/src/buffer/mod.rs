@@ -18,6 +18,7 @@
 mod chunk;
 mod counted;
 mod large_memory;
+mod large_regions;
 mod link;
 mod out_of_memory;
 mod read_buffer;

@@ -1,5 +1,8 @@
 //! Where sockets are read into: the tail of a chunk that all connections of a poller share.
 
+use std::time::Instant;
+
+use super::large_regions::LargeRegions;
 use super::{Chunk, ChunkPool, OutOfMemory, Region};
 
 /// The least that one read is offered. With less left, a chunk is done.
@@ -21,6 +24,7 @@ pub struct ReadBuffer {
     tail: Region,
     /// Where in the tail's chunk the bytes of the batch begin that is being filled.
     batch_start: usize,
+    large: LargeRegions,
     max_read: usize,
 }
 
@@ -32,10 +36,12 @@ impl ReadBuffer {
     pub fn new(pool: ChunkPool) -> Result<Self, OutOfMemory> {
         let tail = Region::over(pool.try_take()?);
         let max_read = MAX_READ.min(pool.chunk_size() / 2).max(1);
+        let large = LargeRegions::new(pool.cached_bytes_limit());
         Ok(Self {
             pool,
             tail,
             batch_start: 0,
+            large,
             max_read,
         })
     }
@@ -48,14 +54,34 @@ impl ReadBuffer {
     /// What is read from now on is for another batch.
     pub fn begin_batch(&mut self) {
         self.batch_start = self.tail.filled();
+        self.large.begin_batch();
     }
 
     /// Reads into the memory of the last batch again, whose consumer does not look at it any more. `is_free` tells it of the
     /// chunk. A connection that has kept some of what was read, or sends it, keeps all of it.
-    pub fn reuse_batch(&mut self, is_free: impl FnOnce(&Chunk) -> bool) {
+    pub fn reuse_batch(&mut self, is_free: impl Fn(&Chunk) -> bool) {
+        self.large.reuse_batch(&is_free);
         if self.tail.filled() > self.batch_start && is_free(self.tail.chunk()) {
             self.tail.rewind(self.batch_start);
         }
+    }
+
+    /// A connection has handed over all that it has filled of `region`, and will not fill the rest.
+    pub(crate) fn hand_over(&mut self, region: Region) {
+        if region.has_whole_chunk() && self.is_large(region.chunk().capacity()) {
+            self.large.hand_over(region);
+        }
+    }
+
+    /// Lets go of memory of large messages that was not used again for long. To be called in each turn.
+    pub fn let_go_unused(&mut self, now: Instant) {
+        self.large.let_go_unused(now);
+    }
+
+    /// When [`Self::let_go_unused`] is to be called, at the latest.
+    #[must_use]
+    pub fn next_look(&self) -> Option<Instant> {
+        self.large.look_at()
     }
 
     /// Up to here, what remains of a read is copied out of the tail.
@@ -146,8 +172,7 @@ impl ReadBuffer {
     pub fn reserve(&mut self, size: usize) -> Result<Region, OutOfMemory> {
         if size > self.tail.remaining() {
             if self.is_large(size) {
-                let chunk = self.pool.try_take_at_least(size)?;
-                return Ok(Region::over(chunk).limit(size));
+                return self.reserve_large(size);
             }
             self.make_room(size)?;
         }
@@ -166,7 +191,7 @@ impl ReadBuffer {
             return Ok(region);
         }
         if self.is_large(size) {
-            let mut region = Region::over(self.pool.try_take_at_least(size)?).limit(size);
+            let mut region = self.reserve_large(size)?;
             region.copy_in(self.tail.uncommitted(count));
             return Ok(region);
         }
@@ -174,6 +199,18 @@ impl ReadBuffer {
         let mut region = self.reserve(size)?;
         region.copy_in(begun.as_ref());
         Ok(region)
+    }
+
+    /// A region of `size` bytes, with memory of a message before it if that has come back.
+    fn reserve_large(&mut self, size: usize) -> Result<Region, OutOfMemory> {
+        if let Some(region) = self.large.take(self.pool.capacity_for(size)) {
+            return Ok(region.limit(size));
+        }
+        let chunk = self.pool.try_take_at_least(size).or_else(|OutOfMemory| {
+            self.large.clear();
+            self.pool.try_take_at_least(size)
+        })?;
+        Ok(Region::over(chunk).limit(size))
     }
 
     /// A region of exactly `size` bytes, in memory that no other holder has a part of.

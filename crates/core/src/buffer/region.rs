@@ -79,6 +79,12 @@ impl Region {
         &self.chunk
     }
 
+    /// Whether it was made over the whole chunk, and not split off.
+    #[must_use]
+    pub fn has_whole_chunk(&self) -> bool {
+        matches!(self.part, Part::First)
+    }
+
     /// Offset in the chunk of the first byte that is not committed.
     #[must_use]
     pub fn filled(&self) -> usize {
@@ -148,14 +154,24 @@ impl Region {
     ///
     /// Returns whether it has: not where a slice or another region refers to the chunk, or where it was split off.
     pub fn rewind(&mut self, start: usize) -> bool {
-        let is_first = matches!(self.part, Part::First);
-        if !is_first || start > self.filled || !self.chunk.is_alone_inside() {
+        if !self.has_whole_chunk() || start > self.filled || !self.chunk.is_alone_inside() {
             return false;
         }
         self.chunk.settled().rewind(start);
         self.filled = start;
         self.begin = self.begin.min(start);
         true
+    }
+
+    /// All of its chunk, to be filled anew. Outside holders may keep the chunk. The caller knows that they do not look at its
+    /// bytes any more.
+    ///
+    /// `None` where a slice or another region refers to the chunk, or where it was split off.
+    #[must_use]
+    pub fn again(mut self) -> Option<Self> {
+        let is_whole = self.rewind(0);
+        self.end = self.chunk.capacity();
+        is_whole.then_some(self)
     }
 
     /// What was split off has been filled up to here.

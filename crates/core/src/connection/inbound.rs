@@ -33,7 +33,8 @@ pub struct Inbound {
     rest: Rest,
     /// What the next read will probably bring.
     expected: usize,
-    /// Bytes of the last message that had a region of its own, while the connection brings such.
+    /// Bytes of the memory of the last message that had a region of its own, while the connection brings such. One that is
+    /// a little longer fits in as well.
     large: usize,
     claim: Claim,
 }
@@ -279,7 +280,7 @@ impl Inbound {
                 if taken.count > 0 {
                     self.large = needed
                         .filter(|&size| read_buffer.is_large(size))
-                        .unwrap_or(0);
+                        .map_or(0, |size| read_buffer.cost(size));
                 }
                 (consumed, taken)
             }
@@ -288,6 +289,9 @@ impl Inbound {
         let backlog = Backlog { memory, progress };
         if taken.error.is_some() || backlog.memory.bytes().is_empty() {
             self.forget();
+            if let Memory::Own { region, .. } = backlog.memory {
+                read_buffer.hand_over(region);
+            }
         } else if taken.count == limit {
             self.rest = Rest::HeldBack;
             self.backlog = Some(backlog);

@@ -230,7 +230,7 @@ impl Poller {
     /// Acts on deadlines that have passed. More may be ready than one look tells of, and after a stall they would be given up
     /// without their news.
     fn meet_deadlines(&mut self, now: Instant, served: Served) {
-        let due = self.next_wake().filter(|wake| *wake <= now);
+        let due = self.wheel.next_wake().filter(|wake| *wake <= now);
         let is_due = due.is_some();
         let knows = match std::mem::replace(&mut self.polled, Polled::No) {
             Polled::Yes => true,
@@ -310,12 +310,13 @@ impl Poller {
         // Last, so that after a long pause of the process the progress that a peer has made meanwhile
         // counts before the deadline does.
         self.meet_deadlines(now, served);
+        self.read_buffer.let_go_unused(now);
         batch.vacate_afterwards(&mut self.resting);
     }
 
     /// Reads into the memory of the last batch again: its consumer has seen all of it, and does not look at it any more.
     /// `is_free` tells it of the chunk.
-    pub fn reuse_batch(&mut self, is_free: impl FnOnce(&Chunk) -> bool) {
+    pub fn reuse_batch(&mut self, is_free: impl Fn(&Chunk) -> bool) {
         self.read_buffer.reuse_batch(is_free);
     }
 
@@ -326,10 +327,11 @@ impl Poller {
         !self.ready.is_empty() || !self.troubles.is_empty() || self.put_off.is_some()
     }
 
-    /// When a timer is due next.
+    /// When the next turn is due at the latest: for a deadline, or to let go of memory.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        self.wheel.next_wake()
+        let wakes = [self.wheel.next_wake(), self.read_buffer.next_look()];
+        wakes.into_iter().flatten().min()
     }
 
     /// Sends what the commands since the last flush have queued: one system call per connection.

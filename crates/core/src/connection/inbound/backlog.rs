@@ -67,8 +67,8 @@ impl Progress {
         self.needed.map_or(0, |total| total.saturating_sub(length))
     }
 
-    /// As [`Self::growth`], where memory is plenty: eight times what is there, or `trusted`, the size of the connection's last
-    /// large message. Each time that a region turns out to be too small, all that is there is copied.
+    /// As [`Self::growth`], where memory is plenty: eight times what is there, or `trusted`, as much memory as the connection's
+    /// last large message had. Each time that a region turns out to be too small, all that is there is copied.
     pub(super) fn ahead(&self, length: usize, trusted: usize) -> usize {
         match self.needed {
             Some(total) => total.min(trusted.max(PLENTY * length).max(TRUSTED_REGION)),
