@@ -1,37 +1,17 @@
 // A connection that its user closes when its handshake is done and has not been told of.
 
 import { once } from 'node:events'
-import { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
 import test from 'ava'
 
 import { type Connection, Dialer } from '../../dist/index.mjs'
 import { Authority, patient } from '../support/certificates.mjs'
-import { Inbox } from '../support/deferred.mjs'
 import { netServerAt } from '../support/listeners.mjs'
 import { codeOf, rejection } from '../support/netpoll.mjs'
+import { answerTo } from '../support/tls.mjs'
 
 const root = new Authority({ name: 'root' })
 const identity = root.issue()
 const tls = { ca: root.cert, servername: 'localhost', ...patient }
-
-/** What the server's end of TLS answers to a client's first bytes. */
-async function answerTo(hello: Buffer): Promise<Buffer> {
-  const answers = new Inbox<Buffer>()
-  const wire = new Duplex({
-    read() {},
-    write(bytes: Buffer, _encoding, done) {
-      answers.push(bytes)
-      done()
-    },
-  })
-  const server = new TLSSocket(wire, { isServer: true, key: identity.key, cert: identity.cert })
-  server.on('error', () => {})
-  wire.push(hello)
-  const answer = await answers.take()
-  server.destroy()
-  return answer
-}
 
 const ways: readonly (readonly [name: string, (connection: Connection) => void])[] = [
   ['close', (connection) => void connection.close()],
@@ -52,7 +32,7 @@ for (const transport of ['tcp', 'unix'] as const) {
 
       const secured = upgraded.startTls(tls)
       const [hello] = (await once(peer, 'data')) as [Buffer]
-      const answer = await answerTo(hello)
+      const answer = await answerTo(hello, identity)
       trigger.write('!')
       peer.write(answer)
       t.is(codeOf(await rejection(secured)), 'ERR_CONN_CLOSED')

@@ -4,6 +4,7 @@
 //! there and copied into the memory that the connection offers. What is written is encrypted into memory of the poller. Kept
 //! is an unfinished record, plaintext that had no room, and ciphertext that the socket has not taken.
 
+mod close_notify;
 mod handshake;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use super::pieces::{Room, record_of};
 use super::scratch::{MAX_PLAINTEXT, MAX_RECORD, RECORDS, Scratch};
 use super::wear::{End, Wear};
 use crate::unfinished::Claim;
+use close_notify::CloseNotify;
 
 /// The most that is kept of a handshake message that takes several records, and of the record behind it.
 const MAX_KEPT: usize = 64 * 1024 + 2 * MAX_RECORD;
@@ -67,6 +69,8 @@ pub struct Session {
     refused: Option<io::Error>,
     /// What has failed, of which the peer is told. Plaintext before it goes first.
     failed: Option<Failure>,
+    /// Whether the peer has ended TLS before its handshake was done.
+    close_notify: CloseNotify,
     wear: Wear,
     /// Records that keys may encrypt, whatever the cipher allows.
     max_records: u64,
@@ -90,6 +94,7 @@ impl Session {
             own_tail: 0,
             refused: None,
             failed: None,
+            close_notify: CloseNotify::default(),
             wear: Wear::of(end),
             max_records,
             claim,

@@ -11,7 +11,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
-use rustls::{CipherSuite, CommonState, Error, HandshakeKind, ProtocolVersion};
+use rustls::{AlertDescription, CipherSuite, CommonState, Error, HandshakeKind, ProtocolVersion};
 
 pub(super) use configurations::{
     ClientConfiguration, DestinationConfiguration, ServerConfiguration,
@@ -52,6 +52,9 @@ const AES_GCM_OF_TLS12: [CipherSuite; 4] = [
     CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
     CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 ];
+
+/// What the library says of a peer that ends TLS within a handshake, where it says anything.
+const ENDED_EARLY: Error = Error::AlertReceived(AlertDescription::CloseNotify);
 
 enum Library {
     Client(Box<UnbufferedClientConnection>),
@@ -205,7 +208,9 @@ impl Engine {
             self.server_name = seen.server_name;
         }
         let result = result.map_err(|error| {
-            self.encode_alert(output);
+            if error != ENDED_EARLY {
+                self.encode_alert(output);
+            }
             failure_of(&error, seen.fault)
         });
         (used, result)
@@ -346,6 +351,7 @@ fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, output: &mut Output) {
 
 fn failure_of(error: &Error, fault: Option<CertificateFault>) -> Failure {
     match error {
+        error if *error == ENDED_EARLY => Failure::EndedEarly,
         Error::AlertReceived(alert) => Failure::Alert(u8::from(*alert)),
         Error::NoCertificatesPresented => Failure::NoCertificate,
         Error::InvalidCertificate(_) => {

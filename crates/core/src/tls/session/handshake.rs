@@ -87,6 +87,7 @@ impl Session {
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let reserved = self.incoming.try_reserve(bytes.len());
         reserved.map_err(|_| Failure::OutOfMemory)?;
+        self.close_notify.look_at(bytes);
         self.incoming.extend_from_slice(bytes);
         self.claim_kept()
     }
@@ -108,13 +109,12 @@ impl Session {
         self.queue(scratch.output.bytes(), 0)?;
         result.and(lack)?;
         self.claim_kept()?;
-        match self
-            .engine
-            .is_secured()
-            .then(|| self.engine.resumed_in_vain())
-        {
-            Some(Some(failure)) => Err(failure),
-            _ => Ok(()),
+        if self.engine.is_secured() {
+            self.engine.resumed_in_vain().map_or(Ok(()), Err)
+        } else if self.close_notify.has_come() {
+            Err(Failure::EndedEarly)
+        } else {
+            Ok(())
         }
     }
 }
