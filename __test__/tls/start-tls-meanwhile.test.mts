@@ -39,3 +39,30 @@ for (const place of places) {
     })
   }
 }
+
+for (const place of places) {
+  test(`a connection that goes over to TLS says why it is not given away: ${words(place)}`, async (t) => {
+    const accepted = new Inbox<Connection>()
+    const { side, pollers, transport } = place
+    const server = createServer({ pollers, onConnect: accepted.push })
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen(placeOf(t, transport))
+    const dialed = await new Dialer({ pollers }).dial(targetOf(server))
+    t.teardown(() => dialed.destroy())
+    const served = await accepted.take()
+    const asked = side === 'server' ? served : dialed
+    const isRefused = (): void => {
+      t.throws(() => asked.detach(), {
+        code: 'ERR_UNSUPPORTED',
+        message: 'A connection with TLS cannot be given away',
+      })
+    }
+
+    const secured = Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+    isRefused()
+    await secured
+    isRefused()
+    asked.destroy()
+    t.throws(() => asked.detach(), { code: 'ERR_CONN_CLOSED' })
+  })
+}

@@ -450,6 +450,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @throws NetpollError `EBUSY` while the reply of a call can still come, also of one that was given up.
    * `EAGAIN` while bytes wait to be sent, or messages to be handed over. `ERR_CONN_CLOSED`, also after a refusal.
+   * `ERR_UNSUPPORTED` with TLS, from the call of {@link startTls} on.
    */
   detach(): number {
     return detach(this.#core)

@@ -13,6 +13,8 @@ export interface DetachableConnection extends PolledConnection {
   readonly life: Life
   readonly closing: Pick<Closing, 'closedError'>
   readonly socket: Pick<Socket, 'detach' | 'tls'>
+  /** Its way to TLS, where it is on it. */
+  readonly upgrade: object | undefined
   /** Whether the reply of a call can still come, also of one that was given up. */
   readonly awaitsReplies: boolean
 }
@@ -20,9 +22,10 @@ export interface DetachableConnection extends PolledConnection {
 /** Gives the socket away: the connection is over, and its descriptor belongs to the caller. */
 export function detach(connection: DetachableConnection): number {
   const { life, group } = connection
-  if (!life.isOpen || life.isRefused) throw connection.closing.closedError()
+  const isUpgrading = life.isConnecting && connection.upgrade !== undefined
+  if (!isUpgrading && (!life.isOpen || life.isRefused)) throw connection.closing.closedError()
   // The keys are here, and no other owner could go on with them.
-  if (connection.socket.tls !== undefined) {
+  if (isUpgrading || connection.socket.tls !== undefined) {
     throw new NetpollError('ERR_UNSUPPORTED', 'A connection with TLS cannot be given away')
   }
   // The next owner would take the reply of such a call for that of its own first one.

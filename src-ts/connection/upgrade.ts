@@ -49,7 +49,10 @@ export function startTls(
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing goes over to nothing else')
     }
     const checked = checkStartTls(group.role, options)
-    if (connection.upgrade !== undefined || (life.isWhole && socket.tls !== undefined)) {
+    if (connection.upgrade !== undefined) {
+      throw new NetpollError('ERR_UNSUPPORTED', 'The connection goes over to TLS already')
+    }
+    if (life.isWhole && socket.tls !== undefined) {
       throw new NetpollError('ERR_UNSUPPORTED', 'The connection has TLS already')
     }
     if (!life.isWhole) throw connection.closing.closedError()
