@@ -42,11 +42,11 @@ function wire(): { readonly stream: Duplex; readonly written: Inbox<Buffer> } {
 }
 
 /** The first bytes of a client of TLS. */
-export async function helloOf(version: SecureVersion): Promise<Buffer> {
+export async function helloOf(version: SecureVersion, servername = 'localhost'): Promise<Buffer> {
   const { stream, written } = wire()
   const client = connect({
     socket: stream,
-    servername: 'localhost',
+    servername,
     minVersion: version,
     maxVersion: version,
   })

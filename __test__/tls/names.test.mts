@@ -6,15 +6,21 @@ import nodeTls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import {
+  type Connection,
   createServer,
   Dialer,
   type FramedServerOptions,
   type ServerTlsOptions,
   type TlsCredentials,
+  type TlsVersion,
 } from '../../dist/index.mjs'
 import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
-import { codeOf, framing, portOf } from '../support/netpoll.mjs'
+import { placeOf } from '../support/listeners.mjs'
+import { codeOf, framing, portOf, rejection, targetOf } from '../support/netpoll.mjs'
+import { Peer, type Target } from '../support/peer.mjs'
+import { places, words } from '../support/places.mjs'
+import { helloOf } from '../support/tls.mjs'
 
 const root = new Authority({ name: 'root' })
 const host = '127.0.0.1'
@@ -100,16 +106,91 @@ for (const pollers of [0, 1, 2]) {
   }
 }
 
-test('a name that a server does not know, and that has nothing else to show, fails the handshake', async (t) => {
-  const errors = new Inbox<Error>()
-  const tls: ServerTlsOptions = { ...patient, contexts, onHandshakeError: errors.push }
-  const server = createServer({ framing, tls }, (request) => request)
+/** What a client asks for, and what its server says of it. */
+const unknown: readonly (readonly [servername: string, said: string])[] = [
+  ['other.test', 'the name "other.test"'],
+  ['Another.TEST', 'the name "another.test"'],
+  [`${'a'.repeat(59)}.test`, `the name "${'a'.repeat(59)}.test"`],
+  [`${'a'.repeat(60)}.test`, `the name "${'a'.repeat(60)}.tes"…`],
+  ['', 'no name'],
+]
+
+for (const place of places.filter(({ side }) => side === 'server')) {
+  const { pollers, transport } = place
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const title = `${words(place)}, ${version}`
+
+    test(`a server says which name it does not know: ${title}`, async (t) => {
+      const errors = new Inbox<Error>()
+      const tls: ServerTlsOptions = { ...patient, contexts, onHandshakeError: errors.push }
+      const server = createServer({ framing, pollers, tls }, (request) => request)
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen(placeOf(t, transport))
+      for (const [servername, said] of unknown) {
+        const dialed = new Dialer({
+          framing,
+          pollers,
+          tls: { ca: root.cert, servername, maxVersion: version },
+        })
+        isUnknown(t, await rejection(dialed.dial(targetOf(server))), servername)
+        isToldUnknown(t, await errors.take(), said)
+        t.is(await alertFor(targetOf(server), servername, version), alertOf(servername))
+        isToldUnknown(t, await errors.take(), said)
+      }
+    })
+
+    test(`a stream that goes over says which name it does not know: ${title}`, async (t) => {
+      const accepted = new Inbox<Connection>()
+      const server = createServer({ pollers, onConnect: accepted.push, onError: () => {} })
+      t.teardown(() => server.close({ timeout: 0 }))
+      await server.listen(placeOf(t, transport))
+      for (const [servername, said] of unknown) {
+        const dialed = await new Dialer({ pollers, onError: () => {} }).dial(targetOf(server))
+        const served = await accepted.take()
+        const [refused, told] = await Promise.all([
+          rejection(dialed.startTls({ ca: root.cert, servername, maxVersion: version, ...patient })),
+          rejection(served.startTls({ contexts, ...patient, unread: 'handshake' })),
+        ])
+        isUnknown(t, refused, servername)
+        isToldUnknown(t, told, said)
+      }
+    })
+  }
+}
+
+const alertOf = (servername: string): string =>
+  servername === '' ? 'missing_extension (109)' : 'unrecognized_name (112)'
+
+function isUnknown(t: ExecutionContext, error: unknown, servername: string): void {
+  const meaning = servername === '' ? '' : ': it has no certificate for the name that it was asked for'
+  t.is(codeOf(error), 'ERR_TLS_ALERT')
+  t.is((error as Error).message, `The peer has sent the TLS alert ${alertOf(servername)}${meaning}`)
+}
+
+function isToldUnknown(t: ExecutionContext, error: unknown, said: string): void {
+  t.is(codeOf(error), 'ERR_TLS_PROTOCOL')
+  t.is((error as Error).message, `The client asks for ${said}, for which there is no certificate`)
+}
+
+/** The alert by which a server ends the handshake of a client by OpenSSL. */
+async function alertFor(target: Target, servername: string, maxVersion: TlsVersion): Promise<string> {
+  const peer = await Peer.connect(target)
+  try {
+    const hello = await helloOf(maxVersion, servername)
+    await peer.write(hello)
+    const [type, , , , , level, alert] = await peer.readToEnd()
+    if (type !== 21 || level !== 2) throw new Error('this is no alert')
+    return alert === 112 ? 'unrecognized_name (112)' : `missing_extension (${alert})`
+  } finally {
+    peer.destroy()
+    await peer.closed
+  }
+}
+
+test('a server without a certificate of its own serves the names that it knows', async (t) => {
+  const server = createServer({ framing, tls: { ...patient, contexts } }, (request) => request)
   t.teardown(() => server.close({ timeout: 0 }))
   await server.listen({ host, port: 0 })
-  for (const servername of ['other.test', undefined]) {
-    t.not(await shown(portOf(server), servername), 'usual')
-    t.is(codeOf(await errors.take()), 'ERR_TLS_PROTOCOL')
-  }
   t.is(await shown(portOf(server), 'example.org'), 'example.org')
 })
 

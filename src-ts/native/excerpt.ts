@@ -1,4 +1,4 @@
-/** What the core tells of a frame that it has refused, record by record. */
+/** What the core tells of what it has refused, record by record: how a frame begins, or a name. */
 export class Excerpt {
   #announced: bigint | undefined
   readonly #bytes: number[] = []
@@ -18,6 +18,11 @@ export class Excerpt {
   /** How long it would be, and how long it may be. */
   lengths(maxLength: number): string {
     return this.#announced === undefined ? `${maxLength} bytes` : `${this.#announced} of ${maxLength} bytes`
+  }
+
+  /** Whether it is longer than what is told of it. */
+  get isCut(): boolean {
+    return this.#announced !== undefined && this.#announced > this.#bytes.length
   }
 
   /** Its first bytes, such that no log suffers from them. */

@@ -93,6 +93,7 @@ export const ReasonCode = {
   TlsEndedEarly: 10_017,
   TlsTruncated: 10_018,
   TlsKeysExhausted: 10_019,
+  TlsUnknownName: 10_020,
 } as const
 
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode]

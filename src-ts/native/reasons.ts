@@ -22,6 +22,7 @@ type MadeReason =
   | typeof ReasonCode.TlsAlert
   | typeof ReasonCode.TlsCertificate
   | typeof ReasonCode.TlsEndedEarly
+  | typeof ReasonCode.TlsUnknownName
 
 /** Reasons of the core's own, by the number that a connection's last record carries. */
 const reasons: Readonly<
@@ -94,10 +95,10 @@ export function ofTls<E>(error: E): E {
 /** What was refused, and how long it might be. */
 export interface Refused {
   readonly excerpt: Excerpt
-  readonly maxLength: number
+  readonly maxLength?: number
 }
 
-function aboutRefused(code: NetpollErrorCode, { excerpt, maxLength }: Refused): string {
+function aboutRefused(code: NetpollErrorCode, { excerpt, maxLength = 0 }: Refused): string {
   const lengths = code === 'ERR_FRAME_TOO_LARGE' ? `, ${excerpt.lengths(maxLength)}` : ''
   return `${lengths}: it begins with ${excerpt.text()}`
 }
@@ -113,6 +114,7 @@ export function reasonError(code: number, call: number, refused?: Refused): Netp
     if (code === ReasonCode.TlsAlert) return alertError(call)
     if (code === ReasonCode.TlsCertificate) return certificateError(call)
     if (code === ReasonCode.TlsEndedEarly) return endedEarly()
+    if (code === ReasonCode.TlsUnknownName) return unknownName(refused?.excerpt)
     if (known === undefined) return systemError(code, syscall)
     const [name, message] = known
     return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))
@@ -138,6 +140,7 @@ const endersByReason: ReadonlyMap<number, Ender> = new Map<number, Ender>([
   [ReasonCode.TlsNoCertificate, 'refusal'],
   [ReasonCode.TlsIncompatible, 'refusal'],
   [ReasonCode.TlsNoApplicationProtocol, 'refusal'],
+  [ReasonCode.TlsUnknownName, 'refusal'],
   [ReasonCode.TlsProtocol, 'refusal'],
 ])
 
@@ -149,4 +152,12 @@ export function enderOf(code: number): Ender {
 /** As Node.js has it. */
 function endedEarly(): NetpollError {
   return new NetpollError('ECONNRESET', 'The peer ended the connection before the TLS handshake was done')
+}
+
+function unknownName(name: Excerpt | undefined): NetpollError {
+  const asked = name === undefined ? 'no name' : `the name ${name.text()}${name.isCut ? '…' : ''}`
+  return new NetpollError(
+    'ERR_TLS_PROTOCOL',
+    `The client asks for ${asked}, for which there is no certificate`,
+  )
 }

@@ -64,6 +64,11 @@ const alerts: Readonly<Record<number, string>> = {
   120: 'no_application_protocol',
 }
 
+/** What alerts mean whose names do not say it. */
+const alertMeanings: Readonly<Record<number, string>> = {
+  112: ': it has no certificate for the name that it was asked for',
+}
+
 /** The name of Node.js for a fault; `undefined` for a number that means none. */
 export function faultCode(fault: number): string | undefined {
   return faultOf(fault)?.[0]
@@ -78,7 +83,8 @@ export function certificateError(fault: number): NetpollError {
 /** That the peer has sent an alert. */
 export function alertError(alert: number): NetpollError {
   const name = alerts[alert] ?? 'unknown'
-  return new NetpollError('ERR_TLS_ALERT', `The peer has sent the TLS alert ${name} (${alert})`)
+  const advice = alertMeanings[alert] ?? ''
+  return new NetpollError('ERR_TLS_ALERT', `The peer has sent the TLS alert ${name} (${alert})${advice}`)
 }
 
 function faultOf(fault: number): readonly [string, string] | undefined {

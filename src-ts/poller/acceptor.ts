@@ -1,5 +1,6 @@
 import type { NetpollError } from '../errors'
 import type { NativeId } from '../native/binding'
+import type { Excerpt } from '../native/excerpt'
 import { RecordKind } from '../native/protocol-numbers'
 import type { PolledConnection } from './polled-connection'
 
@@ -16,7 +17,7 @@ export interface Acceptor {
   /** A connection was accepted and closed, because the system could not watch it. */
   acceptFailed(errno: number): void
   /** A connection has failed in its handshake, of which nothing was told before: the reason, and what belongs to it. */
-  handshakeFailed(code: number, detail: number): void
+  handshakeFailed(code: number, detail: number, excerpt: Excerpt | undefined): void
   /** No thread accepts for it any more: its socket is closed. */
   acceptEnded(): void
   /** Its poller has failed, with everything that it had. */
@@ -45,11 +46,12 @@ export function tellAcceptor(
   kind: number,
   start: number,
   length: number,
+  excerpt: Excerpt | undefined,
 ): void {
   if (acceptor === undefined) return
   if (kind === RecordKind.AcceptPaused) acceptor.acceptPaused(start)
   else if (kind === RecordKind.AcceptFailed) acceptor.acceptFailed(start)
-  else if (kind === RecordKind.HandshakeFailed) acceptor.handshakeFailed(start, length)
+  else if (kind === RecordKind.HandshakeFailed) acceptor.handshakeFailed(start, length, excerpt)
   else if (kind === RecordKind.ExcessClosed) acceptor.excessClosed()
   else acceptor.acceptEnded()
 }

@@ -417,7 +417,7 @@ export class Poller {
       return
     }
     if (isOfListener(kind)) {
-      tellAcceptor(this.#acceptors.get(slot), kind, start, length)
+      tellAcceptor(this.#acceptors.get(slot), kind, start, length, this.#takeExcerpt())
       return
     }
     // They stand right before the record that takes what they tell, whosever it is.

@@ -43,7 +43,6 @@ import {
   type ConnectionGroup,
 } from '../connection/group'
 import { whenRejected } from '../checks/promises'
-import { reasonError } from '../native/reasons'
 import { SharedListener } from './shared-listener'
 import type { ServerTlsOptions, TlsCredentials } from '../tls/options'
 import { ServerSecurity, withoutTls } from '../tls/secure-context'
@@ -433,12 +432,12 @@ export class Server<Data = unknown> {
         this.#dropped()
         group.listenerFailed(systemError(errno, 'accept'), context)
       },
-      handshakeFailed: (code, detail) => {
+      handshakeFailed: (code, detail, excerpt) => {
         this.#failedHandshakes += 1
         this.#reported += 1
         this.#followEmpty()
         const hook = this.#security?.onHandshakeError
-        if (hook !== undefined) tellFailedHandshake(hook, reasonError(code, detail), group, context)
+        if (hook !== undefined) tellFailedHandshake(hook, { code, detail, excerpt }, group, context)
       },
       acceptEnded: () => this.#fail(acceptingFailed(this.#listener), group, context),
       failed: (error) => this.#fail(error, group, context),

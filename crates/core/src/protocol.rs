@@ -235,6 +235,9 @@ numbers! {
     TlsTruncated = 10_018,
     /// TLS keys have encrypted as much as they may.
     TlsKeysExhausted = 10_019,
+    /// A client asks for a name, or for none, for which there is no certificate. A name stands before the record that tells of
+    /// it, as [`RecordKind::RefusedBytes`]. Of one that is cut [`RecordKind::RefusedLength`] tells the length.
+    TlsUnknownName = 10_020,
 }
 
 numbers! {

@@ -104,6 +104,7 @@ fn code_of(failure: Failure) -> ReasonCode {
         Failure::NoCertificate => ReasonCode::TlsNoCertificate,
         Failure::Incompatible => ReasonCode::TlsIncompatible,
         Failure::NoApplicationProtocol => ReasonCode::TlsNoApplicationProtocol,
+        Failure::UnknownName => ReasonCode::TlsUnknownName,
         Failure::Protocol => ReasonCode::TlsProtocol,
         Failure::EndedEarly => ReasonCode::TlsEndedEarly,
         Failure::BufferLimit => ReasonCode::BufferLimit,

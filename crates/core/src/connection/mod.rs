@@ -32,7 +32,7 @@ use crate::trace::{IS_ON, Subject, trace};
 use crate::work::{Answer, Workers};
 use answers::Answers;
 use clocks::{Clocks, Closing};
-use excerpt::Excerpt;
+use excerpt::Refused;
 use farewell::Farewell;
 use report::{FlushQuestion, Pending, Reported};
 
@@ -84,8 +84,8 @@ pub struct Connection {
     stage: Option<Instant>,
     /// Since it waits for its peer in order to close.
     closing: Option<Box<Closing>>,
-    /// Of the frame that was refused, until that is told.
-    excerpt: Option<Box<Excerpt>>,
+    /// What was refused, until that is told.
+    refused: Option<Box<Refused>>,
     clocks: Option<Box<Clocks>>,
     subject: Subject,
 }
@@ -99,7 +99,7 @@ impl Connection {
             counts: settings.max_in_flight.is_some(),
             stage: None,
             closing: None,
-            excerpt: None,
+            refused: None,
             clocks: Clocks::new(&settings),
             inbound: Inbound::new(settings.unfinished.clone()),
             farewell: Farewell::of(&settings),
@@ -343,7 +343,7 @@ impl Connection {
             self.in_flight += taken.count as u32;
         }
         if let Some(excerpt) = taken.excerpt {
-            self.excerpt = Some(Box::new(excerpt));
+            self.refused = Some(Box::new(Refused::Frame(excerpt)));
         }
         match taken.error {
             None => {}

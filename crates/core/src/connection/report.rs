@@ -60,9 +60,9 @@ impl Connection {
     pub fn report(&mut self, batch: &mut Batch, slot: u32) {
         let tells_inactive = self.tells_inactive();
         if (tells_inactive || self.state == State::Closed)
-            && let Some(excerpt) = self.excerpt.take()
+            && let Some(refused) = self.refused.take()
         {
-            excerpt.report(batch, slot);
+            refused.report(batch, slot);
         }
         if tells_inactive {
             self.reported.inactive = true;

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use super::excerpt::Refused;
 use super::farewell::Farewell;
 use super::report::FlushQuestion;
 use super::{Connection, Event, Peer, State};
+use crate::batch::Batch;
 use crate::buffer::Slice;
 use crate::frame::Framing;
 use crate::reason::Reason;
@@ -36,6 +38,19 @@ impl Connection {
         self.reason = reason;
         let deadline = now + self.settings.close_timeout;
         self.stage = Some(self.stage.map_or(deadline, |stage| stage.min(deadline)));
+    }
+
+    /// A client asks for this name, for which there is no certificate: that is told with the reason.
+    pub fn refuses_name(&mut self, name: Box<str>) {
+        self.refused = Some(Box::new(Refused::Name(name)));
+    }
+
+    /// Why the handshake has failed of a connection of which nothing was told before: its listener has this tag.
+    pub fn report_failed_handshake(&mut self, batch: &mut Batch, tag: u32) {
+        if let Some(refused) = self.refused.take() {
+            refused.report(batch, tag);
+        }
+        batch.handshake_failed(tag, self.reason);
     }
 
     /// What follows `last` is TLS, both ways: nothing more is read before [`Self::unread`] was asked for.

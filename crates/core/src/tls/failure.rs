@@ -17,6 +17,8 @@ pub enum Failure {
     Incompatible,
     /// They have no application protocol in common.
     NoApplicationProtocol,
+    /// The client asks for a name, or for none, and this end has no certificate for that.
+    UnknownName,
     /// What came is no TLS, or breaks its rules.
     Protocol,
     /// The peer ended before the handshake was done.

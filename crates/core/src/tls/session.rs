@@ -483,6 +483,11 @@ impl Session {
         self.wear.take_news()
     }
 
+    /// The name that the client has asked for, as far as this end knows it.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.engine.server_name()
+    }
+
     /// What both ends have agreed on.
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
         self.engine.is_secured().then(|| self.engine.negotiated())

@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::poller::assigned::LoadShare;
 use crate::poller::dialing::Dialing;
 use crate::reason::{Call, Reason};
-use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Tls, Unread, Upgrade};
+use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Session, Tls, Unread, Upgrade};
 
 /// Whether consumers know of a connection, and when they are told. Each listener has a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Endpoint {
             return Some(next);
         }
         if let Introduction::AfterHandshake { tag } = self.introduction {
-            batch.handshake_failed(tag, self.connection.reason());
+            self.connection.report_failed_handshake(batch, tag);
             return Some(Next::Gone);
         }
         self.tell_unless_securing(batch);
@@ -166,7 +166,9 @@ impl Endpoint {
         match self.transport.shake_hands() {
             Ok(Handshake::Waits) => Some(self.await_peer(now, registry)),
             Ok(Handshake::Fails(failure)) => {
-                let reason = Reason::system(Call::Read, &failure.into_error());
+                let error = failure.into_error();
+                self.note_refused_name(&error);
+                let reason = Reason::system(Call::Read, &error);
                 self.connection.fails_securing(reason, now);
                 Some(self.await_peer(now, registry))
             }
@@ -185,10 +187,19 @@ impl Endpoint {
                 None
             }
             Err(error) => {
+                self.note_refused_name(&error);
                 self.transport.abandon();
                 self.connection.fail(Reason::system(Call::Read, &error));
                 None
             }
+        }
+    }
+
+    fn note_refused_name(&mut self, error: &io::Error) {
+        if Failure::within(error) == Some(Failure::UnknownName)
+            && let Some(name) = self.transport.session().and_then(Session::server_name)
+        {
+            self.connection.refuses_name(name.into());
         }
     }
 

@@ -93,8 +93,11 @@ impl ResolvesServerCert for Credentials {
         if let Some(name) = name {
             note(|seen| seen.server_name = Some(name.into()));
         }
-        name.and_then(|name| self.find(name))
-            .or(self.usual.as_ref())
-            .cloned()
+        let found = name.and_then(|name| self.find(name));
+        let found = found.or(self.usual.as_ref());
+        if found.is_none() {
+            note(|seen| seen.lacks_certificate = true);
+        }
+        found.cloned()
     }
 }

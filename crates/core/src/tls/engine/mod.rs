@@ -56,6 +56,9 @@ const AES_GCM_OF_TLS12: [CipherSuite; 4] = [
 /// What the library says of a peer that ends TLS within a handshake, where it says anything.
 const ENDED_EARLY: Error = Error::AlertReceived(AlertDescription::CloseNotify);
 
+/// The level of an alert that ends a connection.
+const FATAL: u8 = 2;
+
 enum Library {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
@@ -208,12 +211,30 @@ impl Engine {
             self.server_name = seen.server_name;
         }
         let result = result.map_err(|error| {
+            if seen.lacks_certificate {
+                self.refuse_name(output);
+                return Failure::UnknownName;
+            }
             if error != ENDED_EARLY {
                 self.encode_alert(output);
             }
             failure_of(&error, seen.fault)
         });
         (used, result)
+    }
+
+    /// The library says access_denied, and this is what the standards want (RFC 6066, 3; RFC 8446, 9.2). Nothing is encrypted
+    /// before a server has answered the first message.
+    fn refuse_name(&self, output: &mut Output) {
+        let alert = match self.server_name {
+            Some(_) => AlertDescription::UnrecognisedName,
+            None => AlertDescription::MissingExtension,
+        };
+        let record = [21, 3, 3, 0, 2, FATAL, u8::from(alert)];
+        output.append(record.len(), |memory| {
+            memory.copy_from_slice(&record);
+            Ok(record.len())
+        });
     }
 
     /// After a failure the alert that tells the peer waits to be encoded: the library gives it when it is called again. What
@@ -279,6 +300,11 @@ impl Engine {
                 _ => break Err(Failure::Protocol),
             }
         })
+    }
+
+    /// The name that the client has asked for.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// What was agreed on, once the connection is secured.
