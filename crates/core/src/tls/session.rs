@@ -5,6 +5,7 @@
 //! is an unfinished record, plaintext that had no room, and ciphertext that the socket has not taken.
 
 mod close_notify;
+mod fallible;
 mod handshake;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use super::scratch::{MAX_PLAINTEXT, MAX_RECORD, RECORDS, Scratch};
 use super::wear::{End, Wear};
 use crate::unfinished::Claim;
 use close_notify::CloseNotify;
+use fallible::{append, retry};
 
 /// The most that is kept of a handshake message that takes several records, and of the record behind it.
 const MAX_KEPT: usize = 64 * 1024 + 2 * MAX_RECORD;
@@ -65,6 +67,8 @@ pub struct Session {
     has_sent_close: bool,
     /// Bytes that have left behind the last that carry plaintext.
     own_tail: usize,
+    /// Whether the socket has taken a part of a record, or one of TLS alone, since that was asked for.
+    has_crept: bool,
     /// Why the socket takes nothing any more: told where its end is not announced.
     refused: Option<io::Error>,
     /// What has failed, of which the peer is told. Plaintext before it goes first.
@@ -92,6 +96,7 @@ impl Session {
             is_stalled: false,
             has_sent_close: false,
             own_tail: 0,
+            has_crept: false,
             refused: None,
             failed: None,
             close_notify: CloseNotify::default(),
@@ -376,6 +381,7 @@ impl Session {
 
     /// So many bytes of ciphertext have left. Returns how many of plaintext have left with them.
     fn leave(&mut self, mut ciphertext: usize) -> usize {
+        self.has_crept |= ciphertext > 0;
         let mut plaintext = 0;
         while let Some(record) = self.records.front_mut() {
             self.own_tail = match record.plaintext {
@@ -391,6 +397,8 @@ impl Session {
             self.records.pop_front();
         }
         self.encrypted -= plaintext;
+        // That tells of itself.
+        self.has_crept &= plaintext == 0;
         plaintext
     }
 
@@ -473,6 +481,11 @@ impl Session {
         }
     }
 
+    /// Whether the socket has taken something that no plaintext tells of, since this was asked for.
+    pub(crate) fn has_crept(&mut self) -> bool {
+        std::mem::take(&mut self.has_crept)
+    }
+
     /// Bytes that have left behind the last that carry plaintext of ours.
     pub(crate) fn own_tail(&self) -> usize {
         self.own_tail
@@ -492,21 +505,4 @@ impl Session {
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
         self.engine.is_secured().then(|| self.engine.negotiated())
     }
-}
-
-/// Calls again what a signal has interrupted.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
-fn append(memory: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Failure> {
-    let reserved = memory.try_reserve(bytes.len());
-    reserved.map_err(|_| Failure::OutOfMemory)?;
-    memory.extend_from_slice(bytes);
-    Ok(())
 }

@@ -11,5 +11,6 @@ mod handshakes;
 mod keys;
 mod peers;
 mod records;
+mod slow;
 mod unread;
 mod upgrading;

@@ -228,10 +228,19 @@ impl Endpoint {
             }
         }
         self.write_ciphertext(now);
+        self.note_crept(now);
         if self.connection.owes_farewell() {
             self.transport.say_farewell();
             self.connection.begin_farewell();
             self.write_ciphertext(now);
+        }
+    }
+
+    /// A part of a record that a slow peer has taken is progress, as the same bytes are without TLS.
+    fn note_crept(&mut self, now: Instant) {
+        let session = self.transport.session_mut();
+        if session.is_some_and(Session::has_crept) {
+            self.connection.left(0, now);
         }
     }
 

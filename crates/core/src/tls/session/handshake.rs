@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{Session, Socket, append, retry};
+use super::fallible::{append, retry};
+use super::{Session, Socket};
 use crate::tls::failure::{Failure, tells_of_gone_peer};
 use crate::tls::scratch::{MAX_RECORD, Scratch};
 
