@@ -4,7 +4,7 @@ import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
 import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
-import { codeOf, rejection, targetOf } from '../support/netpoll.mjs'
+import { codeOf, gone, rejection, targetOf } from '../support/netpoll.mjs'
 import { places, words } from '../support/places.mjs'
 
 const root = new Authority({ name: 'root' })
@@ -64,5 +64,49 @@ for (const place of places) {
     isRefused()
     asked.destroy()
     t.throws(() => asked.detach(), { code: 'ERR_CONN_CLOSED' })
+  })
+}
+
+for (const place of places) {
+  test(`no duplex takes a connection over that goes over to TLS: ${words(place)}`, async (t) => {
+    const accepted = new Inbox<Connection>()
+    const { side, pollers, transport } = place
+    const server = createServer({ pollers, onConnect: accepted.push })
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen(placeOf(t, transport))
+    const dialed = await new Dialer({ pollers }).dial(targetOf(server))
+    t.teardown(() => gone(dialed))
+    const served = await accepted.take()
+    const [asked, peer] = side === 'server' ? [served, dialed] : [dialed, served]
+
+    const secured = Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+    t.throws(() => asked.toDuplex(), { code: 'ERR_CONCURRENT_ACCESS' })
+    await secured
+    const duplex = asked.toDuplex().on('error', () => {})
+    t.true(duplex.encrypted)
+    duplex.write('late')
+    await peer.reader.fill(4)
+    t.is(peer.reader.readString(4), 'late')
+  })
+
+  // A unix socket cannot be reset.
+  if (place.transport === 'unix') continue
+
+  test(`a peer that resets while a stream goes over is told as the reason: ${words(place)}`, async (t) => {
+    const { side, pollers } = place
+    const accepted = new Inbox<Connection>()
+    const server = createServer({ pollers, onConnect: accepted.push, onError: () => {} })
+    t.teardown(() => server.close({ timeout: 0 }))
+    await server.listen(placeOf(t, 'tcp'))
+    // More than one, for the reset may come before or after the last plaintext has left.
+    for (let round = 0; round < 20; round += 1) {
+      const dialed = await new Dialer({ pollers, onError: () => {} }).dial(targetOf(server))
+      const served = await accepted.take()
+      const [asked, peer] = side === 'server' ? [served, dialed] : [dialed, served]
+      const secured = rejection(asked.startTls(side === 'server' ? { ...identity, ...patient } : tls))
+      peer.resetAndDestroy()
+      t.is(codeOf(await secured), 'ECONNRESET')
+      await Promise.all([gone(dialed), gone(served)])
+    }
   })
 }

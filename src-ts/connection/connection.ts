@@ -316,8 +316,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * of the stream: no other code reads, and it ends when the stream is ended or destroyed. `allowHalfOpen` says whether
    * the stream ends by itself when the peer does. Asked again, it is the same stream.
    *
-   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while another reader reads;
-   * `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
+   * @throws NetpollError `ERR_UNSUPPORTED` with a framing; `ERR_CONCURRENT_ACCESS` while another reader reads,
+   * or {@link startTls} is not done; `ERR_CONN_CLOSED` after {@link close} or {@link destroy}
    *
    * @example
    * ```ts

@@ -205,6 +205,9 @@ export class ConnectionCore {
       throw new NetpollError('ERR_UNSUPPORTED', 'A connection with a framing is no stream')
     }
     if (this.life.isClosing && !this.life.isClosed) throw this.closing.closedError()
+    if (this.upgrade !== undefined) {
+      throw new NetpollError('ERR_CONCURRENT_ACCESS', 'No duplex can take over before startTls is done')
+    }
     const transport = { core: this, sendQueue: this.sendQueue, group: this.group }
     const duplex = create(transport)
     const consumer = consumerOf(duplex, transport)

@@ -110,9 +110,8 @@ export class Upgrade {
       this.#fail(injected())
       return
     }
-    const { native } = group.poller
-    const errno = native.secure({ slot, generation }, security.context, dialedHost, begun, unread)
-    if (errno !== 0) this.#fail(this.#connection.closing.closedError())
+    // One that has failed meanwhile refuses it: its last record comes, and says why.
+    group.poller.native.secure({ slot, generation }, security.context, dialedHost, begun, unread)
   }
 
   /** The handshake is done. */
