@@ -125,3 +125,54 @@ const foreign = [
   ...['honorCipherOrder', 'ticketKeys', 'session', 'sessionTimeout', 'sessionIdContext', 'SNICallback'],
   ...['ALPNCallback', 'pskCallback', 'requestOCSP', 'enableTrace', 'privateKeyEngine', 'keylog'],
 ]
+
+const withoutKey: readonly { readonly taken: Readonly<Record<string, Taken>>; readonly rest: object }[] = [
+  { taken: ofServers, rest: { contexts: { 'a.test': identity } } },
+  { taken: ofClients, rest: {} },
+]
+
+for (const { taken, rest } of withoutKey) {
+  for (const [where, take] of Object.entries(taken)) {
+    // There the key of before stays.
+    if (where.endsWith('setSecureContext')) continue
+
+    test(`a passphrase without a key is checked as with one: ${where}`, (t) => {
+      for (const passphrase of values.filter((value) => typeof value !== 'string')) {
+        t.throws(() => take({ ...rest, passphrase }), {
+          code: 'ERR_INVALID_ARG_TYPE',
+          message: /options\.tls\.passphrase/,
+        })
+      }
+      t.notThrows(() => take({ ...rest, passphrase: 'x' }))
+    })
+  }
+}
+
+for (const [where, take] of [...Object.entries(ofServers), ...Object.entries(ofClients)]) {
+  test(`of what is no PEM the kind is told, and nothing else: ${where}`, (t) => {
+    for (const [value, kind] of [
+      [5, 'type number'],
+      [null, 'null'],
+      [{ SECRET: 'SECRET' }, 'type object'],
+      [Symbol('SECRET'), 'type symbol'],
+    ] as const) {
+      for (const name of ['key', 'cert', 'ca']) {
+        t.throws(() => take({ ...identity, [name]: value }), {
+          message: `The "options.tls.${name}" argument must be PEM, as a string or bytes. Received ${kind}`,
+        })
+      }
+    }
+  })
+}
+
+test('what lacks in the credentials of a name is told', (t) => {
+  for (const [lacking, option] of [
+    [{ cert: identity.cert }, 'key'],
+    [{ key: identity.key }, 'cert'],
+  ] as const) {
+    t.throws(() => server.addContext('a.test', lacking as never), {
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: new RegExp(`contexts\\["a.test"\\]\\.${option}" .* Received type undefined$`),
+    })
+  }
+})

@@ -11,7 +11,7 @@ const certificateBlocks =
 function textOf(option: string, value: unknown): string {
   if (typeof value === 'string') return value
   if (isUint8Array(value)) return Buffer.from(value).toString('latin1')
-  throw invalidType(option, 'PEM, as a string or bytes', typeof value)
+  throw invalidType(option, 'PEM, as a string or bytes', value)
 }
 
 /**

@@ -270,6 +270,7 @@ function versionOf(option: string, version: unknown): number {
 }
 
 function optionalIdentity({ key, cert, passphrase }: TlsOptions): TlsSettings['identity'] {
+  checkPassphrase('options.tls', passphrase)
   if (key === undefined && cert === undefined) return undefined
   if (key === undefined) throw invalidValue('options.tls.key', 'must be given together with cert', undefined)
   if (cert === undefined) throw invalidValue('options.tls.cert', 'must be given together with key', undefined)
@@ -280,10 +281,13 @@ function identityOf(
   option: string,
   { key, cert, passphrase }: TlsCredentials,
 ): NonNullable<TlsSettings['identity']> {
-  if (passphrase !== undefined && typeof passphrase !== 'string') {
-    throw invalidType(`${option}.passphrase`, 'of type string', passphrase)
-  }
+  checkPassphrase(option, passphrase)
   return { chain: certificatesOf(`${option}.cert`, cert), key: keyOf(`${option}.key`, key, passphrase) }
+}
+
+function checkPassphrase(option: string, passphrase: unknown): void {
+  if (passphrase === undefined || typeof passphrase === 'string') return
+  throw invalidType(`${option}.passphrase`, 'of type string', passphrase)
 }
 
 function protocolsOf(protocols: unknown): Buffer[] {
