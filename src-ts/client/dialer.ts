@@ -390,6 +390,8 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
           connection.destroy(fault)
           return
         }
+        // That function has given the dial up: the end of the connection tells.
+        if (connection.life.isClosing) return
         this.#dialing.delete(connection)
         dialing?.connected(connection)
       },
