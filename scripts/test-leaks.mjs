@@ -5,7 +5,7 @@
 // On a machine that does much else, what is slow is as old as a leak. So a file with reports runs once more, with four times the
 // age: what leaks is told again, and that alone counts.
 //
-//   npm run test:leaks [-- --age 2000 .test/connection .test/tls/keys.test.mjs:37-60 …]
+//   npm run test:leaks [-- --age 2000 --match '*2 pollers*' .test/connection .test/tls/keys.test.mjs:37-60 …]
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -17,6 +17,8 @@ const { values, positionals } = parseArgs({
   options: {
     /** Milliseconds: no test waits for so long for anything that it opens. */
     age: { type: 'string', default: '2000' },
+    /** Titles of tests, as ava takes them: the others do not run. */
+    match: { type: 'string', multiple: true, default: [] },
   },
   allowPositionals: true,
 })
@@ -67,7 +69,9 @@ function filesAt(path) {
 function run(file, age) {
   const folder = mkdtempSync(join(tmpdir(), 'netpoll-leaks-'))
   const reports = join(folder, 'reports')
-  const { status } = spawnSync(process.execPath, [ava, '--tap', '--serial', '--timeout=10m', file], {
+  const matches = values.match.map((title) => `--match=${title}`)
+  const args = [ava, '--tap', '--serial', '--timeout=10m', ...matches, file]
+  const { status } = spawnSync(process.execPath, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
       ...process.env,
