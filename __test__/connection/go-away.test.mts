@@ -29,6 +29,10 @@ import type { Target } from '../support/peer.mjs'
 import { places } from '../support/places.mjs'
 import { runFixture, socketPath } from '../support/system.mjs'
 
+// What is idle keeps no process alive: a test that waits for its end may be the only one left.
+const alive = setInterval(() => {}, 60_000)
+test.after.always(() => clearInterval(alive))
+
 interface Setting {
   readonly pollers: number
   readonly transport: 'tcp' | 'unix'
@@ -136,9 +140,6 @@ for (const setting of settings) {
     })
 
     test(`an idle ${kind} leaves a server that goes away, which then is closed, ${words(setting)}`, async (t) => {
-      // What is idle keeps no process alive, and other tests may have ended.
-      const alive = setInterval(() => {}, 60_000)
-      t.teardown(() => clearInterval(alive))
       const old = await serveAt(t, transport, { pollers }, naming('old'))
       const { ended, onDisconnect } = endings()
       const caller = (kind === 'mux' ? muxed : pooled)(t, old.target, { pollers, onDisconnect })
