@@ -10,7 +10,7 @@ import {
   type ServerOptions,
   type WorkersOptions,
 } from '../../dist/index.mjs'
-import { Inbox, nextTurn } from '../support/deferred.mjs'
+import { Inbox, nextTurn, until } from '../support/deferred.mjs'
 import { frame, frames, pattern, unframe } from '../support/frames.mjs'
 import { codeOf, connectPeer, dial, framing, portOf, rejection } from '../support/netpoll.mjs'
 import { quietTurns } from '../support/streams.mjs'
@@ -180,7 +180,11 @@ test('roundRobin: one worker after the other', async (t) => {
   while (server.stats().workers?.threads !== 2) await nextTurn()
   const client = await dial(t, { host, port })
   const threads: string[] = []
-  for (let round = 0; round < 6; round += 1) threads.push((await client.call('thread:')).toString())
+  for (let round = 0; round < 6; round += 1) {
+    threads.push((await client.call('thread:')).toString())
+    // A worker sends a reply, and has room again only once it has noted that it is done.
+    await until(() => server.stats().workers?.running === 0)
+  }
   t.is(new Set(threads).size, 2)
   t.deepEqual(threads.slice(2), threads.slice(0, 4))
 })
