@@ -53,7 +53,7 @@ export function readerFrom(source: AsyncIterable<Uint8Array> | Iterable<Uint8Arr
  * writer.writeUint(body.mallocLength, 2)
  * writer.append(body)
  * await writer.flush()
- * console.log(target.read().toString('hex')) // 000568656c6c6f
+ * console.log(target.read(7).toString('hex')) // 000568656c6c6f
  * ```
  */
 export function createWriter(): Writer {
