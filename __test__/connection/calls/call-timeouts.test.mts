@@ -4,7 +4,7 @@ import { type CallOptions, type Connection, createServer, Dialer, Mux, Pool } fr
 import { deferred, Inbox } from '../../support/deferred.mjs'
 import { frames, numbered } from '../../support/frames.mjs'
 import { netServer } from '../../support/listeners.mjs'
-import { codeOf, dial, framing, rejection, serve } from '../../support/netpoll.mjs'
+import { codeOf, dial, framing, gone, rejection, serve } from '../../support/netpoll.mjs'
 import { dialStream, serveStream } from '../../support/streams.mjs'
 import { socketPath } from '../../support/system.mjs'
 
@@ -13,7 +13,7 @@ const id = { offset: 0, size: 4 } as const
 const short = 20
 /** Calls at once. Were each given up by a look of its own, the last would wait for as many looks. */
 const many = 2_000
-/** So many times `short` pass meanwhile on a connection beside: a stall of the machine stalls both. */
+/** So many times `short` pass meanwhile on connections beside: a stall of the machine stalls both. */
 const waits = 40
 
 type Call = (request: Buffer, options?: CallOptions) => Promise<Buffer>
@@ -68,12 +68,21 @@ const callers: Readonly<Record<string, (t: ExecutionContext, pollers: number) =>
   },
 }
 
+/** Waits in vain on a connection of each poller. So each has had its turn: one that is a thread may stall alone. */
+async function clock(t: ExecutionContext, pollers: number): Promise<() => Promise<unknown>> {
+  const { port } = await serveStream(t)
+  const dialer = new Dialer({ pollers, readTimeout: short })
+  const beside: Connection[] = []
+  while (beside.length < Math.max(pollers, 1)) beside.push(await dialer.dial({ host: '127.0.0.1', port }))
+  t.teardown(() => Promise.all(beside.map(gone)))
+  return () => Promise.all(beside.map(({ reader }) => rejection(reader.fill(1))))
+}
+
 for (const [who, caller] of Object.entries(callers)) {
   for (const pollers of [0, 1, 2]) {
     test(`whatever is due is given up at once: calls of ${who}, with ${pollers} pollers`, async (t) => {
       const call = await caller(t, pollers)
-      const beside = await dialStream(t, { port: (await serveStream(t)).port })
-      beside.setReadTimeout(short)
+      const pass = await clock(t, pollers)
       let over = 0
       const calls = Array.from({ length: many }, async (_, index) => {
         // Each has a deadline of its own.
@@ -81,7 +90,7 @@ for (const [who, caller] of Object.entries(callers)) {
         t.is(codeOf(await rejection(call(numbered(index), { timeout }))), 'ERR_REQUEST_TIMEOUT')
         over += 1
       })
-      for (let wait = 0; wait < waits && over < many; wait += 1) await rejection(beside.reader.fill(1))
+      for (let wait = 0; wait < waits && over < many; wait += 1) await pass()
       t.is(over, many)
       await Promise.all(calls)
     })
@@ -166,7 +175,7 @@ for (const pollers of [0, 1]) {
     async (t) => {
       const { port } = await serve(t, {}, silent)
       const client = await dial(t, { port }, { pollers })
-      const beside = await dialStream(t, { port: (await serveStream(t)).port })
+      const beside = await dialStream(t, { port: (await serveStream(t)).port }, { pollers })
       let ends: string[] = []
       // A machine that stalls once more comes to both at once. Where the stall gives the call more time, it is the later one.
       for (let tries = 0; tries < 5 && ends[0] !== 'call'; tries += 1) {
