@@ -163,7 +163,9 @@ test('what a worker keeps of requests stays as it is', async (t) => {
 })
 
 test('sticky: requests of a connection come to one worker', async (t) => {
-  const { port } = await serveBy(t, { workers: { threads: 3, loadBalance: 'sticky' } })
+  const { port, server } = await serveBy(t, { workers: { threads: 3, loadBalance: 'sticky' } })
+  // A connection keeps its worker as long as the workers are the same. The server listens with the first of them.
+  await until(() => server.stats().workers?.threads === 3)
   const threads = new Set<string>()
   for (let index = 0; index < 12; index += 1) {
     const client = await dial(t, { host, port })
@@ -177,7 +179,7 @@ test('sticky: requests of a connection come to one worker', async (t) => {
 
 test('roundRobin: one worker after the other', async (t) => {
   const { port, server } = await serveBy(t, { workers: { threads: 2, loadBalance: 'roundRobin' } })
-  while (server.stats().workers?.threads !== 2) await nextTurn()
+  await until(() => server.stats().workers?.threads === 2)
   const client = await dial(t, { host, port })
   const threads: string[] = []
   for (let round = 0; round < 6; round += 1) {
