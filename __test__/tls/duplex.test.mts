@@ -59,7 +59,7 @@ for (const pollers of [0, 1, 2]) {
       request.end(pattern(size))
       const [response] = (await once(request, 'response')) as [http.IncomingMessage]
       t.is(response.headers['x-peer'], '127.0.0.1')
-      t.deepEqual(await bodyOf(response), pattern(size))
+      t.true((await bodyOf(response)).equals(pattern(size)), `${size} bytes`)
       const socket = await seen.take()
       t.true(socket.encrypted)
       t.true(socket.authorized)
