@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
+import { isOverTls } from './over-tls/record.mjs'
+import { openTunnel } from './over-tls/tunnel.mjs'
+
 /** The sources of the programs in other languages. */
 const sources = fileURLToPath(new URL('../../__test__/interop/', import.meta.url))
 /** What is built of them, kept for the next run. */
@@ -19,6 +22,8 @@ export interface Program {
   readonly command: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
+  /** Whether it uses this package, and so has TLS where the suite runs with it. */
+  readonly isOurs?: true
 }
 
 /** Go is looked for where it installs itself, too. */
@@ -88,8 +93,7 @@ export async function buildPython(): Promise<Readonly<Record<'client' | 'failing
 
 /** Runs a client to its end; rejects with what it said if that was no success. */
 export async function runClient(program: Program, port: number, flags: readonly string[]): Promise<void> {
-  const { command, args } = program
-  await run(command, [...args, 'client', '--port', String(port), ...flags], cache)
+  await callFrom(program, port, (near) => ['client', '--port', near, ...flags])
 }
 
 /** Runs a program to its end, and gives what it has printed; rejects with that if it was no success. */
@@ -104,21 +108,35 @@ export async function exceptionOf(
   call: string,
   flags: readonly string[],
 ): Promise<string> {
-  const { command, args } = program
-  const words = ['failing', '--port', String(port), '--call', call, ...flags]
-  return (await run(command, [...args, ...words], cache)).trim()
+  const words = (near: string): string[] => ['failing', '--port', near, '--call', call, ...flags]
+  return (await callFrom(program, port, words)).trim()
+}
+
+/** Runs a client, which calls a server of this package, to its end. Gives what it has printed. */
+async function callFrom(
+  program: Program,
+  port: number,
+  words: (near: string) => readonly string[],
+): Promise<string> {
+  if (!isOverTls) return await outputOf(program, words(String(port)))
+  const tunnel = await openTunnel(port, 'target')
+  try {
+    return await outputOf(program, words(String(tunnel.port)))
+  } finally {
+    tunnel.close()
+  }
 }
 
 /** A program in another language's place: `fixtures/`, run by this Node.js. */
 export function fixtureProgram(name: string): Program {
   const file = fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
-  return { command: process.execPath, args: [file], env }
+  return { command: process.execPath, args: [file], env, isOurs: true }
 }
 
 /** Starts a server, which is gone with the test, and gives its port. */
 export async function startServer(
   t: ExecutionContext,
-  { command, args }: Program,
+  { command, args, isOurs }: Program,
   flags: readonly string[],
 ): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> {
   const server = spawn(command, [...args, 'server', ...flags], { env, stdio: ['pipe', 'pipe', 'inherit'] })
@@ -135,7 +153,14 @@ export async function startServer(
     const port = /^listening (\d+)$/.exec(line)?.[1]
     if (port === undefined) continue
     server.stdout.resume()
-    return { port: Number(port), stop }
+    if (isOurs || !isOverTls) return { port: Number(port), stop }
+    const tunnel = await openTunnel(Number(port), 'callers')
+    t.teardown(tunnel.close)
+    const refuseAndStop = (): Promise<void> => {
+      tunnel.refuse()
+      return stop()
+    }
+    return { port: tunnel.port, stop: refuseAndStop }
   }
   throw new Error(`${command} has not begun to listen`)
 }

@@ -50,10 +50,6 @@ const exclusions: readonly Exclusion[] = [
     reason: 'what node:tls is given leaves in later turns, of which there are none while the process stalls',
   },
   {
-    tests: /^thrift\/thrift-(?:go|kitex|python) ›/,
-    reason: 'the generated programs in other languages have no TLS',
-  },
-  {
     tests: /^native\/permission ›/,
     reason: 'Node.js may not read the helpers that are preloaded',
   },
