@@ -75,7 +75,11 @@ export async function everyday(
   await pool.close({ timeout: 20 })
   await silent.close({ timeout: 20 })
 
-  const streams = createServer({ pollers }, async (peer) => {
+  const onError = (error: unknown): void => {
+    // With TLS, one that is destroyed goes without an end.
+    if (codeOf(error) !== 'ERR_TLS_TRUNCATED') note(`streams onError: ${codeOf(error)}`)
+  }
+  const streams = createServer({ pollers, onError }, async (peer) => {
     const { reader } = peer
     await peer.send(reader.readBinary(reader.length))
   })

@@ -79,10 +79,6 @@ const exclusions: readonly Exclusion[] = [
     reason: 'its clients go without the end of the lower TLS, which onError is told of',
   },
   {
-    tests: /^time\/fake-timers › nothing hangs under fake timers of sinon/,
-    reason: 'it destroys a stream without the end of TLS, which onError of the other side is told of',
-  },
-  {
     tests:
       /^connection\/stream\/write-callbacks › a write to a peer that has gone is told its error|^connection\/busy-writers ›.*unix/,
     reason: 'a peer that goes without the end of TLS is ERR_TLS_TRUNCATED, before any write fails',
