@@ -67,6 +67,16 @@ function onceTicketsCame(secured: tls.TLSSocket, goOn: () => void): void {
 
 type Told = (error?: Error | null) => void
 
+/** What a destroyed socket tells no more. */
+const untold = new Set<string | symbol>(['data', 'readable', 'end', 'finish', 'drain'])
+
+/** Has a socket tell what a destroyed one tells, although it is destroyed only later. */
+function silence(secured: tls.TLSSocket): void {
+  const emit = secured.emit as (event: string | symbol, ...values: unknown[]) => boolean
+  secured.emit = (event: string | symbol, ...values: unknown[]) =>
+    !untold.has(event) && emit.call(secured, event, ...values)
+}
+
 /** As users of a plain socket have it: it tells its end however it ends, and is reset by way of the socket that it runs over. */
 function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
   // Each write that waits for the handshake listens.
@@ -79,8 +89,8 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
     return handle !== null && handle.writeQueueSize > 0
   }
   let ends: NodeJS.Immediate | undefined
+  // A plain socket ends a turn after it is asked to: what a test asks for in the same turn comes before.
   secured._final = (told: Told) => {
-    if (!isWriting()) return final.call(secured, told)
     ends = setImmediate(() => {
       ends = undefined
       final.call(secured, told)
@@ -95,9 +105,13 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
       final.call(secured, () => {})
       destroy.call(secured)
     }
+    if (!awaitsTickets(secured) && !isWriting()) {
+      leave()
+      return secured
+    }
+    silence(secured)
     if (awaitsTickets(secured)) onceTicketsCame(secured, leave)
-    else if (isWriting()) ends = setImmediate(leave)
-    else leave()
+    else ends = setImmediate(leave)
     return secured
   }
   secured.resetAndDestroy = () => {
