@@ -48,6 +48,8 @@ export function bundle(entry: string, format: BundleFormat, program = ''): strin
       : 'const system = require'
   return `${imports}
 const loaded = new Map()
+// In the run with TLS, what sees to it that each copy of the package encrypts: see \`over-tls\`.
+const tell = globalThis[Symbol.for('netpoll.test.loaded')]
 const modules = {\n${modules.join(',\n')}\n}
 function load(path) {
   if (modules[path] === undefined) return system(path)
@@ -55,6 +57,7 @@ function load(path) {
     const module = { exports: {} }
     loaded.set(path, module)
     modules[path](module.exports, module)
+    tell?.(module, ${JSON.stringify(dist)} + path, (file) => load(file.slice(${dist.length})))
   }
   return loaded.get(path).exports
 }
