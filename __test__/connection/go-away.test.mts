@@ -323,9 +323,10 @@ test('a client that does not leave is served until the time is up', async (t) =>
 
 test('without a timeout a client that does not leave is closed after maxCloseTime, once it is answered', async (t) => {
   const { handler, held, release } = holding('old')
-  const { server, target } = await serveAt(t, 'tcp', { maxCloseTime: 100 }, handler)
+  const { server, accepted, target } = await serveAt(t, 'tcp', { maxCloseTime: 100 }, handler)
   const peer = await connectPeer(t, target)
   const idle = await connectPeer(t, target)
+  await accepted.reach(2)
   peer.write(frame(request('a')))
   await held.reach(1)
   const closing = server.close()
