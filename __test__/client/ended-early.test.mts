@@ -9,9 +9,13 @@ import { type Connection, Dialer, NetpollError } from '../../dist/index.mjs'
 import { deferred, until } from '../support/deferred.mjs'
 import { frame } from '../support/frames.mjs'
 import { framing, rejection } from '../support/netpoll.mjs'
+import { isOverTls } from '../support/over-tls/record.mjs'
 import { rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { certificate, secure } from '../support/tls.mjs'
+
+/** Where the suite runs with TLS, what is called plain has it already. */
+const secureOrNot = isOverTls ? [false] : [false, true]
 
 /** More than the system takes for a peer that reads nothing. */
 const large = Buffer.alloc(8 * 1024 * 1024)
@@ -126,7 +130,7 @@ const endings: Readonly<Record<string, Ending>> = {
 for (const [name, { end, text, cause, transports, closeTimeout = 0 }] of Object.entries(endings)) {
   for (const place of places.filter(({ side }) => side === 'dialed')) {
     if (transports?.includes(place.transport) === false) continue
-    for (const isSecure of [false, true]) {
+    for (const isSecure of secureOrNot) {
       test(`${name}: ${words(place)}${isSecure ? ', TLS' : ''}`, async (t) => {
         const { target, peers } = await rawServer(t, place.transport)
         const other = deferred<Other>()
