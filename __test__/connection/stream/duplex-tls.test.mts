@@ -11,6 +11,8 @@ import test, { type ExecutionContext } from 'ava'
 
 import { Inbox } from '../../support/deferred.mjs'
 import { pattern } from '../../support/frames.mjs'
+import { isOverTls } from '../../support/over-tls/record.mjs'
+import { withoutHandle } from '../../support/over-tls/without-handle.mjs'
 import { type Place, places, words } from '../../support/places.mjs'
 import { type Kind, kindsAt, kindWords, socketAt } from '../../support/socket-kinds.mjs'
 import { secure } from '../../support/tls.mjs'
@@ -44,7 +46,7 @@ async function securePair(
   const isClient = place.side === 'dialed'
   const [tls, peer] = await Promise.all([
     secure(socket, isClient ? 'client' : 'server'),
-    secure(peerSocket, isClient ? 'server' : 'client'),
+    secure(isOverTls ? withoutHandle(peerSocket) : peerSocket, isClient ? 'server' : 'client'),
   ])
   peer.on('error', () => {})
   // What TLS 1.3 sends behind the handshake has come once this has.
