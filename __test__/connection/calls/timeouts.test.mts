@@ -6,6 +6,7 @@ import { deferred, Inbox, nextTurn } from '../../support/deferred.mjs'
 import { frame, frames, pattern } from '../../support/frames.mjs'
 import { netServer } from '../../support/listeners.mjs'
 import { codeOf, connectPeer, dial, framing, rejection, serve, targetOf } from '../../support/netpoll.mjs'
+import { isOverTls } from '../../support/over-tls/record.mjs'
 import { arrived, dialStream, serveStream } from '../../support/streams.mjs'
 import { socketPath } from '../../support/system.mjs'
 
@@ -41,7 +42,8 @@ function stall(milliseconds: number): void {
 /** Writes, so that the system has it when this returns. */
 function writeNow(t: ExecutionContext, socket: Socket, bytes: Uint8Array | string): void {
   socket.write(bytes)
-  t.is(socket.writableLength, 0)
+  // With TLS it has left, too, which Node.js tells a turn later.
+  if (!isOverTls) t.is(socket.writableLength, 0)
 }
 
 /** The only connection of a server with these options, its peer, and how it ends. */
