@@ -21,7 +21,7 @@ const { values, positionals: globs } = parseArgs({
   allowPositionals: true,
 })
 /** Those have TLS of their own, or make no connection that a test could encrypt. */
-const others = ['!.test/tls/**', '!.test/benches/**']
+const others = ['!.test/tls/**', '!.test/benches/**', '!.test/native/binding.test.mjs']
 const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
 const preload = resolve('.test', 'support', 'over-tls', 'preload.mjs')
 /** More than so much of the tests that open a connection may not be left out. */
