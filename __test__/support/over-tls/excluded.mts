@@ -25,10 +25,6 @@ const exclusions: readonly Exclusion[] = [
     reason: 'a duplex with TLS has more members, which tls/duplex.test compares',
   },
   {
-    tests: /^connection\/hook-promises › a rejection of onDrop is told/,
-    reason: 'a connection beyond maxConnections is told of before it has TLS',
-  },
-  {
     tests: /^connection\/refusal › .* too much of all connections together/,
     reason: 'handshakes count in maxBufferedBytes, which it fills before they are done',
   },

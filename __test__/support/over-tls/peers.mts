@@ -127,18 +127,36 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
 
 /** A server that ends before the handshake is done is one that ends right after it has accepted: so plain sockets tell it. */
 function whetherOrNotShaken(secured: tls.TLSSocket, plain: net.Socket): void {
-  let isShaken = false
+  let isReached = false
+  let isTold = false
+  let localPort: number | undefined
   const early = (): void => {
-    if (!isShaken) secured.emit('secureConnect')
+    if (isTold) return
+    isTold = true
+    // Who is told that it is connected may ask for it.
+    Object.defineProperty(secured, 'localPort', { value: localPort })
+    secured.emit('secureConnect')
   }
   secured.once('secureConnect', () => {
-    isShaken = true
-    unanswered.add(secured)
+    if (!isTold) unanswered.add(secured)
+    isTold = true
   })
   const refuse = secured.listeners('end').find(({ name }) => name === 'onConnectEnd')
   if (refuse !== undefined) secured.off('end', refuse as () => void)
-  secured.prependOnceListener('end', early)
-  plain.once('connect', () => plain.prependOnceListener('error', early))
+  const emit = secured.emit as (event: string | symbol, ...values: unknown[]) => boolean
+  secured.emit = (event: string | symbol, ...values: unknown[]) => {
+    const isEarly = !isTold && isReached && (event === 'end' || event === 'error')
+    if (isEarly) early()
+    if (!isEarly || event === 'error') return emit.call(secured, event, ...values)
+    // Whoever has waited for the connection listens from the next turn on.
+    setImmediate(() => emit.call(secured, event))
+    return true
+  }
+  plain.once('connect', () => {
+    isReached = true
+    localPort = plain.localPort
+    plain.prependOnceListener('error', early)
+  })
 }
 
 /** `net.connect`, with TLS: what it says of the connection is said once the handshake is done. */
