@@ -8,6 +8,7 @@ import test, { type ExecutionContext } from 'ava'
 import { thisHost } from '../../dist/native/platform.js'
 import { createServer, Dialer, type NetpollError } from '../../dist/index.mjs'
 import { codeOf, framing, gone, rejection } from '../support/netpoll.mjs'
+import { folder } from '../support/over-tls/record.mjs'
 import { runFixture } from '../support/system.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -19,6 +20,8 @@ const restricted = [
   '--allow-addons',
   '--no-warnings',
   ...(allowed.has('--allow-net') ? ['--allow-net'] : []),
+  // The run with TLS has each process note what it did.
+  ...(folder === undefined ? [] : [`--allow-fs-write=${folder}/*`]),
 ]
 
 /** A socket's path, in a folder of its own. */
