@@ -10,6 +10,7 @@ import { createServer } from '../../dist/index.mjs'
 import { type Example, portOfExample, startExample } from '../support/examples.mjs'
 import { pattern } from '../support/frames.mjs'
 import { connectPeer, portOf } from '../support/netpoll.mjs'
+import { portForPrograms } from '../support/programs.mjs'
 import { socketPath } from '../support/system.mjs'
 
 test('examples: their types are right, as strictly as can be', (t) => {
@@ -150,7 +151,7 @@ const redisTest = hasRedisTools ? test : test.skip
 
 redisTest('examples: redis-benchmark and redis-cli drive redis', async (t) => {
   const example = startExample(t, 'redis', '0')
-  const port = String(await portOfExample(example))
+  const port = String(await portForPrograms(t, await portOfExample(example)))
   const cli = (...words: readonly string[]) => output(t, 'redis-cli', ['-p', port, ...words])
   t.is(await cli('set', 'name', 'some value'), 'OK\n')
   t.is(await cli('get', 'name'), 'some value\n')

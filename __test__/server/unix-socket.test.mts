@@ -17,6 +17,7 @@ import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 
 import { createServer, Dialer, NetpollError, type Server } from '../../dist/index.mjs'
+import { until } from '../support/deferred.mjs'
 import { codeOf, dial, framing, gone, rejection } from '../support/netpoll.mjs'
 import { quietTurns } from '../support/streams.mjs'
 import { socketPath } from '../support/system.mjs'
@@ -215,6 +216,7 @@ test('close ends a server whose file cannot be removed, and onError is told of t
   symlinkSync(folder, folder)
   await made.close()
   t.false(made.listening)
+  await until(() => !client.isActive)
   t.is(codeOf(await rejection(client.call('late'))), 'ERR_CONN_CLOSED')
   t.is(codeOf(await rejection(dial(t, { path: `${folder}.old/server.sock` }))), 'ECONNREFUSED')
   t.true(errors.every((error) => error instanceof NetpollError))

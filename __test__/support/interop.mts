@@ -45,9 +45,9 @@ export async function checkToldOfDeath(
   flags: readonly string[],
 ): Promise<void> {
   const killed = await startServer(t, fixtureProgram('killed-thrift-server'), [])
-  t.is(await exceptionOf(client, killed.port, 'wait', flags), `TTransportException ${END_OF_FILE}`)
+  t.is(await exceptionOf(t, client, killed.port, 'wait', flags), `TTransportException ${END_OF_FILE}`)
   const resetting = await serveThrift(t, ({ connection }) => ({ wait: () => connection.resetAndDestroy() }))
-  t.is(await exceptionOf(client, resetting.port, 'wait', flags), `TTransportException ${UNKNOWN}`)
+  t.is(await exceptionOf(t, client, resetting.port, 'wait', flags), `TTransportException ${UNKNOWN}`)
 }
 
 /** What a client which was not written here gets for malformed arguments, and for a frame that is too long. */
@@ -58,9 +58,9 @@ export async function checkToldOfMistakes(
 ): Promise<void> {
   const errors = new Inbox<unknown>()
   const { port, server } = await serveThrift(t, undefined, { maxLength: 10_000, onError: errors.push })
-  t.is(await exceptionOf(client, port, 'malformed', flags), `TApplicationException ${PROTOCOL_ERROR}`)
+  t.is(await exceptionOf(t, client, port, 'malformed', flags), `TApplicationException ${PROTOCOL_ERROR}`)
   // Where the system tells first of the reset and where of the end is a race in the client's system calls.
-  t.regex(await exceptionOf(client, port, 'long', flags), /^TTransportException [04]$/)
+  t.regex(await exceptionOf(t, client, port, 'long', flags), /^TTransportException [04]$/)
   t.is(codeOf(await errors.take()), 'ERR_FRAME_TOO_LARGE')
   while (server.stats().connections > 0) await nextTurn()
 }

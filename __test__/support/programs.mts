@@ -92,8 +92,14 @@ export async function buildPython(): Promise<Readonly<Record<'client' | 'failing
 }
 
 /** Runs a client to its end; rejects with what it said if that was no success. */
-export async function runClient(program: Program, port: number, flags: readonly string[]): Promise<void> {
-  await callFrom(program, port, (near) => ['client', '--port', near, ...flags])
+export async function runClient(
+  t: ExecutionContext,
+  program: Program,
+  port: number,
+  flags: readonly string[],
+): Promise<void> {
+  const near = await portForPrograms(t, port)
+  await outputOf(program, ['client', '--port', String(near), ...flags])
 }
 
 /** Runs a program to its end, and gives what it has printed; rejects with that if it was no success. */
@@ -103,28 +109,22 @@ export function outputOf({ command, args }: Program, words: readonly string[]): 
 
 /** Has a client make one call; gives the exception that the generated code of its language throws, and its type. */
 export async function exceptionOf(
+  t: ExecutionContext,
   program: Program,
   port: number,
   call: string,
   flags: readonly string[],
 ): Promise<string> {
-  const words = (near: string): string[] => ['failing', '--port', near, '--call', call, ...flags]
-  return (await callFrom(program, port, words)).trim()
+  const near = await portForPrograms(t, port)
+  return (await outputOf(program, ['failing', '--port', String(near), '--call', call, ...flags])).trim()
 }
 
-/** Runs a client, which calls a server of this package, to its end. Gives what it has printed. */
-async function callFrom(
-  program: Program,
-  port: number,
-  words: (near: string) => readonly string[],
-): Promise<string> {
-  if (!isOverTls) return await outputOf(program, words(String(port)))
+/** Where a program that has no TLS reaches a server of this package that listens at `port`; gone with the test. */
+export async function portForPrograms(t: ExecutionContext, port: number): Promise<number> {
+  if (!isOverTls) return port
   const tunnel = await openTunnel(port, 'target')
-  try {
-    return await outputOf(program, words(String(tunnel.port)))
-  } finally {
-    tunnel.close()
-  }
+  t.teardown(tunnel.close)
+  return tunnel.port
 }
 
 /** A program in another language's place: `fixtures/`, run by this Node.js. */

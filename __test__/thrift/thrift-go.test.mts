@@ -40,7 +40,7 @@ for (const transport of ['framed', 'theader'] as const) {
 
     goTest(`thrift ${transport} ${protocol}: a client in Go calls our server`, async (t) => {
       const { port, calls } = await serveForeign(t)
-      await t.notThrowsAsync(runClient(program, port, flags))
+      await t.notThrowsAsync(runClient(t, program, port, flags))
       const traces = calls.map(({ metadata }) => metadata['trace']).filter((trace) => trace !== undefined)
       t.deepEqual(traces, transport === 'theader' ? ['from Go'] : [])
     })

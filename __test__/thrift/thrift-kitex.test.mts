@@ -35,7 +35,7 @@ const ways = [
 for (const { name, transport, flags } of ways) {
   kitexTest(`thrift ${name}: a client of Kitex calls our server`, async (t) => {
     const { port, calls } = await serveForeign(t)
-    await t.notThrowsAsync(runClient(program, port, flags))
+    await t.notThrowsAsync(runClient(t, program, port, flags))
     if (transport === 'framed') return
     const traced = calls.filter(({ metadata }) => metadata['RPC_PERSIST_trace'] === 'from Kitex')
     t.is(traced.length, 1)

@@ -38,7 +38,7 @@ for (const transport of ['framed', 'theader'] as const) {
 
     pythonTest(`thrift ${transport} ${protocol}: a client in Python calls our server`, async (t) => {
       const { port, calls } = await serveForeign(t)
-      await t.notThrowsAsync(runClient(programs.client, port, flags))
+      await t.notThrowsAsync(runClient(t, programs.client, port, flags))
       const traces = calls.map(({ metadata }) => metadata['trace']).filter((trace) => trace !== undefined)
       t.deepEqual(new Set(traces), new Set(transport === 'theader' ? ['from Python'] : []))
     })

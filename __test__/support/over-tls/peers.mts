@@ -68,7 +68,7 @@ function onceTicketsCame(secured: tls.TLSSocket, goOn: () => void): void {
 type Told = (error?: Error | null) => void
 
 /** What a destroyed socket tells no more. */
-const untold = new Set<string | symbol>(['data', 'readable', 'end', 'finish', 'drain'])
+const untold = new Set<string | symbol>(['data', 'readable', 'end', 'finish', 'drain', 'error'])
 
 /** Has a socket tell what a destroyed one tells, although it is destroyed only later. */
 function silence(secured: tls.TLSSocket): void {
