@@ -38,6 +38,8 @@ function listenTo(emitter: object, asked: string, real: string): void {
 /** What TLS of Node.js writes by. */
 interface Handle {
   readonly writeQueueSize: number
+  /** Takes what was read. */
+  onread(): void
   readStart(): void
 }
 
@@ -47,41 +49,31 @@ interface Handle {
  */
 const unanswered = new WeakSet<tls.TLSSocket>()
 
-const awaitsTickets = (secured: tls.TLSSocket): boolean => unanswered.has(secured) && !secured.destroyed
-
 /** The most that a server is waited for that sends none. */
 const mostPatience = 2_000
 
-function onceTicketsCame(secured: tls.TLSSocket, goOn: () => void): void {
+function onceTicketsCame(secured: tls.TLSSocket, plain: net.Socket, goOn: () => void): void {
   const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
   const came = (): void => {
     clearTimeout(patience)
     secured.off('session', came)
+    plain.off('close', came)
     unanswered.delete(secured)
     goOn()
   }
   const patience = setTimeout(came, mostPatience)
   secured.once('session', came)
+  plain.once('close', came)
   handle?.readStart()
 }
 
 type Told = (error?: Error | null) => void
 
-/** What a destroyed socket tells no more. */
-const untold = new Set<string | symbol>(['data', 'readable', 'end', 'finish', 'drain', 'error'])
-
-/** Has a socket tell what a destroyed one tells, although it is destroyed only later. */
-function silence(secured: tls.TLSSocket): void {
-  const emit = secured.emit as (event: string | symbol, ...values: unknown[]) => boolean
-  secured.emit = (event: string | symbol, ...values: unknown[]) =>
-    !untold.has(event) && emit.call(secured, event, ...values)
-}
-
 /** As users of a plain socket have it: it tells its end however it ends, and is reset by way of the socket that it runs over. */
 function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
   // Each write that waits for the handshake listens.
   secured.setMaxListeners(0)
-  const { _final: final, destroy } = secured
+  const { _final: final, _destroy: destroy } = secured
   // What is written last is on its way until the next turn, such as tickets. Node.js would end the socket before, without the
   // end of TLS.
   const isWriting = (): boolean => {
@@ -96,27 +88,24 @@ function likePlain(secured: tls.TLSSocket, plain: net.Socket): tls.TLSSocket {
       final.call(secured, told)
     })
   }
-  secured.destroy = (error) => {
-    const tells = error === undefined && (ends !== undefined || !secured.writableEnded)
+  secured._destroy = (error: Error | null, told: Told) => {
+    const tells = error === null && (ends !== undefined || !secured.writableEnded)
     clearImmediate(ends)
-    if (!tells || secured.destroyed || plain.destroyed) return destroy.call(secured, error)
     const leave = (): void => {
-      if (secured.destroyed) return
-      final.call(secured, () => {})
-      destroy.call(secured)
+      if (tells) final.call(secured, () => {})
+      destroy.call(secured, error, told)
     }
-    if (!awaitsTickets(secured) && !isWriting()) {
-      leave()
-      return secured
-    }
-    silence(secured)
-    if (awaitsTickets(secured)) onceTicketsCame(secured, leave)
-    else ends = setImmediate(leave)
-    return secured
+    const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
+    // Nothing is read any more.
+    if (tells && handle !== null) handle.onread = () => {}
+    if (!tells || plain.destroyed) destroy.call(secured, error, told)
+    else if (unanswered.has(secured)) onceTicketsCame(secured, plain, leave)
+    else if (isWriting()) setImmediate(leave)
+    else leave()
   }
   secured.resetAndDestroy = () => {
     const reset = (): void => void plain.resetAndDestroy()
-    if (awaitsTickets(secured)) onceTicketsCame(secured, reset)
+    if (unanswered.has(secured) && !secured.destroyed) onceTicketsCame(secured, plain, reset)
     // What was written while its tickets leave, waits for them.
     else if (secured.writableLength > 0) setImmediate(reset)
     else reset()
