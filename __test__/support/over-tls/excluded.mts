@@ -25,7 +25,8 @@ const exclusions: readonly Exclusion[] = [
     reason: 'a duplex with TLS has more members, which tls/duplex.test compares',
   },
   {
-    tests: /^connection\/refusal › .* too much of all connections together/,
+    tests:
+      /^connection\/refusal › .* too much of all connections together|^thrift\/thrift-limits › .* or no room at all/,
     reason: 'handshakes count in maxBufferedBytes, which it fills before they are done',
   },
   {
