@@ -75,10 +75,10 @@ function secureModule(module: { exports: unknown }, file: string, require: Requi
 export function secureConnections(): void {
   const extensions = Module as unknown as { readonly _extensions: Record<string, Load> }
   const load = extensions._extensions['.js'] as Load
-  const require = createRequire(import.meta.url)
   extensions._extensions['.js'] = (module, file) => {
     load(module, file)
-    secureModule(module, file, require)
+    // One that lists no module which it has loaded before, and so keeps none.
+    secureModule(module, file, createRequire(import.meta.url))
   }
   Object.assign(globalThis, { [loadedSymbol]: secureModule })
 }
