@@ -18,7 +18,7 @@ const exclusions: readonly Exclusion[] = [
   },
   {
     tests:
-      /^connection\/reentrant › .* by detach |^connection\/peer-address › .* after a detach|^package\/documentation › docs\/guides\/dialing\.md, line 37/,
+      /^connection\/reentrant › .* by detach |^connection\/peer-address › .* after a detach|^package\/documentation › (?:docs\/guides\/dialing\.md, line 37|src-ts\/client\/dialer\.ts, line 193)/,
     reason: 'it gives connections away, among others',
   },
   {
@@ -27,7 +27,7 @@ const exclusions: readonly Exclusion[] = [
   },
   {
     tests:
-      /^connection\/refusal › .* too much of all connections together|^thrift\/thrift-limits › .* or no room at all/,
+      /^connection\/refusal › .* too much of all connections together|^thrift\/thrift-limits › .* or no room at all|^connection\/amplification › .* half frames/,
     reason: 'handshakes count in maxBufferedBytes, which it fills before they are done',
   },
   {
