@@ -48,7 +48,8 @@ const exclusions: readonly Exclusion[] = [
     reason: 'what node:tls is given leaves in later turns, of which there are none while the process stalls',
   },
   {
-    tests: /^memory\/first-nothing › a thread may begin by sending nothing: tls/,
+    tests:
+      /^memory\/first-nothing › a thread may begin by sending nothing: tls|^package\/documentation › docs\/guides\/tls\.md, line 149/,
     reason: 'it starts TLS where there is TLS from the beginning',
   },
   {
