@@ -72,6 +72,9 @@ function run() {
   const facts = resolve(kept, name)
   rmSync(facts, { recursive: true, force: true })
   mkdirSync(facts, { recursive: true })
+  // Until it has ended: a run that is killed has not passed.
+  const broken = join(facts, 'broken-run')
+  writeFileSync(broken, `${files.join(' ')} did not end\n`)
   const env = { ...environment(facts, [`--import=${pathToFileURL(preload)}`]), NO_COLOR: '1' }
   const words = [ava, '--timeout=10m', ...files, ...others]
   const stdio = ['ignore', 'pipe', 'inherit']
@@ -79,7 +82,8 @@ function run() {
   process.stdout.write(ran.stdout.replaceAll(/^ *✔ .*\n/gm, ''))
   const hasFailed = linesOf(facts, 'facts-').some((line) => JSON.parse(line).fact === 'failed')
   if (ran.status !== 0 && !hasFailed)
-    writeFileSync(join(facts, 'broken-run'), `${files.join(' ')} ended with ${ran.status ?? ran.signal}\n`)
+    writeFileSync(broken, `${files.join(' ')} ended with ${ran.status ?? ran.signal}\n`)
+  else rmSync(broken)
 }
 
 /** What was noted of each test, by its file and title. */
