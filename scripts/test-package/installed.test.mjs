@@ -183,7 +183,8 @@ describe('TypeScript', () => {
       test(`the guides, TypeScript ${version}, ${resolution}`, { skip: more === undefined }, (t) => {
         const user = project(t, process.execPath, ['netpoll', 'thrift'])
         const options = { noEmit: true, typeRoots, ...more }
-        assert.equal(checkBlocks(user.path('guides'), typedBlocks, { tsc, resolution, options }), '')
+        const ours = typedBlocks.filter((block) => !needsLibrary(block))
+        assert.equal(checkBlocks(user.path('guides'), ours, { tsc, resolution, options }), '')
       })
     }
   }
