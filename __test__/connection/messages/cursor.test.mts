@@ -1,83 +1,22 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 
 import {
-  type Connection,
-  createServer,
   type CursorHandler,
+  createServer,
   Dialer,
   delimiter,
-  type FramedDialerOptions,
-  type FramedServerOptions,
   type LaterReply,
   lengthField,
   type MessageReader,
   type MessageWriter,
-  stats,
   varint,
 } from '../../../dist/index.mjs'
+import { line } from '../../support/cursors.mjs'
 import { deferred, Inbox, nextTurn, until } from '../../support/deferred.mjs'
 import { frame, frames, pattern, unframe } from '../../support/frames.mjs'
-import { placeOf } from '../../support/listeners.mjs'
-import { codeOf, connectPeer, framing, gone, targetOf } from '../../support/netpoll.mjs'
+import { codeOf, framing } from '../../support/netpoll.mjs'
 import type { Peer } from '../../support/peer.mjs'
 import { type Place, places, words } from '../../support/places.mjs'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
-
-type Options = Partial<FramedServerOptions> & Partial<FramedDialerOptions>
-
-/** Whom a handler answers: written to and read from without the code under test. */
-interface Line {
-  readonly peer: { write(bytes: Buffer): unknown; read(length: number): Promise<Buffer> }
-  readonly connection: Connection
-  readonly errors: Inbox<unknown>
-}
-
-/** A connection at `place` with this handler, and its peer. */
-async function line(
-  t: ExecutionContext,
-  { side, pollers, transport }: Place,
-  onMessage: CursorHandler,
-  options: Options = {},
-): Promise<Line> {
-  const errors = new Inbox<unknown>()
-  // Some peers do not end.
-  const common = {
-    framing,
-    pollers,
-    closeTimeout: 50,
-    onError: (error: unknown) => errors.push(error),
-    ...options,
-    onMessage,
-  }
-  const connections = new Inbox<Connection>()
-  if (side === 'server') {
-    const server = createServer({ ...common, onConnect: connections.push } as FramedServerOptions)
-    t.teardown(() => server.close({ timeout: 0 }))
-    await server.listen(placeOf(t, transport))
-    const peer = await connectPeer(t, targetOf(server))
-    return { peer, connection: await connections.take(), errors }
-  }
-  // The other side is a stream of its own.
-  const server = createServer({ onConnect: connections.push })
-  t.teardown(() => server.close({ timeout: 0 }))
-  await server.listen(placeOf(t, transport))
-  const connection = await new Dialer(common as FramedDialerOptions).dial(targetOf(server))
-  t.teardown(() => gone(connection))
-  const other = await connections.take()
-  const { reader } = other
-  const peer = {
-    write: (bytes: Buffer) => other.send(bytes),
-    read: async (length: number) => {
-      await reader.fill(length)
-      return Buffer.from(reader.next(length))
-    },
-  }
-  return { peer, connection, errors }
-}
 
 const echo: CursorHandler = (reader, writer) => {
   writer.writeFrom(reader)
@@ -705,60 +644,6 @@ test('calls of ours find their replies, and what else comes goes to the handler'
     t.deepEqual(await peer.read(13), frame(message(9, 'again')))
   }
 })
-
-test.serial('memory of which no view was made is read into again', async (t) => {
-  const seen = new Set<Buffer>()
-  const starts = new Set<number>()
-  const { peer } = await line(t, first, (reader, writer) => {
-    seen.add(reader.bytes)
-    starts.add(reader.start)
-    writer.writeFrom(reader)
-  })
-  const before = stats().chunks
-  // Ten times what a chunk holds.
-  for (let round = 0; round < 600; round += 1) {
-    void peer.write(frames(pattern(2000, 1), pattern(2000, 2)))
-    await peer.read(2 * 2004)
-  }
-  const { hits, misses } = stats().chunks
-  t.true(hits + misses - before.hits - before.misses <= 4, JSON.stringify([before, stats().chunks]))
-  t.true(seen.size <= 3, `${seen.size} chunks`)
-  t.true(starts.size <= 20, `${starts.size} places`)
-})
-
-for (const place of places.filter(({ pollers }) => pollers === 0)) {
-  test.serial(`large messages without a view are read into the same memory: ${words(place)}`, async (t) => {
-    const views: Buffer[] = []
-    const seen = new WeakSet<ArrayBufferLike>()
-    let count = 0
-    const { peer } = await line(t, place, (reader, writer) => {
-      // A view here and there keeps its memory.
-      const { bytes, start, length } = reader
-      if (!seen.has(bytes.buffer)) count += 1
-      seen.add(bytes.buffer)
-      if (bytes[start] === 1) views.push(reader.next(length))
-      writer.writeUint(length, 4)
-    })
-    const send = async (first: number, length: number): Promise<void> => {
-      void peer.write(frame(Buffer.alloc(length, first)))
-      t.is(unframe(await peer.read(8))[0]?.readUInt32BE(0), length)
-    }
-    // From here on both sides have what they need for small messages.
-    await send(2, 10)
-    const { liveBytes } = stats().chunks
-    for (let round = 0; round < 60; round += 1) await send(round % 20 === 0 ? 1 : 2, 300_000 + (round % 3))
-    // For the first message, for each view and the message behind it, and after a pause of the machine. Of 60.
-    t.true(count <= 20, `${count} chunks`)
-    t.is(views.length, 3)
-    t.true(views.every((view) => view.equals(Buffer.alloc(view.length, 1))))
-    views.length = 0
-    // What nobody uses is let go of.
-    await until(() => {
-      collect()
-      return stats().chunks.liveBytes <= liveBytes
-    })
-  })
-}
 
 test.serial('subscribers of netpoll.request get a view, which stays', async (t) => {
   const { channel } = await import('node:diagnostics_channel')

@@ -8,7 +8,7 @@ use super::chunk::Memory;
 
 /// How long free memory waits once no large chunk is taken. Looked at a few times a second, so that all of it is given back
 /// within one.
-const MAX_IDLE: Duration = Duration::from_millis(400);
+pub(super) const MAX_IDLE: Duration = Duration::from_millis(400);
 /// Smaller memory is made to measure, and freed: what is kept is looked through.
 const MIN_KEPT: usize = 64 * 1024;
 /// Sizes between a power of two and the next: at most a sixteenth is added to what is asked for.

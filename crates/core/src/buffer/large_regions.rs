@@ -1,34 +1,44 @@
 //! Regions of large messages that no reader looks at any more, for the next messages of that size.
 
-use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::large_memory::MAX_IDLE;
 use super::{Chunk, Region};
-
-/// Regions that none was taken of for so long are let go of, and within twice that.
-const MAX_IDLE: Duration = Duration::from_millis(400);
 
 /// Whether memory of messages comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Returns {
-    /// The consumer has given some of the last large messages back.
+    /// The consumer has given its last batch back.
     Expected,
     /// It keeps what it gets, or another thread has it.
     No,
+}
+
+/// A region that waits.
+struct Waiting {
+    region: Region,
+    /// How many looks there were when it began to wait.
+    looks: u64,
+}
+
+impl Waiting {
+    fn capacity(&self) -> usize {
+        self.region.chunk().capacity()
+    }
 }
 
 /// The regions that one read buffer fills again. All together have at most as many bytes as the pool keeps free.
 pub(super) struct LargeRegions {
     limit: usize,
     returns: Returns,
-    /// Full. Their messages are in the batch that is being filled or handled.
-    handed_over: Vec<Region>,
-    /// To be filled anew.
-    free: Vec<Region>,
+    /// Their messages are in the batch that is being filled or handled.
+    handed_over: Vec<Waiting>,
+    /// To be filled anew, in the order in which they came back.
+    free: Vec<Waiting>,
     bytes: usize,
-    /// When to look whether any was used since the last look.
+    /// How often it was looked what waits for long, and when that is due again.
+    looks: u64,
     look_at: Option<Instant>,
-    was_used: bool,
 }
 
 impl LargeRegions {
@@ -40,44 +50,54 @@ impl LargeRegions {
             handed_over: Vec::new(),
             free: Vec::new(),
             bytes: 0,
+            looks: 0,
             look_at: None,
-            was_used: false,
         }
     }
 
-    /// A connection has handed over all of `region`, which is all that it has of its chunk.
+    /// A connection has handed over all of `region`, which is all that it has of its chunk. Free ones give way to it: it shows
+    /// the sizes that are in use now.
     pub(super) fn hand_over(&mut self, region: Region) {
         let capacity = region.chunk().capacity();
-        let has_room = capacity <= self.limit - self.bytes;
-        if self.returns == Returns::Expected && has_room && self.handed_over.try_reserve(1).is_ok()
-        {
-            self.bytes += capacity;
-            self.handed_over.push(region);
+        if self.returns == Returns::No || capacity > self.limit {
+            return;
         }
+        while self.bytes + capacity > self.limit && !self.free.is_empty() {
+            self.bytes -= self.free.remove(0).capacity();
+        }
+        if self.bytes + capacity > self.limit || self.handed_over.try_reserve(1).is_err() {
+            return;
+        }
+        self.bytes += capacity;
+        let looks = self.looks;
+        self.handed_over.push(Waiting { region, looks });
     }
 
-    /// The messages of the last batch are not kept for: they were not given back before the next one.
+    /// Drops the regions of the last batch: it was not given back before the next one.
     pub(super) fn begin_batch(&mut self) {
         if self.handed_over.is_empty() {
             return;
         }
         self.returns = Returns::No;
-        for region in self.handed_over.drain(..) {
-            self.bytes -= region.chunk().capacity();
+        for waiting in self.handed_over.drain(..) {
+            self.bytes -= waiting.capacity();
         }
     }
 
     /// The consumer does not look at the last batch any more. `is_free` tells of the chunk of each large message.
     pub(super) fn reuse_batch(&mut self, is_free: impl Fn(&Chunk) -> bool) {
         self.returns = Returns::Expected;
-        for region in self.handed_over.drain(..) {
-            let capacity = region.chunk().capacity();
-            let again = match is_free(region.chunk()) {
-                true => region.again(),
+        for waiting in self.handed_over.drain(..) {
+            let capacity = waiting.capacity();
+            let again = match is_free(waiting.region.chunk()) {
+                true => waiting.region.again(),
                 false => None,
             };
             match again {
-                Some(region) if self.free.try_reserve(1).is_ok() => self.free.push(region),
+                Some(region) if self.free.try_reserve(1).is_ok() => self.free.push(Waiting {
+                    region,
+                    looks: self.looks,
+                }),
                 _ => self.bytes -= capacity,
             }
         }
@@ -85,26 +105,22 @@ impl LargeRegions {
 
     /// The warmest one over a chunk of so many bytes.
     pub(super) fn take(&mut self, capacity: usize) -> Option<Region> {
-        let is_fit = |region: &Region| region.chunk().capacity() == capacity;
+        let is_fit = |waiting: &Waiting| waiting.capacity() == capacity;
         let index = self.free.iter().rposition(is_fit)?;
         self.bytes -= capacity;
-        self.was_used = true;
-        Some(self.free.remove(index))
+        Some(self.free.remove(index).region)
     }
 
-    /// Lets go of all of them.
-    pub(super) fn clear(&mut self) {
-        self.handed_over.clear();
-        self.free.clear();
-        self.bytes = 0;
-    }
-
-    /// Lets go of all of them where none was used for long. To be called in each turn, and at [`Self::look_at`].
+    /// Lets go of what has waited for long. To be called in each turn, and at [`Self::look_at`].
     pub(super) fn let_go_unused(&mut self, now: Instant) {
         if self.look_at.is_some_and(|look_at| look_at <= now) {
-            if !mem::take(&mut self.was_used) {
-                self.clear();
-            }
+            // What is there since the look before, or for longer, was not used between them.
+            let looks = self.looks;
+            self.handed_over.retain(|waiting| waiting.looks == looks);
+            self.free.retain(|waiting| waiting.looks == looks);
+            let waiting = self.handed_over.iter().chain(&self.free);
+            self.bytes = waiting.map(Waiting::capacity).sum();
+            self.looks += 1;
             self.look_at = None;
         }
         if self.bytes > 0 && self.look_at.is_none() {
@@ -120,6 +136,8 @@ impl LargeRegions {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::ChunkPool;
     use super::*;
 
@@ -202,26 +220,52 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_are_in_use_take_the_place_of_those_that_are_not() {
+        let pool = ChunkPool::new(64, 32);
+        let mut regions = expecting(4 * LARGE);
+        for _ in 0..4 {
+            regions.hand_over(filled(&pool, b""));
+        }
+        regions.reuse_batch(|_| true);
+        regions.hand_over(Region::over(pool.take_exactly(2 * LARGE)));
+        regions.reuse_batch(|_| true);
+        assert_eq!(pool.stats().live, 3);
+        assert!(regions.take(2 * LARGE).is_some());
+        assert!(regions.take(LARGE).is_some() && regions.take(LARGE).is_some());
+        assert!(regions.take(LARGE).is_none());
+        regions.hand_over(Region::over(pool.take_exactly(4 * LARGE + 1)));
+        assert_eq!(pool.stats().live, 0, "it is too large");
+    }
+
+    #[test]
     fn what_is_not_used_for_long_is_let_go_of_and_what_is_used_is_not() {
-        let pool = ChunkPool::new(64, 16);
+        let pool = ChunkPool::new(64, 32);
         let mut regions = expecting(1024);
         let mut now = Instant::now();
         regions.let_go_unused(now);
         assert_eq!(regions.look_at(), None, "there is nothing to look at");
         regions.hand_over(filled(&pool, b""));
+        regions.hand_over(Region::over(pool.take_exactly(2 * LARGE)));
+        regions.reuse_batch(|_| true);
         regions.let_go_unused(now);
-        for _ in 0..3 {
-            regions.reuse_batch(|_| true);
+        for round in 0..4 {
             let region = regions.take(LARGE).expect("it came back");
             regions.hand_over(region);
+            regions.reuse_batch(|_| true);
             now = regions.look_at().expect("it is looked at again");
             regions.let_go_unused(now);
-            assert_eq!(pool.stats().live, 1, "it was used");
+            let left = if round == 0 { 2 } else { 1 };
+            assert_eq!(pool.stats().live, left, "one size is in use");
         }
-        now = regions.look_at().expect("it is looked at again");
-        regions.let_go_unused(now - Duration::from_millis(1));
-        assert_eq!(pool.stats().live, 1);
-        regions.let_go_unused(now);
-        assert_eq!((pool.stats().live, regions.look_at()), (0, None));
+        let last = regions.take(LARGE).expect("it came back");
+        regions.hand_over(last);
+        for left in [1, 0] {
+            now = regions.look_at().expect("it is looked at again");
+            regions.let_go_unused(now - Duration::from_millis(1));
+            assert_eq!(pool.stats().live, 1, "whatever its batch waits for");
+            regions.let_go_unused(now);
+            assert_eq!(pool.stats().live, left);
+        }
+        assert_eq!(regions.look_at(), None);
     }
 }

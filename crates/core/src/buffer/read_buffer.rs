@@ -66,9 +66,12 @@ impl ReadBuffer {
         }
     }
 
-    /// A connection has handed over all that it has filled of `region`, and will not fill the rest.
+    /// A connection has handed over all that it has filled of `region`, within the batch that is being filled, and will not
+    /// fill the rest.
     pub(crate) fn hand_over(&mut self, region: Region) {
-        if region.has_whole_chunk() && self.is_large(region.chunk().capacity()) {
+        let capacity = region.chunk().capacity();
+        let is_usual = self.cost(capacity) == capacity && self.is_large(capacity);
+        if is_usual && region.has_whole_chunk() {
             self.large.hand_over(region);
         }
     }
@@ -206,11 +209,7 @@ impl ReadBuffer {
         if let Some(region) = self.large.take(self.pool.capacity_for(size)) {
             return Ok(region.limit(size));
         }
-        let chunk = self.pool.try_take_at_least(size).or_else(|OutOfMemory| {
-            self.large.clear();
-            self.pool.try_take_at_least(size)
-        })?;
-        Ok(Region::over(chunk).limit(size))
+        Ok(Region::over(self.pool.try_take_at_least(size)?).limit(size))
     }
 
     /// A region of exactly `size` bytes, in memory that no other holder has a part of.

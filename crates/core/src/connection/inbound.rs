@@ -242,6 +242,7 @@ impl Inbound {
             return Taken::default();
         };
         let needed = progress.needed;
+        let is_untouched = memory.is_untouched();
         let (consumed, mut taken) = match &memory {
             Memory::Copied { bytes, start } => {
                 // JavaScript knows chunks only. What is handed over goes into the one that it gets anyway.
@@ -289,7 +290,8 @@ impl Inbound {
         let backlog = Backlog { memory, progress };
         if taken.error.is_some() || backlog.memory.bytes().is_empty() {
             self.forget();
-            if let Memory::Own { region, .. } = backlog.memory {
+            // Messages of another batch may have views into it.
+            if is_untouched && let Memory::Own { region, .. } = backlog.memory {
                 read_buffer.hand_over(region);
             }
         } else if taken.count == limit {

@@ -43,6 +43,11 @@ impl Memory {
         }
     }
 
+    /// Whether nothing of its region was handed over before.
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(self, Self::Own { start: 0, .. })
+    }
+
     /// The first `count` bytes are handed over.
     pub(super) fn advance(&mut self, count: usize) {
         match self {
