@@ -1,9 +1,29 @@
 //! What an environment calls when it ends. An owner that ends before takes it back: otherwise it would be kept until then.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::{Env, sys};
+
+/// Whether the host runs hooks within a scope for handles. Node.js does. Deno does not, and `napi_open_handle_scope` opens
+/// none there.
+static GIVES_SCOPE: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The host is Node.js, which runs hooks within a scope.
+pub fn note_scope() {
+    GIVES_SCOPE.store(true, Ordering::Relaxed);
+}
+
+/// Whether handles may be made on this thread: not in a hook, unless the host has opened a scope.
+pub fn has_scope() -> bool {
+    GIVES_SCOPE.load(Ordering::Relaxed) || !IS_RUNNING.get()
+}
 
 /// An owner that has something to end with its environment.
 pub trait EndsWithEnvironment: Sized {
@@ -59,5 +79,8 @@ impl<Owner: EndsWithEnvironment> CleanUp<Owner> {
 unsafe extern "C" fn run<Owner: EndsWithEnvironment>(data: *mut c_void) {
     // SAFETY: the reference that `add` gave to the hook, which runs once.
     let owner = unsafe { Rc::from_raw(data.cast_const().cast::<Owner>()) };
+    let was_running = IS_RUNNING.replace(true);
     owner.environment_ends();
+    drop(owner);
+    IS_RUNNING.set(was_running);
 }

@@ -4,6 +4,8 @@ use std::ptr;
 
 use napi::{Env, sys};
 
+use crate::clean_up::has_scope;
+
 /// An environment, and the context that functions are called in.
 pub struct JavaScript {
     env: Env,
@@ -62,6 +64,10 @@ impl Drop for Scope {
 
 impl Drop for JavaScript {
     fn drop(&mut self) {
+        // Deno makes a handle of the resource here. Its process, or worker, is ending.
+        if !has_scope() {
+            return;
+        }
         // SAFETY: made by `new`, and destroyed once, on the environment's thread: as a reference.
         unsafe { sys::napi_async_destroy(self.env.raw(), self.context) };
     }

@@ -20,7 +20,7 @@ use napi_derive::napi;
 use netpoll_core::buffer::ReclaimPacer;
 use netpoll_core::{Chunk, CommandSource, Slice};
 
-use crate::clean_up::{CleanUp, EndsWithEnvironment};
+use crate::clean_up::{CleanUp, EndsWithEnvironment, note_scope};
 use crate::clock;
 use crate::javascript::{JavaScript, Procedure};
 use crate::memory::chunk_exports::{ChunkExports, Holder, Known};
@@ -415,6 +415,7 @@ impl Memory {
     /// Has memory that user code moves to another thread outlive this one. Only for Node.js.
     #[napi]
     pub fn watch_end(&self) -> napi::Result<()> {
+        note_scope();
         self.0.exports.watch_end()
     }
 
