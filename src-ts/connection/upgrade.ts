@@ -110,8 +110,10 @@ export class Upgrade {
       this.#fail(injected())
       return
     }
-    // One that has failed meanwhile refuses it: its last record comes, and says why.
-    group.poller.native.secure({ slot, generation }, security.context, dialedHost, begun, unread)
+    const { native, commandQueue } = group.poller
+    const errno = native.secure({ slot, generation }, security.context, dialedHost, begun, unread)
+    // One that has failed meanwhile refuses it, and its last record says why. Any other ends here: nothing more would come.
+    if (errno !== 0) commandQueue.command(Operation.Destroy, this.#connection)
   }
 
   /** The handshake is done. */
