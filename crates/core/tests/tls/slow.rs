@@ -1,6 +1,6 @@
 //! Peers that take a record of TLS piece by piece: that is progress, as it is where the same bytes are no record.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,9 +62,20 @@ fn tcp_pair() -> (Socket, Socket) {
     (ours, theirs.into())
 }
 
-/// How many bytes were there, at most a piece.
-fn read_piece(socket: &mut Socket) -> usize {
-    socket.read(&mut [0; PIECE]).expect("bytes are there")
+/// How many bytes were there, at most a piece. The system may send them a little later: with a window that it tells of.
+fn read_piece(h: &mut Harness, socket: &mut Socket) -> usize {
+    let mut count = 0;
+    h.until(|_| match socket.read(&mut [0; PIECE]) {
+        Ok(bytes) => {
+            count = bytes;
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            false
+        }
+    });
+    count
 }
 
 /// Of a client that gives slow peers some time.
@@ -94,7 +105,7 @@ fn a_part_of_a_record_that_is_taken_is_progress() {
                 }
                 let mut read = 0;
                 while read < TOTAL {
-                    let count = read_piece(&mut peer.socket);
+                    let count = read_piece(&mut h, &mut peer.socket);
                     assert_ne!(count, 0, "{version:?} {over:?} {closes}: {read}");
                     read += count;
                     h.quiesce();
