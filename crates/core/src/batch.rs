@@ -37,7 +37,7 @@ impl Record {
 }
 
 /// The most lifecycle records that serving one connection can add beside its messages.
-const LIFECYCLE_ROOM: usize = 16;
+pub(crate) const LIFECYCLE_ROOM: usize = 16;
 
 /// The records of one turn.
 pub struct Batch {

@@ -25,6 +25,9 @@ pub(super) struct Pending {
     pub(super) deadline_timer: Option<FiredTimer>,
 }
 
+/// The most records of a connection that ends in one turn: inactive, ended, end sent, two totals, closed.
+pub(super) const LAST_RECORDS: usize = 6;
+
 /// Who asks when nothing waits to be sent.
 #[derive(Clone, Copy)]
 pub(super) enum FlushQuestion {
