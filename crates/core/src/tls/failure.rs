@@ -32,6 +32,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether an alert tells the peer of it.
+    pub(crate) fn is_told(self) -> bool {
+        !matches!(
+            self,
+            Self::Alert(_) | Self::EndedEarly | Self::BufferLimit | Self::OutOfMemory
+        )
+    }
+
     /// As what reading or writing returns.
     pub(crate) fn into_error(self) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, self)

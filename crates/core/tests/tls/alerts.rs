@@ -19,6 +19,9 @@ use crate::support::{Harness, read_available, small_buffers};
 /// A handshake message of no kind.
 const NONSENSE: [u8; 9] = [22, 3, 3, 0, 4, 99, 0, 0, 0];
 
+const CLOSE_NOTIFY: [u8; 7] = [21, 3, 3, 0, 2, 1, 0];
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
 /// What an end sends that gets `bytes`, and then what it fails with. Its socket takes as much as `room` says in each turn.
 fn sent_by(
     settings: &Settings,
@@ -99,12 +102,17 @@ fn talkative_client(version: Version) -> Arc<Settings> {
     client_with(&options)
 }
 
-/// An end over a socket that takes little, whose peer has sent what fails, and has read nothing.
-fn failing(h: &mut Harness, settings: &Arc<Settings>, hello: &[u8]) -> (Id, UnixStream) {
+/// An end over a socket that takes little, whose peer has sent `hello` and what fails, and has read nothing.
+fn failing(
+    h: &mut Harness,
+    settings: &Arc<Settings>,
+    hello: &[u8],
+    fails: &[u8],
+) -> (Id, UnixStream) {
     let (ours, mut peer) = UnixStream::pair().expect("a pair");
     small_buffers(&ours);
     peer.set_nonblocking(true).expect("an option");
-    peer.write_all(&[hello, &NONSENSE].concat()).expect("room");
+    peer.write_all(&[hello, fails].concat()).expect("room");
     (h.adopt_stream(ours.as_fd(), settings), peer)
 }
 
@@ -135,7 +143,7 @@ fn a_peer_that_reads_slowly_gets_the_alert() {
     for version in VERSIONS {
         for (settings, hello) in ends(version) {
             let mut h = Harness::new();
-            let (id, mut peer) = failing(&mut h, &settings, &hello);
+            let (id, mut peer) = failing(&mut h, &settings, &hello, &NONSENSE);
             let mut got = Vec::new();
             let mut has_ended = false;
             h.until(|h| {
@@ -147,6 +155,20 @@ fn a_peer_that_reads_slowly_gets_the_alert() {
             let alert = if is_encrypted { (23, 19) } else { (21, 2) };
             assert_eq!(last_record(&got), alert, "{version:?}");
             assert_eq!(h.reason(id), Some(10_016));
+        }
+    }
+}
+
+/// No alert is owed to a peer that has ended TLS, or has sent one: the rest of the handshake is not waited for.
+#[test]
+fn a_peer_that_has_ended_the_handshake_need_not_read() {
+    for version in VERSIONS {
+        let [(settings, hello), _] = ends(version);
+        for (alert, reason) in [(CLOSE_NOTIFY, 10_017), (HANDSHAKE_FAILURE, 10_011)] {
+            let mut h = Harness::new();
+            let (id, _peer) = failing(&mut h, &settings, &hello, &alert);
+            h.quiesce();
+            assert_eq!(h.reason(id), Some(reason), "{version:?}");
         }
     }
 }
@@ -163,7 +185,7 @@ fn a_peer_that_reads_nothing_does_not_keep_it_open() {
             };
             tls.replace(&talkative_options(version), time)
                 .expect("valid");
-            let (id, _peer) = failing(&mut h, &settings, &hello);
+            let (id, _peer) = failing(&mut h, &settings, &hello, &NONSENSE);
             h.quiesce();
             assert_eq!(h.reason(id), None);
             h.pass(time.unwrap_or(settings.close_timeout) + Duration::from_secs(1));

@@ -23,7 +23,7 @@ impl Session {
     ///
     /// # Errors
     /// The socket's, or a [`Failure`]. The alert of one that TLS has found has left, unless the socket has refused it for good.
-    /// No alert tells of [`Failure::EndedEarly`], or of what came and could not be kept.
+    /// Nothing waits to be sent where no alert tells of it.
     pub(crate) fn shake_hands(
         &mut self,
         scratch: &mut Scratch,
@@ -34,6 +34,10 @@ impl Session {
             // The library makes an alert of a failure, and must not be asked again about the same bytes.
             if self.failed.is_none() {
                 self.failed = self.process_kept(scratch).err();
+            }
+            if self.failed.is_some_and(|failure| !failure.is_told()) {
+                // The rest of a handshake is of no use to the peer.
+                self.forget_ciphertext();
             }
             let (_, sent) = self.flush(&mut write);
             if let Some(failure) = self.failed {
