@@ -195,8 +195,10 @@ impl Endpoint {
         }
     }
 
+    /// Once: what has failed is found again whenever the peer takes a part of the alert.
     fn note_refused_name(&mut self, error: &io::Error) {
-        if Failure::within(error) == Some(Failure::UnknownName)
+        if self.connection.reason() == Reason::Normal
+            && Failure::within(error) == Some(Failure::UnknownName)
             && let Some(name) = self.transport.session().and_then(Session::server_name)
         {
             self.connection.refuses_name(name.into());
