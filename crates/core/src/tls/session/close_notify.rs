@@ -8,13 +8,14 @@ const ALERT_LENGTH: usize = 2;
 const CLOSE_NOTIFY: u8 = 0;
 
 /// Looks for that word among the records that come, however they are cut. One that is encrypted is longer, and is none of these.
+/// Each session keeps it as long as it lives, so it is small.
 #[derive(Default)]
 pub(super) struct CloseNotify {
     /// The record that has begun, as far as this needs it.
     record: [u8; HEADER + ALERT_LENGTH],
-    known: usize,
+    known: u8,
     /// Bytes of another record that are still to come.
-    passing: usize,
+    passing: u16,
     has_come: bool,
 }
 
@@ -27,39 +28,43 @@ impl CloseNotify {
     /// What comes next.
     pub(super) fn look_at(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let passed = self.passing.min(bytes.len());
-            self.passing -= passed;
+            let passed = bytes.len().min(usize::from(self.passing));
+            self.passing -= passed as u16;
             bytes = &bytes[passed..];
             let wanted = match self.is_alert() {
                 true => self.record.len(),
                 false => HEADER,
             };
-            let taken = (wanted - self.known).min(bytes.len());
+            let before = usize::from(self.known);
+            let taken = (wanted - before).min(bytes.len());
             let (known, rest) = bytes.split_at(taken);
-            self.record[self.known..][..taken].copy_from_slice(known);
-            self.known += taken;
+            self.record[before..][..taken].copy_from_slice(known);
+            self.known += taken as u8;
             bytes = rest;
             self.end_record();
         }
     }
 
     fn end_record(&mut self) {
-        if self.known == self.record.len() {
+        let known = usize::from(self.known);
+        if known == self.record.len() {
             self.has_come |= self.record[self.record.len() - 1] == CLOSE_NOTIFY;
             self.known = 0;
-        } else if self.known == HEADER && !self.is_alert() {
+        } else if known == HEADER && !self.is_alert() {
             self.passing = self.length();
             self.known = 0;
         }
     }
 
     fn is_alert(&self) -> bool {
-        self.known >= HEADER && self.record[0] == ALERT && self.length() == ALERT_LENGTH
+        usize::from(self.known) >= HEADER
+            && self.record[0] == ALERT
+            && usize::from(self.length()) == ALERT_LENGTH
     }
 
-    fn length(&self) -> usize {
+    fn length(&self) -> u16 {
         let [_, _, _, high, low, ..] = self.record;
-        usize::from(u16::from_be_bytes([high, low]))
+        u16::from_be_bytes([high, low])
     }
 }
 
