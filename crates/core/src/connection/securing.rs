@@ -45,7 +45,7 @@ impl Connection {
         self.refused = Some(Box::new(Refused::Name(name)));
     }
 
-    /// Why the handshake has failed of a connection of which nothing was told before: its listener has this tag.
+    /// Tells the listener of this tag why a handshake has failed of which nothing was told before.
     pub fn report_failed_handshake(&mut self, batch: &mut Batch, tag: u32) {
         if let Some(refused) = self.refused.take() {
             refused.report(batch, tag);
