@@ -66,7 +66,7 @@ const alerts: Readonly<Record<number, string>> = {
 
 /** What alerts mean whose names do not say it. */
 const alertMeanings: Readonly<Record<number, string>> = {
-  112: ': it has no certificate for the name that it was asked for',
+  112: 'it has no certificate for the name that it was asked for',
 }
 
 /** The name of Node.js for a fault; `undefined` for a number that means none. */
@@ -83,8 +83,9 @@ export function certificateError(fault: number): NetpollError {
 /** That the peer has sent an alert. */
 export function alertError(alert: number): NetpollError {
   const name = alerts[alert] ?? 'unknown'
-  const advice = alertMeanings[alert] ?? ''
-  return new NetpollError('ERR_TLS_ALERT', `The peer has sent the TLS alert ${name} (${alert})${advice}`)
+  const meaning = alertMeanings[alert]
+  const message = `The peer has sent the TLS alert ${name} (${alert})`
+  return new NetpollError('ERR_TLS_ALERT', meaning === undefined ? message : `${message}: ${meaning}`)
 }
 
 function faultOf(fault: number): readonly [string, string] | undefined {
