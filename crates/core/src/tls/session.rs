@@ -482,7 +482,7 @@ impl Session {
     }
 
     /// Whether the socket has taken something that no plaintext tells of, since this was asked for.
-    pub(crate) fn has_crept(&mut self) -> bool {
+    pub(crate) fn take_crept(&mut self) -> bool {
         std::mem::take(&mut self.has_crept)
     }
 

@@ -241,7 +241,7 @@ impl Endpoint {
     /// A part of a record that a slow peer has taken is progress, as the same bytes are without TLS.
     fn note_crept(&mut self, now: Instant) {
         let session = self.transport.session_mut();
-        if session.is_some_and(Session::has_crept) {
+        if session.is_some_and(Session::take_crept) {
             self.connection.left(0, now);
         }
     }
