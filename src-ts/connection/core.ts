@@ -33,7 +33,7 @@ import { Dispatcher } from './messages/dispatcher'
 import { StreamInput } from './stream/stream-input'
 import type { Upgrade } from './upgrade'
 import { setImmediate } from '../time/timers'
-import { enderOf, isOwnReason, reasonError, type Refused } from '../native/reasons'
+import { enderOf, isOwnReason, reasonError, type RefusedOfConnection } from '../native/reasons'
 
 /** What all connections of one server or dialer in one event loop have in common, and what is told of them. */
 export type ConnectionGroup = GroupOf<ConnectionCore>
@@ -592,7 +592,7 @@ export class ConnectionCore {
     ])
   }
 
-  #refused(excerpt: Excerpt | undefined): Refused | undefined {
+  #refused(excerpt: Excerpt | undefined): RefusedOfConnection | undefined {
     return excerpt && { excerpt, maxLength: this.group.framing.native.maxLength }
   }
 

@@ -92,19 +92,27 @@ export function ofTls<E>(error: E): E {
   return error
 }
 
-/** What was refused, and how long it might be. */
+/** What was refused of a peer that no connection has told of yet: a name. */
 export interface Refused {
   readonly excerpt: Excerpt
-  readonly maxLength?: number
 }
 
-function aboutRefused(code: NetpollErrorCode, { excerpt, maxLength = 0 }: Refused): string {
+/** What was refused of a connection: a name, or a frame that might be so long. */
+export interface RefusedOfConnection extends Refused {
+  readonly maxLength: number
+}
+
+function aboutFrame(code: NetpollErrorCode, { excerpt, maxLength }: RefusedOfConnection): string {
   const lengths = code === 'ERR_FRAME_TOO_LARGE' ? `, ${excerpt.lengths(maxLength)}` : ''
   return `${lengths}: it begins with ${excerpt.text()}`
 }
 
 /** Why a connection ended, by the numbers of the reason and of the call that failed; `undefined` for an orderly end. */
-export function reasonError(code: number, call: number, refused?: Refused): NetpollError | undefined {
+export function reasonError(
+  code: number,
+  call: number,
+  refused?: Refused | RefusedOfConnection,
+): NetpollError | undefined {
   if (code === 0) return undefined
   const known = (reasons as Readonly<Record<number, readonly [NetpollErrorCode, string] | undefined>>)[code]
   const syscall = systemCalls[call] ?? 'read'
@@ -117,7 +125,8 @@ export function reasonError(code: number, call: number, refused?: Refused): Netp
     if (code === ReasonCode.TlsUnknownName) return unknownName(refused?.excerpt)
     if (known === undefined) return systemError(code, syscall)
     const [name, message] = known
-    return new NetpollError(name, refused === undefined ? message : message + aboutRefused(name, refused))
+    const isFrame = refused !== undefined && 'maxLength' in refused
+    return new NetpollError(name, isFrame ? message + aboutFrame(name, refused) : message)
   })
   if (code >= ReasonCode.HandshakeTimeout && code < pollerGone) handshakeErrors.add(error)
   return error
