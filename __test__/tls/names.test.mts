@@ -162,9 +162,12 @@ const alertOf = (servername: string): string =>
   servername === '' ? 'missing_extension (109)' : 'unrecognized_name (112)'
 
 function isUnknown(t: ExecutionContext, error: unknown, servername: string): void {
-  const meaning = servername === '' ? '' : ': it has no certificate for the name that it was asked for'
+  const meaning =
+    servername === ''
+      ? 'it may want a name, which `servername` gives'
+      : 'it has no certificate for the name that it was asked for'
   t.is(codeOf(error), 'ERR_TLS_ALERT')
-  t.is((error as Error).message, `The peer has sent the TLS alert ${alertOf(servername)}${meaning}`)
+  t.is((error as Error).message, `The peer has sent the TLS alert ${alertOf(servername)}: ${meaning}`)
 }
 
 function isToldUnknown(t: ExecutionContext, error: unknown, said: string): void {

@@ -66,6 +66,7 @@ const alerts: Readonly<Record<number, string>> = {
 
 /** What alerts mean whose names do not say it. */
 const alertMeanings: Readonly<Record<number, string>> = {
+  109: 'it may want a name, which `servername` gives',
   112: 'it has no certificate for the name that it was asked for',
 }
 

@@ -223,8 +223,9 @@ impl Engine {
         (used, result)
     }
 
-    /// The library says access_denied, and this is what the standards want (RFC 6066, 3; RFC 8446, 9.2). Nothing is encrypted
-    /// before a server has answered the first message.
+    /// The library says access_denied, and this is what the standards want (RFC 6066, 3; RFC 8446, 9.2). A client of TLS 1.2 is
+    /// told missing_extension as well, which is newer than that: it says more than handshake_failure, and ends as much. Nothing
+    /// is encrypted before a server has answered the first message.
     fn refuse_name(&self, output: &mut Output) {
         let alert = match self.server_name {
             Some(_) => AlertDescription::UnrecognisedName,
