@@ -24,6 +24,7 @@ const { values, positionals: globs } = parseArgs({
 const others = ['!.test/tls/**', '!.test/benches/**', '!.test/native/binding.test.mjs']
 const ava = join('node_modules', 'ava', 'entrypoints', 'cli.mjs')
 const preload = resolve('.test', 'support', 'over-tls', 'preload.mjs')
+const excluded = resolve('.test', 'support', 'over-tls', 'excluded.mjs')
 /** More than so much of the tests that open a connection may not be left out. */
 const mostExcluded = 0.05
 
@@ -109,10 +110,18 @@ const folderOf = (test) => test.split('/', 1)[0]
 const row = (name, { encrypted, excluded, passed, failed }) =>
   `${name.padEnd(14)}${[encrypted, excluded, passed, failed].map((count) => `${count}`.padStart(10)).join('')}\n`
 
-function judge(isWhole) {
+/** What the exclusions look for that no test has, where `lines` note all tests. */
+async function unmatched(lines) {
+  const { patterns } = await import(pathToFileURL(excluded).href)
+  const found = new Set(lines.map((line) => JSON.parse(line).by))
+  return patterns.filter((pattern) => !found.has(pattern))
+}
+
+async function judge(isWhole) {
   const runs = readdirSync(kept).map((name) => join(kept, name))
   const collect = (name) => runs.flatMap((facts) => linesOf(facts, name))
-  const tests = testsOf(collect('facts-'))
+  const facts = collect('facts-')
+  const tests = testsOf(facts)
   const total = countOf([...tests.values()])
   const share = total.excluded / Math.max(1, total.encrypted + total.excluded)
   const wire = collect('wire-')
@@ -124,6 +133,8 @@ function judge(isWhole) {
     faults.push(`tests with a connection that was not encrypted:\n${plain.map(([test]) => test).join('\n')}`)
   if (total.encrypted === 0) faults.push('no test has negotiated TLS')
   if (isWhole && share > mostExcluded) faults.push('too many tests are excluded')
+  const idle = isWhole ? await unmatched(facts) : []
+  if (idle.length > 0) faults.push(`exclusions that no test is left out by:\n${idle.join('\n')}`)
   for (const [test, noted] of tests) if (noted.has('failed')) process.stdout.write(`failed: ${test}\n`)
   for (const fault of faults) process.stdout.write(`${fault}\n`)
   process.stdout.write(`\n${'folder'.padEnd(14)}  with TLS  excluded    passed    failed\n`)
@@ -153,7 +164,7 @@ try {
   } else {
     if (!values.total) run()
     const isWhole = values.total || (globs.length === 0 && values.keep === undefined)
-    if (!judge(isWhole)) process.exitCode = 1
+    if (!(await judge(isWhole))) process.exitCode = 1
   }
 } finally {
   rmSync(temporary, { recursive: true, force: true })

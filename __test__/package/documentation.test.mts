@@ -19,6 +19,7 @@ import {
   runBlock,
   sourceFiles,
 } from '../support/code-blocks.mjs'
+import { declareProgram } from '../support/over-tls/excluded.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = join(root, '.test', 'documentation')
@@ -41,7 +42,9 @@ test('every code block compiles for a bundler, too', (t) => {
 })
 
 for (const block of blocks.filter(isProgram)) {
-  test.serial(`${block.file}, line ${block.line}: the code runs and prints what it says`, async (t) => {
+  const title = `${block.file}, line ${block.line}: the code runs and prints what it says`
+  declareProgram(title, block.source)
+  test.serial(title, async (t) => {
     const { code, stdout, stderr } = await runBlock(block, { folder, cwd: emptyFolder(t) })
     t.is(stderr, '')
     t.is(code, 0)

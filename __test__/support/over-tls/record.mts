@@ -29,9 +29,9 @@ export function currentTest(): string | undefined {
   return running.getStore() ?? (inherited as string | undefined)
 }
 
-/** Notes a fact about a test, once. */
-export function note(fact: Fact, test = currentTest()): void {
-  const line = JSON.stringify({ fact, test })
+/** Notes a fact about a test, once; of one that is left out also by what. */
+export function note(fact: Fact, test = currentTest(), by?: string): void {
+  const line = JSON.stringify({ fact, test, by })
   if (folder === undefined || noted.has(line)) return
   noted.add(line)
   appendFileSync(join(folder, `facts-${process.pid}-${threadId}`), `${line}\n`)

@@ -29,8 +29,9 @@ export async function watchTests(worker: string): Promise<void> {
       .file.replace(/^.*\/\.test\//, '')
       .replace(/\.test\.mjs$/, '')
     const test = `${file} › ${this.title}`
-    if (exclusionOf(test) !== undefined) {
-      note('excluded', test)
+    const exclusion = exclusionOf(file, this.title)
+    if (exclusion !== undefined) {
+      note('excluded', test, exclusion)
       this.fn = (t) => t.pass()
     }
     const outcome = await runAs(test, () => run.call(this))
