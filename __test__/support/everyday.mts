@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 
+import { isOverTls } from './over-tls/record.mjs'
 import type { Place } from './places.mjs'
 import type { Netpoll } from './realm.mjs'
 
@@ -77,7 +78,7 @@ export async function everyday(
 
   const onError = (error: unknown): void => {
     // With TLS, one that is destroyed goes without an end.
-    if (codeOf(error) !== 'ERR_TLS_TRUNCATED') note(`streams onError: ${codeOf(error)}`)
+    if (!isOverTls || codeOf(error) !== 'ERR_TLS_TRUNCATED') note(`streams onError: ${codeOf(error)}`)
   }
   const streams = createServer({ pollers, onError }, async (peer) => {
     const { reader } = peer
