@@ -1,7 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test from 'ava'
 
 import {
@@ -14,11 +12,9 @@ import {
 import type { Connection } from '../../dist/index.mjs'
 import { clusterOf, endpointsOf, members, ready, ToldResolver } from '../support/cluster.mjs'
 import { deferred, nextTurn, until } from '../support/deferred.mjs'
+import { collect } from '../support/garbage.mjs'
 import { request, textOf } from '../support/leaving.mjs'
 import { codeOf, rejection } from '../support/netpoll.mjs'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 const timeout = 60_000
 const patient: Partial<ClusterOptions> = {
