@@ -20,6 +20,10 @@ export function withoutHandle(socket: Socket): Duplex {
   })
   socket.on('end', () => stream.push(null))
   socket.on('error', (error) => stream.destroy(error))
-  socket.on('close', () => stream.destroy())
+  socket.on('close', () => {
+    // What was read, and the end behind it, is still taken.
+    if (socket.readableEnded && !stream.readableEnded) stream.once('end', () => stream.destroy())
+    else stream.destroy()
+  })
   return stream
 }
