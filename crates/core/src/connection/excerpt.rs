@@ -1,8 +1,7 @@
 //! What was refused, for the error's text. A frame is told by its first bytes, by which an HTTP client on a framed port is
 //! known. A client of TLS is told by the name that it asks for.
 
-use super::report::LAST_RECORDS;
-use crate::batch::{Batch, LIFECYCLE_ROOM, RecordKind};
+use crate::batch::{Batch, RecordKind};
 use crate::frame::Framing;
 
 /// Bytes of a refused frame that are told.
@@ -12,10 +11,7 @@ const NAME_LENGTH: usize = 64;
 /// Bytes that one record tells.
 const PIECE: usize = 8;
 /// The most records that tell what was refused: its length, and its bytes.
-const RECORDS: usize = 1 + longer(LENGTH, NAME_LENGTH).div_ceil(PIECE);
-
-// One more may introduce the connection in the same turn.
-const _: () = assert!(1 + RECORDS + LAST_RECORDS <= LIFECYCLE_ROOM);
+pub(super) const RECORDS: usize = 1 + longer(LENGTH, NAME_LENGTH).div_ceil(PIECE);
 
 const fn longer(one: usize, other: usize) -> usize {
     if one > other { one } else { other }

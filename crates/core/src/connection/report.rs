@@ -1,8 +1,9 @@
 //! What a connection tells: the difference between what is the case and what was reported.
 
 use super::clocks::FiredTimer;
+use super::excerpt;
 use super::{Connection, Control, State};
-use crate::batch::{Batch, RecordKind};
+use crate::batch::{Batch, LIFECYCLE_ROOM, RecordKind};
 use crate::reason::Reason;
 use crate::settings::HalfOpen;
 use crate::trace::trace;
@@ -26,7 +27,10 @@ pub(super) struct Pending {
 }
 
 /// The most records of a connection that ends in one turn: inactive, ended, end sent, two totals, closed.
-pub(super) const LAST_RECORDS: usize = 6;
+const LAST_RECORDS: usize = 6;
+
+// Beside what was refused. One more may introduce the connection in the same turn.
+const _: () = assert!(1 + excerpt::RECORDS + LAST_RECORDS <= LIFECYCLE_ROOM);
 
 /// Who asks when nothing waits to be sent.
 #[derive(Clone, Copy)]
