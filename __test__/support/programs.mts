@@ -156,6 +156,8 @@ export async function startServer(
     if (isOurs || !isOverTls) return { port: Number(port), stop }
     const tunnel = await openTunnel(Number(port), 'callers')
     t.teardown(tunnel.close)
+    // One that ends by itself.
+    server.once('exit', tunnel.refuse)
     const refuseAndStop = (): Promise<void> => {
       tunnel.refuse()
       return stop()

@@ -1,5 +1,5 @@
 import net, { type AddressInfo } from 'node:net'
-import { type Duplex, Transform } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 
 import { certificate, key } from '../tls.mjs'
@@ -36,30 +36,19 @@ function secureFar(socket: net.Socket): Duplex {
   return tls.connect({ socket, ca: certificate, servername: 'localhost' })
 }
 
-/** Whether somebody listens at a port. */
-function isListening(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = new net.Socket().connect({ host, port })
-    probe.once('error', () => resolve(false))
-    probe.once('connect', () => {
-      probe.destroy()
-      resolve(true)
-    })
-  })
-}
-
-/** Passes on what one end says, its end after `beforeEnd`, and its failure as a reset. */
-function passOn(from: End, to: End, beforeEnd: () => Promise<void>): void {
-  const gate = new Transform({
-    transform: (chunk, _encoding, told) => told(null, chunk),
-    flush: (told) => void beforeEnd().then(() => told()),
-  })
-  from.stream.pipe(gate).pipe(to.stream)
-  const failed = (): void => void beforeEnd().then(() => to.socket.resetAndDestroy())
+/** Passes on what one end says, and its failure as a reset, once. */
+function passOn(from: End, to: End): void {
+  from.stream.pipe(to.stream)
+  let hasFailed = false
+  const failed = (): void => {
+    if (hasFailed) return
+    hasFailed = true
+    to.socket.resetAndDestroy()
+  }
   for (const emitter of new Set([from.stream, from.socket])) emitter.on('error', failed)
 }
 
-/** Opens a tunnel to a port. Once nobody listens there, nobody is accepted here. */
+/** Opens a tunnel to a port. Whoever ends what listens there has it refuse callers before. */
 export async function openTunnel(target: number, secureSide: SecureSide): Promise<Tunnel> {
   const sockets = new Set<net.Socket>()
   const server = new net.Server({ allowHalfOpen })
@@ -72,10 +61,8 @@ export async function openTunnel(target: number, secureSide: SecureSide): Promis
     }
     const caller = { socket: near, stream: secureSide === 'callers' ? secureNear(near) : near }
     const called = { socket: far, stream: secureSide === 'target' ? secureFar(far) : far }
-    passOn(caller, called, async () => {})
-    passOn(called, caller, async () => {
-      if (!(await isListening(target))) refuse()
-    })
+    passOn(caller, called)
+    passOn(called, caller)
   })
   await new Promise<void>((resolve) => server.listen({ host, port: 0 }, resolve))
   const close = (): void => {
