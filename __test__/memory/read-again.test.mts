@@ -13,8 +13,7 @@ const inline = places.filter(({ pollers }) => pollers === 0)
 /** Milliseconds: half of the pause after which free memory is let go of, at the least. */
 const late = 200
 
-// The peer of a dialed connection is one of this poller, and has views.
-for (const place of inline.filter(({ side }) => side === 'server')) {
+for (const place of inline) {
   test.serial(`memory of small messages is read into again: ${words(place)}`, async (t) => {
     const chunks = new Set<ArrayBufferLike>()
     const starts = new Set<number>()

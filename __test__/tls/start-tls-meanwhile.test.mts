@@ -1,15 +1,41 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 
 import { type Connection, createServer, Dialer } from '../../dist/index.mjs'
 import { Authority, patient } from '../support/certificates.mjs'
 import { Inbox } from '../support/deferred.mjs'
 import { placeOf } from '../support/listeners.mjs'
 import { codeOf, gone, rejection, targetOf } from '../support/netpoll.mjs'
-import { places, words } from '../support/places.mjs'
+import { type Place, places, words } from '../support/places.mjs'
 
 const root = new Authority({ name: 'root' })
 const identity = root.issue()
 const tls = { ca: root.cert, servername: 'localhost', ...patient }
+
+interface Streams {
+  readonly served: Connection
+  readonly dialed: Connection
+  /** The one at the place. */
+  readonly asked: Connection
+  readonly peer: Connection
+}
+
+/** Two streams of ours that are connected to each other. */
+async function streamsAt(t: ExecutionContext, { side, pollers, transport }: Place): Promise<Streams> {
+  const accepted = new Inbox<Connection>()
+  const server = createServer({ pollers, onConnect: accepted.push })
+  t.teardown(() => server.close({ timeout: 0 }))
+  await server.listen(placeOf(t, transport))
+  const dialed = await new Dialer({ pollers }).dial(targetOf(server))
+  t.teardown(() => gone(dialed))
+  const served = await accepted.take()
+  const [asked, peer] = side === 'server' ? [served, dialed] : [dialed, served]
+  return { served, dialed, asked, peer }
+}
+
+/** Both go over to TLS. */
+function bothStart({ served, dialed }: Streams): Promise<unknown> {
+  return Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+}
 
 for (const place of places) {
   for (const [name, ask] of [
@@ -17,18 +43,11 @@ for (const place of places) {
     ['retire', (connection: Connection) => connection.retire()],
   ] as const) {
     test(`what is asked of a connection that goes over to TLS is done then: ${name}, ${words(place)}`, async (t) => {
-      const accepted = new Inbox<Connection>()
-      const { side, pollers, transport } = place
-      const server = createServer({ pollers, onConnect: accepted.push })
-      t.teardown(() => server.close({ timeout: 0 }))
-      await server.listen(placeOf(t, transport))
-      const dialed = await new Dialer({ pollers }).dial(targetOf(server))
-      t.teardown(() => dialed.destroy())
-      const served = await accepted.take()
-      const [asked, peer] = side === 'server' ? [served, dialed] : [dialed, served]
+      const streams = await streamsAt(t, place)
+      const { asked, peer } = streams
       const closed = new Promise<void>((resolve) => void asked.onClose(resolve))
 
-      const secured = Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+      const secured = bothStart(streams)
       ask(asked)
       await secured
       t.is(asked.tls?.protocol, 'TLSv1.3')
@@ -42,15 +61,8 @@ for (const place of places) {
 
 for (const place of places) {
   test(`a connection that goes over to TLS says why it is not given away: ${words(place)}`, async (t) => {
-    const accepted = new Inbox<Connection>()
-    const { side, pollers, transport } = place
-    const server = createServer({ pollers, onConnect: accepted.push })
-    t.teardown(() => server.close({ timeout: 0 }))
-    await server.listen(placeOf(t, transport))
-    const dialed = await new Dialer({ pollers }).dial(targetOf(server))
-    t.teardown(() => dialed.destroy())
-    const served = await accepted.take()
-    const asked = side === 'server' ? served : dialed
+    const streams = await streamsAt(t, place)
+    const { asked } = streams
     const isRefused = (): void => {
       t.throws(() => asked.detach(), {
         code: 'ERR_UNSUPPORTED',
@@ -58,7 +70,7 @@ for (const place of places) {
       })
     }
 
-    const secured = Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+    const secured = bothStart(streams)
     isRefused()
     await secured
     isRefused()
@@ -69,17 +81,10 @@ for (const place of places) {
 
 for (const place of places) {
   test(`no duplex takes a connection over that goes over to TLS: ${words(place)}`, async (t) => {
-    const accepted = new Inbox<Connection>()
-    const { side, pollers, transport } = place
-    const server = createServer({ pollers, onConnect: accepted.push })
-    t.teardown(() => server.close({ timeout: 0 }))
-    await server.listen(placeOf(t, transport))
-    const dialed = await new Dialer({ pollers }).dial(targetOf(server))
-    t.teardown(() => gone(dialed))
-    const served = await accepted.take()
-    const [asked, peer] = side === 'server' ? [served, dialed] : [dialed, served]
+    const streams = await streamsAt(t, place)
+    const { asked, peer } = streams
 
-    const secured = Promise.all([served.startTls({ ...identity, ...patient }), dialed.startTls(tls)])
+    const secured = bothStart(streams)
     t.throws(() => asked.toDuplex(), { code: 'ERR_CONCURRENT_ACCESS' })
     await secured
     const duplex = asked.toDuplex().on('error', () => {})
