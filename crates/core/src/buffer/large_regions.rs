@@ -35,7 +35,6 @@ pub(super) struct LargeRegions {
     handed_over: Vec<Waiting>,
     /// To be filled anew, in the order in which they came back.
     free: Vec<Waiting>,
-    bytes: usize,
     /// How often it was looked what waits for long, and when that is due again.
     looks: u64,
     look_at: Option<Instant>,
@@ -49,7 +48,6 @@ impl LargeRegions {
             returns: Returns::No,
             handed_over: Vec::new(),
             free: Vec::new(),
-            bytes: 0,
             looks: 0,
             look_at: None,
         }
@@ -62,43 +60,42 @@ impl LargeRegions {
         if self.returns == Returns::No || capacity > self.limit {
             return;
         }
-        while self.bytes + capacity > self.limit && !self.free.is_empty() {
-            self.bytes -= self.free.remove(0).capacity();
+        while self.bytes() + capacity > self.limit {
+            if self.free.is_empty() {
+                return;
+            }
+            self.free.remove(0);
         }
-        if self.bytes + capacity > self.limit || self.handed_over.try_reserve(1).is_err() {
-            return;
+        if self.handed_over.try_reserve(1).is_ok() {
+            let looks = self.looks;
+            self.handed_over.push(Waiting { region, looks });
         }
-        self.bytes += capacity;
-        let looks = self.looks;
-        self.handed_over.push(Waiting { region, looks });
+    }
+
+    /// Of all that waits: asked for each large message, of which few wait.
+    fn bytes(&self) -> usize {
+        let waiting = self.handed_over.iter().chain(&self.free);
+        waiting.map(Waiting::capacity).sum()
     }
 
     /// Drops the regions of the last batch: it was not given back before the next one.
     pub(super) fn begin_batch(&mut self) {
-        if self.handed_over.is_empty() {
-            return;
-        }
-        self.returns = Returns::No;
-        for waiting in self.handed_over.drain(..) {
-            self.bytes -= waiting.capacity();
+        if !self.handed_over.is_empty() {
+            self.returns = Returns::No;
+            self.handed_over.clear();
         }
     }
 
     /// The consumer does not look at the last batch any more. `is_free` tells of the chunk of each large message.
     pub(super) fn reuse_batch(&mut self, is_free: impl Fn(&Chunk) -> bool) {
         self.returns = Returns::Expected;
-        for waiting in self.handed_over.drain(..) {
-            let capacity = waiting.capacity();
-            let again = match is_free(waiting.region.chunk()) {
-                true => waiting.region.again(),
-                false => None,
-            };
-            match again {
-                Some(region) if self.free.try_reserve(1).is_ok() => self.free.push(Waiting {
-                    region,
-                    looks: self.looks,
-                }),
-                _ => self.bytes -= capacity,
+        for Waiting { region, .. } in self.handed_over.drain(..) {
+            if is_free(region.chunk())
+                && let Some(region) = region.again()
+                && self.free.try_reserve(1).is_ok()
+            {
+                let looks = self.looks;
+                self.free.push(Waiting { region, looks });
             }
         }
     }
@@ -107,7 +104,6 @@ impl LargeRegions {
     pub(super) fn take(&mut self, capacity: usize) -> Option<Region> {
         let is_fit = |waiting: &Waiting| waiting.capacity() == capacity;
         let index = self.free.iter().rposition(is_fit)?;
-        self.bytes -= capacity;
         Some(self.free.remove(index).region)
     }
 
@@ -118,12 +114,11 @@ impl LargeRegions {
             let looks = self.looks;
             self.handed_over.retain(|waiting| waiting.looks == looks);
             self.free.retain(|waiting| waiting.looks == looks);
-            let waiting = self.handed_over.iter().chain(&self.free);
-            self.bytes = waiting.map(Waiting::capacity).sum();
             self.looks += 1;
             self.look_at = None;
         }
-        if self.bytes > 0 && self.look_at.is_none() {
+        let is_empty = self.handed_over.is_empty() && self.free.is_empty();
+        if !is_empty && self.look_at.is_none() {
             self.look_at = Some(now + MAX_IDLE);
         }
     }
