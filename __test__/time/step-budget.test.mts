@@ -220,6 +220,18 @@ for (const place of places) {
       await waiting
     },
   )
+
+  test.serial(
+    `a stream sends four high-water marks in a turn if they leave at once: ${words(place)}`,
+    async (t) => {
+      const chunk = Buffer.alloc(16 * 1024)
+      const connection = await connected(t, place, { highWaterMark: chunk.length })
+      const duplex = connection.toDuplex().on('error', () => {})
+      const most = await maxInTurn(() => written(duplex, chunk), 200)
+      // Only a poller in this thread knows at once what has left.
+      t.is(most, place.pollers === 0 ? 4 : 1)
+    },
+  )
 }
 
 test.serial('a thread sends 4 MiB in a turn, over all of its connections and event loops', async (t) => {

@@ -1,12 +1,15 @@
 import { isOurs } from '../errors'
 import type { Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
-import type { CommandTarget } from '../poller/command-queue'
+import type { CommandTarget, Whereabouts } from '../poller/command-queue'
 import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import type { GroupSettings } from './group-settings'
 import { whenRejected } from '../checks/promises'
 import { ignore } from '../checks/thenables'
+
+/** How much of the bytes that the system took at once counts as queued. A turn of the event loop costs as much as one write. */
+const shareAtOnce = 0.25
 
 /** Sends and flushes that wait, all of one connection: they are over at the same time. */
 interface PendingFlush {
@@ -80,12 +83,13 @@ export class SendQueue {
     this.#sent(poller.commandQueue.message(Operation.Send, this.#target, framing, message))
   }
 
-  /** Queues bytes of a stream. Returns whether they wait where they lie, as {@link CommandQueue.byReference}. */
-  sendByReference(bytes: Uint8Array): boolean {
+  /** Sends bytes of a stream, by {@link CommandQueue.byReference}. */
+  sendByReference(bytes: Uint8Array): Whereabouts {
     const { poller, framing } = this.#group
-    const waits = poller.commandQueue.byReference(this.#target, framing, bytes)
-    this.#sent(bytes.length)
-    return waits
+    const whereabouts = poller.commandQueue.byReference(this.#target, framing, bytes)
+    if (whereabouts === 'sent') this.#left(bytes.length)
+    else this.#sent(bytes.length)
+    return whereabouts
   }
 
   /** Queues what a writer has collected. */
@@ -136,11 +140,21 @@ export class SendQueue {
   }
 
   #sent(bytes: number): void {
+    this.#count(bytes, bytes)
+    this.#askAfter(bytes)
+  }
+
+  /** The system has taken all of it, which shows that the peer keeps up. */
+  #left(bytes: number): void {
+    this.#count(bytes, bytes * shareAtOnce)
+    this.#total += bytes
+  }
+
+  #count(bytes: number, queued: number): void {
     stepBudget.step(bytes)
     const { turn } = stepBudget
-    this.#queued = turn === this.#turn ? this.#queued + bytes : bytes
+    this.#queued = turn === this.#turn ? this.#queued + queued : queued
     this.#turn = turn
-    this.#askAfter(bytes)
   }
 
   /** Has the core look whether the peer keeps up, once so many bytes were sent that it may not. */

@@ -39,6 +39,9 @@ export interface CommandTarget {
   readonly generation: number
 }
 
+/** Where bytes that are sent by reference are now: `referred` ones wait, in the memory of the writer, who gets it back later. */
+export type Whereabouts = 'copied' | 'referred' | 'sent'
+
 /** Up to here Node.js makes several buffers in one piece of memory. */
 const maxPooled = 4 * 1024
 
@@ -176,22 +179,22 @@ export class CommandQueue {
   }
 
   /**
-   * Adds bytes of a stream, which are sent from where they lie, as far as that is possible. Returns whether some of them wait
-   * there: then they are not the user's again before nothing waits to be sent.
+   * Adds bytes of a stream, which are sent from where they lie, as far as that is possible. Those that wait there are not the
+   * user's again before nothing waits to be sent.
    *
    * @throws NetpollError `ERR_FRAME_TOO_LARGE`, `ENOMEM`, before anything is added
    */
-  byReference(target: CommandTarget, framing: FramingRules, bytes: Uint8Array): boolean {
+  byReference(target: CommandTarget, framing: FramingRules, bytes: Uint8Array): Whereabouts {
     if (this.#direct === undefined || !isOfUser(bytes)) {
       this.message(Operation.Send, target, framing, bytes)
-      return false
+      return 'copied'
     }
     const sent = this.#sendAtOnce(target, bytes)
     const length = lengthOf(bytes) - sent
-    if (length === 0) return false
+    if (length === 0) return 'sent'
     const handle = this.#memory.native.attachForeign(bytes)
     this.#push(Operation.SendForeign, target, handle, sent, length)
-    return true
+    return 'referred'
   }
 
   /**

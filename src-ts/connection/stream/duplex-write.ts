@@ -1,6 +1,9 @@
 import type { Arena } from '../../memory/arena'
+import type { Whereabouts } from '../../poller/command-queue'
 import type { SendQueue } from '../send-queue'
 import { stepBudget } from '../../time/step-budget'
+
+export type { Whereabouts }
 
 /** What `Writable` passes on to be written, with the encoding of text. */
 export interface StreamChunk {
@@ -14,14 +17,11 @@ const maxTogether = 64 * 1024
 /** From here on a chunk is sent from where it lies. */
 const minReferred = 16 * 1024
 
-/** Where the bytes of a write are until they have left: copied, or in the memory of the writer, which gets it back later. */
-export type Whereabouts = 'copied' | 'referred'
-
 /** Sends one chunk. */
 export function sendChunk(sendQueue: SendQueue, arena: Arena, one: StreamChunk): Whereabouts {
   const { chunk } = one
   if (typeof chunk === 'string') return sendTogether(sendQueue, arena, [one], byteLength(one))
-  if (chunk.length >= minReferred) return sendQueue.sendByReference(chunk) ? 'referred' : 'copied'
+  if (chunk.length >= minReferred) return sendQueue.sendByReference(chunk)
   if (chunk.length > 0) sendQueue.send(chunk)
   else stepBudget.step(0)
   return 'copied'
