@@ -2,7 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { deflateSync } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
 
-import { type Connection, createServer, lengthField, type ListenOptions } from '../../dist/index.mjs'
+import {
+  type Connection,
+  createServer,
+  lengthField,
+  type ListenOptions,
+  type NetpollError,
+} from '../../dist/index.mjs'
 import { binary } from '../../dist/thrift/binary.js'
 import { compact } from '../../dist/thrift/compact.js'
 import {
@@ -543,7 +549,9 @@ test('thrift theader: a client whose buffers are full refuses a reply, and takes
       maxBufferedBytes: 100_000,
     })
     await client.service.ping()
-    t.is(codeOf(await rejection(client.service.ping())), 'ERR_BUFFER_LIMIT')
+    const refused = await rejection(client.service.ping())
+    t.is(codeOf(refused), 'ERR_BUFFER_LIMIT')
+    t.true((refused as NetpollError).sent)
     await client.service.ping()
     t.like(client.stats().inflation, { held: 0, waiting: 0 })
   }

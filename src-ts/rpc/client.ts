@@ -21,7 +21,7 @@ import {
 } from '../extension'
 import type { ClientTlsOptions, CloseOptions, DialTarget, Payload, PoolStats } from '../index'
 import type { ClusterStats, Resolver } from '../cluster/index'
-import { NetpollError } from '../errors'
+import { errorForCall, NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
 import {
   callOptionNames,
@@ -36,7 +36,7 @@ import { type Codec, checkCodec, decodeMessage } from './codec'
 import { Encoder } from './encoder'
 import { chain, type Endpoint, type Middleware } from './endpoint'
 import { isRpcError, RpcError } from './errors'
-import { Inflater, type InflationStats } from './inflater'
+import { type Claim, Inflater, type InflationStats } from './inflater'
 import { type ClusterLinkOptions, type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CancelMessage, CompressedMessage, Message } from './message'
 import { calls } from './tracing'
@@ -280,12 +280,25 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     const watched = leaks && watch(leaks, call, end)
     try {
       const isWanted = (): boolean => !isAborted(call.signal) && clock.now() < end
-      if (await this.#inflater.inflate(message, claim, isWanted)) return message.open(claim.take())
+      if (await this.#inflated(message, claim, isWanted)) return message.open(claim.take())
       throwIfAborted(call.signal)
       throw inflatedTooLate()
     } finally {
       leaks?.remove(watched)
       if (!isHeld) claim.release()
+    }
+  }
+
+  /** What fails then is a call whose server has carried it out. */
+  async #inflated(
+    message: CompressedMessage<Received>,
+    claim: Claim,
+    isWanted: () => boolean,
+  ): Promise<boolean> {
+    try {
+      return await this.#inflater.inflate(message, claim, isWanted)
+    } catch (error) {
+      throw errorForCall(error, true)
     }
   }
 
