@@ -16,61 +16,13 @@ import { RpcError, TransportClient } from '../../dist/rpc/index.mjs'
 import { clusterOf, members, ready } from '../support/cluster.mjs'
 import { freePort, fullListener } from '../support/listeners.mjs'
 import { JsonCodec } from '../support/json-codec.mjs'
-import { framing, gone, rejection } from '../support/netpoll.mjs'
+import { framing, gone } from '../support/netpoll.mjs'
 import { connectionAt, rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { clientOf, serveCalls } from '../support/rpc.mjs'
+import { errorOf, errorUnawaited, type Failing, saysWhoCalls } from '../support/stacks.mjs'
 import { runFixture } from '../support/system.mjs'
 import { serveThrift, thriftClient } from '../support/thrift.mjs'
-
-/** Has a call made by a function of this name, which awaits it. */
-async function theCaller(call: () => Promise<unknown>): Promise<unknown> {
-  return await call()
-}
-
-/** What a call rejects with that is made and awaited by {@link theCaller}. */
-const errorOf = (call: () => Promise<unknown>): Promise<unknown> => rejection(theCaller(call))
-
-/** What a call rejects with that nobody awaits. */
-function errorUnawaited(call: () => Promise<unknown>): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    function theCaller(): void {
-      call().then(() => reject(new Error('the call has a reply')), resolve)
-    }
-    theCaller()
-  })
-}
-
-/**
- * Its first frame that is no `new Promise` is the caller's, and none is of this package. Those of Node.js itself, by which a
- * call is refused in a later turn, stand before.
- */
-function saysWhoCalls(t: ExecutionContext, error: unknown): void {
-  t.true(error instanceof NetpollError || error instanceof RpcError, String(error))
-  const { stack, name, message } = error as Error
-  const [head = '', ...frames] = String(stack).split(/\n {4}at /)
-  t.is(head, `${name}: ${message}`)
-  const others = frames.filter((frame) => !frame.includes('(node:internal'))
-  t.true(
-    others.slice(0, 2).some((frame) => /theCaller|call-stacks\.test/.test(frame)),
-    stack,
-  )
-  t.true(
-    frames.some((frame) => frame.includes('theCaller')),
-    stack,
-  )
-  t.deepEqual(
-    frames.filter((frame) => /\/dist\//.test(frame)),
-    [],
-    stack,
-  )
-}
-
-interface Failing {
-  readonly call: () => Promise<unknown>
-  /** Has the call fail, where it does not by itself. */
-  readonly fail?: () => unknown
-}
 
 /** Of servers that are none. */
 const found: Resolver = fixed([{ address: { path: '/nowhere/no.sock' } }])

@@ -25,7 +25,7 @@ import { Reconnector } from './reconnector'
 import type { ClientTlsOptions } from '../tls/options'
 import { WaitQueue } from './wait-queue'
 import { type ConnectionWaiter, WaitingCall } from './waiting-call'
-import { WaitingSend } from './waiting-send'
+import { sendOver, WaitingSend } from './waiting-send'
 import { WaitingUser } from './waiting-user'
 
 /** @internal What counts against its `maxBufferedBytes`. */
@@ -199,17 +199,17 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   send(message: Payload): Promise<void> {
     return new Promise((resolve, reject) => {
       try {
-        const send = new WaitingSend(message, resolve, reject)
         this.#lifecycle.checkOpen()
         const muxed = this.#pick()
         if (muxed === undefined) {
           this.#checkFailFast()
-          this.#wait(send)
+          this.#wait(new WaitingSend(message, resolve, reject, siteOf(entries.send)))
         } else {
-          send.serve(muxed)
+          resolve(sendOver(muxed, message))
           this.#upkeep.used()
         }
       } catch (error) {
+        beginAt(error, entries.send)
         stepBudget.reject(reject, error)
       }
     })
@@ -580,4 +580,4 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 }
 
 /** Where users call. */
-const entries = { call: Mux.prototype.call, connect: Mux.prototype.connect }
+const entries = { call: Mux.prototype.call, connect: Mux.prototype.connect, send: Mux.prototype.send }

@@ -1,5 +1,6 @@
-import { send } from '../connection/sending'
+import { queue } from '../connection/sending'
 import { keepPayload, type Payload } from '../memory/payload'
+import { type CallSite, rejectCall } from '../process/call-site'
 import type { MuxConnection } from './mux-connection'
 import { dialErrorForCall } from './mux-errors'
 import { ConnectionWaiter } from './waiting-call'
@@ -8,14 +9,20 @@ import { ConnectionWaiter } from './waiting-call'
 export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   readonly deadline = Number.POSITIVE_INFINITY
   readonly #message: Payload
-  readonly #resolve: (done: Promise<void>) => void
+  readonly #resolve: (done: void | Promise<void>) => void
   readonly #reject: (error: unknown) => void
 
-  constructor(message: Payload, resolve: (done: Promise<void>) => void, reject: (error: unknown) => void) {
+  /** `site` is where it was sent, if that is noted. */
+  constructor(
+    message: Payload,
+    resolve: (done: void | Promise<void>) => void,
+    reject: (error: unknown) => void,
+    site: CallSite | undefined,
+  ) {
     super()
     this.#message = keepPayload(message)
     this.#resolve = resolve
-    this.#reject = reject
+    this.#reject = (error) => rejectCall(resolve, reject, error, site)
   }
 
   override get awaited(): string {
@@ -23,8 +30,11 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   }
 
   serve(muxed: MuxConnection): void {
-    muxed.hasSent = true
-    this.#resolve(send(muxed.connection, this.#message))
+    try {
+      this.#resolve(sendOver(muxed, this.#message))
+    } catch (error) {
+      this.#reject(error)
+    }
   }
 
   fail(error: unknown): void {
@@ -32,4 +42,10 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   }
 
   expire(): void {}
+}
+
+/** Sends a message over a connection of a mux. Throws what `send` of that connection rejects with. */
+export function sendOver(muxed: MuxConnection, message: Payload): Promise<void> {
+  muxed.hasSent = true
+  return queue(muxed.connection, message)
 }

@@ -1,5 +1,6 @@
 import { invalidValue, type NetpollError } from '../errors'
 import { whenOver } from '../checks/promises'
+import { ignore } from '../checks/thenables'
 import {
   beginAt,
   captureContext,
@@ -142,21 +143,22 @@ export class Calls {
     }
   }
 
-  /** Sends what is not answered. */
-  send(message: Payload, options: ClusterSendOptions | undefined): Promise<void> {
+  /** Sends what is not answered. The stacks of errors begin where `entry` was called. */
+  send(message: Payload, options: ClusterSendOptions | undefined, entry: Entry): Promise<void> {
     try {
       this.#lifecycle.checkOpen()
       const now = clock.now()
       const call = takeCall(options, sendNames, 0, now)
       const kept = keepPayload(message)
       this.#begin(call, now)
-      return this.#send(kept, call)
+      return this.#send(kept, call, siteOf(entry))
     } catch (error) {
+      beginAt(error, entry)
       return stepBudget.refuse(error)
     }
   }
 
-  async #send(message: Payload, call: ClusterCall): Promise<void> {
+  async #send(message: Payload, call: ClusterCall, site: CallSite): Promise<void> {
     try {
       for (;;) {
         const node = this.#choose(call)
@@ -165,6 +167,7 @@ export class Calls {
         this.#moment.now = clock.now()
       }
     } catch (error) {
+      follow(error, this.#send, site)
       return await stepBudget.refuse(error)
     } finally {
       this.#end(call)
@@ -435,8 +438,7 @@ export class Calls {
   /** A server where no try of the call is under way: a balancer need not look at what was tried. */
   #idle(call: ClusterCall): ClusterNode | undefined {
     const idle = this.#members.ready.filter((node) => node.link?.isReady === true && !call.isBusyAt(node))
-    const { tried } = call.balanced
-    return idle.find(({ view }) => !tried.includes(view)) ?? idle[0]
+    return idle.find(({ view }) => !call.balanced.tried.includes(view)) ?? idle[0]
   }
 
   /** Waits until another server is ready. */
@@ -468,8 +470,7 @@ export class Calls {
     const max = outcome === Outcome.Unsent ? maxUnsent : this.#options.retry.tries
     if (outcome === Outcome.Failed && !call.isIdempotent) return false
     const now = clock.now()
-    if (call.retries >= max || call.deadline <= now || isAborted(call.signal)) return false
-    return this.#withdraw(now)
+    return call.retries < max && call.deadline > now && !isAborted(call.signal) && this.#withdraw(now)
   }
 
   #withdraw(now: number): boolean {
@@ -481,5 +482,3 @@ export class Calls {
 
 /** What awaits the tries, below which those stand who await the call. */
 const { tries } = Calls.prototype
-
-function ignore(): void {}

@@ -115,7 +115,7 @@ export class Cluster {
    * @throws NetpollError (as a rejection) as `connection.call`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */
   call(request: Payload, options?: ClusterCallOptions): Promise<Buffer> {
-    return this.#calls.call(request, options, copied, entry, undefined)
+    return this.#calls.call(request, options, copied, callEntry, undefined)
   }
 
   /**
@@ -124,7 +124,7 @@ export class Cluster {
    * @throws NetpollError (as a rejection) as `connection.send`; `ERR_NO_ENDPOINT`, `ERR_CLUSTER_CLOSED`
    */
   send(message: Payload, options?: ClusterSendOptions): Promise<void> {
-    return this.#calls.send(message, options)
+    return this.#calls.send(message, options, sendEntry)
   }
 
   /**
@@ -207,7 +207,7 @@ export class Cluster {
 }
 
 /** Where users call. */
-const entry = Cluster.prototype.call
+const { call: callEntry, send: sendEntry } = Cluster.prototype
 
 /** What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. */
 function checkMuxOptions(options: LinkMuxOptions): void {

@@ -267,7 +267,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    * ```
    */
   send(message: Payload): Promise<void> {
-    return send(this.#core, message)
+    return send(this.#core, message, sendEntry)
   }
 
   /**
@@ -296,7 +296,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
   call(request: Payload, options?: CallOptions): Promise<MessageTypes[Bytes]> {
     const pending = calls.hasSubscribers
       ? tracedCall(this, this.#core, request, options)
-      : call(this.#core, request, options, entry)
+      : call(this.#core, request, options, callEntry)
     return pending as Promise<MessageTypes[Bytes]>
   }
 
@@ -356,7 +356,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    */
   end(message: Payload): Promise<void>
   end(message?: Payload): void | Promise<void> {
-    return message === undefined ? this.#core.end() : sendLast(this.#core, message)
+    return message === undefined ? this.#core.end() : sendLast(this.#core, message, endEntry)
   }
 
   /**
@@ -609,7 +609,7 @@ export class ConnectionDuplex extends StreamDuplex<Connection> {
 }
 
 /** Where users call. */
-const entry = Connection.prototype.call
+const { call: callEntry, end: endEntry, send: sendEntry } = Connection.prototype
 
 /** Apart, because a function that contains another one allocates for it, whether or not it comes to that. */
 function tracedCall(
@@ -618,5 +618,5 @@ function tracedCall(
   request: Payload,
   options: CallOptions | undefined,
 ): Promise<Buffer> {
-  return calls.promise({ client, request }, () => call(core, request, options, entry))
+  return calls.promise({ client, request }, () => call(core, request, options, callEntry))
 }

@@ -2,6 +2,7 @@ import { isOurs } from '../errors'
 import type { Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandTarget, Whereabouts } from '../poller/command-queue'
+import { beginAt, type Entry } from '../process/call-site'
 import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import type { GroupSettings } from './group-settings'
@@ -220,8 +221,9 @@ function newWaiter(): PendingFlush {
 /** What {@link SendQueue.drained} gives where nothing has to be waited for: known to be over without a look. */
 export const resolved: Promise<void> = Promise.resolve()
 
-/** What `send` and `flush` return when they refuse what they were given. */
-export function refusedSend(error: unknown): Promise<never> {
+/** What `send` and `flush` return when they refuse what they were given. `entry`, where users have called, is running. */
+export function refusedSend(error: unknown, entry: Entry): Promise<never> {
+  beginAt(error, entry)
   const refusal = stepBudget.refuse(error)
   return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }

@@ -1,6 +1,8 @@
 import type { Written } from '../link-buffer/pieces'
+import { Writer } from '../link-buffer/writer'
 import { type Payload, takeApart } from '../memory/payload'
 import { NetpollError } from '../errors'
+import type { Entry } from '../process/call-site'
 import type { Closing } from './closing'
 import type { Life } from './life'
 import { type SendQueue, refusedSend } from './send-queue'
@@ -26,25 +28,30 @@ export function checkOutput({ life, socket, closing }: SendingConnection): void 
   if (!answers || !socket.acceptsOutput) throw closing.closedError()
 }
 
-/** Sends a message; resolves when more may be sent. */
-export function send(connection: SendingConnection, message: Payload): Promise<void> {
+/** Sends a message; resolves when more may be sent. `entry` is where users call. */
+export function send(connection: SendingConnection, message: Payload, entry: Entry): Promise<void> {
   try {
-    const pieces = takeApart(message)
-    checkOutput(connection)
-    connection.sendQueue.send(pieces)
+    return queue(connection, message)
   } catch (error) {
-    return refusedSend(error)
+    return refusedSend(error, entry)
   }
+}
+
+/** As {@link send}. Throws what that rejects with. */
+export function queue(connection: SendingConnection, message: Payload): Promise<void> {
+  const pieces = takeApart(message)
+  checkOutput(connection)
+  connection.sendQueue.send(pieces)
   return connection.sendQueue.drained()
 }
 
-/** Sends a message, then ends our direction. One that is refused ends nothing. */
-export function sendLast(connection: SendingConnection, message: Payload): Promise<void> {
+/** Sends a message, then ends our direction. One that is refused ends nothing. `entry` is where users call. */
+export function sendLast(connection: SendingConnection, message: Payload, entry: Entry): Promise<void> {
   try {
     checkOutput(connection)
     connection.sendQueue.send(message)
   } catch (error) {
-    return refusedSend(error)
+    return refusedSend(error, entry)
   }
   connection.end()
   return connection.sendQueue.drained()
@@ -56,7 +63,10 @@ export function flush(connection: SendingConnection, written: Written): Promise<
     checkOutput(connection)
     connection.sendQueue.flush(written)
   } catch (error) {
-    return refusedSend(error)
+    return refusedSend(error, flushEntry)
   }
   return connection.sendQueue.drained()
 }
+
+/** Where users flush. */
+const flushEntry = Writer.prototype.flush

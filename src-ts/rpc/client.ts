@@ -155,7 +155,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * reason
    */
   async call(method: string, body: Sent, options: RpcCallOptions = {}): Promise<Received> {
-    const site = siteOf(entry)
+    const site = siteOf(callEntry)
     let call: ClientCall<Sent> | undefined
     try {
       call = newClientCall('call', method, body, this.#end(options), options)
@@ -173,7 +173,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
       const message = decodeMessage(this.#codec, reply)
       return this.#bodyOf(message.kind === 'compressed' ? await this.#inflate(message, call) : message, call)
     } catch (error) {
-      follow(error, entry, site)
+      follow(error, callEntry, site)
       return await stepBudget.refuse(error)
     } finally {
       if (call !== undefined) releaseClaim(call)
@@ -186,12 +186,14 @@ export class TransportClient<Sent = unknown, Received = Sent> {
    * @throws (as a rejection) what encoding throws, or `mux.send` or `connection.send` reject with
    */
   async send(method: string, body: Sent, options: RpcCallOptions = {}): Promise<void> {
+    const site = siteOf(sendEntry)
     try {
       const end = this.#end(options)
       const call = newClientCall('oneway', method, body, end, options)
       await (calls.hasSubscribers ? this.#traced(call) : this.#endpoint(call))
     } catch (error) {
-      return stepBudget.refuse(error)
+      follow(error, sendEntry, site)
+      return await stepBudget.refuse(error)
     }
   }
 
@@ -355,7 +357,7 @@ function isTaken(error: unknown): boolean {
 }
 
 /** Where users call. */
-const entry = TransportClient.prototype.call
+const { call: callEntry, send: sendEntry } = TransportClient.prototype
 
 function cancellation<Sent, Received>(encoder: Encoder<Sent, Received>, id: number): () => Payload {
   return () => encoder.encodeCancel({ kind: 'cancel', id })
