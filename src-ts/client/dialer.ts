@@ -23,6 +23,7 @@ import { nameFault } from '../connection/name-fault'
 import { isOfTls, ofTls } from '../native/reasons'
 import type { ClientTlsOptions } from '../tls/options'
 import { ClientSecurity, withoutTls } from '../tls/secure-context'
+import { asciiName } from '../tls/server-name'
 import { type Inspection, inspectCustom, show } from '../process/inspection'
 import { takeOptions } from '../checks/known-options'
 import { LaterAttempt } from './later-attempt'
@@ -167,7 +168,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     throwIfAborted(signal)
     const deadline = new DialDeadline(Math.min(endOf(settings.connectTimeout), latest))
     const destination = checkDestination(options, leastPort)
-    const host = 'path' in destination ? undefined : destination.host
+    const host = 'path' in destination ? undefined : asciiName(destination.host)
     const dial = { deadline, context: captureContext(), host, security: this.#security }
     return await this.#counted(async () => {
       if (deadline.isOver) {

@@ -1,7 +1,7 @@
 import { invalidValue } from '../errors'
 import { checkInteger, checkObject, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
-import { checkDestination, targetNames } from '../extension'
+import { checkDestination, serverNameOf, targetNames } from '../extension'
 import type { DialTarget } from '../index'
 import { hashOf } from './hashing'
 
@@ -34,13 +34,14 @@ const maxWeight = 1_000_000
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; what a member throws
  */
 export function checkEndpoint(endpoint: Endpoint): CheckedEndpoint {
-  const { address, weight = 1, servername } = takeOptions('endpoint', endpoint, endpointNames)
+  const { address, weight = 1, servername: given } = takeOptions('endpoint', endpoint, endpointNames)
   checkObject('endpoint.address', address)
   const target = checkDestination(takeOptions('endpoint.address', address, targetNames))
   if (typeof weight !== 'number' || !(weight > 0 && weight <= maxWeight)) {
     throw invalidValue('endpoint.weight', `must be a number above 0, at most ${maxWeight}`, weight)
   }
-  if (servername !== undefined) checkText('endpoint.servername', servername)
+  if (given !== undefined) checkText('endpoint.servername', given)
+  const servername = given === undefined ? undefined : serverNameOf('endpoint.servername', given)
   const place = 'path' in target ? target.path : hostPort(target.host, target.port)
   const id = servername === undefined ? place : `${place} ${servername}`
   // Balancers and subscribers get it.

@@ -56,7 +56,10 @@ export interface ServerTlsOptions extends TlsOptions {
 
 /** The option `tls` of dialers. */
 export interface ClientTlsOptions extends TlsOptions {
-  /** The name that the server is asked for, and has to prove. Default: the host that is dialed. Empty: none is asked for. */
+  /**
+   * The name that the server is asked for, and has to prove. Other scripts are converted to punycode. An IP address is not
+   * asked for. Default: the host that is dialed. Empty: none is asked for.
+   */
   readonly servername?: string | undefined
   /**
    * Compares the name with the certificate; returns what is wrong. Default: `checkServerIdentity` of `node:tls`. It is

@@ -27,6 +27,7 @@ import {
 } from './options'
 import { certificatesOf, keyOf } from './pem'
 import { defaultRoots } from './roots'
+import { asksForName, serverNameOf } from './server-name'
 
 const versions: Readonly<Record<string, number>> = { 'TLSv1.2': 12, 'TLSv1.3': 13 }
 export const defaultHandshakeTimeout = 10_000
@@ -97,7 +98,7 @@ export class ClientSecurity {
 
   /** @throws as {@link ServerSecurity} */
   constructor(options: ClientTlsOptions | true) {
-    this.#options = options === true ? {} : takeTls(options, clientTlsNames)
+    this.#options = options === true ? {} : withServerName(takeTls(options, clientTlsNames))
     const settings = clientSettings(this.#options)
     const { SecureContext: Native } = nativeBinding()
     this.context = refusing(() => new Native(settings))
@@ -213,19 +214,24 @@ function serverSettings(options: ServerTlsOptions): TlsSettings {
   }
 }
 
+function withServerName(options: ClientTlsOptions): ClientTlsOptions {
+  const { servername } = options
+  if (servername === undefined) return options
+  const option = 'options.tls.servername'
+  if (typeof servername !== 'string') throw invalidType(option, 'of type string', servername)
+  return { ...options, servername: serverNameOf(option, servername) }
+}
+
 function clientSettings(options: ClientTlsOptions): TlsSettings {
   const { servername, ca, maxCachedSessions = defaultCachedSessions } = options
   checkFunction('tls.checkServerIdentity', options.checkServerIdentity)
-  if (servername !== undefined && typeof servername !== 'string') {
-    throw invalidType('options.tls.servername', 'of type string', servername)
-  }
   checkInteger('options.tls.maxCachedSessions', maxCachedSessions, 0, 1_000_000)
   return {
     ...sharedSettings(options),
     contexts: [],
     authorities: ca === undefined ? [...defaultRoots()] : certificatesOf('options.tls.ca', ca),
     requestCertificate: false,
-    ...(servername === undefined ? {} : { serverName: servername }),
+    ...(servername === undefined ? {} : { serverName: asksForName(servername) ? servername : '' }),
     maxCachedSessions,
     handshakeTimeout: 0,
     tellsExcess: false,

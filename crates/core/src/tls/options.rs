@@ -118,7 +118,7 @@ pub struct ClientOptions {
     pub authorities: Authorities,
     /// What becomes of the others.
     pub unauthorized: Unauthorized,
-    /// What servers are called; `None`: as the dial says. What is no name is not sent.
+    /// What servers are called; `None`: as the dial says, whose host is not asked for where it is no name. Empty: none is.
     pub server_name: Option<String>,
     /// Who compares names.
     pub name_check: NameCheck,
@@ -139,6 +139,8 @@ pub enum InvalidConfiguration {
     NothingToOffer,
     /// The name of a context is none that a client may ask for.
     Name(String),
+    /// The name of the server is none, and no address.
+    ServerName(String),
     /// The system gives no random numbers.
     NoRandomness,
 }
@@ -150,6 +152,9 @@ impl fmt::Display for InvalidConfiguration {
                 let rule =
                     "is no name for a context: give a host name, which may begin with \"*.\"";
                 return write!(formatter, "{name:?} {rule}");
+            }
+            Self::ServerName(name) => {
+                return write!(formatter, "{name:?} is no host name, and no IP address");
             }
             Self::Certificate => "a certificate is not valid",
             Self::Key => "the private key is not valid, or of a kind that is not known",

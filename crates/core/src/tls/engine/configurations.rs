@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
@@ -73,6 +74,12 @@ impl ServerConfiguration {
 
 impl ClientConfiguration {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, InvalidConfiguration> {
+        if let Some(name) = options.server_name.as_deref()
+            && !name.is_empty()
+            && ServerName::try_from(name).is_err()
+        {
+            return Err(InvalidConfiguration::ServerName(name.to_owned()));
+        }
         let provider = Arc::new(provider_for(&options.common));
         let authority = Authority::new(
             &options.authorities,

@@ -98,6 +98,11 @@ impl Engine {
         configuration: &DestinationConfiguration,
         name: Option<&str>,
     ) -> Result<Self, Failure> {
+        // Names are sent without the dot that stands for the root, and two of them make no name.
+        let name = name.map(|name| match name.strip_suffix('.') {
+            Some(name) if !name.ends_with('.') => name,
+            _ => name,
+        });
         // Addresses are not sent as names.
         let unnamed = || ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]));
         let server_name = match name {
