@@ -6,7 +6,7 @@ type NameOf<Options> = Options extends unknown ? keyof Options & string : never
 /** The names of options: all of them, and no other. */
 export type OptionNames<Options> = { readonly [Name in NameOf<Options>]: true }
 
-const { hasOwn } = Object
+const { getPrototypeOf, hasOwn } = Object
 const objectPrototype = Object.prototype
 
 /** The names of `Options`, so that no other text is taken for one, such as `constructor`. */
@@ -28,11 +28,33 @@ export function takeOptions<Options extends object>(
 ): Options {
   refuseUnknown(argument, options, names)
   const taken = Object.create(null) as Record<string, unknown>
+  let isEmpty = true
   for (const name of Object.keys(names)) {
     const value = (options as Readonly<Record<string, unknown>>)[name]
-    if (value !== undefined) taken[name] = value
+    if (value === undefined) continue
+    taken[name] = value
+    isEmpty = false
   }
+  if (isEmpty && !Object.keys(names).some((name) => name in options)) refuseOtherKind(argument, options)
   return taken as Options
+}
+
+/**
+ * Refuses an object without members that is of a kind of its own. A `Map`, a list or a promise says something in another
+ * way, which would be passed over.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE`
+ */
+export function refuseOtherKind(argument: string, options: object): void {
+  for (let part = getPrototypeOf(options); part !== null; part = getPrototypeOf(part)) {
+    // The last is that of all objects, in whichever realm. Defaults may stand before it.
+    if (getPrototypeOf(part) === null || !hasOwn(part, 'constructor')) continue
+    const name: unknown = (part as { readonly constructor: { readonly name?: unknown } }).constructor?.name
+    const kind =
+      typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object of another kind'
+    const error = new TypeError(`The "${argument}" argument must be a plain object. Received ${kind}`)
+    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
+  }
 }
 
 /** Refuses what is no object, or has an enumerable member that is no option, with what {@link takeOptions} throws. */
@@ -46,6 +68,34 @@ export function refuseUnknown<Options extends object>(
   for (const name in options) {
     if (known[name] !== true) refuseName(argument, options, name, known)
   }
+}
+
+/**
+ * The members of an object whose names a user chooses, as {@link takeOptions} takes options.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` where it is none, or a list, or says something in another way
+ */
+export function takeMembers<Value>(
+  argument: string,
+  members: Readonly<Record<string, Value>>,
+): readonly (readonly [name: string, value: Value])[] {
+  if (typeof members !== 'object' || members === null) throw invalidType(argument, 'of type object', members)
+  const taken = new Map<string, Value>()
+  for (const part of partsOf(members)) {
+    for (const name of Array.isArray(part) ? [] : Object.keys(part)) {
+      if (!taken.has(name)) taken.set(name, members[name] as Value)
+    }
+  }
+  if (taken.size === 0) refuseOtherKind(argument, members)
+  return [...taken]
+}
+
+/** An object, and the defaults before it: not what its class gives to all of its kind. */
+function partsOf(object: object): readonly object[] {
+  const parts = [object]
+  let part: object | null = getPrototypeOf(object)
+  for (; part !== null && !hasOwn(part, 'constructor'); part = getPrototypeOf(part)) parts.push(part)
+  return parts
 }
 
 /** Whether `options` have `name` as a member that a library has added to all objects, which is not meant as an option. */

@@ -3,7 +3,7 @@ import * as https from 'node:https'
 import type { ConnectionOptions } from 'node:tls'
 
 import { invalidType, invalidValue, NetpollError } from '../errors'
-import { checkObject } from '../checks/arguments'
+import { takeMembers } from '../checks/known-options'
 import { clearTimeout, setTimeout } from '../extension'
 
 /** Milliseconds until an answer of etcd is given up. */
@@ -42,8 +42,8 @@ export class EtcdGateway {
     const texts: readonly unknown[] = Array.isArray(url) ? url : [url]
     if (texts.length === 0) throw invalidValue('options.url', 'must not be empty', '')
     this.#urls = texts.map(checkUrl)
-    checkObject('options.tls', tls)
-    this.#tls = copyOf(tls)
+    // What is changed later changes nothing.
+    this.#tls = Object.fromEntries(takeMembers('options.tls', tls as Readonly<Record<string, unknown>>))
     this.#headers = takeHeaders(headers)
   }
 
@@ -151,18 +151,10 @@ class AnswerLimit {
   }
 }
 
-/** The members of an object, inherited ones as well: what is changed later changes nothing. */
-function copyOf(members: object): { readonly [name: string]: unknown } {
-  const copy: Record<string, unknown> = {}
-  for (const name in members) copy[name] = (members as Readonly<Record<string, unknown>>)[name]
-  return copy
-}
-
 /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` */
 function takeHeaders(headers: unknown): Readonly<Record<string, string>> {
-  checkObject('options.headers', headers)
   const taken: Record<string, string> = {}
-  for (const [name, value] of Object.entries(copyOf(headers as object))) {
+  for (const [name, value] of takeMembers('options.headers', headers as Readonly<Record<string, unknown>>)) {
     if (value === undefined) continue
     if (typeof value !== 'string') throw invalidType(`options.headers.${name}`, 'of type string', value)
     try {

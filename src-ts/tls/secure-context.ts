@@ -3,7 +3,7 @@ import { types } from 'node:util'
 
 import { checkBoolean, checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { isUint8Array } from '../checks/bytes'
-import { isOfAllObjects, refuseUnknown, takeOptions } from '../checks/known-options'
+import { isOfAllObjects, refuseUnknown, takeMembers, takeOptions } from '../checks/known-options'
 import { invalidType, invalidValue, NetpollError } from '../errors'
 import {
   type ConnectionSettings,
@@ -54,7 +54,7 @@ export class ServerSecurity {
 
   /** @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; the error of `node:crypto` for a key */
   constructor(options: ServerTlsOptions, { maxConnections, tellsExcess }: ServerLimit) {
-    this.#options = takeTls(options, serverTlsNames)
+    this.#options = takeServerTls(options)
     const limit = { ...(maxConnections <= mostConnections && { maxConnections }), tellsExcess }
     const settings = { ...serverSettings(this.#options), ...limit }
     const { ServerSecureContext: Native } = nativeBinding()
@@ -73,14 +73,17 @@ export class ServerSecurity {
 
   /** Connections that begin from now on go by `options`; those that are not given stay as they are. */
   replace(options: ServerTlsOptions): void {
-    const taken: ServerTlsOptions = { ...this.#options, ...takeTls(options, serverTlsNames) }
+    const taken: ServerTlsOptions = { ...this.#options, ...takeServerTls(options) }
     this.#apply(taken)
   }
 
   /** Clients that ask for `name` are shown these from now on. */
   addContext(name: string, credentials: TlsCredentials): void {
     checkText('name', name)
-    this.#apply({ ...this.#options, contexts: { ...this.#options.contexts, [name]: credentials } })
+    const contexts: Record<string, TlsCredentials> = Object.create(null)
+    Object.assign(contexts, this.#options.contexts)
+    contexts[name] = takeCredentials(name, credentials)
+    this.#apply({ ...this.#options, contexts })
   }
 
   #apply(options: ServerTlsOptions): void {
@@ -186,19 +189,36 @@ function refusing<Result>(make: () => Result): Result {
   }
 }
 
+/** The options of a server's TLS, with those of each name. */
+function takeServerTls(options: ServerTlsOptions): ServerTlsOptions {
+  const taken = takeTls(options, serverTlsNames)
+  if (taken.contexts === undefined) return taken
+  const contexts: Record<string, TlsCredentials> = Object.create(null)
+  for (const [name, credentials] of takeMembers('options.tls.contexts', taken.contexts)) {
+    contexts[name] = takeCredentials(name, credentials)
+  }
+  return { ...taken, contexts }
+}
+
+function takeCredentials(name: string, credentials: TlsCredentials): TlsCredentials {
+  const option = contextOption(name)
+  refuseUnknown(option, shownAs(credentials), credentialNames)
+  return takeOptions(option, credentials, credentialNames)
+}
+
+function contextOption(name: string): string {
+  return `options.tls.contexts[${JSON.stringify(name)}]`
+}
+
 function serverSettings(options: ServerTlsOptions): TlsSettings {
   const { requestCert = false, contexts = {}, ca } = options
   checkBoolean('tls.requestCert', requestCert)
   checkFunction('tls.onHandshakeError', options.onHandshakeError)
   const timeout = 'options.tls.handshakeTimeout'
-  if (typeof contexts !== 'object' || contexts === null) {
-    throw invalidType('options.tls.contexts', 'of type object', contexts)
-  }
-  const named = Object.entries(contexts).map(([name, credentials]) => {
-    const option = `options.tls.contexts[${JSON.stringify(name)}]`
-    refuseUnknown(option, shownAs(credentials), credentialNames)
-    return { name, identity: identityOf(option, takeOptions(option, credentials, credentialNames)) }
-  })
+  const named = Object.entries(contexts).map(([name, credentials]) => ({
+    name,
+    identity: identityOf(contextOption(name), credentials),
+  }))
   const shared = sharedSettings(options)
   if (shared.identity === undefined && named.length === 0) {
     throw invalidValue('options.tls', 'must have key and cert, or contexts', typeof options)
