@@ -59,9 +59,7 @@ impl Session {
                 self.wear.limit(self.engine.max_records(self.max_records));
                 return Ok(Handshake::Done);
             }
-            if self.has_outgoing() {
-                return Ok(Handshake::Waits);
-            }
+            // Also while the socket is full: a peer that has ended need not read.
             let kept = self.incoming.len();
             let memory = scratch.input_behind(&self.incoming, MAX_RECORD);
             match retry(|| read(&mut memory[kept..])) {
