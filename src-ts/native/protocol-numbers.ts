@@ -94,6 +94,7 @@ export const ReasonCode = {
   TlsTruncated: 10_018,
   TlsKeysExhausted: 10_019,
   TlsUnknownName: 10_020,
+  TlsHandshakeTooLarge: 10_021,
 } as const
 
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode]

@@ -69,6 +69,10 @@ const reasons: Readonly<
     'The peer has no application protocol in common with this end',
   ],
   [ReasonCode.TlsProtocol]: ['ERR_TLS_PROTOCOL', 'What the peer sent is no TLS, or breaks its rules'],
+  [ReasonCode.TlsHandshakeTooLarge]: [
+    'ERR_TLS_PROTOCOL',
+    'The peer has sent a TLS handshake message of more than 64 KiB, such as one with its certificates',
+  ],
   [ReasonCode.TlsTruncated]: ['ERR_TLS_TRUNCATED', 'The peer ended its socket without the end of TLS'],
   [ReasonCode.TlsKeysExhausted]: ['ERR_TLS_PROTOCOL', 'The TLS keys have encrypted as much as they may'],
   [pollerGone]: ['ERR_POLLER_FAILED', 'The poller of the connection has failed'],
@@ -151,6 +155,7 @@ const endersByReason: ReadonlyMap<number, Ender> = new Map<number, Ender>([
   [ReasonCode.TlsNoApplicationProtocol, 'refusal'],
   [ReasonCode.TlsUnknownName, 'refusal'],
   [ReasonCode.TlsProtocol, 'refusal'],
+  [ReasonCode.TlsHandshakeTooLarge, 'refusal'],
 ])
 
 /** What a reason other than an orderly end says of that. */

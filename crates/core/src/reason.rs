@@ -106,6 +106,7 @@ fn code_of(failure: Failure) -> ReasonCode {
         Failure::NoApplicationProtocol => ReasonCode::TlsNoApplicationProtocol,
         Failure::UnknownName => ReasonCode::TlsUnknownName,
         Failure::Protocol => ReasonCode::TlsProtocol,
+        Failure::HandshakeTooLarge => ReasonCode::TlsHandshakeTooLarge,
         Failure::EndedEarly => ReasonCode::TlsEndedEarly,
         Failure::BufferLimit => ReasonCode::BufferLimit,
         Failure::OutOfMemory => ReasonCode::OutOfMemory,

@@ -21,6 +21,8 @@ pub enum Failure {
     UnknownName,
     /// What came is no TLS, or breaks its rules.
     Protocol,
+    /// A handshake message of the peer is longer than 64 KiB, or comes in so many records that they take more than that.
+    HandshakeTooLarge,
     /// The peer ended before the handshake was done.
     EndedEarly,
     /// What is kept of the peer's records is more than the bound has room for.

@@ -145,7 +145,7 @@ impl Session {
     /// Claims what is kept of the peer's bytes.
     fn claim_kept(&mut self) -> Result<(), Failure> {
         if self.incoming.len() > MAX_KEPT {
-            return Err(Failure::Protocol);
+            return Err(Failure::HandshakeTooLarge);
         }
         // One that keeps nothing touches no word that all connections share.
         let kept = self.incoming.len() + self.plaintext.len();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use netpoll_core::settings::UnfinishedBound;
 use netpoll_core::tls::options::{ServerOptions, Version};
-use netpoll_core::tls::{Handshake, Tls, Tunnel};
+use netpoll_core::tls::{Failure, Handshake, Tls, Tunnel};
 use netpoll_core::{Id, Settings};
 
 use crate::handshakes::{NO_HANDSHAKES, VERSIONS};
@@ -86,6 +86,49 @@ fn the_alert_is_whole_however_the_socket_takes_it() {
                     assert!(sent.ends_with(alert), "{bytes:?} {most}");
                     assert_eq!(slow.to_string(), failure.to_string());
                 }
+            }
+        }
+    }
+}
+
+/// A record of the handshake.
+fn handshake_record(content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).expect("it fits");
+    let mut record = vec![22, 3, 3];
+    record.extend(length.to_be_bytes());
+    record.extend(content);
+    record
+}
+
+/// Also of what the library makes none of.
+#[test]
+fn every_failure_of_the_peer_gets_an_alert() {
+    let too_long = handshake_record(&[1, 1, 0, 0, 0]);
+    // In so many records that they take more than a message may.
+    let mut in_pieces = handshake_record(&[1, 0, 255, 255]);
+    in_pieces.extend(handshake_record(&[0]).repeat(20_000));
+    let interleaved = [handshake_record(&[1, 0, 1, 0]), vec![23, 3, 3, 0, 1, 0]].concat();
+    let mut empty = handshake_record(&[1, 0, 1, 0]);
+    empty.extend(handshake_record(&[]).repeat(100));
+    let ends = [
+        (too_long, Failure::HandshakeTooLarge),
+        (in_pieces, Failure::HandshakeTooLarge),
+        (interleaved, Failure::Protocol),
+        (empty, Failure::Protocol),
+    ];
+    for version in VERSIONS {
+        for end in [
+            server(version, |_| {}),
+            client_with(&client_options(version)),
+        ] {
+            for (bytes, expected) in &ends {
+                let (sent, failure) = sent_by(&end, bytes, || usize::MAX);
+                assert_eq!(failure.to_string(), expected.to_string());
+                let alert = sent
+                    .len()
+                    .checked_sub(7)
+                    .map(|start| &sent[start..start + 6]);
+                assert_eq!(alert, Some(&[21, 3, 3, 0, 2, 2][..]), "{expected:?}");
             }
         }
     }

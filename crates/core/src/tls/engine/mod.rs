@@ -11,7 +11,10 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
-use rustls::{AlertDescription, CipherSuite, CommonState, Error, HandshakeKind, ProtocolVersion};
+use rustls::{
+    AlertDescription, CipherSuite, CommonState, Error, HandshakeKind, InvalidMessage,
+    ProtocolVersion,
+};
 
 pub(super) use configurations::{
     ClientConfiguration, DestinationConfiguration, ServerConfiguration,
@@ -55,6 +58,9 @@ const AES_GCM_OF_TLS12: [CipherSuite; 4] = [
 
 /// What the library says of a peer that ends TLS within a handshake, where it says anything.
 const ENDED_EARLY: Error = Error::AlertReceived(AlertDescription::CloseNotify);
+
+/// As long as a record's header, of a type that there is not.
+const NO_RECORD: [u8; 5] = [0xff; 5];
 
 /// The level of an alert that ends a connection.
 const FATAL: u8 = 2;
@@ -211,6 +217,7 @@ impl Engine {
                 break Ok(());
             }
         });
+        let before = output.bytes().len();
         let seen = SEEN.take();
         if seen.server_name.is_some() {
             self.server_name = seen.server_name;
@@ -223,9 +230,26 @@ impl Engine {
             if error != ENDED_EARLY {
                 self.encode_alert(output);
             }
-            failure_of(&error, seen.fault)
+            let failure = failure_of(&error, seen.fault);
+            if failure.is_told() && output.bytes().len() == before {
+                self.encode_refusal(input.len(), output);
+            }
+            failure
         });
         (used, result)
+    }
+
+    /// The library makes no alert of some failures, such as a message that is too long. It makes one of what is no record, behind
+    /// all that it has been given: at most `given` bytes.
+    pub(super) fn encode_refusal(&mut self, given: usize, output: &mut Output) {
+        let length = given + NO_RECORD.len();
+        let mut memory = Vec::new();
+        if memory.try_reserve_exact(length).is_err() {
+            return;
+        }
+        memory.resize(length, NO_RECORD[0]);
+        either!(self, connection => drop(connection.process_tls_records(&mut memory)));
+        self.encode_alert(output);
     }
 
     /// The library says access_denied, and this is what the standards want (RFC 6066, 3; RFC 8446, 9.2). A client of TLS 1.2 is
@@ -392,6 +416,9 @@ fn failure_of(error: &Error, fault: Option<CertificateFault>) -> Failure {
         Error::PeerIncompatible(_) => Failure::Incompatible,
         Error::NoApplicationProtocol => Failure::NoApplicationProtocol,
         Error::EncryptError => Failure::KeysExhausted,
+        Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        ) => Failure::HandshakeTooLarge,
         _ => Failure::Protocol,
     }
 }

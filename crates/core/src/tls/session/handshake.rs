@@ -66,8 +66,10 @@ impl Session {
                 Ok(0) => return Err(Failure::EndedEarly.into_error()),
                 Ok(count) => {
                     self.note_read(count, memory.len() - kept);
-                    let keeps = self.keep(&scratch.input[kept..kept + count]);
-                    keeps.map_err(Failure::into_error)?;
+                    self.failed = self.keep(&scratch.input[kept..kept + count]).err();
+                    if self.failed == Some(Failure::HandshakeTooLarge) {
+                        self.refuse(scratch)?;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket = Socket::Empty;
@@ -84,6 +86,15 @@ impl Session {
     /// That the bound has no room for it.
     pub(crate) fn begin_with(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.keep(bytes)
+    }
+
+    /// Tells the peer of what the library has not found.
+    fn refuse(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        scratch.output.clear();
+        self.engine
+            .encode_refusal(self.incoming.len(), &mut scratch.output);
+        self.queue(scratch.output.bytes(), 0)
+            .map_err(Failure::into_error)
     }
 
     /// Appends to what is kept of the peer's records.
