@@ -11,6 +11,7 @@ import type { Peer } from '../support/peer.mjs'
 import { rawServer } from '../support/placed.mjs'
 import { type Place, places, words } from '../support/places.mjs'
 import { answerTo, helloOf } from '../support/tls.mjs'
+import { type Alert, endEncrypted } from '../support/tls12-end.mjs'
 
 const root = new Authority({ name: 'root' })
 const identity = root.issue()
@@ -25,6 +26,16 @@ const ends: { readonly [name: string]: Buffer } = {
   'as one that cancels': Buffer.concat([userCanceled, closeNotify]),
 }
 
+const fatal: readonly Alert[] = [[2, 40]]
+const encryptedEnds: { readonly [name: string]: readonly Alert[] } = {
+  'by a word': [[1, 0]],
+  'as one that cancels': [
+    [1, 90],
+    [1, 0],
+  ],
+  'by an alert': fatal,
+}
+
 function isEnded(t: ExecutionContext, error: unknown): void {
   t.is(codeOf(error), 'ECONNRESET')
   t.is((error as Error).message, 'The peer ended the connection before the TLS handshake was done')
@@ -34,6 +45,12 @@ type Version = 'TLSv1.2' | 'TLSv1.3'
 
 interface Given {
   readonly place: Place
+  /** What the peer does, to which our end is to be gone. */
+  readonly end: (peer: Peer) => Promise<void>
+}
+
+interface InPlain {
+  readonly place: Place
   readonly version: Version
   /** Whether the peer begins the handshake. */
   readonly begins: boolean
@@ -41,8 +58,13 @@ interface Given {
 }
 
 /** The peer's part: it ends TLS, and learns that our end has gone. */
-async function endTls(t: ExecutionContext, peer: Peer, given: Given): Promise<void> {
-  const { place, version, begins, end } = given
+async function endTls(t: ExecutionContext, peer: Peer, { end }: Given): Promise<void> {
+  await end(peer)
+  await peer.readToEnd()
+  t.false(peer.socket.writableEnded)
+}
+
+async function endInPlain(peer: Peer, { place, version, begins, end }: InPlain): Promise<void> {
   let begun: Buffer = Buffer.alloc(0)
   if (place.side === 'dialed') {
     const header = await peer.read(5)
@@ -55,8 +77,6 @@ async function endTls(t: ExecutionContext, peer: Peer, given: Given): Promise<vo
     await peer.read(1)
   }
   await peer.write(Buffer.concat([begun, end]))
-  await peer.readToEnd()
-  t.false(peer.socket.writableEnded)
 }
 
 function recordOf(bytes: Buffer): Buffer {
@@ -111,22 +131,36 @@ async function upgradedBy(t: ExecutionContext, given: Given) {
   return secured
 }
 
-for (const place of places) {
-  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-    for (const begins of [false, true]) {
-      for (const [name, end] of Object.entries(ends)) {
-        const given = { place, version, begins, end }
-        const title = `${name}, ${begins ? 'in the middle' : 'at once'}: ${words(place)}, ${version}`
+/** By the handshake of a server or dialer, and of `startTls`. */
+const ways = {
+  'a handshake': (t: ExecutionContext, given: Given) =>
+    given.place.side === 'server' ? servedBy(t, given) : dialedBy(t, given),
+  'the handshake of startTls': upgradedBy,
+} as const
 
-        test(`a peer ends a handshake ${title}`, async (t) => {
-          const way = place.side === 'server' ? servedBy : dialedBy
-          isEnded(t, await way(t, given))
-        })
+for (const [what, way] of Object.entries(ways)) {
+  for (const place of places) {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      for (const begins of [false, true]) {
+        for (const [name, end] of Object.entries(ends)) {
+          const given = { place, version, begins, end }
+          const title = `${name}, ${begins ? 'in the middle' : 'at once'}: ${words(place)}, ${version}`
 
-        test(`a peer ends the handshake of startTls ${title}`, async (t) => {
-          isEnded(t, await upgradedBy(t, given))
-        })
+          test(`a peer ends ${what} ${title}`, async (t) => {
+            isEnded(t, await way(t, { place, end: (peer) => endInPlain(peer, given) }))
+          })
+        }
       }
+    }
+
+    // In TLS 1.3 keys are there before a server's first flight is over, and an alert then ends it for the library, too.
+    for (const [name, alerts] of Object.entries(encryptedEnds)) {
+      test(`a peer ends ${what} ${name}, encrypted, where it was to finish: ${words(place)}`, async (t) => {
+        const role = place.side === 'server' ? 'client' : 'server'
+        const error = await way(t, { place, end: (peer) => endEncrypted(peer, role, identity, alerts) })
+        if (alerts !== fatal) isEnded(t, error)
+        else t.is((error as Error).message, 'The peer has sent the TLS alert handshake_failure (40)')
+      })
     }
   }
 }

@@ -1,4 +1,7 @@
 //! A peer may say within a handshake that it ends TLS, which the library takes for a word without a meaning.
+//!
+//! In TLS 1.2 it may be encrypted: once keys are there, and before the handshake is done. What it says is the library's alone.
+//! It tells of fatal alerts, and what else comes there announces an end: close_notify, or user_canceled before it.
 
 /// Bytes before the content of a record: its type, a version, a length.
 const HEADER: usize = 5;
@@ -7,8 +10,8 @@ const ALERT: u8 = 21;
 const ALERT_LENGTH: usize = 2;
 const CLOSE_NOTIFY: u8 = 0;
 
-/// Looks for that word among the records that come, however they are cut. One that is encrypted is longer, and is none of these.
-/// Each session keeps it as long as it lives, so it is small.
+/// Looks for that word among the records that come, however they are cut. Each session keeps it as long as it lives, so it is
+/// small.
 #[derive(Default)]
 pub(super) struct CloseNotify {
     /// The record that has begun, as far as this needs it.
@@ -16,6 +19,8 @@ pub(super) struct CloseNotify {
     known: u8,
     /// Bytes of another record that are still to come.
     passing: u16,
+    /// Whether that is an alert which is encrypted.
+    passes_alert: bool,
     has_come: bool,
 }
 
@@ -31,6 +36,7 @@ impl CloseNotify {
             let passed = bytes.len().min(usize::from(self.passing));
             self.passing -= passed as u16;
             bytes = &bytes[passed..];
+            self.has_come |= self.passing == 0 && std::mem::take(&mut self.passes_alert);
             let wanted = match self.is_alert() {
                 true => self.record.len(),
                 false => HEADER,
@@ -52,6 +58,7 @@ impl CloseNotify {
             self.known = 0;
         } else if known == HEADER && !self.is_alert() {
             self.passing = self.length();
+            self.passes_alert = self.record[0] == ALERT && self.passing > 0;
             self.known = 0;
         }
     }
@@ -77,7 +84,7 @@ mod tests {
     /// Its content looks like the word.
     const MESSAGE: [u8; 12] = [22, 3, 1, 0, 7, 21, 3, 3, 0, 2, 1, 0];
     const EMPTY: [u8; 5] = [20, 3, 3, 0, 0];
-    const ENCRYPTED: [u8; 8] = [21, 3, 3, 0, 3, 1, 0, 0];
+    const ENCRYPTED: [u8; 8] = [21, 3, 3, 0, 3, 1, 90, 0];
 
     fn has_come(bytes: &[u8], piece: usize) -> bool {
         let mut looked = CloseNotify::default();
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_is_found_where_it_is_a_record() {
-        let others = [&MESSAGE[..], &OTHER, &EMPTY, &ENCRYPTED];
+        let others = [&MESSAGE[..], &OTHER, &EMPTY];
         let before = others.concat();
         for piece in 1..60 {
             assert!(has_come(&CLOSE, piece));
@@ -95,6 +102,9 @@ mod tests {
             assert!(has_come(&[&before[..], &CLOSE].concat(), piece));
             assert!(has_come(&[&CLOSE, &before[..]].concat(), piece));
             assert!(!has_come(&CLOSE[..6], piece));
+            assert!(has_come(&[&before[..], &ENCRYPTED].concat(), piece));
+            assert!(has_come(&[&ENCRYPTED, &before[..]].concat(), piece));
+            assert!(!has_come(&ENCRYPTED[..7], piece));
         }
     }
 }
