@@ -133,7 +133,8 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /**
    * Whether messages can still be exchanged. False once the connection is closing or the peer's end or reset is seen,
-   * even before what it sent has been handled. With `allowHalfOpen`, false once both sides have ended.
+   * even before what it sent has been handled. With `allowHalfOpen`, false once both sides have ended. It stays true while
+   * {@link startTls} goes on.
    */
   get isActive(): boolean {
     return this.#core.isActive

@@ -44,6 +44,8 @@ export type FirstStatus = 'connecting' | 'open'
 export class Life {
   #status: Status
   #leave: Leave = Leave.None
+  /** Whether it has carried plaintext, and goes over to TLS. */
+  #goesOver = false
 
   constructor(first: FirstStatus) {
     this.#status = first === 'open' ? Status.Open : Status.Connecting
@@ -93,7 +95,11 @@ export class Life {
   }
 
   get isActive(): boolean {
-    return this.#exchanges && this.#leave !== Leave.Leaving
+    return (this.#exchanges || this.#isGoingOver) && this.#leave !== Leave.Leaving
+  }
+
+  get #isGoingOver(): boolean {
+    return this.#goesOver && this.#status === Status.Connecting
   }
 
   /** Whether calls can be made, as far as the peer has not asked for no new ones. */
@@ -182,6 +188,7 @@ export class Life {
 
   /** It goes over to TLS, and is established again when that is done. */
   secures(): void {
+    this.#goesOver = true
     this.#status = Status.Connecting
   }
 
