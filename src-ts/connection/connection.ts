@@ -481,7 +481,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /**
    * Milliseconds that an unfinished message may take to arrive, or that a reader waits; 0 for ever. Counts from the
-   * next message or wait on.
+   * next message or wait on. {@link startTls} has a limit of its own.
    */
   setReadTimeout(milliseconds: number): this {
     this.#core.setReadTimeout(milliseconds)
@@ -494,7 +494,10 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
     return this
   }
 
-  /** Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. */
+  /**
+   * Milliseconds without a byte in either direction, nothing being handled, after which it closes; 0 for never. Counts while
+   * {@link startTls} goes on, too.
+   */
   setIdleTimeout(milliseconds: number): this {
     this.#core.setIdleTimeout(milliseconds)
     return this

@@ -539,11 +539,13 @@ export class ConnectionCore {
     if (this.#stream?.consumer !== undefined || this.#silence === undefined || this.#isInUse) return
     if (!this.#silence.isConfirmed) this.#silence.confirm(this)
     // What the user has done with it since that was told, the core may not have known. Asked once, right before it closes.
-    else if (this.life.isOpen && this.socket.isSilent) this.closing.timedOut()
+    else if ((this.life.isOpen || this.upgrade !== undefined) && this.socket.isSilent) this.closing.timedOut()
   }
 
   /** Whether the user's code is busy with it, or a call waits, or the peer waits for us: what it has sent is unread. */
   get #isInUse(): boolean {
+    // Its user waits for the peer.
+    if (this.upgrade !== undefined) return false
     const stream = this.#stream
     if (this.#calls?.isAwaited === true || this.#lifecycle.isOpening) return true
     if (stream !== undefined) return stream.isBusy || stream.hasUnread

@@ -35,6 +35,7 @@ export interface UpgradableConnection extends CommandTarget {
   upgrade: Upgrade | undefined
   end(): void
   retire(): void
+  wasBusy(): void
   destroy(error?: unknown): void
 }
 
@@ -98,6 +99,8 @@ export class Upgrade {
     commandQueue.message(Operation.StartTls, connection, streamRules, lastPlaintext)
     connection.upgrade = this
     connection.life.secures()
+    // Silence counts from here.
+    connection.wasBusy()
     this.#timer = handshakeTimeout === 0 ? undefined : setTimeout(() => this.#fail(late()), handshakeTimeout)
   }
 

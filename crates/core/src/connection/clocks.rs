@@ -115,6 +115,12 @@ impl Clocks {
             })
         })
     }
+
+    /// What was told of silence counts no more, and its time begins anew.
+    pub(super) fn break_silence(&mut self) {
+        self.idle.stop();
+        self.silence = Silence::Untold;
+    }
 }
 
 impl Connection {
@@ -199,7 +205,8 @@ impl Connection {
             // Also half-closed, and while the peer takes nothing: what becomes of it is the owner's matter.
             Control::Owner => self.state.hands_over(),
             Control::Settings => {
-                matches!(self.state, State::Open(_) | State::ReadOnly(_))
+                let is_used = matches!(self.state, State::Open(_) | State::ReadOnly(_));
+                (is_used || self.goes_over)
                     && !self.outbound.has_remaining()
                     && handled
                     && !self.inbound.is_held_back()
@@ -221,8 +228,7 @@ impl Connection {
         }
         if moved != clocks.moved || !quiet {
             clocks.moved = moved;
-            clocks.idle.stop();
-            clocks.silence = Silence::Untold;
+            clocks.break_silence();
             self.pending.idle = None;
         }
         if quiet {

@@ -73,6 +73,8 @@ pub struct Connection {
     farewell: Farewell,
     /// Whether the peer has begun a TLS record and not finished it.
     partial_record: bool,
+    /// Whether it has carried plaintext, and goes over to TLS.
+    goes_over: bool,
     /// Who asks when nothing waits to be sent.
     flush_asked: Option<FlushQuestion>,
     control: Control,
@@ -104,6 +106,7 @@ impl Connection {
             inbound: Inbound::new(settings.unfinished.clone()),
             farewell: Farewell::of(&settings),
             partial_record: false,
+            goes_over: false,
             settings,
             state,
             reason: Reason::Normal,

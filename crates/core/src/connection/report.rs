@@ -113,6 +113,11 @@ impl Connection {
                 FlushQuestion::StartTls => batch.lifecycle(slot, RecordKind::PlainEnded),
             }
         }
+        self.report_clocks(batch, slot);
+    }
+
+    /// Adds records for what the clocks have told: also of a connection that goes over to TLS, of which nothing else is told.
+    pub fn report_clocks(&mut self, batch: &mut Batch, slot: u32) {
         if let Some(kind) = self.pending.idle.take() {
             batch.lifecycle(slot, kind);
         }

@@ -27,6 +27,15 @@ impl Connection {
     pub fn secured(&mut self) {
         self.apply(Event::Secured);
         self.stage = None;
+        self.goes_over = false;
+    }
+
+    /// Bytes of a TLS handshake have come or left: it is not idle.
+    pub fn shakes_hands(&mut self) {
+        if let Some(clocks) = &mut self.clocks {
+            clocks.break_silence();
+            self.pending.idle = None;
+        }
     }
 
     /// The TLS handshake has failed, and the peer has not taken what tells it so. For that it has the time of closing at most,
@@ -65,6 +74,7 @@ impl Connection {
             self.send(last);
         }
         self.apply(Event::SecureAsked);
+        self.goes_over = true;
         self.flush_asked = Some(FlushQuestion::StartTls);
     }
 

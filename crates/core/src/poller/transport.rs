@@ -134,18 +134,24 @@ impl Transport {
         flushed
     }
 
-    /// Goes on with the handshake.
-    pub(super) fn shake_hands(&mut self) -> io::Result<Handshake> {
+    /// Goes on with the handshake. `moved` is told of what has come or left.
+    pub(super) fn shake_hands(&mut self, mut moved: impl FnMut()) -> io::Result<Handshake> {
         let Some(session) = &mut self.tls else {
             return Ok(Handshake::Done);
         };
-        let stream = std::cell::RefCell::new(&mut self.stream);
+        let stream = std::cell::RefCell::new((&mut self.stream, &mut moved));
         let begin = Instant::now();
         let shaken = Scratch::lend(|scratch| {
             session.shake_hands(
                 scratch,
-                |memory| stream.borrow().read_apart(memory),
-                |bytes| write_bytes(&mut stream.borrow_mut(), bytes),
+                |memory| {
+                    let (stream, moved) = &mut *stream.borrow_mut();
+                    stream.read_apart(memory).inspect(|_| moved())
+                },
+                |bytes| {
+                    let (stream, moved) = &mut *stream.borrow_mut();
+                    write_bytes(stream, bytes).inspect(|_| moved())
+                },
             )
         });
         tls::spend_on_handshakes(begin.elapsed());

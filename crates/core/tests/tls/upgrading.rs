@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use netpoll_core::tls::options::Version;
 use netpoll_core::tls::{ServerTls, Tls, Unread, Upgrade};
@@ -26,8 +27,14 @@ fn upgrade(version: Version, unread: Unread, begun: &[u8]) -> Upgrade {
 
 /// An accepted stream, and its peer.
 fn stream(h: &mut Harness) -> (Id, TcpStream) {
+    stream_with(h, None)
+}
+
+/// The same, with a limit on silence.
+fn stream_with(h: &mut Harness, idle_timeout: Option<Duration>) -> (Id, TcpStream) {
     let mut settings = base();
     settings.framing = netpoll_core::frame::Framing::Stream;
+    settings.idle_timeout = idle_timeout;
     let (listener, address) = h.listen_tcp(&Arc::new(settings));
     let socket = connect(address);
     h.until(|h| h.accepted().len() == 1);
@@ -140,4 +147,38 @@ fn what_was_not_stopped_is_not_secured() {
     );
     drop(peer);
     h.until(|h| h.reason(id).is_some());
+}
+
+/// What goes over the wire breaks the silence, also where it is a part of a record. Nothing else does.
+#[test]
+fn a_peer_that_stops_within_the_handshake_is_idle() {
+    const LIMIT: Duration = Duration::from_secs(100);
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let (id, socket) = stream_with(&mut h, Some(LIMIT));
+        let nothing = h.slice(b"");
+        h.poller.start_tls(id, nothing);
+        h.until(|h| h.has(id, "plain ended"));
+        h.poller
+            .secure(id, upgrade(version, Unread::Refused, &[]))
+            .expect("it was stopped");
+        let mut peer = Peer::client(socket, &peer_client(version, None));
+        let hello = peer.take_ciphertext();
+        for part in hello.chunks(hello.len() / 4) {
+            h.pass(LIMIT / 4 * 3);
+            assert!(!h.has(id, "idle"), "{version:?}");
+            peer.socket.write_all(part).expect("room");
+            h.quiesce();
+        }
+        h.pass(LIMIT / 4 * 3);
+        assert!(!h.has(id, "idle"), "{version:?}");
+        h.pass(LIMIT);
+        assert!(h.has(id, "idle"), "{version:?}");
+        assert_eq!(h.reason(id), None);
+        // The consumer decides: here the handshake goes on.
+        h.until(|h| {
+            peer.step().expect("the handshake goes on");
+            h.has(id, "secured")
+        });
+    }
 }

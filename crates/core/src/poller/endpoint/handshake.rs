@@ -129,6 +129,9 @@ impl Endpoint {
             && self.transport.is_secured()
             && let Some(next) = self.secure(now, registry, batch)
         {
+            if self.introduction == Introduction::Upgraded {
+                self.connection.report_clocks(batch, self.id.slot);
+            }
             return Some(next);
         }
         if let Introduction::AfterHandshake { tag } = self.introduction {
@@ -163,7 +166,8 @@ impl Endpoint {
         if !tls::takes_handshake_step() {
             return Some(Next::Again);
         }
-        match self.transport.shake_hands() {
+        let connection = &mut self.connection;
+        match self.transport.shake_hands(|| connection.shakes_hands()) {
             Ok(Handshake::Waits) => Some(self.await_peer(now, registry)),
             Ok(Handshake::Fails(failure)) => {
                 let error = failure.into_error();
