@@ -189,3 +189,39 @@ fn what_makes_no_configuration_is_refused() {
     let refused = ClientTls::new(&client).err();
     assert_eq!(refused, Some(InvalidConfiguration::Certificate));
 }
+
+/// The names of authorities are a hint for clients, which have to fit into one message.
+#[test]
+fn a_server_may_trust_more_than_it_can_tell_the_names_of() {
+    let name = b"netpoll-test-root";
+    let renamed = |number: u32| {
+        let mut der = ROOT.to_vec();
+        let new = format!("{number:0width$}", width = name.len());
+        for start in 0..der.len() - name.len() {
+            if der[start..].starts_with(name) {
+                der[start..start + name.len()].copy_from_slice(new.as_bytes());
+            }
+        }
+        der
+    };
+    for version in VERSIONS {
+        // Each once; more than fit; more than two bytes can count.
+        for (others, copies) in [(0, 4000), (1700, 1), (4000, 1)] {
+            let mut authorities = trusting(&[ROOT]);
+            authorities.certificates = vec![ROOT.to_vec(); copies];
+            authorities.certificates.extend((0..others).map(renamed));
+            let mut server = server_options(version);
+            server.client_certificates = ClientCertificates::Asked {
+                authorities,
+                unauthorized: Unauthorized::Refused,
+            };
+            let mut client = client_options(version);
+            client.identity = Some(client_leaf());
+            assert_eq!(
+                outcome(&server, &client),
+                (None, None),
+                "{version:?} {others}"
+            );
+        }
+    }
+}

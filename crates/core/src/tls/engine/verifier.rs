@@ -1,5 +1,6 @@
 //! Verifies the certificates of peers as OpenSSL does.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::tls::chain::{CertificateFault, Parts, Usage, fault_of};
 use crate::tls::options::{
     Authorities, InvalidConfiguration, NameCheck, PartialChains, Unauthorized,
 };
+
+/// Bytes of names that a request for certificates has room for beside all else: two bytes say how many there are.
+const MAX_NAMES: usize = 0xffff - 1024;
 
 /// Who is trusted, for what, and what becomes of others. Shared by all connections of a configuration.
 #[derive(Clone)]
@@ -208,6 +212,7 @@ impl Trusted {
             }
             made.certificates.push(der);
         }
+        made.names = told_names(made.names);
         Ok(made)
     }
 
@@ -216,6 +221,24 @@ impl Trusted {
         let mut known = self.anchors.iter().zip(&self.roots);
         known.any(|(other, root)| root.may_issue && root.validity.contains(&now) && other == anchor)
     }
+}
+
+/// The names by which clients are asked for certificates, each once. They are a hint, for clients that have several: none are
+/// told where they do not fit.
+fn told_names(names: Vec<DistinguishedName>) -> Vec<DistinguishedName> {
+    let mut known = HashSet::new();
+    let mut told = Vec::new();
+    let mut length = 0;
+    for name in names {
+        if known.insert(name.as_ref().to_vec()) {
+            length += 2 + name.as_ref().len();
+            told.push(name);
+        }
+    }
+    if length > MAX_NAMES {
+        told.clear();
+    }
+    told
 }
 
 /// What the peer is told by.
