@@ -38,14 +38,15 @@ impl Connection {
         }
     }
 
-    /// The TLS handshake has failed, and the peer has not taken what tells it so. For that it has the time of closing at most,
-    /// and no more than it had for the handshake.
+    /// The TLS handshake has failed, and the peer has not taken what tells it so. For that it has the time of closing at most, the
+    /// shorter one, and no more than it had for the handshake.
     pub fn fails_securing(&mut self, reason: Reason, now: Instant) {
         if self.reason != Reason::Normal {
             return;
         }
         self.reason = reason;
-        let deadline = now + self.settings.close_timeout;
+        let settings = &self.settings;
+        let deadline = now + settings.close_timeout.min(settings.max_close_time);
         self.stage = Some(self.stage.map_or(deadline, |stage| stage.min(deadline)));
     }
 

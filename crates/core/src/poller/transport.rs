@@ -11,7 +11,7 @@ use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Scratch, Sessi
 
 /// Reads of what a peer has sent before its handshake has failed. Closing a socket that has unread input makes the kernel
 /// reset the peer, which may then not learn why.
-const LAST_READS: usize = 4;
+const LAST_READS: usize = 16;
 
 pub(super) struct Transport {
     pub(super) stream: Stream,
@@ -166,7 +166,7 @@ impl Transport {
     pub(super) fn abandon(&mut self) {
         // It fails only where the peer is gone.
         let _ = self.stream.shutdown_write();
-        let mut memory = [0; 4096];
+        let mut memory = [0; 8 * 1024];
         for _ in 0..LAST_READS {
             if !matches!(self.stream.read_apart(&mut memory), Ok(1..)) {
                 return;

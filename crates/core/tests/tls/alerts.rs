@@ -273,3 +273,52 @@ fn a_peer_that_reads_nothing_does_not_keep_it_open() {
         }
     }
 }
+
+/// However long closing may take without an end.
+#[test]
+fn a_peer_that_reads_nothing_has_no_more_than_the_whole_time_of_closing() {
+    const WHOLE: Duration = Duration::from_secs(50);
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let [(_, hello), _] = ends(version);
+        let settings = server_with(&talkative_options(version), |settings| {
+            settings.close_timeout = Duration::from_secs(1_000_000);
+            settings.max_close_time = WHOLE;
+        });
+        let Some(Tls::Server(tls)) = &settings.tls else {
+            panic!("it is a server");
+        };
+        tls.replace(&talkative_options(version), None)
+            .expect("valid");
+        let (id, _peer) = failing(&mut h, &settings, &hello, &NONSENSE);
+        h.quiesce();
+        assert_eq!(h.reason(id), None);
+        h.pass(WHOLE + Duration::from_secs(1));
+        assert_eq!(h.until_closed(id), 10_016, "{version:?}");
+    }
+}
+
+/// A socket that is closed with unread input resets its peer, which may lose the alert.
+#[test]
+fn what_the_peer_has_sent_behind_a_failure_does_not_reset_it() {
+    for version in VERSIONS {
+        for settings in [
+            server(version, |_| {}),
+            client_with(&client_options(version)),
+        ] {
+            let mut h = Harness::new();
+            let (ours, mut peer) = UnixStream::pair().expect("a pair");
+            peer.set_nonblocking(true).expect("an option");
+            let much = [&NONSENSE[..], &[0; 90_000]].concat();
+            peer.write_all(&much).expect("room");
+            let id = h.adopt_stream(ours.as_fd(), &settings);
+            drop(ours);
+            let mut got = Vec::new();
+            h.until(|h| {
+                let has_ended = read_available(&mut peer, &mut got, usize::MAX).expect("no reset");
+                has_ended && h.reason(id).is_some()
+            });
+            assert_eq!(last_record(&got), (21, 2), "{version:?}");
+        }
+    }
+}
