@@ -9,20 +9,22 @@ type WithDefaults = typeof tls & {
   readonly getCACertificates?: ((type: 'default') => readonly string[]) | undefined
 }
 
-let roots: readonly Buffer[] | undefined
+/** What Node.js has said, and that in DER. */
+let known: { readonly said: readonly string[]; readonly roots: readonly Buffer[] } | undefined
 
-/** The authorities that Node.js trusts, in DER; read once. */
+/**
+ * The authorities that Node.js trusts, in DER: the same list until others are set, by `tls.setDefaultCACertificates`. Node.js
+ * has one list, too, which is read once.
+ */
 export function defaultRoots(): readonly Buffer[] {
-  roots ??= readRoots()
-  return roots
-}
-
-function readRoots(): readonly Buffer[] {
   const { getCACertificates, rootCertificates } = tls as WithDefaults
-  const found = getCACertificates?.('default')
-  return found === undefined
-    ? [...certificatesOf('ca', rootCertificates), ...extraRoots()]
-    : certificatesOf('ca', found)
+  const said = getCACertificates?.('default')
+  if (said === undefined) {
+    known ??= { said: rootCertificates, roots: [...certificatesOf('ca', rootCertificates), ...extraRoots()] }
+  } else if (known?.said !== said) {
+    known = { said, roots: said.length === 0 ? [] : certificatesOf('ca', said) }
+  }
+  return known?.roots ?? []
 }
 
 function extraRoots(): readonly Buffer[] {

@@ -167,7 +167,25 @@ export function takeTls<Options extends object>(
     }
   }
   refuseUnknown('options.tls', shownAs(options), names)
-  return takeOptions('options.tls', options, names)
+  const taken = takeOptions('options.tls', options, names)
+  return ownLists(taken)
+}
+
+/** Options that may be lists or bytes, which a user may change, or wipe, later. */
+const listed = ['key', 'cert', 'ca', 'ALPNProtocols'] as const
+
+/** The same, with lists and bytes of its own. */
+function ownLists<Options extends object>(taken: Options): Options {
+  const members = taken as Record<string, unknown>
+  for (const name of listed) {
+    if (members[name] !== undefined) members[name] = ownList(members[name])
+  }
+  return taken
+}
+
+function ownList(value: unknown): unknown {
+  if (isUint8Array(value)) return Buffer.from(value)
+  return Array.isArray(value) ? value.map(ownList) : value
 }
 
 /** What an error may show of options, of which one that is misspelled may be a key. */
@@ -191,7 +209,11 @@ function refusing<Result>(make: () => Result): Result {
 
 /** The options of a server's TLS, with those of each name. */
 function takeServerTls(options: ServerTlsOptions): ServerTlsOptions {
-  const taken = takeTls(options, serverTlsNames)
+  return withContexts(takeTls(options, serverTlsNames))
+}
+
+/** With contexts of its own, where there are any. */
+export function withContexts<Options extends ServerTlsOptions>(taken: Options): Options {
   if (taken.contexts === undefined) return taken
   const contexts: Record<string, TlsCredentials> = Object.create(null)
   for (const [name, credentials] of takeMembers('options.tls.contexts', taken.contexts)) {
@@ -203,7 +225,7 @@ function takeServerTls(options: ServerTlsOptions): ServerTlsOptions {
 function takeCredentials(name: string, credentials: TlsCredentials): TlsCredentials {
   const option = contextOption(name)
   refuseUnknown(option, shownAs(credentials), credentialNames)
-  return takeOptions(option, credentials, credentialNames)
+  return ownLists(takeOptions(option, credentials, credentialNames))
 }
 
 function contextOption(name: string): string {

@@ -2,8 +2,23 @@ import { optionNames } from '../checks/known-options'
 import { invalidValue } from '../errors'
 import { checkPayload, type Payload, takeApart } from '../memory/payload'
 import { timeLimit } from '../time/time-limits'
-import { type ClientTlsOptions, clientTlsNames, type ServerTlsOptions, serverTlsNames } from './options'
-import { ClientSecurity, defaultHandshakeTimeout, ServerSecurity, takeTls, unlimited } from './secure-context'
+import { isUint8Array } from '../checks/bytes'
+import {
+  type ClientTlsOptions,
+  clientTlsNames,
+  type ServerTlsOptions,
+  serverTlsNames,
+  type TlsOptions,
+} from './options'
+import { defaultRoots } from './roots'
+import {
+  ClientSecurity,
+  defaultHandshakeTimeout,
+  ServerSecurity,
+  takeTls,
+  unlimited,
+  withContexts,
+} from './secure-context'
 
 /** What a connection that goes over to TLS is told beside the options of TLS. */
 export interface TlsSwitch {
@@ -45,7 +60,12 @@ export function checkStartTls(
 ): CheckedTlsSwitch {
   const names = role === 'server' ? serverSwitchNames : clientSwitchNames
   const taken = takeTls<ServerStartTlsOptions | ClientStartTlsOptions>(options, names)
-  const { lastPlaintext = '', unread = 'refuse', handshakeTimeout, ...tls } = taken
+  const {
+    lastPlaintext = '',
+    unread = 'refuse',
+    handshakeTimeout,
+    ...tls
+  } = role === 'server' ? withContexts(taken) : taken
   if (unread !== 'refuse' && unread !== 'handshake') {
     throw invalidValue('options.unread', "must be 'refuse' or 'handshake'", unread)
   }
@@ -61,7 +81,9 @@ export function checkStartTls(
 
 interface Known {
   readonly role: 'server' | 'client'
-  readonly options: Readonly<Record<string, unknown>>
+  readonly options: unknown
+  /** Those of Node.js, where they count. */
+  readonly roots: readonly Buffer[] | undefined
   readonly security: ServerSecurity | ClientSecurity
 }
 
@@ -69,15 +91,18 @@ interface Known {
 const known: Known[] = []
 const mostKnown = 16
 
-function securityOf(role: 'server' | 'client', tls: object): ServerSecurity | ClientSecurity {
-  const options = tls as Readonly<Record<string, unknown>>
-  const at = known.findIndex((other) => other.role === role && haveSame(other.options, options))
+function securityOf(role: 'server' | 'client', options: TlsOptions): ServerSecurity | ClientSecurity {
+  const roots = role === 'client' && options.ca === undefined ? defaultRoots() : undefined
+  const at = known.findIndex(
+    (other) => other.role === role && other.roots === roots && isSame(other.options, options),
+  )
   const found =
     known[at] ??
     ({
       role,
       options,
-      security: role === 'server' ? new ServerSecurity(tls, unlimited) : new ClientSecurity(tls),
+      roots,
+      security: role === 'server' ? new ServerSecurity(options, unlimited) : new ClientSecurity(options),
     } satisfies Known)
   if (at >= 0) known.splice(at, 1)
   known.unshift(found)
@@ -85,9 +110,18 @@ function securityOf(role: 'server' | 'client', tls: object): ServerSecurity | Cl
   return found.security
 }
 
-function haveSame(one: Readonly<Record<string, unknown>>, other: Readonly<Record<string, unknown>>): boolean {
+/** Whether two options say the same: each has its own lists and bytes. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
+  if (isUint8Array(one) || isUint8Array(other)) {
+    return isUint8Array(one) && isUint8Array(other) && Buffer.compare(one, other) === 0
+  }
   const names = Object.keys(one)
+  const [first, second] = [one, other] as readonly Readonly<Record<string, unknown>>[]
   return (
-    names.length === Object.keys(other).length && names.every((name) => Object.is(one[name], other[name]))
+    Array.isArray(one) === Array.isArray(other) &&
+    names.length === Object.keys(other).length &&
+    names.every((name) => isSame(first?.[name], second?.[name]))
   )
 }
