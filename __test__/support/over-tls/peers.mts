@@ -38,8 +38,8 @@ function listenTo(emitter: object, asked: string, real: string): void {
 /** What TLS of Node.js writes by. */
 interface Handle {
   readonly writeQueueSize: number
-  /** Takes what was read. */
-  onread(): void
+  /** Takes what was read: nothing at the end, or where the socket has failed. */
+  onread(bytes?: ArrayBuffer): void
   readStart(): void
 }
 
@@ -49,22 +49,26 @@ interface Handle {
  */
 const unanswered = new WeakSet<tls.TLSSocket>()
 
-/** The most that a server is waited for that sends none. */
-const mostPatience = 2_000
-
+/** Goes on once the server has sent them, or has ended without: then it sends none. */
 function onceTicketsCame(secured: tls.TLSSocket, plain: net.Socket, goOn: () => void): void {
   const { _handle: handle } = secured as unknown as { readonly _handle: Handle | null }
+  let isOver = false
   const came = (): void => {
-    clearTimeout(patience)
     secured.off('session', came)
     plain.off('close', came)
     unanswered.delete(secured)
-    goOn()
+    if (!isOver) goOn()
+    isOver = true
   }
-  const patience = setTimeout(came, mostPatience)
   secured.once('session', came)
   plain.once('close', came)
-  handle?.readStart()
+  if (handle === null) return
+  const { onread } = handle
+  handle.onread = function (this: Handle, bytes) {
+    onread.call(this, bytes)
+    if (bytes === undefined) came()
+  }
+  handle.readStart()
 }
 
 type Told = (error?: Error | null) => void
