@@ -3,7 +3,8 @@ import { Operation } from '../native/protocol-numbers'
 import type { Poller } from '../poller/poller'
 import type { CommandTarget } from '../poller/command-queue'
 import { streamRules } from '../framing/rules'
-import { clearTimeout, setTimeout } from '../time/timers'
+import * as clock from '../time/clock'
+import { LazyTimer } from '../time/lazy-timer'
 import { stepBudget } from '../time/step-budget'
 import { ClientSecurity } from '../tls/secure-context'
 import {
@@ -79,7 +80,10 @@ export class Upgrade {
   readonly #connection: UpgradableConnection
   readonly #input: StreamInput
   readonly #checked: CheckedTlsSwitch
-  readonly #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #timer = new LazyTimer(() => {
+    this.#fail(late())
+    return Number.POSITIVE_INFINITY
+  })
   /** What its user has asked of the connection meanwhile. */
   readonly #asked = new Set<'end' | 'retire'>()
   #resolve!: () => void
@@ -101,7 +105,7 @@ export class Upgrade {
     connection.life.secures()
     // Silence counts from here.
     connection.wasBusy()
-    this.#timer = handshakeTimeout === 0 ? undefined : setTimeout(() => this.#fail(late()), handshakeTimeout)
+    if (handshakeTimeout > 0) this.#timer.arm(clock.now() + handshakeTimeout)
   }
 
   /** The last plaintext has left, and everything was told that was read before. */
@@ -128,7 +132,7 @@ export class Upgrade {
       this.#fail(fault)
       return
     }
-    clearTimeout(this.#timer)
+    this.#timer.stop()
     // One that closes tells `failed` of its end.
     if (!life.connected()) return
     this.#end()
@@ -154,7 +158,7 @@ export class Upgrade {
   }
 
   #end(): void {
-    clearTimeout(this.#timer)
+    this.#timer.stop()
     this.#connection.upgrade = undefined
   }
 }
