@@ -372,7 +372,7 @@ export class Dialer<Data = unknown, Bytes extends BytesOption = 'buffer'> {
 
   /** Waits for the handshake of a socket that was opened elsewhere. */
   #shaken(connection: ConnectionCore, security: ClientSecurity): Promise<void> {
-    return handshakeOf(connection, this.#settings.connectTimeout, startTimer, (outcome) =>
+    return handshakeOf(connection, this.#settings.connectTimeout, (outcome) =>
       this.#dialing.set(connection, { ...outcome, security }),
     )
   }

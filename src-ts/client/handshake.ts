@@ -1,31 +1,33 @@
 import type { ConnectionCore } from '../connection/core'
 import { NetpollError } from '../errors'
-import type { AttemptOutcome, StartTimer } from './happy-eyeballs'
+import * as clock from '../time/clock'
+import { LazyTimer } from '../time/lazy-timer'
+import type { AttemptOutcome } from './happy-eyeballs'
 
 /** Waits for the handshake of a connection that exists; `follow` is given what is to be told of it. */
 export function handshakeOf(
   connection: ConnectionCore,
   timeout: number,
-  startTimer: StartTimer,
   follow: (outcome: AttemptOutcome<ConnectionCore>) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const late = (): void => {
+    const timer = new LazyTimer(() => {
       const error = new NetpollError(
         'ERR_DIAL_TIMEOUT',
         'The TLS handshake was not done within connectTimeout',
       )
       reject(error)
       connection.destroy(error)
-    }
-    const stopTimer = timeout === 0 ? (): void => {} : startTimer(timeout, late)
+      return Number.POSITIVE_INFINITY
+    })
+    if (timeout > 0) timer.arm(clock.now() + timeout)
     follow({
       connected: () => {
-        stopTimer()
+        timer.stop()
         resolve()
       },
       failed: (error) => {
-        stopTimer()
+        timer.stop()
         reject(error)
       },
     })
