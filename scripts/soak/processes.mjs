@@ -3,6 +3,18 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
+/**
+ * glibc keeps what threads have freed, in up to eight arenas for each processor. In a client that held 40 MiB of malloc's memory
+ * all along, 110 MiB more were free after five minutes. With one arena, which gives back what is large, resident memory says
+ * what is held.
+ */
+const env = {
+  ...process.env,
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+}
+
 const started = new Set()
 process.on('exit', () => {
   for (const child of started) child.kill('SIGKILL')
@@ -24,7 +36,7 @@ export class Child {
     // The shell sets the limit, and becomes the program.
     const script = `ulimit -n ${descriptors} && exec "$0" "$@"`
     const program = ['-c', script, process.execPath, '--expose-gc', path, ...args]
-    this.#process = spawn('/bin/sh', program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.#process = spawn('/bin/sh', program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env })
     started.add(this.#process)
     this.#process.on('message', (message) => this.#hear(message))
     this.#process.on('exit', (status, signal) => this.#end(status ?? signal))
