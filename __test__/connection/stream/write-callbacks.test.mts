@@ -104,6 +104,10 @@ for (const place of places) {
     const [{ duplex: busy }, { duplex, peer }] = [await streamAt(t, place), await streamAt(t, place)]
     const told: unknown[] = []
     duplex.on('error', (error) => told.push(error))
+    // Where a peer has TLS its tickets stand before that. Whoever is destroyed without having read them resets the peer.
+    const first = once(duplex, 'data')
+    await peer.write('first')
+    t.is(String((await first)[0]), 'first')
     // More than a thread may queue before its loop turns.
     busy.write(large)
     // The peer of this one goes with the test.
