@@ -74,7 +74,7 @@ async function streams(t: ExecutionContext, pollers: number) {
       served.startTls({ ...patient, ...own } as ServerTlsOptions),
     ] as const
     const [ours, theirs] = await Promise.allSettled(both)
-    return { ours, theirs, dialed }
+    return { ours, theirs, dialed, served }
   }
 }
 
@@ -100,8 +100,13 @@ for (const pollers of [0, 1]) {
     t.is((await start({ ca: root.cert }, { contexts })).ours.status, 'fulfilled')
     // The same options, given anew, resume sessions.
     const again = (): object => ({ ca: [Buffer.from(root.cert)] })
-    await start(again())
+    const { served, dialed: first } = await start(again())
+    // Tickets stand before what the server sends.
+    served.writer.writeByte(1)
+    await served.writer.flush()
+    await first.reader.fill(1)
     const { dialed } = await start(again())
+    t.is(dialed.tls?.sessionReused, true)
     t.is(dialed.tls?.authorized, true)
   })
 }
