@@ -153,11 +153,19 @@ export function withoutTls(): NetpollError {
   return new NetpollError('ERR_UNSUPPORTED', 'The option tls was not given')
 }
 
-/** The options of TLS, each read once, so that no later change counts. @throws TypeError with `ERR_INVALID_ARG_VALUE` */
-export function takeTls<Options extends object>(
-  options: Options,
-  names: Parameters<typeof takeOptions<Options>>[2],
-): Options {
+/**
+ * The options of TLS, each read once, with lists and bytes of their own, so that no later change counts.
+ *
+ * @throws TypeError with `ERR_INVALID_ARG_VALUE`
+ */
+export function takeTls<Options extends object>(options: Options, names: NamesOf<Options>): Options {
+  return ownLists(readTls(options, names))
+}
+
+type NamesOf<Options extends object> = Parameters<typeof takeOptions<Options>>[2]
+
+/** As {@link takeTls}, with the lists and bytes of the user. */
+export function readTls<Options extends object>(options: Options, names: NamesOf<Options>): Options {
   if (typeof options === 'object' && options !== null) {
     for (const name in options) {
       const advice = foreignTlsNames[name]
@@ -167,14 +175,23 @@ export function takeTls<Options extends object>(
     }
   }
   refuseUnknown('options.tls', shownAs(options), names)
-  const taken = takeOptions('options.tls', options, names)
-  return ownLists(taken)
+  return takeOptions('options.tls', options, names)
+}
+
+/** A copy of what {@link readTls} has read, with lists and bytes of its own. */
+export function ownServerTls(read: ServerTlsOptions): ServerTlsOptions {
+  return withContexts(ownClientTls(read))
+}
+
+/** As {@link ownServerTls}. */
+export function ownClientTls<Options extends TlsOptions>(read: Options): Options {
+  return ownLists({ ...read })
 }
 
 /** Options that may be lists or bytes, which a user may change, or wipe, later. */
 const listed = ['key', 'cert', 'ca', 'ALPNProtocols'] as const
 
-/** The same, with lists and bytes of its own. */
+/** The same object, with lists and bytes of its own. */
 function ownLists<Options extends object>(taken: Options): Options {
   const members = taken as Record<string, unknown>
   for (const name of listed) {
@@ -213,7 +230,7 @@ function takeServerTls(options: ServerTlsOptions): ServerTlsOptions {
 }
 
 /** With contexts of its own, where there are any. */
-export function withContexts<Options extends ServerTlsOptions>(taken: Options): Options {
+function withContexts<Options extends ServerTlsOptions>(taken: Options): Options {
   if (taken.contexts === undefined) return taken
   const contexts: Record<string, TlsCredentials> = Object.create(null)
   for (const [name, credentials] of takeMembers('options.tls.contexts', taken.contexts)) {

@@ -2,23 +2,9 @@ import { optionNames } from '../checks/known-options'
 import { invalidValue } from '../errors'
 import { checkPayload, type Payload, takeApart } from '../memory/payload'
 import { timeLimit } from '../time/time-limits'
-import { isUint8Array } from '../checks/bytes'
-import {
-  type ClientTlsOptions,
-  clientTlsNames,
-  type ServerTlsOptions,
-  serverTlsNames,
-  type TlsOptions,
-} from './options'
-import { defaultRoots } from './roots'
-import {
-  ClientSecurity,
-  defaultHandshakeTimeout,
-  ServerSecurity,
-  takeTls,
-  unlimited,
-  withContexts,
-} from './secure-context'
+import { securityOfClient, securityOfServer } from './known-security'
+import { type ClientTlsOptions, clientTlsNames, type ServerTlsOptions, serverTlsNames } from './options'
+import { type ClientSecurity, defaultHandshakeTimeout, readTls, type ServerSecurity } from './secure-context'
 
 /** What a connection that goes over to TLS is told beside the options of TLS. */
 export interface TlsSwitch {
@@ -59,69 +45,17 @@ export function checkStartTls(
   options: ServerStartTlsOptions | ClientStartTlsOptions,
 ): CheckedTlsSwitch {
   const names = role === 'server' ? serverSwitchNames : clientSwitchNames
-  const taken = takeTls<ServerStartTlsOptions | ClientStartTlsOptions>(options, names)
-  const {
-    lastPlaintext = '',
-    unread = 'refuse',
-    handshakeTimeout,
-    ...tls
-  } = role === 'server' ? withContexts(taken) : taken
+  const read = readTls<ServerStartTlsOptions | ClientStartTlsOptions>(options, names)
+  const { lastPlaintext = '', unread = 'refuse', handshakeTimeout, ...tls } = read
   if (unread !== 'refuse' && unread !== 'handshake') {
     throw invalidValue('options.unread', "must be 'refuse' or 'handshake'", unread)
   }
   checkPayload('options.lastPlaintext', lastPlaintext)
   const timeout = timeLimit('options.handshakeTimeout', handshakeTimeout, defaultHandshakeTimeout)
   return {
-    security: securityOf(role, tls),
+    security: role === 'server' ? securityOfServer(tls) : securityOfClient(tls),
     lastPlaintext: takeApart(lastPlaintext),
     unread,
     handshakeTimeout: timeout,
   }
-}
-
-interface Known {
-  readonly role: 'server' | 'client'
-  readonly options: unknown
-  /** Those of Node.js, where they count. */
-  readonly roots: readonly Buffer[] | undefined
-  readonly security: ServerSecurity | ClientSecurity
-}
-
-/** Keys and roots are read once for connections that are given the same ones, which may also resume sessions. */
-const known: Known[] = []
-const mostKnown = 16
-
-function securityOf(role: 'server' | 'client', options: TlsOptions): ServerSecurity | ClientSecurity {
-  const roots = role === 'client' && options.ca === undefined ? defaultRoots() : undefined
-  const at = known.findIndex(
-    (other) => other.role === role && other.roots === roots && isSame(other.options, options),
-  )
-  const found =
-    known[at] ??
-    ({
-      role,
-      options,
-      roots,
-      security: role === 'server' ? new ServerSecurity(options, unlimited) : new ClientSecurity(options),
-    } satisfies Known)
-  if (at >= 0) known.splice(at, 1)
-  known.unshift(found)
-  known.length = Math.min(known.length, mostKnown)
-  return found.security
-}
-
-/** Whether two options say the same: each has its own lists and bytes. */
-function isSame(one: unknown, other: unknown): boolean {
-  if (Object.is(one, other)) return true
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  if (isUint8Array(one) || isUint8Array(other)) {
-    return isUint8Array(one) && isUint8Array(other) && Buffer.compare(one, other) === 0
-  }
-  const names = Object.keys(one)
-  const [first, second] = [one, other] as readonly Readonly<Record<string, unknown>>[]
-  return (
-    Array.isArray(one) === Array.isArray(other) &&
-    names.length === Object.keys(other).length &&
-    names.every((name) => isSame(first?.[name], second?.[name]))
-  )
 }
