@@ -726,6 +726,14 @@ pub fn small_buffers(socket: &impl std::os::fd::AsFd) {
     socket.set_send_buffer_size(1).expect("send buffer");
 }
 
+/// Room for 100 KB, which not every system gives by itself: macOS has 8 KiB for unix sockets.
+pub fn large_buffers(socket: &impl std::os::fd::AsFd) {
+    const ROOM: usize = 200_000;
+    let socket = SockRef::from(socket);
+    socket.set_recv_buffer_size(ROOM).expect("receive buffer");
+    socket.set_send_buffer_size(ROOM).expect("send buffer");
+}
+
 /// Bytes that a unix socket has sent and its peer has not read; for TCP, not acknowledged.
 pub fn unread_by_other_end(socket: &impl AsRawFd) -> usize {
     ioctl_count(socket.as_raw_fd(), libc::TIOCOUTQ)

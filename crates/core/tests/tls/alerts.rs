@@ -15,7 +15,7 @@ use netpoll_core::{Id, Settings};
 use crate::handshakes::{NO_HANDSHAKES, VERSIONS};
 use crate::peers::{HANDSHAKE_TIMEOUT, server_with};
 use crate::peers::{Peer, client_options, client_with, peer_client, server, server_options};
-use crate::support::{Harness, read_available, small_buffers};
+use crate::support::{Harness, large_buffers, read_available, small_buffers};
 
 /// A handshake message of no kind.
 const NONSENSE: [u8; 9] = [22, 3, 3, 0, 4, 99, 0, 0, 0];
@@ -309,6 +309,8 @@ fn what_the_peer_has_sent_behind_a_failure_does_not_reset_it() {
             let mut h = Harness::new();
             let (ours, mut peer) = UnixStream::pair().expect("a pair");
             peer.set_nonblocking(true).expect("an option");
+            large_buffers(&ours);
+            large_buffers(&peer);
             let much = [&NONSENSE[..], &[0; 90_000]].concat();
             peer.write_all(&much).expect("room");
             let id = h.adopt_stream(ours.as_fd(), &settings);
