@@ -13,6 +13,16 @@ use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Scratch, Sessi
 /// reset the peer, which may then not learn why.
 const LAST_READS: usize = 16;
 
+/// What a peer may still send whose handshake has failed.
+pub(super) enum Rest {
+    /// Nothing: it has ended, or is gone.
+    None,
+    /// The socket has been emptied, and more may come.
+    Awaited,
+    /// The socket may have more already.
+    Waits,
+}
+
 pub(super) struct Transport {
     pub(super) stream: Stream,
     tls: Option<Box<Session>>,
@@ -162,16 +172,26 @@ impl Transport {
         shaken
     }
 
-    /// The handshake has failed: sees to it that what the peer was told of that, if anything, arrives.
-    pub(super) fn abandon(&mut self) {
+    /// The handshake has failed: what it has kept is of no use any more.
+    pub(super) fn end_tls(&mut self) {
+        self.tls = None;
+        self.outgoing = 0;
+    }
+
+    /// The handshake has failed: sees to it that what the peer was told of that, if anything, arrives. Says what is still to come.
+    pub(super) fn end_output(&mut self) -> Rest {
         // It fails only where the peer is gone.
         let _ = self.stream.shutdown_write();
         let mut memory = [0; 8 * 1024];
         for _ in 0..LAST_READS {
-            if !matches!(self.stream.read_apart(&mut memory), Ok(1..)) {
-                return;
+            match self.stream.read_apart(&mut memory) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Rest::Awaited,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return Rest::None,
             }
         }
+        Rest::Waits
     }
 
     /// Tells the peer that nothing more will come.

@@ -15,7 +15,7 @@ use netpoll_core::{Id, Settings};
 use crate::handshakes::{NO_HANDSHAKES, VERSIONS};
 use crate::peers::{HANDSHAKE_TIMEOUT, server_with};
 use crate::peers::{Peer, client_options, client_with, peer_client, server, server_options};
-use crate::support::{Harness, large_buffers, read_available, small_buffers};
+use crate::support::{Harness, UNIX_TAG, What, large_buffers, read_available, small_buffers};
 
 /// A handshake message of no kind.
 const NONSENSE: [u8; 9] = [22, 3, 3, 0, 4, 99, 0, 0, 0];
@@ -323,4 +323,79 @@ fn what_the_peer_has_sent_behind_a_failure_does_not_reset_it() {
             assert_eq!(last_record(&got), (21, 2), "{version:?}");
         }
     }
+}
+
+/// Why the handshakes of a listener have failed.
+fn failed_handshakes(h: &Harness) -> Vec<u32> {
+    let failed = h.log.iter().filter_map(|entry| match entry.what {
+        What::HandshakeFailed { reason, .. } => Some(reason),
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// A peer of a listener whose handshake has failed, and how many connections that counts.
+fn failed(h: &mut Harness, settings: &Arc<Settings>) -> (UnixStream, impl Fn() -> usize + use<>) {
+    let (_, file) = h.listen_unix(settings);
+    let mut peer = UnixStream::connect(file.path()).expect("it listens");
+    peer.set_nonblocking(true).expect("an option");
+    large_buffers(&peer);
+    peer.write_all(&NONSENSE).expect("room");
+    h.until(|h| !failed_handshakes(h).is_empty());
+    let settings = settings.clone();
+    let counted = move || match &settings.tls {
+        Some(Tls::Server(tls)) => tls.securing(),
+        _ => 0,
+    };
+    (peer, counted)
+}
+
+/// What was on its way when the handshake failed would reset the peer as well.
+#[test]
+fn what_the_peer_sends_after_a_failure_does_not_reset_it() {
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let (mut peer, counted) = failed(&mut h, &server(version, |_| {}));
+        for _ in 0..20 {
+            h.quiesce();
+            peer.write_all(&[0; 90_000]).expect("nobody has gone");
+        }
+        let mut got = Vec::new();
+        h.until(|_| read_available(&mut peer, &mut got, usize::MAX).expect("no reset"));
+        assert_eq!(last_record(&got), (21, 2), "{version:?}");
+        assert_eq!(counted(), 1);
+        drop(peer);
+        h.quiesce();
+        assert_eq!(counted(), 0);
+        assert_eq!(failed_handshakes(&h), [10_016], "told once");
+    }
+}
+
+/// For that it has the time of closing, and no more than for the handshake.
+#[test]
+fn a_peer_that_stays_after_a_failure_is_given_up() {
+    let brief = Duration::from_secs(50);
+    for (close_timeout, time) in [(brief, brief), (HANDSHAKE_TIMEOUT * 2, HANDSHAKE_TIMEOUT)] {
+        let mut h = Harness::new();
+        let settings = server(Version::Tls13, |settings| {
+            settings.close_timeout = close_timeout;
+        });
+        let (mut peer, counted) = failed(&mut h, &settings);
+        h.pass(time - Duration::from_secs(1));
+        assert_eq!(counted(), 1);
+        // However much it sends.
+        peer.write_all(&[0; 90_000]).expect("nobody has gone");
+        h.pass(Duration::from_secs(2));
+        assert_eq!(counted(), 0);
+        assert_eq!(failed_handshakes(&h), [10_016], "told once");
+    }
+}
+
+/// Its server no longer waits for it.
+#[test]
+fn a_listener_that_ends_lets_go_of_whom_it_has_failed() {
+    let mut h = Harness::new();
+    let (_peer, counted) = failed(&mut h, &server(Version::Tls13, |_| {}));
+    h.poller.abandon_handshakes(UNIX_TAG);
+    assert_eq!(counted(), 0);
 }

@@ -11,6 +11,7 @@ use crate::connection::State;
 use crate::id::Id;
 use crate::poller::assigned::LoadShare;
 use crate::poller::dialing::Dialing;
+use crate::poller::transport::Rest;
 use crate::reason::{Call, Reason};
 use crate::tls::{self, Admission, Failure, Handshake, Negotiated, Session, Tls, Unread, Upgrade};
 
@@ -25,6 +26,8 @@ pub(super) enum Introduction {
     Due { tag: u32 },
     /// Once it is secured, so that what only connects costs them nothing.
     AfterHandshake { tag: u32 },
+    /// They were told that the handshake has failed, and are told nothing more. The peer may still read why.
+    Abandoned { tag: u32 },
     /// They know of the connection, and are told once it is secured.
     Upgraded,
     /// They do, and are told by the next turn that it is to be used no more.
@@ -55,9 +58,13 @@ impl Endpoint {
         self.connection.state() == State::Securing
     }
 
-    /// Whether the listener of this tag has accepted it, and its handshake is not done.
+    /// Whether the listener of this tag has accepted it, and its handshake is not done, or has failed.
     pub(crate) fn is_introduced_after_handshake(&self, tag: u32) -> bool {
-        self.introduction == Introduction::AfterHandshake { tag }
+        let those = [
+            Introduction::AfterHandshake { tag },
+            Introduction::Abandoned { tag },
+        ];
+        those.contains(&self.introduction)
     }
 
     /// What TLS has agreed on with the peer, where there is any, and its handshake is done.
@@ -122,6 +129,9 @@ impl Endpoint {
         registry: &Registry,
         batch: &mut Batch,
     ) -> Option<Next> {
+        if let Introduction::Abandoned { .. } = self.introduction {
+            return Some(self.linger(now, registry));
+        }
         if self.connection.state() == State::Connecting && self.readiness.writable {
             self.finish_connect(batch, registry);
         }
@@ -146,7 +156,7 @@ impl Endpoint {
     pub(crate) fn tell_unless_securing(&mut self, batch: &mut Batch) {
         let Id { slot, generation } = self.id;
         match self.introduction {
-            Introduction::AfterHandshake { .. } => return,
+            Introduction::AfterHandshake { .. } | Introduction::Abandoned { .. } => return,
             Introduction::Dialed if self.connection.state() == State::Connecting => return,
             Introduction::Dialed | Introduction::Upgraded | Introduction::Done => {}
             Introduction::Due { tag } => batch.accepted(slot, generation, tag),
@@ -192,10 +202,44 @@ impl Endpoint {
             }
             Err(error) => {
                 self.note_refused_name(&error);
-                self.transport.abandon();
-                self.connection.fail(Reason::system(Call::Read, &error));
-                None
+                self.abandon(&error, now, registry, batch)
             }
+        }
+    }
+
+    /// The handshake has failed, and the alert has left. A listener is told at once, and the peer has the time of closing to read
+    /// it. Whoever has dialed or upgraded knows the connection, and is told when it is closed: that is at once.
+    fn abandon(
+        &mut self,
+        error: &io::Error,
+        now: Instant,
+        registry: &Registry,
+        batch: &mut Batch,
+    ) -> Option<Next> {
+        let reason = Reason::system(Call::Read, error);
+        let is_told = Failure::within(error).is_some_and(Failure::is_told);
+        if is_told && let Introduction::AfterHandshake { tag } = self.introduction {
+            self.connection.fails_securing(reason, now);
+            self.connection.report_failed_handshake(batch, tag);
+            self.introduction = Introduction::Abandoned { tag };
+            self.transport.end_tls();
+            return Some(self.linger(now, registry));
+        }
+        self.transport.end_output();
+        self.connection.fail(reason);
+        None
+    }
+
+    /// Waits for the end of a peer that may still read why its handshake has failed. What it sends would reset it, once the
+    /// socket is closed.
+    fn linger(&mut self, now: Instant, registry: &Registry) -> Next {
+        if self.connection.state() == State::Closed {
+            return Next::Gone;
+        }
+        match self.transport.end_output() {
+            Rest::Awaited => self.await_peer(now, registry),
+            Rest::Waits => Next::Again,
+            Rest::None => Next::Gone,
         }
     }
 
