@@ -71,7 +71,7 @@ const reasons: Readonly<
   [ReasonCode.TlsProtocol]: ['ERR_TLS_PROTOCOL', 'What the peer sent is no TLS, or breaks its rules'],
   [ReasonCode.TlsHandshakeTooLarge]: [
     'ERR_TLS_PROTOCOL',
-    'The peer has sent a TLS handshake message of more than 64 KiB, such as one with its certificates',
+    'The peer has sent a TLS handshake message of more than 64 KiB, such as one with its certificates, or in too many records',
   ],
   [ReasonCode.TlsTruncated]: ['ERR_TLS_TRUNCATED', 'The peer ended its socket without the end of TLS'],
   [ReasonCode.TlsKeysExhausted]: ['ERR_TLS_PROTOCOL', 'The TLS keys have encrypted as much as they may'],

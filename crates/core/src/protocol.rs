@@ -238,7 +238,8 @@ numbers! {
     /// A client asks for a name, or for none, for which there is no certificate. A name stands before the record that tells of
     /// it, as [`RecordKind::RefusedBytes`]. Of one that is cut [`RecordKind::RefusedLength`] tells the length.
     TlsUnknownName = 10_020,
-    /// A TLS handshake message of the peer is longer than any may be, such as one with its certificates.
+    /// A TLS handshake message of the peer is longer than any may be, such as one with its certificates, or comes in too many
+    /// records.
     TlsHandshakeTooLarge = 10_021,
 }
 

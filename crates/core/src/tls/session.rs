@@ -142,11 +142,17 @@ impl Session {
         };
     }
 
-    /// Claims what is kept of the peer's bytes.
-    fn claim_kept(&mut self) -> Result<(), Failure> {
+    /// Claims what is kept of the peer's bytes, unless it is more than any message needs: then the peer is told.
+    fn bound_kept(&mut self, scratch: &mut Scratch) -> Result<(), Failure> {
         if self.incoming.len() > MAX_KEPT {
+            self.refuse(scratch)?;
             return Err(Failure::HandshakeTooLarge);
         }
+        self.claim_kept()
+    }
+
+    /// Claims what is kept of the peer's bytes.
+    fn claim_kept(&mut self) -> Result<(), Failure> {
         // One that keeps nothing touches no word that all connections share.
         let kept = self.incoming.len() + self.plaintext.len();
         if kept == 0 {
@@ -246,7 +252,7 @@ impl Session {
         }
         self.queue(scratch.output.bytes(), 0)?;
         result.and(lack)?;
-        self.claim_kept()
+        self.bound_kept(scratch)
     }
 
     fn take_plaintext(&mut self, room: &mut Room<'_, '_>) -> usize {

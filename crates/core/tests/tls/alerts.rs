@@ -135,7 +135,7 @@ fn every_failure_of_the_peer_gets_an_alert() {
 }
 
 /// Of a server whose flight fills a socket with small buffers.
-fn talkative_options(version: Version) -> ServerOptions {
+pub fn talkative_options(version: Version) -> ServerOptions {
     let mut options = server_options(version);
     let identity = options.identity.as_mut().expect("it has one");
     identity.chain = vec![identity.chain[0].clone(); 40];
@@ -164,7 +164,7 @@ fn failing(
 }
 
 /// Each kind of end that can fail, with what its peer says first.
-fn ends(version: Version) -> [(Arc<Settings>, Vec<u8>); 2] {
+pub fn ends(version: Version) -> [(Arc<Settings>, Vec<u8>); 2] {
     let (socket, _other) = UnixStream::pair().expect("a pair");
     let hello = Peer::client(socket, &peer_client(version, None)).take_ciphertext();
     [
@@ -174,7 +174,7 @@ fn ends(version: Version) -> [(Arc<Settings>, Vec<u8>); 2] {
 }
 
 /// The kind and the length of the last record.
-fn last_record(mut bytes: &[u8]) -> (u8, usize) {
+pub fn last_record(mut bytes: &[u8]) -> (u8, usize) {
     let mut last = (0, 0);
     while let [kind, _, _, high, low, rest @ ..] = bytes {
         let length = usize::from(u16::from_be_bytes([*high, *low]));

@@ -9,11 +9,13 @@ use netpoll_core::tls::options::Version;
 use netpoll_core::tls::{ServerTls, Tls, Unread, Upgrade};
 use netpoll_core::{Id, Reason};
 
+use crate::alerts::last_record;
 use crate::handshakes::VERSIONS;
 use crate::peers::{Peer, connect, peer_client, server_options};
 use crate::support::{Harness, base, read_available};
 
 const PROTOCOL: u32 = 10_016;
+const TOO_LARGE: u32 = 10_021;
 
 fn upgrade(version: Version, unread: Unread, begun: &[u8]) -> Upgrade {
     let tls = ServerTls::new(&server_options(version), None).expect("valid");
@@ -180,5 +182,29 @@ fn a_peer_that_stops_within_the_handshake_is_idle() {
             peer.step().expect("the handshake goes on");
             h.has(id, "secured")
         });
+    }
+}
+
+/// However much of it there is: more than is kept within a handshake is told as what it is, also to the peer.
+#[test]
+fn what_was_read_before_is_looked_at_whatever_its_length() {
+    let message = [&[22, 3, 3, 0x40, 0, 1, 1, 0, 0][..], &[0; 0x3ffc]].concat();
+    for (begun, reason) in [
+        (vec![b'x'; 200_000], PROTOCOL),
+        (message.repeat(10), TOO_LARGE),
+    ] {
+        let mut h = Harness::new();
+        let (id, mut socket) = stream(&mut h);
+        let nothing = h.slice(b"");
+        h.poller.start_tls(id, nothing);
+        h.until(|h| h.has(id, "plain ended"));
+        h.poller
+            .secure(id, upgrade(Version::Tls13, Unread::Handshake, &begun))
+            .expect("it was stopped");
+        assert_eq!(h.until_closed(id), reason);
+        socket.set_nonblocking(true).expect("non-blocking");
+        let mut got = Vec::new();
+        h.until(|_| read_available(&mut socket, &mut got, usize::MAX).expect("no reset"));
+        assert_eq!(last_record(&got), (21, 2), "{reason}");
     }
 }

@@ -66,10 +66,8 @@ impl Session {
                 Ok(0) => return Err(Failure::EndedEarly.into_error()),
                 Ok(count) => {
                     self.note_read(count, memory.len() - kept);
-                    self.failed = self.keep(&scratch.input[kept..kept + count]).err();
-                    if self.failed == Some(Failure::HandshakeTooLarge) {
-                        self.refuse(scratch)?;
-                    }
+                    let kept = self.keep(&scratch.input[kept..kept + count]);
+                    self.failed = kept.and_then(|()| self.bound_kept(scratch)).err();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket = Socket::Empty;
@@ -80,21 +78,21 @@ impl Session {
         }
     }
 
-    /// What the peer has begun the handshake with, before the socket is read.
+    /// What the peer has begun the handshake with, before the socket is read: all of it is looked at, before its length is.
     ///
     /// # Errors
     /// That the bound has no room for it.
     pub(crate) fn begin_with(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.keep(bytes)
+        self.keep(bytes)?;
+        self.claim_kept()
     }
 
     /// Tells the peer of what the library has not found.
-    fn refuse(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+    pub(super) fn refuse(&mut self, scratch: &mut Scratch) -> Result<(), Failure> {
         scratch.output.clear();
         self.engine
             .encode_refusal(self.incoming.len(), &mut scratch.output);
         self.queue(scratch.output.bytes(), 0)
-            .map_err(Failure::into_error)
     }
 
     /// Appends to what is kept of the peer's records.
@@ -103,7 +101,7 @@ impl Session {
         reserved.map_err(|_| Failure::OutOfMemory)?;
         self.close_notify.look_at(bytes);
         self.incoming.extend_from_slice(bytes);
-        self.claim_kept()
+        Ok(())
     }
 
     /// Goes through what is kept, where it lies: what plaintext it has is kept as well.
@@ -122,7 +120,7 @@ impl Session {
         }
         self.queue(scratch.output.bytes(), 0)?;
         result.and(lack)?;
-        self.claim_kept()?;
+        self.bound_kept(scratch)?;
         if self.engine.is_secured() {
             self.engine.resumed_in_vain().map_or(Ok(()), Err)
         } else if self.close_notify.has_come() {
