@@ -206,7 +206,9 @@ impl Connection {
             Control::Owner => self.state.hands_over(),
             Control::Settings => {
                 let is_used = matches!(self.state, State::Open(_) | State::ReadOnly(_));
-                (is_used || self.goes_over)
+                // What has failed is told, and not that the peer does not take it.
+                let goes_over = self.goes_over && self.reason == Reason::Normal;
+                (is_used || goes_over)
                     && !self.outbound.has_remaining()
                     && handled
                     && !self.inbound.is_held_back()

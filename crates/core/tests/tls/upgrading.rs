@@ -2,23 +2,29 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netpoll_core::tls::options::Version;
+use netpoll_core::tls::options::{ServerOptions, Version};
 use netpoll_core::tls::{ServerTls, Tls, Unread, Upgrade};
 use netpoll_core::{Id, Reason};
 
-use crate::alerts::last_record;
+use crate::alerts::{ends, last_record, talkative_options};
 use crate::handshakes::VERSIONS;
 use crate::peers::{Peer, connect, peer_client, server_options};
-use crate::support::{Harness, base, read_available};
+use crate::support::{Harness, base, read_available, small_buffers};
 
 const PROTOCOL: u32 = 10_016;
 const TOO_LARGE: u32 = 10_021;
 
 fn upgrade(version: Version, unread: Unread, begun: &[u8]) -> Upgrade {
-    let tls = ServerTls::new(&server_options(version), None).expect("valid");
+    upgrade_by(&server_options(version), unread, begun)
+}
+
+fn upgrade_by(options: &ServerOptions, unread: Unread, begun: &[u8]) -> Upgrade {
+    let tls = ServerTls::new(options, None).expect("valid");
     Upgrade {
         tls: Tls::Server(Arc::new(tls)),
         host: None,
@@ -206,5 +212,36 @@ fn what_was_read_before_is_looked_at_whatever_its_length() {
         let mut got = Vec::new();
         h.until(|_| read_available(&mut socket, &mut got, usize::MAX).expect("no reset"));
         assert_eq!(last_record(&got), (21, 2), "{reason}");
+    }
+}
+
+/// The peer is not idle that has not read why its handshake has failed: that is told, and not its silence.
+#[test]
+fn a_peer_whose_handshake_has_failed_is_not_idle() {
+    const LIMIT: Duration = Duration::from_secs(100);
+    for version in VERSIONS {
+        let mut h = Harness::new();
+        let mut settings = base();
+        settings.framing = netpoll_core::frame::Framing::Stream;
+        settings.idle_timeout = Some(LIMIT);
+        let close_timeout = settings.close_timeout;
+        let (ours, mut peer) = UnixStream::pair().expect("a pair");
+        small_buffers(&ours);
+        let id = h.adopt_stream(ours.as_fd(), &Arc::new(settings));
+        let nothing = h.slice(b"");
+        h.poller.start_tls(id, nothing);
+        h.until(|h| h.has(id, "plain ended"));
+        let upgrade = upgrade_by(&talkative_options(version), Unread::Refused, &[]);
+        h.poller.secure(id, upgrade).expect("it was stopped");
+        let [(_, hello), _] = ends(version);
+        let nonsense = [22, 3, 3, 0, 4, 99, 0, 0, 0];
+        peer.write_all(&[&hello[..], &nonsense].concat())
+            .expect("room");
+        h.quiesce();
+        assert_eq!(h.reason(id), None);
+        h.pass(LIMIT * 2);
+        assert!(!h.has(id, "idle"), "{version:?}");
+        h.pass(close_timeout);
+        assert_eq!(h.until_closed(id), PROTOCOL, "{version:?}");
     }
 }
