@@ -422,7 +422,7 @@ export class Connection<Data = unknown, Bytes extends BytesOption = 'buffer'> {
    *
    * @returns a promise that resolves once the handshake is done; {@link tls} says then what was agreed on
    * @throws (as a rejection) NetpollError `ERR_TLS_PROTOCOL` where bytes are unread, see `unread`;
-   * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_ALERT` and the codes of `node:tls` for certificates;
+   * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_IDLE_TIMEOUT`, `ERR_TLS_ALERT` and the codes of `node:tls` for certificates;
    * `ERR_UNSUPPORTED`, `ERR_CONCURRENT_ACCESS`, `ERR_CONN_CLOSED`. TypeError `ERR_INVALID_ARG_TYPE`,
    * `ERR_INVALID_ARG_VALUE`
    *

@@ -24,7 +24,10 @@ export interface ServerStats {
 
 /** The TLS handshakes of a server. */
 export interface HandshakeStats {
-  /** Connections in their handshake now. They count against `maxConnections`, and not in `connections`. */
+  /**
+   * Connections in their handshake now, and those whose handshake has failed, until their peers end. They count against
+   * `maxConnections`, and not in `connections`.
+   */
   readonly handshaking: number
   /** Handshakes that have failed since the start. */
   readonly failed: number

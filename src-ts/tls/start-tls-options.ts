@@ -16,7 +16,10 @@ export interface TlsSwitch {
    * `'handshake'` begins the handshake with them, as behind a PROXY header. Default `'refuse'`.
    */
   readonly unread?: 'refuse' | 'handshake' | undefined
-  /** Milliseconds that all of it may take; 0 for ever, unless the connection has an `idleTimeout`. Default 10,000. */
+  /**
+   * Milliseconds that all of it may take; 0 for ever. Then `idleTimeout` ends it where the peer is silent, and `writeTimeout`
+   * where it does not take `lastPlaintext`. Default 10,000.
+   */
   readonly handshakeTimeout?: number | undefined
 }
 

@@ -208,7 +208,7 @@ impl Endpoint {
     }
 
     /// The handshake has failed, and the alert has left. A listener is told at once, and the peer has the time of closing to read
-    /// it. Whoever has dialed or upgraded knows the connection, and is told when it is closed: that is at once.
+    /// it. Others, who have dialed or upgraded, know the connection, and are told when it is closed: that is at once.
     fn abandon(
         &mut self,
         error: &io::Error,
