@@ -21,7 +21,7 @@ import {
 } from '../extension'
 import type { ClientTlsOptions, CloseOptions, DialTarget, Payload, PoolStats } from '../index'
 import type { ClusterStats, Resolver } from '../cluster/index'
-import { errorForCall, NetpollError } from '../errors'
+import { NetpollError } from '../errors'
 import { type OptionNames, refuseUnknown, takeOptions } from '../checks/known-options'
 import {
   callOptionNames,
@@ -39,6 +39,7 @@ import { isRpcError, RpcError } from './errors'
 import { type Claim, Inflater, type InflationStats } from './inflater'
 import { type ClusterLinkOptions, type Link, type LinkOptions, linkNames, openLink } from './link'
 import type { CancelMessage, CompressedMessage, Message } from './message'
+import { refusedReply } from './refused-reply'
 import { calls } from './tracing'
 
 /** Ids that are tried for one call: as many as a byte has. */
@@ -291,7 +292,6 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     }
   }
 
-  /** What fails then is a call whose server has carried it out. */
   async #inflated(
     message: CompressedMessage<Received>,
     claim: Claim,
@@ -300,7 +300,7 @@ export class TransportClient<Sent = unknown, Received = Sent> {
     try {
       return await this.#inflater.inflate(message, claim, isWanted)
     } catch (error) {
-      throw errorForCall(error, true)
+      throw refusedReply(error)
     }
   }
 

@@ -1,7 +1,7 @@
 import { createInflate, inflateSync } from 'node:zlib'
 
 import { allocate, asShortage, joinBytes, minorCollection, setImmediate } from '../extension'
-import { NetpollError } from '../errors'
+import { NetpollError, withoutStack } from '../errors'
 
 /** A message to inflate, and the call that waits for it. Exactly one of its ends is reported. */
 export interface InflationJob {
@@ -189,5 +189,5 @@ function isTooLarge(error: unknown): boolean {
 
 function bufferLimit(): NetpollError {
   const message = 'Inflated messages, and unfinished ones of all connections, exceed maxBufferedBytes'
-  return new NetpollError('ERR_BUFFER_LIMIT', message)
+  return withoutStack(() => new NetpollError('ERR_BUFFER_LIMIT', message))
 }

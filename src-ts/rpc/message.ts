@@ -59,7 +59,7 @@ export interface CompressedMessage<Body = unknown> {
   readonly payload: Uint8Array
   /** Bytes that may become of it at most. Decompression stops there. */
   readonly maxInflatedLength: number
-  /** The error that says it becomes more. */
+  /** Makes the error that says it becomes more. A call whose reply that is rejects with it, and it gets `sent: true`. */
   tooLarge(): Error
   /** Reads what it was. Not compressed once more: each layer would multiply what one byte can cost. */
   open(bytes: Buffer): Message<Body>

@@ -1,4 +1,4 @@
-import { invalidType, invalidValue, NetpollError } from '../errors'
+import { invalidType, invalidValue, NetpollError, withoutStack } from '../errors'
 import { maxLengthLimit } from '../extension'
 import type { OptionNames } from '../checks/known-options'
 import { TProtocolException } from './library'
@@ -86,7 +86,8 @@ export function inflationLimit(
       ? `maxInflatedLength, ${maxInflatedLength} bytes`
       : `maxInflationRatio, ${maxInflationRatio} times its ${length} bytes`
   const problem = `A compressed message becomes more than ${limit}`
-  return { maxInflatedLength: most, tooLarge: () => new NetpollError('ERR_INFLATED_TOO_LARGE', problem) }
+  const tooLarge = (): Error => withoutStack(() => new NetpollError('ERR_INFLATED_TOO_LARGE', problem))
+  return { maxInflatedLength: most, tooLarge }
 }
 
 /** Says that a message has more elements than it may. */
