@@ -130,6 +130,11 @@ export function errorForCall(error: unknown, sent: boolean): unknown {
   return copied(error, sent)
 }
 
+/** The same error for one more caller, of something that is no call. */
+export function ownError(error: NetpollError): NetpollError {
+  return copied(error, error.sent)
+}
+
 /** The same error as a stream tells it: named as what `net.Socket` tells. */
 export function errorOfStream(error: NetpollError): NetpollError {
   const own = copied(error, error.sent)

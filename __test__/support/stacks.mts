@@ -33,7 +33,7 @@ export function saysWhoCalls(t: ExecutionContext, error: unknown): void {
   t.is(head, `${name}: ${message}`)
   const others = frames.filter((frame) => !frame.includes('(node:internal'))
   t.true(
-    others.slice(0, 2).some((frame) => /theCaller|stacks\.test/.test(frame)),
+    others.slice(0, 2).some((frame) => /theCaller|\.test\.mjs/.test(frame)),
     stack,
   )
   t.true(

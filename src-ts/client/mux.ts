@@ -205,7 +205,7 @@ export class Mux<Data = unknown, Bytes extends BytesOption = 'buffer'> {
           this.#checkFailFast()
           this.#wait(new WaitingSend(message, resolve, reject, siteOf(entries.send)))
         } else {
-          resolve(sendOver(muxed, message))
+          resolve(sendOver(muxed, message, entries.send))
           this.#upkeep.used()
         }
       } catch (error) {

@@ -1,6 +1,6 @@
 import { queue } from '../connection/sending'
 import { keepPayload, type Payload } from '../memory/payload'
-import { type CallSite, rejectCall } from '../process/call-site'
+import { type Caller, type CallSite, rejectCall } from '../process/call-site'
 import type { MuxConnection } from './mux-connection'
 import { dialErrorForCall } from './mux-errors'
 import { ConnectionWaiter } from './waiting-call'
@@ -11,6 +11,7 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   readonly #message: Payload
   readonly #resolve: (done: void | Promise<void>) => void
   readonly #reject: (error: unknown) => void
+  readonly #site: CallSite | undefined
 
   /** `site` is where it was sent, if that is noted. */
   constructor(
@@ -22,6 +23,7 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
     super()
     this.#message = keepPayload(message)
     this.#resolve = resolve
+    this.#site = site
     this.#reject = (error) => rejectCall(resolve, reject, error, site)
   }
 
@@ -31,7 +33,7 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
 
   serve(muxed: MuxConnection): void {
     try {
-      this.#resolve(sendOver(muxed, this.#message))
+      this.#resolve(sendOver(muxed, this.#message, this.#site))
     } catch (error) {
       this.#reject(error)
     }
@@ -44,8 +46,8 @@ export class WaitingSend extends ConnectionWaiter<MuxConnection> {
   expire(): void {}
 }
 
-/** Sends a message over a connection of a mux. Throws what `send` of that connection rejects with. */
-export function sendOver(muxed: MuxConnection, message: Payload): Promise<void> {
+/** Sends a message over a connection of a mux. Throws what `send` of that connection is refused with. */
+export function sendOver(muxed: MuxConnection, message: Payload, caller: Caller): Promise<void> {
   muxed.hasSent = true
-  return queue(muxed.connection, message)
+  return queue(muxed.connection, message, caller)
 }

@@ -2,7 +2,6 @@ import { invalidValue, type NetpollError } from '../errors'
 import { whenOver } from '../checks/promises'
 import { ignore } from '../checks/thenables'
 import {
-  beginAt,
   captureContext,
   type ClientLifecycle,
   clock,
@@ -11,6 +10,7 @@ import {
   isAborted,
   keepPayload,
   microtask,
+  refuseAt,
   refusePromise,
   siteOf,
   stepBudget,
@@ -138,8 +138,7 @@ export class Calls {
         ? this.#first(sent, call, site)
         : this.tries(call, site, undefined)
     } catch (error) {
-      beginAt(error, entry)
-      return stepBudget.refuse(error)
+      return refuseAt(error, entry)
     }
   }
 
@@ -153,8 +152,7 @@ export class Calls {
       this.#begin(call, now)
       return this.#send(kept, call, siteOf(entry))
     } catch (error) {
-      beginAt(error, entry)
-      return stepBudget.refuse(error)
+      return refuseAt(error, entry)
     }
   }
 

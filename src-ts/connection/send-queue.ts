@@ -1,8 +1,15 @@
-import { isOurs } from '../errors'
+import { isOurs, type NetpollError, ownError } from '../errors'
 import type { Written } from '../link-buffer/pieces'
 import { Operation } from '../native/protocol-numbers'
 import type { CommandTarget, Whereabouts } from '../poller/command-queue'
-import { beginAt, type Entry } from '../process/call-site'
+import {
+  type Caller,
+  type CallSite,
+  type Entry,
+  refuseAt,
+  rejectCall,
+  siteOfCaller,
+} from '../process/call-site'
 import { stepBudget } from '../time/step-budget'
 import type { Payload } from '../memory/payload'
 import type { GroupSettings } from './group-settings'
@@ -12,11 +19,14 @@ import { ignore } from '../checks/thenables'
 /** How much of the bytes that the system took at once counts as queued. A turn of the event loop costs as much as one write. */
 const shareAtOnce = 0.25
 
-/** Sends and flushes that wait, all of one connection: they are over at the same time. */
-interface PendingFlush {
+/** Waiting sends and flushes of a connection that get an error of their own. As many errors say at once who waits. */
+const maxOwn = 100
+
+/** A send or flush that waits, or several. */
+interface Waiter {
   readonly promise: Promise<void>
   readonly resolve: () => void
-  readonly reject: (error: unknown) => void
+  readonly fail: (error: NetpollError) => void
 }
 
 type SendQueueSettings = Pick<GroupSettings, 'framing' | 'highWaterMark' | 'poller'>
@@ -35,7 +45,8 @@ export class SendQueue {
   /** What it was when nothing was left unsent, as far as that was asked for. */
   #sentTotal = 0
   #turn = 0
-  #waiter: PendingFlush | undefined
+  /** They are over at the same time. */
+  #waiters: Waiter[] = []
   /** A stream's write that waits. */
   #ready: (() => void) | undefined
   /** Whether something waits, which keeps the process alive. */
@@ -103,14 +114,18 @@ export class SendQueue {
     this.#sent(poller.commandQueue.written(this.#target, framing, written))
   }
 
-  /** Resolves when more may be sent. */
-  drained(): Promise<void> {
+  /** Resolves when more may be sent. `caller` is who waits for that. */
+  drained(caller: Caller): Promise<void> {
     if (this.isReady) return resolved
-    if (this.#waiter === undefined) {
-      this.#waiter = newWaiter()
-      this.#wait()
-    }
-    return this.#waiter.promise
+    const waiters = this.#waiters
+    const site = siteOfCaller(caller)
+    // Users may send however much and wait for none of it, which is to cost no promise for each.
+    const last = waiters[maxOwn - 1]
+    if (last !== undefined && site === undefined) return last.promise
+    const waiter = newWaiter(site)
+    waiters.push(waiter)
+    if (waiters.length === 1) this.#wait()
+    return waiter.promise
   }
 
   /** Calls `ready`, which must not throw, once {@link isReady} holds again, unless the connection ends before. */
@@ -133,11 +148,11 @@ export class SendQueue {
   }
 
   /** Nothing more will be sent. */
-  end(error: () => unknown): void {
+  end(error: () => NetpollError): void {
     this.#congested = false
-    const waiter = this.#waiter
+    const waiters = this.#waiters
     this.#forget()
-    waiter?.reject(error())
+    for (const waiter of waiters) waiter.fail(error())
   }
 
   #sent(bytes: number): void {
@@ -191,16 +206,16 @@ export class SendQueue {
 
   /** What waits may go on. */
   #proceed(): void {
-    const waiter = this.#waiter
+    const waiters = this.#waiters
     const ready = this.#ready
     this.#forget()
-    waiter?.resolve()
+    for (const waiter of waiters) waiter.resolve()
     ready?.()
   }
 
   /** Nothing waits any more. */
   #forget(): void {
-    this.#waiter = undefined
+    if (this.#waiters.length > 0) this.#waiters = []
     this.#ready = undefined
     if (!this.#retains) return
     this.#retains = false
@@ -208,14 +223,20 @@ export class SendQueue {
   }
 }
 
-function newWaiter(): PendingFlush {
+function newWaiter(site: CallSite | undefined): Waiter {
   let resolve!: () => void
   let reject!: (error: unknown) => void
   const promise = new Promise<void>((onResolve, onReject) => {
     resolve = onResolve
     reject = onReject
   })
-  return { promise: unheard(promise), resolve, reject }
+  // V8 follows a promise to the function that awaits it as long as nothing else does.
+  const rejectUnheard = (error: unknown): void => {
+    unheard(promise)
+    reject(error)
+  }
+  const fail = (error: NetpollError): void => rejectCall(resolve, rejectUnheard, ownError(error), site)
+  return { promise, resolve, fail }
 }
 
 /** What {@link SendQueue.drained} gives where nothing has to be waited for: known to be over without a look. */
@@ -223,8 +244,7 @@ export const resolved: Promise<void> = Promise.resolve()
 
 /** What `send` and `flush` return when they refuse what they were given. `entry`, where users have called, is running. */
 export function refusedSend(error: unknown, entry: Entry): Promise<never> {
-  beginAt(error, entry)
-  const refusal = stepBudget.refuse(error)
+  const refusal = refuseAt(error, entry)
   return isOurs(error) && error.code === 'ERR_CONN_CLOSED' ? unheard(refusal) : refusal
 }
 

@@ -1,8 +1,8 @@
 import type { Written } from '../link-buffer/pieces'
 import { Writer } from '../link-buffer/writer'
 import { type Payload, takeApart } from '../memory/payload'
-import { NetpollError } from '../errors'
-import type { Entry } from '../process/call-site'
+import { NetpollError, withoutStack } from '../errors'
+import type { Caller, Entry } from '../process/call-site'
 import type { Closing } from './closing'
 import type { Life } from './life'
 import { type SendQueue, refusedSend } from './send-queue'
@@ -18,31 +18,37 @@ export interface SendingConnection {
   end(): void
 }
 
-/** @throws NetpollError `ERR_CONN_CLOSED` where nothing can be sent any more */
+/**
+ * Those who wait for what is refused are shown: see {@link refusedSend}.
+ *
+ * @throws NetpollError `ERR_CONN_CLOSED` where nothing can be sent any more
+ */
 export function checkOutput({ life, socket, closing }: SendingConnection): void {
   if (life.takesOutput) return
   if (life.isConnecting) {
-    throw new NetpollError('ERR_CONCURRENT_ACCESS', 'Nothing can be sent before startTls is done')
+    throw withoutStack(
+      () => new NetpollError('ERR_CONCURRENT_ACCESS', 'Nothing can be sent before startTls is done'),
+    )
   }
   const answers = life.isAnswering || life.isRefused
-  if (!answers || !socket.acceptsOutput) throw closing.closedError()
+  if (!answers || !socket.acceptsOutput) throw withoutStack(() => closing.closedError())
 }
 
 /** Sends a message; resolves when more may be sent. `entry` is where users call. */
 export function send(connection: SendingConnection, message: Payload, entry: Entry): Promise<void> {
   try {
-    return queue(connection, message)
+    return queue(connection, message, entry)
   } catch (error) {
     return refusedSend(error, entry)
   }
 }
 
-/** As {@link send}. Throws what that rejects with. */
-export function queue(connection: SendingConnection, message: Payload): Promise<void> {
+/** As {@link send}. Throws what that is refused with. */
+export function queue(connection: SendingConnection, message: Payload, caller: Caller): Promise<void> {
   const pieces = takeApart(message)
   checkOutput(connection)
   connection.sendQueue.send(pieces)
-  return connection.sendQueue.drained()
+  return connection.sendQueue.drained(caller)
 }
 
 /** Sends a message, then ends our direction. One that is refused ends nothing. `entry` is where users call. */
@@ -54,7 +60,7 @@ export function sendLast(connection: SendingConnection, message: Payload, entry:
     return refusedSend(error, entry)
   }
   connection.end()
-  return connection.sendQueue.drained()
+  return connection.sendQueue.drained(entry)
 }
 
 /** Sends what a writer has collected. */
@@ -65,7 +71,7 @@ export function flush(connection: SendingConnection, written: Written): Promise<
   } catch (error) {
     return refusedSend(error, flushEntry)
   }
-  return connection.sendQueue.drained()
+  return connection.sendQueue.drained(flushEntry)
 }
 
 /** Where users flush. */

@@ -4,8 +4,8 @@ import { copyBytes } from '../memory/allocation'
 import type { Hold } from '../memory/arena'
 import { isUint8Array, lengthOf, offsetOf } from '../checks/bytes'
 import { bufferView, chunkHandle } from '../memory/chunk'
-import { invalidType, invalidValue, NetpollError } from '../errors'
-import { stepBudget } from '../time/step-budget'
+import { invalidType, invalidValue, NetpollError, withoutStack } from '../errors'
+import { refuseAt } from '../process/call-site'
 import { copyLimit, directLimit, foreign, largestUint, type Piece, type Written } from './pieces'
 import type { Endian, UintSize } from './reader'
 import { checkInteger } from '../checks/arguments'
@@ -232,7 +232,7 @@ export class Writer {
   flush(): Promise<void> {
     const flush = this.#flush
     if (flush === undefined) {
-      return stepBudget.refuse(new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
+      return refuseAt(unconnected(), Writer.prototype.flush)
     }
     const written = { first: this.#first, length: this.#length }
     const held = this.#held
@@ -292,4 +292,8 @@ export class Writer {
     }
     return piece
   }
+}
+
+function unconnected(): NetpollError {
+  return withoutStack(() => new NetpollError('ERR_UNSUPPORTED', 'This writer belongs to no connection'))
 }

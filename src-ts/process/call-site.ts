@@ -65,11 +65,25 @@ export function siteOf(entry: Entry): CallSite | undefined {
   return processSettings().callStacks ? new CallSite(entry) : undefined
 }
 
+/** Who waits: by a public function that is running, or where that was noted before, if it was. */
+export type Caller = Entry | CallSite | undefined
+
+/** As {@link siteOf}, of a caller that may have been noted. */
+export function siteOfCaller(caller: Caller): CallSite | undefined {
+  return typeof caller === 'function' ? siteOf(caller) : caller
+}
+
 /** Has the stack of an error of ours begin where `entry`, which is running, was called. */
 export function beginAt(error: unknown, entry: Entry): void {
   if (!isNetpollError(error) || isReason(error)) return
   capture(error, entry)
   followed.add(error)
+}
+
+/** A promise that rejects at the pace of this thread, by an error whose stack begins as {@link beginAt} has it. */
+export function refuseAt(error: unknown, entry: Entry): Promise<never> {
+  beginAt(error, entry)
+  return stepBudget.refuse(error)
 }
 
 /**

@@ -24,9 +24,9 @@ export interface ProcessOptions {
    */
   readonly chunkSize?: number | undefined
   /**
-   * Whether errors of calls show where the call was made, even without an `await`. Each call then records its stack, which
-   * takes some microseconds, several times as long as a call takes. Without this option, errors show the functions that
-   * await the call. Default false.
+   * Whether errors of calls, and of sends that wait, show where these were made, even without an `await`. Each then records
+   * its stack, which takes some microseconds, several times as long as a call takes. Without this option, errors show the
+   * functions that await the call. Default false.
    */
   readonly callStacks?: boolean | undefined
   /**
@@ -50,7 +50,7 @@ const maxChunk = 16 * 1024 * 1024
 
 /**
  * Sets options of the whole process: Netpoll's `Configure`. `pollers` and `loadBalance` apply to servers and dialers that
- * are made later, `callStacks` to calls that are made later. This includes worker threads that are started later. After an
+ * are made later, `callStacks` to calls and sends that are made later. This includes worker threads that are started later. After an
  * error nothing has changed.
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`; `ERR_INVALID_ARG_VALUE`, also for another `chunkSize` than that of existing

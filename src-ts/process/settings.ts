@@ -6,7 +6,7 @@ import { invalidType } from '../errors'
 export interface ProcessSettings {
   readonly pollers: number
   readonly loadBalance: LoadBalance
-  /** Whether each call notes where it was made. */
+  /** Whether each call, and each send that waits, notes where it was made. */
   readonly callStacks: boolean
 }
 

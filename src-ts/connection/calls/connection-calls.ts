@@ -8,7 +8,7 @@ import { type Payload, takeApart } from '../../memory/payload'
 import type { DeadlineTimer } from '../../poller/deadline-timer'
 import { Operation } from '../../native/protocol-numbers'
 import type { CommandTarget } from '../../poller/command-queue'
-import { NetpollError, streamCall } from '../../errors'
+import { NetpollError, streamCall, withoutStack } from '../../errors'
 
 /** A connection, as far as its calls tell of themselves. */
 export interface ListeningConnection extends CommandTarget {
@@ -105,7 +105,7 @@ export function submit(connection: CallingConnection, call: PendingCall, request
 function checkRequests(connection: CallingConnection): void {
   const { life } = connection
   // A peer that has ended its direction, or was refused, replies to nothing that it had not been asked before.
-  if (!life.takesCalls) throw connection.closing.closedError()
+  if (!life.takesCalls) throw withoutStack(() => connection.closing.closedError())
   if (!life.beginsCalls) throw leaving()
   checkOutput(connection)
 }
