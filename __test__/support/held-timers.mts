@@ -1,9 +1,14 @@
-// Holds the timers with which streams look whether anything keeps them. To be imported before the package.
+// Holds the timers with which streams look whether anything keeps them, and those of limits that never pass by themselves. To
+// be imported before the package.
 
 import timers from 'node:timers'
 
 /** Milliseconds that they run for; no other timer of the package does. */
 const heldTime = 50
+
+/** A limit whose timer is held. Its timer may run for a little less. */
+export const heldLimit = 1_000_000_000
+const isHeld = (time: number): boolean => time === heldTime || time > heldLimit / 2
 
 const held: (() => void)[] = []
 const { setTimeout } = timers
@@ -11,7 +16,7 @@ const { setTimeout } = timers
 timers.setTimeout = Object.assign(
   (callback: () => void, milliseconds?: number, ...values: []) => {
     const timer = setTimeout(callback, milliseconds, ...values)
-    if (milliseconds === heldTime) {
+    if (isHeld(milliseconds ?? 0)) {
       clearTimeout(timer)
       held.push(callback)
     }

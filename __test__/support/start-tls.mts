@@ -19,14 +19,24 @@ interface Limits {
   readonly readTimeout?: number
 }
 
+interface Hooks {
+  readonly onData?: (connection: Connection) => Promise<void>
+  /** Gets the connection in the turn in which it is there. */
+  readonly opened?: (connection: Connection) => void
+}
+
 /** A stream of ours, whose end is told, and its peer by `node:net`. */
 export async function streamAt(
   t: ExecutionContext,
   { side, pollers, transport }: Place,
   limits: Limits = {},
-  onData?: (connection: Connection) => Promise<void>,
+  { onData, opened }: Hooks = {},
 ) {
   const connections = new Inbox<Connection>()
+  const open = (connection: Connection): void => {
+    opened?.(connection)
+    connections.push(connection)
+  }
   const ends = new Inbox<unknown>()
   const options = {
     ...{ pollers, ...limits, onError: () => {} },
@@ -35,13 +45,13 @@ export async function streamAt(
   }
   let peer: Peer
   if (side === 'server') {
-    const server = createServer({ ...options, onConnect: connections.push })
+    const server = createServer({ ...options, onConnect: open })
     t.teardown(() => server.close({ timeout: 0 }))
     await server.listen(placeOf(t, transport))
     peer = await connectPeer(t, targetOf(server))
   } else {
     const { target, peers } = await rawServer(t, transport)
-    connections.push(await new Dialer(options).dial(target))
+    open(await new Dialer(options).dial(target))
     peer = await peers.take()
   }
   const connection = await connections.take()
@@ -55,8 +65,10 @@ export function starts(connection: Connection, { side }: Place): Promise<void> {
   return connection.startTls({ ...own, ...patient })
 }
 
+const hello = helloOf('TLSv1.3')
+
 /** The peer goes as far as to have an answer of ours. */
 export async function begins(peer: Peer, { side }: Place): Promise<void> {
-  if (side === 'server') await peer.write(await helloOf('TLSv1.3'))
+  if (side === 'server') await peer.write(await hello)
   await peer.read(1)
 }
