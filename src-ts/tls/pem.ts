@@ -2,6 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 
 import { isUint8Array } from '../checks/bytes'
 import { invalidType, invalidValue } from '../errors'
+import { copyBytes } from '../memory/allocation'
 import type { Pem } from './options'
 
 const certificateBlocks =
@@ -10,7 +11,8 @@ const certificateBlocks =
 /** The text of PEM that a user gives. No error shows any of it: it may be a key. */
 function textOf(option: string, value: unknown): string {
   if (typeof value === 'string') return value
-  if (isUint8Array(value)) return Buffer.from(value).toString('latin1')
+  // A copy in memory of its own: a key has no place in that which Node.js shares.
+  if (isUint8Array(value)) return copyBytes(value).toString('latin1')
   throw invalidType(option, 'PEM, as a string or bytes', value)
 }
 

@@ -12,6 +12,7 @@ import {
   type ServerSecureContext,
   type TlsSettings,
 } from '../native/binding'
+import { copyBytes } from '../memory/allocation'
 import { refusePromise } from '../process/report'
 import { timeLimit } from '../time/time-limits'
 import { cipherNumbers } from './ciphers'
@@ -201,7 +202,8 @@ function ownLists<Options extends object>(taken: Options): Options {
 }
 
 function ownList(value: unknown): unknown {
-  if (isUint8Array(value)) return Buffer.from(value)
+  // In memory of its own, and not in that which Node.js shares: it may be a key.
+  if (isUint8Array(value)) return copyBytes(value)
   return Array.isArray(value) ? value.map(ownList) : value
 }
 
