@@ -1,7 +1,7 @@
 import type { ConnectionCore } from '../connection/core'
 import { NetpollError } from '../errors'
 import * as clock from '../time/clock'
-import { LazyTimer } from '../time/lazy-timer'
+import { onceTimer } from '../time/lazy-timer'
 import type { AttemptOutcome } from './happy-eyeballs'
 
 /** Waits for the handshake of a connection that exists; `follow` is given what is to be told of it. */
@@ -11,14 +11,13 @@ export function handshakeOf(
   follow: (outcome: AttemptOutcome<ConnectionCore>) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = new LazyTimer(() => {
+    const timer = onceTimer(() => {
       const error = new NetpollError(
         'ERR_DIAL_TIMEOUT',
         'The TLS handshake was not done within connectTimeout',
       )
       reject(error)
       connection.destroy(error)
-      return Number.POSITIVE_INFINITY
     })
     if (timeout > 0) timer.arm(clock.now() + timeout)
     follow({

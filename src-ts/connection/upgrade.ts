@@ -4,7 +4,7 @@ import type { Poller } from '../poller/poller'
 import type { CommandTarget } from '../poller/command-queue'
 import { streamRules } from '../framing/rules'
 import * as clock from '../time/clock'
-import { LazyTimer } from '../time/lazy-timer'
+import { onceTimer } from '../time/lazy-timer'
 import { stepBudget } from '../time/step-budget'
 import { ClientSecurity } from '../tls/secure-context'
 import {
@@ -80,10 +80,7 @@ export class Upgrade {
   readonly #connection: UpgradableConnection
   readonly #input: StreamInput
   readonly #checked: CheckedTlsSwitch
-  readonly #timer = new LazyTimer(() => {
-    this.#fail(late())
-    return Number.POSITIVE_INFINITY
-  })
+  readonly #timer = onceTimer(() => this.#fail(late()))
   /** What its user has asked of the connection meanwhile. */
   readonly #asked = new Set<'end' | 'retire'>()
   #resolve!: () => void

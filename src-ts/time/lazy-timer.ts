@@ -2,6 +2,14 @@ import * as clock from './clock'
 import { maxTimeout } from './time-limits'
 import { clearTimeout, setImmediate, setTimeout } from './timers'
 
+/** A timer that acts once, and then never again. */
+export function onceTimer(act: () => void): LazyTimer {
+  return new LazyTimer(() => {
+    act()
+    return Number.POSITIVE_INFINITY
+  })
+}
+
 /**
  * One timer for many deadlines. As {@link DeadlineTimer} it is rarely armed and never disarmed: when it fires, its owner looks
  * which deadlines have passed and arms it for the next. It keeps no process alive: whatever it limits does.
