@@ -24,7 +24,7 @@ export function defaultRoots(): readonly Buffer[] {
   } else if (known?.said !== said) {
     known = { said, roots: said.length === 0 ? [] : certificatesOf('ca', said) }
   }
-  return known?.roots ?? []
+  return known.roots
 }
 
 function extraRoots(): readonly Buffer[] {
