@@ -209,7 +209,11 @@ export function foreignErrorForCall(error: unknown): unknown {
 
 /** Says that an argument has the wrong type, the way Node.js does. */
 export function invalidType(name: string, expected: string, actual: unknown): TypeError {
-  const received = actual === null ? 'null' : `type ${typeof actual}`
+  return wrongType(name, expected, actual === null ? 'null' : `type ${typeof actual}`)
+}
+
+/** As {@link invalidType}, of an argument of which more is known than its type. */
+export function wrongType(name: string, expected: string, received: string): TypeError {
   const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${received}`)
   return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
 }

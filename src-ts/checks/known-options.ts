@@ -1,4 +1,6 @@
-import { invalidType, invalidValue } from '../errors'
+import { types } from 'node:util'
+
+import { invalidType, invalidValue, wrongType } from '../errors'
 
 /** Every name of options, whichever of several kinds they may be of. */
 type NameOf<Options> = Options extends unknown ? keyof Options & string : never
@@ -28,15 +30,44 @@ export function takeOptions<Options extends object>(
 ): Options {
   refuseUnknown(argument, options, names)
   const taken = Object.create(null) as Record<string, unknown>
-  let isEmpty = true
   for (const name of Object.keys(names)) {
     const value = (options as Readonly<Record<string, unknown>>)[name]
-    if (value === undefined) continue
-    taken[name] = value
-    isEmpty = false
+    if (value !== undefined) taken[name] = value
   }
-  if (isEmpty && !Object.keys(names).some((name) => name in options)) refuseOtherKind(argument, options)
   return taken as Options
+}
+
+/**
+ * Refuses what is no object, has an enumerable member that is no option, or says something in another way than by members.
+ * For what users mostly give this is one loop over their members, without a snapshot.
+ *
+ * @throws TypeError as {@link takeOptions}
+ */
+export function refuseUnknown<Options extends object>(
+  argument: string,
+  options: Options,
+  names: Partial<OptionNames<Options>>,
+): void {
+  if (typeof options !== 'object' || options === null) throw invalidType(argument, 'of type object', options)
+  const known = names as Readonly<Record<string, unknown>>
+  let isEmpty = true
+  for (const name in options) {
+    if (known[name] === true) isEmpty = false
+    else refuseName(argument, options, name, known)
+  }
+  if (isEmpty && !isPlain(options) && !hasHidden(options, known)) refuseOtherKind(argument, options)
+}
+
+/** Of this realm. */
+function isPlain(options: object): boolean {
+  const prototype: unknown = getPrototypeOf(options)
+  return prototype === objectPrototype || prototype === null
+}
+
+/** Whether an object has options that are not enumerable, such as getters of a class. What collections count is none. */
+function hasHidden(options: object, known: Readonly<Record<string, unknown>>): boolean {
+  if (types.isMap(options) || types.isSet(options)) return false
+  return Object.keys(known).some((name) => name in options)
 }
 
 /**
@@ -45,28 +76,14 @@ export function takeOptions<Options extends object>(
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
  */
-export function refuseOtherKind(argument: string, options: object): void {
+function refuseOtherKind(argument: string, options: object): void {
   for (let part = getPrototypeOf(options); part !== null; part = getPrototypeOf(part)) {
     // The last is that of all objects, in whichever realm. Defaults may stand before it.
     if (getPrototypeOf(part) === null || !hasOwn(part, 'constructor')) continue
     const name: unknown = (part as { readonly constructor: { readonly name?: unknown } }).constructor?.name
     const kind =
       typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object of another kind'
-    const error = new TypeError(`The "${argument}" argument must be a plain object. Received ${kind}`)
-    throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
-  }
-}
-
-/** Refuses what is no object, or has an enumerable member that is no option, with what {@link takeOptions} throws. */
-export function refuseUnknown<Options extends object>(
-  argument: string,
-  options: Options,
-  names: Partial<OptionNames<Options>>,
-): void {
-  if (typeof options !== 'object' || options === null) throw invalidType(argument, 'of type object', options)
-  const known = names as Readonly<Record<string, unknown>>
-  for (const name in options) {
-    if (known[name] !== true) refuseName(argument, options, name, known)
+    throw wrongType(argument, 'a plain object', kind)
   }
 }
 
@@ -82,12 +99,23 @@ export function takeMembers<Value>(
   if (typeof members !== 'object' || members === null) throw invalidType(argument, 'of type object', members)
   const taken = new Map<string, Value>()
   for (const part of partsOf(members)) {
-    for (const name of Array.isArray(part) ? [] : Object.keys(part)) {
+    for (const name of namesOf(part)) {
       if (!taken.has(name)) taken.set(name, members[name] as Value)
     }
   }
   if (taken.size === 0) refuseOtherKind(argument, members)
   return [...taken]
+}
+
+/**
+ * Refuses an object whose names a user chooses where it is none, or says something in another way than by members. It is
+ * used as it is.
+ *
+ * @throws TypeError as {@link takeMembers}
+ */
+export function checkMembers(argument: string, members: object): void {
+  if (typeof members !== 'object' || members === null) throw invalidType(argument, 'of type object', members)
+  if (!partsOf(members).some(hasNames)) refuseOtherKind(argument, members)
 }
 
 /** An object, and the defaults before it: not what its class gives to all of its kind. */
@@ -96,6 +124,15 @@ function partsOf(object: object): readonly object[] {
   let part: object | null = getPrototypeOf(object)
   for (; part !== null && !hasOwn(part, 'constructor'); part = getPrototypeOf(part)) parts.push(part)
   return parts
+}
+
+/** What a list has are no names. */
+function namesOf(part: object): readonly string[] {
+  return Array.isArray(part) ? [] : Object.keys(part)
+}
+
+function hasNames(part: object): boolean {
+  return namesOf(part).length > 0
 }
 
 /** Whether `options` have `name` as a member that a library has added to all objects, which is not meant as an option. */

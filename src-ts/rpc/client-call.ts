@@ -1,6 +1,6 @@
 import { checkBoolean } from '../checks/arguments'
 import { invalidType } from '../errors'
-import { optionNames } from '../checks/known-options'
+import { checkMembers, optionNames } from '../checks/known-options'
 import { deadlineOf, takeSignal, systemTimeOf } from '../extension'
 import { checkOwn, own } from '../checks/own-constructor'
 import type { Claim } from './inflater'
@@ -123,6 +123,7 @@ export class ClientCall<Body = unknown> {
     this.deadline = systemTimeOf(end)
     this.#end = end
     this.signal = takeSignal(signal)
+    if (metadata !== noMetadata) checkMembers('options.metadata', metadata)
     this.metadata = metadata
     if (key !== undefined && typeof key !== 'string') throw invalidType('options.key', 'of type string', key)
     checkBoolean('idempotent', idempotent)
