@@ -436,7 +436,8 @@ export class Calls {
   /** A server where no try of the call is under way: a balancer need not look at what was tried. */
   #idle(call: ClusterCall): ClusterNode | undefined {
     const idle = this.#members.ready.filter((node) => node.link?.isReady === true && !call.isBusyAt(node))
-    return idle.find(({ view }) => !call.balanced.tried.includes(view)) ?? idle[0]
+    const { tried } = call.balanced
+    return idle.find(({ view }) => !tried.includes(view)) ?? idle[0]
   }
 
   /** Waits until another server is ready. */
