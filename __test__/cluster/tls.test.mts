@@ -1,9 +1,10 @@
 import test, { type ExecutionContext } from 'ava'
 
-import { type Cluster, dns, etcd, fixed, register } from '../../dist/cluster/index.mjs'
+import { type Cluster, dns, etcd, fixed, type Resolver, register } from '../../dist/cluster/index.mjs'
 import { createServer } from '../../dist/index.mjs'
 import { Authority, patient } from '../support/certificates.mjs'
 import { clusterOf, endpointsOf, members, ready, say, sayAll } from '../support/cluster.mjs'
+import { Inbox } from '../support/deferred.mjs'
 import { id } from '../support/leaving.mjs'
 import { codeOf, framing, rejection } from '../support/netpoll.mjs'
 import { Etcd, isInstalled, NameServer, startDnsmasq } from '../support/registries.mjs'
@@ -126,3 +127,57 @@ for (const pollers of [0, 1, 2]) {
     t.deepEqual(one?.got, ['right'])
   })
 }
+
+/** What TLS cannot carry, as etcd or a resolver of the user's may give it. */
+const oddNames = ['a:b', 'a..b', '1.2.3', 'a b', '*.test']
+
+/** A resolver of the same server under each of these names. */
+function namedBy(port: number, names: readonly string[]): Resolver {
+  const endpoints = names.map((servername) => ({ address: { host: '127.0.0.1', port }, servername }))
+  return {
+    async *watch() {
+      yield endpoints
+    },
+  }
+}
+
+test('without TLS a cluster takes endpoints whatever their names for TLS', async (t) => {
+  const [one] = await members(t, 1)
+  const port = one?.port ?? 0
+  const onError = (error: unknown): void => t.fail(String(error))
+  const cluster = clusterOf(t, namedBy(port, oddNames), { onError })
+  await ready(cluster, oddNames.length)
+  t.is(await say(cluster, 'a', { timeout }), 'a')
+  const names = await NameServer.start(t, { addresses: ['127.0.0.1'], ttl: 60 })
+  const found = clusterOf(t, dns('1.2.3', { port, servers: [names.address] }), { onError })
+  t.is(await say(found, 'b', { timeout }), 'b')
+})
+
+test('with TLS a cluster refuses an endpoint whose name cannot be asked for, and takes the others', async (t) => {
+  const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate, ...patient } })
+  const port = one?.port ?? 0
+  const errors = new Inbox<unknown>()
+  const cluster = clusterOf(t, namedBy(port, [...oddNames, 'localhost']), {
+    tls: { ca: certificate },
+    onError: errors.push,
+  })
+  t.is(await say(cluster, 'a', { timeout }), 'a')
+  t.is(cluster.stats().endpoints, 1)
+  for (const name of oddNames) {
+    const error = await errors.take()
+    t.is(codeOf(error), 'ERR_INVALID_ARG_VALUE')
+    t.regex(String(error), /"endpoint.servername" argument must be a host name/, name)
+  }
+  const none = clusterOf(t, namedBy(port, ['a:b']), { tls: true, onError: () => {} })
+  const error = (await rejection(say(none, 'b'))) as Error
+  t.is(codeOf(error.cause), 'ERR_INVALID_ARG_VALUE')
+})
+
+test('with a name for all a cluster takes endpoints whatever theirs are', async (t) => {
+  const [one] = await members(t, 1, undefined, { tls: { key, cert: certificate, ...patient } })
+  const tls = { ca: certificate, servername: 'localhost' }
+  const onError = (error: unknown): void => t.fail(String(error))
+  const cluster = clusterOf(t, namedBy(one?.port ?? 0, oddNames), { tls, onError })
+  await ready(cluster, oddNames.length)
+  t.is(await say(cluster, 'a', { timeout }), 'a')
+})

@@ -3,6 +3,7 @@ import { ClientLifecycle, clock, markFollowed, replacedTls } from '../extension'
 import { type ClientTlsOptions, type CloseOptions, Mux, type Payload } from '../index'
 import { asItIs, type ClusterCallOptions, type ClusterSendOptions, copied } from './call'
 import { Calls } from './calls'
+import { checkServerName } from './endpoint'
 import type { LinkMuxOptions } from './endpoint-link'
 import { channels } from './events'
 import { Members } from './members'
@@ -95,6 +96,9 @@ export class Cluster {
       ended: () => this.#followIdle(),
     })
     this.#watcher = new Watcher(resolver, {
+      check: (endpoint) => {
+        if (asksEndpoints(this.#ofMux)) checkServerName(endpoint)
+      },
       found: (endpoints) => {
         if (channels.resolve.hasSubscribers) channels.resolve.publish({ cluster: this, endpoints })
         this.#members.update(endpoints)
@@ -208,6 +212,11 @@ export class Cluster {
 
 /** Where users call. */
 const { call: callEntry, send: sendEntry } = Cluster.prototype
+
+/** Whether endpoints are asked for their names: not without TLS, nor where one name is for all. */
+function asksEndpoints({ tls }: LinkMuxOptions): boolean {
+  return tls === true || (tls !== undefined && tls.servername === undefined)
+}
 
 /** What is wrong with options of a mux is to be thrown here, and not once there is an endpoint. This one never dials. */
 function checkMuxOptions(options: LinkMuxOptions): void {

@@ -29,7 +29,7 @@ const endpointNames = optionNames<Endpoint>({ address: true, weight: true, serve
 const maxWeight = 1_000_000
 
 /**
- * Takes what a resolver says of one server.
+ * Takes what a resolver says of one server. {@link checkServerName} looks at its name for TLS.
  *
  * @throws TypeError with `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`; what a member throws
  */
@@ -41,7 +41,7 @@ export function checkEndpoint(endpoint: Endpoint): CheckedEndpoint {
     throw invalidValue('endpoint.weight', `must be a number above 0, at most ${maxWeight}`, weight)
   }
   if (given !== undefined) checkText('endpoint.servername', given)
-  const servername = given === undefined ? undefined : serverNameOf('endpoint.servername', given)
+  const servername = given === undefined ? undefined : asAsked(given)
   const place = 'path' in target ? target.path : hostPort(target.host, target.port)
   const id = servername === undefined ? place : `${place} ${servername}`
   // Balancers and subscribers get it.
@@ -52,6 +52,25 @@ export function checkEndpoint(endpoint: Endpoint): CheckedEndpoint {
     weight,
     ...(servername !== undefined && { servername }),
   })
+}
+
+/** A name in the form in which it is asked for, where it has one. */
+function asAsked(servername: string): string {
+  try {
+    return serverNameOf('endpoint.servername', servername)
+  } catch {
+    // Without TLS nobody asks for it.
+    return servername
+  }
+}
+
+/**
+ * Checks that the name of an endpoint can be asked for, which TLS alone does.
+ *
+ * @throws TypeError `ERR_INVALID_ARG_VALUE`
+ */
+export function checkServerName({ servername }: CheckedEndpoint): void {
+  if (servername !== undefined) serverNameOf('endpoint.servername', servername)
 }
 
 /** An address as people write it: `host:port`, with brackets around IPv6. */

@@ -3,7 +3,7 @@ import { checkFunction, checkInteger, checkText } from '../checks/arguments'
 import { optionNames, takeOptions } from '../checks/known-options'
 import { captureContext, report } from '../extension'
 import type { DialTarget } from '../index'
-import { checkEndpoint } from './endpoint'
+import { checkEndpoint, checkServerName } from './endpoint'
 import { type EtcdConnectionOptions, EtcdGateway, type Liveness, toBase64 } from './etcd-gateway'
 import { recordOf } from './etcd-records'
 import { Pacer } from './pacer'
@@ -82,6 +82,7 @@ export async function register(options: RegisterOptions): Promise<Registration> 
   checkInteger('options.ttl', ttl, 2, 3_600)
   checkFunction('onError', onError)
   const endpoint = checkEndpoint({ address, weight, servername })
+  checkServerName(endpoint)
   const context = captureContext()
   const entry = new Entry(new EtcdGateway(connection), key, recordOf(endpoint), ttl, (error) =>
     report(onError, error, undefined, context),

@@ -1,6 +1,6 @@
 import { invalidType } from '../errors'
 import type { Endpoint } from './endpoint'
-import { checkEndpoint } from './endpoint'
+import { checkEndpoint, checkServerName } from './endpoint'
 
 /**
  * Finds the servers of a service, and follows how they change.
@@ -67,7 +67,9 @@ export function checkResolver(value: unknown): asserts value is Resolver {
  */
 export function fixed(endpoints: readonly Endpoint[]): Resolver {
   if (!Array.isArray(endpoints)) throw invalidType('endpoints', 'an array of endpoints', endpoints)
-  const list = endpoints.map(checkEndpoint).map(asGiven)
+  const checked = endpoints.map(checkEndpoint)
+  checked.forEach(checkServerName)
+  const list = checked.map(asGiven)
   return {
     async *watch() {
       yield list

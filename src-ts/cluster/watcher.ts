@@ -12,6 +12,8 @@ const maxEndpoints = 65_536
 
 /** A cluster, as what follows its resolver sees it. */
 export interface WatcherListener {
+  /** Throws for an endpoint that the cluster cannot connect to. */
+  check(endpoint: CheckedEndpoint): void
   /** A list of all servers, of which there is at least one. */
   found(endpoints: readonly CheckedEndpoint[]): void
   /** An endpoint is none, or the resolver has failed. */
@@ -91,7 +93,9 @@ export class Watcher {
     const checked: CheckedEndpoint[] = []
     for (const endpoint of endpoints) {
       try {
-        checked.push(checkEndpoint(endpoint))
+        const one = checkEndpoint(endpoint)
+        this.#listener.check(one)
+        checked.push(one)
       } catch (error) {
         this.#listener.failed(error)
       }
