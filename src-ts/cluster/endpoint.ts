@@ -59,7 +59,7 @@ function asAsked(servername: string): string {
   try {
     return serverNameOf('endpoint.servername', servername)
   } catch {
-    // Without TLS nobody asks for it.
+    // Without TLS no server is asked for it.
     return servername
   }
 }

@@ -42,7 +42,7 @@ export class EtcdGateway {
     const texts: readonly unknown[] = Array.isArray(url) ? url : [url]
     if (texts.length === 0) throw invalidValue('options.url', 'must not be empty', '')
     this.#urls = texts.map(checkUrl)
-    // What is changed later changes nothing.
+    // Members that are set later change nothing. Lists and bytes are `node:tls`'s to read, with each connection.
     this.#tls = Object.fromEntries(takeMembers('options.tls', tls as Readonly<Record<string, unknown>>))
     this.#headers = takeHeaders(headers)
   }

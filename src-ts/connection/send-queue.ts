@@ -16,7 +16,10 @@ import type { GroupSettings } from './group-settings'
 import { whenRejected } from '../checks/promises'
 import { ignore } from '../checks/thenables'
 
-/** How much of the bytes that the system took at once counts as queued. A turn of the event loop costs as much as one write. */
+/**
+ * How much of the bytes that the system took at once counts against the high-water mark. Those wait nowhere, so four marks of
+ * them leave before the event loop turns. It still turns, for the sake of other connections.
+ */
 const shareAtOnce = 0.25
 
 /** Waiting sends and flushes of a connection that get an error of their own. As many errors say at once who waits. */
@@ -39,7 +42,7 @@ export class SendQueue {
   /** Bytes sent since the core was last asked whether it can keep up, while {@link CommandQueue.turn} was this. */
   #burst = 0
   #burstTurn = 0
-  /** Bytes queued while {@link StepBudget.turn} was this. */
+  /** What counts against the high-water mark since the event loop has turned: the bytes that were queued, and {@link shareAtOnce}. */
   #queued = 0
   #total = 0
   /** What it was when nothing was left unsent, as far as that was asked for. */

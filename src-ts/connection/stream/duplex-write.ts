@@ -3,8 +3,6 @@ import type { Whereabouts } from '../../poller/command-queue'
 import type { SendQueue } from '../send-queue'
 import { stepBudget } from '../../time/step-budget'
 
-export type { Whereabouts }
-
 /** What `Writable` passes on to be written, with the encoding of text. */
 export interface StreamChunk {
   readonly chunk: Buffer | string
