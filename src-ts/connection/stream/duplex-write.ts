@@ -9,6 +9,9 @@ export interface StreamChunk {
   readonly encoding: BufferEncoding
 }
 
+/** Sends bytes, which may be copied to the memory of the arena. */
+export type SendBytes = (arena: Arena) => Whereabouts
+
 /** Up to here everything that is written together becomes one piece. */
 const maxTogether = 64 * 1024
 

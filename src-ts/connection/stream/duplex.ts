@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream'
 
-import type { Arena } from '../../memory/arena'
 import { bufferView } from '../../memory/chunk'
 import type { Facade } from '../hooks'
 import { errorOfStream, type NetpollError } from '../../errors'
@@ -8,7 +7,7 @@ import { PauseReason } from '../read-pause'
 import { HandleReader } from './handle-reader'
 import type { StreamConsumer } from './stream-input'
 import type { Whereabouts } from '../../poller/command-queue'
-import { byteLength, type StreamChunk, sendChunk, sendChunks } from './duplex-write'
+import { byteLength, type SendBytes, type StreamChunk, sendChunk, sendChunks } from './duplex-write'
 import { FlushQuestion } from './flush-question'
 import { microtask, nextTick, setImmediate, setTimeout } from '../../time/timers'
 import { callbackOf, type WriteCallback as Callback, WriteCallbacks } from './write-callbacks'
@@ -353,7 +352,7 @@ export class StreamDuplex<Owner extends Facade = Facade> extends SocketDuplex<Ow
   }
 
   /** What cannot be sent destroys it: behind a gap nothing may follow. */
-  #pass(transport: StreamTransport, callback: Callback, send: (arena: Arena) => Whereabouts): void {
+  #pass(transport: StreamTransport, callback: Callback, send: SendBytes): void {
     const before = transport.sendQueue.total
     let whereabouts: Whereabouts
     try {
