@@ -207,6 +207,20 @@ export function foreignErrorForCall(error: unknown): unknown {
   }
 }
 
+/** What says that arguments are wrong: the stacks of those that users throw say where they were thrown. */
+const argumentErrors = new WeakSet<Error>()
+
+/** Whether it says that an argument is wrong, and was made by this package. */
+export function isArgumentError(error: unknown): error is TypeError {
+  return typeof error === 'object' && error !== null && argumentErrors.has(error as Error)
+}
+
+function argumentError(code: string, message: string): TypeError {
+  const error = Object.assign(new TypeError(message), { code })
+  argumentErrors.add(error)
+  return error
+}
+
 /** Says that an argument has the wrong type, the way Node.js does. */
 export function invalidType(name: string, expected: string, actual: unknown): TypeError {
   return wrongType(name, expected, actual === null ? 'null' : `type ${typeof actual}`)
@@ -214,14 +228,18 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
 
 /** As {@link invalidType}, of an argument of which more is known than its type. */
 export function wrongType(name: string, expected: string, received: string): TypeError {
-  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${received}`)
-  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
+  return argumentError(
+    'ERR_INVALID_ARG_TYPE',
+    `The "${name}" argument must be ${expected}. Received ${received}`,
+  )
 }
 
 /** Says that an argument has an impossible value, the way Node.js does. */
 export function invalidValue(name: string, problem: string, actual: unknown): TypeError {
-  const error = new TypeError(`The "${name}" argument ${problem}. Received ${textOf(actual)}`)
-  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
+  return argumentError(
+    'ERR_INVALID_ARG_VALUE',
+    `The "${name}" argument ${problem}. Received ${textOf(actual)}`,
+  )
 }
 
 function textOf(value: unknown): string {

@@ -3,7 +3,7 @@
 import test, { type ExecutionContext } from 'ava'
 
 import { fixed, type Resolver } from '../../dist/cluster/index.mjs'
-import { configure, type DialTarget, lengthField, Mux } from '../../dist/index.mjs'
+import { configure, type DialTarget, lengthField, Mux, Pool } from '../../dist/index.mjs'
 import { clusterOf } from '../support/cluster.mjs'
 import { freePort } from '../support/listeners.mjs'
 import { framing, gone } from '../support/netpoll.mjs'
@@ -88,3 +88,37 @@ for (const place of places) {
     },
   )
 }
+
+for (const place of places) {
+  test.serial(`a wrong argument of a call or send is shown where it is given: ${words(place)}`, async (t) => {
+    const options = place.side === 'server' ? { id: { offset: 0, size: 4 } as const } : {}
+    const { connection } = await connectionAt(t, place, options)
+    const wrong = 1 as never
+    const ways = [
+      () => connection.send(wrong),
+      () => connection.end(wrong),
+      () => connection.call(wrong),
+      () => connection.call('abcd', wrong),
+      () => connection.call('abcd', { timeout: 'soon' as never }),
+      () => connection.call('abcd', new Map() as never),
+    ]
+    for (const call of ways) saysWhoCalls(t, await errorOf(call))
+  })
+}
+
+test.serial(
+  'a wrong argument of a call of a mux, pool, cluster or client is shown where it is given',
+  async (t) => {
+    const wrong = { timeout: 'soon' as never }
+    const mux = new Mux(await nowhere(), { framing })
+    const pool = new Pool(await nowhere(), { framing })
+    t.teardown(() => Promise.all([mux.close({ timeout: 0 }), pool.close({ timeout: 0 })]))
+    const cluster = clusterOf(t, found, { onError: () => {} })
+    const ways = [
+      ...[() => mux.call('x', wrong), () => mux.connect(wrong), () => mux.send(1 as never)],
+      ...[() => pool.call('x', wrong), () => pool.get(wrong)],
+      ...[() => cluster.call('abcd', wrong), () => cluster.send('abcd', wrong)],
+    ]
+    for (const call of ways) saysWhoCalls(t, await errorOf(call))
+  },
+)

@@ -1,7 +1,7 @@
 import { processSettings } from './settings'
 import * as clock from '../time/clock'
 import { isReason } from '../abort'
-import { isNetpollError, type NetpollError, withoutStack } from '../errors'
+import { isArgumentError, isNetpollError, type NetpollError, withoutStack } from '../errors'
 import { stepBudget } from '../time/step-budget'
 import { whenOver } from '../checks/promises'
 import { microtask } from '../time/timers'
@@ -75,7 +75,10 @@ export function siteOfCaller(caller: Caller): CallSite | undefined {
 
 /** Has the stack of an error of ours begin where `entry`, which is running, was called. */
 export function beginAt(error: unknown, entry: Entry): void {
-  if (!isNetpollError(error) || isReason(error)) return
+  if (isArgumentError(error) || (isNetpollError(error) && !isReason(error))) begin(error, entry)
+}
+
+function begin(error: Error, entry: Entry): void {
   capture(error, entry)
   followed.add(error)
 }
