@@ -76,7 +76,7 @@ function hasHidden(options: object, known: Readonly<Record<string, unknown>>): b
  *
  * @throws TypeError `ERR_INVALID_ARG_TYPE`
  */
-function refuseOtherKind(argument: string, options: object): void {
+export function refuseOtherKind(argument: string, options: object): void {
   for (let part = getPrototypeOf(options); part !== null; part = getPrototypeOf(part)) {
     // The last is that of all objects, in whichever realm. Defaults may stand before it.
     if (getPrototypeOf(part) === null || !hasOwn(part, 'constructor')) continue
