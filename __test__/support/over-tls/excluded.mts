@@ -61,7 +61,10 @@ const exclusions: readonly Exclusion[] = [
     reason: 'what node:tls is given leaves in later turns, of which there are none while the process stalls',
   },
   {
-    tests: [/^memory\/first-nothing › a thread may begin by sending nothing: tls/],
+    tests: [
+      /^memory\/first-nothing › a thread may begin by sending nothing: tls/,
+      /^checks\/other-kinds › startTls refuses them as well/,
+    ],
     programs: /^await \w+\.startTls\(/m,
     reason: 'it starts TLS where there is TLS from the beginning',
   },
