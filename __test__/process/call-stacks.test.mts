@@ -20,7 +20,14 @@ import { framing, gone } from '../support/netpoll.mjs'
 import { connectionAt, rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { clientOf, serveCalls } from '../support/rpc.mjs'
-import { errorOf, errorUnawaited, type Failing, saysWhoCalls } from '../support/stacks.mjs'
+import {
+  errorOf,
+  errorUnawaited,
+  type Failing,
+  saysWhoAwaits,
+  saysWhoCalls,
+  saysWhoMadeIt,
+} from '../support/stacks.mjs'
 import { runFixture } from '../support/system.mjs'
 import { serveThrift, thriftClient } from '../support/thrift.mjs'
 
@@ -216,21 +223,11 @@ for (const place of places) {
 }
 
 for (const [way, begin] of Object.entries(ways)) {
-  test.serial(`${way} says who has made it`, async (t) => {
-    const { call, fail } = await begin(t)
-    const error = errorOf(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`${way} says who has made it`, (t) => saysWhoAwaits(t, begin))
 
-  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, async (t) => {
-    const { call, fail } = await begin(t)
-    configure({ callStacks: true })
-    t.teardown(() => configure({ callStacks: false }))
-    const error = errorUnawaited(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, (t) =>
+    saysWhoMadeIt(t, begin),
+  )
 }
 
 test.serial('a call of netpoll/thrift says who has made it with callStacks', async (t) => {

@@ -3,14 +3,14 @@
 import test, { type ExecutionContext } from 'ava'
 
 import { fixed, type Resolver } from '../../dist/cluster/index.mjs'
-import { configure, type DialTarget, lengthField, Mux, Pool } from '../../dist/index.mjs'
+import { type DialTarget, lengthField, Mux, Pool } from '../../dist/index.mjs'
 import { clusterOf } from '../support/cluster.mjs'
 import { freePort } from '../support/listeners.mjs'
 import { framing, gone } from '../support/netpoll.mjs'
 import { connectionAt, rawServer } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { clientOf } from '../support/rpc.mjs'
-import { errorOf, errorUnawaited, type Failing, saysWhoCalls } from '../support/stacks.mjs'
+import { errorOf, type Failing, saysWhoAwaits, saysWhoCalls, saysWhoMadeIt } from '../support/stacks.mjs'
 
 const nowhere = async (): Promise<DialTarget> => ({ host: '127.0.0.1', port: await freePort() })
 
@@ -59,21 +59,11 @@ const ways: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> 
 }
 
 for (const [way, begin] of Object.entries(ways)) {
-  test.serial(`${way} says who has made it`, async (t) => {
-    const { call, fail } = await begin(t)
-    const error = errorOf(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`${way} says who has made it`, (t) => saysWhoAwaits(t, begin))
 
-  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, async (t) => {
-    const { call, fail } = await begin(t)
-    configure({ callStacks: true })
-    t.teardown(() => configure({ callStacks: false }))
-    const error = errorUnawaited(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`${way} says who has made it with callStacks, although nobody awaits it`, (t) =>
+    saysWhoMadeIt(t, begin),
+  )
 }
 
 for (const place of places) {

@@ -14,7 +14,14 @@ import type { Peer } from '../support/peer.mjs'
 import { connectionAt } from '../support/placed.mjs'
 import { places, words } from '../support/places.mjs'
 import { clientOf } from '../support/rpc.mjs'
-import { errorOf, errorUnawaited, type Failing, saysWhoCalls } from '../support/stacks.mjs'
+import {
+  errorOf,
+  errorUnawaited,
+  type Failing,
+  saysWhoAwaits,
+  saysWhoCalls,
+  saysWhoMadeIt,
+} from '../support/stacks.mjs'
 
 /** More than a socket takes. */
 const sizes = { tcp: 16_000_000, unix: 2_000_000 } as const
@@ -126,21 +133,11 @@ const ways: Readonly<Record<string, (t: ExecutionContext) => Promise<Failing>>> 
 }
 
 for (const [way, begin] of Object.entries(ways)) {
-  test.serial(`what waits says who waits: ${way}`, async (t) => {
-    const { call, fail } = await begin(t)
-    const error = errorOf(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`what waits says who waits: ${way}`, (t) => saysWhoAwaits(t, begin))
 
-  test.serial(`what waits says who waits with callStacks, although nobody awaits it: ${way}`, async (t) => {
-    const { call, fail } = await begin(t)
-    configure({ callStacks: true })
-    t.teardown(() => configure({ callStacks: false }))
-    const error = errorUnawaited(call)
-    await fail?.()
-    saysWhoCalls(t, await error)
-  })
+  test.serial(`what waits says who waits with callStacks, although nobody awaits it: ${way}`, (t) =>
+    saysWhoMadeIt(t, begin),
+  )
 }
 
 test.serial('of thousands that wait, a hundred have an error of their own', async (t) => {

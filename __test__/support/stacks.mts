@@ -2,6 +2,7 @@
 
 import type { ExecutionContext } from 'ava'
 
+import { configure } from '../../dist/index.mjs'
 import { rejection } from './netpoll.mjs'
 
 /** Has a call made by a function of this name, which awaits it. */
@@ -51,4 +52,24 @@ export interface Failing {
   readonly call: () => Promise<unknown>
   /** Has the call fail, where it does not by itself. */
   readonly fail?: () => unknown
+}
+
+type Begin = (t: ExecutionContext) => Promise<Failing>
+
+/** What fails so, while its caller awaits it, says who has called. */
+export async function saysWhoAwaits(t: ExecutionContext, begin: Begin): Promise<void> {
+  const { call, fail } = await begin(t)
+  const error = errorOf(call)
+  await fail?.()
+  saysWhoCalls(t, await error)
+}
+
+/** With `callStacks` what fails so says who has made it, although nobody awaits it. The test has the process for itself. */
+export async function saysWhoMadeIt(t: ExecutionContext, begin: Begin): Promise<void> {
+  const { call, fail } = await begin(t)
+  configure({ callStacks: true })
+  t.teardown(() => configure({ callStacks: false }))
+  const error = errorUnawaited(call)
+  await fail?.()
+  saysWhoCalls(t, await error)
 }
