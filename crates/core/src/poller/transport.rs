@@ -178,10 +178,14 @@ impl Transport {
         self.outgoing = 0;
     }
 
-    /// The handshake has failed: sees to it that what the peer was told of that, if anything, arrives. Says what is still to come.
-    pub(super) fn end_output(&mut self) -> Rest {
+    /// The handshake has failed: the peer reads the end behind what it was told of that.
+    pub(super) fn end_output(&self) {
         // It fails only where the peer is gone.
         let _ = self.stream.shutdown_write();
+    }
+
+    /// The handshake has failed: sees to it that what the peer was told of that, if anything, arrives. Says what is still to come.
+    pub(super) fn discard_input(&self) -> Rest {
         let mut memory = [0; 8 * 1024];
         for _ in 0..LAST_READS {
             match self.stream.read_apart(&mut memory) {

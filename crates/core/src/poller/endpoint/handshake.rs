@@ -218,6 +218,7 @@ impl Endpoint {
     ) -> Option<Next> {
         let reason = Reason::system(Call::Read, error);
         let is_told = Failure::within(error).is_some_and(Failure::is_told);
+        self.transport.end_output();
         if is_told && let Introduction::AfterHandshake { tag } = self.introduction {
             self.connection.fails_securing(reason, now);
             self.connection.report_failed_handshake(batch, tag);
@@ -225,7 +226,7 @@ impl Endpoint {
             self.transport.end_tls();
             return Some(self.linger(now, registry));
         }
-        self.transport.end_output();
+        self.transport.discard_input();
         self.connection.fail(reason);
         None
     }
@@ -236,7 +237,7 @@ impl Endpoint {
         if self.connection.state() == State::Closed {
             return Next::Gone;
         }
-        match self.transport.end_output() {
+        match self.transport.discard_input() {
             Rest::Awaited => self.await_peer(now, registry),
             Rest::Waits => Next::Again,
             Rest::None => Next::Gone,
